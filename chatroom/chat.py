@@ -1,0 +1,260 @@
+"""Chat: all rooms, all people, who has which name, and the end of the turn.
+
+The rule: nothing has happened before the ledger says so. What is asked for goes to `submit`; what
+comes back through `committed` is appended to its room and delivered.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from chatroom import names
+from chatroom.events import Event, Joined, Left, Renamed, TopicSet
+from chatroom.ledger import Claims, Entry, Ledger, LocalClaims, MemoryLedger
+from chatroom.limits import Quota
+from chatroom.presence import Clock, Presence
+from chatroom.room import Member, Room
+
+if TYPE_CHECKING:
+    from chatroom.session import Session
+
+log = Logger()
+
+#: How many rooms there may be.
+MAX_ROOMS = 1000
+
+#: More bytes than this waiting for the end of the turn do not wait for it.
+MAX_WAITING = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator may choose about the chat itself.
+
+    name: what the server calls itself. motd: text, its lines separated by LF.
+    scrollback: how many lines somebody is shown on joining; 0 for none.
+    join_quiet_above: in rooms of more people only those who spoke are announced; 0 for no limit.
+    rooms_per_hour: how many rooms one source may create in an hour; 0 for no limit.
+    """
+
+    name: str = "chatroom"
+    lobby: str = "lobby"
+    motd: str = ""
+    scrollback: int = 20
+    join_quiet_above: int = 50
+    rooms_per_hour: int = 5
+
+
+class Refused(Exception):
+    """What somebody asked for cannot be; the message is whole sentences for them."""
+
+
+class Chat:
+    """Everything that several connections share."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        settings: Settings | None = None,
+        *,
+        ledger: Ledger | None = None,
+        claims: Claims | None = None,
+    ) -> None:
+        self.clock = clock
+        self.settings = settings or Settings()
+        self.ledger = ledger or MemoryLedger(clock.seconds)
+        self.claims = claims or LocalClaims()
+        self.started = clock.seconds()
+        #: The rooms by key.
+        self.rooms: dict[str, Room] = {}
+        #: The conversations by origin.
+        self.sessions: dict[int, Session] = {}
+        #: Who has which name, by its key.
+        self.people: dict[str, Session] = {}
+        self._presences: dict[str, Presence] = {}
+        self._created = Quota(self.settings.rooms_per_hour, 3600, clock.seconds)
+        self._last_origin = 0
+        self._last_guest = 0
+        self._turn_ends = False
+        self._waiting = 0
+        self._with_mail: list[Session] = []
+        self._to_wake: list[Session] = []
+        self.ledger.attach(self)
+        self.lobby = self.open_room(self.settings.lobby)
+
+    # -- numbers and names
+
+    def next_origin(self) -> int:
+        """An id for a connection, never used before in this run."""
+        self._last_origin += 1
+        return self._last_origin
+
+    def next_guest(self) -> str:
+        """A name for somebody who has not chosen one, never used before in this run."""
+        self._last_guest += 1
+        return f"guest{self._last_guest}"
+
+    def find(self, name: str) -> "Session":
+        """The person called *name*, or by a unique beginning of it. Raises Refused."""
+        exact = self.people.get(names.fold(name))
+        if exact is not None:
+            return exact
+        matches = names.match_prefix(name, [person.name for person in self.people.values()])
+        if not matches:
+            raise Refused(f"Nobody here is called {names.clean(name)[: names.MAX_NAME]}.")
+        if len(matches) > 1:
+            some = ", ".join(sorted(matches)[:5]) + (" ..." if len(matches) > 5 else "")
+            raise Refused(f"Several people's names begin like that: {some}")
+        return self.people[names.fold(matches[0])]
+
+    # -- rooms
+
+    def open_room(self, name: str, *, listed: bool = True) -> Room:
+        """A new room called *name*; doors use it for rooms of their own."""
+        room = Room(name, names.fold(name) if listed else name, listed=listed)
+        self.rooms[room.key] = room
+
+        def submit(event: Event) -> None:
+            self.submit(room, event)
+
+        quiet_above = self.settings.join_quiet_above
+        self._presences[room.key] = Presence(room, self.clock, submit, quiet_above)
+        return room
+
+    def room_for(self, name: str, source: str) -> Room:
+        """The room called *name*, made now for *source* if there is none. Raises Refused."""
+        try:
+            name = names.check_room(name)
+        except names.NameRefused as error:
+            raise Refused(str(error)) from None
+        room = self.rooms.get(names.fold(name))
+        if room is None:
+            if sum(room.listed for room in self.rooms.values()) >= MAX_ROOMS:
+                raise Refused(f"There are {MAX_ROOMS:,} rooms already. /rooms lists them.")
+            if not self._created.take(source):
+                raise Refused("Too many rooms were created from your address. Try again later.")
+            room = self.open_room(name)
+        return room
+
+    def find_room(self, name: str) -> Room:
+        """The room called *name*, or by a unique beginning of it. Raises Refused."""
+        name = name.removeprefix("#")
+        listed = {room.name: room for room in self.rooms.values() if room.listed}
+        matches = names.match_prefix(name, listed)
+        if len(matches) != 1:
+            what = "Several rooms' names begin like that" if matches else "There is no such room"
+            raise Refused(f"{what}. /rooms lists them.")
+        return listed[matches[0]]
+
+    def presence(self, room: Room) -> Presence:
+        """What *room* is told of coming and going."""
+        return self._presences[room.key]
+
+    def _drop_if_unused(self, room: Room) -> None:
+        """An empty room in which nothing was ever said goes at once, topic or not."""
+        if room.deserted and not room.lines and room.listed and room is not self.lobby:
+            self._presences.pop(room.key).close()
+            del self.rooms[room.key]
+
+    # -- events
+
+    def submit(self, room: Room, event: Event) -> None:
+        """Ask for *event* to happen in *room*."""
+        self.ledger.submit(room.key, event)
+        self._waiting += event.size()
+        self._schedule()
+
+    def enter(self, room: Room, member: Member) -> None:
+        """Ask for *member* to be in *room*."""
+        room.expect(member)
+        self.submit(room, Joined(self.clock.seconds(), member.origin, member.name))
+
+    def relieve(self) -> None:
+        """Between two reads of a turn: what is waiting does not wait longer if it is much."""
+        if self._waiting > MAX_WAITING:
+            self._end_turn()
+
+    def committed(self, batch: Sequence[Entry]) -> None:
+        """The ledger: these events have happened, in this order."""
+        rooms = self.rooms
+        touched: dict[str, Room] = {}
+        for key, number, event in batch:
+            room = touched.get(key)
+            if room is None:
+                room = rooms.get(key)
+                if room is None:
+                    # Emptied and dropped while this was on its way.
+                    continue
+                touched[key] = room
+            room.append(number, event)
+        for room in touched.values():
+            room.flush()
+            self._drop_if_unused(room)
+        self._settle()
+
+    def rejected(self, key: str, event: Event, why: str) -> None:
+        """The ledger: this event will not happen."""
+        room = self.rooms.get(key)
+        session = self.sessions.get(event.origin)
+        log.warn(
+            "{kind} in {room} was rejected: {why}", kind=type(event).__name__, room=key, why=why
+        )
+        if room is not None and isinstance(event, Joined | Left):
+            room.forget(event.origin)
+            self._drop_if_unused(room)
+        if session is not None:
+            if isinstance(event, Joined):
+                session.join_failed(why)
+            elif isinstance(event, Left):
+                session.gone(key)
+            elif isinstance(event, Renamed):
+                session.rename_failed(event.new, why)
+            elif event.line:
+                session.notice(f"Your line was not said: {why}. Please send it again.")
+            elif isinstance(event, TopicSet):
+                session.notice(f"The topic was not set: {why}.")
+        self._settle()
+
+    # -- the turn
+
+    def has_mail(self, session: "Session") -> None:
+        """The mailbox of *session* is to be delivered when the turn ends."""
+        self._with_mail.append(session)
+        self._schedule()
+
+    def wake(self, session: "Session") -> None:
+        """The input of *session* may go on when the turn ends."""
+        self._to_wake.append(session)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._turn_ends:
+            self._turn_ends = True
+            self.clock.callLater(0, self._end_turn_later)
+
+    def _end_turn_later(self) -> None:
+        self._turn_ends = False
+        self._end_turn()
+
+    def _end_turn(self) -> None:
+        self._waiting = 0
+        self.ledger.end_turn()
+        self._settle()
+
+    def _settle(self) -> None:
+        """After delivery: mail for those whose rooms had nothing new, then waiting input."""
+        with_mail, self._with_mail = self._with_mail, []
+        for session in with_mail:
+            session.deliver_mail()
+        to_wake, self._to_wake = self._to_wake, []
+        for session in to_wake:
+            session.resume()
+
+    def close(self) -> Deferred[None]:
+        """Nothing more is announced; fires when the ledger has settled what is pending."""
+        for presence in self._presences.values():
+            presence.close()
+        return self.ledger.close()

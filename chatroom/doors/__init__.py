@@ -1,0 +1,1 @@
+"""The doors: each module is one way in."""

@@ -1,0 +1,221 @@
+"""The outlet: writing to one connection at once, later, or not at all any more.
+
+The rule: while it is congested nobody writes. What the kernel did not take of a line waits in the
+transport, everything after it waits in the log, and a connection that takes nothing for too long
+is cut.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from twisted.internet import tcp, unix
+from twisted.internet.interfaces import IPullProducer, IPushProducer
+from zope.interface import implementer
+
+from chatroom.presence import Call
+
+
+class Timers(Protocol):
+    """What puts a call off by some seconds."""
+
+    def __call__(self, delay: float, callable: Callable[[], object]) -> Call: ...
+
+
+class Client(Protocol):
+    """Whose outlet it is."""
+
+    def stalled(self) -> None:
+        """The outlet is congested: read no further."""
+
+    def drained(self) -> bool:
+        """The outlet can take more: write it. Returns whether nothing is left to write."""
+
+    def flowing(self) -> None:
+        """The outlet is not congested any more: read on."""
+
+    def cut(self) -> None:
+        """The outlet was congested for too long: the connection is dropped."""
+
+
+#: How long, in seconds, a closing connection has for what it was sent last.
+CLOSING = 30.0
+
+
+@implementer(IPushProducer, IPullProducer)
+class Outlet:
+    """The writing side of one connection.
+
+    transport: a connected transport. later: calls something in some seconds.
+    stall_timeout: seconds without taking any output after which it is cut; 0 for never.
+
+    Writing at once is for plain TCP and UNIX server transports: what others call
+    ``writeSomeData`` may bypass their encryption.
+    """
+
+    __slots__ = (
+        "_aborting",
+        "_at_once",
+        "_client",
+        "_closing",
+        "_later",
+        "_producing",
+        "_stall_timeout",
+        "_timer",
+        "_transport",
+        "_unfinished",
+        "congested",
+    )
+
+    def __init__(
+        self, transport: Any, client: Client, later: Timers, stall_timeout: float = 30.0
+    ) -> None:
+        self._transport = transport
+        self._client = client
+        self._later = later
+        self._stall_timeout = stall_timeout
+        self._timer: Call | None = None
+        self._closing = False
+        self._aborting = False
+        self._producing = False
+        self._unfinished = False
+        #: Nothing may be written now.
+        self.congested = False
+        self._at_once = isinstance(transport, tcp.Server | unix.Server) and not transport.TLS
+        if not self._at_once:
+            transport.registerProducer(self, True)
+
+    # -- for the room and the session
+
+    def write(self, data: bytes) -> int:
+        """Send *data*; returns how many bytes were taken.
+
+        Not to be called while congested. When not all was taken, it is congested from then on,
+        and `finish` must be called with the rest of the line in which it stopped.
+        """
+        if not self._at_once:
+            self._transport.write(data)
+            return len(data)
+        taken = self._transport.writeSomeData(data)
+        if taken == len(data):
+            return len(data)
+        if isinstance(taken, Exception):
+            self.abort()
+            return len(data)
+        self._stall()
+        return int(taken)
+
+    def finish(self, rest: bytes) -> None:
+        """Take *rest* too, and call back when the connection has taken it."""
+        transport = self._transport
+        self._unfinished = True
+        if rest:
+            transport.write(rest)
+        if self._at_once:
+            if not self._producing:
+                transport.registerProducer(self, False)
+                self._producing = True
+            # With nothing of ours in the transport it tells when the socket takes more.
+            transport.startWriting()
+
+    def insert(self, data: bytes) -> None:
+        """Send *data*, which is for the connection alone (protocol answers), congested or not."""
+        if self.congested:
+            self._transport.write(data)
+        else:
+            taken = self.write(data)
+            if taken != len(data):
+                self.finish(data[taken:])
+
+    def close(self, farewell: bytes) -> None:
+        """Send *farewell* after all that was taken, then close; whoever does not read is cut."""
+        if self._closing or self._aborting:
+            return
+        self._closing = True
+        if farewell:
+            self.insert(farewell)
+        self.congested = True
+        self._stop_timer()
+        self._timer = self._later(CLOSING, self.abort)
+        # While there is a producer, loseConnection waits for it.
+        if self._producing or not self._at_once:
+            self._transport.unregisterProducer()
+            self._producing = False
+        self._transport.loseConnection()
+
+    def abort(self) -> None:
+        """Drop the connection and whatever was to be sent on it."""
+        if not self._aborting:
+            self._aborting = True
+            self.congested = True
+            self._stop_timer()
+            self._transport.abortConnection()
+
+    # -- for the door
+
+    def lost(self) -> None:
+        """The connection is gone."""
+        self._aborting = True
+        self.congested = True
+        self._stop_timer()
+
+    # -- for the transport
+
+    def pauseProducing(self) -> None:
+        """A push producer is to stop: the transport has enough."""
+        self._stall()
+
+    def resumeProducing(self) -> None:
+        """The transport has nothing left."""
+        if self._closing or self._aborting:
+            return
+        if self._at_once:
+            if not self._producing:
+                # registerProducer asks at once, when nothing has drained yet.
+                return
+            self._restart_timer()
+            self._unfinished = False
+            done = self._client.drained()
+            if self._unfinished:
+                return
+            if not done:
+                # Nothing of ours waits in the transport: it tells when the socket takes more.
+                self._transport.startWriting()
+                return
+            self._transport.unregisterProducer()
+            self._producing = False
+        else:
+            self._restart_timer()
+            self.congested = False
+            # Writing may congest it again; then there is another call.
+            while not self._client.drained() and not self.congested:
+                pass
+            if self.congested:
+                return
+        self.congested = False
+        self._stop_timer()
+        self._client.flowing()
+
+    def stopProducing(self) -> None:
+        """The connection is lost; the door calls `lost`."""
+
+    # -- stalling
+
+    def _stall(self) -> None:
+        if not self.congested:
+            self.congested = True
+            self._restart_timer()
+            self._client.stalled()
+
+    def _restart_timer(self) -> None:
+        self._stop_timer()
+        if self._stall_timeout:
+            self._timer = self._later(self._stall_timeout, self._cut)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+
+    def _cut(self) -> None:
+        self._client.cut()
+        self.abort()

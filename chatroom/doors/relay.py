@@ -1,0 +1,134 @@
+"""The bare relay: every line to everybody else on its endpoint, word for word.
+
+The rule: there is no session here. Nothing is cleaned, so this is no door for terminals; only the
+length of lines and the time a client may take to read them are limited.
+"""
+
+from typing import Any
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.protocols.basic import LineOnlyReceiver
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from chatroom.chat import Chat
+from chatroom.doors.door import DoorFactory, tune
+from chatroom.doors.outlet import Outlet, Timers
+from chatroom.events import Left, Relayed, Renamed
+from chatroom.formats import RAW
+from chatroom.mailbox import Mailbox
+from chatroom.room import Member, Room
+
+
+@implementer(IHalfCloseableProtocol)
+class RelayProtocol(LineOnlyReceiver):
+    """One connection to the relay; a line that is too long ends it."""
+
+    delimiter = b"\n"
+    transport: Any
+    factory: "RelayFactory"
+    _over = False
+
+    def connectionMade(self) -> None:
+        """Twisted: the connection is there."""
+        factory, transport = self.factory, self.transport
+        tune(transport)
+        self.MAX_LENGTH = factory.line_length
+        self.outlet = Outlet(transport, self, factory.later, factory.stall_timeout)
+        origin = factory.chat.next_origin()
+        self.member = Member(origin, "", RAW, self.outlet, Mailbox(), self)
+        factory.joined(self)
+        factory.chat.enter(factory.room, self.member)
+
+    def lineReceived(self, line: bytes) -> None:
+        """One line, without its LF."""
+        chat = self.factory.chat
+        chat.submit(self.factory.room, Relayed(chat.clock.seconds(), self.member.origin, line))
+        chat.relieve()
+
+    def readConnectionLost(self) -> None:
+        """Twisted: the client will send nothing more; what it sent is passed on first."""
+        if self._buffer:
+            self.lineReceived(self._buffer)
+        self._leave()
+
+    def writeConnectionLost(self) -> None:
+        """Twisted: our side is closed. Only we close it."""
+
+    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
+        """Twisted: the connection is gone."""
+        self.outlet.lost()
+        self.factory.parted(self)
+        self._leave()
+
+    def _leave(self) -> None:
+        if not self._over:
+            self._over = True
+            chat = self.factory.chat
+            left = Left(chat.clock.seconds(), self.member.origin, "", "", shown=False)
+            chat.submit(self.factory.room, left)
+
+    # -- what the room says
+
+    def entered(self, member: Member, room: Room) -> None:
+        """There is nothing to greet with."""
+
+    def left(self, member: Member, event: Left) -> None:
+        """What was to be passed on to it is on its way."""
+        self.outlet.close(b"")
+
+    def renamed(self, event: Renamed) -> None:
+        """Nobody has a name here."""
+
+    # -- what the outlet and the factory say
+
+    def stalled(self) -> None:
+        """The outlet: read no further."""
+        self.transport.pauseProducing()
+
+    def drained(self) -> bool:
+        """The outlet: it can take more."""
+        return self.factory.room.catch_up(self.member)
+
+    def flowing(self) -> None:
+        """The outlet: it is not congested any more."""
+        if not self._over:
+            self.transport.resumeProducing()
+
+    def cut(self) -> None:
+        """The outlet: nothing was read for too long."""
+
+    def stop_reading(self) -> None:
+        """The factory: the server stops."""
+        self._over = True
+        self.transport.pauseProducing()
+
+    def dismiss(self) -> None:
+        """The factory: the server is gone in a moment."""
+        self.outlet.close(b"")
+
+    def drop(self) -> None:
+        """The factory: time is up."""
+        self.outlet.abort()
+
+
+class RelayFactory(DoorFactory[RelayProtocol]):
+    """Makes the connections of one relay, which has a room of its own.
+
+    line_length: the longest line taken, in bytes.
+    """
+
+    protocol: Any = RelayProtocol
+
+    def __init__(
+        self,
+        chat: Chat,
+        later: Timers,
+        *,
+        line_length: int = 2048,
+        stall_timeout: float = 30.0,
+    ) -> None:
+        super().__init__(chat, later, stall_timeout)
+        self.line_length = line_length
+        self.room: Room = chat.open_room(f"relay {id(self)}", listed=False)

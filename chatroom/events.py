@@ -1,0 +1,153 @@
+"""What can happen: one frozen dataclass for each thing that can.
+
+The rule: an event is a value. It is named in the past tense, holds everything a format needs to
+show it, and knows nothing of rooms, sessions or bytes. The events of a room go through its
+ledger into its log; those at the end of this file are for one person and go to a mailbox.
+"""
+
+from dataclasses import dataclass
+from sys import getsizeof
+from typing import ClassVar
+
+#: The origin of what no connection did.
+SERVER = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened.
+
+    time: when, in seconds since the epoch.
+    origin: the id of the connection it came from, or SERVER. "Not to its sender" and `/ignore`
+    go by it, since names change hands.
+    """
+
+    time: float
+    origin: int
+
+    #: A line that somebody said: it is counted, kept for newcomers and found by /history.
+    line: ClassVar[bool] = False
+    #: Changes who is in the room, what they are called or what it is about.
+    changes_room: ClassVar[bool] = False
+    #: Left out for those who ignore its origin.
+    ignorable: ClassVar[bool] = True
+    #: Shown to its origin too, whose own terminal does not show it.
+    echoed: ClassVar[bool] = False
+
+    def size(self) -> int:
+        """About how many bytes of memory its text takes."""
+        return 64
+
+
+@dataclass(frozen=True, slots=True)
+class Said(Event):
+    """A person said something to the room."""
+
+    name: str
+    text: str
+
+    line: ClassVar[bool] = True
+
+    def size(self) -> int:
+        return getsizeof(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Emoted(Event):
+    """A person did something (`/me waves`)."""
+
+    name: str
+    text: str
+
+    line: ClassVar[bool] = True
+
+    def size(self) -> int:
+        return getsizeof(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Relayed(Event):
+    """A line of the bare relay, word for word and without its line end."""
+
+    data: bytes
+
+    line: ClassVar[bool] = True
+
+    def size(self) -> int:
+        return getsizeof(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Joined(Event):
+    """A member entered. Nobody is shown it: see Announced."""
+
+    name: str
+
+    changes_room: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class Announced(Event):
+    """A member who entered earlier has stayed or spoken, so the room is told."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Left(Event):
+    """A member left. It is shown only where the room had been told that they came."""
+
+    name: str
+    reason: str
+    shown: bool
+
+    changes_room: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class CrowdMoved(Event):
+    """Many people joined or left at once: some of their names, and how many there were in all."""
+
+    names: tuple[str, ...]
+    count: int
+    joined: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Renamed(Event):
+    """A member has another name from here on. Shown like Left."""
+
+    name: str
+    new: str
+    shown: bool
+
+    changes_room: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSet(Event):
+    """A member said what the room is about; an empty topic says nothing any more."""
+
+    name: str
+    topic: str
+
+    changes_room: ClassVar[bool] = True
+    ignorable: ClassVar[bool] = False
+    echoed: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed(Event):
+    """The server tells one person something, in one line or several."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Whispered(Event):
+    """One person said something to another alone. `outgoing` is the sender's own copy."""
+
+    sender: str
+    recipient: str
+    text: str
+    outgoing: bool

@@ -1,0 +1,106 @@
+"""The ledger: who orders the log, and who decides that a name is taken.
+
+The rule: `submit` never calls back before it returns. What was submitted comes back in batches,
+in its final order, through the receiver's `committed`; only then has it happened. A ledger in
+memory commits when the turn ends, one with a store after its transaction, one shared by several
+nodes when the engine has ordered it. What a ledger cannot commit comes back through `rejected`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from twisted.internet.defer import Deferred, succeed
+
+from chatroom.events import Event
+
+
+class Entry(NamedTuple):
+    """An event in its final place.
+
+    room: the key of the room whose log it belongs to.
+    id: grows for ever and over restarts: at least the previous one plus one, at least the
+    clock in microseconds.
+    """
+
+    room: str
+    id: int
+    event: Event
+
+
+class LedgerReceiver(Protocol):
+    """Who hears what the ledger decided."""
+
+    def committed(self, batch: Sequence[Entry]) -> None:
+        """These events have happened, in this order."""
+
+    def rejected(self, room: str, event: Event, why: str) -> None:
+        """This event will not happen; *why* is half a sentence for people."""
+
+
+class Ledger(Protocol):
+    """Orders events. What one origin submits stays in its order."""
+
+    def attach(self, receiver: LedgerReceiver) -> None:
+        """Name the receiver, once and before anything is submitted."""
+
+    def submit(self, room: str, event: Event) -> None:
+        """Take *event* for the log of *room*; the receiver hears of it later."""
+
+    def end_turn(self) -> None:
+        """The turn is over: what was submitted in it may be committed as one batch."""
+
+    def close(self) -> Deferred[None]:
+        """Commit what is pending; fires when all of it was committed or rejected."""
+
+
+class MemoryLedger:
+    """The ledger of one node without a store: commits when the turn ends."""
+
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self._pending: list[tuple[str, Event]] = []
+        self._last_id = 0
+        self._receiver: LedgerReceiver
+
+    def attach(self, receiver: LedgerReceiver) -> None:
+        self._receiver = receiver
+
+    def submit(self, room: str, event: Event) -> None:
+        self._pending.append((room, event))
+
+    def end_turn(self) -> None:
+        pending, self._pending = self._pending, []
+        if pending:
+            first = max(self._last_id + 1, int(self._seconds() * 1e6))
+            self._last_id = first + len(pending) - 1
+            self._receiver.committed(
+                [Entry(room, number, event) for number, (room, event) in enumerate(pending, first)]
+            )
+
+    def close(self) -> Deferred[None]:
+        self.end_turn()
+        return succeed(None)
+
+
+class Claims(Protocol):
+    """Names are claimed, not ordered: the first claim wins."""
+
+    def claim(self, key: str, origin: int) -> Deferred[bool]:
+        """Whether the name with this key is from now on that of *origin*."""
+
+    def release(self, key: str, origin: int) -> None:
+        """The name is free again, if it was that of *origin*."""
+
+
+class LocalClaims:
+    """The claims of one node: answered at once."""
+
+    def __init__(self) -> None:
+        self._holders: dict[str, int] = {}
+
+    def claim(self, key: str, origin: int) -> Deferred[bool]:
+        return succeed(self._holders.setdefault(key, origin) == origin)
+
+    def release(self, key: str, origin: int) -> None:
+        if self._holders.get(key) == origin:
+            del self._holders[key]

@@ -1,0 +1,151 @@
+"""The command line of ``twistd chatroom``.
+
+The rule: whatever can be found wrong before the server starts is found here, before twistd
+daemonises, and ends the start with one line. The options themselves are rows in `settings`.
+"""
+
+from __future__ import annotations
+
+import getopt
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import twisted
+from twisted.python import usage
+
+from chatroom import __version__, listening
+from chatroom.settings import (
+    OPTIONS,
+    Option,
+    SettingError,
+    did_you_mean,
+    fit,
+    read_config,
+    read_motd,
+)
+
+
+class Options(usage.Options):
+    """The parsed options: a value for every row of `settings.OPTIONS`, and what follows from them.
+
+    ``options["endpoints"]`` and ``options["relays"]`` are the endpoint strings to listen on for
+    the chat and for the bare relay; ``options["motd"]`` is the text itself.
+    """
+
+    synopsis = "[options]"
+    longdesc = (
+        "A chat room for everybody with a terminal: people join with telnet or netcat, and "
+        "need no other client. 'chatroom' and 'python -m chatroom' are short for "
+        "'twistd -n --pidfile= chatroom'. Every option but --config, --check, --help and "
+        "--version can stand in the configuration file, under its own name: port = 8008"
+    )
+    optFlags: ClassVar = [["check", None, "Say what would run, or what is wrong, and exit."]]
+    optParameters: ClassVar = [
+        ["config", None, None, "Read options from this TOML file; those given here go before."]
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._given: dict[str, Any] = {}
+        self._default_port = True
+        self._motd_file = ""
+        for option in OPTIONS:
+            self[option.name] = list(option.default) if option.kind.repeated else option.default
+        self.update(endpoints=[], relays=[])
+
+    def opt_version(self) -> None:
+        """Print the versions of chatroom, Twisted and Python, and exit."""
+        python = platform.python_version()
+        print(f"chatroom {__version__} (Twisted {twisted.__version__}, Python {python})")
+        sys.exit(0)
+
+    def opt_help(self) -> None:
+        """Print this text and exit."""
+        print(self)
+        sys.exit(0)
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Parse a command line and find out whether a server could start with it.
+
+        Raises SystemExit with the line to print when it could not: on a UsageError twistd
+        would print its whole help. Also ends by SystemExit after --check, --help, --version.
+        """
+        try:
+            super().parseOptions(options)
+        except (usage.UsageError, SettingError, listening.EndpointError) as error:
+            raise SystemExit(f"chatroom: {self._explained(error)}") from None
+
+    def parseArgs(self, *args: str) -> None:
+        if args:
+            raise SettingError(f"there is no argument {args[0]!r}; options begin with --")
+
+    def postOptions(self) -> None:
+        values = read_config(self["config"]) if self["config"] else {}
+        values.update(self._given)
+        self.update(values)
+        if self["interface"] and self["listen"] and "port" not in values:
+            raise SettingError(
+                "interface goes with port; for listen write tcp:PORT:interface=ADDRESS"
+            )
+        self._motd_file = os.path.abspath(self["motd"]) if self["motd"] else ""
+        self["motd"] = read_motd(self._motd_file) if self._motd_file else ""
+        self._default_port = "port" in values or not self["listen"]
+        if self._default_port:
+            self["endpoints"] += listening.default_endpoints(self["port"], self["interface"])
+        self["endpoints"] += map(listening.with_backlog, self["listen"])
+        self["relays"] += map(listening.with_backlog, self["relay"])
+        server: dict[str, Any] = self.parent or {}
+        listening.probe(
+            *self["endpoints"],
+            *self["relays"],
+            rundir=server.get("rundir", "."),
+            chroot=server.get("chroot"),
+        )
+        if self["check"]:
+            print(self._summary())
+            sys.exit(0)
+
+    def _summary(self) -> str:
+        """What would run, as a configuration file that runs it."""
+        lines = [f"# chatroom {__version__} can start. It would listen for:"]
+        lines += [f"#   {listening.describe(text)}" for text in self["endpoints"]]
+        lines += [f"#   {listening.describe(text)} (relay)" for text in self["relays"]]
+        for option in OPTIONS:
+            if option.name in ("port", "interface") and not self._default_port:
+                continue
+            value = self._motd_file if option.name == "motd" else self[option.name]
+            lines.append(f"{option.name} = {json.dumps(value, ensure_ascii=False)}")
+        return "\n".join(lines)
+
+    def _explained(self, error: Exception) -> str:
+        cause = error.__context__
+        if not isinstance(cause, getopt.GetoptError) or "not recognized" not in cause.msg:
+            return str(error)
+        name = f"--{cause.opt}" if len(cause.opt) > 1 else f"-{cause.opt}"
+        if self.parent is not None and cause.opt in self.parent.synonyms:
+            return f"option {name} is twistd's: write it before the word chatroom"
+        known = [option.rstrip("=") for option in self.longOpt]
+        return f"unknown option {name}{did_you_mean(cause.opt, known, '--')}"
+
+
+def _method(option: Option) -> Callable[[Options, str], None]:
+    """What usage.Options calls when *option* stands on the command line."""
+
+    def method(self: Options, text: str) -> None:
+        value = fit(option, text, f"--{option.name}")
+        if option.kind.repeated:
+            self._given.setdefault(option.name, []).append(value)
+        else:
+            self._given[option.name] = value
+
+    default = f"{option.default:g}" if isinstance(option.default, float) else option.default
+    method.__doc__ = option.help + (f" [default: {default}]" if default not in ("", ()) else "")
+    return method
+
+
+for _option in OPTIONS:
+    setattr(Options, f"opt_{_option.name.replace('-', '_')}", _method(_option))

@@ -1,0 +1,137 @@
+"""Presence: when a room is told who joins and leaves.
+
+The rule: whoever neither spoke nor stayed comes and goes in silence, so that port scans and
+one-line scripts make no noise, and a crowd is one line.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from chatroom.events import SERVER, Announced, CrowdMoved, Event
+from chatroom.room import Member, Room
+
+#: How long, in seconds, somebody has to stay to be announced without a word.
+STAY = 2.0
+
+#: How many people who join (or leave) in a second get a line each.
+LINES_A_SECOND = 3
+
+#: How many of a crowd are named.
+NAMED = 2
+
+
+class Call(Protocol):
+    """A call that was put off."""
+
+    def active(self) -> int:
+        """Whether it is still to come."""
+
+    def cancel(self) -> object:
+        """It will not come."""
+
+
+class Clock(Protocol):
+    """The time, and calls that are put off: a reactor, or a task.Clock in tests."""
+
+    def seconds(self) -> float:
+        """Seconds since the epoch."""
+
+    def callLater(self, delay: float, callable: Callable[[], object]) -> Call:
+        """Call *callable* in *delay* seconds."""
+
+
+class Presence:
+    """What one room is told of coming and going.
+
+    submit: hands an event to the room's ledger.
+    quiet_above: in a room of more people only those who spoke are announced; 0 for no such limit.
+    """
+
+    def __init__(
+        self, room: Room, clock: Clock, submit: Callable[[Event], None], quiet_above: int
+    ) -> None:
+        self._room = room
+        self._clock = clock
+        self._submit = submit
+        self._quiet_above = quiet_above
+        self._staying: deque[tuple[float, Member]] = deque()
+        self._stay_call: Call | None = None
+        self._joins = _Crowd(self, joined=True)
+        self._leaves = _Crowd(self, joined=False)
+
+    def entered(self, member: Member) -> None:
+        """*member* is in; if they stay, the room is told."""
+        self._staying.append((self._clock.seconds() + STAY, member))
+        if self._stay_call is None:
+            self._stay_call = self._clock.callLater(STAY, self._stayed)
+
+    def spoke(self, member: Member) -> None:
+        """*member* is about to say something: the room is told first that they are here."""
+        if not member.announced:
+            self._announce(member)
+
+    def leaving(self, member: Member) -> bool:
+        """Whether the `Left` of *member* is a line of its own."""
+        return member.announced and self._leaves.admits(member.name)
+
+    def close(self) -> None:
+        """Nothing more is told."""
+        for call in (self._stay_call, self._joins.call, self._leaves.call):
+            if call is not None and call.active():
+                call.cancel()
+
+    def _stayed(self) -> None:
+        self._stay_call = None
+        now = self._clock.seconds()
+        room = self._room
+        while self._staying and self._staying[0][0] <= now:
+            member = self._staying.popleft()[1]
+            here = room.members.get(member.origin) is member
+            many = self._quiet_above and len(room.members) > self._quiet_above
+            if here and not member.announced and not many:
+                self._announce(member)
+        if self._staying:
+            self._stay_call = self._clock.callLater(self._staying[0][0] - now, self._stayed)
+
+    def _announce(self, member: Member) -> None:
+        member.announced = True
+        if self._joins.admits(member.name):
+            self._submit(Announced(self._clock.seconds(), member.origin, member.name))
+
+
+class _Crowd:
+    """Those who move the same way within a second: the first few singly, the others together."""
+
+    def __init__(self, presence: Presence, *, joined: bool) -> None:
+        self._presence = presence
+        self._joined = joined
+        self._since = 0.0
+        self._singly = 0
+        self._names: list[str] = []
+        self._count = 0
+        self.call: Call | None = None
+
+    def admits(self, name: str) -> bool:
+        """Whether *name* gets a line of its own; otherwise it is in the line to come."""
+        clock = self._presence._clock
+        now = clock.seconds()
+        if not 0 <= now - self._since < 1:
+            self._since = now
+            self._singly = 0
+        if self.call is None and self._singly < LINES_A_SECOND:
+            self._singly += 1
+            return True
+        self._count += 1
+        if len(self._names) < NAMED:
+            self._names.append(name)
+        if self.call is None:
+            self.call = clock.callLater(1, self._tell)
+        return False
+
+    def _tell(self) -> None:
+        self.call = None
+        names, count = tuple(self._names), self._count
+        self._names, self._count = [], 0
+        now = self._presence._clock.seconds()
+        self._presence._submit(CrowdMoved(now, SERVER, names, count, self._joined))

@@ -1,0 +1,401 @@
+"""A room is a log of events; a member is a cursor into it.
+
+The rule: everything that happens in a room is appended to its log by the ledger, and delivery is
+catching up: once per turn the room hands its new events to its members and moves their cursors.
+A member who does not take their output stays where they are, and is served from the log later.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, islice
+from sys import maxsize
+from typing import NamedTuple, Protocol
+
+from twisted.logger import Logger
+
+from chatroom.events import SERVER, Event, Joined, Left, Noticed, Renamed, TopicSet
+from chatroom.formats import DAY, Format, transcript
+from chatroom.mailbox import Mailbox
+
+log = Logger()
+
+#: The log keeps the larger of this many events and this many bytes.
+LOG_EVENTS = 1000
+LOG_BYTES = 4 * 1024 * 1024
+
+#: At most this many bytes at a time for a member who is behind.
+PORTION = 64 * 1024
+
+#: About what an event costs in memory beside its text: the row, the event and its numbers.
+EVENT_BYTES = 320
+
+
+class Outlet(Protocol):
+    """The writing side of one connection; see doors/outlet.py."""
+
+    @property
+    def congested(self) -> bool:
+        """Nothing may be written now: it calls its owner's `drained` when that is over."""
+
+    def write(self, data: bytes) -> int:
+        """Send *data*; returns how many bytes were taken.
+
+        If that is not all, the outlet is congested, and the caller must call `finish`.
+        """
+
+    def finish(self, rest: bytes) -> None:
+        """Take *rest*, the end of the line in which `write` stopped, and call back later."""
+
+    def abort(self) -> None:
+        """Drop the connection and whatever was to be sent on it."""
+
+
+class Owner(Protocol):
+    """Who has a member; told what the log says of it."""
+
+    def entered(self, member: "Member", room: "Room") -> None:
+        """The member is in the room; `member.cursor` is the end of its log."""
+
+    def left(self, member: "Member", event: Left) -> None:
+        """The member was served up to *event* and is out of the room."""
+
+    def renamed(self, event: Renamed) -> None:
+        """The name changed."""
+
+
+class Member:
+    """One connection in one room."""
+
+    __slots__ = (
+        "announced",
+        "cursor",
+        "echo",
+        "format",
+        "ignores",
+        "joined",
+        "line",
+        "mailbox",
+        "name",
+        "origin",
+        "outlet",
+        "owner",
+    )
+
+    def __init__(
+        self,
+        origin: int,
+        name: str,
+        format: Format,
+        outlet: Outlet,
+        mailbox: Mailbox,
+        owner: Owner | None = None,
+    ) -> None:
+        #: The id of the connection.
+        self.origin = origin
+        self.name = name
+        self.format = format
+        self.outlet = outlet
+        self.mailbox = mailbox
+        self.owner = owner
+        #: The position of the next event to be shown.
+        self.cursor = 0
+        #: How many lines the log had had before the cursor; kept only while congested.
+        self.line = 0
+        #: Whether the room was told that this member joined.
+        self.announced = False
+        #: Whether this member is shown its own lines too (doors that draw their own screen).
+        self.echo = False
+        #: The origins whose events are left out; None for nobody.
+        self.ignores: frozenset[int] | None = None
+        #: When this member entered, in seconds since the epoch.
+        self.joined = 0.0
+
+
+class Row(NamedTuple):
+    """One place in the log. *line*: how many lines were said before it."""
+
+    id: int
+    event: Event
+    line: int
+
+
+class Batch:
+    """The new events of one turn as one format writes them."""
+
+    __slots__ = ("data", "pieces", "starts")
+
+    def __init__(self, format: Format, rows: Sequence[Row]) -> None:
+        self.pieces = [_encode(format, row.event) for row in rows]
+        self.data = b"".join(self.pieces)
+        self.starts: list[int] | None = None
+
+    def without(self, skip: Sequence[int]) -> bytes:
+        """The bytes of all events but those at the indexes *skip*, which ascend."""
+        if self.starts is None:
+            self.starts = [0, *accumulate(map(len, self.pieces))]
+        starts, data = self.starts, self.data
+        kept, place = [], 0
+        for index in skip:
+            kept.append(data[place : starts[index]])
+            place = starts[index + 1]
+        kept.append(data[place:])
+        return b"".join(kept)
+
+
+class Room:
+    """One room: its log, its members, its topic.
+
+    name, key: as people write it, and what it is unique by.
+    """
+
+    def __init__(self, name: str, key: str, *, listed: bool = True) -> None:
+        self.name = name
+        self.key = key
+        #: Whether people may see it and enter it by name.
+        self.listed = listed
+        self.topic = ""
+        #: The members by origin, in the order in which they entered.
+        self.members: dict[int, Member] = {}
+        #: When something was last said, in seconds since the epoch; 0 for never.
+        self.spoken = 0.0
+        self._entering: dict[int, Member] = {}
+        self._log: list[Row] = []
+        self._weight = 0
+        self._base = 0
+        self._flushed = 0
+        self._lines = 0
+        self._scrollback: dict[Format, tuple[tuple[int, int, int], bytes]] = {}
+
+    # -- the log
+
+    @property
+    def end(self) -> int:
+        """The position after the last event."""
+        return self._base + len(self._log)
+
+    @property
+    def lines(self) -> int:
+        """How many lines were ever said here."""
+        return self._lines
+
+    @property
+    def deserted(self) -> bool:
+        """Nobody is here or on the way in."""
+        return not self.members and not self._entering
+
+    def expect(self, member: Member) -> None:
+        """*member* enters when the `Joined` of its origin is committed."""
+        self._entering[member.origin] = member
+
+    def forget(self, origin: int) -> None:
+        """The `Joined` or `Left` of *origin* will not come: take the member out at once."""
+        self._entering.pop(origin, None)
+        self.members.pop(origin, None)
+
+    def append(self, id: int, event: Event) -> None:
+        """*event* is committed: it is in the log from here on. Delivery is `flush`."""
+        self._log.append(Row(id, event, self._lines))
+        self._weight += EVENT_BYTES + event.size()
+        if event.line:
+            self._lines += 1
+            self.spoken = event.time
+        elif event.changes_room:
+            self._change(event)
+
+    def _change(self, event: Event) -> None:
+        member = self.members.get(event.origin)
+        match event:
+            case Joined():
+                entering = self._entering.pop(event.origin, None)
+                if entering is not None:
+                    entering.cursor = self.end
+                    entering.line = self._lines
+                    entering.joined = event.time
+                    self.members[event.origin] = entering
+                    if entering.owner is not None:
+                        entering.owner.entered(entering, self)
+                    # The greeting comes before whatever follows in the same batch.
+                    if not entering.outlet.congested:
+                        self._serve(entering, self.end, maxsize)
+            case Left() if member is not None:
+                if not member.outlet.congested:
+                    self._serve(member, self.end, maxsize)
+                del self.members[event.origin]
+                if member.owner is not None:
+                    member.owner.left(member, event)
+            case Renamed() if member is not None:
+                member.name = event.new
+                if member.owner is not None:
+                    member.owner.renamed(event)
+            case TopicSet():
+                self.topic = event.topic
+
+    def _trim(self) -> None:
+        """Cut the log to its size; events that were not delivered yet are never cut."""
+        rows = self._log
+        drop = 0
+        limit = len(rows) - LOG_EVENTS
+        while drop < limit and self._weight > LOG_BYTES:
+            self._weight -= EVENT_BYTES + rows[drop].event.size()
+            drop += 1
+        del rows[:drop]
+        self._base += drop
+
+    def recent(self, count: int) -> list[Event]:
+        """The last *count* lines that were said, oldest first, as far as the log goes back."""
+        said = (row.event for row in reversed(self._log) if row.event.line)
+        return list(islice(said, count))[::-1]
+
+    def scrollback(self, format: Format, count: int, now: float) -> bytes:
+        """The last *count* lines as a newcomer is shown them, with 'Now' below; empty for none.
+
+        Until something is said all newcomers of a day share the same bytes.
+        """
+        made = (self._lines, count, int(now // DAY))
+        known, data = self._scrollback.get(format, (None, b""))
+        if known != made:
+            shown = transcript(self.recent(count), now)
+            if shown:
+                shown.append(Noticed(now, SERVER, "Now"))
+            data = b"".join([format.encode(event, isinstance(event, Noticed)) for event in shown])
+            self._scrollback[format] = (made, data)
+        return data
+
+    # -- delivery
+
+    def flush(self) -> None:
+        """Hand what is new in the log to every member who can take it, in one write each."""
+        start, end = self._flushed, self.end
+        self._flushed = end
+        rows = self._log[start - self._base :]
+        if not rows:
+            return
+        own: dict[int, list[int]] = {}
+        for index, row in enumerate(rows):
+            own.setdefault(row.event.origin, []).append(index)
+        batches: dict[Format, Batch] = {}
+        format = batch = None
+        for member in list(self.members.values()):
+            outlet = member.outlet
+            if outlet.congested:
+                if member.cursor == start:
+                    member.line = rows[0].line
+                continue
+            try:
+                if member.format is not format:
+                    format = member.format
+                    batch = batches.get(format)
+                    if batch is None:
+                        batch = batches[format] = Batch(format, rows)
+                assert batch is not None
+                if member.cursor != start:
+                    # Entered in this batch.
+                    self._serve(member, end, maxsize)
+                    continue
+                skip: Sequence[int] = ()
+                if member.ignores is not None or (member.origin in own and not member.echo):
+                    skip = _left_out(member, own, rows)
+                data = batch.without(skip) if skip else batch.data
+                if member.mailbox.size:
+                    data += member.mailbox.contents()
+                if data and (taken := outlet.write(data)) != len(data):
+                    pieces = [
+                        (start + index + 1, piece)
+                        for index, piece in enumerate(batch.pieces)
+                        if index not in skip
+                    ]
+                    self._stall(member, pieces, taken)
+                    continue
+                member.cursor = end
+                if member.mailbox.size:
+                    member.mailbox.clear()
+            except Exception:
+                # One member's fault must not cost the others their lines.
+                log.failure("Delivery to connection {origin} failed", origin=member.origin)
+                outlet.abort()
+        if len(self._log) > LOG_EVENTS and self._weight > LOG_BYTES:
+            self._trim()
+
+    def catch_up(self, member: Member) -> bool:
+        """Serve a member who was congested and has drained, at most PORTION bytes.
+
+        Returns whether nothing is left to send: no event, no mail.
+        """
+        self._serve(member, self._flushed, PORTION)
+        return member.cursor >= self._flushed and not member.mailbox.size
+
+    def _serve(self, member: Member, end: int, size: int) -> None:
+        """Send the events from the member's cursor to *end*, then the mailbox, if all fits."""
+        pieces: list[tuple[int, bytes]] = []
+        format = member.format
+        if member.cursor < self._base:
+            missed = self._log[0].line - member.line
+            member.cursor = self._base
+            if missed:
+                lines = "line" if missed == 1 else "lines"
+                told = Noticed(0.0, SERVER, f"You missed {missed} {lines}.")
+                pieces.append((member.cursor, _encode(format, told)))
+        cursor = member.cursor
+        for row in islice(self._log, cursor - self._base, end - self._base):
+            cursor += 1
+            event = row.event
+            if not _hidden(member, event):
+                piece = _encode(format, event)
+                pieces.append((cursor, piece))
+                size -= len(piece)
+                if size <= 0:
+                    break
+        data = b"".join([piece for _, piece in pieces])
+        if cursor >= end:
+            data += member.mailbox.contents()
+        if data and (taken := member.outlet.write(data)) != len(data):
+            self._stall(member, pieces, taken)
+            return
+        member.cursor = cursor
+        if cursor >= end:
+            member.mailbox.clear()
+
+    def _stall(self, member: Member, pieces: Iterable[tuple[int, bytes]], taken: int) -> None:
+        """The outlet took only *taken* bytes of *pieces* and the mail after them.
+
+        The line in which it stopped goes to the outlet, the cursor stands after it.
+        """
+        rest = b""
+        for after, piece in pieces:
+            if taken <= 0:
+                break
+            member.cursor = after
+            rest = piece[taken:]
+            taken -= len(piece)
+        else:
+            if taken > 0:
+                rest = member.mailbox.sent(taken)
+        row = member.cursor - self._base
+        member.line = self._log[row].line if row < len(self._log) else self._lines
+        member.outlet.finish(rest)
+
+
+def _encode(format: Format, event: Event) -> bytes:
+    """*event* as it is shown live; an event that cannot be shown costs nobody anything else."""
+    try:
+        return format.encode(event, True)
+    except Exception:
+        log.failure("A {kind} could not be shown", kind=type(event).__name__)
+        return b""
+
+
+def _hidden(member: Member, event: Event) -> bool:
+    """Whether *event* is left out for *member*."""
+    if event.origin == member.origin:
+        return not (member.echo or event.echoed)
+    return member.ignores is not None and event.ignorable and event.origin in member.ignores
+
+
+def _left_out(member: Member, own: dict[int, list[int]], rows: Sequence[Row]) -> list[int]:
+    """The indexes of *rows* that *member* is not shown. *own*: the indexes by origin."""
+    origins = {member.origin} if member.ignores is None else {member.origin, *member.ignores}
+    return sorted(
+        index
+        for origin in origins & own.keys()
+        for index in own[origin]
+        if _hidden(member, rows[index].event)
+    )

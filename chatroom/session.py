@@ -1,0 +1,405 @@
+"""A session is one connection's conversation: lines in, events out.
+
+The rule: it knows no bytes and no sockets. A door hands it one line of text at a time, never
+while it is `held`, and is told through `Connection` when input may go on or is over.
+"""
+
+import re
+from collections.abc import Mapping
+from itertools import islice
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from chatroom import names
+from chatroom.chat import Chat, Refused
+from chatroom.commands import COMMANDS, Command, run
+from chatroom.events import SERVER, Emoted, Event, Left, Noticed, Renamed, Said, Whispered
+from chatroom.formats import Format, enumerate_names, transcript
+from chatroom.limits import LOCAL
+from chatroom.mailbox import MAX_BYTES, Mailbox
+from chatroom.room import Member, Outlet, Room
+
+log = Logger()
+
+#: How many people a greeting names.
+GREETED = 10
+
+#: Why input waits: for a room, for a name, for the mailbox to be emptied, or for ever.
+ENTERING, NAMING, MAIL, OVER = 1, 2, 4, 8
+
+#: A line that is one of these words and one or two more is a login gone wrong: a password must
+#: not be said to the room.
+SECRET = re.compile(r"(?:login|register|password|passwd|identify)(?:\s+\S+){1,2}", re.IGNORECASE)
+
+
+class Connection(Protocol):
+    """What a session asks of its door."""
+
+    def resume(self) -> None:
+        """The session is not held any more: go on with the input."""
+
+    def close(self, farewell: bytes) -> None:
+        """The conversation is over: send *farewell* after all else and close."""
+
+
+class Session:
+    """One connection's conversation. The door calls `open` once, then what is listed under it.
+
+    source: whom the connection counts for, see limits.source_of.
+    """
+
+    __slots__ = (
+        "_former",
+        "_welcomed",
+        "active",
+        "away",
+        "chat",
+        "closed",
+        "commands",
+        "connection",
+        "format",
+        "held",
+        "ignored",
+        "mailbox",
+        "member",
+        "name",
+        "opened",
+        "origin",
+        "outlet",
+        "room",
+        "source",
+        "whisperer",
+    )
+
+    member: Member
+    room: Room
+
+    def __init__(
+        self,
+        chat: Chat,
+        connection: Connection,
+        outlet: Outlet,
+        format: Format,
+        source: str = LOCAL,
+        commands: Mapping[str, Command] = COMMANDS,
+    ) -> None:
+        self.chat = chat
+        self.connection = connection
+        self.outlet = outlet
+        self.format = format
+        self.source = source
+        #: What its slash commands are, by name and by alias.
+        self.commands = commands
+        self.mailbox = Mailbox()
+        self.origin = chat.next_origin()
+        self.name = chat.next_guest()
+        #: Reasons for which no further line may be handed in: ENTERING, NAMING, MAIL, OVER.
+        self.held = 0
+        #: The connection is gone.
+        self.closed = False
+        #: When the connection came and when it last said something, seconds since the epoch.
+        self.opened = self.active = chat.clock.seconds()
+        #: Why this person is away, None while here.
+        self.away: str | None = None
+        #: The names of those who are ignored, by origin; None for nobody.
+        self.ignored: dict[int, str] | None = None
+        #: The origin of whoever sent the last private line.
+        self.whisperer = SERVER
+        # Where to go back to when a move fails.
+        self._former: Room | None = None
+        self._welcomed = False
+
+    # -- what the door calls
+
+    def open(self) -> None:
+        """The connection is made: give it a name and a place in the lobby."""
+        chat = self.chat
+        chat.sessions[self.origin] = self
+        chat.people[names.fold(self.name)] = self
+        self.enter(chat.lobby)
+
+    def received(self, text: str) -> None:
+        """One line came in, without its end. Not to be called while `held`."""
+        text = names.clean(text)
+        bare = text.lstrip()
+        if not bare:
+            return
+        self.active = self.chat.clock.seconds()
+        try:
+            if text.startswith("//"):
+                self.say(text[1:])
+            elif text.startswith("/"):
+                run(self, text[1:])
+            elif bare != text and re.match(r"/\w", bare):
+                raise Refused("Not said: it looks like a command, which begins the line.")
+            elif SECRET.fullmatch(bare.rstrip()):
+                raise Refused("Not said: it looks like a password on its way to the wrong place.")
+            else:
+                self.say(text)
+        except Refused as refusal:
+            self.notice(str(refusal))
+
+    def drained(self) -> bool:
+        """The outlet can take more. Returns whether nothing is left to send."""
+        member = self.member
+        if self.room.members.get(self.origin) is member:
+            done = self.room.catch_up(member)
+        else:
+            done = self._send_mail()
+        if done:
+            self.release(MAIL)
+        return done
+
+    def end(self, reason: str = "") -> None:
+        """No more input will come: leave when what was said is said."""
+        if not self.held & OVER:
+            self.hold(OVER)
+            shown = self.chat.presence(self.room).leaving(self.member)
+            now = self.chat.clock.seconds()
+            self.chat.submit(self.room, Left(now, self.origin, self.name, reason, shown))
+
+    def lost(self, reason: str = "") -> None:
+        """The connection is gone; nothing that is sent arrives any more."""
+        self.closed = True
+        self.end(reason)
+
+    # -- input
+
+    def hold(self, why: int) -> None:
+        """No line may be handed in until `release` of the same reason."""
+        self.held |= why
+
+    def release(self, why: int) -> None:
+        """The reason is over; when it was the last one, input goes on when the turn ends."""
+        if self.held & why:
+            self.held &= ~why
+            if not self.held:
+                self.chat.wake(self)
+
+    def resume(self) -> None:
+        """The turn has ended and input may go on."""
+        if self.held:
+            return
+        try:
+            self.connection.resume()
+        except Exception:
+            log.failure("Input of connection {origin} failed", origin=self.origin)
+            self.outlet.abort()
+
+    # -- what people ask for
+
+    def say(self, text: str, *, emote: bool = False) -> None:
+        """Say *text*, which is clean, to the room."""
+        chat, room, member = self.chat, self.room, self.member
+        if not member.announced:
+            chat.presence(room).spoke(member)
+        kind = Emoted if emote else Said
+        chat.submit(room, kind(self.active, self.origin, self.name, text))
+
+    def move(self, room: Room) -> None:
+        """Leave the room for another."""
+        self._former = self.room
+        shown = self.chat.presence(self.room).leaving(self.member)
+        reason = f"to #{room.name}" if room.listed else ""
+        self.chat.submit(self.room, Left(self.active, self.origin, self.name, reason, shown))
+        self.enter(room)
+
+    def enter(self, room: Room) -> None:
+        """Ask for a place in *room*; input waits until there is an answer."""
+        self.hold(ENTERING)
+        self.room = room
+        self.member = Member(
+            self.origin, self.name, self.format, self.outlet, self.mailbox, owner=self
+        )
+        self._apply_ignores()
+        self.chat.enter(room, self.member)
+
+    def rename(self, name: str) -> None:
+        """Ask for another name, which is allowed; input waits until there is an answer."""
+        self.hold(NAMING)
+
+        def answered(free: bool) -> None:
+            if free:
+                now = self.chat.clock.seconds()
+                shown = self.member.announced
+                self.chat.submit(self.room, Renamed(now, self.origin, self.name, name, shown))
+            else:
+                self.notice(f"{name} is taken. You are still {self.name}.")
+                self.release(NAMING)
+
+        def failed(failure: object) -> None:
+            log.error("Claiming a name failed: {failure}", failure=failure)
+            self.rename_failed(name, "names cannot be changed just now")
+
+        claimed: Deferred[bool] = self.chat.claims.claim(names.fold(name), self.origin)
+        claimed.addCallbacks(answered, failed)
+
+    def ignore(self, origin: int, name: str) -> None:
+        """Leave out what comes from the connection *origin*."""
+        self.ignored = {**(self.ignored or {}), origin: name}
+        self._apply_ignores()
+
+    def unignore(self, origin: int) -> None:
+        """Show what comes from the connection *origin* again."""
+        self.ignored = {key: name for key, name in (self.ignored or {}).items() if key != origin}
+        self._apply_ignores()
+
+    def _apply_ignores(self) -> None:
+        self.member.ignores = frozenset(self.ignored) if self.ignored else None
+
+    # -- output to this person alone
+
+    def tell(self, event: Event) -> None:
+        """Put *event* in the mailbox."""
+        self.post(self.format.encode(event, True))
+
+    def post(self, data: bytes) -> None:
+        """Put whole encoded lines in the mailbox; input waits while that is full."""
+        mailbox = self.mailbox
+        if self.closed or not data:
+            return
+        if not mailbox.size:
+            self.chat.has_mail(self)
+        mailbox.post(data)
+        if mailbox.full:
+            self.hold(MAIL)
+
+    def notice(self, text: str) -> None:
+        """The server tells this person something, in one line or several."""
+        self.tell(Noticed(self.chat.clock.seconds(), SERVER, text))
+
+    def whisper(self, recipient: "Session", text: str) -> None:
+        """Say *text*, which is clean, to one person alone. Raises Refused."""
+        if recipient.mailbox.full:
+            raise Refused(f"{recipient.name} is not reading; your line was not delivered.")
+        sent = (self.name, recipient.name, text)
+        if self.origin not in (recipient.ignored or ()):
+            recipient.tell(Whispered(self.active, self.origin, *sent, outgoing=False))
+            recipient.whisperer = self.origin
+        self.tell(Whispered(self.active, self.origin, *sent, outgoing=True))
+        if recipient.away is not None:
+            self.notice(f"{recipient.name} is away{recipient.away and f': {recipient.away}'}.")
+
+    def history(self, count: int) -> bytes:
+        """The last *count* lines of the room as this person is shown them; empty for none.
+
+        Older ones are left out when all would not fit into a mailbox.
+        """
+        hidden = self.ignored or {}
+        events = [event for event in self.room.recent(count) if event.origin not in hidden]
+        encode = self.format.encode
+        shown = transcript(events, self.chat.clock.seconds())
+        pieces = [encode(event, isinstance(event, Noticed)) for event in shown]
+        size = sum(map(len, pieces))
+        first = 0
+        while size > MAX_BYTES:
+            size -= len(pieces[first])
+            first += 1
+        return b"".join(pieces[first:])
+
+    def deliver_mail(self) -> None:
+        """The turn ends: send the mailbox, unless delivery to the room did."""
+        if not self.outlet.congested and (not self.mailbox.size or self._send_mail()):
+            self.release(MAIL)
+
+    def _send_mail(self) -> bool:
+        mailbox = self.mailbox
+        data = mailbox.contents()
+        taken = self.outlet.write(data) if data else 0
+        if taken != len(data):
+            self.outlet.finish(mailbox.sent(taken))
+            return False
+        mailbox.clear()
+        return True
+
+    # -- what the log says
+
+    def entered(self, member: Member, room: Room) -> None:
+        """The member is in the room: greet it."""
+        chat = self.chat
+        chat.presence(room).entered(member)
+        if self.closed:
+            return
+        settings = chat.settings
+        others = [
+            other.name for other in islice(room.members.values(), GREETED + 1) if other != member
+        ][:GREETED]
+        place = f"in #{room.name}"
+        if others:
+            place += f" with {enumerate_names(others, len(room.members) - 1)}"
+        if not self._welcomed:
+            self._welcomed = True
+            lines = [
+                f"Welcome to {settings.name}. You are {self.name}, {place}.",
+                "Just type to talk. /nick NAME picks a name, /help lists the rest, /quit leaves.",
+            ]
+            if settings.motd:
+                lines.append(settings.motd)
+        else:
+            lines = [f"You are now {place}."]
+        if room.topic:
+            lines.append(f"The topic is: {room.topic}")
+        self.notice("\n".join(lines))
+        count = settings.scrollback
+        if self.ignored:
+            self.post(self.history(count))
+        else:
+            self.post(room.scrollback(self.format, count, chat.clock.seconds()))
+        self._former = None
+        self.release(ENTERING)
+
+    def left(self, member: Member, event: Left) -> None:
+        """The member is out of its room."""
+        if member is self.member:
+            self._finish()
+
+    def renamed(self, event: Renamed) -> None:
+        """The name changed: the old one is free from here on."""
+        people = self.chat.people
+        old, new = names.fold(self.name), names.fold(event.new)
+        del people[old]
+        people[new] = self
+        if old != new:
+            self.chat.claims.release(old, self.origin)
+        self.name = event.new
+        self.notice(f"You are now {event.new}.")
+        self.release(NAMING)
+
+    # -- what the log refuses
+
+    def join_failed(self, why: str) -> None:
+        """There is no place in the room: go back to the one before, or give up."""
+        failed, former = self.room, self._former
+        self.notice(f"#{failed.name} cannot be entered: {why}.")
+        self._former = None
+        if self.closed or former is None:
+            self._finish()
+        else:
+            self.enter(former)
+
+    def rename_failed(self, name: str, why: str) -> None:
+        """The name stays what it was."""
+        key = names.fold(name)
+        if key != names.fold(self.name):
+            self.chat.claims.release(key, self.origin)
+        self.notice(f"You are still {self.name}: {why}.")
+        self.release(NAMING)
+
+    def gone(self, room: str) -> None:
+        """The ledger could not note that the member left *room*; it is out all the same."""
+        if room == self.room.key:
+            self._finish()
+
+    def _finish(self) -> None:
+        """Out of the last room: give the name back and say good-bye."""
+        self.hold(OVER)
+        chat = self.chat
+        if chat.sessions.pop(self.origin, None) is not None:
+            key = names.fold(self.name)
+            chat.people.pop(key, None)
+            chat.claims.release(key, self.origin)
+            farewell = self.mailbox.contents()
+            self.mailbox.clear()
+            self.connection.close(farewell)

@@ -1,0 +1,236 @@
+"""What can be set: one row per option, and the configuration file that holds them.
+
+The rule: an option is one row of `OPTIONS`. From its row it gets its flag on the command line,
+its key in the file, its help, its checks and its line in ``--check``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import os
+import tomllib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from chatroom import names
+
+MOTD_BYTES = 64 * 1024
+
+
+class SettingError(ValueError):
+    """A value the server cannot start with; the text says where it stands and what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What values an option takes.
+
+    *type* is their type in a TOML file, *expected* says in words what they are, and *convert*
+    checks and returns a value, from the file or (as text) from the command line; it raises
+    ValueError. Of a *repeated* option the values are a list.
+    """
+
+    type: type
+    expected: str
+    convert: Callable[[Any], Any]
+    repeated: bool = False
+
+
+def whole(low: int, high: int, unit: str = "") -> Kind:
+    """Whole numbers from *low* to *high*."""
+
+    def convert(value: Any) -> int:
+        number = int(value)
+        if not low <= number <= high:
+            raise ValueError
+        return number
+
+    return Kind(int, f"a whole number from {low} to {high}{unit and f' ({unit})'}", convert)
+
+
+def number(low: float, high: float, unit: str = "") -> Kind:
+    """Numbers from *low* to *high*, with or without a fraction."""
+
+    def convert(value: Any) -> float:
+        # By way of text, because an integer in TOML may be too large for float().
+        number = float(str(value))
+        if not math.isfinite(number) or not low <= number <= high:
+            raise ValueError
+        return number
+
+    return Kind(float, f"a number from {low:g} to {high:g}{unit and f' ({unit})'}", convert)
+
+
+def _label(value: str) -> str:
+    if not value.strip() or len(value) > 60 or not value.isprintable():
+        raise ValueError
+    return value
+
+
+def _address(value: str) -> str:
+    if value:
+        ipaddress.ip_address(value)
+    return value
+
+
+def _endpoint(value: str) -> str:
+    if not value or not value.isprintable():
+        raise ValueError
+    return value
+
+
+LABEL = Kind(str, "a text of 1 to 60 printable characters", _label)
+ADDRESS = Kind(str, "an IPv4 or IPv6 address", _address)
+ROOM = Kind(str, "the name of a room", names.check_room)
+FILE = Kind(str, "the name of a file", str)
+ENDPOINTS = Kind(str, "an endpoint such as tcp:8009", _endpoint, repeated=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option; its *help* says what it is for, and of a limit why there is one."""
+
+    name: str
+    default: Any
+    kind: Kind
+    help: str
+
+
+OPTIONS = (
+    Option(
+        "port",
+        8008,
+        whole(0, 65535),
+        "TCP port to listen on, over IPv4 and IPv6; 0 takes a free one.",
+    ),
+    Option(
+        "interface",
+        "",
+        ADDRESS,
+        "Listen with --port on this address only, rather than on all.",
+    ),
+    Option(
+        "listen",
+        (),
+        ENDPOINTS,
+        "Listen on this Twisted endpoint (tcp:, unix:, systemd:, ssl: ...) in place of the "
+        "default port; can be given several times. With --port given, both are open.",
+    ),
+    Option(
+        "relay",
+        (),
+        ENDPOINTS,
+        "Open the bare relay, which passes every line on word for word, on this endpoint; "
+        "can be given several times.",
+    ),
+    Option("name", "chatroom", LABEL, "The server's name in its welcome."),
+    Option("motd", "", FILE, "Show the text of this UTF-8 file after the welcome."),
+    Option("lobby", "lobby", ROOM, "The room that everybody enters first."),
+    Option(
+        "scrollback",
+        20,
+        whole(0, 1000, "lines"),
+        "How many lines said earlier are shown to who enters a room; 0 shows none.",
+    ),
+    Option(
+        "line-length",
+        2048,
+        whole(64, 65536, "bytes"),
+        "Longest line taken, in bytes; a longer one is refused, so that nobody fills "
+        "everybody's screen or the memory.",
+    ),
+    Option(
+        "stall-timeout",
+        30.0,
+        number(0, 86400, "seconds"),
+        "Disconnect who has not taken any output for this many seconds, so that dead "
+        "connections do not stay in the room; 0 never does.",
+    ),
+    Option(
+        "join-quiet-above",
+        50,
+        whole(0, 1_000_000, "people"),
+        "In rooms of more than this many people announce only those who have spoken, so "
+        "that comings and goings do not drown the talk.",
+    ),
+)
+BY_NAME = {option.name: option for option in OPTIONS}
+
+
+def fit(option: Option, value: Any, where: str) -> Any:
+    """*value*, checked and converted as the option wants it.
+
+    Raises SettingError, which names *where* the value stands.
+    """
+    try:
+        return option.kind.convert(value)
+    except names.NameRefused as error:
+        raise SettingError(f"{where}: {value!r}: {error}") from error
+    except ValueError as error:
+        raise SettingError(f"{where}: expected {option.kind.expected}, not {value!r}") from error
+
+
+def read_config(path: str) -> dict[str, Any]:
+    """The values set in the TOML file *path*; the names of files in it are seen from its folder.
+
+    Raises SettingError, which names the file, the key and what was expected.
+    """
+    try:
+        with open(path, "rb") as file:
+            table = tomllib.load(file)
+    except OSError as error:
+        raise SettingError(f"cannot read {path}: {reason(error)}") from error
+    except UnicodeDecodeError as error:
+        raise SettingError(f"{path} is not UTF-8 text") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingError(f"{path} is not TOML: {reason(error)}") from error
+    return {key: _from_file(key, value, path) for key, value in table.items()}
+
+
+def _from_file(key: str, value: Any, path: str) -> Any:
+    option = BY_NAME.get(key)
+    if option is None:
+        raise SettingError(f"{path}: unknown key {key!r}{did_you_mean(key, BY_NAME)}")
+    kind, where = option.kind, f"{path}: {key}"
+    # By type(), not isinstance(): in Python a bool is an int, in TOML it is not.
+    allowed = {int, float} if kind.type is float else {kind.type}
+    if not kind.repeated:
+        if type(value) not in allowed:
+            raise SettingError(f"{where}: expected {kind.expected}, not {value!r}")
+        fitting = fit(option, value, where)
+        return os.path.join(os.path.dirname(path), value) if kind is FILE and value else fitting
+    if not isinstance(value, list) or not all(type(item) in allowed for item in value):
+        raise SettingError(
+            f"{where}: expected a list of texts, each {kind.expected}, not {value!r}"
+        )
+    return [fit(option, item, where) for item in value]
+
+
+def read_motd(path: str) -> str:
+    """The text of the file *path*, at most 64 KiB of UTF-8. Raises SettingError."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MOTD_BYTES + 1)
+    except OSError as error:
+        raise SettingError(f"motd: cannot read {path}: {reason(error)}") from error
+    if len(data) > MOTD_BYTES:
+        raise SettingError(f"motd: {path} has more than {MOTD_BYTES} bytes")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SettingError(f"motd: {path} is not UTF-8 text") from error
+
+
+def did_you_mean(wrong: str, choices: Iterable[str], dashes: str = "") -> str:
+    """The end of a sentence about a *wrong* word: a question, or nothing to suggest."""
+    close = names.suggest(wrong, choices)
+    return f"; did you mean {dashes}{close}?" if close else ""
+
+
+def reason(error: Exception) -> str:
+    """Why *error* was raised, in one line fit to stand after a colon."""
+    text = error.strerror if isinstance(error, OSError) else str(error)
+    words = " ".join((text or type(error).__name__).split())
+    return words[:1].lower() + words[1:]

@@ -1,0 +1,446 @@
+"""The command line, the configuration file, and starts that cannot succeed."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import sysconfig
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import chatroom
+from chatroom import listening
+from chatroom.options import Options
+from chatroom.settings import OPTIONS
+
+ROOT = Path(chatroom.__file__).parent.parent
+
+
+def parsed(*arguments: str) -> Options:
+    options = Options()
+    options.parseOptions(arguments)
+    return options
+
+
+def refusal(*arguments: str) -> str:
+    """The line with which a start with *arguments* ends."""
+    with pytest.raises(SystemExit) as ended:
+        parsed(*arguments)
+    assert isinstance(ended.value.code, str)
+    assert "\n" not in ended.value.code
+    return ended.value.code
+
+
+@pytest.fixture
+def unprobed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parses without trying the endpoints, so that port 8008 need not be free."""
+    monkeypatch.setattr(listening, "probe", lambda *descriptions, **where: None)
+
+
+@pytest.fixture
+def dual_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "ipv6_here", lambda: listening.IPv6.DUAL)
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The name of a configuration file that a test may write; it is the current folder's."""
+    monkeypatch.chdir(tmp_path)
+    return Path("chat.toml")
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port on which somebody else listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+# What the options are
+
+
+@pytest.mark.usefixtures("unprobed", "dual_stack")
+def test_without_arguments_everything_has_its_default() -> None:
+    assert parsed() == {
+        "port": 8008,
+        "interface": "",
+        "listen": [],
+        "relay": [],
+        "name": "chatroom",
+        "motd": "",
+        "lobby": "lobby",
+        "scrollback": 20,
+        "line-length": 2048,
+        "stall-timeout": 30.0,
+        "join-quiet-above": 50,
+        "config": None,
+        "check": 0,
+        "endpoints": ["tcp6:8008:backlog=1024"],
+        "relays": [],
+    }
+
+
+def test_help_names_every_option_and_fits_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        parsed("--help")
+    shown = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert max(map(len, shown.splitlines())) <= 80
+    assert [line.split()[0] for line in shown.splitlines() if line.startswith("      --")] == [
+        "--check",
+        "--config=",
+        "--help",
+        "--interface=",
+        "--join-quiet-above=",
+        "--line-length=",
+        "--listen=",
+        "--lobby=",
+        "--motd=",
+        "--name=",
+        "--port=",
+        "--relay=",
+        "--scrollback=",
+        "--stall-timeout=",
+        "--version",
+    ]
+    assert "free one. [default: 8008]" in shown
+    assert "short for\n'twistd -n --pidfile= chatroom'" in shown
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_every_option_has_a_sentence_that_says_what_it_is_for(option: object) -> None:
+    text = getattr(option, "help", "")
+    assert text[0].isupper()
+    assert text.endswith(".")
+
+
+def test_version_is_one_line_with_the_versions_that_matter(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parsed("--version")
+    python = ".".join(map(str, sys.version_info[:3]))
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == (
+        f"chatroom {chatroom.__version__} (Twisted {_twisted_version()}, Python {python})\n"
+    )
+
+
+def _twisted_version() -> str:
+    from importlib.metadata import version
+
+    return version("Twisted")
+
+
+# Where it listens
+
+
+@pytest.mark.parametrize(
+    ("here", "endpoints"),
+    [
+        (listening.IPv6.DUAL, ["tcp6:9:backlog=1024"]),
+        (listening.IPv6.ALONE, ["tcp:9:backlog=1024", "tcp6:9:backlog=1024"]),
+        (listening.IPv6.NONE, ["tcp:9:backlog=1024"]),
+    ],
+)
+@pytest.mark.usefixtures("unprobed")
+def test_the_port_is_open_for_what_the_machine_speaks(
+    here: listening.IPv6, endpoints: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "ipv6_here", lambda: here)
+    assert parsed("--port", "9")["endpoints"] == endpoints
+
+
+@pytest.mark.usefixtures("unprobed")
+@pytest.mark.parametrize(
+    ("address", "endpoint"),
+    [
+        ("127.0.0.1", r"tcp:8008:interface=127.0.0.1:backlog=1024"),
+        ("::1", r"tcp6:8008:interface=\:\:1:backlog=1024"),
+    ],
+)
+def test_an_interface_restricts_the_default_port(address: str, endpoint: str) -> None:
+    assert parsed("--interface", address)["endpoints"] == [endpoint]
+
+
+@pytest.mark.usefixtures("unprobed")
+def test_listen_replaces_the_default_port() -> None:
+    options = parsed("--listen", "tcp:1", "--listen", "unix:/run/chat")
+    assert options["endpoints"] == ["tcp:1:backlog=1024", "unix:/run/chat:backlog=1024"]
+
+
+@pytest.mark.usefixtures("unprobed", "dual_stack")
+def test_listen_with_port_opens_both() -> None:
+    options = parsed("--listen", "tcp:1", "--port", "2")
+    assert options["endpoints"] == ["tcp6:2:backlog=1024", "tcp:1:backlog=1024"]
+
+
+@pytest.mark.usefixtures("unprobed", "dual_stack")
+def test_a_relay_comes_beside_the_chat() -> None:
+    options = parsed("--relay", "tcp:1", "--relay", "tcp:2:backlog=5")
+    assert options["relays"] == ["tcp:1:backlog=1024", "tcp:2:backlog=5"]
+    assert options["endpoints"] == ["tcp6:8008:backlog=1024"]
+
+
+def test_interface_without_the_port_it_restricts_is_refused() -> None:
+    assert "tcp:PORT:interface=ADDRESS" in refusal("--interface", "::1", "--listen", "tcp:0")
+
+
+# The message of the day
+
+
+def test_motd_is_the_text_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "motd"
+    file.write_bytes("\ufeffBe kind.\nСпасибо\n".encode())
+    assert parsed("--port", "0", "--motd", str(file))["motd"] == "Be kind.\nСпасибо\n"
+
+
+def test_motd_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "motd"
+    file.write_bytes(b"caf\xe9")
+    assert refusal("--motd", str(file)) == f"chatroom: motd: {file} is not UTF-8 text"
+
+
+def test_motd_that_would_fill_everybodys_screen_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "motd"
+    file.write_bytes(b"x" * (64 * 1024 + 1))
+    assert refusal("--motd", str(file)).endswith("has more than 65536 bytes")
+
+
+# The configuration file
+
+
+@pytest.mark.usefixtures("unprobed", "dual_stack")
+def test_the_file_takes_the_same_names_as_the_command_line(config: Path) -> None:
+    config.write_text('port = 9\nline-length = 100\nstall-timeout = 5\nlisten = ["tcp:1"]\n')
+    options = parsed("--config", "chat.toml")
+    assert options["line-length"] == 100
+    assert options["stall-timeout"] == 5.0
+    assert options["endpoints"] == ["tcp6:9:backlog=1024", "tcp:1:backlog=1024"]
+
+
+@pytest.mark.usefixtures("unprobed")
+def test_the_command_line_wins_over_the_file(config: Path) -> None:
+    config.write_text("scrollback = 9\nline-length = 100\n")
+    options = parsed("--scrollback", "20", "--config", "chat.toml")
+    assert (options["scrollback"], options["line-length"]) == (20, 100)
+
+
+@pytest.mark.usefixtures("unprobed")
+def test_a_list_on_the_command_line_replaces_the_one_in_the_file(config: Path) -> None:
+    config.write_text('listen = ["tcp:1", "tcp:2"]\n')
+    options = parsed("--config", "chat.toml", "--listen", "tcp:3")
+    assert options["endpoints"] == ["tcp:3:backlog=1024"]
+
+
+def test_file_names_in_the_file_are_seen_from_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "motd.txt").write_text("Hello")
+    (tmp_path / "chat.toml").write_text('port = 0\nmotd = "motd.txt"\n')
+    assert parsed("--config", str(tmp_path / "chat.toml"))["motd"] == "Hello"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("prot = 1", "unknown key 'prot'; did you mean port?"),
+        ("line_length = 100", "unknown key 'line_length'; did you mean line-length?"),
+        ("xyzzy = 1", "unknown key 'xyzzy'"),
+        ("[port]", "port: expected a whole number from 0 to 65535, not {}"),
+        ("port = true", "port: expected a whole number from 0 to 65535, not True"),
+        ("port = '1'", "port: expected a whole number from 0 to 65535, not '1'"),
+        ("port = 65536", "port: expected a whole number from 0 to 65535, not 65536"),
+        (
+            "line-length = 63",
+            "line-length: expected a whole number from 64 to 65536 (bytes), not 63",
+        ),
+        (
+            "stall-timeout = inf",
+            "stall-timeout: expected a number from 0 to 86400 (seconds), not inf",
+        ),
+        ("name = 5", "name: expected a text of 1 to 60 printable characters, not 5"),
+        (
+            "listen = 'tcp:1'",
+            "listen: expected a list of texts, each an endpoint such as tcp:8009, not 'tcp:1'",
+        ),
+        ("relay = ['']", "relay: expected an endpoint such as tcp:8009, not ''"),
+        ("lobby = 'a b'", "lobby: 'a b': A room's name consists of letters, digits, _ and -."),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_named(config: Path, text: str, complaint: str) -> None:
+    config.write_text(text + "\n")
+    assert refusal("--config", "chat.toml") == f"chatroom: chat.toml: {complaint}"
+
+
+def test_an_integer_too_large_for_any_number_is_out_of_range(config: Path) -> None:
+    config.write_text(f"stall-timeout = 1{'0' * 400}\n")
+    assert "expected a number from 0 to 86400" in refusal("--config", "chat.toml")
+
+
+def test_a_file_that_is_not_toml_is_refused(config: Path) -> None:
+    config.write_text("port: 1\n")
+    assert refusal("--config", "chat.toml").startswith("chatroom: chat.toml is not TOML: expected")
+
+
+def test_a_file_that_is_not_utf8_is_refused(config: Path) -> None:
+    config.write_bytes(b'name = "caf\xe9"\n')
+    assert refusal("--config", "chat.toml") == "chatroom: chat.toml is not UTF-8 text"
+
+
+# --check
+
+
+def test_check_prints_a_configuration_that_runs_the_same(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("motd").write_text("Hello")
+    arguments = ["--listen", "tcp:0", "--name", 'Zoë "x"', "--motd", "motd", "--scrollback", "0"]
+    with pytest.raises(SystemExit) as ended:
+        parsed(*arguments, "--check")
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"# chatroom {chatroom.__version__} can start. It would listen for:\n")
+    assert "#   telnet HOST PORT\n" in shown
+    config.write_text(shown, encoding="utf-8")
+    again, once = parsed("--config", "chat.toml"), parsed(*arguments)
+    assert {**again, "config": None} == once
+    assert set(tomllib.loads(shown)) == {option.name for option in OPTIONS} - {"port", "interface"}
+
+
+# What cannot start
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--scrolback", "5"], "unknown option --scrolback; did you mean --scrollback?"),
+        (["--xyzzy"], "unknown option --xyzzy"),
+        (["-x"], "unknown option -x"),
+        (["--port"], "option --port requires argument"),
+        (["extra"], "there is no argument 'extra'; options begin with --"),
+        (["--interface", "home"], "--interface: expected an IPv4 or IPv6 address, not 'home'"),
+        (["--name", "\x1b"], r"--name: expected a text of 1 to 60 printable characters, not '\x1b'"),
+        (["--scrollback", "-1"], "--scrollback: expected a whole number from 0 to 1000 (lines), not '-1'"),
+        (["--stall-timeout", "nan"], "--stall-timeout: expected a number from 0 to 86400 (seconds), not 'nan'"),
+        (["--listen", "8008"], "cannot listen on 8008: for a port write tcp:8008"),
+        (["--listen", "tcp:99999"], "cannot listen on tcp:99999: a port is a number from 0 to 65535"),
+        (["--listen", "tcp:http"], "cannot listen on tcp:http: 'http' is not a number"),
+        (["--listen", "tcp"], "cannot listen on tcp: missing 1 required positional argument: 'port'"),
+        (["--listen", "tpc:1"], "cannot listen on tpc:1: unknown endpoint type: 'tpc'"),
+        (["--listen", "unix:/nowhere/chat"], "cannot listen on unix:/nowhere/chat: there is no folder /nowhere"),
+        (["--listen", "tls:/nowhere:0"], "cannot listen on tls:/nowhere:0: there is no folder /nowhere with certificates"),
+        (
+            ["--listen", "systemd:INET:index=0"],
+            "cannot listen on systemd:INET:index=0: systemd handed over no such socket (is there a .socket unit?)",
+        ),
+        (
+            ["--listen", "systemd:INET"],
+            "cannot listen on systemd:INET: specify exactly one of descriptor index or name",
+        ),
+        (
+            ["--port", "0", "--interface", "192.0.2.199"],
+            "cannot listen on tcp:0:interface=192.0.2.199: this machine does not have that address",
+        ),
+    ],
+)  # fmt: skip
+def test_a_start_that_cannot_succeed_says_why(arguments: list[str], complaint: str) -> None:
+    assert refusal(*arguments) == f"chatroom: {complaint}"
+
+
+def test_a_missing_certificate_is_named(tmp_path: Path) -> None:
+    line = refusal("--listen", f"ssl:0:privateKey={tmp_path}/none.pem")
+    assert line.endswith(f"{tmp_path}/none.pem: no such file or directory")
+
+
+def test_a_file_without_a_certificate_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "empty.pem"
+    file.write_text("")
+    line = refusal("--listen", f"ssl:0:privateKey={file}")
+    assert line.endswith("its files hold no certificate with its key in PEM format")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=20))
+def test_any_text_for_a_number_gives_a_number_or_one_line(text: str) -> None:
+    options = Options()
+    try:
+        options.parseOptions(["--port", "0", "--line-length", text])
+    except SystemExit as ended:
+        assert isinstance(ended.code, str)
+        assert "\n" not in ended.code
+    else:
+        assert 64 <= options["line-length"] <= 65536
+
+
+# The same through twistd
+
+
+def twistd(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    program = Path(sysconfig.get_path("scripts")) / "twistd"
+    return subprocess.run(
+        [sys.executable, str(program), *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--port", "{taken}"], "cannot listen on {default}: the port is already in use"),
+        (["--prot", "1"], "unknown option --prot; did you mean --port?"),
+        (["--port", "abc"], "--port: expected a whole number from 0 to 65535, not 'abc'"),
+        (["--port", "99999"], "--port: expected a whole number from 0 to 65535, not '99999'"),
+        (["--config", "key.toml"], "key.toml: unknown key 'prot'; did you mean port?"),
+        (["--config", "type.toml"], "type.toml: port: expected a whole number from 0 to 65535, not '1'"),
+        (["--config", "none.toml"], "cannot read none.toml: no such file or directory"),
+        (["--motd", "none"], "motd: cannot read {cwd}/none: no such file or directory"),
+        (["--listen", "nonsense"], "cannot listen on nonsense: unknown endpoint type: 'nonsense'"),
+        (["--port", "abc", "--check"], "--port: expected a whole number from 0 to 65535, not 'abc'"),
+        (["--nodaemon"], "option --nodaemon is twistd's: write it before the word chatroom"),
+    ],
+)  # fmt: skip
+def test_twistd_ends_with_one_line_and_status_1(
+    arguments: list[str], complaint: str, tmp_path: Path, taken: int
+) -> None:
+    (tmp_path / "key.toml").write_text("prot = 1\n")
+    (tmp_path / "type.toml").write_text("port = '1'\n")
+    default = listening.default_endpoints(taken)[0].removesuffix(":backlog=1024")
+    fill = {"taken": taken, "default": default, "cwd": tmp_path}
+    ended = twistd(
+        "-n", "--pidfile=", "chatroom", *(each.format(**fill) for each in arguments), cwd=tmp_path
+    )
+    assert ended.stderr == f"chatroom: {complaint.format(**fill)}\n"
+    assert ended.stdout == ""
+    assert ended.returncode == 1
+
+
+def test_what_is_wrong_is_found_before_daemonising(tmp_path: Path, taken: int) -> None:
+    ended = twistd("chatroom", "--interface", "127.0.0.1", "--port", str(taken), cwd=tmp_path)
+    assert "the port is already in use" in ended.stderr
+    assert ended.returncode == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_reactor_is_still_to_be_chosen_when_the_options_are_parsed(tmp_path: Path) -> None:
+    code = (
+        "import sys; from chatroom.options import Options; Options().parseOptions(['--port=0']);"
+        "sys.exit('twisted.internet.reactor' in sys.modules)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=tmp_path
+    )
+    assert ended.returncode == 0
