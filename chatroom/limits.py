@@ -5,6 +5,7 @@ The rule: a limit of 0 is switched off, and nothing here knows what is being lim
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 from itertools import islice
 
@@ -63,3 +64,83 @@ class Quota:
     def __len__(self) -> int:
         """How many sources are remembered."""
         return len(self._taken)
+
+
+class Pace:
+    """A token bucket: *rate* a second, after a burst of *burst*.
+
+    The state of one bucket is one number, which its owner keeps: the time at which the bucket is
+    full again, 0.0 at first (the virtual scheduling form of GCRA, ITU-T I.371, annex A).
+    """
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self.rate = rate
+        self._interval = 1 / rate if rate else 0.0
+        self._slack = max(0.0, burst - 1) * self._interval
+
+    def spend(self, full_at: float, now: float, cost: float = 1.0) -> float:
+        """The bucket's state after *cost* tokens were taken out, if need be on credit."""
+        return (full_at if full_at > now else now) + cost * self._interval
+
+    def wait(self, full_at: float, now: float) -> float:
+        """How many seconds until there is a token; 0 or less if there is one now."""
+        return full_at - now - self._slack
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one connection, one source and all of them may do; 0 switches a limit off.
+
+    rate, burst: lines a second of one person, and how many at once before that.
+    byte_rate: bytes a second of one connection, whatever they are.
+    line_length: bytes of one line. stall_timeout: seconds without taking any output.
+    dead_after: seconds after which a peer that does not answer at all is given up.
+    max_connections, connections_per_source: at the same time. attempts_per_minute: per source.
+    """
+
+    rate: float = 2.0
+    burst: int = 10
+    byte_rate: int = 16 * 1024
+    line_length: int = 2048
+    stall_timeout: float = 30.0
+    dead_after: int = 90
+    max_connections: int = 10_000
+    connections_per_source: int = 64
+    attempts_per_minute: int = 120
+
+
+class Admission:
+    """Who may connect: the limits on connections, which all doors share."""
+
+    def __init__(self, limits: Limits, seconds: Callable[[], float]) -> None:
+        self._limits = limits
+        self._attempts = Quota(limits.attempts_per_minute, 60, seconds)
+        self._by_source: dict[str, int] = {}
+        #: How many are connected.
+        self.connected = 0
+
+    def refusal(self, source: str) -> str | None:
+        """Why one more connection from *source* may not stay, as a sentence; None if it may."""
+        limits = self._limits
+        if limits.max_connections and self.connected >= limits.max_connections:
+            return "The server is full. Please try again later."
+        if source == LOCAL:
+            return None
+        if not self._attempts.take(source):
+            return "Too many connections from your address in a minute. Please wait a little."
+        here = self._by_source.get(source, 0)
+        if limits.connections_per_source and here >= limits.connections_per_source:
+            return f"There are {here} connections from your address already."
+        return None
+
+    def entered(self, source: str) -> None:
+        """A connection from *source* stays; `left` is called when it goes."""
+        self.connected += 1
+        self._by_source[source] = self._by_source.get(source, 0) + 1
+
+    def left(self, source: str) -> None:
+        """A connection from *source* is gone."""
+        self.connected -= 1
+        self._by_source[source] -= 1
+        if not self._by_source[source]:
+            del self._by_source[source]

@@ -9,6 +9,7 @@ import sys
 import sysconfig
 import tomllib
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 import chatroom
 from chatroom import listening
 from chatroom.options import Options
-from chatroom.settings import OPTIONS
+from chatroom.settings import OPTIONS, SettingError, fit
 
 ROOT = Path(chatroom.__file__).parent.parent
 
@@ -27,6 +28,23 @@ def parsed(*arguments: str) -> Options:
     options = Options()
     options.parseOptions(arguments)
     return options
+
+
+def python(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """A process of its own, in which the checkout can be found as if installed."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+
+def twistd(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return python(str(Path(sysconfig.get_path("scripts")) / "twistd"), *arguments, cwd=cwd)
 
 
 def refusal(*arguments: str) -> str:
@@ -132,14 +150,8 @@ def test_version_is_one_line_with_the_versions_that_matter(
     python = ".".join(map(str, sys.version_info[:3]))
     assert ended.value.code == 0
     assert capsys.readouterr().out == (
-        f"chatroom {chatroom.__version__} (Twisted {_twisted_version()}, Python {python})\n"
+        f"chatroom {chatroom.__version__} (Twisted {version('Twisted')}, Python {python})\n"
     )
-
-
-def _twisted_version() -> str:
-    from importlib.metadata import version
-
-    return version("Twisted")
 
 
 # Where it listens
@@ -328,19 +340,41 @@ def test_check_prints_a_configuration_that_runs_the_same(
         (["--port"], "option --port requires argument"),
         (["extra"], "there is no argument 'extra'; options begin with --"),
         (["--interface", "home"], "--interface: expected an IPv4 or IPv6 address, not 'home'"),
-        (["--name", "\x1b"], r"--name: expected a text of 1 to 60 printable characters, not '\x1b'"),
-        (["--scrollback", "-1"], "--scrollback: expected a whole number from 0 to 1000 (lines), not '-1'"),
-        (["--stall-timeout", "nan"], "--stall-timeout: expected a number from 0 to 86400 (seconds), not 'nan'"),
+        (
+            ["--name", "\x1b"],
+            r"--name: expected a text of 1 to 60 printable characters, not '\x1b'",
+        ),
+        (
+            ["--scrollback", "-1"],
+            "--scrollback: expected a whole number from 0 to 1000 (lines), not '-1'",
+        ),
+        (
+            ["--stall-timeout", "nan"],
+            "--stall-timeout: expected a number from 0 to 86400 (seconds), not 'nan'",
+        ),
         (["--listen", "8008"], "cannot listen on 8008: for a port write tcp:8008"),
-        (["--listen", "tcp:99999"], "cannot listen on tcp:99999: a port is a number from 0 to 65535"),
+        (
+            ["--listen", "tcp:99999"],
+            "cannot listen on tcp:99999: a port is a number from 0 to 65535",
+        ),
         (["--listen", "tcp:http"], "cannot listen on tcp:http: 'http' is not a number"),
-        (["--listen", "tcp"], "cannot listen on tcp: missing 1 required positional argument: 'port'"),
+        (
+            ["--listen", "tcp"],
+            "cannot listen on tcp: missing 1 required positional argument: 'port'",
+        ),
         (["--listen", "tpc:1"], "cannot listen on tpc:1: unknown endpoint type: 'tpc'"),
-        (["--listen", "unix:/nowhere/chat"], "cannot listen on unix:/nowhere/chat: there is no folder /nowhere"),
-        (["--listen", "tls:/nowhere:0"], "cannot listen on tls:/nowhere:0: there is no folder /nowhere with certificates"),
+        (
+            ["--listen", "unix:/nowhere/chat"],
+            "cannot listen on unix:/nowhere/chat: there is no folder /nowhere",
+        ),
+        (
+            ["--listen", "tls:/nowhere:0"],
+            "cannot listen on tls:/nowhere:0: there is no folder /nowhere with certificates",
+        ),
         (
             ["--listen", "systemd:INET:index=0"],
-            "cannot listen on systemd:INET:index=0: systemd handed over no such socket (is there a .socket unit?)",
+            "cannot listen on systemd:INET:index=0: systemd handed over no such socket "
+            "(is there a .socket unit?)",
         ),
         (
             ["--listen", "systemd:INET"],
@@ -351,7 +385,7 @@ def test_check_prints_a_configuration_that_runs_the_same(
             "cannot listen on tcp:0:interface=192.0.2.199: this machine does not have that address",
         ),
     ],
-)  # fmt: skip
+)
 def test_a_start_that_cannot_succeed_says_why(arguments: list[str], complaint: str) -> None:
     assert refusal(*arguments) == f"chatroom: {complaint}"
 
@@ -368,33 +402,30 @@ def test_a_file_without_a_certificate_is_refused(tmp_path: Path) -> None:
     assert line.endswith("its files hold no certificate with its key in PEM format")
 
 
+@pytest.mark.parametrize("endpoint", ["ssl:0", "tls:.:0"])
+def test_without_openssl_it_is_said_what_to_install(endpoint: str, tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['OpenSSL'] = None; from chatroom.options import Options;"
+        f"Options().parseOptions(['--listen={endpoint}'])"
+    )
+    assert python("-c", code, cwd=tmp_path).stderr == (
+        f"chatroom: cannot listen on {endpoint}: "
+        "TLS needs more of Twisted: pip install 'twisted[tls]'\n"
+    )
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=20))
 def test_any_text_for_a_number_gives_a_number_or_one_line(text: str) -> None:
-    options = Options()
+    option = next(option for option in OPTIONS if option.name == "line-length")
     try:
-        options.parseOptions(["--port", "0", "--line-length", text])
-    except SystemExit as ended:
-        assert isinstance(ended.code, str)
-        assert "\n" not in ended.code
-    else:
-        assert 64 <= options["line-length"] <= 65536
+        value = fit(option, text, "--line-length")
+    except SettingError as error:
+        value = str(error)
+    assert value in range(64, 65537) or "\n" not in value
 
 
 # The same through twistd
-
-
-def twistd(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    program = Path(sysconfig.get_path("scripts")) / "twistd"
-    return subprocess.run(
-        [sys.executable, str(program), *arguments],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
 
 
 @pytest.mark.parametrize(
@@ -405,14 +436,20 @@ def twistd(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         (["--port", "abc"], "--port: expected a whole number from 0 to 65535, not 'abc'"),
         (["--port", "99999"], "--port: expected a whole number from 0 to 65535, not '99999'"),
         (["--config", "key.toml"], "key.toml: unknown key 'prot'; did you mean port?"),
-        (["--config", "type.toml"], "type.toml: port: expected a whole number from 0 to 65535, not '1'"),
+        (
+            ["--config", "type.toml"],
+            "type.toml: port: expected a whole number from 0 to 65535, not '1'",
+        ),
         (["--config", "none.toml"], "cannot read none.toml: no such file or directory"),
         (["--motd", "none"], "motd: cannot read {cwd}/none: no such file or directory"),
         (["--listen", "nonsense"], "cannot listen on nonsense: unknown endpoint type: 'nonsense'"),
-        (["--port", "abc", "--check"], "--port: expected a whole number from 0 to 65535, not 'abc'"),
+        (
+            ["--port", "abc", "--check"],
+            "--port: expected a whole number from 0 to 65535, not 'abc'",
+        ),
         (["--nodaemon"], "option --nodaemon is twistd's: write it before the word chatroom"),
     ],
-)  # fmt: skip
+)
 def test_twistd_ends_with_one_line_and_status_1(
     arguments: list[str], complaint: str, tmp_path: Path, taken: int
 ) -> None:
@@ -440,7 +477,4 @@ def test_the_reactor_is_still_to_be_chosen_when_the_options_are_parsed(tmp_path:
         "import sys; from chatroom.options import Options; Options().parseOptions(['--port=0']);"
         "sys.exit('twisted.internet.reactor' in sys.modules)"
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=tmp_path
-    )
-    assert ended.returncode == 0
+    assert python("-c", code, cwd=tmp_path).returncode == 0

@@ -223,8 +223,7 @@ class ChatProtocol(LineReceiver):
         """Stock telnet strips the eighth bit to look for control keys until BINARY is on."""
         self._withheld = True
         self.session.notice(
-            "Not said: your telnet damaged that line. It has been told not to; "
-            "please send the line again."
+            "Not said: your line arrived damaged. That is cured; please send it again."
         )
 
     def _replaced(self, line: bytes) -> str:

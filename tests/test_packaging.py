@@ -1,0 +1,131 @@
+"""What is installed: the plugin, the short forms, and the files that say so."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import chatroom
+
+ROOT = Path(chatroom.__file__).parent.parent
+VERSION = f"chatroom {chatroom.__version__} (Twisted "
+
+
+def output(*command: str | Path, cwd: Path) -> str:
+    """What *command* prints in *cwd*, where the checkout can be found as if installed."""
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    ).stdout
+
+
+def setup_cfg() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg", encoding="utf-8")
+    return parser
+
+
+def test_twistd_knows_the_plugin(tmp_path: Path) -> None:
+    twistd = Path(sysconfig.get_path("scripts")) / "twistd"
+    assert "A chat room for everybody" in output(sys.executable, twistd, "--help", cwd=tmp_path)
+    shown = output(sys.executable, twistd, "chatroom", "--version", cwd=tmp_path)
+    assert shown.startswith(VERSION)
+
+
+def test_the_module_is_short_for_twistd(tmp_path: Path) -> None:
+    assert output(sys.executable, "-m", "chatroom", "--version", cwd=tmp_path).startswith(VERSION)
+    shown = output(sys.executable, "-m", "chatroom", "--port", "0", "--check", cwd=tmp_path)
+    assert "port = 0\n" in shown
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_console_script_is_the_module() -> None:
+    script = setup_cfg()["options.entry_points"]["console_scripts"].strip()
+    assert script == "chatroom = chatroom.__main__:main"
+
+
+@pytest.mark.parametrize("folder", ["twisted", "twisted/plugins"])
+def test_the_folders_of_twisted_stay_twisteds(folder: str) -> None:
+    assert not (ROOT / folder / "__init__.py").exists()
+
+
+def test_the_plugin_holds_one_service_maker_and_imports_nothing_of_ours() -> None:
+    plugin = (ROOT / "twisted/plugins/chatroom_plugin.py").read_text()
+    assert re.findall(r"^(?:from|import) .*", plugin, re.MULTILINE) == [
+        "from twisted.application.service import ServiceMaker"
+    ]
+    assert plugin.count("ServiceMaker(") == 1
+
+
+def test_a_default_install_needs_only_twisted_and_regex() -> None:
+    assert setup_cfg()["options"]["install_requires"].split("\n")[1:] == [
+        "Twisted >= 26.10",
+        "regex",
+    ]
+
+
+def test_every_python_that_is_promised_is_tested() -> None:
+    promised = re.findall(r"Python :: 3\.(\d+)", setup_cfg()["metadata"]["classifiers"])
+    tox = configparser.ConfigParser()
+    tox.read(ROOT / "tox.ini", encoding="utf-8")
+    assert [f"py3{minor}" for minor in promised] == re.findall(r"py\d+", tox["tox"]["env_list"])
+    assert setup_cfg()["options"]["python_requires"] == f">=3.{promised[0]}"
+
+
+def test_coverage_is_checked_with_branches() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    coverage = settings["tool"]["coverage"]
+    assert coverage["run"]["branch"] is True
+    assert coverage["report"]["fail_under"] >= 95
+
+
+def ci_run(folder: Path, readme: str) -> subprocess.CompletedProcess[str]:
+    """.ci/run in a checkout that has only this README."""
+    (folder / ".ci").mkdir()
+    (folder / ".ci" / "run").write_bytes((ROOT / ".ci" / "run").read_bytes())
+    (folder / "README.md").write_text(readme)
+    return subprocess.run(
+        ["bash", folder / ".ci" / "run"], capture_output=True, text=True, timeout=30
+    )
+
+
+def test_ci_runs_the_command_of_the_readme(tmp_path: Path) -> None:
+    ended = ci_run(tmp_path, "Say `tox`.\n\n```sh\n$ true && echo .venv/bin/tox; pwd\n```\n")
+    assert ended.stdout.splitlines() == [
+        "+ true && echo .venv/bin/tox; pwd",
+        ".venv/bin/tox",
+        str(tmp_path),
+    ]
+
+
+@pytest.mark.parametrize(
+    "readme",
+    [
+        "",
+        "Say .venv/bin/tox to test.\n",
+        "```\n.venv/bin/tox\n```\n\n```\n.venv/bin/tox -e lint\n```\n",
+    ],
+)
+def test_ci_fails_when_the_readme_names_no_single_command(tmp_path: Path, readme: str) -> None:
+    ended = ci_run(tmp_path, readme)
+    assert ended.returncode == 1
+    assert "README.md must have exactly one line" in ended.stderr
+
+
+def test_ci_fails_when_the_command_does(tmp_path: Path) -> None:
+    ended = ci_run(tmp_path, "```\necho .venv/bin/tox; exit 3\n```\n")
+    assert ended.returncode == 3
