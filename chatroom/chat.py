@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from chatroom import names
 from chatroom.events import Event, Joined, Left, Renamed, TopicSet
 from chatroom.ledger import Claims, Entry, Ledger, LocalClaims, MemoryLedger
-from chatroom.limits import Quota
+from chatroom.limits import Admission, Limits, Pace, Quota
 from chatroom.presence import Clock, Presence
 from chatroom.room import Member, Room
 
@@ -59,12 +59,20 @@ class Chat:
         self,
         clock: Clock,
         settings: Settings | None = None,
+        limits: Limits | None = None,
         *,
         ledger: Ledger | None = None,
         claims: Claims | None = None,
     ) -> None:
         self.clock = clock
         self.settings = settings or Settings()
+        self.limits = limits or Limits()
+        #: How fast one person's lines may come.
+        self.pace = Pace(self.limits.rate, self.limits.burst)
+        #: How fast one connection's bytes may come.
+        self.byte_pace = Pace(self.limits.byte_rate, self.limits.byte_rate)
+        #: Who may connect.
+        self.admission = Admission(self.limits, clock.seconds)
         self.ledger = ledger or MemoryLedger(clock.seconds)
         self.claims = claims or LocalClaims()
         self.started = clock.seconds()

@@ -37,8 +37,8 @@ class Clock(Protocol):
     def seconds(self) -> float:
         """Seconds since the epoch."""
 
-    def callLater(self, delay: float, callable: Callable[[], object]) -> Call:
-        """Call *callable* in *delay* seconds."""
+    def callLater(self, delay: float, callable: Callable[..., object], *args: object) -> Call:
+        """Call *callable* with *args* in *delay* seconds."""
 
 
 class Presence:

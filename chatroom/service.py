@@ -4,6 +4,9 @@ The rule: this is the only module that knows all the others, and the only one th
 reactor. A new door is a module in doors/ and a row in `makeService`.
 """
 
+import gc
+import resource
+from dataclasses import fields
 from typing import Any
 
 from twisted.application.service import IService, MultiService, Service
@@ -17,11 +20,15 @@ from chatroom.chat import Chat, Settings
 from chatroom.doors.door import DoorFactory
 from chatroom.doors.line import ChatFactory
 from chatroom.doors.relay import RelayFactory
+from chatroom.limits import Limits
 from chatroom.options import Options
 
 __all__ = ["Options", "makeService"]
 
 log = Logger()
+
+#: Descriptors that are not connections: logs, listening sockets, the reactor's own, a reserve.
+SPARE_DESCRIPTORS = 64
 
 #: How long, in seconds, the ledger has for what is pending when the server stops.
 SETTLING = 1.0
@@ -44,6 +51,11 @@ class ChatService(Service):
         log.info("chatroom {version}", version=__version__)
         for line in self._described:
             log.info("{line}", line=line)
+        # What was made so far stays: the collector need not look at it again, nor so often at
+        # what comes, nearly all of which dies without it.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
 
     @inlineCallbacks
     def stopService(self) -> Any:
@@ -60,26 +72,52 @@ class ChatService(Service):
         log.info("Stopped; {people} connections were told.", people=people)
 
 
+def descriptors(wanted: int) -> int:
+    """Make room for *wanted* connections, 0 for as many as can be; returns how many there may be.
+
+    The soft limit on descriptors is raised as far as the hard limit allows.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + SPARE_DESCRIPTORS if wanted else hard
+    if soft < needed:
+        soft = min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    possible = max(1, soft - SPARE_DESCRIPTORS)
+    if wanted <= possible and wanted:
+        return wanted
+    if wanted:
+        log.warn(
+            "At most {possible} connections, not {wanted}: this process may have {soft} "
+            "descriptors. Raise the hard limit (ulimit -Hn, LimitNOFILE=) for more.",
+            possible=possible,
+            wanted=wanted,
+            soft=soft,
+        )
+    return possible
+
+
 def makeService(options: Options) -> IService:
     """The service that these options ask for."""
     from twisted.internet import reactor
 
     assert IReactorTime.providedBy(reactor)
     clock: Any = reactor
-    later = clock.callLater
     settings = Settings(
         name=options["name"],
         lobby=options["lobby"],
         motd=options["motd"].strip("\n"),
         scrollback=options["scrollback"],
         join_quiet_above=options["join-quiet-above"],
+        rooms_per_hour=options["rooms-per-hour"],
     )
-    chat = Chat(clock, settings)
-    limits = {"line_length": options["line-length"], "stall_timeout": options["stall-timeout"]}
+    given = {field.name: options[field.name.replace("_", "-")] for field in fields(Limits)}
+    given["max_connections"] = descriptors(given["max_connections"])
+    limits = Limits(**given)
+    chat = Chat(clock, settings, limits)
     doors: list[tuple[str, DoorFactory[Any]]] = []
-    line = ChatFactory(chat, later, **limits)
+    line = ChatFactory(chat)
     doors += [(endpoint, line) for endpoint in options["endpoints"]]
-    doors += [(endpoint, RelayFactory(chat, later, **limits)) for endpoint in options["relays"]]
+    doors += [(endpoint, RelayFactory(chat)) for endpoint in options["relays"]]
 
     top = MultiService()
     described = [f"Listening: {listening.describe(endpoint)}" for endpoint, _ in doors]

@@ -19,6 +19,7 @@ from chatroom.events import SERVER, Emoted, Event, Left, Noticed, Renamed, Said,
 from chatroom.formats import Format, enumerate_names, transcript
 from chatroom.limits import LOCAL
 from chatroom.mailbox import MAX_BYTES, Mailbox
+from chatroom.presence import Call
 from chatroom.room import Member, Outlet, Room
 
 log = Logger()
@@ -26,8 +27,9 @@ log = Logger()
 #: How many people a greeting names.
 GREETED = 10
 
-#: Why input waits: for a room, for a name, for the mailbox to be emptied, or for ever.
-ENTERING, NAMING, MAIL, OVER = 1, 2, 4, 8
+#: Why input waits: for a room, for a name, for the mailbox to be emptied, for the next line's
+#: turn, or for ever.
+ENTERING, NAMING, MAIL, PACE, OVER = 1, 2, 4, 8, 16
 
 #: A line that is one of these words and one or two more is a login gone wrong: a password must
 #: not be said to the room.
@@ -52,6 +54,9 @@ class Session:
 
     __slots__ = (
         "_former",
+        "_full_at",
+        "_pace_call",
+        "_told_pace",
         "_welcomed",
         "active",
         "away",
@@ -95,7 +100,7 @@ class Session:
         self.mailbox = Mailbox()
         self.origin = chat.next_origin()
         self.name = chat.next_guest()
-        #: Reasons for which no further line may be handed in: ENTERING, NAMING, MAIL, OVER.
+        #: Reasons for which no further line may be handed in: ENTERING and its like, or 0.
         self.held = 0
         #: The connection is gone.
         self.closed = False
@@ -110,6 +115,10 @@ class Session:
         # Where to go back to when a move fails.
         self._former: Room | None = None
         self._welcomed = False
+        # The state of the token bucket for lines, see limits.Pace.
+        self._full_at = 0.0
+        self._pace_call: Call | None = None
+        self._told_pace = False
 
     # -- what the door calls
 
@@ -122,11 +131,14 @@ class Session:
 
     def received(self, text: str) -> None:
         """One line came in, without its end. Not to be called while `held`."""
+        now = self.chat.clock.seconds()
+        if self.chat.pace.rate:
+            self._pay(now)
         text = names.clean(text)
         bare = text.lstrip()
         if not bare:
             return
-        self.active = self.chat.clock.seconds()
+        self.active = now
         try:
             if text.startswith("//"):
                 self.say(text[1:])
@@ -187,6 +199,23 @@ class Session:
         except Exception:
             log.failure("Input of connection {origin} failed", origin=self.origin)
             self.outlet.abort()
+
+    def _pay(self, now: float) -> None:
+        """One line took its turn; the next waits for its own."""
+        pace = self.chat.pace
+        self._full_at = pace.spend(self._full_at, now)
+        wait = pace.wait(self._full_at, now)
+        if wait > 0:
+            self.hold(PACE)
+            self._pace_call = self.chat.clock.callLater(wait, self.release, PACE)
+
+    def waiting(self, count: int) -> None:
+        """The door: *count* lines that have come in wait."""
+        if self.held == PACE and not self._told_pace:
+            self._told_pace = True
+            rate = f"{self.chat.pace.rate:g}"
+            waits = "1 is" if count == 1 else f"{count:,} are"
+            self.notice(f"Your lines go out at {rate} a second; {waits} waiting.")
 
     # -- what people ask for
 
@@ -397,6 +426,8 @@ class Session:
         self.hold(OVER)
         chat = self.chat
         if chat.sessions.pop(self.origin, None) is not None:
+            if self._pace_call is not None and self._pace_call.active():
+                self._pace_call.cancel()
             key = names.fold(self.name)
             chat.people.pop(key, None)
             chat.claims.release(key, self.origin)

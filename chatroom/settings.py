@@ -7,7 +7,6 @@ its key in the file, its help, its checks and its line in ``--check``.
 from __future__ import annotations
 
 import ipaddress
-import math
 import os
 import tomllib
 from collections.abc import Callable, Iterable
@@ -56,7 +55,7 @@ def number(low: float, high: float, unit: str = "") -> Kind:
     def convert(value: Any) -> float:
         # By way of text, because an integer in TOML may be too large for float().
         number = float(str(value))
-        if not math.isfinite(number) or not low <= number <= high:
+        if not low <= number <= high:
             raise ValueError
         return number
 
@@ -140,6 +139,62 @@ OPTIONS = (
         whole(64, 65536, "bytes"),
         "Longest line taken, in bytes; a longer one is refused, so that nobody fills "
         "everybody's screen or the memory.",
+    ),
+    Option(
+        "rate",
+        2.0,
+        number(0, 1_000_000, "lines a second"),
+        "Lines a second that one person may say or command; further ones wait, none is "
+        "dropped, so that nobody floods a room. 0 sets no limit.",
+    ),
+    Option(
+        "burst",
+        10,
+        whole(0, 1_000_000, "lines"),
+        "How many lines may come at once before --rate holds, so that a paste goes through; 0 "
+        "is none but the first.",
+    ),
+    Option(
+        "byte-rate",
+        16384,
+        whole(0, 1_000_000_000, "bytes a second"),
+        "Bytes a second that are read from one connection, whatever they are, so that what "
+        "makes no lines costs nobody else anything. 0 sets no limit.",
+    ),
+    Option(
+        "max-connections",
+        10_000,
+        whole(0, 1_000_000, "connections"),
+        "How many may be connected at the same time, so that descriptors and memory last; 0 "
+        "takes as many as the process may have descriptors for.",
+    ),
+    Option(
+        "connections-per-source",
+        64,
+        whole(0, 1_000_000, "connections"),
+        "How many of them may come from one IPv4 address or IPv6 /64, so that nobody fills "
+        "the server alone; loopback is exempt. 0 sets no limit.",
+    ),
+    Option(
+        "attempts-per-minute",
+        120,
+        whole(0, 1_000_000, "connections"),
+        "How often one source may connect in a minute, whether or not it stays; loopback is "
+        "exempt. 0 sets no limit.",
+    ),
+    Option(
+        "rooms-per-hour",
+        5,
+        whole(0, 1_000_000, "rooms"),
+        "How many rooms one source may create in an hour, so that nobody fills the list. 0 "
+        "sets no limit.",
+    ),
+    Option(
+        "dead-after",
+        90,
+        whole(0, 30_000, "seconds"),
+        "Give up a peer that has not answered at all for about this many seconds (TCP "
+        "keepalive); who is only silent is kept. 0 waits for ever.",
     ),
     Option(
         "stall-timeout",

@@ -10,7 +10,7 @@ from chatroom.chat import Chat, Settings
 from chatroom.events import Event
 from chatroom.formats import PLAIN, Format
 from chatroom.ledger import Entry, Ledger, LedgerReceiver, MemoryLedger
-from chatroom.limits import LOCAL
+from chatroom.limits import LOCAL, Limits
 from chatroom.session import Session
 
 
@@ -105,13 +105,16 @@ class World:
     """A chat, a clock that tests move, and whoever comes."""
 
     def __init__(
-        self, ledger: Callable[[Any], Ledger] = MemoryLedger, settings: Settings | None = None
+        self,
+        ledger: Callable[[Any], Ledger] = MemoryLedger,
+        settings: Settings | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.clock = Clock()
         self.clock.advance(1_800_000_000)
         kind = ledger
         self.ledger = kind(self.clock if kind is not MemoryLedger else self.clock.seconds)
-        self.chat = Chat(self.clock, settings, ledger=self.ledger)
+        self.chat = Chat(self.clock, settings, limits or Limits(rate=0), ledger=self.ledger)
 
     def person(self, name: str = "", source: str = LOCAL, format: Format = PLAIN) -> Person:
         """Somebody who came in, has this name, and has read the greeting."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
@@ -10,7 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from chatroom.listening import EndpointError, default_endpoints, describe, probe, with_backlog
+from chatroom.listening import (
+    EndpointError,
+    IPv6,
+    default_endpoints,
+    describe,
+    ipv6_here,
+    probe,
+    with_backlog,
+)
 
 
 def refusal(*descriptions: str, rundir: str = ".") -> str:
@@ -69,9 +78,13 @@ def test_any_free_port_may_be_asked_for_twice() -> None:
     probe("tcp:0", "tcp:0")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may open any port")
-def test_a_privileged_port_is_refused() -> None:
-    assert "no permission" in refusal("tcp:1:interface=127.0.0.1")
+def test_a_privileged_port_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    # In place of a port below 1024, which root may open.
+    monkeypatch.setattr(socket, "socket", refuse)
+    assert refusal("tcp:1").endswith("tcp:1: no permission (the lowest ports are for root)")
 
 
 def test_a_balancer_in_front_changes_nothing() -> None:
@@ -83,6 +96,51 @@ def test_a_balancer_in_front_changes_nothing() -> None:
 
 def test_standard_input_is_left_alone() -> None:
     probe("stdio:")
+
+
+class Kernel:
+    """A socket module's socket on a machine whose `net.ipv6.bindv6only` is *alone*."""
+
+    def __init__(self, alone: int) -> None:
+        self.alone = alone
+
+    def __call__(self, family: int, kind: int) -> Kernel:
+        return self
+
+    def __enter__(self) -> Kernel:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def bind(self, address: tuple[str, int]) -> None:
+        assert address[0] == "::"
+
+    def getsockopt(self, level: int, option: int) -> int:
+        assert option == socket.IPV6_V6ONLY
+        return self.alone
+
+
+@pytest.mark.parametrize(("alone", "found"), [(0, IPv6.DUAL), (1, IPv6.ALONE)])
+def test_the_kernel_says_whether_ipv6_brings_ipv4_with_it(
+    alone: int, found: IPv6, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "socket", Kernel(alone))
+    assert ipv6_here() is found
+
+
+def test_a_kernel_without_ipv6_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    assert ipv6_here() is IPv6.NONE
+
+
+def test_a_name_that_no_machine_has_is_refused() -> None:
+    assert refusal("tcp:0:interface=no.such.name.invalid").endswith(
+        "not an address of this machine"
+    )
 
 
 # UNIX sockets
@@ -99,6 +157,17 @@ def test_a_socket_with_a_live_owner_is_refused_and_kept(in_folder: Path) -> None
         Path("chat.lock").symlink_to(str(os.getpid()))
         assert refusal("unix:chat").endswith(f"belongs to the running process {os.getpid()}")
     assert {file.name for file in in_folder.iterdir()} == {"chat", "chat.lock"}
+
+
+def test_an_owner_of_another_user_is_alive(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(process: int, signal: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", kill)
+    Path("chat.lock").symlink_to("77")
+    assert refusal("unix:chat").endswith("belongs to the running process 77")
 
 
 def test_a_socket_without_a_lock_is_refused_and_kept(in_folder: Path) -> None:
@@ -147,10 +216,12 @@ def test_a_path_too_long_for_a_socket_is_refused(in_folder: Path) -> None:
     assert "at most 107 bytes" in refusal(f"unix:{'x' * 108}")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_without_permission_is_refused(in_folder: Path) -> None:
-    in_folder.chmod(0o500)
-    assert "no permission" in refusal("unix:chat")
+def test_a_folder_without_permission_is_refused(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In place of a chmod, which does not stop root.
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert refusal("unix:chat").endswith(f"no permission to create a file in {in_folder}")
 
 
 # Sockets from systemd

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import chatroom
+from chatroom import __main__ as short
 
 ROOT = Path(chatroom.__file__).parent.parent
 VERSION = f"chatroom {chatroom.__version__} (Twisted "
@@ -53,9 +54,19 @@ def test_the_module_is_short_for_twistd(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_console_script_is_the_module() -> None:
+def test_the_short_form_passes_all_arguments_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(sys, "argv", ["chatroom", "--port", "1", "-x"])
+    monkeypatch.setattr(short, "run", lambda: seen.extend(sys.argv))
+    short.main()
+    assert seen == ["chatroom", "-n", "--pidfile=", "chatroom", "--port", "1", "-x"]
+
+
+def test_the_console_script_is_short_for_twistd(tmp_path: Path) -> None:
     script = setup_cfg()["options.entry_points"]["console_scripts"].strip()
     assert script == "chatroom = chatroom.__main__:main"
+    code = "import sys, chatroom.__main__; sys.exit(chatroom.__main__.main())"
+    assert output(sys.executable, "-c", code, "--version", cwd=tmp_path).startswith(VERSION)
 
 
 @pytest.mark.parametrize("folder", ["twisted", "twisted/plugins"])

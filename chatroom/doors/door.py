@@ -1,32 +1,79 @@
-"""What every door's factory does: it knows its connections and lets them go.
+"""What every door's factory does: it takes connections in and lets them go.
 
-The rule: stopping takes a bounded time, whoever does not read.
+The rule: who may come is decided before there is a session, and stopping takes a bounded time,
+whoever does not read.
 """
 
+import select
 import socket
 from typing import Any, Generic, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import ISystemHandle, ITCPTransport
+from twisted.internet.interfaces import IAddress, ISystemHandle
+from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import ServerFactory
+from twisted.logger import Logger
+from twisted.protocols.policies import ProtocolWrapper
 
 from chatroom.chat import Chat
-from chatroom.doors.outlet import Timers
+from chatroom.limits import Limits, source_of
+from chatroom.presence import Call
+
+log = Logger()
 
 #: How long, in seconds, connections may take to read what they are sent last.
 GOING = 2.0
 
+#: How much, in bytes, the kernel holds for a client that does not read; it doubles what it is told
+#: (socket(7)).
+SEND_BUFFER = 64 * 1024
 
-def tune(transport: Any) -> None:
+#: How many keepalive probes an unresponsive peer is sent.
+PROBES = 4
+
+
+def _socket_of(transport: Any) -> Any:
+    """The socket under *transport*, None where there is none."""
+    while isinstance(transport, ProtocolWrapper):
+        # The handle of a TLS transport is not a socket.
+        transport = transport.transport
+    return transport.getHandle() if ISystemHandle.providedBy(transport) else None
+
+
+def tune(transport: Any, limits: Limits) -> None:
     """Set what a new connection needs of the kernel.
 
-    Lines go out at once, Nagle's algorithm would hold them back for 40 ms. Urgent data stays in
-    its place: telnet sends the IAC of a Synch so (RFC 854, "The TELNET Synch signal").
+    Lines go out at once: Nagle's algorithm would hold them back for 40 ms. Urgent data stays in
+    its place, telnet sends the IAC of a Synch so (RFC 854, "The TELNET Synch signal"). A peer that
+    is gone without a word is noticed by keepalive and by TCP_USER_TIMEOUT (RFC 5482).
     """
-    if ITCPTransport.providedBy(transport) and ISystemHandle.providedBy(transport):
-        handle: Any = transport.getHandle()
-        handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        handle.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+    handle = _socket_of(transport)
+    if handle is None:
+        return
+    handle.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    if handle.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    handle.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+    if limits.dead_after:
+        interval = max(1, limits.dead_after // (2 * PROBES))
+        idle = max(1, limits.dead_after - interval * (PROBES + 1))
+        handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, idle)
+        handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval)
+        handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, PROBES)
+        unanswered = 1000 * (idle + PROBES * interval)
+        handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unanswered)
+
+
+def peer_ended(transport: Any) -> bool:
+    """Whether the peer has closed its side, even behind data that was not read yet."""
+    handle = _socket_of(transport)
+    if handle is None:
+        return False
+    poll = select.poll()
+    poll.register(handle.fileno(), select.POLLRDHUP)
+    return bool(poll.poll(0))
 
 
 class Connected(Protocol):
@@ -42,33 +89,65 @@ class Connected(Protocol):
         """Close without sending anything more."""
 
 
+class Refused(TwistedProtocol):
+    """A connection that may not stay: it is told why and closed."""
+
+    def __init__(self, chat: Chat, why: str) -> None:
+        self._chat = chat
+        self._why = why
+        self._overdue: Call | None = None
+
+    def connectionMade(self) -> None:
+        """Twisted: the connection is there."""
+        transport: Any = self.transport
+        transport.write(f"-- {self._why}\r\n".encode())
+        self._overdue = self._chat.clock.callLater(GOING, transport.abortConnection)
+        transport.loseConnection()
+
+    def connectionLost(self, reason: object = None) -> None:
+        """Twisted: the connection is gone."""
+        if self._overdue is not None and self._overdue.active():
+            self._overdue.cancel()
+
+
 C = TypeVar("C", bound=Connected)
 
 
 class DoorFactory(ServerFactory, Generic[C]):
     """Makes the connections of one door and knows them all in `clients`.
 
-    later: calls something in some seconds. stall_timeout: see Outlet.
+    Its protocols call `joined` and `parted`, and know the `source` they count for.
     """
 
     noisy = False
 
-    def __init__(self, chat: Chat, later: Timers, stall_timeout: float = 30.0) -> None:
+    def __init__(self, chat: Chat) -> None:
         self.chat = chat
-        self.later = later
-        self.stall_timeout = stall_timeout
         self.clients: set[C] = set()
         self.stopping = False
         self._gone: Deferred[None] | None = None
 
-    def joined(self, client: C) -> bool:
-        """*client* is connected. Returns whether it may stay."""
-        self.clients.add(client)
-        return not self.stopping
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """Twisted: somebody connects from *addr*."""
+        source = source_of(getattr(addr, "host", None))
+        admission = self.chat.admission
+        why = "The server is shutting down." if self.stopping else admission.refusal(source)
+        if why is not None:
+            log.info("Refused a connection from {source}: {why}", source=source, why=why)
+            return Refused(self.chat, why)
+        admission.entered(source)
+        protocol: Any = super().buildProtocol(addr)
+        protocol.source = source
+        return protocol
 
-    def parted(self, client: C) -> None:
-        """*client* is not connected any more."""
+    def joined(self, client: C) -> None:
+        """*client* is connected."""
+        self.clients.add(client)
+
+    def parted(self, client: C, source: str) -> None:
+        """*client*, which came from *source*, is not connected any more."""
         self.clients.discard(client)
+        self.chat.admission.left(source)
         if self._gone is not None and not self.clients:
             gone, self._gone = self._gone, None
             gone.callback(None)
@@ -85,7 +164,7 @@ class DoorFactory(ServerFactory, Generic[C]):
             return succeed(None)
         gone: Deferred[None] = Deferred()
         self._gone = gone
-        overdue = self.later(GOING, self._drop_all)
+        overdue = self.chat.clock.callLater(GOING, self._drop_all)
         gone.addCallback(lambda _: overdue.cancel() if overdue.active() else None)
         for client in list(self.clients):
             client.dismiss()

@@ -8,19 +8,19 @@ import re
 from typing import Any, Final
 
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener
 from twisted.logger import Logger
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatroom.chat import Chat
-from chatroom.doors.door import DoorFactory, tune
-from chatroom.doors.outlet import Outlet, Timers
+from chatroom.doors.door import DoorFactory, peer_ended, tune
+from chatroom.doors.outlet import Outlet
 from chatroom.doors.telnet import IAC, Command, Telnet
 from chatroom.events import SERVER, Noticed
 from chatroom.formats import PLAIN
-from chatroom.limits import source_of
+from chatroom.presence import Call
 from chatroom.session import Session
 
 log = Logger()
@@ -28,8 +28,20 @@ log = Logger()
 #: Bytes of one read, which is what one connection may do before the next has its turn.
 READ_SIZE: Final = 8192
 
-#: The longest line that is taken, in bytes.
-LINE_LENGTH: Final = 2048
+#: Bytes with telnet commands among them are looked at so many at a time, and a command costs as
+#: much of the byte rate as so many bytes: it takes that much longer than text.
+BITE: Final = 256
+COMMAND_COST: Final = 32
+
+#: A connection is read while fewer lines, and bytes in them, wait; so the end of a paste, and a
+#: close, are seen at once.
+WAITING_LINES: Final = 64
+WAITING_BYTES: Final = 4096
+
+#: How often, in seconds, a connection whose lines wait is asked whether its client has closed, and
+#: for how long they may go on waiting then: a room must not be haunted.
+LOOK: Final = 10.0
+LINGER: Final = 300.0
 
 #: What the end-of-file key leaves in a line (ASCII EOT).
 EOT: Final = "\x04"
@@ -41,7 +53,7 @@ HTTP: Final = re.compile(rb"[A-Z]+ \S+ HTTP/1\.[01]\r?")
 TLS_HELLO: Final = b"\x16\x03"
 
 
-@implementer(IHalfCloseableProtocol)
+@implementer(IHalfCloseableProtocol, IHandshakeListener)
 class ChatProtocol(LineReceiver):
     """One connection that sends lines ended by LF, CR LF or CR NUL.
 
@@ -52,11 +64,15 @@ class ChatProtocol(LineReceiver):
     delimiter = b"\n"
     transport: Any
     factory: "ChatFactory"
+    source: str
     session: Session
     outlet: Outlet
 
     # What most connections never change stands here, not once for each of them.
+    _raw = b""
     _tail = b""
+    _bytes_full_at = 0.0
+    _rest: Call | None = None
     _reading = True
     _handing_in = False
     _first = True
@@ -67,6 +83,8 @@ class ChatProtocol(LineReceiver):
     # How many of the lines that come next began before the client's BINARY was on.
     _begun_before = 0
     _told_utf8 = False
+    _look_at = 0.0
+    _seen_ended = 0.0
 
     def connectionMade(self) -> None:
         """Twisted: the connection is there."""
@@ -79,28 +97,52 @@ class ChatProtocol(LineReceiver):
 
     def _begin(self) -> None:
         factory, transport = self.factory, self.transport
-        tune(transport)
         transport.bufferSize = READ_SIZE
         self._lines: list[bytes] = []
         self.telnet = Telnet()
-        self.outlet = Outlet(transport, self, factory.later, factory.stall_timeout)
-        source = source_of(getattr(transport.getPeer(), "host", None))
-        self.session = Session(factory.chat, self, self.outlet, PLAIN, source)
-        if factory.joined(self):
-            self.session.open()
-        else:
-            self.dismiss()
+        chat = factory.chat
+        tune(transport, chat.limits)
+        self.outlet = Outlet(transport, self, chat.clock.callLater, chat.limits.stall_timeout)
+        self.session = Session(chat, self, self.outlet, PLAIN, self.source)
+        factory.joined(self)
+        self.session.open()
 
     # -- from bytes to lines
 
     def dataReceived(self, data: bytes) -> None:
         """Twisted: bytes came in."""
-        if IAC in data or self.telnet.pending:
-            self._take_telnet(data)
-        else:
-            self._take(data)
-        if self._first and self._tail.startswith(TLS_HELLO):
-            self._refuse()
+        self._raw = self._raw + data if self._raw else data
+        if self._rest is None:
+            self._digest()
+        self._hand_in()
+
+    def _digest(self) -> None:
+        """Make lines of what came in, as far as the byte rate allows."""
+        chat = self.factory.chat
+        pace = chat.byte_pace
+        while self._raw:
+            data, self._raw = self._raw, b""
+            cost = len(data)
+            if IAC in data or self.telnet.pending:
+                data, self._raw = data[:BITE], data[BITE:]
+                cost = len(data) + COMMAND_COST * data.count(IAC)
+                self._take_telnet(data)
+            else:
+                self._take(data)
+            if self._first and self._tail.startswith(TLS_HELLO):
+                self._refuse()
+            if pace.rate:
+                now = chat.clock.seconds()
+                self._bytes_full_at = pace.spend(self._bytes_full_at, now, cost)
+                wait = pace.wait(self._bytes_full_at, now)
+                if wait > 0:
+                    self._rest = chat.clock.callLater(wait, self._rested)
+                    break
+
+    def _rested(self) -> None:
+        """There is a place for more bytes."""
+        self._rest = None
+        self._digest()
         self._hand_in()
 
     def _take_telnet(self, data: bytes) -> None:
@@ -174,13 +216,33 @@ class ChatProtocol(LineReceiver):
         if self._ended:
             if not lines and not session.held:
                 session.end()
-        elif bool(lines or outlet.congested) is self._reading:
-            self._reading = not self._reading
-            if self._reading:
-                self.transport.resumeProducing()
-            else:
-                self.transport.pauseProducing()
+        else:
+            stop = (outlet.congested and not outlet.shaking_hands) or self._rest is not None
+            if lines and not stop:
+                stop = len(lines) > WAITING_LINES or sum(map(len, lines)) > WAITING_BYTES
+                if stop:
+                    self._look()
+            if stop is self._reading:
+                self._reading = not self._reading
+                if self._reading:
+                    self.transport.resumeProducing()
+                else:
+                    self.transport.pauseProducing()
         self.factory.chat.relieve()
+
+    def _look(self) -> None:
+        """A close is not seen while nothing is read: look for it, and do not wait for ever."""
+        now = self.factory.chat.clock.seconds()
+        if now < self._look_at:
+            return
+        self._look_at = now + LOOK
+        if not peer_ended(self.transport):
+            self._seen_ended = 0.0
+        elif not self._seen_ended:
+            self._seen_ended = now
+        elif now - self._seen_ended > LINGER:
+            self._lines.clear()
+            self.session.end()
 
     # -- from lines to text
 
@@ -238,11 +300,15 @@ class ChatProtocol(LineReceiver):
         """Whoever is there is not a person: no word."""
         self._first = False
         self._lines.clear()
-        self._tail = b""
+        self._raw = self._tail = b""
         self.session.end()
         self.outlet.close(b"")
 
     # -- what Twisted says of the connection
+
+    def handshakeCompleted(self) -> None:
+        """Twisted: TLS is agreed on."""
+        self.outlet.shaking_hands = False
 
     def readConnectionLost(self) -> None:
         """Twisted: the client will send nothing more, but may still read."""
@@ -255,8 +321,9 @@ class ChatProtocol(LineReceiver):
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
         """Twisted: the connection is gone."""
         self._ended = self._lost = True
+        self._stop_rest()
         self.outlet.lost()
-        self.factory.parted(self)
+        self.factory.parted(self, self.source)
         if reason.check(ConnectionDone):
             self.session.closed = True
             self._end_of_input()
@@ -266,16 +333,27 @@ class ChatProtocol(LineReceiver):
 
     def _end_of_input(self) -> None:
         """What was sent counts, its last line even without an end."""
+        self._stop_rest()
+        raw, self._raw = self._raw, b""
+        if raw:
+            self._take_telnet(raw)
         tail, self._tail = self._tail, b""
         if tail and not self._skipping:
             self._lines.append(tail)
         self._hand_in()
+
+    def _stop_rest(self) -> None:
+        if self._rest is not None and self._rest.active():
+            self._rest.cancel()
+        self._rest = None
 
     # -- what the session, the outlet and the factory say
 
     def resume(self) -> None:
         """The session: input may go on."""
         self._hand_in()
+        if self._lines:
+            self.session.waiting(len(self._lines))
 
     def close(self, farewell: bytes) -> None:
         """The session: the conversation is over."""
@@ -283,7 +361,7 @@ class ChatProtocol(LineReceiver):
 
     def stalled(self) -> None:
         """The outlet: read no further."""
-        if self._reading and not self._ended:
+        if self._reading and not self._ended and not self.outlet.shaking_hands:
             self._reading = False
             self.transport.pauseProducing()
 
@@ -303,6 +381,7 @@ class ChatProtocol(LineReceiver):
         """The factory: the server stops."""
         self._ended = True
         self._lines.clear()
+        self._stop_rest()
         self.transport.pauseProducing()
 
     def dismiss(self) -> None:
@@ -317,17 +396,11 @@ class ChatProtocol(LineReceiver):
 
 
 class ChatFactory(DoorFactory[ChatProtocol]):
-    """Makes the connections of the line door. line_length: the longest line taken, in bytes."""
+    """Makes the connections of the line door."""
 
     protocol: Any = ChatProtocol
 
-    def __init__(
-        self,
-        chat: Chat,
-        later: Timers,
-        *,
-        line_length: int = LINE_LENGTH,
-        stall_timeout: float = 30.0,
-    ) -> None:
-        super().__init__(chat, later, stall_timeout)
-        self.line_length = line_length
+    def __init__(self, chat: Chat) -> None:
+        super().__init__(chat)
+        #: The longest line taken, in bytes.
+        self.line_length = chat.limits.line_length

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from twisted.internet import tcp, unix
-from twisted.internet.interfaces import IPullProducer, IPushProducer
+from twisted.internet.interfaces import INegotiated, IPullProducer, IPushProducer
 from zope.interface import implementer
 
 from chatroom.presence import Call
@@ -18,7 +18,7 @@ from chatroom.presence import Call
 class Timers(Protocol):
     """What puts a call off by some seconds."""
 
-    def __call__(self, delay: float, callable: Callable[[], object]) -> Call: ...
+    def __call__(self, delay: float, callable: Callable[..., object]) -> Call: ...
 
 
 class Client(Protocol):
@@ -64,6 +64,7 @@ class Outlet:
         "_transport",
         "_unfinished",
         "congested",
+        "shaking_hands",
     )
 
     def __init__(
@@ -80,6 +81,8 @@ class Outlet:
         self._unfinished = False
         #: Nothing may be written now.
         self.congested = False
+        #: TLS has still to be agreed on, for which the connection must be read though congested.
+        self.shaking_hands = INegotiated.providedBy(transport)
         self._at_once = isinstance(transport, tcp.Server | unix.Server) and not transport.TLS
         if not self._at_once:
             transport.registerProducer(self, True)

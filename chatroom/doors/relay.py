@@ -7,45 +7,51 @@ length of lines and the time a client may take to read them are limited.
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatroom.chat import Chat
 from chatroom.doors.door import DoorFactory, tune
-from chatroom.doors.outlet import Outlet, Timers
+from chatroom.doors.outlet import Outlet
 from chatroom.events import Left, Relayed, Renamed
 from chatroom.formats import RAW
 from chatroom.mailbox import Mailbox
 from chatroom.room import Member, Room
 
 
-@implementer(IHalfCloseableProtocol)
+@implementer(IHalfCloseableProtocol, IHandshakeListener)
 class RelayProtocol(LineOnlyReceiver):
     """One connection to the relay; a line that is too long ends it."""
 
     delimiter = b"\n"
     transport: Any
     factory: "RelayFactory"
+    source: str
     _over = False
 
     def connectionMade(self) -> None:
         """Twisted: the connection is there."""
         factory, transport = self.factory, self.transport
-        tune(transport)
-        self.MAX_LENGTH = factory.line_length
-        self.outlet = Outlet(transport, self, factory.later, factory.stall_timeout)
-        origin = factory.chat.next_origin()
+        chat = factory.chat
+        tune(transport, chat.limits)
+        self.MAX_LENGTH = chat.limits.line_length
+        self.outlet = Outlet(transport, self, chat.clock.callLater, chat.limits.stall_timeout)
+        origin = chat.next_origin()
         self.member = Member(origin, "", RAW, self.outlet, Mailbox(), self)
         factory.joined(self)
-        factory.chat.enter(factory.room, self.member)
+        chat.enter(factory.room, self.member)
 
     def lineReceived(self, line: bytes) -> None:
         """One line, without its LF."""
         chat = self.factory.chat
         chat.submit(self.factory.room, Relayed(chat.clock.seconds(), self.member.origin, line))
         chat.relieve()
+
+    def handshakeCompleted(self) -> None:
+        """Twisted: TLS is agreed on."""
+        self.outlet.shaking_hands = False
 
     def readConnectionLost(self) -> None:
         """Twisted: the client will send nothing more; what it sent is passed on first."""
@@ -59,7 +65,7 @@ class RelayProtocol(LineOnlyReceiver):
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
         """Twisted: the connection is gone."""
         self.outlet.lost()
-        self.factory.parted(self)
+        self.factory.parted(self, self.source)
         self._leave()
 
     def _leave(self) -> None:
@@ -85,7 +91,8 @@ class RelayProtocol(LineOnlyReceiver):
 
     def stalled(self) -> None:
         """The outlet: read no further."""
-        self.transport.pauseProducing()
+        if not self.outlet.shaking_hands:
+            self.transport.pauseProducing()
 
     def drained(self) -> bool:
         """The outlet: it can take more."""
@@ -114,21 +121,10 @@ class RelayProtocol(LineOnlyReceiver):
 
 
 class RelayFactory(DoorFactory[RelayProtocol]):
-    """Makes the connections of one relay, which has a room of its own.
-
-    line_length: the longest line taken, in bytes.
-    """
+    """Makes the connections of one relay, which has a room of its own."""
 
     protocol: Any = RelayProtocol
 
-    def __init__(
-        self,
-        chat: Chat,
-        later: Timers,
-        *,
-        line_length: int = 2048,
-        stall_timeout: float = 30.0,
-    ) -> None:
-        super().__init__(chat, later, stall_timeout)
-        self.line_length = line_length
+    def __init__(self, chat: Chat) -> None:
+        super().__init__(chat)
         self.room: Room = chat.open_room(f"relay {id(self)}", listed=False)
