@@ -265,4 +265,5 @@ class Chat:
         """Nothing more is announced; fires when the ledger has settled what is pending."""
         for presence in self._presences.values():
             presence.close()
+        self._end_turn()
         return self.ledger.close()

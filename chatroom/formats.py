@@ -116,7 +116,9 @@ def transcript(events: Iterable[Event], now: float) -> list[Event]:
             label = {today: "Today", today - 1: "Yesterday"}.get(day) or strftime(
                 "%A %d %B %Y", gmtime(event.time)
             )
-            shown.append(Noticed(event.time, 0, label + (" (times are UTC)" if not last else "")))
+            if last is None:
+                label += " (times are UTC)"
+            shown.append(Noticed(event.time, 0, label))
             last = day
         shown.append(event)
     return shown

@@ -21,8 +21,10 @@ from twisted.internet.endpoints import quoteStringArgument, serverFromString
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 
-# Connections the kernel holds while a turn takes long; Twisted's 50 lost most of 600 at once.
-BACKLOG = 1024
+# Connections the kernel holds until they are accepted. Of 5,000 that come at once, those that find
+# it full try again after 1 s, then 3 s: with 1,024 half of them waited so, with 4,096 (as many as
+# Linux allows unless told otherwise, net.core.somaxconn) none.
+BACKLOG = 4096
 
 # The fields of the endpoints that take a backlog, in the order in which they may go unnamed.
 _FIELDS = {
@@ -77,7 +79,7 @@ def default_endpoints(port: int, interface: str = "") -> list[str]:
 
 
 def with_backlog(description: str) -> str:
-    """*description* with ``backlog=1024`` where its kind takes a backlog and it names none."""
+    """*description* with ``backlog=4096`` where its kind takes a backlog and it names none."""
     positional, named = _parsed(description.removeprefix("haproxy:"))
     fields = _FIELDS.get(positional[0], ())
     if "backlog" not in fields[len(positional) :] or "backlog" in named:

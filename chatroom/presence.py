@@ -123,7 +123,7 @@ class _Crowd:
             self._singly += 1
             return True
         self._count += 1
-        if len(self._names) < NAMED:
+        if len(self._names) < NAMED and name not in self._names:
             self._names.append(name)
         if self.call is None:
             self.call = clock.callLater(1, self._tell)

@@ -5,7 +5,7 @@ catching up: once per turn the room hands its new events to its members and move
 A member who does not take their output stays where they are, and is served from the log later.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, islice
 from sys import maxsize
 from typing import NamedTuple, Protocol
@@ -74,6 +74,7 @@ class Member:
         "joined",
         "line",
         "mailbox",
+        "moves",
         "name",
         "origin",
         "outlet",
@@ -102,6 +103,8 @@ class Member:
         self.line = 0
         #: Whether the room was told that this member joined.
         self.announced = False
+        #: Whether it leaves for another room, rather than for good.
+        self.moves = False
         #: Whether this member is shown its own lines too (doors that draw their own screen).
         self.echo = False
         #: The origins whose events are left out; None for nobody.
@@ -119,25 +122,45 @@ class Row(NamedTuple):
 
 
 class Batch:
-    """The new events of one turn as one format writes them."""
+    """The new events of one turn as one format writes them.
 
-    __slots__ = ("data", "pieces", "starts")
+    own: the indexes of *rows* by the origin of their events.
+    """
 
-    def __init__(self, format: Format, rows: Sequence[Row]) -> None:
-        self.pieces = [_encode(format, row.event) for row in rows]
+    __slots__ = ("_own", "_rows", "_starts", "data", "pieces")
+
+    def __init__(self, format: Format, rows: Sequence[Row], own: dict[int, list[int]]) -> None:
+        self.pieces = [encode(format, row.event) for row in rows]
         self.data = b"".join(self.pieces)
-        self.starts: list[int] | None = None
+        self._rows = rows
+        self._own = own
+        self._starts: list[int] | None = None
 
-    def without(self, skip: Sequence[int]) -> bytes:
-        """The bytes of all events but those at the indexes *skip*, which ascend."""
-        if self.starts is None:
-            self.starts = [0, *accumulate(map(len, self.pieces))]
-        starts, data = self.starts, self.data
-        kept, place = [], 0
+    def left_out(self, member: Member, first: int, last: int) -> Sequence[int]:
+        """The indexes from *first* up to *last* that *member* is not shown, in order."""
+        if member.ignores is None:
+            if member.echo or member.origin not in self._own:
+                return ()
+            indexes = self._own[member.origin]
+        else:
+            origins = self._own.keys() & {member.origin, *member.ignores}
+            indexes = sorted(index for origin in origins for index in self._own[origin])
+        return [
+            index
+            for index in indexes
+            if first <= index < last and _hidden(member, self._rows[index].event)
+        ]
+
+    def part(self, first: int, last: int, skip: Sequence[int]) -> bytes:
+        """The bytes of the events from *first* up to *last*, but for the indexes *skip*."""
+        if self._starts is None:
+            self._starts = [0, *accumulate(map(len, self.pieces))]
+        starts, data = self._starts, self.data
+        kept, place = [], starts[first]
         for index in skip:
             kept.append(data[place : starts[index]])
             place = starts[index + 1]
-        kept.append(data[place:])
+        kept.append(data[place : starts[last]])
         return b"".join(kept)
 
 
@@ -158,6 +181,8 @@ class Room:
         #: When something was last said, in seconds since the epoch; 0 for never.
         self.spoken = 0.0
         self._entering: dict[int, Member] = {}
+        # Who is out, from which position on, and why; until the flush.
+        self._leaving: list[tuple[Member, int, Left]] = []
         self._log: list[Row] = []
         self._weight = 0
         self._base = 0
@@ -212,20 +237,25 @@ class Room:
                     entering.joined = event.time
                     self.members[event.origin] = entering
                     if entering.owner is not None:
-                        entering.owner.entered(entering, self)
+                        _guarded(entering, entering.owner.entered, entering, self)
                     # The greeting comes before whatever follows in the same batch.
                     if not entering.outlet.congested:
-                        self._serve(entering, self.end, maxsize)
+                        _guarded(entering, self._serve, entering, self.end, maxsize)
             case Left() if member is not None:
-                if not member.outlet.congested:
-                    self._serve(member, self.end, maxsize)
                 del self.members[event.origin]
+                if not member.moves:
+                    # Served with all others up to here.
+                    self._leaving.append((member, self.end, event))
+                    return
+                # At once: where it goes it is greeted next.
+                if not member.outlet.congested:
+                    _guarded(member, self._serve, member, self.end, maxsize)
                 if member.owner is not None:
-                    member.owner.left(member, event)
+                    _guarded(member, member.owner.left, member, event)
             case Renamed() if member is not None:
                 member.name = event.new
                 if member.owner is not None:
-                    member.owner.renamed(event)
+                    _guarded(member, member.owner.renamed, event)
             case TopicSet():
                 self.topic = event.topic
 
@@ -256,7 +286,7 @@ class Room:
             shown = transcript(self.recent(count), now)
             if shown:
                 shown.append(Noticed(now, SERVER, "Now"))
-            data = b"".join([format.encode(event, isinstance(event, Noticed)) for event in shown])
+            data = b"".join([encode(format, event, isinstance(event, Noticed)) for event in shown])
             self._scrollback[format] = (made, data)
         return data
 
@@ -273,47 +303,62 @@ class Room:
         for index, row in enumerate(rows):
             own.setdefault(row.event.origin, []).append(index)
         batches: dict[Format, Batch] = {}
-        format = batch = None
+
+        def batch_for(format: Format) -> Batch:
+            if format not in batches:
+                batches[format] = Batch(format, rows, own)
+            return batches[format]
+
+        def deliver_up_to(member: Member, last: int) -> None:
+            self._deliver(member, batch_for(member.format), start, last - start)
+
+        leaving, self._leaving = self._leaving, []
+        for member, last, left in leaving:
+            if not member.outlet.congested:
+                _guarded(member, deliver_up_to, member, last)
+            if member.owner is not None:
+                _guarded(member, member.owner.left, member, left)
+        format = None
         for member in list(self.members.values()):
-            outlet = member.outlet
-            if outlet.congested:
+            if member.outlet.congested:
                 if member.cursor == start:
                     member.line = rows[0].line
                 continue
             try:
                 if member.format is not format:
+                    batch = batch_for(member.format)
                     format = member.format
-                    batch = batches.get(format)
-                    if batch is None:
-                        batch = batches[format] = Batch(format, rows)
-                assert batch is not None
-                if member.cursor != start:
-                    # Entered in this batch.
-                    self._serve(member, end, maxsize)
-                    continue
-                skip: Sequence[int] = ()
-                if member.ignores is not None or (member.origin in own and not member.echo):
-                    skip = _left_out(member, own, rows)
-                data = batch.without(skip) if skip else batch.data
-                if member.mailbox.size:
-                    data += member.mailbox.contents()
-                if data and (taken := outlet.write(data)) != len(data):
-                    pieces = [
-                        (start + index + 1, piece)
-                        for index, piece in enumerate(batch.pieces)
-                        if index not in skip
-                    ]
-                    self._stall(member, pieces, taken)
-                    continue
-                member.cursor = end
-                if member.mailbox.size:
-                    member.mailbox.clear()
+                self._deliver(member, batch, start, end - start)
             except Exception:
                 # One member's fault must not cost the others their lines.
                 log.failure("Delivery to connection {origin} failed", origin=member.origin)
-                outlet.abort()
+                member.outlet.abort()
         if len(self._log) > LOG_EVENTS and self._weight > LOG_BYTES:
             self._trim()
+
+    def _deliver(self, member: Member, batch: Batch, start: int, last: int) -> None:
+        """Send the batch, which begins at *start*, up to its index *last*, then the mailbox."""
+        # Who entered in this batch is shown what came after that.
+        first = member.cursor - start
+        skip = batch.left_out(member, first, last)
+        if skip or first or last != len(batch.pieces):
+            data = batch.part(first, last, skip)
+        else:
+            data = batch.data
+        mailbox = member.mailbox
+        if mailbox.size:
+            data += mailbox.contents()
+        if data and (taken := member.outlet.write(data)) != len(data):
+            pieces = [
+                (start + index + 1, batch.pieces[index])
+                for index in range(first, last)
+                if index not in skip
+            ]
+            self._stall(member, pieces, taken)
+            return
+        member.cursor = start + last
+        if mailbox.size:
+            mailbox.clear()
 
     def catch_up(self, member: Member) -> bool:
         """Serve a member who was congested and has drained, at most PORTION bytes.
@@ -327,19 +372,19 @@ class Room:
         """Send the events from the member's cursor to *end*, then the mailbox, if all fits."""
         pieces: list[tuple[int, bytes]] = []
         format = member.format
-        if member.cursor < self._base:
+        cursor = member.cursor
+        if cursor < self._base:
+            cursor = self._base
             missed = self._log[0].line - member.line
-            member.cursor = self._base
             if missed:
                 lines = "line" if missed == 1 else "lines"
                 told = Noticed(0.0, SERVER, f"You missed {missed} {lines}.")
-                pieces.append((member.cursor, _encode(format, told)))
-        cursor = member.cursor
-        for row in islice(self._log, cursor - self._base, end - self._base):
+                pieces.append((cursor, encode(format, told)))
+        for index in range(cursor - self._base, end - self._base):
             cursor += 1
-            event = row.event
+            event = self._log[index].event
             if not _hidden(member, event):
-                piece = _encode(format, event)
+                piece = encode(format, event)
                 pieces.append((cursor, piece))
                 size -= len(piece)
                 if size <= 0:
@@ -370,14 +415,25 @@ class Room:
             if taken > 0:
                 rest = member.mailbox.sent(taken)
         row = member.cursor - self._base
-        member.line = self._log[row].line if row < len(self._log) else self._lines
+        # Before the log begins it stays: what was missed has still to be told.
+        if row >= 0:
+            member.line = self._log[row].line if row < len(self._log) else self._lines
         member.outlet.finish(rest)
 
 
-def _encode(format: Format, event: Event) -> bytes:
-    """*event* as it is shown live; an event that cannot be shown costs nobody anything else."""
+def _guarded(member: Member, call: Callable[..., object], *args: object) -> None:
+    """Do for *member* what must not cost the others the rest of a batch when it fails."""
     try:
-        return format.encode(event, True)
+        call(*args)
+    except Exception:
+        log.failure("Delivery to connection {origin} failed", origin=member.origin)
+        member.outlet.abort()
+
+
+def encode(format: Format, event: Event, live: bool = True) -> bytes:
+    """*event* as *format* shows it; an event that cannot be shown costs nobody anything else."""
+    try:
+        return format.encode(event, live)
     except Exception:
         log.failure("A {kind} could not be shown", kind=type(event).__name__)
         return b""
@@ -388,14 +444,3 @@ def _hidden(member: Member, event: Event) -> bool:
     if event.origin == member.origin:
         return not (member.echo or event.echoed)
     return member.ignores is not None and event.ignorable and event.origin in member.ignores
-
-
-def _left_out(member: Member, own: dict[int, list[int]], rows: Sequence[Row]) -> list[int]:
-    """The indexes of *rows* that *member* is not shown. *own*: the indexes by origin."""
-    origins = {member.origin} if member.ignores is None else {member.origin, *member.ignores}
-    return sorted(
-        index
-        for origin in origins & own.keys()
-        for index in own[origin]
-        if _hidden(member, rows[index].event)
-    )

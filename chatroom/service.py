@@ -28,7 +28,7 @@ __all__ = ["Options", "makeService"]
 log = Logger()
 
 #: Descriptors that are not connections: logs, listening sockets, the reactor's own, a reserve.
-SPARE_DESCRIPTORS = 64
+SPARE_DESCRIPTORS = 32
 
 #: How long, in seconds, the ledger has for what is pending when the server stops.
 SETTLING = 1.0

@@ -20,7 +20,7 @@ from chatroom.formats import Format, enumerate_names, transcript
 from chatroom.limits import LOCAL
 from chatroom.mailbox import MAX_BYTES, Mailbox
 from chatroom.presence import Call
-from chatroom.room import Member, Outlet, Room
+from chatroom.room import Member, Outlet, Room, encode
 
 log = Logger()
 
@@ -230,6 +230,7 @@ class Session:
     def move(self, room: Room) -> None:
         """Leave the room for another."""
         self._former = self.room
+        self.member.moves = True
         shown = self.chat.presence(self.room).leaving(self.member)
         reason = f"to #{room.name}" if room.listed else ""
         self.chat.submit(self.room, Left(self.active, self.origin, self.name, reason, shown))
@@ -250,7 +251,10 @@ class Session:
         self.hold(NAMING)
 
         def answered(free: bool) -> None:
-            if free:
+            if self.held & OVER:
+                # Too late: nobody is here to have it.
+                self._give_back(name)
+            elif free:
                 now = self.chat.clock.seconds()
                 shown = self.member.announced
                 self.chat.submit(self.room, Renamed(now, self.origin, self.name, name, shown))
@@ -282,7 +286,7 @@ class Session:
 
     def tell(self, event: Event) -> None:
         """Put *event* in the mailbox."""
-        self.post(self.format.encode(event, True))
+        self.post(encode(self.format, event))
 
     def post(self, data: bytes) -> None:
         """Put whole encoded lines in the mailbox; input waits while that is full."""
@@ -301,6 +305,8 @@ class Session:
 
     def whisper(self, recipient: "Session", text: str) -> None:
         """Say *text*, which is clean, to one person alone. Raises Refused."""
+        if recipient.held & OVER:
+            raise Refused(f"{recipient.name} has just left; your line was not delivered.")
         if recipient.mailbox.full:
             raise Refused(f"{recipient.name} is not reading; your line was not delivered.")
         sent = (self.name, recipient.name, text)
@@ -318,9 +324,8 @@ class Session:
         """
         hidden = self.ignored or {}
         events = [event for event in self.room.recent(count) if event.origin not in hidden]
-        encode = self.format.encode
         shown = transcript(events, self.chat.clock.seconds())
-        pieces = [encode(event, isinstance(event, Noticed)) for event in shown]
+        pieces = [encode(self.format, event, isinstance(event, Noticed)) for event in shown]
         size = sum(map(len, pieces))
         first = 0
         while size > MAX_BYTES:
@@ -330,8 +335,13 @@ class Session:
 
     def deliver_mail(self) -> None:
         """The turn ends: send the mailbox, unless delivery to the room did."""
-        if not self.outlet.congested and (not self.mailbox.size or self._send_mail()):
-            self.release(MAIL)
+        try:
+            if not self.outlet.congested and (not self.mailbox.size or self._send_mail()):
+                self.release(MAIL)
+        except Exception:
+            # Others have mail too.
+            log.failure("Mail to connection {origin} failed", origin=self.origin)
+            self.outlet.abort()
 
     def _send_mail(self) -> bool:
         mailbox = self.mailbox
@@ -403,18 +413,23 @@ class Session:
         failed, former = self.room, self._former
         self.notice(f"#{failed.name} cannot be entered: {why}.")
         self._former = None
-        if self.closed or former is None:
+        if self.held & OVER or former is None:
             self._finish()
         else:
-            self.enter(former)
+            # The former room may be gone by now, with its last member.
+            self.enter(self.chat.rooms.get(former.key, self.chat.lobby))
 
     def rename_failed(self, name: str, why: str) -> None:
         """The name stays what it was."""
+        self._give_back(name)
+        self.notice(f"You are still {self.name}: {why}.")
+        self.release(NAMING)
+
+    def _give_back(self, name: str) -> None:
+        """Somebody else may claim *name* now, unless it is another spelling of the present one."""
         key = names.fold(name)
         if key != names.fold(self.name):
             self.chat.claims.release(key, self.origin)
-        self.notice(f"You are still {self.name}: {why}.")
-        self.release(NAMING)
 
     def gone(self, room: str) -> None:
         """The ledger could not note that the member left *room*; it is out all the same."""

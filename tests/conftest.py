@@ -2,16 +2,21 @@
 
 import gc
 from collections.abc import Iterator
+from typing import Protocol
 
 import pytest
 from twisted.internet import reactor
 from twisted.internet.interfaces import IReactorFDSet, IReactorTime
-from twisted.logger import LogEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
+from zope.interface import implementer
 
-from fakes import DelayedLedger, World
-from chatroom.ledger import MemoryLedger
+from chatroom.chat import Settings
+from chatroom.ledger import Claims
+from chatroom.limits import Limits
+from fakes import DelayedLedger, FailingLedger, World, immediate
 
 
+@implementer(ILogObserver)
 class Strictness:
     """Errors that were logged while a test ran; a test that expects some takes them out."""
 
@@ -34,8 +39,16 @@ def _busy() -> set[object]:
     assert IReactorTime.providedBy(reactor)
     calls = [call for call in reactor.getDelayedCalls() if call.active()]
     # What wakes the reactor itself is there from the first turn of it on.
-    own = getattr(reactor, "_internalReaders", set())
-    return {*reactor.getReaders(), *reactor.getWriters(), *calls} - own
+    own: set[object] = getattr(reactor, "_internalReaders", set())
+    busy: set[object] = {*reactor.getReaders(), *reactor.getWriters(), *calls}
+    return busy - own
+
+
+@pytest.fixture(autouse=True, scope="session")
+def frozen() -> None:
+    """What is there before the first test need not be looked through after each of them."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -53,9 +66,44 @@ def strict() -> Iterator[Strictness]:
     assert not left, f"the test left the reactor busy: {left}"
 
 
-@pytest.fixture(params=["immediate", "late"])
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    """A chat with people made of nothing but objects, over each kind of ledger."""
-    made = World(MemoryLedger if request.param == "immediate" else DelayedLedger)
-    yield made
-    made.end()
+class MakeWorld(Protocol):
+    """Makes a world over the kind of ledger that the test runs over."""
+
+    def __call__(
+        self,
+        settings: Settings | None = None,
+        limits: Limits | None = None,
+        claims: Claims | None = None,
+    ) -> World: ...
+
+
+@pytest.fixture(params=[immediate, DelayedLedger, FailingLedger])
+def make_world(request: pytest.FixtureRequest) -> Iterator[MakeWorld]:
+    """Makes a chat with people made of nothing but objects, over each kind of ledger."""
+    made: list[World] = []
+
+    def make(
+        settings: Settings | None = None,
+        limits: Limits | None = None,
+        claims: Claims | None = None,
+    ) -> World:
+        made.append(World(request.param, settings, limits, claims))
+        return made[-1]
+
+    yield make
+    for world in made:
+        world.end()
+
+
+@pytest.fixture
+def world(make_world: MakeWorld) -> World:
+    """A chat as it is when nobody set anything, but that lines may come as fast as they do."""
+    return make_world()
+
+
+@pytest.fixture
+def failing() -> Iterator[World]:
+    """A chat over a FailingLedger; what it `refuses` is for the test to say."""
+    world = World(FailingLedger)
+    yield world
+    world.end()

@@ -1,70 +1,109 @@
-"""Stand-ins for what the core is plugged into: outlets, doors, ledgers, the clock."""
+"""Stand-ins for what the core is plugged into: outlets, doors, ledgers, claims, the clock."""
 
 from collections.abc import Callable
-from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from chatroom.chat import Chat, Settings
+from chatroom.commands import COMMANDS
 from chatroom.events import Event
 from chatroom.formats import PLAIN, Format
-from chatroom.ledger import Entry, Ledger, LedgerReceiver, MemoryLedger
+from chatroom.ledger import Claims, Entry, Ledger, LedgerReceiver, LocalClaims, MemoryLedger
 from chatroom.limits import LOCAL, Limits
 from chatroom.session import Session
 
 
 class FakeOutlet:
-    """An outlet that keeps what it is given. *room*: how many bytes it takes, None for all."""
+    """An outlet that keeps what it is given. *room*: how many bytes it takes, None for all.
 
-    def __init__(self, drained: Callable[[], bool] = lambda: True) -> None:
+    drained: as the owner of a real outlet has it. flowing: told when it is not congested any more.
+    """
+
+    def __init__(
+        self,
+        drained: Callable[[], bool] = lambda: True,
+        flowing: Callable[[], None] = lambda: None,
+    ) -> None:
         self.data = b""
-        self.writes = 0
+        #: The objects that were written, as they came.
+        self.written: list[bytes] = []
         self.room: int | None = None
         self.congested = False
         self.aborted = False
+        self.lost = False
+        self._draining = False
+        self._unfinished = False
         self._drained = drained
+        self._flowing = flowing
+
+    @property
+    def writes(self) -> int:
+        """How many times it was written to."""
+        return len(self.written)
 
     def write(self, data: bytes) -> int:
+        assert data, "an empty write costs a system call"
+        assert self._draining or not self.congested, "written to while congested"
+        assert not self._unfinished, "written to before the last line was finished"
         taken = len(data) if self.room is None else min(len(data), self.room)
         self.data += data[:taken]
-        self.writes += 1
+        self.written.append(data)
         if self.room is not None:
             self.room -= taken
         if taken < len(data):
-            self.congested = True
+            self.congested = self._unfinished = True
         return taken
 
     def finish(self, rest: bytes) -> None:
+        assert self._unfinished, "there was nothing to finish"
         # Waits in a real transport: it comes out first when the client reads again.
         self.data += rest
 
     def abort(self) -> None:
-        self.aborted = self.congested = True
+        self.aborted = self.congested = self.lost = True
 
-    def stall(self) -> None:
-        """The client stops reading: from the next byte on nothing is taken."""
-        self.room = 0
+    def lose(self) -> None:
+        """The connection is gone."""
+        self.congested = self.lost = True
 
-    def drain(self) -> None:
-        """The client reads again, all there is."""
-        self.room = None
-        while not self._drained():
-            pass
-        self.congested = False
+    def stall(self, room: int = 0) -> None:
+        """The client stops reading: after *room* bytes more nothing is taken."""
+        self.room = room
+
+    def drain(self, room: int | None = None) -> None:
+        """The client reads again: what waits, and *room* bytes more, or all there is."""
+        self.room = room
+        if not self.congested or self.lost:
+            return
+        self._draining = True
+        self._unfinished = done = False
+        while not (done or self._unfinished):
+            done = self._drained()
+        self._draining = False
+        if not self._unfinished:
+            self.congested = False
+            self._flowing()
 
 
 class Person:
     """Somebody at a door: what they type goes to a session, what they see comes back."""
 
     def __init__(self, world: "World", source: str = LOCAL, format: Format = PLAIN) -> None:
-        self.outlet = FakeOutlet(lambda: self.session.drained())
+        self.outlet = FakeOutlet(lambda: self.session.drained(), lambda: self.resume())
         self.world = world
         self.gone = False
         self._waiting: list[str] = []
+        self._ended = False
         self._seen = 0
-        self.session = Session(world.chat, self, self.outlet, format, source)
+        # A copy, so that a test may give somebody a command of their own.
+        self.session = Session(world.chat, self, self.outlet, format, source, dict(COMMANDS))
+        world.came.append(self)
         self.session.open()
+
+    @property
+    def name(self) -> str:
+        return self.session.name
 
     def types(self, *lines: str) -> None:
         """Type lines, without waiting for what they lead to."""
@@ -76,20 +115,36 @@ class Person:
         self.types(*lines)
         self.world.settle()
 
+    def asks(self, *lines: str) -> list[str]:
+        """What is shown after typing *lines*."""
+        _ = self.sees
+        self.says(*lines)
+        return self.sees
+
+    def ends(self) -> None:
+        """No more will be typed, but what comes is still read."""
+        self._ended = True
+        self.resume()
+
     def hangs_up(self, reason: str = "") -> None:
         """The connection is gone at once."""
         self.gone = True
+        self._waiting.clear()
+        self.outlet.lose()
         self.session.lost(reason)
 
     def resume(self) -> None:
-        while self._waiting and not self.session.held:
+        while self._waiting and not self.session.held and not self.outlet.congested:
             self.session.received(self._waiting.pop(0))
+        if self._ended and not self._waiting and not self.session.held:
+            self.session.end()
 
     def close(self, farewell: bytes) -> None:
+        assert not self.session.mailbox.size
         if not self.gone:
             self.outlet.data += farewell
         self.gone = True
-        self.outlet.congested = True
+        self.outlet.lose()
 
     @property
     def sees(self) -> list[str]:
@@ -101,20 +156,33 @@ class Person:
         return lines
 
 
+def immediate(clock: Clock) -> Ledger:
+    """The ledger in memory."""
+    return MemoryLedger(clock.seconds)
+
+
 class World:
     """A chat, a clock that tests move, and whoever comes."""
 
     def __init__(
         self,
-        ledger: Callable[[Any], Ledger] = MemoryLedger,
+        ledger: Callable[[Clock], Ledger] = immediate,
         settings: Settings | None = None,
         limits: Limits | None = None,
+        claims: Claims | None = None,
     ) -> None:
         self.clock = Clock()
         self.clock.advance(1_800_000_000)
-        kind = ledger
-        self.ledger = kind(self.clock if kind is not MemoryLedger else self.clock.seconds)
-        self.chat = Chat(self.clock, settings, limits or Limits(rate=0), ledger=self.ledger)
+        self.ledger = ledger(self.clock)
+        self.came: list[Person] = []
+        self.claims = claims or LocalClaims()
+        self.chat = Chat(
+            self.clock,
+            settings,
+            limits or Limits(rate=0),
+            ledger=self.ledger,
+            claims=self.claims,
+        )
 
     def person(self, name: str = "", source: str = LOCAL, format: Format = PLAIN) -> Person:
         """Somebody who came in, has this name, and has read the greeting."""
@@ -122,7 +190,7 @@ class World:
         self.settle()
         if name:
             person.says(f"/nick {name}")
-        _ = person.sees
+        person._seen = len(person.outlet.data)
         return person
 
     def people(self, *names: str) -> list[Person]:
@@ -144,8 +212,27 @@ class World:
             self.clock.advance(seconds / 10)
         self.settle()
 
+    def empty(self) -> None:
+        """Everybody hangs up, and nothing of them may be left."""
+        for person in self.came:
+            person.hangs_up()
+        self.settle()
+        # Who was waiting to be announced is waited for.
+        self.wait(5)
+        origins = {person.session.origin for person in self.came}
+        chat = self.chat
+        assert not origins & chat.sessions.keys()
+        assert not origins & {session.origin for session in chat.people.values()}
+        for room in chat.rooms.values():
+            assert not origins & room.members.keys()
+            assert not origins & room._entering.keys()
+        if isinstance(self.claims, LocalClaims):
+            assert not origins & set(self.claims._holders.values())
+        assert chat._presences.keys() == chat.rooms.keys()
+
     def end(self) -> None:
         """Nothing may be left to be called, whatever the tests did."""
+        self.empty()
         self.chat.close()
 
 
@@ -193,8 +280,38 @@ class FailingLedger(DelayedLedger):
         self.refuses: Callable[[Event], bool] = lambda event: False
 
     def decide(self, batch: list[tuple[str, Event]]) -> None:
+        taken: list[tuple[str, Event]] = []
         for room, event in batch:
             if self.refuses(event):
+                # What came before it has happened before it is refused.
+                super().decide(taken)
+                taken = []
                 self._receiver.rejected(room, event, "the disk is full")
             else:
-                super().decide([(room, event)])
+                taken.append((room, event))
+        super().decide(taken)
+
+
+class LateClaims:
+    """Claims that are answered when a test says so."""
+
+    def __init__(self) -> None:
+        self.local = LocalClaims()
+        self._asked: list[tuple[str, int, Deferred[bool]]] = []
+
+    def claim(self, key: str, origin: int) -> Deferred[bool]:
+        answer: Deferred[bool] = Deferred()
+        self._asked.append((key, origin, answer))
+        return answer
+
+    def release(self, key: str, origin: int) -> None:
+        self.local.release(key, origin)
+
+    def answer(self) -> None:
+        """The oldest question is answered."""
+        key, origin, answer = self._asked.pop(0)
+        self.local.claim(key, origin).chainDeferred(answer)
+
+    def fail(self) -> None:
+        """The oldest question cannot be answered."""
+        self._asked.pop(0)[2].errback(ConnectionError("the engine is away"))

@@ -96,11 +96,19 @@ def test_without_arguments_everything_has_its_default() -> None:
         "lobby": "lobby",
         "scrollback": 20,
         "line-length": 2048,
+        "rate": 2.0,
+        "burst": 10,
+        "byte-rate": 16384,
+        "max-connections": 10_000,
+        "connections-per-source": 64,
+        "attempts-per-minute": 120,
+        "rooms-per-hour": 5,
+        "dead-after": 90,
         "stall-timeout": 30.0,
         "join-quiet-above": 50,
         "config": None,
         "check": 0,
-        "endpoints": ["tcp6:8008:backlog=1024"],
+        "endpoints": ["tcp6:8008:backlog=4096"],
         "relays": [],
     }
 
@@ -115,18 +123,26 @@ def test_help_names_every_option_and_fits_a_terminal(
     assert ended.value.code == 0
     assert max(map(len, shown.splitlines())) <= 80
     assert [line.split()[0] for line in shown.splitlines() if line.startswith("      --")] == [
+        "--attempts-per-minute=",
+        "--burst=",
+        "--byte-rate=",
         "--check",
         "--config=",
+        "--connections-per-source=",
+        "--dead-after=",
         "--help",
         "--interface=",
         "--join-quiet-above=",
         "--line-length=",
         "--listen=",
         "--lobby=",
+        "--max-connections=",
         "--motd=",
         "--name=",
         "--port=",
+        "--rate=",
         "--relay=",
+        "--rooms-per-hour=",
         "--scrollback=",
         "--stall-timeout=",
         "--version",
@@ -160,9 +176,9 @@ def test_version_is_one_line_with_the_versions_that_matter(
 @pytest.mark.parametrize(
     ("here", "endpoints"),
     [
-        (listening.IPv6.DUAL, ["tcp6:9:backlog=1024"]),
-        (listening.IPv6.ALONE, ["tcp:9:backlog=1024", "tcp6:9:backlog=1024"]),
-        (listening.IPv6.NONE, ["tcp:9:backlog=1024"]),
+        (listening.IPv6.DUAL, ["tcp6:9:backlog=4096"]),
+        (listening.IPv6.ALONE, ["tcp:9:backlog=4096", "tcp6:9:backlog=4096"]),
+        (listening.IPv6.NONE, ["tcp:9:backlog=4096"]),
     ],
 )
 @pytest.mark.usefixtures("unprobed")
@@ -177,8 +193,8 @@ def test_the_port_is_open_for_what_the_machine_speaks(
 @pytest.mark.parametrize(
     ("address", "endpoint"),
     [
-        ("127.0.0.1", r"tcp:8008:interface=127.0.0.1:backlog=1024"),
-        ("::1", r"tcp6:8008:interface=\:\:1:backlog=1024"),
+        ("127.0.0.1", r"tcp:8008:interface=127.0.0.1:backlog=4096"),
+        ("::1", r"tcp6:8008:interface=\:\:1:backlog=4096"),
     ],
 )
 def test_an_interface_restricts_the_default_port(address: str, endpoint: str) -> None:
@@ -188,20 +204,20 @@ def test_an_interface_restricts_the_default_port(address: str, endpoint: str) ->
 @pytest.mark.usefixtures("unprobed")
 def test_listen_replaces_the_default_port() -> None:
     options = parsed("--listen", "tcp:1", "--listen", "unix:/run/chat")
-    assert options["endpoints"] == ["tcp:1:backlog=1024", "unix:/run/chat:backlog=1024"]
+    assert options["endpoints"] == ["tcp:1:backlog=4096", "unix:/run/chat:backlog=4096"]
 
 
 @pytest.mark.usefixtures("unprobed", "dual_stack")
 def test_listen_with_port_opens_both() -> None:
     options = parsed("--listen", "tcp:1", "--port", "2")
-    assert options["endpoints"] == ["tcp6:2:backlog=1024", "tcp:1:backlog=1024"]
+    assert options["endpoints"] == ["tcp6:2:backlog=4096", "tcp:1:backlog=4096"]
 
 
 @pytest.mark.usefixtures("unprobed", "dual_stack")
 def test_a_relay_comes_beside_the_chat() -> None:
     options = parsed("--relay", "tcp:1", "--relay", "tcp:2:backlog=5")
-    assert options["relays"] == ["tcp:1:backlog=1024", "tcp:2:backlog=5"]
-    assert options["endpoints"] == ["tcp6:8008:backlog=1024"]
+    assert options["relays"] == ["tcp:1:backlog=4096", "tcp:2:backlog=5"]
+    assert options["endpoints"] == ["tcp6:8008:backlog=4096"]
 
 
 def test_interface_without_the_port_it_restricts_is_refused() -> None:
@@ -238,7 +254,7 @@ def test_the_file_takes_the_same_names_as_the_command_line(config: Path) -> None
     options = parsed("--config", "chat.toml")
     assert options["line-length"] == 100
     assert options["stall-timeout"] == 5.0
-    assert options["endpoints"] == ["tcp6:9:backlog=1024", "tcp:1:backlog=1024"]
+    assert options["endpoints"] == ["tcp6:9:backlog=4096", "tcp:1:backlog=4096"]
 
 
 @pytest.mark.usefixtures("unprobed")
@@ -252,7 +268,7 @@ def test_the_command_line_wins_over_the_file(config: Path) -> None:
 def test_a_list_on_the_command_line_replaces_the_one_in_the_file(config: Path) -> None:
     config.write_text('listen = ["tcp:1", "tcp:2"]\n')
     options = parsed("--config", "chat.toml", "--listen", "tcp:3")
-    assert options["endpoints"] == ["tcp:3:backlog=1024"]
+    assert options["endpoints"] == ["tcp:3:backlog=4096"]
 
 
 def test_file_names_in_the_file_are_seen_from_its_folder(tmp_path: Path) -> None:
@@ -455,7 +471,7 @@ def test_twistd_ends_with_one_line_and_status_1(
 ) -> None:
     (tmp_path / "key.toml").write_text("prot = 1\n")
     (tmp_path / "type.toml").write_text("port = '1'\n")
-    default = listening.default_endpoints(taken)[0].removesuffix(":backlog=1024")
+    default = listening.default_endpoints(taken)[0].removesuffix(":backlog=4096")
     fill = {"taken": taken, "default": default, "cwd": tmp_path}
     ended = twistd(
         "-n", "--pidfile=", "chatroom", *(each.format(**fill) for each in arguments), cwd=tmp_path

@@ -12,14 +12,11 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, ISystemHandle
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import ServerFactory
-from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper
 
 from chatroom.chat import Chat
 from chatroom.limits import Limits, source_of
 from chatroom.presence import Call
-
-log = Logger()
 
 #: How long, in seconds, connections may take to read what they are sent last.
 GOING = 2.0
@@ -133,7 +130,6 @@ class DoorFactory(ServerFactory, Generic[C]):
         admission = self.chat.admission
         why = "The server is shutting down." if self.stopping else admission.refusal(source)
         if why is not None:
-            log.info("Refused a connection from {source}: {why}", source=source, why=why)
             return Refused(self.chat, why)
         admission.entered(source)
         protocol: Any = super().buildProtocol(addr)

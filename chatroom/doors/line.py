@@ -52,6 +52,9 @@ HTTP: Final = re.compile(rb"[A-Z]+ \S+ HTTP/1\.[01]\r?")
 #: How a TLS ClientHello begins: a handshake record of version 3 (RFC 8446, section 5.1).
 TLS_HELLO: Final = b"\x16\x03"
 
+#: How either begins when its first line is too long to be looked at whole.
+STRANGER: Final = re.compile(rb"[A-Z]+ /|\x16\x03")
+
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener)
 class ChatProtocol(LineReceiver):
@@ -69,6 +72,7 @@ class ChatProtocol(LineReceiver):
     outlet: Outlet
 
     # What most connections never change stands here, not once for each of them.
+    _begun = False
     _raw = b""
     _tail = b""
     _bytes_full_at = 0.0
@@ -106,11 +110,14 @@ class ChatProtocol(LineReceiver):
         self.session = Session(chat, self, self.outlet, PLAIN, self.source)
         factory.joined(self)
         self.session.open()
+        self._begun = True
 
     # -- from bytes to lines
 
     def dataReceived(self, data: bytes) -> None:
         """Twisted: bytes came in."""
+        if self.transport.disconnecting:
+            return
         self._raw = self._raw + data if self._raw else data
         if self._rest is None:
             self._digest()
@@ -142,8 +149,13 @@ class ChatProtocol(LineReceiver):
     def _rested(self) -> None:
         """There is a place for more bytes."""
         self._rest = None
-        self._digest()
-        self._hand_in()
+        try:
+            self._digest()
+            self._hand_in()
+        except Exception:
+            # The reactor would only log it.
+            log.failure("Input of connection {origin} failed", origin=self.session.origin)
+            self.outlet.abort()
 
     def _take_telnet(self, data: bytes) -> None:
         telnet = self.telnet
@@ -184,10 +196,17 @@ class ChatProtocol(LineReceiver):
                 self._skipping = False
                 del lines[0]
             self._lines += lines
-        if len(self._tail) > self.factory.line_length or self._skipping:
+        ends_cr = self._tail.endswith(b"\r")
+        # Of what may be the end of CR CR NUL nothing counts for the line yet.
+        end = ends_cr + self._tail.endswith(b"\r\r")
+        if len(self._tail) > self.factory.line_length + end or self._skipping:
             if not self._skipping:
+                if self._first and not self._lines and STRANGER.match(self._tail):
+                    self._refuse()
+                    return
                 self._skip_line()
-            self._tail = b""
+            # The NUL that ends the line may be still to come.
+            self._tail = b"\r" if ends_cr else b""
 
     def _skip_line(self) -> None:
         """What came of this line, and what will, is not said."""
@@ -210,13 +229,18 @@ class ChatProtocol(LineReceiver):
                     break
                 done += 1
                 self.lineReceived(line)
+        except Exception:
+            # Of a connection that is gone already Twisted would not tell once more.
+            lines.clear()
+            session.lost()
+            raise
         finally:
             self._handing_in = False
             del lines[:done]
         if self._ended:
             if not lines and not session.held:
                 session.end()
-        else:
+        elif not self.transport.disconnecting:
             stop = (outlet.congested and not outlet.shaking_hands) or self._rest is not None
             if lines and not stop:
                 stop = len(lines) > WAITING_LINES or sum(map(len, lines)) > WAITING_BYTES
@@ -253,18 +277,19 @@ class ChatProtocol(LineReceiver):
             if HTTP.fullmatch(line) or line.startswith(TLS_HELLO):
                 self._refuse()
                 return
-        if len(line) > self.factory.line_length:
-            self.lineLengthExceeded(line)
-            return
+        begun_before = self._begun_before
+        if begun_before:
+            self._begun_before -= 1
         ended_cr = line.endswith(b"\r")
         if ended_cr:
             line = line[:-1]
+        if len(line) > self.factory.line_length:
+            self.lineLengthExceeded(line)
+            return
         if ended_cr and not self.telnet.spoken and not line.isascii():
             self.telnet.evidence()
             self._answer_telnet()
-        may_be_damaged = self.telnet.spoken and (self._begun_before or not self.telnet.binary)
-        if self._begun_before:
-            self._begun_before -= 1
+        may_be_damaged = self.telnet.spoken and (begun_before or not self.telnet.binary)
         try:
             text = line.decode()
         except UnicodeDecodeError:
@@ -321,9 +346,11 @@ class ChatProtocol(LineReceiver):
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
         """Twisted: the connection is gone."""
         self._ended = self._lost = True
+        self.factory.parted(self, self.source)
+        if not self._begun:
+            return
         self._stop_rest()
         self.outlet.lost()
-        self.factory.parted(self, self.source)
         if reason.check(ConnectionDone):
             self.session.closed = True
             self._end_of_input()

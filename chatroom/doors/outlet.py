@@ -48,8 +48,9 @@ class Outlet:
     transport: a connected transport. later: calls something in some seconds.
     stall_timeout: seconds without taking any output after which it is cut; 0 for never.
 
-    Writing at once is for plain TCP and UNIX server transports: what others call
-    ``writeSomeData`` may bypass their encryption.
+    Writing at once is for plain TCP and UNIX server transports: the socket of others may have
+    encryption on top. It sends to the socket itself: the transport's ``writeSomeData`` does no
+    more, and takes longer for it.
     """
 
     __slots__ = (
@@ -59,6 +60,7 @@ class Outlet:
         "_closing",
         "_later",
         "_producing",
+        "_socket",
         "_stall_timeout",
         "_timer",
         "_transport",
@@ -84,7 +86,9 @@ class Outlet:
         #: TLS has still to be agreed on, for which the connection must be read though congested.
         self.shaking_hands = INegotiated.providedBy(transport)
         self._at_once = isinstance(transport, tcp.Server | unix.Server) and not transport.TLS
-        if not self._at_once:
+        if self._at_once:
+            self._socket = transport.getHandle()
+        else:
             transport.registerProducer(self, True)
 
     # -- for the room and the session
@@ -98,14 +102,16 @@ class Outlet:
         if not self._at_once:
             self._transport.write(data)
             return len(data)
-        taken = self._transport.writeSomeData(data)
-        if taken == len(data):
-            return len(data)
-        if isinstance(taken, Exception):
+        try:
+            taken: int = self._socket.send(data)
+        except BlockingIOError:
+            taken = 0
+        except OSError:
             self.abort()
             return len(data)
-        self._stall()
-        return int(taken)
+        if taken != len(data):
+            self._stall()
+        return taken
 
     def finish(self, rest: bytes) -> None:
         """Take *rest* too, and call back when the connection has taken it."""
@@ -144,6 +150,9 @@ class Outlet:
             self._transport.unregisterProducer()
             self._producing = False
         self._transport.loseConnection()
+        if not self._at_once:
+            # TLS is not closed before the peer's answer was read.
+            self._transport.resumeProducing()
 
     def abort(self) -> None:
         """Drop the connection and whatever was to be sent on it."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener
+from twisted.logger import Logger
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -20,6 +21,8 @@ from chatroom.formats import RAW
 from chatroom.mailbox import Mailbox
 from chatroom.room import Member, Room
 
+log = Logger()
+
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener)
 class RelayProtocol(LineOnlyReceiver):
@@ -29,10 +32,21 @@ class RelayProtocol(LineOnlyReceiver):
     transport: Any
     factory: "RelayFactory"
     source: str
-    _over = False
+    # Nothing is read of it, and nothing is said of it.
+    _over = True
+    # The client sends nothing more; it leaves when it has been told what there is.
+    _ended = False
 
     def connectionMade(self) -> None:
         """Twisted: the connection is there."""
+        try:
+            self._begin()
+        except Exception:
+            # Twisted would leave it open and served, half made.
+            log.failure("A connection could not be served")
+            self.transport.abortConnection()
+
+    def _begin(self) -> None:
         factory, transport = self.factory, self.transport
         chat = factory.chat
         tune(transport, chat.limits)
@@ -42,6 +56,7 @@ class RelayProtocol(LineOnlyReceiver):
         self.member = Member(origin, "", RAW, self.outlet, Mailbox(), self)
         factory.joined(self)
         chat.enter(factory.room, self.member)
+        self._over = False
 
     def lineReceived(self, line: bytes) -> None:
         """One line, without its LF."""
@@ -53,19 +68,31 @@ class RelayProtocol(LineOnlyReceiver):
         """Twisted: TLS is agreed on."""
         self.outlet.shaking_hands = False
 
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """A line was too long: that ends the connection."""
+        self._buffer = b""
+        self.outlet.close(b"")
+
     def readConnectionLost(self) -> None:
         """Twisted: the client will send nothing more; what it sent is passed on first."""
-        if self._buffer:
-            self.lineReceived(self._buffer)
-        self._leave()
+        last, self._buffer = self._buffer, b""
+        if last:
+            self.lineReceived(last)
+        self._ended = True
+        if not self.outlet.congested:
+            self._leave()
 
     def writeConnectionLost(self) -> None:
         """Twisted: our side is closed. Only we close it."""
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
         """Twisted: the connection is gone."""
-        self.outlet.lost()
         self.factory.parted(self, self.source)
+        if hasattr(self, "outlet"):
+            self.outlet.lost()
+        if reason.check(ConnectionDone) and not self._over:
+            # Over TLS there is no half-close before.
+            self.readConnectionLost()
         self._leave()
 
     def _leave(self) -> None:
@@ -100,7 +127,9 @@ class RelayProtocol(LineOnlyReceiver):
 
     def flowing(self) -> None:
         """The outlet: it is not congested any more."""
-        if not self._over:
+        if self._ended:
+            self._leave()
+        elif not self._over:
             self.transport.resumeProducing()
 
     def cut(self) -> None:

@@ -1,0 +1,165 @@
+"""From the results of the runs to tables and plots.
+
+The rule: no number in README.md is typed; the part between its two markers is made from
+results/*.json by ``python benchmarks/run.py --report``.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import plot
+from scenarios import SCENARIOS, Column, Scenario
+from servers import SERVERS
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results"
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+REFERENCE = "chatroom"
+
+Result = dict[str, Any]
+
+
+def value_at(run: Result, key: str) -> float | None:
+    """The number at a dotted KEY of a run, or None when the run has none."""
+    value: Any = run
+    for part in key.split("."):
+        if not isinstance(value, dict) or part not in value:
+            return None
+        value = value[part]
+    return float(value)
+
+
+def _values(runs: list[Result], key: str) -> list[float]:
+    return [v for run in runs if (v := value_at(run, key)) is not None]
+
+
+def median_at(runs: list[Result], key: str) -> float | None:
+    values = _values(runs, key)
+    return median(values) if values else None
+
+
+def ratio_at(ours: list[Result], theirs: list[Result], key: str) -> float | None:
+    """The median of the quotients of runs that were made one after the other."""
+    pairs = [
+        a / b
+        for x, y in zip(ours, theirs, strict=False)
+        if (a := value_at(x, key)) is not None and (b := value_at(y, key))
+    ]
+    return median(pairs) if pairs else None
+
+
+def _cell(value: float | None, column: Column) -> str:
+    if value is None:
+        return ""
+    return f"{value * column.scale:,.{column.digits}f}"
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def table(scenario: Scenario, result: Result) -> str:
+    """The table of one scenario in Markdown: medians, and chatroom's by each other's."""
+    several = len(result["points"]) > 1
+    ratios = [c for c in scenario.ratios if REFERENCE in result["servers"]]
+    heading = ["server"] + (["load"] if several else [])
+    heading += [c.heading for c in scenario.columns]
+    heading += [f"chatroom ÷ this: {c.heading.split(',')[0]}" for c in ratios]
+    lines = [_row(heading), _row(["---"] + ["---:"] * (len(heading) - 1))]
+    for label, point in result["points"].items():
+        ours = point["servers"].get(REFERENCE, {}).get("runs", [])
+        most = max((len(s["runs"]) for s in point["servers"].values()), default=0)
+        for name, measured in point["servers"].items():
+            cells = [SERVERS[name].title] + ([label] if several else [])
+            runs = measured["runs"]
+            if not runs:
+                cells.append(measured.get("error", "not measured"))
+                lines.append(_row(cells + [""] * (len(heading) - len(cells))))
+                continue
+            if len(runs) < most:
+                cells[0] += f" ({len(runs)} run{'s' * (len(runs) > 1)})"
+            cells += [_cell(median_at(runs, c.key), c) for c in scenario.columns]
+            for column in ratios:
+                ratio = None if name == REFERENCE else ratio_at(ours, runs, column.key)
+                cells.append("" if ratio is None else f"{ratio:.2f}")
+            lines.append(_row(cells))
+    return "\n".join(lines)
+
+
+def section(result: Result) -> str:
+    """One scenario's heading, table and what is missing from it."""
+    scenario = SCENARIOS[result["scenario"]]
+    count = max(
+        (len(s["runs"]) for p in result["points"].values() for s in p["servers"].values()),
+        default=0,
+    )
+    how = f"Medians of {count} alternating runs" if count > 1 else "One run"
+    seconds = next(iter(result["points"].values()))["load"]["seconds"]
+    if next(iter(result["points"].values()))["load"]["mode"] != "connects":
+        how += f" of {seconds:g} s"
+    parts = [f"### `{scenario.name}`: {scenario.title}", f"{how}, {result['date']}."]
+    parts.append(table(scenario, result))
+    parts += [f"Missing: {SERVERS[name].title} ({why})." for name, why in result["missing"].items()]
+    return "\n\n".join(parts)
+
+
+def machine(result: Result) -> str:
+    described = result["machine"]
+    versions = ", ".join(sorted({v for s in result["servers"].values() if (v := s.get("version"))}))
+    return (
+        f"{described['cpu']}, {described['cores']} cores, {described['memory_gib']} GiB, "
+        f"Linux {described['kernel']}, Python {described['python']}; {versions}. "
+        f"Server on {described['server_core']}, generator on {described['generator_core']}."
+    )
+
+
+def load_results(folder: Path = RESULTS) -> list[Result]:
+    """All stored results, in the order of the scenarios."""
+    stored = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    order = list(SCENARIOS)
+    return sorted(
+        (r for r in stored if r["scenario"] in SCENARIOS), key=lambda r: order.index(r["scenario"])
+    )
+
+
+def plots(result: Result, folder: Path = RESULTS) -> list[str]:
+    """Draw the sweep. Returns the names of the files."""
+    drawings = {
+        "throughput": ("Lines delivered per second", "deliveries per second", "deliveries_per_s"),
+        "cpu": ("Server CPU per delivery", "microseconds", "cpu_us_per_delivery"),
+    }
+    written = []
+    for name, (title, y_title, key) in drawings.items():
+        series: dict[str, plot.Points] = {}
+        for label, point in result["points"].items():
+            for server, measured in point["servers"].items():
+                value = median_at(measured["runs"], key)
+                if value:
+                    series.setdefault(SERVERS[server].title, {})[float(label)] = value
+        if series:
+            path = folder / f"{name}.svg"
+            path.write_text(plot.svg(f"{title}, all talking, window 64", y_title, series))
+            written.append(path.name)
+    return written
+
+
+def write_readme(folder: Path = HERE) -> None:
+    """Make the part between the markers of README.md anew from the results."""
+    results = load_results(folder / "results")
+    parts = []
+    if results:
+        parts.append(machine(max(results, key=lambda r: len(r["servers"]))))
+    for result in results:
+        parts.append(section(result))
+        if result["scenario"] == "sweep":
+            parts += [f"![{n}](results/{n})" for n in plots(result, folder / "results")]
+    readme = folder / "README.md"
+    text = readme.read_text()
+    head, rest = text.split(BEGIN)
+    tail = rest.split(END)[1]
+    body = "\n\n".join(parts) or "Nothing has been measured yet."
+    readme.write_text(f"{head}{BEGIN}\n\n{body}\n\n{END}{tail}")

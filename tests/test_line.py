@@ -1,0 +1,863 @@
+"""The line door: what comes in as bytes is said as lines, and only safe text comes out."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import (
+    IHalfCloseableProtocol,
+    IHandshakeListener,
+    IProtocol,
+)
+from twisted.internet.protocol import ServerFactory
+from twisted.protocols.basic import LineReceiver
+from twisted.python.failure import Failure
+from zope.interface.verify import verifyObject
+
+from chatroom.doors import line as line_door
+from chatroom.doors.line import ChatFactory, ChatProtocol
+from chatroom.limits import Limits
+from chatroom.session import Session
+from conftest import Strictness
+from fakes import DelayedLedger, Person, World
+from test_telnet import DAMAGED
+from wire import UNLIMITED, Visitor, Wire
+
+BOUNDED = settings(max_examples=100, deadline=None)
+
+ASK = b"\xff\xfd\x00"
+WITHHELD = "-- Not said: your line arrived damaged. That is cured; please send it again."
+REPLACED = "-- Your line was not UTF-8; what could not be read was said as \ufffd."
+OVERLONG = "-- Not said: a line may have at most 2,048 bytes."
+HELLO = bytes.fromhex("16 03 01 02 00 01 00 01 fc 03 03")
+
+
+class Door:
+    """The line door in memory. *bob* is in the lobby and listens."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.factory = ChatFactory(world.chat)
+        self.bob: Person = world.person("bob")
+
+    def visitor(self) -> Visitor:
+        """Somebody who has read the greeting."""
+        visitor = Visitor(self.world, self.factory)
+        _ = visitor.received
+        return visitor
+
+    def alice(self) -> Visitor:
+        """Somebody who was announced as alice."""
+        alice = self.visitor()
+        alice.sends(b"/nick alice\n")
+        self.world.wait(3)
+        _ = alice.received, self.bob.sees
+        return alice
+
+    @property
+    def said(self) -> list[str]:
+        """What bob heard from one other person, without the name before it."""
+        return [line.partition(": ")[2] for line in self.bob.sees if not line.startswith("-- ")]
+
+
+def made(limits: Limits = UNLIMITED, ledger: Any = None) -> Door:
+    return Door(World(ledger, limits=limits) if ledger else World(limits=limits))
+
+
+@pytest.fixture(params=["immediate", "late"])
+def door(request: pytest.FixtureRequest) -> Iterator[Door]:
+    opened = made(ledger=DelayedLedger if request.param == "late" else None)
+    yield opened
+    opened.world.end()
+
+
+def cut(data: bytes, places: Iterable[int]) -> list[bytes]:
+    """*data* in pieces."""
+    ends = sorted({place % (len(data) + 1) for place in places} | {0, len(data)})
+    return [data[start:end] for start, end in pairwise(ends)]
+
+
+# What it is
+
+
+def test_its_classes_are_those_that_twisted_has_for_lines(door: Door) -> None:
+    visitor = door.visitor()
+    assert isinstance(visitor.protocol, ChatProtocol)
+    assert isinstance(visitor.protocol, LineReceiver)
+    assert isinstance(door.factory, ServerFactory)
+    assert verifyObject(IProtocol, visitor.protocol)
+    assert verifyObject(IHalfCloseableProtocol, visitor.protocol)
+    assert verifyObject(IHandshakeListener, visitor.protocol)
+
+
+def test_the_factory_knows_its_connections_while_they_last(door: Door) -> None:
+    assert door.factory.clients == set()
+    one, two = door.visitor(), door.visitor()
+    assert door.factory.clients == {one.protocol, two.protocol}
+    one.hangs_up()
+    assert door.factory.clients == {two.protocol}
+    two.sends(b"/quit\n")
+    assert door.factory.clients == set()
+
+
+def test_the_first_thing_a_person_sees_is_who_they_are_and_how_to_talk(door: Door) -> None:
+    assert Visitor(door.world, door.factory).sees == [
+        "-- Welcome to chatroom. You are guest2, in #lobby with bob.",
+        "-- Just type to talk. /nick NAME picks a name, /help lists the rest, /quit leaves.",
+    ]
+
+
+# Lines
+
+
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n", b"\r\0"])
+def test_a_line_ends_in_lf_or_cr_lf_or_cr_nul(door: Door, ending: bytes) -> None:
+    door.alice().sends(b"one" + ending + b"two" + ending)
+    assert door.said == ["one", "two"]
+
+
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n", b"\r\0"])
+def test_a_line_that_comes_byte_by_byte_is_a_line(door: Door, ending: bytes) -> None:
+    door.alice().sends(*[bytes([byte]) for byte in "née".encode() + ending + b"two" + ending])
+    assert door.said == ["née", "two"]
+
+
+def test_carriage_returns_and_nuls_elsewhere_are_made_visible(door: Door) -> None:
+    door.alice().sends(b"a\rb\0c\r\r\n")
+    assert door.said == ["a\ufffdb\ufffdc\ufffd"]
+
+
+def test_the_last_line_counts_without_its_end(door: Door) -> None:
+    alice = door.alice()
+    alice.sends(b"one\ntwo")
+    alice.half_closes()
+    assert door.said == ["one", "two"]
+    assert alice.gone
+    assert not alice.wire.aborted
+
+
+def test_answers_are_flushed_before_a_half_closed_connection_is_closed(door: Door) -> None:
+    visitor = Visitor(door.world, door.factory)
+    visitor.sends(b"/nick ci\nhi\n/uptime\n")
+    visitor.half_closes()
+    assert visitor.gone
+    assert visitor.sees[2] == "-- You are now ci."
+    assert door.bob.sees == ["-- ci joined.", "ci: hi", "-- ci left."]
+
+
+def test_a_script_that_half_closes_before_it_is_in_the_room_is_heard(door: Door) -> None:
+    visitor = Visitor(door.world, door.factory)
+    visitor.protocol.dataReceived(b"/nick ci\nhi")
+    visitor.half_closes()
+    assert [line for line in door.bob.sees if "ci: " in line] == ["ci: hi"]
+
+
+def test_what_waits_is_said_after_an_orderly_close(door: Door) -> None:
+    visitor = door.visitor()
+    visitor.protocol.dataReceived(b"/nick ci\nhi\nho")
+    visitor.hangs_up(ConnectionDone())
+    assert [line for line in door.bob.sees if "ci: " in line] == ["ci: hi", "ci: ho"]
+    assert not door.world.chat.sessions.keys() - {door.bob.session.origin}
+
+
+def test_what_waits_is_dropped_when_the_connection_breaks(door: Door) -> None:
+    visitor = door.visitor()
+    visitor.protocol.dataReceived(b"/nick ci\nhi\n")
+    visitor.hangs_up(ConnectionLost())
+    assert door.said == []
+    assert not door.world.chat.sessions.keys() - {door.bob.session.origin}
+
+
+def test_whoever_said_nothing_and_goes_at_once_is_not_mentioned(door: Door) -> None:
+    door.visitor().hangs_up()
+    assert door.bob.sees == []
+
+
+def test_empty_lines_are_not_said(door: Door) -> None:
+    door.alice().sends(b"\n\r\n \n" + b"\n" * 8192 + b"hi\n")
+    assert door.said == ["hi"]
+
+
+@BOUNDED
+@given(
+    st.lists(
+        st.one_of(
+            st.sampled_from([b"\n", b"\r\n", b"\r\0", b"\r", b"\0", b"x" * 63, b"x" * 64, b"x"]),
+            st.text("aé你 \u2028").map(str.encode),
+        ),
+        max_size=30,
+    ).map(b"".join),
+    st.lists(st.integers(0, 4096), max_size=20),
+)
+@example(b"x" * 64 + b"\r\0" + b"y\n", [65])
+@example(b"x" * 100 + b"\r\0" + b"y\r\0", [101])
+@example(b"x" * 64 + b"\r\n", [65])
+@example(b"x" * 64 + b"\r\r\0", [66])
+@example(b"x" * 64 + b"\r\r\r\0", [67])
+def test_any_cutting_of_the_bytes_gives_the_same_lines(data: bytes, places: list[int]) -> None:
+    heard = []
+    for pieces in ([data], cut(data, places)):
+        door = made(Limits(rate=0, byte_rate=0, line_length=64))
+        alice = door.alice()
+        alice.sends(*pieces)
+        alice.half_closes()
+        heard.append(door.said)
+        door.world.end()
+    assert heard[0] == heard[1]
+
+
+# Lines that are too long
+
+
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n", b"\r\0"])
+def test_a_line_of_just_the_right_length_is_said(door: Door, ending: bytes) -> None:
+    door.alice().sends(b"x" * 2048 + ending)
+    assert door.said == ["x" * 2048]
+
+
+@pytest.mark.parametrize("size", [2049, 5000, 1_000_000])
+@pytest.mark.parametrize("step", [1_000_001, 8192, 1000])
+def test_a_longer_line_is_refused_once_and_the_connection_lives(
+    door: Door, size: int, step: int
+) -> None:
+    alice = door.alice()
+    data = b"x" * size + b"\nhi\n"
+    for start in range(0, len(data), step):
+        alice.protocol.dataReceived(data[start : start + step])
+    alice.settle()
+    assert alice.sees == [OVERLONG]
+    assert door.said == ["hi"]
+
+
+def test_a_long_line_without_end_is_refused_once_and_nothing_of_it_is_kept(door: Door) -> None:
+    alice = door.alice()
+    for _ in range(200):
+        alice.protocol.dataReceived(b"x" * 8192)
+    alice.settle()
+    assert alice.sees == [OVERLONG]
+    assert len(alice.protocol._tail) <= 1
+    alice.half_closes()
+    assert door.said == []
+
+
+def test_each_line_that_is_too_long_is_refused(door: Door) -> None:
+    alice = door.alice()
+    alice.sends(b"x" * 3000 + b"\n" + b"y" * 3000 + b"\nhi\n" + b"z" * 3000)
+    assert sorted(alice.sees) == [OVERLONG] * 3
+    assert door.said == ["hi"]
+
+
+# Input that waits
+
+
+def test_lines_wait_while_a_name_is_claimed_and_go_on_in_order(door: Door) -> None:
+    door.visitor().sends(b"/nick ci\none\n/nick co\ntwo\n")
+    assert door.bob.sees == [
+        "-- ci joined.",
+        "ci: one",
+        "-- ci is now co.",
+        "co: two",
+    ]
+
+
+def test_a_client_that_does_not_read_is_not_read_from(door: Door) -> None:
+    alice = door.alice()
+    alice.protocol.outlet.pauseProducing()
+    alice.sends(b"one\n", b"two\n")
+    assert alice.unread == 2
+    assert door.said == []
+    alice.protocol.outlet.resumeProducing()
+    alice.settle()
+    assert door.said == ["one", "two"]
+
+
+def test_lines_of_one_read_wait_when_their_answers_are_not_read(door: Door) -> None:
+    alice = door.alice()
+    write = alice.wire.write
+
+    def full(data: bytes) -> None:
+        write(data)
+        alice.protocol.outlet.pauseProducing()
+
+    alice.wire.write = full
+    alice.sends(b"/nick anna\none\ntwo\n")
+    assert door.said == []
+    alice.wire.write = write
+    alice.protocol.outlet.resumeProducing()
+    alice.settle()
+    assert door.said == ["one", "two"]
+
+
+def test_a_connection_is_read_until_tls_is_agreed_on_though_it_is_congested(door: Door) -> None:
+    alice = door.alice()
+    alice.protocol.outlet.shaking_hands = True
+    alice.protocol.outlet.pauseProducing()
+    alice.protocol.resume()
+    assert alice.wire.producerState == "producing"
+    alice.protocol.handshakeCompleted()
+    alice.protocol.resume()
+    assert alice.wire.producerState == "paused"
+    alice.hangs_up()
+
+
+def test_more_lines_than_may_wait_stop_the_reading_until_they_went_out() -> None:
+    door = made(Limits(rate=2, burst=10, byte_rate=0))
+    alice = door.alice()
+    alice.sends(b"".join(b"%d\n" % number for number in range(100)), b"last\n")
+    assert alice.unread == 1
+    assert len(door.said) < 12
+    door.world.wait(60)
+    alice.settle()
+    assert alice.unread == 0
+    assert door.said[-1] == "last"
+    door.world.end()
+
+
+def test_whoever_pastes_is_told_once() -> None:
+    door = made(Limits(rate=2, burst=10, byte_rate=0))
+    alice = door.alice()
+    alice.sends(*[b"line\n"] * 40)
+    told = [line for line in alice.sees if "are waiting" in line or "is waiting" in line]
+    assert len(told) == 1
+    door.world.wait(60)
+    assert len(door.said) == 40
+    door.world.end()
+
+
+@pytest.mark.parametrize("flood", [b"x" * 8192, b"\xff\xf1" * 4096, b"\n" * 8192, b"\xff" * 8192])
+def test_bytes_come_in_at_their_rate_whatever_they_are(flood: bytes) -> None:
+    door = made(Limits(rate=0, byte_rate=1024))
+    alice = door.alice()
+    alice.sends(*[flood] * 10)
+    assert alice.unread >= 7
+    door.world.wait(2000)
+    for _ in range(40):
+        door.world.wait(2000)
+        alice.settle()
+    assert alice.unread == 0
+    alice.hangs_up()
+    door.world.end()
+
+
+@pytest.mark.parametrize("way", ["half_closes", "hangs_up"])
+def test_bytes_that_wait_for_their_rate_count_when_the_client_closes(way: str) -> None:
+    door = made(Limits(rate=0, byte_rate=512))
+    alice = door.alice()
+    alice.sends(b"\xff\xf1" * 1000 + b"hi\n")
+    getattr(alice, way)()
+    assert door.said == ["hi"]
+    door.world.end()
+
+
+def test_bytes_that_wait_for_their_rate_are_dropped_when_the_server_stops() -> None:
+    door = made(Limits(rate=0, byte_rate=512))
+    alice = door.alice()
+    alice.sends(b"\xff\xf1" * 1000 + b"hi\n")
+    door.factory.stop_reading()
+    door.world.wait(60)
+    assert door.said == []
+    assert alice.wire.producerState == "paused"
+    alice.hangs_up()
+    door.world.end()
+
+
+def test_lines_of_a_client_that_has_closed_do_not_wait_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    door = made(Limits(rate=0.1, burst=1, byte_rate=0))
+    alice = door.visitor()
+    ended = False
+    monkeypatch.setattr(line_door, "peer_ended", lambda _: ended)
+    alice.sends(b"line\n" * 1000)
+    for _ in range(6):
+        door.world.wait(60)
+    assert door.said
+    assert alice.protocol in door.factory.clients
+    ended = True
+    for _ in range(7):
+        door.world.wait(60)
+    alice.settle()
+    assert alice.gone
+    _ = door.said
+    door.world.wait(60)
+    assert door.said == []
+    door.world.end()
+
+
+# Faults
+
+
+def test_a_connection_that_cannot_be_begun_is_dropped(
+    door: Door, strict: Strictness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(line_door, "tune", broken)
+    visitor = Visitor(door.world, door.factory)
+    assert visitor.wire.aborted
+    assert visitor.gone
+    assert door.factory.clients == set()
+    assert door.world.chat.admission.connected == 0
+    assert len(strict.expected()) == 1
+
+
+def test_a_session_that_cannot_be_opened_is_dropped(
+    door: Door, strict: Strictness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Session, "open", broken)
+    visitor = Visitor(door.world, door.factory)
+    assert visitor.wire.aborted
+    assert visitor.gone
+    assert door.factory.clients == set()
+    assert len(strict.expected()) == 1
+
+
+@pytest.fixture
+def bomb(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Saying "bomb" is too much for the server."""
+    received = Session.received
+
+    def fragile(session: Session, text: str) -> None:
+        if text == "bomb":
+            raise ZeroDivisionError
+        received(session, text)
+
+    monkeypatch.setattr(Session, "received", fragile)
+
+
+@pytest.mark.usefixtures("bomb")
+def test_a_fault_in_one_line_ends_the_connection_it_came_from(door: Door) -> None:
+    alice = door.alice()
+    # Twisted ends a connection whose dataReceived raises.
+    with pytest.raises(ZeroDivisionError):
+        alice.protocol.dataReceived(b"one\nbomb\ntwo\n")
+    alice.hangs_up(ZeroDivisionError())
+    assert door.bob.sees == ["alice: one", "-- alice left."]
+
+
+@pytest.mark.usefixtures("bomb")
+def test_a_fault_in_a_line_that_waited_ends_the_connection_it_came_from(
+    door: Door, strict: Strictness
+) -> None:
+    alice = door.alice()
+    alice.sends(b"/nick anna\nbomb\ntwo\n")
+    assert alice.gone
+    assert door.bob.sees == ["-- alice is now anna.", "-- anna left."]
+    assert len(strict.expected()) == 1
+
+
+@pytest.mark.usefixtures("bomb")
+def test_a_fault_in_a_line_that_waited_for_its_bytes_ends_the_connection(
+    strict: Strictness,
+) -> None:
+    door = made(Limits(rate=0, byte_rate=512))
+    alice = door.alice()
+    alice.sends(b"\xff\xf1" * 500 + b"bomb\n")
+    door.world.wait(600)
+    alice.settle()
+    assert alice.gone
+    assert len(strict.expected()) == 1
+    door.world.end()
+
+
+@pytest.mark.usefixtures("bomb")
+def test_a_fault_in_the_last_line_leaves_no_ghost(door: Door, strict: Strictness) -> None:
+    alice = door.alice()
+    alice.protocol.dataReceived(b"bomb")
+    # Twisted logs what connectionLost raises.
+    with pytest.raises(ZeroDivisionError):
+        alice.hangs_up()
+    door.world.settle()
+    assert door.bob.sees == ["-- alice left."]
+
+
+# Telnet and UTF-8
+
+
+def test_utf_8_may_be_cut_anywhere(door: Door) -> None:
+    alice = door.alice()
+    for place in range(1, 12):
+        data = "你好, né\n".encode()
+        alice.sends(data[:place], data[place:])
+    assert door.said == ["你好, né"] * 11
+    assert alice.received == b""
+
+
+@BOUNDED
+@given(
+    st.lists(
+        st.one_of(
+            st.text(st.characters(exclude_characters="\r", exclude_categories=["Cs"])).map(
+                lambda text: text.encode() + b"\n"
+            ),
+            st.text(st.characters(max_codepoint=0x7F)).map(lambda text: text.encode() + b"\r\n"),
+            st.binary().map(lambda data: data.translate(None, b"\xff\r") + b"\n"),
+        )
+    ).map(b"".join),
+    st.lists(st.integers(0, 4096), max_size=10),
+)
+def test_no_telnet_is_sent_to_a_client_that_has_shown_none(data: bytes, places: list[int]) -> None:
+    door = made()
+    visitor = Visitor(door.world, door.factory)
+    visitor.sends(*cut(data, places))
+    assert b"\xff" not in visitor.wire.value()
+    visitor.wire.value().decode()
+    door.world.end()
+
+
+def test_a_line_that_is_not_ascii_and_ends_in_cr_lf_comes_from_telnet(door: Door) -> None:
+    alice = door.alice()
+    alice.sends("hé\r\n".encode())
+    assert alice.received == ASK
+    assert door.said == ["hé"]
+    alice.sends("hé\r\n".encode())
+    assert alice.received == b""
+    assert door.said == ["hé"]
+
+
+@pytest.mark.parametrize(("typed", "sent"), DAMAGED.values(), ids=list(DAMAGED))
+def test_a_damaged_line_is_withheld_once_and_said_when_it_is_sent_again(
+    door: Door, typed: str, sent: str
+) -> None:
+    alice = door.alice()
+    alice.sends(bytes.fromhex(sent))
+    answer = alice.received
+    assert answer.startswith((ASK, b"\xff\xfb\x06" + ASK))
+    assert answer.count(ASK) == 1
+    assert answer.replace(ASK, b"").replace(b"\xff\xfb\x06", b"").decode() == WITHHELD + "\r\n"
+    assert door.said == []
+    alice.sends(b"\xff\xfb\x00" + typed.encode() + b"\n")
+    assert door.said == [typed]
+    assert alice.received == b""
+
+
+def test_a_line_damaged_in_the_middle_of_which_binary_came_on_is_withheld(door: Door) -> None:
+    alice = door.alice()
+    alice.sends(b"ab\xd0\xff\xf4\xff\xfd\x06\xff\xfb\x00cd\r\n")
+    assert door.said == []
+    alice.sends(b"\xd0\n")
+    assert door.said == ["\ufffd"]
+
+
+def test_only_one_damaged_line_is_withheld(door: Door) -> None:
+    alice = door.alice()
+    alice.sends(b"\xd0\r\n\xd0\r\n\xd0\r\n")
+    assert door.said == ["\ufffd", "\ufffd"]
+    assert alice.received == ASK + f"{WITHHELD}\r\n{REPLACED}\r\n".encode()
+
+
+def test_latin_1_from_netcat_is_replaced_and_its_author_told_once(door: Door) -> None:
+    alice = door.alice()
+    alice.sends(b"n\xe9e\n", b"n\xe9e\n")
+    assert door.said == ["n\ufffde", "n\ufffde"]
+    assert alice.sees == [REPLACED]
+
+
+def test_invalid_utf_8_is_replaced_once_binary_is_on(door: Door) -> None:
+    alice = door.alice()
+    alice.sends(b"\xff\xfb\x00", b"n\xe9e\n")
+    assert alice.received == ASK + f"{REPLACED}\r\n".encode()
+    assert door.said == ["n\ufffde"]
+
+
+def test_erase_character_takes_back_one_character(door: Door) -> None:
+    door.alice().sends("née你".encode() + b"\xff\xf7\xff\xf7\xff\xf7" + b"o\n")
+    assert door.said == ["no"]
+
+
+def test_erase_character_on_an_empty_line_takes_nothing_back(door: Door) -> None:
+    door.alice().sends(b"one\n\xff\xf7two\n")
+    assert door.said == ["one", "two"]
+
+
+def test_erase_line_takes_back_the_line(door: Door) -> None:
+    door.alice().sends(b"one\ntwo\xff\xf8three\n")
+    assert door.said == ["one", "three"]
+
+
+def test_whoever_asks_whether_we_are_there_is_answered_once_a_read(door: Door) -> None:
+    alice = door.alice()
+    alice.sends(b"\xff\xf6\xff\xf6\xff\xf6")
+    assert alice.received == ASK + b"-- Yes, chatroom is here.\r\n"
+
+
+def test_a_subnegotiation_without_end_is_no_text_up_to_the_next_line_end(door: Door) -> None:
+    alice = door.alice()
+    alice.sends(b"\xff\xfa\x18" + b"x" * 9000 + b"\nhi\n")
+    assert door.said == ["hi"]
+    assert alice.received == ASK + f"{OVERLONG}\r\n".encode()
+
+
+def test_a_command_may_be_cut_anywhere(door: Door) -> None:
+    alice = door.alice()
+    alice.sends(b"one\xff", b"\xf4", b"\xff", b"\xfd", b"\x06two\n")
+    assert door.said == ["onetwo"]
+    assert alice.received == ASK + b"\xff\xfb\x06"
+
+
+def test_answers_of_telnet_come_out_while_the_line_is_congested(door: Door) -> None:
+    alice = door.alice()
+    alice.protocol.outlet.pauseProducing()
+    alice.protocol.dataReceived(b"\xff\xfd\x06")
+    assert alice.received == b"\xff\xfb\x06" + ASK
+
+
+def test_what_comes_in_after_it_was_closed_is_not_looked_at(door: Door) -> None:
+    alice = door.alice()
+    alice.protocol.dataReceived(b"/quit\n")
+    door.world.settle()
+    assert alice.wire.disconnecting
+    # Over TLS more can come until the peer has agreed to close.
+    alice.protocol.dataReceived(b"too late\n" * 1000)
+    assert not alice.protocol._lines
+    alice.settle()
+    assert door.bob.sees == ["-- alice left."]
+
+
+def test_bytes_that_come_while_others_wait_for_their_rate_come_after_them() -> None:
+    door = made(Limits(rate=0, byte_rate=512))
+    alice = door.alice()
+    # Over TLS one read can be several pieces.
+    alice.protocol.dataReceived(b"\xff\xf1" * 500 + b"one\ntw")
+    alice.protocol.dataReceived(b"o\nthree\n")
+    door.world.wait(600)
+    assert door.said == ["one", "two", "three"]
+    alice.hangs_up()
+    door.world.end()
+
+
+def test_the_end_of_file_key_is_not_text(door: Door) -> None:
+    door.alice().sends(b"\x04\x04hi\r\n\x04\r\n")
+    assert door.said == ["hi"]
+
+
+# Whoever is not a person
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"GET / HTTP/1.1\r\nHost: here\r\n\r\nbody\n",
+        b"POST /x HTTP/1.0\nHost: here\n\nbody\n",
+        b"POST /" + b"x" * 3000 + b" HTTP/1.1\r\nHost: here\r\n\r\nbody\n",
+        HELLO + b"\0" * 500,
+        HELLO + b"\0" * 500 + b"\nrest\n",
+        HELLO + b"\xff" * 30 + b"\n" * 5,
+        HELLO + b"x" * 3000,
+        HELLO + b"x" * 3000 + b"\nrest\n",
+    ],
+)
+@pytest.mark.parametrize("step", [1, 3, 1000, 100_000])
+def test_a_browser_or_a_tls_client_is_closed_at_once_and_heard_by_nobody(
+    first: bytes, step: int
+) -> None:
+    door = made()
+    visitor = door.visitor()
+    for start in range(0, len(first), step):
+        if not visitor.wire.disconnecting:
+            visitor.protocol.dataReceived(first[start : start + step])
+    visitor.settle()
+    assert visitor.gone
+    door.world.wait(5)
+    assert door.bob.sees == []
+    assert visitor.wire.value().count(b"\r\n") == 2
+    door.world.end()
+
+
+def test_a_request_that_comes_before_the_greeting_is_closed_as_well(door: Door) -> None:
+    wire = Wire()
+    protocol = door.factory.buildProtocol(wire.getPeer())
+    protocol.makeConnection(wire)
+    protocol.dataReceived(b"GET / HTTP/1.1\r\n\r\n")
+    door.world.settle()
+    assert wire.disconnecting
+    protocol.connectionLost(Failure(ConnectionDone()))
+    assert door.bob.sees == []
+
+
+@pytest.mark.parametrize("text", ["GET / HTTP/1.1", "\x16\x03 is a TLS hello"])
+def test_as_a_second_line_the_same_is_said(door: Door, text: str) -> None:
+    alice = door.alice()
+    alice.sends(f"{text}\n".encode())
+    assert door.said == [text.replace("\x16\x03", "\ufffd\ufffd")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GET / HTTP/1.1 is what browsers say",
+        "get / HTTP/1.1",
+        "HTTP/1.1",
+        "GET / HTTP/2.0",
+    ],
+)
+def test_what_only_looks_a_little_like_a_request_is_said(door: Door, text: str) -> None:
+    door.visitor().sends(f"{text}\n".encode())
+    assert door.said == [text]
+
+
+# What the others see
+
+UNSAFE = {"Cc", "Cf", "Zl", "Zp", "Cs", "Co", "Cn"}
+NASTY = [
+    b"\xff",
+    b"\xff\xf4\xff\xfd\x06",
+    b"\xff\xfa",
+    b"\r",
+    b"\0",
+    b"\x1b[2J",
+    b"\x9b",
+    b"\x85",
+    "\u202e".encode(),
+    "\u2028".encode(),
+    "\u2029".encode(),
+    "\ue000".encode(),
+    "\ufdd0".encode(),
+    "\U000e0041".encode(),
+    "\ufeff".encode(),
+    b"\xed\xa0\x80",
+    b"\n-- You are root\n",
+    b"/me \x07\n",
+    b"/nick \x1b\n",
+    b"/topic \x1b]0;x\x07\n",
+    b"/msg bob \x1b\n",
+    b"/away \x1b\n",
+    b"/quit \x1b\n",
+    b"x" * 3000,
+    b"\n",
+]
+
+
+def is_safe(shown: bytes) -> bool:
+    lines = shown.decode().split("\r\n")
+    return lines.pop() == "" and all(
+        unicodedata.category(character) not in UNSAFE or character in "\u200c\u200d"
+        for line in lines
+        for character in line
+        # Newer than Python's tables.
+        if unicodedata.category(character) != "Cn" or ord(character) & 0xFFFE == 0xFFFE
+    )
+
+
+@BOUNDED
+@given(
+    st.lists(st.one_of(st.sampled_from(NASTY), st.binary(max_size=80), st.text().map(str.encode)))
+)
+@example([b"\xff" * 5000, b"\nhi\n"])
+@example([b"x" * 1_000_000, b"\nhi\n"])
+@example([bytes(range(256)), b"\n"])
+def test_whatever_one_sends_the_others_see_safe_text(pieces: list[bytes]) -> None:
+    door = made()
+    _ = door.bob.sees
+    start = len(door.bob.outlet.data)
+    alice = door.alice()
+    alice.sends(*pieces, b"\n")
+    if not alice.gone:
+        alice.half_closes()
+    door.world.wait(5)
+    assert is_safe(door.bob.outlet.data[start:])
+    assert not door.bob.gone
+    assert door.factory.clients == set()
+    door.world.end()
+
+
+@pytest.mark.parametrize("nasty", NASTY[:16])
+def test_no_nasty_byte_is_passed_on_as_it_came(nasty: bytes) -> None:
+    door = made()
+    door.alice().sends(b"\xff\xfb\x00", b"a" + nasty + b"b\n")
+    shown = door.bob.outlet.data
+    assert is_safe(shown)
+    assert b"\x1b" not in shown
+    door.world.end()
+
+
+# Stopping
+
+
+def test_the_server_says_that_it_stops_to_everybody(door: Door) -> None:
+    one, two = door.alice(), door.visitor()
+    gone: list[object] = []
+    door.factory.stop_reading()
+    door.factory.dismiss().addCallback(gone.append)
+    one.settle()
+    two.settle()
+    assert one.sees[-1] == two.sees[-1] == "-- The server is shutting down."
+    assert gone == [None]
+    assert not [call for call in door.world.clock.getDelayedCalls() if call.getTime() == 2]
+
+
+def test_what_is_sent_after_the_server_began_to_stop_is_not_said(door: Door) -> None:
+    alice = door.alice()
+    door.factory.stop_reading()
+    alice.sends(b"too late\n")
+    assert alice.unread == 1
+    alice.hangs_up()
+    assert door.said == []
+
+
+def test_whoever_does_not_read_is_dropped_after_two_seconds(door: Door) -> None:
+    alice = door.alice()
+    gone: list[object] = []
+    door.factory.stop_reading()
+    door.factory.dismiss().addCallback(gone.append)
+    door.world.clock.advance(1.5)
+    assert not alice.wire.aborted
+    door.world.clock.advance(0.5)
+    assert alice.wire.aborted
+    assert gone == []
+    alice.settle()
+    assert gone == [None]
+
+
+def test_with_nobody_there_stopping_is_done_at_once(door: Door) -> None:
+    gone: list[object] = []
+    door.factory.stop_reading()
+    door.factory.dismiss().addCallback(gone.append)
+    assert gone == [None]
+
+
+def test_whoever_comes_while_the_server_stops_is_told_and_sent_away(door: Door) -> None:
+    door.factory.stop_reading()
+    wire = Wire()
+    protocol = door.factory.buildProtocol(wire.getPeer())
+    protocol.makeConnection(wire)
+    assert wire.value() == b"-- The server is shutting down.\r\n"
+    assert wire.disconnecting
+    door.world.clock.advance(2)
+    assert wire.aborted
+    protocol.connectionLost()
+
+
+def test_a_connection_that_was_let_in_before_the_stop_and_made_after_it_is_sent_away(
+    door: Door,
+) -> None:
+    wire = Wire()
+    protocol = door.factory.buildProtocol(wire.getPeer())
+    door.factory.stop_reading()
+    protocol.makeConnection(wire)
+    gone: list[object] = []
+    door.factory.dismiss().addCallback(gone.append)
+    protocol.connectionLost(Failure(ConnectionDone()))
+    door.world.settle()
+    assert gone == [None]
+
+
+def test_a_client_cut_for_not_reading_leaves_with_that_reason(door: Door) -> None:
+    alice = door.alice()
+    alice.protocol.outlet.pauseProducing()
+    for _ in range(4):
+        door.world.wait(10)
+    assert alice.wire.aborted
+    alice.settle()
+    assert door.bob.sees == ["-- alice left (not reading)."]

@@ -1,0 +1,258 @@
+"""The server as it is run: a process of its own, real sockets, signals."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import pytest
+
+DEADLINE = 20.0
+ROOT = Path(__file__).parent.parent
+TWISTD = str(Path(sys.executable).with_name("twistd"))
+FOREGROUND = [TWISTD, "-n", "--pidfile=", "chatroom"]
+MODULE = [sys.executable, "-m", "chatroom"]
+
+
+class Server:
+    """A server process that listens on a UNIX socket in *folder*."""
+
+    def __init__(self, folder: Path, command: list[str], *arguments: str) -> None:
+        self.path = folder / "line"
+        self.log = folder / "output"
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        with self.log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [*command, "--listen", f"unix:{self.path}", *arguments],
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def started(self) -> Server:
+        wait_for_socket(self.path, lambda: self.process.poll() is None, self.log)
+        return self
+
+    def stop(self) -> int:
+        """SIGTERM, and the status with which it ended."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(DEADLINE)
+
+
+def wait_for_socket(path: Path, alive: object, log: Path) -> None:
+    overdue = time.monotonic() + DEADLINE
+    while True:
+        with socket.socket(socket.AF_UNIX) as trial:
+            if trial.connect_ex(str(path)) == 0:
+                return
+        assert callable(alive)
+        assert alive(), log.read_text()
+        assert time.monotonic() < overdue, log.read_text()
+        time.sleep(0.01)
+
+
+class Terminal:
+    """A client with a blocking socket."""
+
+    def __init__(self, path: Path | tuple[str, int]) -> None:
+        if isinstance(path, Path):
+            self.socket = socket.socket(socket.AF_UNIX)
+            self.socket.settimeout(DEADLINE)
+            self.socket.connect(str(path))
+        else:
+            self.socket = socket.create_connection(path, DEADLINE)
+        self.data = b""
+
+    def sends(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def reads(self, expected: bytes) -> bytes:
+        while expected not in self.data:
+            more = self.socket.recv(65536)
+            assert more, f"closed before {expected!r}: {self.data!r}"
+            self.data += more
+        before, found, self.data = self.data.partition(expected)
+        return before + found
+
+    def reads_to_the_end(self) -> bytes:
+        with suppress(ConnectionResetError):
+            while more := self.socket.recv(65536):
+                self.data += more
+        data, self.data = self.data, b""
+        return data
+
+    def greeted(self) -> Terminal:
+        self.reads(b"/quit leaves.\r\n")
+        return self
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+@pytest.fixture
+def ended() -> Iterator[ExitStack]:
+    """Whatever happens, no process and no socket stays."""
+    with ExitStack() as stack:
+        yield stack
+
+
+def running(ended: ExitStack, folder: Path, command: list[str], *arguments: str) -> Server:
+    server = Server(folder, command, *arguments)
+    ended.callback(server.process.wait)
+    ended.callback(server.process.kill)
+    return server
+
+
+def comes(ended: ExitStack, server: Server) -> Terminal:
+    terminal = Terminal(server.path)
+    ended.callback(terminal.close)
+    return terminal.greeted()
+
+
+@pytest.mark.parametrize("command", [FOREGROUND, MODULE], ids=["twistd", "python -m chatroom"])
+def test_people_talk_until_the_server_is_stopped(
+    tmp_path: Path, ended: ExitStack, command: list[str]
+) -> None:
+    server = running(ended, tmp_path, command).started()
+    alice, bob = comes(ended, server), comes(ended, server)
+    alice.sends(b"/nick alice\n")
+    alice.reads(b"-- You are now alice.\r\n")
+    alice.sends("你好\n".encode())
+    bob.reads("alice: 你好\r\n".encode())
+    assert server.stop() == -signal.SIGTERM
+    for client in (alice, bob):
+        assert client.reads_to_the_end().endswith(b"-- The server is shutting down.\r\n")
+    assert "Traceback" not in server.output
+    assert not server.path.exists()
+    assert not (tmp_path / "twistd.pid").exists()
+
+
+def test_ctrl_c_stops_it_as_well(tmp_path: Path, ended: ExitStack) -> None:
+    server = running(ended, tmp_path, MODULE).started()
+    alice = comes(ended, server)
+    server.process.send_signal(signal.SIGINT)
+    assert alice.reads_to_the_end() == b"-- The server is shutting down.\r\n"
+    server.process.wait(DEADLINE)
+    assert "Traceback" not in server.output
+
+
+def test_it_tells_where_it_listens(tmp_path: Path, ended: ExitStack) -> None:
+    server = running(ended, tmp_path, MODULE).started()
+    assert str(server.path) in server.output
+    server.stop()
+
+
+def test_of_200_clients_all_who_read_are_told_and_one_who_does_not_holds_nobody_up(
+    tmp_path: Path, ended: ExitStack
+) -> None:
+    server = running(ended, tmp_path, MODULE, "--rate", "0", "--byte-rate", "0").started()
+    clients = [comes(ended, server) for _ in range(199)]
+    deaf = comes(ended, server)
+    deaf.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    talker = clients[0]
+    for _ in range(40):
+        talker.sends((b"x" * 1000 + b"\n") * 10)
+    talker.sends(b"end\n")
+    for client in clients[1:]:
+        client.reads(b": end\r\n")
+    begun = time.monotonic()
+    assert server.stop() == -signal.SIGTERM
+    # What the server promises; no measure of speed.
+    assert time.monotonic() - begun < 5
+    farewells = [client.reads_to_the_end() for client in clients]
+    assert all(last.endswith(b"-- The server is shutting down.\r\n") for last in farewells)
+    assert b"shutting down" not in deaf.reads_to_the_end()
+    assert "Traceback" not in server.output
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path, ended: ExitStack) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        server = running(ended, tmp_path, MODULE, "--listen", f"tcp:{port}:interface=127.0.0.1")
+        assert server.process.wait(DEADLINE) == 1
+    (line,) = server.output.splitlines()
+    assert str(port) in line
+    assert "in use" in line
+
+
+def test_an_unknown_option_is_said_in_one_line(tmp_path: Path, ended: ExitStack) -> None:
+    server = running(ended, tmp_path, MODULE, "--frobnicate")
+    assert server.process.wait(DEADLINE) == 1
+    (line,) = server.output.splitlines()
+    assert "--frobnicate" in line
+
+
+def test_over_tcp_a_script_says_all_its_lines_and_reads_its_answers(
+    tmp_path: Path, ended: ExitStack
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    server = running(
+        ended, tmp_path, MODULE, "--listen", f"tcp:{port}:interface=127.0.0.1"
+    ).started()
+    bob = comes(ended, server)
+    script = Terminal(("127.0.0.1", port))
+    ended.callback(script.close)
+    script.sends(b"/nick u1\nhi\nlast")
+    script.socket.shutdown(socket.SHUT_WR)
+    assert b"-- You are now u1.\r\n" in script.reads_to_the_end()
+    bob.reads(b"u1: last\r\n")
+    server.stop()
+
+
+def test_as_a_daemon_it_writes_its_pid_and_its_log_and_ends_by_its_pid(
+    tmp_path: Path, ended: ExitStack
+) -> None:
+    path, pid_file, log = tmp_path / "line", tmp_path / "pid", tmp_path / "log"
+    command = [TWISTD, f"--pidfile={pid_file}", f"--logfile={log}"]
+    started = subprocess.run(
+        [*command, "chatroom", "--listen", f"unix:{path}"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+    assert started.returncode == 0, started
+    pid = int(pid_file.read_text())
+    ended.callback(kill, pid)
+    wait_for_socket(path, lambda: alive(pid), log)
+    alice = Terminal(path)
+    ended.callback(alice.close)
+    alice.greeted()
+    os.kill(pid, signal.SIGTERM)
+    assert alice.reads_to_the_end() == b"-- The server is shutting down.\r\n"
+    overdue = time.monotonic() + DEADLINE
+    while alive(pid):
+        assert time.monotonic() < overdue
+        time.sleep(0.01)
+    assert not pid_file.exists()
+    text = log.read_text()
+    assert re.search(r"Stopped; \d+ connections were told", text)
+    assert "Traceback" not in text
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; one that has ended and waits to be collected does not."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def kill(pid: int) -> None:
+    if alive(pid):
+        os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,809 @@
+"""A room is a log and its members are cursors: what each of them is sent, and when."""
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chatroom import room as rooms
+from chatroom.chat import Settings
+from chatroom.events import Event, Joined, Left, Renamed, Said, TopicSet, Whispered
+from chatroom.formats import PLAIN, RAW
+from chatroom.mailbox import Mailbox
+from chatroom.room import LOG_BYTES, LOG_EVENTS, PORTION, Member, Room
+from conftest import MakeWorld, Strictness
+from fakes import DelayedLedger, FakeOutlet, Person, World, immediate
+
+
+class Shouting:
+    """A format of its own: everything in capitals."""
+
+    def encode(self, event: Event, live: bool) -> bytes:
+        return PLAIN.encode(event, live).upper()
+
+
+class Broken:
+    """A format that cannot show what is said."""
+
+    def encode(self, event: Event, live: bool) -> bytes:
+        if isinstance(event, Said):
+            raise ZeroDivisionError
+        return PLAIN.encode(event, live)
+
+
+# -- who is shown what
+
+
+def test_a_line_is_shown_to_all_but_who_said_it(world: World) -> None:
+    alice, bob, carol = world.people("alice", "bob", "carol")
+    alice.says("hi")
+    assert alice.sees == []
+    assert bob.sees == carol.sees == ["alice: hi"]
+
+
+def test_all_see_one_order(world: World) -> None:
+    *talkers, reader = world.people("alice", "bob", "carol", "reader")
+    for number in range(20):
+        talkers[number % 3].types(f"line {number}")
+    world.settle()
+    order = reader.sees
+    assert len(order) == 20
+    for talker in talkers:
+        assert talker.sees == [line for line in order if not line.startswith(f"{talker.name}:")]
+
+
+def test_what_one_person_says_stays_in_its_order(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.types(*[str(number) for number in range(50)])
+    world.settle()
+    assert bob.sees == [f"alice: {number}" for number in range(50)]
+
+
+def test_who_draws_their_own_screen_is_shown_their_own_lines(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.session.member.echo = True
+    alice.types("one")
+    bob.types("two")
+    alice.types("three")
+    world.settle()
+    assert alice.sees == ["alice: one", "bob: two", "alice: three"]
+    assert bob.sees == ["alice: one", "alice: three"]
+
+
+def test_each_member_is_shown_their_own_format(world: World) -> None:
+    loud = Shouting()
+    alice, bob = world.people("alice", "bob")
+    carol = world.person("carol", format=loud)
+    dave = world.person("dave", format=loud)
+    world.wait(5)
+    _ = bob.sees, carol.sees, dave.sees
+    alice.says("hi")
+    assert bob.sees == ["alice: hi"]
+    assert carol.sees == dave.sees == ["ALICE: HI"]
+    assert carol.outlet.written[-1] is dave.outlet.written[-1]
+
+
+def test_who_is_ignored_is_left_out_until_they_are_not(world: World) -> None:
+    alice, bob, carol = world.people("alice", "bob", "carol")
+    bob.says("/ignore alice")
+    _ = bob.sees
+    alice.types("not for bob")
+    carol.types("for bob")
+    bob.types("mine")
+    alice.types("/me waves", "/nick alicia")
+    world.settle()
+    assert bob.sees == ["carol: for bob"]
+    assert alice.sees == ["carol: for bob", "bob: mine", "-- You are now alicia."]
+    bob.says("/unignore alicia")
+    _ = bob.sees
+    alice.says("again")
+    assert bob.sees == ["alicia: again"]
+
+
+def test_who_is_ignored_may_still_set_the_topic(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.says("/ignore alice")
+    _ = bob.sees
+    alice.says("/topic tea")
+    assert bob.sees == ["-- alice set the topic: tea"]
+
+
+def test_somebody_else_with_the_name_of_the_ignored_is_heard(world: World) -> None:
+    alice, bob, carol = world.people("alice", "bob", "carol")
+    bob.says("/ignore alice")
+    alice.says("/nick other")
+    carol.says("/nick alice")
+    _ = bob.sees
+    carol.says("hi")
+    alice.says("unheard")
+    assert bob.sees == ["alice: hi"]
+
+
+def test_ignoring_follows_to_another_room(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.says("/ignore alice")
+    alice.says("/join den", "one")
+    bob.says("/join den")
+    assert "one" not in " ".join(bob.sees)
+    alice.says("two")
+    assert bob.sees == []
+
+
+# -- how often, and with what
+
+
+def test_a_turn_is_one_write_for_each_member(world: World) -> None:
+    alice, bob, carol, reader = world.people("alice", "bob", "carol", "reader")
+    before = [person.outlet.writes for person in (alice, bob, carol, reader)]
+    for number in range(10):
+        alice.types(f"a{number}")
+        bob.types(f"b{number}")
+    carol.types("/msg reader psst", "/msg bob psst", "/topic tea")
+    world.settle()
+    after = [person.outlet.writes for person in (alice, bob, carol, reader)]
+    # Over a late ledger the private lines are there a moment earlier.
+    turns = 1 if isinstance(world.ledger, type(immediate(world.clock))) else 2
+    assert [now - then for now, then in zip(after, before, strict=True)] == [1, turns, turns, turns]
+    assert len(reader.sees) == 22
+
+
+def test_all_who_are_shown_the_same_are_sent_the_same_object(world: World) -> None:
+    alice, *others = world.people("alice", "bob", "carol", "dave")
+    alice.types("one", "two")
+    world.settle()
+    written = [person.outlet.written[-1] for person in others]
+    assert written[0] == b"alice: one\r\nalice: two\r\n"
+    assert written[0] is written[1] is written[2]
+
+
+def test_an_event_is_encoded_once_for_all_of_one_format(world: World) -> None:
+    class Counting:
+        count = 0
+
+        def encode(self, event: Event, live: bool) -> bytes:
+            self.count += isinstance(event, Said)
+            return PLAIN.encode(event, live)
+
+    counting = Counting()
+    alice = world.person("alice")
+    for _ in range(5):
+        world.person(format=counting)
+    world.wait(5)
+    alice.says("hi")
+    assert counting.count == 1
+
+
+def test_mail_comes_after_what_the_room_says_in_the_same_write() -> None:
+    world = World()
+    alice, bob = world.people("alice", "bob")
+    alice.types("/msg bob psst", "hi")
+    world.settle()
+    assert bob.outlet.written[-1] == b"alice: hi\r\n-> alice to you: psst\r\n"
+    world.end()
+
+
+def test_who_is_shown_nothing_is_not_written_to(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    before = alice.outlet.writes
+    alice.says("hi")
+    assert alice.outlet.writes == before
+    assert bob.sees == ["alice: hi"]
+
+
+# -- coming and going in the middle of things
+
+
+@given(
+    ledger=st.sampled_from([immediate, DelayedLedger]),
+    actions=st.lists(st.sampled_from(["says", "joins", "turn"]), max_size=25),
+)
+@settings(max_examples=100, deadline=None)
+def test_between_scrollback_and_the_first_live_line_there_is_neither_gap_nor_duplicate(
+    ledger: type[DelayedLedger], actions: list[str]
+) -> None:
+    world = World(ledger, Settings(scrollback=5))
+    (alice,) = world.people("alice")
+    newcomers: list[Person] = []
+    said = 0
+    for action in actions:
+        if action == "says":
+            alice.types(f"line {said}")
+            said += 1
+        elif action == "joins":
+            newcomers.append(Person(world))
+        else:
+            world.clock.advance(0.001)
+    world.settle()
+    alice.says(f"line {said}")
+    for newcomer in newcomers:
+        numbers = [
+            int(line.split()[-1]) for line in newcomer.sees if re.search(r"alice: line", line)
+        ]
+        assert numbers == list(range(numbers[0], said + 1))
+    world.end()
+
+
+def test_who_joins_in_the_turn_in_which_others_talk_sees_each_line_once(world: World) -> None:
+    (alice,) = world.people("alice")
+    alice.types("before")
+    bob = Person(world)
+    alice.types("after")
+    world.settle()
+    assert bob.sees[2:] == [
+        "-- Today (times are UTC)",
+        "08:00 alice: before",
+        "-- Now",
+        "alice: after",
+    ]
+
+
+def test_a_line_a_rename_a_topic_and_a_leave_in_one_turn_stay_in_order(world: World) -> None:
+    alice, bob, carol = world.people("alice", "bob", "carol")
+    alice.types("one")
+    bob.types("/nick bert")
+    alice.types("/topic tea", "/quit bye")
+    carol.types("two")
+    world.settle()
+    assert carol.sees == [
+        "alice: one",
+        "-- bob is now bert.",
+        "-- alice set the topic: tea",
+        "-- alice left (bye).",
+    ]
+    assert bob.sees == [
+        "alice: one",
+        "-- alice set the topic: tea",
+        "-- alice left (bye).",
+        "carol: two",
+        "-- You are now bert.",
+    ]
+    assert sorted(alice.sees) == [
+        "-- Good-bye.",
+        "-- alice set the topic: tea",
+        "-- bob is now bert.",
+    ]
+    assert alice.gone
+
+
+def test_who_leaves_is_shown_what_was_said_before_and_nothing_after(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.types("before")
+    bob.types("/quit")
+    alice.types("after")
+    world.settle()
+    assert [line for line in bob.sees if ":" in line] == ["alice: before"]
+
+
+def test_who_moves_is_in_one_room_at_a_time(world: World) -> None:
+    alice, bob, carol = world.people("alice", "bob", "carol")
+    carol.says("/join den", "hi")
+    _ = alice.sees, bob.sees, carol.sees
+    alice.types("one")
+    bob.types("/join den")
+    alice.types("two")
+    carol.types("three")
+    world.settle()
+    assert bob.sees == [
+        "alice: one",
+        "-- You are now in #den with carol.",
+        "-- Today (times are UTC)",
+        "08:00 carol: hi",
+        "-- Now",
+        "carol: three",
+    ]
+    assert alice.sees == ["-- bob left (to #den)."]
+
+
+def test_who_comes_and_goes_in_one_turn_leaves_nothing(world: World) -> None:
+    (alice,) = world.people("alice")
+    ghost = Person(world)
+    ghost.hangs_up()
+    world.settle()
+    world.wait(5)
+    assert alice.sees == []
+    assert list(world.chat.lobby.members) == [alice.session.origin]
+
+
+# -- slow readers
+
+
+def check(lines: list[str], count: int, private: int = 0) -> None:
+    """*lines* are all of alice's *count* lines in order, or say exactly how many are missing."""
+    said = told = 0
+    for line in lines:
+        if missed := re.fullmatch(r"-- You missed (\d+) (lines?)\.", line):
+            assert (int(missed[1]) == 1) == (missed[2] == "line")
+            said += int(missed[1])
+        elif line.startswith("->"):
+            assert line.split()[:5] == ["->", "alice", "to", "you:", f"mail{told}"]
+            told += 1
+        else:
+            assert line.split()[:2] == ["alice:", f"line{said}"]
+            said += 1
+    assert said == count
+    assert told == private
+
+
+#: A person talks, a turn ends, a client takes so many bytes more and stops.
+STALLING = st.lists(
+    st.one_of(
+        st.tuples(st.just("say"), st.integers(0, 60)),
+        st.tuples(st.just("mail"), st.integers(0, 60)),
+        st.tuples(st.just("turn"), st.just(0)),
+        st.tuples(st.just("take"), st.integers(0, 200)),
+        st.tuples(st.just("drain"), st.just(0)),
+    ),
+    max_size=40,
+)
+
+
+def act(world: World, alice: Person, bob: Person, actions: list[tuple[str, int]]) -> list[int]:
+    """Do all that, then let bob read; returns how many lines were said and sent by mail."""
+    said = mailed = 0
+    for action, number in actions:
+        if action == "say":
+            alice.types(f"line{said} {'x' * number}")
+            said += 1
+        elif action == "mail":
+            alice.types(f"/msg bob mail{mailed} {'y' * number}")
+            mailed += 1
+        elif action == "turn":
+            world.settle()
+        elif action == "take":
+            bob.outlet.drain(number)
+        else:
+            bob.outlet.drain()
+    world.settle()
+    bob.outlet.drain()
+    world.settle()
+    return [said, mailed]
+
+
+@given(ledger=st.sampled_from([immediate, DelayedLedger]), actions=STALLING)
+@settings(max_examples=200, deadline=None)
+def test_wherever_a_reader_stops_they_get_every_line_once_and_in_order(
+    ledger: type[DelayedLedger], actions: list[tuple[str, int]]
+) -> None:
+    world = World(ledger)
+    alice, bob = world.people("alice", "bob")
+    said, mailed = act(world, alice, bob, actions)
+    check(bob.sees, said, mailed)
+    assert not bob.outlet.congested
+    world.end()
+
+
+@given(ledger=st.sampled_from([immediate, DelayedLedger]), actions=STALLING)
+@settings(max_examples=200, deadline=None)
+def test_wherever_the_log_moves_past_a_reader_they_are_told_how_many_lines_they_missed(
+    ledger: type[DelayedLedger], actions: list[tuple[str, int]]
+) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(rooms, "LOG_EVENTS", 3)
+        patched.setattr(rooms, "LOG_BYTES", 0)
+        world = World(ledger)
+        alice, bob = world.people("alice", "bob")
+        said, mailed = act(world, alice, bob, actions)
+        check(bob.sees, said, mailed)
+        world.end()
+
+
+@given(ledger=st.sampled_from([immediate, DelayedLedger]), actions=STALLING, many=st.integers(1, 3))
+@settings(max_examples=50, deadline=None)
+def test_catching_up_in_small_portions_loses_nothing(
+    ledger: type[DelayedLedger], actions: list[tuple[str, int]], many: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(rooms, "PORTION", many)
+        world = World(ledger)
+        alice, bob = world.people("alice", "bob")
+        said, mailed = act(world, alice, bob, actions)
+        check(bob.sees, said, mailed)
+        world.end()
+
+
+def short_log(monkeypatch: pytest.MonkeyPatch, events: int = 10) -> None:
+    monkeypatch.setattr(rooms, "LOG_EVENTS", events)
+    monkeypatch.setattr(rooms, "LOG_BYTES", 0)
+
+
+def test_who_missed_lines_is_told_how_many(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    short_log(monkeypatch)
+    alice, bob = world.people("alice", "bob")
+    bob.outlet.stall(3)
+    for number in range(31):
+        alice.says(f"line{number}")
+    bob.outlet.drain()
+    lines = bob.sees
+    # The first was cut by the stall and went to the transport.
+    assert lines[:2] == ["alice: line0", "-- You missed 20 lines."]
+    assert len(lines) == 12
+    check(lines, 31)
+
+
+def test_one_missed_line_is_one_line(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    short_log(monkeypatch)
+    alice, bob = world.people("alice", "bob")
+    bob.outlet.stall(3)
+    for number in range(12):
+        alice.says(f"line{number}")
+    bob.outlet.drain()
+    assert bob.sees[1] == "-- You missed 1 line."
+
+
+def test_who_missed_only_what_is_no_line_is_told_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short_log(monkeypatch)
+    alice, bob = world.people("alice", "bob")
+    bob.outlet.stall(3)
+    alice.says("line0")
+    for number in range(20):
+        alice.says(f"/topic {number}")
+    bob.outlet.drain()
+    assert bob.sees == [
+        "alice: line0",
+        *[f"-- alice set the topic: {number}" for number in range(10, 20)],
+    ]
+
+
+def test_a_reader_who_stops_again_before_they_were_told_is_told_later(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short_log(monkeypatch)
+    alice, bob = world.people("alice", "bob")
+    bob.outlet.stall(3)
+    for number in range(31):
+        alice.says(f"line{number}")
+    bob.outlet.drain(0)
+    assert bob.outlet.congested
+    for number in range(31, 41):
+        alice.says(f"line{number}")
+    bob.outlet.drain()
+    lines = bob.sees
+    assert lines[1] == "-- You missed 30 lines."
+    check(lines, 41)
+
+
+def test_a_slow_reader_does_not_hold_up_the_others(world: World) -> None:
+    alice, bob, carol = world.people("alice", "bob", "carol")
+    bob.outlet.stall()
+    for number in range(50):
+        alice.says(str(number))
+        assert carol.sees == [f"alice: {number}"]
+
+
+def test_nothing_is_kept_for_a_slow_reader(world: World) -> None:
+    alice, bob, _ = world.people("alice", "bob", "carol")
+    bob.outlet.stall(3)
+    alice.says("cut here")
+    kept, writes = len(bob.outlet.data), bob.outlet.writes
+    for number in range(200):
+        alice.says(f"{number} {'x' * 1000}")
+    assert (len(bob.outlet.data), bob.outlet.writes) == (kept, writes)
+    assert bob.session.mailbox.size == 0
+
+
+def test_catching_up_goes_in_portions(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.outlet.stall()
+    for number in range(300):
+        alice.types(f"line{number} {'x' * 1900}")
+    world.settle()
+    writes = bob.outlet.writes
+    bob.outlet.drain()
+    portions = [len(data) for data in bob.outlet.written[writes:]]
+    assert sum(portions) > 500_000
+    # A portion ends with the line that fills it.
+    assert max(portions) < PORTION + 2000
+    check(bob.sees, 300)
+
+
+def test_a_slow_reader_who_has_caught_up_reads_live(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.outlet.stall()
+    alice.says("one", "two")
+    bob.outlet.drain()
+    alice.says("three")
+    assert bob.sees == ["alice: one", "alice: two", "alice: three"]
+
+
+def test_what_a_reader_typed_before_they_stopped_is_still_left_out(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.outlet.stall()
+    alice.types("one")
+    bob.types("mine")
+    alice.types("two")
+    world.settle()
+    bob.outlet.drain()
+    assert bob.sees == ["alice: one", "alice: two"]
+
+
+def test_a_slow_reader_is_taken_no_input_from(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.outlet.stall()
+    alice.says("one")
+    _ = alice.sees
+    bob.says("late")
+    assert alice.sees == []
+    bob.outlet.drain()
+    world.settle()
+    assert alice.sees == ["bob: late"]
+
+
+def test_a_slow_reader_who_moves_is_shown_the_new_room(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.types("/join den")
+    bob.outlet.stall()
+    alice.types("one")
+    world.settle()
+    bob.outlet.drain()
+    world.settle()
+    assert bob.sees == ["-- You are now in #den."]
+
+
+def test_a_reader_who_stalls_and_resumes_on_the_way_to_another_room_loses_nothing() -> None:
+    world = World(DelayedLedger)
+    alice, bob = world.people("alice", "bob")
+    alice.types("one", "two")
+    world.clock.advance(0)
+    bob.outlet.stall(3)
+    alice.types("three")
+    world.clock.advance(0.002)
+    bob.types("/join den")
+    world.clock.advance(0.002)
+    # The first two lines were committed; the third, and that bob moves, were not.
+    assert bob.outlet.congested
+    bob.outlet.drain()
+    world.settle()
+    assert bob.sees == ["alice: one", "alice: two", "alice: three", "-- You are now in #den."]
+    world.end()
+
+
+def test_a_slow_reader_who_leaves_is_dropped(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.outlet.stall()
+    alice.says("one")
+    bob.hangs_up("not reading")
+    world.settle()
+    assert alice.sees == ["-- bob left (not reading)."]
+    assert len(world.chat.lobby.members) == 1
+
+
+# -- one member's fault
+
+
+def test_a_format_that_fails_costs_only_who_uses_it(world: World, strict: Strictness) -> None:
+    broken = Broken()
+    alice, bob = world.people("alice", "bob")
+    carol = world.person("carol", format=broken)
+    dave = world.person("dave", format=broken)
+    eve = world.person("eve")
+    world.wait(5)
+    _ = bob.sees, carol.sees, dave.sees, eve.sees
+    alice.says("hi")
+    assert bob.sees == eve.sees == ["alice: hi"]
+    assert carol.sees == dave.sees == []
+    assert strict.expected()
+
+
+def test_a_format_that_fails_shows_no_scrollback_and_costs_nobody_a_line(
+    world: World, strict: Strictness
+) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.types("one")
+    carol = Person(world, format=Broken())
+    alice.types("two")
+    world.settle()
+    assert carol.sees[2:] == ["-- Today (times are UTC)", "-- Now"]
+    assert bob.sees == ["alice: one", "alice: two"]
+    assert strict.expected()
+
+
+def test_a_private_line_that_cannot_be_shown_does_not_cost_its_sender_the_connection(
+    world: World, strict: Strictness
+) -> None:
+    class Mute:
+        def encode(self, event: Event, live: bool) -> bytes:
+            if isinstance(event, Whispered):
+                raise ZeroDivisionError
+            return PLAIN.encode(event, live)
+
+    (alice,) = world.people("alice")
+    world.person("bob", format=Mute())
+    assert alice.asks("/msg bob psst") == ["-> you to bob: psst"]
+    assert not alice.gone
+    assert strict.expected()
+
+
+def test_an_outlet_that_fails_costs_only_who_has_it(
+    world: World, strict: Strictness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bob, carol = world.people("alice", "bob", "carol")
+
+    def fails(data: bytes) -> int:
+        raise OSError("broken")
+
+    monkeypatch.setattr(bob.outlet, "write", fails)
+    alice.says("hi")
+    assert carol.sees == ["alice: hi"]
+    assert bob.outlet.aborted
+    assert strict.expected()
+
+
+def test_mail_that_fails_costs_only_its_reader(
+    world: World, strict: Strictness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bob, carol = world.people("alice", "bob", "carol")
+
+    def fails(data: bytes) -> int:
+        raise OSError("broken")
+
+    monkeypatch.setattr(bob.outlet, "write", fails)
+    alice.says("/msg bob psst", "/msg carol psst")
+    assert carol.sees == ["-> alice to you: psst"]
+    assert bob.outlet.aborted
+    assert strict.expected()
+
+
+class Owner:
+    """An owner that fails whatever it is told."""
+
+    def entered(self, member: Member, room: Room) -> None:
+        raise ZeroDivisionError
+
+    def left(self, member: Member, event: Left) -> None:
+        raise ZeroDivisionError
+
+    def renamed(self, event: Renamed) -> None:
+        raise ZeroDivisionError
+
+
+def test_an_owner_that_fails_costs_nobody_else_the_batch(strict: Strictness) -> None:
+    room = Room("den", "den")
+    reader = member(room, 1)
+    for origin in (2, 3, 4):
+        room.expect(Member(origin, "x", PLAIN, FakeOutlet(), Mailbox(), Owner()))
+    room.append(10, Joined(0.0, 2, "x"))
+    room.append(11, Said(0.0, 9, "alice", "one"))
+    room.append(12, Renamed(0.0, 2, "x", "y", shown=False))
+    room.append(13, Left(0.0, 2, "y", "", shown=False))
+    room.append(14, Said(0.0, 9, "alice", "two"))
+    room.flush()
+    assert reader.data == b"alice: one\r\nalice: two\r\n"
+    assert list(room.members) == [1]
+    assert len(strict.expected()) == 3
+
+
+# -- the log
+
+
+def member(room: Room, origin: int) -> FakeOutlet:
+    """Somebody without a session in *room*."""
+    outlet = FakeOutlet()
+    room.expect(Member(origin, f"m{origin}", PLAIN, outlet, Mailbox()))
+    room.append(origin, Joined(0.0, origin, f"m{origin}"))
+    room.flush()
+    return outlet
+
+
+def fill(room: Room, count: int, text: str) -> None:
+    for number in range(count):
+        room.append(number, Said(1.0, 99, "alice", text))
+        if number % 10 == 0:
+            room.flush()
+    room.flush()
+
+
+def test_the_log_keeps_4_mib_of_small_events() -> None:
+    room = Room("den", "den")
+    fill(room, 20_000, "x")
+    assert LOG_EVENTS < len(room._log) < 20_000
+    assert LOG_BYTES - 1000 < room._weight <= LOG_BYTES
+    assert room.end == room.lines == 20_000
+
+
+def test_the_log_keeps_a_thousand_large_events() -> None:
+    room = Room("den", "den")
+    fill(room, 1500, "x" * 10_000)
+    assert len(room._log) == LOG_EVENTS
+    assert room._weight > LOG_BYTES
+
+
+def test_a_short_log_is_kept_whole() -> None:
+    room = Room("den", "den")
+    fill(room, 900, "x" * 10_000)
+    assert len(room._log) == 900
+
+
+def test_what_was_not_delivered_is_not_cut_from_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    short_log(monkeypatch, 5)
+    room = Room("den", "den")
+    outlet = member(room, 1)
+    for number in range(50):
+        room.append(number, Said(1.0, 99, "alice", str(number)))
+    room.flush()
+    assert outlet.data.count(b"\n") == 50
+    assert len(room._log) == 5
+
+
+def test_the_last_lines_are_found_among_other_events() -> None:
+    room = Room("den", "den")
+    for number in range(10):
+        room.append(number, Said(1.0, 99, "alice", str(number)))
+        room.append(number, Joined(1.0, 98, "x"))
+    texts = [event.text for event in room.recent(3) if isinstance(event, Said)]
+    assert texts == ["7", "8", "9"]
+    assert room.recent(0) == []
+    assert len(room.recent(100)) == 10
+
+
+def test_newcomers_share_the_scrollback_until_something_is_said() -> None:
+    room = Room("den", "den")
+    room.append(1, Said(1.0, 99, "alice", "hi"))
+    first = room.scrollback(PLAIN, 20, 10.0)
+    assert first == b"-- Today (times are UTC)\r\n00:00 alice: hi\r\n-- Now\r\n"
+    assert room.scrollback(PLAIN, 20, 11.0) is first
+    assert room.scrollback(RAW, 20, 11.0) == b""
+    assert room.scrollback(PLAIN, 20, 11.0) is first
+    assert room.scrollback(PLAIN, 20, 90_000.0).startswith(b"-- Yesterday")
+    room.append(2, Said(1.0, 99, "alice", "ho"))
+    assert b"ho" in room.scrollback(PLAIN, 20, 10.0)
+
+
+def test_a_room_without_anything_said_has_no_scrollback() -> None:
+    assert Room("den", "den").scrollback(PLAIN, 20, 0.0) == b""
+
+
+def test_events_of_strangers_change_nobody() -> None:
+    room = Room("den", "den")
+    outlet = member(room, 1)
+    room.append(2, Left(0.0, 7, "x", "", shown=True))
+    room.append(3, Renamed(0.0, 7, "x", "y", shown=True))
+    room.append(4, Joined(0.0, 7, "x"))
+    room.flush()
+    assert outlet.data == b"-- x left.\r\n-- x is now y.\r\n"
+    assert list(room.members) == [1]
+
+
+def test_a_topic_belongs_to_the_room_not_to_who_set_it() -> None:
+    room = Room("den", "den")
+    room.append(1, TopicSet(0.0, 7, "x", "tea"))
+    room.flush()
+    assert room.topic == "tea"
+
+
+def test_a_member_without_an_owner_may_be_renamed_and_leave() -> None:
+    room = Room("den", "den")
+    member(room, 1)
+    room.append(2, Renamed(0.0, 1, "m1", "x", shown=True))
+    assert room.members[1].name == "x"
+    room.append(3, Left(0.0, 1, "x", "", shown=True))
+    room.flush()
+    assert room.deserted
+
+
+def test_a_member_who_enters_while_congested_is_served_on_draining() -> None:
+    room = Room("den", "den")
+    outlet = FakeOutlet(lambda: room.catch_up(slow))
+    slow = Member(1, "slow", PLAIN, outlet, Mailbox())
+    outlet.room = 3
+    assert outlet.write(b"greeting\r\n") == 3
+    outlet.finish(b"eting\r\n")
+    room.expect(slow)
+    room.append(1, Said(0.0, 9, "alice", "before"))
+    room.append(2, Joined(0.0, 1, "slow"))
+    room.append(3, Said(0.0, 9, "alice", "after"))
+    room.flush()
+    assert outlet.data == b"greeting\r\n"
+    outlet.drain()
+    assert outlet.data == b"greeting\r\nalice: after\r\n"
+
+
+def test_a_greeting_waits_for_nothing_that_follows(make_world: MakeWorld) -> None:
+    world = make_world(Settings(motd="be kind"))
+    (alice,) = world.people("alice")
+    bob = Person(world)
+    alice.types("hi")
+    world.settle()
+    assert bob.sees[-2:] == ["-- be kind", "alice: hi"]

@@ -1,0 +1,292 @@
+"""What `twistd chatroom` is made of, how it starts and in which order it stops."""
+
+from __future__ import annotations
+
+import gc
+import resource
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.application.service import IService, MultiService
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.internet.task import Clock
+from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
+from zope.interface import implementer
+
+from chatroom import service
+from chatroom.chat import Chat
+from chatroom.doors.door import DoorFactory
+from chatroom.doors.line import ChatFactory
+from chatroom.doors.relay import RelayFactory
+from chatroom.service import SETTLING, ChatService, Options, descriptors, makeService
+from fakes import World
+from wire import UNLIMITED, Client, Visitor, on_reactor, reactor, until
+
+
+@pytest.fixture(autouse=True)
+def collector() -> Iterator[None]:
+    """The service tunes the collector of its process, which is not ours here."""
+    thresholds = gc.get_threshold()
+    yield
+    gc.set_threshold(*thresholds)
+
+
+@implementer(ILogObserver)
+class Lines:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def __call__(self, event: LogEvent) -> None:
+        self.lines += [line for line in [formatEvent(event)] if line]
+
+
+@pytest.fixture
+def logged() -> Iterator[list[str]]:
+    """What is logged, as an operator reads it."""
+    observer = Lines()
+    globalLogPublisher.addObserver(observer)
+    yield observer.lines
+    globalLogPublisher.removeObserver(observer)
+
+
+def made(folder: Path, *arguments: str) -> MultiService:
+    options = Options()
+    options.parseOptions(["--listen", f"unix:{folder / 'line'}", *arguments])
+    top: Any = makeService(options)
+    assert IService.providedBy(top)
+    assert isinstance(top, MultiService)
+    return top
+
+
+def chat_service(top: MultiService) -> ChatService:
+    (found,) = [part for part in top if isinstance(part, ChatService)]
+    return found
+
+
+async def connected(path: Path) -> Client:
+    endpoint: Any = UNIXClientEndpoint(reactor, str(path))
+    client: Client = await endpoint.connect(Factory.forProtocol(Client))
+    return client
+
+
+@on_reactor
+async def test_people_talk_through_the_service_from_start_to_stop(
+    tmp_path: Path, logged: list[str]
+) -> None:
+    top = made(tmp_path, "--relay", f"unix:{tmp_path / 'relay'}", "--name", "Our server")
+    top.startService()
+    assert any(line.startswith("chatroom ") for line in logged)
+    assert sum("Listening" in line for line in logged) == 2
+    alice, bob = await connected(tmp_path / "line"), await connected(tmp_path / "line")
+    one, two = await connected(tmp_path / "relay"), await connected(tmp_path / "relay")
+    for client in (alice, bob):
+        assert b"Welcome to Our server." in await client.reads(b"leaves.\r\n")
+    await until(lambda: sum(len(door.clients) for door in chat_service(top)._doors) == 4)
+    alice.sends(b"hello\n")
+    await bob.reads(b"hello\r\n")
+    one.sends(b"word for word\n")
+    await two.reads(b"word for word\n")
+    stopped = maybeDeferred(top.stopService)
+    for client in (alice, bob):
+        assert (await client.reads_to_the_end()).endswith(b"-- The server is shutting down.\r\n")
+    for client in (one, two):
+        assert await client.reads_to_the_end() == b""
+    await stopped
+    assert "Stopped; 4 connections were told." in logged
+    assert not (tmp_path / "line").exists()
+
+
+@on_reactor
+async def test_what_was_said_just_before_the_stop_is_heard(tmp_path: Path) -> None:
+    top = made(tmp_path)
+    top.startService()
+    alice, bob = await connected(tmp_path / "line"), await connected(tmp_path / "line")
+    for client in (alice, bob):
+        await client.reads(b"leaves.\r\n")
+    (door,) = chat_service(top)._doors
+    for client in door.clients:
+        if client.session.name == "guest1":
+            client.dataReceived(b"last words\n")
+    await maybeDeferred(top.stopService)
+    heard = await bob.reads_to_the_end() + await alice.reads_to_the_end()
+    assert heard.index(b"last words") < heard.index(b"shutting down")
+
+
+def test_the_endpoints_of_the_chat_share_a_factory_and_each_relay_has_its_own(
+    tmp_path: Path,
+) -> None:
+    top = made(
+        tmp_path,
+        "--listen",
+        f"unix:{tmp_path / 'line 2'}",
+        "--relay",
+        f"unix:{tmp_path / 'relay'}",
+        "--relay",
+        f"unix:{tmp_path / 'relay 2'}",
+    )
+    doors: list[Any] = chat_service(top)._doors
+    assert [type(door) for door in doors] == [ChatFactory, RelayFactory, RelayFactory]
+    assert len({door.room for door in doors[1:]}) == 2
+    assert len({door.chat for door in doors}) == 1
+    assert len(list(top)) == 5
+
+
+def test_it_begins_with_the_chat_and_then_listens(tmp_path: Path) -> None:
+    assert isinstance(next(iter(made(tmp_path))), ChatService)
+
+
+def test_options_reach_the_chat(tmp_path: Path) -> None:
+    motd = tmp_path / "motd"
+    motd.write_text("Be kind.\n")
+    top = made(
+        tmp_path,
+        *("--name", "Ours", "--lobby", "hall", "--motd", str(motd), "--scrollback", "7"),
+        *("--line-length", "100", "--stall-timeout", "5", "--rate", "3", "--burst", "4"),
+    )
+    doors: list[Any] = chat_service(top)._doors
+    (door,) = doors
+    settings, limits = door.chat.settings, door.chat.limits
+    assert (settings.name, settings.lobby, settings.motd) == ("Ours", "hall", "Be kind.")
+    assert settings.scrollback == 7
+    assert (limits.line_length, limits.stall_timeout) == (100, 5)
+    assert (limits.rate, limits.burst) == (3, 4)
+    assert door.line_length == 100
+
+
+# The order of stopping, without sockets
+
+
+class SlowLedger:
+    """A ledger that settles when the test says so."""
+
+    def __init__(self) -> None:
+        self.closed: Deferred[None] = Deferred()
+
+    def attach(self, receiver: object) -> None: ...
+
+    def submit(self, room: str, event: object) -> None: ...
+
+    def end_turn(self) -> None: ...
+
+    def close(self) -> Deferred[None]:
+        return self.closed
+
+
+class Steps(DoorFactory[Any]):
+    """A door that notes what it is told."""
+
+    def __init__(self, chat: Chat, steps: list[str]) -> None:
+        super().__init__(chat)
+        self.steps = steps
+
+    def stop_reading(self) -> None:
+        self.steps.append("stop reading")
+
+    def dismiss(self) -> Deferred[None]:
+        self.steps.append("dismiss")
+        return succeed(None)
+
+
+class Stopping:
+    """A service on its way down."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.ledger = SlowLedger()
+        chat = Chat(self.clock, ledger=self.ledger)
+        self.steps: list[str] = []
+        self.done: list[object] = []
+        doors: list[DoorFactory[Any]] = [Steps(chat, self.steps), Steps(chat, self.steps)]
+        self.service = ChatService(self.clock, chat, doors, [])
+        self.service.startService()
+        self.service.stopService().addBoth(self.done.append)
+
+
+def test_reading_stops_first_and_people_are_told_when_the_ledger_has_settled() -> None:
+    stopping = Stopping()
+    assert stopping.steps == ["stop reading", "stop reading"]
+    stopping.ledger.closed.callback(None)
+    assert stopping.steps == ["stop reading", "stop reading", "dismiss", "dismiss"]
+    assert stopping.done == [None]
+    assert not stopping.clock.getDelayedCalls()
+
+
+def test_a_ledger_that_does_not_settle_is_waited_for_a_second(logged: list[str]) -> None:
+    stopping = Stopping()
+    stopping.clock.advance(SETTLING - 0.1)
+    assert not stopping.done
+    stopping.clock.advance(0.1)
+    assert stopping.done == [None]
+    assert any("not settled" in line for line in logged)
+
+
+def test_a_ledger_that_fails_does_not_hinder_stopping(logged: list[str]) -> None:
+    stopping = Stopping()
+    stopping.ledger.closed.errback(OSError("the disk is full"))
+    assert stopping.done == [None]
+    assert any("the disk is full" in line for line in logged)
+
+
+def test_stopping_ends_when_everybody_is_gone_or_two_seconds_are_over() -> None:
+    world = World(limits=UNLIMITED)
+    factory = ChatFactory(world.chat)
+    reads, does_not = Visitor(world, factory), Visitor(world, factory)
+    running = ChatService(world.clock, world.chat, [factory], [])
+    running.startService()
+    done: list[object] = []
+    running.stopService().addCallback(done.append)
+    reads.settle()
+    assert reads.sees[-1] == "-- The server is shutting down."
+    assert not done
+    world.clock.advance(2)
+    assert does_not.wire.aborted
+    does_not.settle()
+    assert done == [None]
+
+
+# Descriptors
+
+
+@pytest.fixture
+def limit(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], list[tuple[int, int]]]:
+    """Makes this process one with other limits on descriptors; gives what they are set to."""
+
+    def pretend(soft: int, hard: int) -> list[tuple[int, int]]:
+        set_to: list[tuple[int, int]] = []
+        monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
+        monkeypatch.setattr(resource, "setrlimit", lambda _, limits: set_to.append(limits))
+        return set_to
+
+    return pretend
+
+
+Limit = Callable[[int, int], list[tuple[int, int]]]
+
+
+def test_the_soft_limit_on_descriptors_is_raised_to_fit(limit: Limit) -> None:
+    set_to = limit(1024, 100_000)
+    assert descriptors(10_000) == 10_000
+    assert set_to == [(10_000 + service.SPARE_DESCRIPTORS, 100_000)]
+
+
+def test_a_soft_limit_that_is_enough_stays(limit: Limit) -> None:
+    set_to = limit(20_000, 100_000)
+    assert descriptors(10_000) == 10_000
+    assert set_to == []
+
+
+def test_a_hard_limit_that_is_too_low_is_told(limit: Limit, logged: list[str]) -> None:
+    set_to = limit(1024, 4096)
+    assert descriptors(10_000) == 4096 - service.SPARE_DESCRIPTORS
+    assert set_to == [(4096, 4096)]
+    assert any("ulimit -Hn" in line for line in logged)
+
+
+def test_without_a_maximum_there_are_as_many_as_can_be(limit: Limit, logged: list[str]) -> None:
+    limit(1024, 4096)
+    assert descriptors(0) == 4096 - service.SPARE_DESCRIPTORS
+    assert not logged
