@@ -155,9 +155,12 @@ class Session:
 
     def drained(self) -> bool:
         """The outlet can take more. Returns whether nothing is left to send."""
-        member = self.member
-        if self.room.members.get(self.origin) is member:
-            done = self.room.catch_up(member)
+        # On the way to another room the former one is still to be read to its end.
+        for room in (self._former, self.room):
+            member = room and room.members.get(self.origin)
+            if room and member:
+                done = room.catch_up(member)
+                break
         else:
             done = self._send_mail()
         if done:

@@ -1,0 +1,253 @@
+"""What several connections share: rooms, people, and the end of the turn."""
+
+import pytest
+from twisted.internet.task import Clock
+
+from chatroom import chat as chats
+from chatroom.chat import Chat, Refused, Settings
+from chatroom.events import Joined, Relayed, Said
+from chatroom.formats import RAW
+from chatroom.ledger import LocalClaims, MemoryLedger
+from chatroom.mailbox import Mailbox
+from chatroom.room import Member
+from conftest import MakeWorld, Strictness
+from fakes import FailingLedger, FakeOutlet, Person, World
+
+FAR = "192.0.2.1"
+
+
+def test_a_chat_needs_nothing_but_a_clock() -> None:
+    chat = Chat(Clock())
+    assert chat.settings == Settings()
+    assert isinstance(chat.ledger, MemoryLedger)
+    assert isinstance(chat.claims, LocalClaims)
+    assert chat.lobby.name == "lobby"
+
+
+# -- rooms
+
+
+def test_a_deserted_silent_room_goes_at_once_topic_or_not(world: World) -> None:
+    (alice,) = world.people("alice")
+    alice.says("/join den", "/topic tea", "/nick carol")
+    assert list(world.chat.rooms) == ["lobby", "den"]
+    alice.says("/join lobby")
+    assert list(world.chat.rooms) == ["lobby"]
+    alice.says("/join den")
+    assert alice.asks("/topic") == ["-- #den has no topic. /topic TEXT sets one."]
+
+
+def test_a_room_that_was_spoken_in_stays(world: World) -> None:
+    (alice,) = world.people("alice")
+    alice.says("/join den", "hi", "/join lobby")
+    assert list(world.chat.rooms) == ["lobby", "den"]
+    assert "08:00 alice: hi" in alice.asks("/join den")
+
+
+def test_the_lobby_stays_though_nobody_was_ever_there(world: World) -> None:
+    (alice,) = world.people("alice")
+    alice.says("/join den")
+    assert "lobby" in world.chat.rooms
+
+
+def test_a_room_somebody_is_on_the_way_to_stays(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.says("/join den")
+    alice.types("/join lobby")
+    bob.types("/join den")
+    world.settle()
+    assert bob.asks("/who") == ["-- 1 person in #den: bob"]
+
+
+def test_what_comes_too_late_for_a_room_is_nothing(world: World) -> None:
+    den = world.chat.open_room("den")
+    world.chat.submit(den, Joined(0.0, 99, "ghost"))
+    del world.chat.rooms["den"]
+    del world.chat._presences["den"]
+    world.settle()
+    assert list(world.chat.rooms) == ["lobby"]
+
+
+def test_one_source_may_make_so_many_rooms_in_an_hour(make_world: MakeWorld) -> None:
+    world = make_world(Settings(rooms_per_hour=2))
+    near, far = world.person("near"), world.person("far", source=FAR)
+    far.says("/join one", "hi", "/join two", "hi")
+    assert far.asks("/join three") == [
+        "-- Too many rooms were created from your address. Try again later."
+    ]
+    assert near.asks("/join three") == ["-- You are now in #three."]
+    assert far.asks("/join one")[0] == "-- You are now in #one."
+    world.wait(3601)
+    assert far.asks("/join four") == ["-- You are now in #four."]
+
+
+def test_there_are_only_so_many_rooms(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chats, "MAX_ROOMS", 3)
+    world = make_world(Settings(rooms_per_hour=0))
+    world.chat.open_room("relay 1", listed=False)
+    (alice,) = world.people("alice")
+    alice.says("/join one", "hi", "/join two", "hi")
+    assert alice.asks("/join three") == ["-- There are 3 rooms already. /rooms lists them."]
+    assert alice.asks("/join one")[0] == "-- You are now in #one."
+
+
+def test_a_room_that_was_never_entered_does_not_stay(failing: World) -> None:
+    (alice,) = failing.people("alice")
+    assert isinstance(failing.ledger, FailingLedger)
+    failing.ledger.refuses = lambda event: isinstance(event, Joined)
+    alice.types("/join den")
+    assert "den" in failing.chat.rooms
+    failing.settle()
+    assert "den" not in failing.chat.rooms
+
+
+@pytest.mark.parametrize("name", ["no good", "-", "", "#", "a" * 25])
+def test_a_room_has_a_name_as_people_have(world: World, name: str) -> None:
+    with pytest.raises(Refused, match=r"^A room's name"):
+        world.chat.room_for(name, FAR)
+
+
+def test_rooms_of_doors_are_neither_listed_nor_entered(world: World) -> None:
+    hidden = world.chat.open_room("relay 1", listed=False)
+    (alice,) = world.people("alice")
+    assert alice.asks("/rooms") == ["-- #lobby  1 person"]
+    assert alice.asks("/join relay 1") == ["-- A room's name consists of letters, digits, _ and -."]
+    assert alice.asks("/who relay") == ["-- There is no such room. /rooms lists them."]
+    outlet = FakeOutlet()
+    world.chat.enter(hidden, Member(99, "", RAW, outlet, Mailbox()))
+    world.chat.submit(hidden, Relayed(0.0, 98, b"\xff"))
+    world.settle()
+    assert outlet.data == b"\xff\n"
+    world.chat.rejected(hidden.key, Joined(0.0, 99, ""), "it is a test")
+    assert hidden.deserted
+    assert hidden.key in world.chat.rooms
+
+
+# -- people
+
+
+def test_people_are_found_by_the_beginning_of_their_names(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    assert world.chat.find("ALI") is alice.session
+    assert world.chat.find("Bob") is bob.session
+
+
+def test_a_whole_name_wins_over_a_beginning(world: World) -> None:
+    al, _alice = world.people("al", "alice")
+    assert world.chat.find("al") is al.session
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("zoe", "Nobody here is called zoe."),
+        ("z" * 40, f"Nobody here is called {'z' * 24}."),
+        ("z\x1b", "Nobody here is called z\ufffd."),
+        ("al", "Several people's names begin like that: alan, albert, alice"),
+        ("m", "Several people's names begin like that: m1, m2, m3, m4, m5 ..."),
+    ],
+)
+def test_who_cannot_be_found_is_not_guessed(world: World, name: str, why: str) -> None:
+    world.people("alice", "albert", "alan", "m1", "m2", "m3", "m4", "m5", "m6")
+    with pytest.raises(Refused) as refused:
+        world.chat.find(name)
+    assert str(refused.value) == why
+
+
+# -- the turn
+
+
+def test_much_that_waits_does_not_wait_for_the_end_of_the_turn() -> None:
+    world = World()
+    alice, bob = world.people("alice", "bob")
+    for number in range(40):
+        alice.types(f"{number} {'x' * 1900}")
+        world.chat.relieve()
+    assert len(bob.sees) > 30
+    world.settle()
+    assert len(bob.sees) < 10
+    world.end()
+
+
+def test_little_that_waits_waits_for_the_end_of_the_turn(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.types("hi")
+    world.chat.relieve()
+    assert bob.sees == []
+    world.settle()
+    assert bob.sees == ["alice: hi"]
+
+
+def test_a_turn_is_ended_once_however_much_is_asked_for(world: World) -> None:
+    (alice,) = world.people("alice")
+    alice.types("one", "two", "/uptime", "/topic tea")
+    assert len(world.clock.getDelayedCalls()) == 1
+
+
+def test_closing_delivers_what_was_asked_for() -> None:
+    world = World()
+    alice, bob = world.people("alice", "bob")
+    alice.types("last words")
+    fired: list[None] = []
+    world.chat.close().addCallback(fired.append)
+    assert fired == [None]
+    assert bob.sees == ["alice: last words"]
+    world.end()
+
+
+def test_what_is_refused_for_a_room_and_a_person_unknown_is_only_logged(world: World) -> None:
+    world.chat.rejected("nowhere", Said(0.0, 99, "ghost", "boo"), "it is a test")
+    world.chat.rejected("nowhere", Joined(0.0, 99, "ghost"), "it is a test")
+    assert list(world.chat.rooms) == ["lobby"]
+
+
+def test_input_that_fails_does_not_keep_others_from_going_on(
+    world: World, strict: Strictness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bob = world.people("alice", "bob")
+
+    def fails() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(alice, "resume", fails)
+    for person in (alice, bob):
+        person.session.hold(16384)
+    bob.types("hi", "/uptime")
+    for person in (alice, bob):
+        person.session.release(16384)
+    world.settle()
+    assert alice.outlet.aborted
+    assert bob.sees != []
+    assert strict.expected()
+
+
+def test_who_is_held_again_before_the_turn_ends_does_not_go_on(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.session.hold(16384)
+    alice.types("hi")
+    alice.session.release(16384)
+    alice.session.hold(16384)
+    world.settle()
+    assert bob.sees == []
+    alice.session.release(16384)
+    alice.session.release(16384)
+    world.settle()
+    assert bob.sees == ["alice: hi"]
+
+
+def test_nothing_is_left_of_a_hundred_who_came_and_went(world: World) -> None:
+    people = [Person(world) for _ in range(100)]
+    for number, person in enumerate(people):
+        person.types(f"/nick n{number}", "/join den", "/topic x", "/join lobby")
+    world.wait(3)
+    for person in people:
+        person.hangs_up()
+    world.wait(5)
+    chat = world.chat
+    assert not chat.sessions
+    assert not chat.people
+    assert list(chat.rooms) == list(chat._presences) == ["lobby"]
+    assert chat.lobby.deserted
+    assert world.clock.getDelayedCalls() == []

@@ -1,0 +1,342 @@
+"""The slash commands, each with what it does, what it refuses and what else it is called."""
+
+import pytest
+
+from chatroom.chat import Settings
+from chatroom.commands import COMMANDS, command, rooms
+from chatroom.session import Session
+from conftest import MakeWorld
+from fakes import World
+
+#: What a person with one other, bob, in the lobby is answered.
+ANSWERS = [
+    # /nick
+    ("/nick", ["-- Usage: /nick NAME"]),
+    ("/nick alice", ["-- You are alice already."]),
+    ("/nick a b", ["-- A name consists of letters, digits, _ and -. You are still alice."]),
+    ("/nick 1st", ["-- A name begins with a letter. You are still alice."]),
+    ("/nick Guest7", ["-- Guest7 is reserved. You are still alice."]),
+    ("/nick bob", ["-- bob is taken. You are still alice."]),
+    ("/nick carol", ["-- You are now carol."]),
+    ("/name carol", ["-- You are now carol."]),
+    # /whois
+    ("/whois", ["-- Usage: /whois NAME"]),
+    ("/whois bo", ["-- bob is in #lobby, here for 5 seconds, idle for 5 seconds."]),
+    ("/whois zoe", ["-- Nobody here is called zoe."]),
+    # /ignore, /unignore
+    ("/ignore", ["-- You ignore nobody."]),
+    ("/ignore bob", ["-- You ignore bob. /unignore bob ends it."]),
+    ("/ignore alice", ["-- You cannot ignore yourself."]),
+    ("/ignore zoe", ["-- Nobody here is called zoe."]),
+    ("/unignore", ["-- Usage: /unignore NAME"]),
+    ("/unignore bob", ["-- You do not ignore bob."]),
+    # /away, /back
+    ("/away", ["-- You are away. /back says that you are here again."]),
+    ("/away lunch", ["-- You are away. /back says that you are here again."]),
+    ("/back", ["-- You are not away."]),
+    # /quit
+    ("/quit", ["-- Good-bye."]),
+    ("/exit", ["-- Good-bye."]),
+    ("/bye now", ["-- Good-bye."]),
+    # /me
+    ("/me", ["-- Usage: /me TEXT"]),
+    ("/me waves", []),
+    # /msg, /reply
+    ("/msg", ["-- Usage: /msg NAME TEXT"]),
+    ("/msg bob", ["-- Usage: /msg NAME TEXT"]),
+    ("/msg bob  ", ["-- Usage: /msg NAME TEXT"]),
+    ("/msg bob hi", ["-> you to bob: hi"]),
+    ("/MSG b  hi  there ", ["-> you to bob: hi  there"]),
+    ("/m b hi", ["-> you to bob: hi"]),
+    ("/w b hi", ["-> you to bob: hi"]),
+    ("/tell b hi", ["-> you to bob: hi"]),
+    ("/msg alice hi", ["-- You cannot send yourself a private line."]),
+    ("/msg zoe hi", ["-- Nobody here is called zoe."]),
+    ("/reply", ["-- Usage: /reply TEXT"]),
+    ("/reply hi", ["-- Nobody has sent you a private line yet."]),
+    # /join
+    ("/join", ["-- Usage: /join ROOM"]),
+    ("/join lobby", ["-- You are in #lobby already."]),
+    ("/join #LOBBY", ["-- You are in #lobby already."]),
+    ("/join a b", ["-- A room's name consists of letters, digits, _ and -."]),
+    ("/join #den", ["-- You are now in #den."]),
+    ("/j den", ["-- You are now in #den."]),
+    # /rooms
+    ("/rooms", ["-- #lobby  2 people"]),
+    ("/list", ["-- #lobby  2 people"]),
+    # /who
+    ("/who", ["-- 2 people in #lobby: alice, bob"]),
+    ("/names", ["-- 2 people in #lobby: alice, bob"]),
+    ("/who #lob", ["-- 2 people in #lobby: alice, bob"]),
+    ("/who nowhere", ["-- There is no such room. /rooms lists them."]),
+    # /topic
+    ("/topic", ["-- #lobby has no topic. /topic TEXT sets one."]),
+    ("/topic tea", ["-- alice set the topic: tea"]),
+    ("/topic -", ["-- alice cleared the topic."]),
+    # /history
+    ("/history", ["-- Nothing has been said here yet."]),
+    ("/history x", ["-- Usage: /history [N], N being how many lines."]),
+    ("/history 0", ["-- Usage: /history [N], N being how many lines."]),
+    ("/history ٣", ["-- Usage: /history [N], N being how many lines."]),
+    # the server
+    ("/motd", ["-- There is no message of the day."]),
+    ("/uptime", ["-- chatroom has been up for 5 seconds. 2 people are here."]),
+    # what is no command
+    ("/", ["-- A command's name follows the slash at once. /help lists them."]),
+    ("/ nick", ["-- A command's name follows the slash at once. /help lists them."]),
+    ("/hsitory", ["-- No command /hsitory. Did you mean /history?"]),
+    ("/qiut", ["-- No command /qiut. Did you mean /quit?"]),
+    ("/xyzzy", ["-- No command /xyzzy. /help lists them."]),
+    ("/" + "x" * 99, [f"-- No command /{'x' * 24}. /help lists them."]),
+    # /help
+    ("/help msg", [
+        "-- /msg NAME TEXT   (also /m, /w, /tell)",
+        "-- say something to one person alone",
+        "--",
+        "-- The beginning of a name is enough where only one name begins so.",
+    ]),
+    ("/help /back", ["-- /back", "-- you are here again"]),
+    ("/? me", ["-- /me TEXT", "-- say what you do: /me waves"]),
+    ("/h hlep", ["-- No command /hlep. Did you mean /help?"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("typed", "shown"), ANSWERS)
+def test_a_command_is_answered(world: World, typed: str, shown: list[str]) -> None:
+    alice, _bob = world.people("alice", "bob")
+    assert alice.asks(typed) == shown
+
+
+def test_every_command_and_alias_is_tried() -> None:
+    tried = {typed[1:].partition(" ")[0].lower() for typed, _ in ANSWERS}
+    assert COMMANDS.keys() - tried == {"unignore", "r"} - tried
+
+
+def test_help_fits_a_terminal_of_80_by_24(world: World) -> None:
+    (alice,) = world.people("alice")
+    shown = alice.asks("/help")
+    # What was typed is on the screen too, and the line that is typed next.
+    assert len(shown) <= 22
+    assert max(map(len, shown)) < 80
+    for found in COMMANDS.values():
+        assert any(line.startswith(f"-- {found.synopsis} ") for line in shown)
+    assert shown[-1].endswith("//text says /text.")
+
+
+def test_every_command_has_help(world: World) -> None:
+    (alice,) = world.people("alice")
+    for name, found in COMMANDS.items():
+        shown = alice.asks(f"/help {name}")
+        assert shown[0].startswith(f"-- {found.synopsis}")
+        assert len(shown) > 1
+        assert max(map(len, shown)) < 80
+
+
+def test_a_private_line_is_for_one_person_alone(world: World) -> None:
+    alice, bob, carol = world.people("alice", "bob", "carol")
+    alice.says("/msg bob psst")
+    assert bob.sees == ["-> alice to you: psst"]
+    assert carol.sees == []
+
+
+def test_a_private_line_reaches_another_room(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.says("/join den")
+    _ = bob.sees
+    alice.says("/msg bob psst")
+    assert bob.sees == ["-> alice to you: psst"]
+
+
+@pytest.mark.parametrize("typed", ["/reply yes", "/r yes"])
+def test_a_reply_goes_to_whoever_wrote_last(world: World, typed: str) -> None:
+    alice, bob, carol = world.people("alice", "bob", "carol")
+    carol.says("/msg bob one")
+    alice.says("/msg bob two")
+    # It goes to the person, whatever they are called by now.
+    alice.says("/nick ann")
+    _ = alice.sees
+    assert bob.asks(typed) == ["-> you to ann: yes"]
+    assert alice.sees == ["-> bob to you: yes"]
+    assert carol.sees == ["-> you to bob: one", "-- alice is now ann."]
+
+
+def test_a_reply_to_somebody_who_has_left_is_refused(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.says("/msg bob hi", "/quit")
+    assert bob.asks("/reply hi") == ["-- Whoever sent you the last private line has left."]
+
+
+def test_who_ignores_somebody_is_not_told_anything_by_them(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.says("/ignore alice")
+    _ = bob.sees
+    # They are not told.
+    assert alice.asks("/msg bob hi") == ["-> you to bob: hi"]
+    assert bob.sees == []
+    assert bob.asks("/reply what") == ["-- Nobody has sent you a private line yet."]
+
+
+def test_the_ignored_are_listed_under_their_names_of_now(world: World) -> None:
+    alice, bob, carol, _dave = world.people("alice", "bob", "carol", "dave")
+    alice.says("/ignore carol", "/ignore bob", "/ignore dave")
+    carol.says("/quit")
+    bob.says("/nick bert")
+    assert alice.asks("/ignore") == ["-- You ignore bert, dave."]
+    assert alice.asks("/unignore bert") == ["-- You see what bert says again."]
+    assert alice.asks("/unignore dave", "/ignore")[-1] == "-- You ignore nobody."
+
+
+def test_history_leaves_out_the_ignored(world: World) -> None:
+    alice, bob, carol = world.people("alice", "bob", "carol")
+    alice.says("one")
+    carol.says("two")
+    assert bob.asks("/ignore alice", "/history")[1:] == [
+        "-- Today (times are UTC)",
+        "08:00 carol: two",
+    ]
+
+
+def test_history_shows_as_many_lines_as_are_wanted(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.says(*[str(number) for number in range(30)])
+    assert len(bob.asks("/history")) == 21
+    assert bob.asks("/history 2") == [
+        "-- Today (times are UTC)",
+        "08:00 alice: 28",
+        "08:00 alice: 29",
+    ]
+    assert len(bob.asks(f"/history {'9' * 100}")) == 31
+
+
+def test_who_is_away_says_so(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.says("/away")
+    assert alice.asks("/msg bob hi") == ["-> you to bob: hi", "-- bob is away."]
+    assert alice.asks("/whois bob")[0].endswith(", away.")
+    assert alice.asks("/who") == ["-- 2 people in #lobby: alice, bob (away)"]
+    bob.says(f"/away {'x' * 500}")
+    assert alice.asks("/msg bob hi")[1] == f"-- bob is away: {'x' * 200}."
+    bob.says("/away lunch")
+    assert alice.asks("/whois bob")[0].endswith(", away: lunch.")
+    _ = bob.sees
+    assert bob.asks("/back") == ["-- You are back."]
+    assert alice.asks("/msg bob hi") == ["-> you to bob: hi"]
+
+
+def test_whois_does_not_name_a_room_that_is_not_listed(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.session.move(world.chat.open_room("hidden", listed=False))
+    world.settle()
+    assert (
+        alice.asks("/whois bob")
+        == [
+            "-- bob left.",
+            "-- bob is here for 5 seconds, idle for 5 seconds.",
+        ][1:]
+    )
+
+
+def test_whois_tells_who_was_idle(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.says("hi")
+    world.wait(120)
+    assert alice.asks("/whois bob") == [
+        "-- bob is in #lobby, here for 2 minutes, idle for 2 minutes."
+    ]
+
+
+def test_a_last_word_is_cut(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.says(f"/quit {'x' * 500}")
+    assert bob.sees == [f"-- alice left ({'x' * 200})."]
+
+
+def test_rooms_are_listed_by_how_many_are_there(world: World) -> None:
+    alice, bob, carol = world.people("alice", "bob", "carol")
+    alice.says("/join den", "/topic tea")
+    bob.says("/join den")
+    carol.says("/join attic")
+    assert carol.asks("/rooms") == [
+        "-- #den  2 people  tea",
+        "-- #attic  1 person",
+        "-- #lobby  0 people",
+    ]
+    assert alice.asks("/who lobby") == ["-- 0 people in #lobby"]
+
+
+def test_only_so_many_rooms_are_listed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "MAX_LISTED", 2)
+    (alice,) = world.people("alice")
+    for name in ("one", "two", "three"):
+        alice.says(f"/join {name}", "hi")
+    assert alice.asks("/rooms") == [
+        "-- #three  1 person",
+        "-- #lobby  0 people",
+        "-- ... and 2 more.",
+    ]
+
+
+def test_a_beginning_of_several_rooms_is_not_guessed(world: World) -> None:
+    (alice,) = world.people("alice")
+    alice.says("/join den1", "hi", "/join den2", "hi")
+    assert alice.asks("/who den") == ["-- Several rooms' names begin like that. /rooms lists them."]
+
+
+def test_only_so_many_people_are_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "MAX_NAMED", 2)
+    alice, *_ = world.people("alice", "Bob", "carol", "dave")
+    assert alice.asks("/who") == ["-- 4 people in #lobby: alice, Bob and 2 others"]
+
+
+def test_a_long_list_of_people_is_wrapped_at_80_columns(world: World) -> None:
+    alice, *_ = world.people("alice", *[f"somebody-{number}" for number in range(30)])
+    shown = alice.asks("/who")
+    assert len(shown) > 4
+    assert max(map(len, shown)) < 80
+    assert all(line.startswith("-- ") for line in shown)
+
+
+def test_a_topic_is_shown_set_and_cleared(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.says(f"/topic {'x' * 400}")
+    assert bob.sees == [f"-- alice set the topic: {'x' * 300}"]
+    assert bob.asks("/topic") == [f"-- #lobby is about: {'x' * 300}"]
+    assert bob.asks("/topic -") == ["-- bob cleared the topic."]
+    assert bob.asks("/topic") == ["-- #lobby has no topic. /topic TEXT sets one."]
+
+
+def test_the_message_of_the_day_can_be_read_again(make_world: MakeWorld) -> None:
+    world = make_world(Settings(motd="Be kind.\nAlways."))
+    (alice,) = world.people("alice")
+    assert alice.asks("/motd") == ["-- Be kind.", "-- Always."]
+
+
+def test_who_is_alone_is_told_so(world: World) -> None:
+    (alice,) = world.people("alice")
+    assert alice.asks("/uptime") == ["-- chatroom has been up for 5 seconds. 1 person is here."]
+
+
+def test_two_commands_cannot_have_one_name() -> None:
+    def first(session: Session, rest: str) -> None:
+        """do it"""
+
+    mine: dict[str, object] = {}
+    table = dict(COMMANDS)
+    command("first", "f", usage="[X]", into=table)(first)
+    assert table["f"] is table["first"]
+    assert table["f"].synopsis == "/first [X]"
+    with pytest.raises(ValueError, match="two commands /f"):
+        command("f", into=table)(first)
+    assert "first" not in COMMANDS
+    assert mine == {}
+
+
+def test_a_door_may_have_commands_of_its_own(world: World) -> None:
+    def ping(session: Session, rest: str) -> None:
+        session.notice("pong")
+
+    alice, bob = world.people("alice", "bob")
+    command("ping", into=alice.session.commands)(ping)  # type: ignore[arg-type]  # it is a dict
+    assert alice.asks("/ping") == ["-- pong"]
+    assert bob.asks("/ping")[0].startswith("-- No command /ping.")
+    assert alice.asks("/help ping") == ["-- /ping", "--"]
