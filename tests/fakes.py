@@ -6,7 +6,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from chatroom.chat import Chat, Settings
-from chatroom.commands import COMMANDS
 from chatroom.events import Event
 from chatroom.formats import PLAIN, Format
 from chatroom.ledger import Claims, Entry, Ledger, LedgerReceiver, LocalClaims, MemoryLedger
@@ -96,8 +95,7 @@ class Person:
         self._waiting: list[str] = []
         self._ended = False
         self._seen = 0
-        # A copy, so that a test may give somebody a command of their own.
-        self.session = Session(world.chat, self, self.outlet, format, source, dict(COMMANDS))
+        self.session = Session(world.chat, self, self.outlet, format, source)
         world.came.append(self)
         self.session.open()
 

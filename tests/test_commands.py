@@ -227,13 +227,7 @@ def test_whois_does_not_name_a_room_that_is_not_listed(world: World) -> None:
     alice, bob = world.people("alice", "bob")
     bob.session.move(world.chat.open_room("hidden", listed=False))
     world.settle()
-    assert (
-        alice.asks("/whois bob")
-        == [
-            "-- bob left.",
-            "-- bob is here for 5 seconds, idle for 5 seconds.",
-        ][1:]
-    )
+    assert alice.asks("/whois bob") == ["-- bob is here for 5 seconds, idle for 5 seconds."]
 
 
 def test_whois_tells_who_was_idle(world: World) -> None:
@@ -320,7 +314,6 @@ def test_two_commands_cannot_have_one_name() -> None:
     def first(session: Session, rest: str) -> None:
         """do it"""
 
-    mine: dict[str, object] = {}
     table = dict(COMMANDS)
     command("first", "f", usage="[X]", into=table)(first)
     assert table["f"] is table["first"]
@@ -328,7 +321,6 @@ def test_two_commands_cannot_have_one_name() -> None:
     with pytest.raises(ValueError, match="two commands /f"):
         command("f", into=table)(first)
     assert "first" not in COMMANDS
-    assert mine == {}
 
 
 def test_a_door_may_have_commands_of_its_own(world: World) -> None:
@@ -336,7 +328,9 @@ def test_a_door_may_have_commands_of_its_own(world: World) -> None:
         session.notice("pong")
 
     alice, bob = world.people("alice", "bob")
-    command("ping", into=alice.session.commands)(ping)  # type: ignore[arg-type]  # it is a dict
+    own = dict(COMMANDS)
+    command("ping", into=own)(ping)
+    alice.session.commands = own
     assert alice.asks("/ping") == ["-- pong"]
     assert bob.asks("/ping")[0].startswith("-- No command /ping.")
     assert alice.asks("/help ping") == ["-- /ping", "--"]

@@ -242,7 +242,7 @@ def test_a_long_line_without_end_is_refused_once_and_nothing_of_it_is_kept(door:
         alice.protocol.dataReceived(b"x" * 8192)
     alice.settle()
     assert alice.sees == [OVERLONG]
-    assert len(alice.protocol._tail) <= 1
+    assert len(alice.protocol.intake.tail) <= 1
     alice.half_closes()
     assert door.said == []
 
@@ -620,7 +620,7 @@ def test_what_comes_in_after_it_was_closed_is_not_looked_at(door: Door) -> None:
     assert alice.wire.disconnecting
     # Over TLS more can come until the peer has agreed to close.
     alice.protocol.dataReceived(b"too late\n" * 1000)
-    assert not alice.protocol._lines
+    assert not alice.protocol.intake.lines
     alice.settle()
     assert door.bob.sees == ["-- alice left."]
 

@@ -685,6 +685,17 @@ def test_a_topic_that_could_not_be_noted_is_not_set(failing: World) -> None:
     assert failing.chat.lobby.topic == ""
 
 
+def test_a_leave_that_could_not_be_noted_ends_a_conversation_once(failing: World) -> None:
+    (alice,) = failing.people("alice")
+    alice.session.gone("den")
+    assert not alice.gone
+    alice.session.gone("lobby")
+    alice.session.gone("lobby")
+    failing.chat.lobby.forget(alice.session.origin)
+    assert alice.gone
+    assert not failing.chat.sessions
+
+
 def test_nobody_is_bothered_with_what_nobody_asked_for(failing: World) -> None:
     alice, bob = failing.people("alice", "bob")
     assert isinstance(failing.ledger, FailingLedger)

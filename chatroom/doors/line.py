@@ -16,8 +16,9 @@ from zope.interface import implementer
 
 from chatroom.chat import Chat
 from chatroom.doors.door import DoorFactory, peer_ended, tune
+from chatroom.doors.intake import Intake
 from chatroom.doors.outlet import Outlet
-from chatroom.doors.telnet import IAC, Command, Telnet
+from chatroom.doors.telnet import IAC
 from chatroom.events import SERVER, Noticed
 from chatroom.formats import PLAIN
 from chatroom.presence import Call
@@ -74,18 +75,15 @@ class ChatProtocol(LineReceiver):
     # What most connections never change stands here, not once for each of them.
     _begun = False
     _raw = b""
-    _tail = b""
     _bytes_full_at = 0.0
     _rest: Call | None = None
     _reading = True
     _handing_in = False
     _first = True
-    _skipping = False
     _ended = False
     _lost = False
+    _stopped = False
     _withheld = False
-    # How many of the lines that come next began before the client's BINARY was on.
-    _begun_before = 0
     _told_utf8 = False
     _look_at = 0.0
     _seen_ended = 0.0
@@ -102,9 +100,8 @@ class ChatProtocol(LineReceiver):
     def _begin(self) -> None:
         factory, transport = self.factory, self.transport
         transport.bufferSize = READ_SIZE
-        self._lines: list[bytes] = []
-        self.telnet = Telnet()
         chat = factory.chat
+        self.intake = Intake(factory.line_length)
         tune(transport, chat.limits)
         self.outlet = Outlet(transport, self, chat.clock.callLater, chat.limits.stall_timeout)
         self.session = Session(chat, self, self.outlet, PLAIN, self.source)
@@ -130,14 +127,10 @@ class ChatProtocol(LineReceiver):
         while self._raw:
             data, self._raw = self._raw, b""
             cost = len(data)
-            if IAC in data or self.telnet.pending:
+            if IAC in data:
                 data, self._raw = data[:BITE], data[BITE:]
                 cost = len(data) + COMMAND_COST * data.count(IAC)
-                self._take_telnet(data)
-            else:
-                self._take(data)
-            if self._first and self._tail.startswith(TLS_HELLO):
-                self._refuse()
+            self._take(data)
             if pace.rate:
                 now = chat.clock.seconds()
                 self._bytes_full_at = pace.spend(self._bytes_full_at, now, cost)
@@ -157,70 +150,33 @@ class ChatProtocol(LineReceiver):
             log.failure("Input of connection {origin} failed", origin=self.session.origin)
             self.outlet.abort()
 
-    def _take_telnet(self, data: bytes) -> None:
-        telnet = self.telnet
-        asked = False
-        for part in telnet.receive(data):
-            if isinstance(part, bytes):
-                self._take(part)
-            elif part is Command.ERASE_CHARACTER:
-                self._tail = self._tail.decode(errors="surrogateescape")[:-1].encode(
-                    errors="surrogateescape"
-                )
-            elif part is Command.ERASE_LINE:
-                self._tail = b""
-            elif part is Command.OVERLONG:
-                self._skip_line()
-            elif part is Command.ARE_YOU_THERE:
-                asked = True
-            elif part is Command.BINARY_ON:
-                self._begun_before = len(self._lines) + bool(self._tail)
+    def _take(self, data: bytes) -> None:
+        """Make lines of *data*, and say what there is to say about it."""
+        intake = self.intake
+        intake.take(data)
+        if intake.overlong:
+            beginning, intake.overlong = intake.overlong, b""
+            if self._first and not intake.lines and STRANGER.match(beginning):
+                self._refuse()
+            else:
+                self.lineLengthExceeded(beginning)
+        if self._first and intake.tail.startswith(TLS_HELLO):
+            self._refuse()
         self._answer_telnet()
-        if asked:
+        if intake.asked:
+            intake.asked = False
             self.session.notice(f"Yes, {self.factory.chat.settings.name} is here.")
 
     def _answer_telnet(self) -> None:
-        answers = self.telnet.answers()
+        answers = self.intake.telnet.answers()
         if answers:
             self.outlet.insert(answers)
 
-    def _take(self, data: bytes) -> None:
-        data = self._tail + data
-        if b"\0" in data:
-            # RFC 854: a bare carriage return; Enter in character mode.
-            data = data.replace(b"\r\0", b"\n")
-        lines = data.split(b"\n")
-        self._tail = lines.pop()
-        if lines:
-            if self._skipping:
-                self._skipping = False
-                del lines[0]
-            self._lines += lines
-        ends_cr = self._tail.endswith(b"\r")
-        # Of what may be the end of CR CR NUL nothing counts for the line yet.
-        end = ends_cr + self._tail.endswith(b"\r\r")
-        if len(self._tail) > self.factory.line_length + end or self._skipping:
-            if not self._skipping:
-                if self._first and not self._lines and STRANGER.match(self._tail):
-                    self._refuse()
-                    return
-                self._skip_line()
-            # The NUL that ends the line may be still to come.
-            self._tail = b"\r" if ends_cr else b""
-
-    def _skip_line(self) -> None:
-        """What came of this line, and what will, is not said."""
-        self._skipping = True
-        self._tail = b""
-        self.session.notice(
-            f"Not said: a line may have at most {self.factory.line_length:,} bytes."
-        )
-
     def _hand_in(self) -> None:
         """Hand in the lines that wait, as far as they are taken."""
-        if self._handing_in:
+        if self._handing_in or self._stopped:
             return
-        lines, session, outlet = self._lines, self.session, self.outlet
+        lines, session, outlet = self.intake.lines, self.session, self.outlet
         self._handing_in = True
         done = 0
         try:
@@ -265,7 +221,7 @@ class ChatProtocol(LineReceiver):
         elif not self._seen_ended:
             self._seen_ended = now
         elif now - self._seen_ended > LINGER:
-            self._lines.clear()
+            self.intake.clear()
             self.session.end()
 
     # -- from lines to text
@@ -277,19 +233,20 @@ class ChatProtocol(LineReceiver):
             if HTTP.fullmatch(line) or line.startswith(TLS_HELLO):
                 self._refuse()
                 return
-        begun_before = self._begun_before
+        intake, telnet = self.intake, self.intake.telnet
+        begun_before = intake.begun_before
         if begun_before:
-            self._begun_before -= 1
+            intake.begun_before -= 1
         ended_cr = line.endswith(b"\r")
         if ended_cr:
             line = line[:-1]
         if len(line) > self.factory.line_length:
             self.lineLengthExceeded(line)
             return
-        if ended_cr and not self.telnet.spoken and not line.isascii():
-            self.telnet.evidence()
+        if ended_cr and not telnet.spoken and not line.isascii():
+            telnet.evidence()
             self._answer_telnet()
-        may_be_damaged = self.telnet.spoken and (begun_before or not self.telnet.binary)
+        may_be_damaged = telnet.spoken and (begun_before or not telnet.binary)
         try:
             text = line.decode()
         except UnicodeDecodeError:
@@ -301,7 +258,7 @@ class ChatProtocol(LineReceiver):
         self.session.received(text.lstrip(EOT))
 
     def lineLengthExceeded(self, line: bytes) -> None:
-        """A line that came in whole was too long: it is refused and the connection lives."""
+        """A line is too long, of which *line* is the beginning: the connection lives."""
         self.session.notice(
             f"Not said: a line may have at most {self.factory.line_length:,} bytes."
         )
@@ -324,8 +281,8 @@ class ChatProtocol(LineReceiver):
     def _refuse(self) -> None:
         """Whoever is there is not a person: no word."""
         self._first = False
-        self._lines.clear()
-        self._raw = self._tail = b""
+        self.intake.clear()
+        self._raw = b""
         self.session.end()
         self.outlet.close(b"")
 
@@ -355,7 +312,7 @@ class ChatProtocol(LineReceiver):
             self.session.closed = True
             self._end_of_input()
         else:
-            self._lines.clear()
+            self.intake.clear()
             self.session.lost()
 
     def _end_of_input(self) -> None:
@@ -363,10 +320,8 @@ class ChatProtocol(LineReceiver):
         self._stop_rest()
         raw, self._raw = self._raw, b""
         if raw:
-            self._take_telnet(raw)
-        tail, self._tail = self._tail, b""
-        if tail and not self._skipping:
-            self._lines.append(tail)
+            self._take(raw)
+        self.intake.end()
         self._hand_in()
 
     def _stop_rest(self) -> None:
@@ -379,8 +334,8 @@ class ChatProtocol(LineReceiver):
     def resume(self) -> None:
         """The session: input may go on."""
         self._hand_in()
-        if self._lines:
-            self.session.waiting(len(self._lines))
+        if self.intake.lines:
+            self.session.waiting(len(self.intake.lines))
 
     def close(self, farewell: bytes) -> None:
         """The session: the conversation is over."""
@@ -406,8 +361,7 @@ class ChatProtocol(LineReceiver):
 
     def stop_reading(self) -> None:
         """The factory: the server stops."""
-        self._ended = True
-        self._lines.clear()
+        self._stopped = True
         self._stop_rest()
         self.transport.pauseProducing()
 

@@ -1,0 +1,101 @@
+"""From bytes to lines: what a client of telnet or netcat sends, taken apart.
+
+The rule: this is a pure object, and however the bytes are cut over reads, the same lines come out.
+"""
+
+from chatroom.doors.telnet import IAC, Command, Telnet
+
+#: What stands for the beginning of a line of which nothing is kept.
+_UNKNOWN = b"?"
+
+
+class Intake:
+    """The lines of one connection, ended by LF, CR LF or CR NUL.
+
+    line_length: the longest line, in bytes without its end. After `take` the caller looks at
+    what it left here, and clears what it has dealt with.
+    """
+
+    __slots__ = (
+        "_line_length",
+        "_skipping",
+        "asked",
+        "begun_before",
+        "lines",
+        "overlong",
+        "tail",
+        "telnet",
+    )
+
+    def __init__(self, line_length: int) -> None:
+        self._line_length = line_length
+        self.telnet = Telnet()
+        #: Whole lines without their LF, oldest first; one that came in whole may be too long.
+        self.lines: list[bytes] = []
+        #: What there is of the next one.
+        self.tail = b""
+        #: How a line began that grew too long and of which nothing is kept; empty for none.
+        self.overlong = b""
+        #: Whether the client asked if somebody is there (RFC 854, AYT).
+        self.asked = False
+        #: How many of the lines that come next began before the client's BINARY was on.
+        self.begun_before = 0
+        self._skipping = False
+
+    def take(self, data: bytes) -> None:
+        """Bytes came in."""
+        if IAC not in data and not self.telnet.pending:
+            self._take_text(data)
+            return
+        for part in self.telnet.receive(data):
+            if isinstance(part, bytes):
+                self._take_text(part)
+            elif part is Command.ERASE_CHARACTER:
+                text = self.tail.decode(errors="surrogateescape")
+                self.tail = text[:-1].encode(errors="surrogateescape")
+            elif part is Command.ERASE_LINE:
+                self.tail = b""
+            elif part is Command.OVERLONG:
+                self._skip_line(_UNKNOWN)
+            elif part is Command.ARE_YOU_THERE:
+                self.asked = True
+            elif part is Command.BINARY_ON:
+                self.begun_before = len(self.lines) + bool(self.tail)
+
+    def end(self) -> None:
+        """No more bytes will come: what there is of a line is a line."""
+        tail, self.tail = self.tail, b""
+        if tail and not self._skipping:
+            self.lines.append(tail)
+
+    def clear(self) -> None:
+        """Forget all that came in."""
+        self.lines.clear()
+        self.tail = b""
+
+    def _take_text(self, data: bytes) -> None:
+        data = self.tail + data
+        if b"\0" in data:
+            # RFC 854: a bare carriage return; Enter in character mode.
+            data = data.replace(b"\r\0", b"\n")
+        lines = data.split(b"\n")
+        tail = self.tail = lines.pop()
+        if lines:
+            if self._skipping:
+                self._skipping = False
+                del lines[0]
+            self.lines += lines
+        ends_cr = tail.endswith(b"\r")
+        # Of what may be the end of CR CR NUL nothing counts for the line yet.
+        end = ends_cr + tail.endswith(b"\r\r")
+        if len(tail) > self._line_length + end and not self._skipping:
+            self._skip_line(tail)
+        if self._skipping:
+            # The NUL that ends the line may be still to come.
+            self.tail = b"\r" if ends_cr else b""
+
+    def _skip_line(self, beginning: bytes) -> None:
+        """What came of this line, and what will, is not kept."""
+        self._skipping = True
+        self.tail = b""
+        self.overlong = beginning
