@@ -447,6 +447,22 @@ def test_who_missed_only_what_is_no_line_is_told_nothing(
     ]
 
 
+def test_who_stopped_at_their_mail_is_told_how_many_lines_they_missed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short_log(monkeypatch)
+    alice, bob = world.people("alice", "bob")
+    for number in range(7):
+        alice.says(f"line{number}")
+    _ = bob.sees
+    bob.outlet.stall(3)
+    alice.says("/msg bob psst")
+    for number in range(30):
+        alice.says(f"more{number}")
+    bob.outlet.drain()
+    assert bob.sees[:2] == ["-> alice to you: psst", "-- You missed 20 lines."]
+
+
 def test_a_reader_who_stops_again_before_they_were_told_is_told_later(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -194,7 +194,8 @@ class ChatProtocol(LineReceiver):
             self._handing_in = False
             del lines[:done]
         if self._ended:
-            if not lines and not session.held:
+            # Whoever reads on gets all there is before they go.
+            if not lines and not session.held and (self._lost or not outlet.congested):
                 session.end()
         elif not self.transport.disconnecting:
             stop = (outlet.congested and not outlet.shaking_hands) or self._rest is not None
