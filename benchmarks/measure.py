@@ -20,7 +20,7 @@ from scenarios import Load
 from servers import Missing, Need, Server, Tools
 
 SAMPLE_EVERY_S = 1.0
-SETUP_S, CROWD_SETUP_S = 60, 45
+SETUP_S, CROWD_SETUP_S = 60, 20
 """So long may coming in take, and with more than 2,000 clients: an IRC server tells 10,000
 people of 10,000 joins."""
 SKMEM = re.compile(r"skmem:\(r(\d+),rb\d+,t\d+,tb\d+,f(\d+),w(\d+),o(\d+),bl(\d+)")

@@ -26,6 +26,9 @@ log = Logger()
 #: How many rooms there may be.
 MAX_ROOMS = 1000
 
+#: How often the sockets are looked at for more before a turn ends.
+MAX_LOOKS = 8
+
 #: More bytes than this waiting for the end of the turn do not wait for it.
 MAX_WAITING = 64 * 1024
 
@@ -87,6 +90,8 @@ class Chat:
         self._last_origin = 0
         self._last_guest = 0
         self._turn_ends = False
+        self._more_came = False
+        self._looks = 0
         self._waiting = 0
         self._with_mail: list[Session] = []
         self._to_wake: list[Session] = []
@@ -173,6 +178,7 @@ class Chat:
         """Ask for *event* to happen in *room*."""
         self.ledger.submit(room.key, event)
         self._waiting += event.size()
+        self._more_came = True
         self._schedule()
 
     def enter(self, room: Room, member: Member) -> None:
@@ -241,9 +247,17 @@ class Chat:
     def _schedule(self) -> None:
         if not self._turn_ends:
             self._turn_ends = True
+            self._looks = 0
             self.clock.callLater(0, self._end_turn_later)
 
     def _end_turn_later(self) -> None:
+        if self._more_came and self._looks < MAX_LOOKS:
+            # Look once more before everybody is written to: what has come in meanwhile goes
+            # out in the same write. It costs one look at the sockets when nothing has.
+            self._more_came = False
+            self._looks += 1
+            self.clock.callLater(0, self._end_turn_later)
+            return
         self._turn_ends = False
         self._end_turn()
 

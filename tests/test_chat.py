@@ -1,10 +1,12 @@
 """What several connections share: rooms, people, and the end of the turn."""
 
+from collections.abc import Callable
+
 import pytest
 from twisted.internet.task import Clock
 
 from chatroom import chat as chats
-from chatroom.chat import Chat, Refused, Settings
+from chatroom.chat import MAX_LOOKS, Chat, Refused, Settings
 from chatroom.events import Joined, Relayed, Said
 from chatroom.formats import RAW
 from chatroom.ledger import LocalClaims, MemoryLedger
@@ -251,3 +253,50 @@ def test_nothing_is_left_of_a_hundred_who_came_and_went(world: World) -> None:
     assert list(chat.rooms) == list(chat._presences) == ["lobby"]
     assert chat.lobby.deserted
     assert world.clock.getDelayedCalls() == []
+
+
+class Looks:
+    """Takes one look at the sockets after the other, rather than all at once."""
+
+    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.put_off: list[Callable[[], object]] = []
+        self._later = world.clock.callLater
+        monkeypatch.setattr(world.clock, "callLater", self._put_off)
+
+    def _put_off(self, delay: float, call: Callable[..., object], *args: object) -> object:
+        if delay:
+            return self._later(delay, call, *args)
+        self.put_off.append(lambda: call(*args))
+        return None
+
+    def take(self) -> None:
+        self.put_off.pop(0)()
+
+
+def test_what_comes_in_while_others_are_read_goes_out_in_the_same_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    alice, bob, carol = world.people("alice", "bob", "carol")
+    looks = Looks(world, monkeypatch)
+    writes = carol.outlet.writes
+    alice.types("one")
+    looks.take()
+    bob.types("two")
+    looks.take()
+    assert carol.outlet.writes == writes
+    looks.take()
+    assert carol.outlet.writes == writes + 1
+    assert carol.sees == ["alice: one", "bob: two"]
+    assert not looks.put_off
+
+
+def test_a_turn_ends_though_more_keeps_coming(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    alice, bob = world.people("alice", "bob")
+    looks = Looks(world, monkeypatch)
+    for number in range(MAX_LOOKS + 1):
+        assert bob.sees == []
+        alice.types(f"line {number}")
+        looks.take()
+    assert len(bob.sees) == MAX_LOOKS + 1
