@@ -23,7 +23,7 @@ GOING = 2.0
 
 #: How much, in bytes, the kernel holds for a client that does not read; it doubles what it is told
 #: (socket(7)).
-SEND_BUFFER = 64 * 1024
+SEND_BUFFER = 32 * 1024
 
 #: How many keepalive probes an unresponsive peer is sent.
 PROBES = 4
