@@ -339,7 +339,7 @@ async def test_what_the_kernel_is_told_of_a_new_connection(way: str, tmp_path: P
         assert transport.bufferSize == 8192
         handle = (transport.transport if way == "ssl" else transport).getHandle()
         # The kernel doubles it (socket(7)).
-        assert handle.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 2 * 64 * 1024
+        assert handle.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 2 * 32 * 1024
         if way != "unix":
             assert handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
             assert handle.getsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE)

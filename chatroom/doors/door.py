@@ -22,7 +22,7 @@ from chatroom.presence import Call
 GOING = 2.0
 
 #: How much, in bytes, the kernel holds for a client that does not read; it doubles what it is told
-#: (socket(7)).
+#: (socket(7)). The less it is, the sooner it shows that nobody reads.
 SEND_BUFFER = 32 * 1024
 
 #: How many keepalive probes an unresponsive peer is sent.
