@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
@@ -301,7 +302,7 @@ class ChatProtocol(LineReceiver):
     def writeConnectionLost(self) -> None:
         """Twisted: our side is closed. Only we close it."""
 
-    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted: the connection is gone."""
         self._ended = self._lost = True
         self.factory.parted(self, self.source)

@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
@@ -85,7 +86,7 @@ class RelayProtocol(LineOnlyReceiver):
     def writeConnectionLost(self) -> None:
         """Twisted: our side is closed. Only we close it."""
 
-    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted: the connection is gone."""
         self.factory.parted(self, self.source)
         if hasattr(self, "outlet"):
