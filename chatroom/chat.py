@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from chatroom import names
-from chatroom.events import Event, Joined, Left, Renamed, TopicSet
+from chatroom.events import SERVER, Event, Joined, Left, Opened, Renamed, TookBack, TopicSet
+from chatroom.formats import DAY
+from chatroom.history import History, Kept, MemoryHistory
 from chatroom.ledger import Claims, Entry, Ledger, LocalClaims, MemoryLedger
 from chatroom.limits import Admission, Limits, Pace, Quota
 from chatroom.presence import Clock, Presence
@@ -41,6 +43,8 @@ class Settings:
     scrollback: how many lines somebody is shown on joining; 0 for none.
     join_quiet_above: in rooms of more people only those who spoke are announced; 0 for no limit.
     rooms_per_hour: how many rooms one source may create in an hour; 0 for no limit.
+    keep_days, keep_lines: after how many days, and after how many more lines in its room, a line
+    is forgotten; 0 for never.
     """
 
     name: str = "chatroom"
@@ -49,6 +53,8 @@ class Settings:
     scrollback: int = 20
     join_quiet_above: int = 50
     rooms_per_hour: int = 5
+    keep_days: float = 0.0
+    keep_lines: int = 0
 
 
 class Refused(Exception):
@@ -66,6 +72,7 @@ class Chat:
         *,
         ledger: Ledger | None = None,
         claims: Claims | None = None,
+        history: History | None = None,
     ) -> None:
         self.clock = clock
         self.settings = settings or Settings()
@@ -85,6 +92,8 @@ class Chat:
         self.sessions: dict[int, Session] = {}
         #: Who has which name, by its key.
         self.people: dict[str, Session] = {}
+        #: What was said before the rooms' own logs begin.
+        self.history = history or MemoryHistory(self.rooms)
         self._presences: dict[str, Presence] = {}
         self._created = Quota(self.settings.rooms_per_hour, 3600, clock.seconds)
         self._last_origin = 0
@@ -150,7 +159,48 @@ class Chat:
             if not self._created.take(source):
                 raise Refused("Too many rooms were created from your address. Try again later.")
             room = self.open_room(name)
+            self.submit(room, Opened(self.clock.seconds(), SERVER, room.name))
         return room
+
+    def restore(self, kept: Sequence[Kept]) -> None:
+        """Begin with the rooms that a store has kept; to be called before anybody comes."""
+        for name, topic, lines in kept:
+            key = names.fold(name)
+            room = self.rooms.get(key) or self.open_room(name)
+            room.restore(topic, lines)
+        if self.lobby.key not in {names.fold(room.name) for room in kept}:
+            self.submit(self.lobby, Opened(self.clock.seconds(), SERVER, self.lobby.name))
+
+    def lines_before(self, room: Room, id: int, count: int) -> Deferred[list[Entry]]:
+        """The last *count* lines of *room* with smaller ids than *id*, oldest first.
+
+        They come from the room's log, and as far as it does not go back from the store.
+        """
+        recent = [Entry(room.key, number, event) for number, event in room.before(id, count)]
+        if len(recent) >= count:
+            return succeed(recent)
+        older = self.history.before(room.key, min(id, room.first_id), count - len(recent))
+        return older.addCallback(lambda entries: [*entries, *recent])
+
+    def take_back(self, session: "Session", since: float) -> bool:
+        """Ask that the lines of *session* since then be forgotten; returns whether there are any.
+
+        since: in seconds since the epoch.
+        """
+        said, session.said = session.said or {}, None
+        keys = [key for key, time in said.items() if time >= since and key in self.rooms]
+        now = self.clock.seconds()
+        for key in keys:
+            event = TookBack(now, session.origin, session.name, session.origin, since)
+            self.submit(self.rooms[key], event)
+        return bool(keys)
+
+    def expire(self) -> None:
+        """Forget the lines that are older, and more, than the settings say."""
+        settings = self.settings
+        before = self.clock.seconds() - settings.keep_days * DAY if settings.keep_days else 0.0
+        for room in self.rooms.values():
+            room.expire(before, settings.keep_lines)
 
     def find_room(self, name: str) -> Room:
         """The room called *name*, or by a unique beginning of it. Raises Refused."""
@@ -230,6 +280,10 @@ class Chat:
                 session.notice(f"Your line was not said: {why}. Please send it again.")
             elif isinstance(event, TopicSet):
                 session.notice(f"The topic was not set: {why}.")
+            elif isinstance(event, TookBack):
+                # They may ask again.
+                session.said = {**(session.said or {}), key: event.time}
+                session.notice(f"Your lines in #{key} were not taken back: {why}.")
         self._settle()
 
     # -- the turn

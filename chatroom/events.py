@@ -137,6 +137,44 @@ class TopicSet(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Opened(Event):
+    """The room was made. Nobody is shown it."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told(Event):
+    """The server told the room something."""
+
+    text: str
+
+    ignorable: ClassVar[bool] = False
+    echoed: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class TookBack(Event):
+    """A person took back all lines that the connection *author* has said here since a time.
+
+    since: in seconds since the epoch.
+    """
+
+    name: str
+    author: int
+    since: float
+
+    changes_room: ClassVar[bool] = True
+    ignorable: ClassVar[bool] = False
+    echoed: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class Removed(Event):
+    """What stands in the log where a line was that is not to be shown any more."""
+
+
+@dataclass(frozen=True, slots=True)
 class Noticed(Event):
     """The server tells one person something, in one line or several."""
 
@@ -151,3 +189,11 @@ class Whispered(Event):
     recipient: str
     text: str
     outgoing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Event):
+    """A line that one person looked for, and the name of the room in which it was said."""
+
+    room: str
+    event: Event

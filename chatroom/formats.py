@@ -13,12 +13,17 @@ from chatroom.events import (
     CrowdMoved,
     Emoted,
     Event,
+    Found,
     Joined,
     Left,
     Noticed,
+    Opened,
     Relayed,
+    Removed,
     Renamed,
     Said,
+    Told,
+    TookBack,
     TopicSet,
     Whispered,
 )
@@ -63,7 +68,14 @@ class PlainFormat:
                 shown = f"-- {event.name} cleared the topic."
             case TopicSet():
                 shown = f"-- {event.name} set the topic: {event.topic}"
-            case Joined() | Left() | Renamed() | Relayed():
+            case Told():
+                shown = f"-- {event.text}"
+            case TookBack():
+                shown = f"-- {event.name} took back what they said in the last hour."
+            case Found():
+                when = strftime("%Y-%m-%d %H:%M", gmtime(event.time))
+                return f"{when} #{event.room} ".encode() + self.encode(event.event, True)
+            case Joined() | Left() | Renamed() | Relayed() | Opened() | Removed():
                 return b""
             case _:
                 raise TypeError(f"no plain form for {type(event).__name__}")

@@ -14,7 +14,17 @@ from typing import NamedTuple, Protocol
 
 from twisted.logger import Logger
 
-from chatroom.events import SERVER, Event, Joined, Left, Noticed, Renamed, TopicSet
+from chatroom.events import (
+    SERVER,
+    Event,
+    Joined,
+    Left,
+    Noticed,
+    Removed,
+    Renamed,
+    TookBack,
+    TopicSet,
+)
 from chatroom.formats import DAY, Format, transcript
 from chatroom.mailbox import Mailbox
 
@@ -274,6 +284,38 @@ class Room:
                     _guarded(member, member.owner.renamed, event)
             case TopicSet():
                 self.topic = event.topic
+            case TookBack():
+                self._remove(lambda said: said.origin == event.author and said.time >= event.since)
+
+    def expire(self, before: float, keep: int) -> None:
+        """Forget lines said before *before* (seconds since the epoch) and all but the last *keep*.
+
+        keep: how many lines; 0 for all of them.
+        """
+        oldest = self._lines - keep if keep else 0
+        self._remove(lambda said: said.time < before)
+        self._replace(lambda row: row.line < oldest)
+
+    def _remove(self, condition: Callable[[Event], bool]) -> None:
+        self._replace(lambda row: condition(row.event))
+
+    def _replace(self, condition: Callable[[Row], bool]) -> None:
+        """Nobody is shown the lines that fulfil *condition* from here on.
+
+        They keep their places, since cursors count them.
+        """
+        for index, row in enumerate(self._log):
+            if row.event.line and condition(row):
+                gone = Removed(row.event.time, SERVER)
+                self._log[index] = row._replace(event=gone)
+                self._scrollback.clear()
+
+    def restore(self, topic: str, lines: Sequence[tuple[int, Event]]) -> None:
+        """Begin with what a store has kept: the topic, and the last lines with their ids."""
+        self.topic = topic
+        for id, event in lines:
+            self.append(id, event)
+        self._flushed = self.end
 
     def _trim(self) -> None:
         """Cut the log to its size; events that were not delivered yet are never cut."""
@@ -285,8 +327,23 @@ class Room:
 
     def recent(self, count: int) -> list[Event]:
         """The last *count* lines that were said, oldest first, as far as the log goes back."""
-        said = (row.event for row in reversed(self._log) if row.event.line)
+        return [event for _, event in self.before(maxsize, count)]
+
+    def before(self, id: int, count: int) -> list[tuple[int, Event]]:
+        """The last *count* lines with smaller ids than *id*, and their ids, oldest first."""
+        rows = self._log[: bisect_left(self._log, id, key=attrgetter("id"))]
+        said = ((row.id, row.event) for row in reversed(rows) if row.event.line)
         return list(islice(said, count))[::-1]
+
+    def since(self, id: int) -> list[tuple[int, Event]]:
+        """The lines with this id or a greater one, and their ids, oldest first."""
+        rows = self._log[bisect_left(self._log, id, key=attrgetter("id")) :]
+        return [(row.id, row.event) for row in rows if row.event.line]
+
+    @property
+    def first_id(self) -> int:
+        """The id of the first event of the log; what is older is in a store, or nowhere."""
+        return self._log[0].id if self._log else maxsize
 
     def scrollback(self, format: Format, count: int, now: float) -> bytes:
         """The last *count* lines as a newcomer is shown them, with 'Now' below; empty for none.

@@ -5,7 +5,7 @@ while it is `held`, and is told through `Connection` when input may go on or is 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from chatroom.formats import Format, enumerate_names, transcript
 from chatroom.limits import LOCAL
 from chatroom.mailbox import MAX_BYTES, Mailbox
 from chatroom.presence import Call
+from chatroom.recall import Recall
 from chatroom.room import Member, Outlet, Room, encode
 
 log = Logger()
@@ -28,8 +29,8 @@ log = Logger()
 GREETED = 10
 
 #: Why input waits: for a room, for a name, for the mailbox to be emptied, for the next line's
-#: turn, or for ever.
-ENTERING, NAMING, MAIL, PACE, OVER = 1, 2, 4, 8, 16
+#: turn, for ever, or for what was looked up.
+ENTERING, NAMING, MAIL, PACE, OVER, READING = 1, 2, 4, 8, 16, 32
 
 #: A line that is one of these words and one or two more is a login gone wrong: a password must
 #: not be said to the room.
@@ -69,11 +70,14 @@ class Session:
         "ignored",
         "mailbox",
         "member",
+        "missed",
         "name",
         "opened",
         "origin",
         "outlet",
+        "recall",
         "room",
+        "said",
         "source",
         "whisperer",
     )
@@ -110,6 +114,14 @@ class Session:
         self.away: str | None = None
         #: The names of those who are ignored, by origin; None for nobody.
         self.ignored: dict[int, str] | None = None
+        #: What this person looked up last; None for nothing.
+        self.recall: Recall | None = None
+        #: The id of the last line that this person was shown before, by the key of each room in
+        #: which they missed some; None for nothing.
+        self.missed: dict[str, int] | None = None
+        #: When this person last said something, in seconds since the epoch, by the key of each
+        #: listed room that they said it in; None for nothing.
+        self.said: dict[str, float] | None = None
         #: The origin of whoever sent the last private line.
         self.whisperer = SERVER
         # Where to go back to when a move fails.
@@ -227,6 +239,10 @@ class Session:
         chat, room, member = self.chat, self.room, self.member
         if not member.announced:
             chat.presence(room).spoke(member)
+        if room.listed:
+            if self.said is None:
+                self.said = {}
+            self.said[room.key] = self.active
         kind = Emoted if emote else Said
         chat.submit(room, kind(self.active, self.origin, self.name, text))
 
@@ -320,14 +336,14 @@ class Session:
         if recipient.away is not None:
             self.notice(f"{recipient.name} is away{recipient.away and f': {recipient.away}'}.")
 
-    def history(self, count: int) -> bytes:
-        """The last *count* lines of the room as this person is shown them; empty for none.
+    def lines(self, events: Iterable[Event]) -> bytes:
+        """*events*, which have been said, as this person is shown them; empty for none.
 
-        Older ones are left out when all would not fit into a mailbox.
+        Those whom they ignore are left out, and the oldest if all would not fit into a mailbox.
         """
         hidden = self.ignored or {}
-        events = [event for event in self.room.recent(count) if event.origin not in hidden]
-        shown = transcript(events, self.chat.clock.seconds())
+        kept = [event for event in events if event.origin not in hidden]
+        shown = transcript(kept, self.chat.clock.seconds())
         pieces = [encode(self.format, event, isinstance(event, Noticed)) for event in shown]
         size = sum(map(len, pieces))
         first = 0
@@ -386,7 +402,7 @@ class Session:
         self.notice("\n".join(lines))
         count = settings.scrollback
         if self.ignored:
-            self.post(self.history(count))
+            self.post(self.lines(room.recent(count)))
         else:
             self.post(room.scrollback(self.format, count, chat.clock.seconds()))
         self._former = None

@@ -1,6 +1,6 @@
 """Stand-ins for what the core is plugged into: outlets, doors, ledgers, claims, the clock."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -11,6 +11,7 @@ from chatroom.formats import PLAIN, Format
 from chatroom.ledger import Claims, Entry, Ledger, LedgerReceiver, LocalClaims, MemoryLedger
 from chatroom.limits import LOCAL, Limits
 from chatroom.session import Session
+from chatroom.store.ledger import StoredLedger
 
 
 class FakeOutlet:
@@ -159,6 +160,17 @@ def immediate(clock: Clock) -> Ledger:
     return MemoryLedger(clock.seconds)
 
 
+def stored(clock: Clock) -> Ledger:
+    """The ledger of a store, on a disk that takes everything some milliseconds later."""
+
+    def commit(entries: Sequence[Entry]) -> Deferred[None]:
+        written: Deferred[None] = Deferred()
+        clock.callLater(0.003, written.callback, None)
+        return written
+
+    return StoredLedger(clock, commit)
+
+
 class World:
     """A chat, a clock that tests move, and whoever comes."""
 
@@ -259,7 +271,7 @@ class DelayedLedger:
         """The answer to a batch is there."""
         entries = []
         for room, event in batch:
-            self._last_id += 1
+            self._last_id = max(self._last_id + 1, int(self._clock.seconds() * 1e6))
             entries.append(Entry(room, self._last_id, event))
         self._receiver.committed(entries)
 

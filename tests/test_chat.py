@@ -3,13 +3,15 @@
 from collections.abc import Callable
 
 import pytest
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
 from chatroom import chat as chats
 from chatroom.chat import MAX_LOOKS, Chat, Refused, Settings
-from chatroom.events import Joined, Relayed, Said
-from chatroom.formats import RAW
-from chatroom.ledger import LocalClaims, MemoryLedger
+from chatroom.events import SERVER, Announced, Event, Joined, Left, Opened, Relayed, Said
+from chatroom.formats import DAY, RAW
+from chatroom.history import Kept
+from chatroom.ledger import Entry, LocalClaims, MemoryLedger
 from chatroom.mailbox import Mailbox
 from chatroom.room import Member
 from conftest import MakeWorld, Strictness
@@ -114,7 +116,7 @@ def test_a_room_has_a_name_as_people_have(world: World, name: str) -> None:
 def test_rooms_of_doors_are_neither_listed_nor_entered(world: World) -> None:
     hidden = world.chat.open_room("relay 1", listed=False)
     (alice,) = world.people("alice")
-    assert alice.asks("/rooms") == ["-- #lobby  1 person"]
+    assert alice.asks("/rooms") == ["-- #lobby  1 person, silent so far"]
     assert alice.asks("/join relay 1") == ["-- A room's name consists of letters, digits, _ and -."]
     assert alice.asks("/who relay") == ["-- There is no such room. /rooms lists them."]
     outlet = FakeOutlet()
@@ -125,6 +127,134 @@ def test_rooms_of_doors_are_neither_listed_nor_entered(world: World) -> None:
     world.chat.rejected(hidden.key, Joined(0.0, 99, ""), "it is a test")
     assert hidden.deserted
     assert hidden.key in world.chat.rooms
+
+
+# -- what was kept
+
+
+class Recording(MemoryLedger):
+    """A ledger in memory that keeps what was submitted."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock.seconds)
+        self.submitted: list[tuple[str, Event]] = []
+
+    def submit(self, room: str, event: Event) -> None:
+        self.submitted.append((room, event))
+        super().submit(room, event)
+
+
+def test_a_room_that_is_made_is_opened_before_anybody_is_in_it() -> None:
+    world = World(Recording)
+    ledger = world.ledger
+    assert isinstance(ledger, Recording)
+    (alice,) = world.people("alice")
+    ledger.submitted.clear()
+    alice.says("/join Den", "hi", "/join lobby", "/join den")
+    kinds = [type(event) for room, event in ledger.submitted if room == "den"]
+    assert kinds == [Opened, Joined, Announced, Said, Left, Joined]
+    room, opened = ledger.submitted[0]
+    assert (room, opened) == ("den", Opened(opened.time, SERVER, "Den"))
+    world.end()
+
+
+def test_a_chat_goes_on_with_the_rooms_that_were_kept() -> None:
+    world = World(Recording)
+    ledger = world.ledger
+    assert isinstance(ledger, Recording)
+    lobby = world.chat.lobby
+    world.chat.restore(
+        [
+            Kept("Lobby", "", [(5, Said(1.0, SERVER, "zoe", "one"))]),
+            Kept("Den", "tea", [(6, Said(2.0, SERVER, "zoe", "two"))]),
+        ]
+    )
+    assert ledger.submitted == []
+    assert list(world.chat.rooms) == ["lobby", "den"]
+    assert world.chat.lobby is lobby
+    (alice,) = world.people("alice")
+    assert alice.asks("/history")[1] == "00:00 zoe: one"
+    assert alice.asks("/join den")[:2] == ["-- You are now in #Den.", "-- The topic is: tea"]
+    assert alice.asks("/history")[1] == "00:00 zoe: two"
+    world.end()
+
+
+def test_a_lobby_that_was_not_kept_is_opened() -> None:
+    world = World(Recording)
+    ledger = world.ledger
+    assert isinstance(ledger, Recording)
+    world.chat.restore([Kept("Den", "tea", [])])
+    assert ledger.submitted == [("lobby", Opened(1_800_000_000.0, SERVER, "lobby"))]
+    world.settle()
+    assert list(world.chat.rooms) == ["lobby", "den"]
+    world.end()
+
+
+class Older:
+    """A history that has three lines of the room from before its log, and counts the questions."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, int]] = []
+
+    def before(self, room: str, id: int, count: int) -> Deferred[list[Entry]]:
+        self.asked.append((id, count))
+        known = [Entry(room, number, Said(0.0, SERVER, "zoe", "old")) for number in (1, 2, 3)]
+        return succeed([entry for entry in known if entry.id < id][-count:])
+
+
+@pytest.mark.parametrize(
+    ("before", "count", "ids", "asked"),
+    [
+        (99, 2, [11, 12], []),
+        (99, 3, [10, 11, 12], []),
+        (99, 4, [3, 10, 11, 12], [(10, 1)]),
+        (12, 4, [2, 3, 10, 11], [(10, 2)]),
+        (10, 2, [2, 3], [(10, 2)]),
+        (3, 9, [1, 2], [(3, 9)]),
+        (1, 9, [], [(1, 9)]),
+    ],
+)
+def test_lines_come_from_the_log_and_what_it_has_not_from_the_history(
+    monkeypatch: pytest.MonkeyPatch,
+    before: int,
+    count: int,
+    ids: list[int],
+    asked: list[tuple[int, int]],
+) -> None:
+    chat = Chat(Clock())
+    older = Older()
+    monkeypatch.setattr(chat, "history", older)
+    for number in (10, 11, 12):
+        chat.lobby.append(number, Said(0.0, 1, "alice", "new"))
+    found: list[list[Entry]] = []
+    chat.lines_before(chat.lobby, before, count).addCallback(found.append)
+    assert [entry.id for entry in found[0]] == ids
+    assert {entry.room for entry in found[0]} <= {"lobby"}
+    assert older.asked == asked
+
+
+@pytest.mark.parametrize(
+    ("settings", "left"),
+    [
+        (Settings(), ["one", "two", "three"]),
+        (Settings(keep_days=1.5), ["two", "three"]),
+        (Settings(keep_days=0.5), ["three"]),
+        (Settings(keep_lines=1), ["three"]),
+        (Settings(keep_days=1.5, keep_lines=9), ["two", "three"]),
+    ],
+)
+def test_lines_are_kept_as_long_as_the_settings_say(
+    make_world: MakeWorld, settings: Settings, left: list[str]
+) -> None:
+    world = make_world(settings)
+    alice, bob = world.people("alice", "bob")
+    for text in ("one", "two", "three"):
+        world.wait(DAY)
+        alice.says(text)
+    world.chat.expire()
+    _ = bob.sees
+    shown = bob.asks("/history")
+    assert [line.partition(": ")[2] for line in shown if "alice" in line] == left
 
 
 # -- people

@@ -62,8 +62,8 @@ ANSWERS = [
     ("/join #den", ["-- You are now in #den."]),
     ("/j den", ["-- You are now in #den."]),
     # /rooms
-    ("/rooms", ["-- #lobby  2 people"]),
-    ("/list", ["-- #lobby  2 people"]),
+    ("/rooms", ["-- #lobby  2 people, silent so far"]),
+    ("/list", ["-- #lobby  2 people, silent so far"]),
     # /who
     ("/who", ["-- 2 people in #lobby: alice, bob"]),
     ("/names", ["-- 2 people in #lobby: alice, bob"]),
@@ -74,10 +74,30 @@ ANSWERS = [
     ("/topic tea", ["-- alice set the topic: tea"]),
     ("/topic -", ["-- alice cleared the topic."]),
     # /history
-    ("/history", ["-- Nothing has been said here yet."]),
-    ("/history x", ["-- Usage: /history [N], N being how many lines."]),
-    ("/history 0", ["-- Usage: /history [N], N being how many lines."]),
-    ("/history ٣", ["-- Usage: /history [N], N being how many lines."]),
+    ("/history", ["-- Nothing has been said here."]),
+    ("/history before 1h", ["-- Nothing earlier has been said here."]),
+    *[
+        (
+            f"/history {rest}",
+            ["-- Usage: /history [N] or /history [N] before TIME, such as 12:03 or yesterday."],
+        )
+        for rest in ("x", "0", "٣", "-1", "5 6", "before", "5 before", "before noon",
+                     "x before 12:03", "before 24:00", "before 2027-13-01", "before 2027-02-30")
+    ],
+    # /search
+    ("/search", ["-- Usage: /search WORDS"]),
+    ("/find tea", ["-- Nothing was found."]),
+    ("/search ...", [
+        "-- There is no word to look for. Usage: /search WORDS [in ROOM] [from NAME]",
+    ]),
+    ("/search tea in nowhere", ["-- There is no such room. /rooms lists them."]),
+    ("/search a b c d e f g h", ["-- Nothing was found."]),
+    ("/search a b c d e f g h i", ["-- Please look for at most 8 words at once."]),
+    # /more, /missed
+    ("/more", ["-- There is no more."]),
+    ("/missed", ["-- You missed nothing."]),
+    # /forget
+    ("/forget", ["-- You have said nothing in the last hour."]),
     # the server
     ("/motd", ["-- There is no message of the day."]),
     ("/uptime", ["-- chatroom has been up for 5 seconds. 2 people are here."]),
@@ -119,7 +139,10 @@ def test_help_fits_a_terminal_of_80_by_24(world: World) -> None:
     assert len(shown) <= 22
     assert max(map(len, shown)) < 80
     for found in COMMANDS.values():
-        assert any(line.startswith(f"-- {found.synopsis} ") for line in shown)
+        row = f"-- {COMMANDS[found.beside].synopsis}, " if found.beside else "-- "
+        assert any(line.startswith(f"{row}{found.synopsis}") for line in shown)
+    away = "tell those who message you that you are away, or back"
+    assert f"-- /away [TEXT], /back  {away}" in shown
     assert shown[-1].endswith("//text says /text.")
 
 
@@ -199,11 +222,12 @@ def test_history_leaves_out_the_ignored(world: World) -> None:
 def test_history_shows_as_many_lines_as_are_wanted(world: World) -> None:
     alice, bob = world.people("alice", "bob")
     alice.says(*[str(number) for number in range(30)])
-    assert len(bob.asks("/history")) == 21
+    assert len(bob.asks("/history")) == 22
     assert bob.asks("/history 2") == [
         "-- Today (times are UTC)",
         "08:00 alice: 28",
         "08:00 alice: 29",
+        "-- /more shows what was said before.",
     ]
     assert len(bob.asks(f"/history {'9' * 100}")) == 31
 
@@ -247,13 +271,14 @@ def test_a_last_word_is_cut(world: World) -> None:
 
 def test_rooms_are_listed_by_how_many_are_there(world: World) -> None:
     alice, bob, carol = world.people("alice", "bob", "carol")
-    alice.says("/join den", "/topic tea")
+    alice.says("/join den", "/topic tea", "hi")
+    world.wait(120)
     bob.says("/join den")
     carol.says("/join attic")
     assert carol.asks("/rooms") == [
-        "-- #den  2 people  tea",
-        "-- #attic  1 person",
-        "-- #lobby  0 people",
+        "-- #den  2 people, last line 2 minutes ago  tea",
+        "-- #attic  1 person, silent so far",
+        "-- #lobby  0 people, silent so far",
     ]
     assert alice.asks("/who lobby") == ["-- 0 people in #lobby"]
 
@@ -264,8 +289,8 @@ def test_only_so_many_rooms_are_listed(world: World, monkeypatch: pytest.MonkeyP
     for name in ("one", "two", "three"):
         alice.says(f"/join {name}", "hi")
     assert alice.asks("/rooms") == [
-        "-- #three  1 person",
-        "-- #lobby  0 people",
+        "-- #three  1 person, last line 0 seconds ago",
+        "-- #lobby  0 people, silent so far",
         "-- ... and 2 more.",
     ]
 
@@ -334,3 +359,4 @@ def test_a_door_may_have_commands_of_its_own(world: World) -> None:
     assert alice.asks("/ping") == ["-- pong"]
     assert bob.asks("/ping")[0].startswith("-- No command /ping.")
     assert alice.asks("/help ping") == ["-- /ping", "--"]
+    assert "-- /ping" in alice.asks("/help")

@@ -5,7 +5,19 @@ from dataclasses import FrozenInstanceError, fields, is_dataclass
 import pytest
 
 from chatroom import events
-from chatroom.events import SERVER, Emoted, Event, Joined, Left, Relayed, Renamed, Said, TopicSet
+from chatroom.events import (
+    SERVER,
+    Emoted,
+    Event,
+    Joined,
+    Left,
+    Relayed,
+    Renamed,
+    Said,
+    Told,
+    TookBack,
+    TopicSet,
+)
 
 KINDS = [
     kind
@@ -29,12 +41,18 @@ def test_what_is_said_counts_as_a_line() -> None:
 
 
 def test_who_is_there_and_what_it_is_about_changes_a_room() -> None:
-    assert {kind for kind in KINDS if kind.changes_room} == {Joined, Left, Renamed, TopicSet}
+    assert {kind for kind in KINDS if kind.changes_room} == {
+        Joined,
+        Left,
+        Renamed,
+        TopicSet,
+        TookBack,
+    }
 
 
-def test_a_topic_is_shown_to_everybody() -> None:
-    assert {kind for kind in KINDS if kind.echoed} == {TopicSet}
-    assert {kind for kind in KINDS if not kind.ignorable} == {TopicSet}
+def test_what_the_room_has_to_know_is_shown_to_everybody() -> None:
+    assert {kind for kind in KINDS if kind.echoed} == {TopicSet, TookBack, Told}
+    assert {kind for kind in KINDS if not kind.ignorable} == {TopicSet, TookBack, Told}
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,17 @@ from chatroom.events import (
     CrowdMoved,
     Emoted,
     Event,
+    Found,
     Joined,
     Left,
     Noticed,
+    Opened,
     Relayed,
+    Removed,
     Renamed,
     Said,
+    Told,
+    TookBack,
     TopicSet,
     Whispered,
 )
@@ -45,6 +50,11 @@ NOW = 1_800_000_005.0
         (Renamed(NOW, 1, "guest1", "alice", shown=True), "-- guest1 is now alice."),
         (TopicSet(NOW, 1, "alice", "tea"), "-- alice set the topic: tea"),
         (TopicSet(NOW, 1, "alice", ""), "-- alice cleared the topic."),
+        (Told(NOW, SERVER, "It is late."), "-- It is late."),
+        (
+            TookBack(NOW, 1, "alice", 1, NOW - 3600),
+            "-- alice took back what they said in the last hour.",
+        ),
     ],
 )
 def test_a_plain_terminal_shows(event: Event, shown: str) -> None:
@@ -59,10 +69,18 @@ def test_a_plain_terminal_shows(event: Event, shown: str) -> None:
         Left(NOW, 1, "alice", "", shown=False),
         Renamed(NOW, 1, "alice", "bob", shown=False),
         Relayed(NOW, 1, b"\x1b[2J"),
+        Opened(NOW, SERVER, "den"),
+        Removed(NOW, SERVER),
     ],
 )
 def test_a_plain_terminal_does_not_show(event: Event) -> None:
     assert PLAIN.encode(event, True) == PLAIN.encode(event, False) == b""
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_what_was_found_is_shown_with_its_day_and_its_room(live: bool) -> None:
+    found = Found(NOW, 1, "den", Emoted(NOW, 1, "alice", "waves"))
+    assert PLAIN.encode(found, live) == b"2027-01-15 08:00 #den * alice waves\r\n"
 
 
 def test_an_event_that_is_not_known_is_an_error() -> None:

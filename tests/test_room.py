@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chatroom import room as rooms
 from chatroom.chat import Settings
-from chatroom.events import Event, Joined, Left, Renamed, Said, TopicSet, Whispered
+from chatroom.events import Event, Joined, Left, Renamed, Said, TookBack, TopicSet, Whispered
 from chatroom.formats import PLAIN, RAW
 from chatroom.mailbox import Mailbox
 from chatroom.room import LOG_BYTES, LOG_EVENTS, PORTION, Member, Room
@@ -844,3 +844,108 @@ def test_a_greeting_waits_for_nothing_that_follows(make_world: MakeWorld) -> Non
     alice.types("hi")
     world.settle()
     assert bob.sees[-2:] == ["-- be kind", "alice: hi"]
+
+
+# -- lines of before
+
+
+def spoken(room: Room) -> list[str]:
+    return [event.text for event in room.recent(99) if isinstance(event, Said)]
+
+
+def filled() -> Room:
+    """A room in which five lines were said, a second and ten ids apart."""
+    room = Room("den", "den")
+    for number in range(5):
+        room.append(number * 10, Said(float(number), number % 2 + 1, "alice", str(number)))
+        room.append(number * 10 + 1, TopicSet(float(number), 1, "alice", "tea"))
+    return room
+
+
+def test_lines_before_an_id_are_the_last_of_them() -> None:
+    room = filled()
+    assert [id for id, _ in room.before(40, 3)] == [10, 20, 30]
+    assert [id for id, _ in room.before(41, 3)] == [20, 30, 40]
+    assert [id for id, _ in room.before(35, 9)] == [0, 10, 20, 30]
+    assert room.before(0, 9) == room.before(99, 0) == []
+    assert room.before(1, 9) == [(0, Said(0.0, 1, "alice", "0"))]
+
+
+def test_lines_since_an_id_are_all_of_them() -> None:
+    room = filled()
+    assert [id for id, _ in room.since(30)] == [30, 40]
+    assert [id for id, _ in room.since(31)] == [40]
+    assert room.since(41) == []
+
+
+def test_a_log_begins_with_the_id_of_its_first_event() -> None:
+    assert filled().first_id == 0
+    room = Room("den", "den")
+    assert room.first_id > 2**62
+    for number in range(LOG_EVENTS + 9000):
+        room.append(number + 1, Said(0.0, 1, "alice", "x" * 500))
+    room.flush()
+    assert room.first_id == room.before(2**62, 10**6)[0][0] > 1
+
+
+@pytest.mark.parametrize(
+    ("before", "keep", "left"),
+    [
+        (0.0, 0, "01234"),
+        (2.0, 0, "234"),
+        (99.0, 0, ""),
+        (0.0, 2, "34"),
+        (0.0, 9, "01234"),
+        (4.0, 3, "4"),
+        (1.0, 1, "4"),
+    ],
+)
+def test_lines_that_are_too_old_or_too_many_are_forgotten(
+    before: float, keep: int, left: str
+) -> None:
+    room = filled()
+    room.expire(before, keep)
+    assert "".join(spoken(room)) == left
+    # What is not a line stays, and so does the place of every event.
+    assert (room.end, room.lines, room.topic, room.first_id) == (10, 5, "tea", 0)
+
+
+def test_scrollback_forgets_what_the_room_forgets() -> None:
+    room = filled()
+    assert b"alice: 0" in room.scrollback(PLAIN, 9, 10.0)
+    room.expire(1.0, 0)
+    assert b"alice: 0" not in room.scrollback(PLAIN, 9, 10.0)
+    assert b"alice: 1" in room.scrollback(PLAIN, 9, 10.0)
+    room.expire(99.0, 0)
+    assert room.scrollback(PLAIN, 9, 10.0) == b""
+
+
+def test_who_is_behind_is_not_shown_what_was_forgotten(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.outlet.stall(5)
+    alice.says("one", "two", "three")
+    world.chat.lobby.expire(0.0, 1)
+    bob.outlet.drain()
+    world.settle()
+    assert bob.sees == ["alice: one", "alice: three"]
+
+
+@pytest.mark.parametrize(
+    ("author", "since", "left"), [(1, 0.0, "13"), (1, 3.0, "0123"), (3, 0.0, "01234")]
+)
+def test_lines_that_were_taken_back_are_not_there(author: int, since: float, left: str) -> None:
+    room = filled()
+    room.append(50, TookBack(9.0, author, "alice", author, since))
+    assert "".join(spoken(room)) == left
+
+
+def test_a_room_begins_with_what_was_kept() -> None:
+    room = Room("den", "den")
+    room.restore("tea", [(5, Said(1.0, 0, "alice", "one")), (8, Said(2.0, 0, "bob", "two"))])
+    assert (room.topic, room.lines, room.spoken, room.first_id) == ("tea", 2, 2.0, 5)
+    # It has all been delivered, to people of another run.
+    outlet = member(room, 9)
+    room.append(10, Said(3.0, 7, "carol", "three"))
+    room.flush()
+    assert outlet.data == b"carol: three\r\n"
+    assert spoken(room) == ["one", "two", "three"]

@@ -406,15 +406,19 @@ def test_a_full_mailbox_that_is_not_read_holds_input_until_it_is(world: World) -
     assert bob.sees == ["alice: hi"]
 
 
-def test_history_larger_than_a_mailbox_is_its_end(world: World) -> None:
+def test_history_larger_than_a_mailbox_is_its_end_and_no_line_is_passed_over(world: World) -> None:
     alice, bob = world.people("alice", "bob")
     for number in range(100):
         alice.types(f"{number} {'x' * 1900}")
     world.settle()
     _ = bob.sees
-    shown = bob.asks("/history 100")
-    assert 20 < len(shown) < 40
-    assert shown[-1].startswith("08:00 alice: 99 x")
+    pages = [bob.asks("/history 100")]
+    assert 20 < len(pages[0]) < 40
+    assert pages[0][-2].startswith("08:00 alice: 99 x")
+    while pages[-1][-1] == "-- /more shows what was said before.":
+        pages.append(bob.asks("/more"))
+    said = [line.split()[2] for page in pages[::-1] for line in page if not line.startswith("--")]
+    assert said == [str(number) for number in range(100)]
 
 
 def test_who_has_just_left_cannot_be_told_anything(world: World) -> None:

@@ -24,7 +24,8 @@ class Command:
     """One slash command.
 
     usage: its arguments as help shows them, optional ones in brackets. help: its docstring, the
-    first line of which is what `/help` lists.
+    first line of which is what `/help` lists. beside: the name of the command whose row of that
+    list it shares, if it has none of its own.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Command:
     usage: str
     help: str
     function: Function
+    beside: str = ""
 
     @property
     def synopsis(self) -> str:
@@ -44,16 +46,21 @@ COMMANDS: dict[str, Command] = {}
 
 
 def command(
-    name: str, *aliases: str, usage: str = "", into: dict[str, Command] = COMMANDS
+    name: str,
+    *aliases: str,
+    usage: str = "",
+    beside: str = "",
+    into: dict[str, Command] = COMMANDS,
 ) -> Callable[[Function], Function]:
     """Make the decorated function a slash command.
 
     A *usage* that does not begin with a bracket means that there must be an argument. A door
-    that has commands of its own gives the mapping they belong *into*.
+    that has commands of its own gives the mapping they belong *into*. `/help` lists it *beside*
+    the command of that name, whose first line of help then has to tell of both.
     """
 
     def decorate(function: Function) -> Function:
-        made = Command(name, aliases, usage, cleandoc(function.__doc__ or ""), function)
+        made = Command(name, aliases, usage, cleandoc(function.__doc__ or ""), function, beside)
         for word in (name, *aliases):
             if word in into:
                 raise ValueError(f"there are two commands /{word}")
@@ -87,5 +94,5 @@ def run(session: "Session", line: str) -> None:
 
 
 # Imported for their commands, in the order of /help.
-for _module in ("people", "talking", "rooms", "server"):
+for _module in ("people", "talking", "rooms", "past", "server"):
     import_module(f"{__name__}.{_module}")

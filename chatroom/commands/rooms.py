@@ -7,6 +7,7 @@ from chatroom import names
 from chatroom.chat import Refused
 from chatroom.commands import command
 from chatroom.events import TopicSet
+from chatroom.formats import duration
 
 if TYPE_CHECKING:
     from chatroom.session import Session
@@ -14,10 +15,6 @@ if TYPE_CHECKING:
 #: How many people /who names and how many rooms /rooms lists.
 MAX_NAMED = 200
 MAX_LISTED = 50
-
-#: How many lines /history shows when nobody says how many, and at most.
-HISTORY = 20
-MAX_HISTORY = 1000
 
 #: How wide a line may be so that a terminal of 80 columns does not wrap it, in characters.
 WIDTH = 76
@@ -34,11 +31,13 @@ def join(session: "Session", rest: str) -> None:
 
 @command("rooms", "list")
 def rooms(session: "Session", rest: str) -> None:
-    """which rooms there are"""
+    """which rooms there are, and when each had its last line"""
+    now = session.chat.clock.seconds()
     listed = [room for room in session.chat.rooms.values() if room.listed]
     listed.sort(key=lambda room: (-len(room.members), room.name))
     shown = [
-        f"#{room.name}  {_people(len(room.members))}{room.topic and f'  {room.topic}'}"
+        f"#{room.name}  {_people(len(room.members))}, {_last_said(room.spoken, now)}"
+        + (room.topic and f"  {room.topic}")
         for room in listed[:MAX_LISTED]
     ]
     if len(listed) > MAX_LISTED:
@@ -80,23 +79,9 @@ def topic(session: "Session", rest: str) -> None:
     session.chat.submit(room, event)
 
 
-@command("history", usage="[N]")
-def history(session: "Session", rest: str) -> None:
-    """the last N lines of the room
-
-    Without a number the last 20.
-    """
-    count = HISTORY
-    if rest:
-        if not (rest.isascii() and rest.isdigit() and int(rest[:9])):
-            raise Refused("Usage: /history [N], N being how many lines.")
-        count = min(int(rest[:9]), MAX_HISTORY)
-    lines = session.history(count)
-    if lines:
-        session.post(lines)
-    else:
-        session.notice("Nothing has been said here yet.")
-
-
 def _people(count: int) -> str:
     return f"{count:,} {'person' if count == 1 else 'people'}"
+
+
+def _last_said(spoken: float, now: float) -> str:
+    return f"last line {duration(now - spoken)} ago" if spoken else "silent so far"

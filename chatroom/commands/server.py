@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from chatroom.commands import command, look_up
+from chatroom.commands import Command, command, look_up
 from chatroom.formats import duration
 
 if TYPE_CHECKING:
@@ -33,8 +33,14 @@ def help(session: "Session", rest: str) -> None:
         aliases = "".join(f", /{alias}" for alias in found.aliases)
         session.notice(f"{found.synopsis}{aliases and f'   (also {aliases[2:]})'}\n{found.help}")
         return
-    found_all = {found.name: found for found in session.commands.values()}.values()
-    width = max(len(found.synopsis) for found in found_all)
-    lines = [f"{one.synopsis:<{width}}  {one.help.splitlines()[0]}" for one in found_all]
+    rows: dict[str, list[Command]] = {}
+    for found in {found.name: found for found in session.commands.values()}.values():
+        rows.setdefault(found.beside or found.name, []).append(found)
+    listed = {
+        ", ".join(one.synopsis for one in row): row[0].help.partition("\n")[0]
+        for row in rows.values()
+    }
+    width = max(map(len, listed))
+    lines = [f"{typed:<{width}}  {text}" for typed, text in listed.items()]
     lines.append("What does not begin with / is said to the room. //text says /text.")
     session.notice("\n".join(lines))

@@ -1,0 +1,111 @@
+"""Commands about what was said before."""
+
+import re
+from typing import TYPE_CHECKING
+
+from chatroom import names
+from chatroom.chat import Refused
+from chatroom.commands import command
+from chatroom.history import Query
+from chatroom.recall import LAST, Recall
+from chatroom.times import moment
+from chatroom.words import phrases
+
+if TYPE_CHECKING:
+    from chatroom.session import Session
+
+#: How many lines /history shows when nobody says how many, and at most.
+HISTORY = 20
+MAX_HISTORY = 1000
+
+#: For how long, in seconds, people may take back what they said.
+TAKE_BACK = 3600.0
+
+#: How many phrases a search may have, so that none is dear to answer.
+MAX_PHRASES = 8
+
+
+def recall(session: "Session") -> Recall:
+    """What this person looks up, made with the first question."""
+    if session.recall is None:
+        session.recall = Recall(session)
+    return session.recall
+
+
+@command("history", usage="[N]")
+def history(session: "Session", rest: str) -> None:
+    """the last N lines of the room, or those before a time
+
+    /history 50, /history before 12:03; without a number 20. /more shows earlier
+    ones. A time (UTC) is 12:03, yesterday 12:03, 2026-11-24, 2026-11-24 12:03,
+    or how long ago: 30m, 2h, 3d.
+    """
+    usage = "Usage: /history [N] or /history [N] before TIME, such as 12:03 or yesterday."
+    count, before = HISTORY, LAST
+    number, separator, time = f" {rest}".partition(" before ")
+    number = number.strip()
+    if number:
+        if not (number.isascii() and number.isdigit() and int(number[:9])):
+            raise Refused(usage)
+        count = min(int(number[:9]), MAX_HISTORY)
+    if separator:
+        when = moment(time, session.chat.clock.seconds())
+        if when is None:
+            raise Refused(usage)
+        before = max(0, int(when * 1_000_000))
+    recall(session).history(session.room, count, before)
+
+
+@command("search", "find", usage="WORDS")
+def search(session: "Session", rest: str) -> None:
+    """find what was said: /search WORDS [in ROOM] [from NAME]
+
+    All words have to be in a line; "in quotes" they follow one another, and
+    umbr* is any word that begins so. The newest lines come first, ten at a
+    time; /more shows older ones.
+    """
+    chat = session.chat
+    name = ""
+    rooms = {room.key for room in chat.rooms.values() if room.listed}
+    text = rest
+    # From the end and each once, so that the words themselves may be "in" and "from".
+    left = ["in", "from"]
+    while left:
+        match = re.fullmatch(rf'(\S.*)\s({"|".join(left)})\s+([^\s"]+)', text, re.IGNORECASE)
+        if match is None:
+            break
+        text, word, argument = match.groups()
+        left.remove(word.lower())
+        if word.lower() == "in":
+            rooms = {chat.find_room(argument).key}
+        else:
+            name = names.fold(argument)
+    wanted = phrases(text)
+    if not wanted:
+        raise Refused("There is no word to look for. Usage: /search WORDS [in ROOM] [from NAME]")
+    if len(wanted) > MAX_PHRASES:
+        raise Refused(f"Please look for at most {MAX_PHRASES} words at once.")
+    recall(session).search(Query(wanted, rooms, name))
+
+
+@command("more")
+def more(session: "Session", rest: str) -> None:
+    """go on with what /history, /search or /missed showed"""
+    if not recall(session).more():
+        raise Refused("There is no more.")
+
+
+@command("missed")
+def missed(session: "Session", rest: str) -> None:
+    """what was said while you were not here"""
+    recall(session).missed()
+
+
+@command("forget")
+def forget(session: "Session", rest: str) -> None:
+    """take back what you said in the last hour, in all rooms
+
+    The lines are removed from the history. Who has seen them has seen them.
+    """
+    if not session.chat.take_back(session, session.chat.clock.seconds() - TAKE_BACK):
+        raise Refused("You have said nothing in the last hour.")

@@ -1,0 +1,208 @@
+"""What one person looks up: pages of a room, of a search, of what they missed.
+
+The rule: one thing at a time. Input waits until the answer is there, or the time for it is up, so
+that what was looked up stands where it was asked for.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from time import gmtime, strftime
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from chatroom.events import Found
+from chatroom.history import Missed, Query
+from chatroom.ledger import Entry
+from chatroom.mailbox import MAX_BYTES
+from chatroom.room import encode
+from chatroom.times import DAY
+from chatroom.words import phrases
+
+if TYPE_CHECKING:
+    from chatroom.room import Room
+    from chatroom.session import Session
+
+log = Logger()
+
+#: How long, in seconds, an answer may take.
+PATIENCE = 5.0
+
+#: How many lines one page of a search has.
+FOUND = 10
+
+#: How many lines one page of what was missed has.
+MISSED = 50
+
+#: More bytes than the notice takes with which a day begins.
+HEADING = 64
+
+#: Greater than every id.
+LAST = 2**63 - 1
+
+
+class Recall:
+    """What one person looked up last, and how it goes on."""
+
+    __slots__ = ("_next", "_session")
+
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+        self._next: Callable[[], None] | None = None
+
+    def more(self) -> bool:
+        """Show the next page of what was looked up last; returns whether there is one."""
+        if self._next is None:
+            return False
+        self._next()
+        return True
+
+    def history(self, room: "Room", count: int, before: int = LAST) -> None:
+        """Show *count* lines of *room* from before the id *before*, then earlier ones."""
+        session = self._session
+
+        def show(entries: Sequence[Entry]) -> None:
+            page = self._fitting(entries[::-1])[::-1]
+            more = len(entries) == count or len(page) < len(entries)
+            lines = session.lines([entry.event for entry in page])
+            session.post(lines)
+            if more:
+                self._next = lambda: self.history(room, count, page[0].id)
+                session.notice("/more shows what was said before.")
+            elif not lines:
+                none = "Nothing" if before == LAST else "Nothing earlier"
+                session.notice(f"{none} has been said here.")
+
+        self._ask(session.chat.lines_before(room, before, count), show)
+
+    def search(self, query: Query) -> None:
+        """Show the newest lines that *query* looks for, then older ones."""
+        session = self._session
+        chat = session.chat
+
+        def show(entries: Sequence[Entry]) -> None:
+            hidden = session.ignored or {}
+            shown = [
+                entry
+                for entry in reversed(entries)
+                if entry.event.origin not in hidden and entry.room in chat.rooms
+            ]
+            for key, _, event in shown:
+                session.tell(Found(event.time, event.origin, chat.rooms[key].name, event))
+            newest = query.before == LAST
+            if len(entries) == FOUND:
+                older = replace(query, before=entries[0].id)
+                self._next = lambda: self.search(older)
+                session.notice(f"{'These are the newest. ' * newest}/more shows older ones.")
+            elif not shown:
+                session.notice("Nothing was found." if newest else "That is all.")
+
+        self._ask(chat.history.search(query, FOUND), show)
+
+    def returned(self, seen: Mapping[str, int], name: str) -> None:
+        """Somebody who was here before is back: tell them what they missed, if they did.
+
+        seen: the id of the last line that they were shown, by the key of its room. name: theirs.
+        """
+        session = self._session
+
+        def tell(missed: Sequence[Missed]) -> None:
+            count = sum(room.lines for room in missed)
+            if not count:
+                return
+            naming = sum(room.naming for room in missed)
+            since = _when(min(room.since for room in missed), session.chat.clock.seconds())
+            line = f"You missed {count:,} line{'' if count == 1 else 's'} since {since}"
+            if naming:
+                them = "which" if count == 1 else f"{naming:,} of them"
+                line += f", {them} name{'s' if naming == 1 else ''} you"
+            shows = "it" if count == 1 else "them"
+            session.notice(f"{line}. /missed shows {shows}.")
+            rooms = [room.room for room in sorted(missed, key=lambda room: room.since)]
+            session.missed = {room: seen[room] for room in rooms}
+
+        self._ask(session.chat.history.missed(seen, phrases(f'"{name}"')[0]), tell)
+
+    def missed(self) -> None:
+        """Show what was missed, room by room, each from its oldest line on."""
+        session = self._session
+        chat = session.chat
+        left = {key: id for key, id in (session.missed or {}).items() if key in chat.rooms}
+        session.missed = left or None
+        if not left:
+            self._next = None
+            session.notice("You missed nothing.")
+            return
+        key, after = next(iter(left.items()))
+        room = chat.rooms[key]
+
+        def show(entries: Sequence[Entry]) -> None:
+            page = self._fitting(entries)
+            if len(entries) == MISSED or len(page) < len(entries):
+                left[key] = page[-1].id
+            else:
+                del left[key]
+            session.missed = left or None
+            lines = session.lines([entry.event for entry in page])
+            if lines:
+                session.notice(f"In #{room.name}:")
+                session.post(lines)
+            if left:
+                self._next = self.missed
+                session.notice("/more goes on.")
+            else:
+                session.notice("That is all that you missed.")
+
+        self._ask(chat.history.after(key, after, MISSED), show)
+
+    def _fitting(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """The first of *entries*, as many as can be shown at once."""
+        session = self._session
+        hidden = session.ignored or {}
+        size, day = 0, -1
+        for index, (_, _, event) in enumerate(entries):
+            if event.origin not in hidden:
+                size += len(encode(session.format, event, False))
+                if day != event.time // DAY:
+                    day = int(event.time // DAY)
+                    size += HEADING
+                if size > MAX_BYTES and index:
+                    return entries[:index]
+        return entries
+
+    def _ask(
+        self, answer: "Deferred[list[Entry]] | Deferred[list[Missed]]", show: Callable[..., None]
+    ) -> None:
+        """Let input wait for *answer*, and *show* it."""
+        from chatroom.session import OVER, READING
+
+        session = self._session
+        session.hold(READING)
+        last, self._next = self._next, None
+
+        def answered(found: object) -> None:
+            if not session.held & OVER:
+                try:
+                    show(found)
+                except Exception:
+                    log.failure("An answer to connection {origin} failed", origin=session.origin)
+
+        def failed(failure: object) -> None:
+            # One line: the traceback of an answer says no more.
+            log.warn("History could not be read: {failure.value!r}", failure=failure)
+            if not session.held & OVER:
+                # What could not be shown can be asked for again.
+                self._next = last
+                session.notice("That cannot be looked up just now. Please try again later.")
+
+        # mypy: a Clock and a reactor both can do what addTimeout wants.
+        answer.addTimeout(PATIENCE, session.chat.clock)  # type: ignore[arg-type]
+        answer.addCallbacks(answered, failed)
+        answer.addBoth(lambda _: session.release(READING))
+
+
+def _when(time: float, now: float) -> str:
+    """A time as somebody who comes back needs it: the hour, and the day if it was not today."""
+    moment = strftime("%H:%M", gmtime(time))
+    return moment if now // DAY == time // DAY else strftime("%A %d %B ", gmtime(time)) + moment
