@@ -27,13 +27,15 @@ from chatroom.settings import (
     read_config,
     read_motd,
 )
+from chatroom.store.folder import Folder, StoreError, check_folder
 
 
 class Options(usage.Options):
     """The parsed options: a value for every row of `settings.OPTIONS`, and what follows from them.
 
     ``options["endpoints"]`` and ``options["relays"]`` are the endpoint strings to listen on for
-    the chat and for the bare relay; ``options["motd"]`` is the text itself.
+    the chat and for the bare relay; ``options["motd"]`` is the text itself, ``options["folder"]``
+    the folder for what is to be kept, or None.
     """
 
     synopsis = "[options]"
@@ -55,7 +57,7 @@ class Options(usage.Options):
         self._motd_file = ""
         for option in OPTIONS:
             self[option.name] = list(option.default) if option.kind.repeated else option.default
-        self.update(endpoints=[], relays=[])
+        self.update(endpoints=[], relays=[], folder=None)
 
     def opt_version(self) -> None:
         """Print the versions of chatroom, Twisted and Python, and exit."""
@@ -76,7 +78,12 @@ class Options(usage.Options):
         """
         try:
             super().parseOptions(options)
-        except (usage.UsageError, SettingError, listening.EndpointError) as error:
+        except (
+            usage.UsageError,
+            SettingError,
+            StoreError,
+            listening.EndpointError,
+        ) as error:
             raise SystemExit(f"chatroom: {self._explained(error)}") from None
 
     def parseArgs(self, *args: str) -> None:
@@ -105,9 +112,22 @@ class Options(usage.Options):
             rundir=server.get("rundir", "."),
             chroot=server.get("chroot"),
         )
+        if self["data"]:
+            self["data"] = os.path.abspath(self["data"])
+            self._open_folder(server)
         if self["check"]:
             print(self._summary())
             sys.exit(0)
+
+    def _open_folder(self, server: dict[str, Any]) -> None:
+        if server.get("chroot"):
+            raise SettingError("data does not go with twistd's --chroot")
+        check_folder(self["data"])
+        if not self["check"]:
+            uid, gid = server.get("uid"), server.get("gid")
+            # -1 leaves the one that was not given as it is.
+            owner = (-1 if uid is None else uid, -1 if gid is None else gid)
+            self["folder"] = Folder(self["data"], None if owner == (-1, -1) else owner)
 
     def _summary(self) -> str:
         """What would run, as a configuration file that runs it."""

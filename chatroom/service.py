@@ -13,6 +13,7 @@ from twisted.application.service import IService, MultiService, Service
 from twisted.application.strports import service as listen
 from twisted.internet.defer import DeferredList, inlineCallbacks
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from chatroom import __version__, listening
@@ -22,6 +23,7 @@ from chatroom.doors.line import ChatFactory
 from chatroom.doors.relay import RelayFactory
 from chatroom.limits import Limits
 from chatroom.options import Options
+from chatroom.store.store import Store
 
 __all__ = ["Options", "makeService"]
 
@@ -30,20 +32,32 @@ log = Logger()
 #: Descriptors that are not connections: logs, listening sockets, the reactor's own, a reserve.
 SPARE_DESCRIPTORS = 32
 
-#: How long, in seconds, the ledger has for what is pending when the server stops.
+#: How long, in seconds, the ledger has for what is pending when the server stops, and the store
+#: for closing its file.
 SETTLING = 1.0
+
+#: How often, in seconds, the rooms forget what is too old.
+EXPIRY = 600.0
 
 
 class ChatService(Service):
     """Starts the chat and ends it: its rooms, and everybody in them."""
 
     def __init__(
-        self, clock: Any, chat: Chat, doors: list[DoorFactory[Any]], described: list[str]
+        self,
+        clock: Any,
+        chat: Chat,
+        doors: list[DoorFactory[Any]],
+        described: list[str],
+        store: Store | None = None,
     ) -> None:
         self._clock = clock
         self._chat = chat
         self._doors = doors
         self._described = described
+        self._store = store
+        self._expiry = LoopingCall(chat.expire)
+        self._expiry.clock = clock
 
     def startService(self) -> None:
         """Twisted: the server runs."""
@@ -51,6 +65,12 @@ class ChatService(Service):
         log.info("chatroom {version}", version=__version__)
         for line in self._described:
             log.info("{line}", line=line)
+        if self._store is not None:
+            chat = self._chat
+            chat.restore(self._store.open(chat.settings.scrollback, chat.lobby.key))
+            self._store.start()
+        if self._chat.settings.keep_days or self._chat.settings.keep_lines:
+            self._expiry.start(EXPIRY)
         # What was made so far stays: the collector need not look at it again, nor so often at
         # what comes, nearly all of which dies without it.
         gc.collect()
@@ -61,6 +81,8 @@ class ChatService(Service):
     def stopService(self) -> Any:
         """Twisted: the server stops. Fires when everybody was told and is gone."""
         super().stopService()
+        if self._expiry.running:
+            self._expiry.stop()
         for door in self._doors:
             door.stop_reading()
         try:
@@ -69,6 +91,11 @@ class ChatService(Service):
             log.warn("Some lines were not settled when the server stopped: {error!r}", error=error)
         people = sum(len(door.clients) for door in self._doors)
         yield DeferredList([door.dismiss() for door in self._doors])
+        if self._store is not None:
+            try:
+                yield self._store.close().addTimeout(SETTLING, self._clock)
+            except Exception as error:
+                log.warn("The store was left open: {error!r}", error=error)
         log.info("Stopped; {people} connections were told.", people=people)
 
 
@@ -109,11 +136,23 @@ def makeService(options: Options) -> IService:
         scrollback=options["scrollback"],
         join_quiet_above=options["join-quiet-above"],
         rooms_per_hour=options["rooms-per-hour"],
+        keep_days=options["keep-days"],
+        keep_lines=options["keep-lines"],
     )
     given = {field.name: options[field.name.replace("_", "-")] for field in fields(Limits)}
     given["max_connections"] = descriptors(given["max_connections"])
     limits = Limits(**given)
-    chat = Chat(clock, settings, limits)
+    store = None
+    if options["folder"] is not None:
+        store = Store(
+            clock,
+            clock.callFromThread,
+            options["folder"],
+            sync=options["sync"],
+            keep_days=options["keep-days"],
+            keep_lines=options["keep-lines"],
+        )
+    chat = Chat(clock, settings, limits, ledger=store.ledger if store else None, history=store)
     doors: list[tuple[str, DoorFactory[Any]]] = []
     line = ChatFactory(chat)
     doors += [(endpoint, line) for endpoint in options["endpoints"]]
@@ -121,8 +160,12 @@ def makeService(options: Options) -> IService:
 
     top = MultiService()
     described = [f"Listening: {listening.describe(endpoint)}" for endpoint, _ in doors]
+    if store is not None:
+        described.append(f"What is said is kept in {options['data']}.")
+    else:
+        described.append("What is said is kept in memory and ends with the server; see --data.")
     factories = list({id(factory): factory for _, factory in doors}.values())
-    ChatService(clock, chat, factories, described).setServiceParent(top)
+    ChatService(clock, chat, factories, described, store).setServiceParent(top)
     for endpoint, factory in doors:
         listen(endpoint, factory).setServiceParent(top)
     return top

@@ -80,10 +80,22 @@ def _endpoint(value: str) -> str:
     return value
 
 
+def _one_of(*words: str) -> Kind:
+    """One of a few words."""
+
+    def convert(value: str) -> str:
+        if value not in words:
+            raise ValueError
+        return value
+
+    return Kind(str, " or ".join(words), convert)
+
+
 LABEL = Kind(str, "a text of 1 to 60 printable characters", _label)
 ADDRESS = Kind(str, "an IPv4 or IPv6 address", _address)
 ROOM = Kind(str, "the name of a room", names.check_room)
 FILE = Kind(str, "the name of a file", str)
+FOLDER = Kind(str, "the name of a folder", str)
 ENDPOINTS = Kind(str, "an endpoint such as tcp:8009", _endpoint, repeated=True)
 
 
@@ -132,6 +144,32 @@ OPTIONS = (
         20,
         whole(0, 1000, "lines"),
         "How many lines said earlier are shown to who enters a room; 0 shows none.",
+    ),
+    Option(
+        "data",
+        "",
+        FOLDER,
+        "Keep what is said in this folder, which is made if there is none, over restarts; "
+        "without it, it is kept in memory and ends with the server.",
+    ),
+    Option(
+        "sync",
+        "normal",
+        _one_of("normal", "full"),
+        "What --data survives: normal is a crash of the server, full is a loss of power, too, "
+        "and slower.",
+    ),
+    Option(
+        "keep-days",
+        0.0,
+        number(0, 100_000, "days"),
+        "Forget what was said after so many days; 0 never does.",
+    ),
+    Option(
+        "keep-lines",
+        0,
+        whole(0, 1_000_000_000, "lines"),
+        "Forget in each room all but so many of the last lines; 0 keeps all.",
     ),
     Option(
         "line-length",
@@ -255,7 +293,8 @@ def _from_file(key: str, value: Any, path: str) -> Any:
         if type(value) not in allowed:
             raise SettingError(f"{where}: expected {kind.expected}, not {value!r}")
         fitting = fit(option, value, where)
-        return os.path.join(os.path.dirname(path), value) if kind is FILE and value else fitting
+        is_path = kind in (FILE, FOLDER) and value
+        return os.path.join(os.path.dirname(path), value) if is_path else fitting
     if not isinstance(value, list) or not all(type(item) in allowed for item in value):
         raise SettingError(
             f"{where}: expected a list of texts, each {kind.expected}, not {value!r}"

@@ -13,7 +13,7 @@ from zope.interface import implementer
 from chatroom.chat import Settings
 from chatroom.ledger import Claims
 from chatroom.limits import Limits
-from fakes import DelayedLedger, FailingLedger, World, immediate
+from fakes import DelayedLedger, FailingLedger, World, immediate, stored
 
 
 @implementer(ILogObserver)
@@ -77,7 +77,7 @@ class MakeWorld(Protocol):
     ) -> World: ...
 
 
-@pytest.fixture(params=[immediate, DelayedLedger, FailingLedger])
+@pytest.fixture(params=[immediate, DelayedLedger, FailingLedger, stored])
 def make_world(request: pytest.FixtureRequest) -> Iterator[MakeWorld]:
     """Makes a chat with people made of nothing but objects, over each kind of ledger."""
     made: list[World] = []

@@ -14,7 +14,7 @@ ROOT = Path(chatroom.__file__).parent
 CORE = frozenset(
     {
         *("events", "room", "ledger", "mailbox", "formats", "presence"),
-        *("chat", "session", "commands", "names", "limits"),
+        *("chat", "session", "commands", "names", "limits", "history", "recall", "times", "words"),
     }
 )
 #: What the core may use beside the standard library and itself.
@@ -88,6 +88,8 @@ def faults(module: str, source: str, modules: frozenset[str]) -> list[str]:
                 found.append(f"{module} imports {own}")
             elif area in CORE and other not in CORE:
                 found.append(f"{module} of the core imports {own}")
+            elif area == "store" and other not in CORE | {"store"}:
+                found.append(f"{module} imports {own}")
             elif area == "doors":
                 shared = other == "doors" and own.removeprefix("doors.") in SHARED_DOORS | {"doors"}
                 if other not in CORE and not shared:
@@ -155,6 +157,10 @@ def test_every_module_of_the_core_is_there() -> None:
         ("options", "from chatroom import service"),
         ("listening", "from chatroom.options import Options"),
         ("names", "from chatroom.listening import describe"),
+        ("room", "from chatroom.store.ledger import StoredLedger"),
+        ("doors.line", "from chatroom.store.store import Store"),
+        ("store.store", "from chatroom.doors.line import ChatFactory"),
+        ("store.store", "from chatroom.settings import OPTIONS"),
     ],
 )
 def test_a_module_that_imports_what_it_may_not_is_found(module: str, source: str) -> None:
@@ -176,6 +182,8 @@ def test_a_module_that_imports_what_it_may_not_is_found(module: str, source: str
         ("doors.line", "from chatroom.doors.outlet import Outlet\nfrom . import telnet"),
         ("doors.line", "from twisted.protocols.basic import LineReceiver\nimport socket"),
         ("doors.line", "from chatroom.session import Session"),
+        ("store.store", "from chatroom.ledger import Entry\nimport sqlite3, threading"),
+        ("options", "from chatroom.store.folder import Folder"),
         ("service", "from chatroom.doors.line import ChatFactory\nimport chatroom.options"),
         ("service", "def makeService():\n    from twisted.internet import reactor"),
         ("options", "from chatroom import __version__, listening, settings"),

@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 
 from chatroom.events import Event, Said
 from chatroom.ledger import Entry, Ledger, LocalClaims, MemoryLedger
-from fakes import DelayedLedger, FailingLedger, LateClaims, immediate
+from fakes import DelayedLedger, FailingLedger, LateClaims, immediate, stored
 
 
 class Receiver:
@@ -47,7 +47,7 @@ def receiver() -> Receiver:
     return Receiver()
 
 
-@pytest.fixture(params=[immediate, DelayedLedger, FailingLedger])
+@pytest.fixture(params=[immediate, DelayedLedger, FailingLedger, stored])
 def ledger(request: pytest.FixtureRequest, clock: Clock, receiver: Receiver) -> Ledger:
     kind: Callable[[Clock], Ledger] = request.param
     made = kind(clock)

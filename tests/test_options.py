@@ -95,6 +95,11 @@ def test_without_arguments_everything_has_its_default() -> None:
         "motd": "",
         "lobby": "lobby",
         "scrollback": 20,
+        "data": "",
+        "sync": "normal",
+        "keep-days": 0.0,
+        "keep-lines": 0,
+        "folder": None,
         "line-length": 2048,
         "rate": 2.0,
         "burst": 10,
@@ -129,10 +134,13 @@ def test_help_names_every_option_and_fits_a_terminal(
         "--check",
         "--config=",
         "--connections-per-source=",
+        "--data=",
         "--dead-after=",
         "--help",
         "--interface=",
         "--join-quiet-above=",
+        "--keep-days=",
+        "--keep-lines=",
         "--line-length=",
         "--listen=",
         "--lobby=",
@@ -145,6 +153,7 @@ def test_help_names_every_option_and_fits_a_terminal(
         "--rooms-per-hour=",
         "--scrollback=",
         "--stall-timeout=",
+        "--sync=",
         "--version",
     ]
     assert "free one. [default: 8008]" in shown
@@ -494,3 +503,77 @@ def test_the_reactor_is_still_to_be_chosen_when_the_options_are_parsed(tmp_path:
         "sys.exit('twisted.internet.reactor' in sys.modules)"
     )
     assert python("-c", code, cwd=tmp_path).returncode == 0
+
+
+# A folder for what is to be kept
+
+
+def test_the_folder_is_made_and_held_from_the_parsing_on(tmp_path: Path, unprobed: None) -> None:
+    options = parsed("--data", str(tmp_path / "data"))
+    assert options["data"] == str(tmp_path / "data")
+    try:
+        assert "is in use by another server" in refusal("--data", str(tmp_path / "data"))
+    finally:
+        options["folder"].close()
+
+
+def test_the_folder_is_seen_from_the_file_that_names_it(
+    tmp_path: Path, unprobed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "chat.toml").write_text('data = "kept"\nsync = "full"\nkeep-days = 30\n')
+    monkeypatch.chdir(tmp_path)
+    options = parsed("--config", "etc/chat.toml", "--keep-lines", "500")
+    options["folder"].close()
+    assert options["data"] == str(tmp_path / "etc" / "kept")
+    assert (options["sync"], options["keep-days"], options["keep-lines"]) == ("full", 30.0, 500)
+
+
+def test_a_check_makes_no_folder_and_says_where_it_would_be(
+    tmp_path: Path, unprobed: None, capsys: pytest.CaptureFixture[str], config: Path
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parsed("--check", "--data", "kept")
+    assert ended.value.code == 0
+    assert not (tmp_path / "kept").exists()
+    assert tomllib.loads(capsys.readouterr().out)["data"] == str(tmp_path / "kept")
+
+
+def test_a_store_that_cannot_be_used_ends_the_start_with_a_line(
+    tmp_path: Path, unprobed: None
+) -> None:
+    (tmp_path / "file").touch()
+    assert "it is not a folder" in refusal("--data", str(tmp_path / "file"))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "chatroom.sqlite").write_bytes(b"something else" * 500)
+    assert "file is not a database" in refusal("--data", str(tmp_path / "data"))
+    assert "file is not a database" in refusal("--check", "--data", str(tmp_path / "data"))
+
+
+def test_it_says_what_it_takes_for_the_store(unprobed: None) -> None:
+    assert "expected normal or full, not 'off'" in refusal("--sync", "off")
+    assert "expected a number" in refusal("--keep-days", "-1")
+    assert "expected a whole number" in refusal("--keep-lines", "many")
+
+
+def test_the_folder_does_not_go_with_a_chroot(tmp_path: Path) -> None:
+    done = twistd(
+        *("-n", "--pidfile=", f"--chroot={tmp_path}", "chatroom", "--listen", "unix:line"),
+        *("--data", "data"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith("data does not go with twistd's --chroot")
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_server_that_changes_its_user_leaves_the_folder_to_that_user(
+    tmp_path: Path, unprobed: None
+) -> None:
+    options, server = Options(), Options()
+    uid, gid = os.getuid(), os.getgid()
+    server.update(uid=uid, gid=gid)
+    options.parent = server
+    options.parseOptions(["--data", str(tmp_path / "data")])
+    options["folder"].close()
+    assert (tmp_path / "data").stat().st_uid == uid

@@ -6,11 +6,12 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,13 @@ class Terminal:
             self.data += more
         before, found, self.data = self.data.partition(expected)
         return before + found
+
+    def reads_what_is_there(self) -> None:
+        self.socket.settimeout(0)
+        with suppress(BlockingIOError):
+            while more := self.socket.recv(65536):
+                self.data += more
+        self.socket.settimeout(DEADLINE)
 
     def reads_to_the_end(self) -> bytes:
         with suppress(ConnectionResetError):
@@ -256,3 +264,56 @@ def alive(pid: int) -> bool:
 def kill(pid: int) -> None:
     if alive(pid):
         os.kill(pid, signal.SIGKILL)
+
+
+def history(folder: Path) -> list[bytes]:
+    """The lines in the file as people are shown them, in their order."""
+    with closing(sqlite3.connect(folder / "data" / "chatroom.sqlite")) as connection:
+        rows = connection.execute("SELECT name, text FROM events WHERE kind = 0 ORDER BY id")
+        return [f"{name}: {text}".encode() for name, text in rows]
+
+
+def test_what_anybody_received_is_in_the_history_after_a_kill(
+    tmp_path: Path, ended: ExitStack
+) -> None:
+    arguments = ("--data", str(tmp_path / "data"), "--rate", "0", "--byte-rate", "0")
+    server = running(ended, tmp_path, MODULE, *arguments).started()
+    clients = [comes(ended, server) for _ in range(4)]
+    for number in range(500):
+        for index, client in enumerate(clients):
+            client.sends(b"line %d of %d\n" % (number, index))
+            client.reads_what_is_there()
+        if b": line 150 of 3\r\n" in clients[0].data:
+            break
+    else:
+        clients[0].reads(b": line 150 of 3\r\n")
+    server.process.kill()
+    server.process.wait(DEADLINE)
+    kept = history(tmp_path)
+    assert len(set(kept)) == len(kept)
+    place = {line: index for index, line in enumerate(kept)}
+    received = 0
+    for client in clients:
+        # The last one may be cut.
+        lines = client.reads_to_the_end().split(b"\r\n")[:-1]
+        places = [place[line] for line in lines if b": line " in line]
+        received += len(places)
+        assert places == sorted(places)
+    assert received > 100
+    (tmp_path / "line").unlink()
+
+    again = running(ended, tmp_path, MODULE, *arguments).started()
+    visitor = Terminal(again.path)
+    ended.callback(visitor.close)
+    assert kept[-1] in visitor.reads(b"-- Now\r\n")
+    found = b""
+    # The index is caught up soon after the start.
+    while b"of 3" not in found:
+        visitor.sends(b"/search line 150\n/back\n")
+        found = visitor.reads(b"You are not away.\r\n")
+    second = running(ended, tmp_path / "data", MODULE, *arguments)
+    assert second.process.wait(DEADLINE) == 1
+    (line,) = second.output.splitlines()
+    assert "is in use by another server" in line
+    again.stop()
+    assert history(tmp_path) == kept

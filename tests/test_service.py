@@ -18,11 +18,13 @@ from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublish
 from zope.interface import implementer
 
 from chatroom import service
-from chatroom.chat import Chat
+from chatroom.chat import Chat, Settings
 from chatroom.doors.door import DoorFactory
 from chatroom.doors.line import ChatFactory
 from chatroom.doors.relay import RelayFactory
-from chatroom.service import SETTLING, ChatService, Options, descriptors, makeService
+from chatroom.events import Said
+from chatroom.history import Kept
+from chatroom.service import EXPIRY, SETTLING, ChatService, Options, descriptors, makeService
 from fakes import World
 from wire import UNLIMITED, Client, Visitor, on_reactor, reactor, until
 
@@ -155,6 +157,85 @@ def test_options_reach_the_chat(tmp_path: Path) -> None:
     assert (limits.line_length, limits.stall_timeout) == (100, 5)
     assert (limits.rate, limits.burst) == (3, 4)
     assert door.line_length == 100
+
+
+@on_reactor
+async def test_what_was_said_is_there_when_the_server_starts_again(
+    tmp_path: Path, logged: list[str]
+) -> None:
+    arguments = ("--data", str(tmp_path / "data"), "--keep-lines", "1000")
+    top = made(tmp_path, *arguments)
+    top.startService()
+    assert f"What is said is kept in {tmp_path / 'data'}." in logged
+    alice, bob = await connected(tmp_path / "line"), await connected(tmp_path / "line")
+    for client in (alice, bob):
+        await client.reads(b"leaves.\r\n")
+    alice.sends("/join den\nhello 你好\n/topic tea\n".encode())
+    await alice.reads(b"set the topic: tea\r\n")
+    alice.sends(b"/history\n")
+    await alice.reads("guest1: hello 你好\r\n".encode())
+    await maybeDeferred(top.stopService)
+    assert await bob.reads_to_the_end()
+
+    again = made(tmp_path, *arguments)
+    again.startService()
+    carol = await connected(tmp_path / "line")
+    await carol.reads(b"leaves.\r\n")
+    carol.sends(b"/join den\n")
+    greeting = await carol.reads(b"-- Now\r\n")
+    assert b"The topic is: tea" in greeting
+    assert b"guest1: hello" in greeting
+    (door,) = chat_service(again)._doors
+    # The index is caught up soon after the start.
+    history: Any = door.chat.history
+    await until(lambda: not history._indexing)
+    carol.sends("/search 好 from guest1\n/history before 2020-01-01\n".encode())
+    assert "#den guest1: hello 你好" in (await carol.reads(b"Nothing earlier")).decode()
+    await maybeDeferred(again.stopService)
+    assert not list((tmp_path / "data").glob("*-wal"))
+
+
+def test_without_a_folder_it_says_that_nothing_is_kept(tmp_path: Path, logged: list[str]) -> None:
+    chat_service(made(tmp_path)).startService()
+    assert any("ends with the server; see --data" in line for line in logged)
+
+
+def test_rooms_forget_what_is_too_old_while_the_server_runs() -> None:
+    clock = Clock()
+    chat = Chat(clock, Settings(keep_days=1))
+    running = ChatService(clock, chat, [], [])
+    running.startService()
+    chat.lobby.append(1, Said(clock.seconds(), 1, "alice", "hi"))
+    clock.pump([EXPIRY] * 143)
+    assert chat.lobby.recent(5) != []
+    clock.pump([EXPIRY] * 3)
+    assert chat.lobby.recent(5) == []
+    running.stopService()
+    assert not clock.getDelayedCalls()
+
+
+class StuckStore:
+    """A store on a disk that is away."""
+
+    def open(self, count: int, lobby: str) -> list[Kept]:
+        return []
+
+    def start(self) -> None: ...
+
+    def close(self) -> Deferred[None]:
+        return Deferred()
+
+
+def test_a_store_that_does_not_close_is_waited_for_a_second(logged: list[str]) -> None:
+    clock = Clock()
+    store: Any = StuckStore()
+    running = ChatService(clock, Chat(clock), [], [], store)
+    running.startService()
+    done: list[object] = []
+    running.stopService().addBoth(done.append)
+    clock.advance(SETTLING)
+    assert done == [None]
+    assert any("The store was left open" in line for line in logged)
 
 
 # The order of stopping, without sockets

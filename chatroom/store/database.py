@@ -1,0 +1,381 @@
+"""What is done with the file: each method is one transaction, or one slice of a longer work.
+
+The rule: an object of this module is used by one thread. No method takes longer than a slice may
+hold up a commit (SLICE), but those that look something up.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from chatroom import names
+from chatroom.events import Opened, TookBack, TopicSet
+from chatroom.history import Kept, Missed, Query
+from chatroom.ledger import Entry
+from chatroom.store import codec, schema
+from chatroom.words import Phrase, words
+
+#: How many lines are indexed, or deleted, in one slice: some milliseconds' work.
+SLICE = 250
+
+#: How many pages of the search index are merged in one slice.
+MERGE_PAGES = 64
+
+#: How long, in seconds, a transaction waits for another program, such as a backup, to let go.
+BUSY = 1.0
+
+#: How many kibibytes of the file a connection keeps in memory.
+CACHE = 16 * 1024
+
+
+def connect(path: Path, *, sync: str = "normal") -> sqlite3.Connection:
+    """A connection for one thread. sync: 'normal' survives a crash, 'full' a loss of power too."""
+    connection = sqlite3.connect(
+        path, timeout=BUSY, isolation_level=None, check_same_thread=False, cached_statements=64
+    )
+    connection.executescript(
+        f"PRAGMA journal_mode = WAL; PRAGMA synchronous = {sync.upper()}; "
+        f"PRAGMA secure_delete = ON; PRAGMA cache_size = -{CACHE}; PRAGMA temp_store = MEMORY; "
+        f"PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = {64 * 1024 * 1024};"
+    )
+    return connection
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All of it or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _name_word(name: str) -> str:
+    """A name as one word of the index, whose tokenizer splits at what ASCII has beside letters."""
+    return names.fold(name).replace("_", "\u2017").replace("-", "\u2010")
+
+
+def _indexed(room: int, name: str, text: str) -> tuple[str, str, str]:
+    """What the index has of a line: removing it takes the very same words."""
+    return f"r{room}", _name_word(name), " ".join(words(text))
+
+
+class Writer:
+    """The one connection that writes."""
+
+    def __init__(self, path: Path, sync: str = "normal") -> None:
+        self._connection = connect(path, sync=sync)
+        schema.migrate(self._connection)
+        self._rooms: dict[str, int] = dict(
+            self._connection.execute("SELECT key, id FROM rooms").fetchall()
+        )
+        (last,) = self._connection.execute("SELECT max(id) FROM events").fetchone()
+        #: The id of the last event when the file was opened; those of this run are greater.
+        self.last_id: int = last or 0
+
+    def close(self) -> None:
+        """The file is left as one file."""
+        self._connection.close()
+
+    # -- rooms
+
+    def load(self, count: int, lobby: str = "") -> list[Kept]:
+        """The rooms in which something was said, each with its last *count* lines.
+
+        A room of which nothing is left is forgotten, but for the one with the key *lobby*.
+        """
+        connection = self._connection
+        kept = []
+        with _transaction(connection):
+            for id, key, name, topic in connection.execute(
+                "SELECT id, key, name, topic FROM rooms ORDER BY id"
+            ).fetchall():
+                # At least one, so that it is known when something was last said.
+                lines = connection.execute(
+                    "SELECT id, kind, time, name, text FROM events "
+                    "WHERE room = ? AND kind < 2 ORDER BY id DESC LIMIT ?",
+                    (id, max(1, count)),
+                ).fetchall()
+                if lines or key == lobby:
+                    events = [(row[0], codec.decode(*row[1:])) for row in reversed(lines)]
+                    kept.append(Kept(name, topic, events))
+                else:
+                    connection.execute("DELETE FROM events WHERE room = ?", (id,))
+                    connection.execute("DELETE FROM rooms WHERE id = ?", (id,))
+                    del self._rooms[key]
+        return kept
+
+    # -- commits
+
+    def commit(self, entries: Iterable[Entry]) -> None:
+        """Keep *entries*, each once whatever was kept before, in one transaction."""
+        known = dict(self._rooms)
+        with _transaction(self._connection):
+            rows: list[tuple[Any, ...]] = []
+            for key, id, event in entries:
+                coded = codec.encode(event)
+                if coded is not None:
+                    kind, name, text = coded
+                    room = known.get(key) or self._room(known, key, key)
+                    rows.append((id, room, kind, event.time, event.origin, name, text))
+                if event.line:
+                    continue
+                if isinstance(event, Opened):
+                    self._room(known, key, event.name)
+                elif isinstance(event, TopicSet):
+                    self._connection.execute(
+                        "UPDATE rooms SET topic = ? WHERE key = ?", (event.topic, key)
+                    )
+                elif isinstance(event, TookBack) and key in known:
+                    self._insert(rows)
+                    rows = []
+                    self._take_back(known[key], event)
+            self._insert(rows)
+        self._rooms = known
+
+    def _room(self, known: dict[str, int], key: str, name: str) -> int:
+        """The number of the room, which gets its present *name*."""
+        (id,) = self._connection.execute(
+            "INSERT INTO rooms (key, name) VALUES (?, ?) "
+            "ON CONFLICT (key) DO UPDATE SET name = excluded.name RETURNING id",
+            (key, name),
+        ).fetchone()
+        known[key] = id
+        return int(id)
+
+    def _insert(self, rows: list[tuple[Any, ...]]) -> None:
+        if rows:
+            self._connection.executemany(
+                "INSERT OR IGNORE INTO events (id, room, kind, time, origin, name, text) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+
+    def _take_back(self, room: int, event: TookBack) -> None:
+        # Origins are counted anew in each run of the server.
+        found = self._connection.execute(
+            "SELECT id, room, kind, name, text FROM events "
+            "WHERE room = ? AND kind < 2 AND id > ? AND origin = ? AND time >= ?",
+            (room, max(self.last_id, int((event.since - 60) * 1e6)), event.author, event.since),
+        ).fetchall()
+        self._delete(found)
+
+    # -- deleting
+
+    def delete(self, ids: Sequence[int]) -> None:
+        """Delete the events with these ids, SLICE of them at most, and from the index too."""
+        with _transaction(self._connection):
+            marks = ",".join("?" * len(ids))
+            self._delete(
+                self._connection.execute(
+                    f"SELECT id, room, kind, name, text FROM events WHERE id IN ({marks})", ids
+                ).fetchall()
+            )
+
+    def _delete(self, found: Sequence[tuple[int, int, int, str, str]]) -> None:
+        if not found:
+            return
+        connection = self._connection
+        indexed = self._state("indexed")
+        connection.executemany("DELETE FROM events WHERE id = ?", [(row[0],) for row in found])
+        connection.executemany(
+            "INSERT INTO words (words, rowid, room, name, text) VALUES ('delete', ?, ?, ?, ?)",
+            [
+                (id, *_indexed(room, name, text))
+                for id, room, kind, name, text in found
+                if kind < schema.LINES_BELOW and id <= indexed
+            ],
+        )
+        self._set_state("unclean", 1)
+
+    # -- the index
+
+    def index(self) -> bool:
+        """Index the next SLICE of lines; returns whether there are more."""
+        connection = self._connection
+        rows = connection.execute(
+            "SELECT id, room, kind, name, text FROM events WHERE id > ? ORDER BY id LIMIT ?",
+            (self._state("indexed"), SLICE),
+        ).fetchall()
+        if rows:
+            made = [
+                (id, *_indexed(room, name, text))
+                for id, room, kind, name, text in rows
+                if kind < schema.LINES_BELOW
+            ]
+            with _transaction(connection):
+                connection.executemany(
+                    "INSERT INTO words (rowid, room, name, text) VALUES (?, ?, ?, ?)", made
+                )
+                self._set_state("indexed", rows[-1][0])
+        return len(rows) == SLICE
+
+    # -- cleaning
+
+    @property
+    def unclean(self) -> bool:
+        """Whether traces of deleted lines may be left in the index or in the log of the file."""
+        return bool(self._state("unclean"))
+
+    def begin_merge(self) -> None:
+        """Begin to put the index together anew, without what was deleted."""
+        # Whatever is deleted from here on makes it unclean once more.
+        with _transaction(self._connection):
+            self._set_state("unclean", 2)
+            self._merge(-MERGE_PAGES)
+
+    def merge(self) -> bool:
+        """A slice of it; returns whether there is more to do."""
+        before = self._connection.total_changes
+        with _transaction(self._connection):
+            self._merge(MERGE_PAGES)
+        # Less than two changes: nothing was left to merge (FTS5, "The 'merge' Command").
+        return self._connection.total_changes - before >= 2
+
+    def _merge(self, pages: int) -> None:
+        self._connection.execute("INSERT INTO words (words, rank) VALUES ('merge', ?)", (pages,))
+
+    def empty_log(self) -> bool:
+        """Empty the write-ahead log, which has old pages in it; returns whether that could be.
+
+        After a merge it ends the cleaning: nothing is unclean but what was deleted meanwhile.
+        """
+        # It would wait for those who read, and commits with it: it is tried again instead.
+        self._connection.execute("PRAGMA busy_timeout = 5")
+        try:
+            (busy, _, _) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            self._connection.execute(f"PRAGMA busy_timeout = {int(BUSY * 1000)}")
+        if not busy and self._state("unclean") == 2:
+            with _transaction(self._connection):
+                self._set_state("unclean", 0)
+        return not busy
+
+    def _state(self, key: str) -> int:
+        (value,) = self._connection.execute(
+            "SELECT value FROM state WHERE key = ?", (key,)
+        ).fetchone()
+        return int(value)
+
+    def _set_state(self, key: str, value: int) -> None:
+        self._connection.execute("UPDATE state SET value = ? WHERE key = ?", (value, key))
+
+
+class Reader:
+    """A connection that only looks things up."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = connect(path)
+        self._connection.execute("PRAGMA query_only = ON")
+
+    def close(self) -> None:
+        """Nothing more is looked up."""
+        self._connection.close()
+
+    def _rooms(self, keys: Iterable[str]) -> dict[int, str]:
+        wanted = set(keys)
+        rows = self._connection.execute("SELECT id, key FROM rooms").fetchall()
+        return {id: key for id, key in rows if key in wanted}
+
+    def before(self, room: str, id: int, count: int) -> list[Entry]:
+        """See history.History."""
+        return self._lines(room, "id < ? ORDER BY id DESC", id, count)[::-1]
+
+    def after(self, room: str, id: int, count: int) -> list[Entry]:
+        """See history.History."""
+        return self._lines(room, "id > ? ORDER BY id", id, count)
+
+    def _lines(self, room: str, where: str, id: int, count: int) -> list[Entry]:
+        rows = self._connection.execute(
+            "SELECT id, kind, time, name, text FROM events "
+            f"WHERE room = (SELECT id FROM rooms WHERE key = ?) AND kind < 2 AND {where} LIMIT ?",
+            (room, id, count),
+        )
+        return [Entry(room, row[0], codec.decode(*row[1:])) for row in rows]
+
+    def search(self, query: Query, count: int) -> list[Entry]:
+        """See history.History."""
+        rooms = self._rooms(query.rooms)
+        (kept,) = self._connection.execute("SELECT count(*) FROM rooms").fetchone()
+        if not rooms:
+            return []
+        terms = [f"text : {_quoted(phrase)}" for phrase in query.phrases]
+        if query.name:
+            terms.append(f"name : {_quoted(Phrase((_name_word(query.name),)))}")
+        if len(rooms) < kept:
+            places = " OR ".join(f'"r{room}"' for room in rooms)
+            terms.append(f"room : ({places})")
+        found = self._connection.execute(
+            "SELECT rowid FROM words WHERE words MATCH ? AND rowid < ? ORDER BY rowid DESC",
+            (" AND ".join(terms), query.before),
+        )
+        entries: list[Entry] = []
+        for (id,) in found:
+            row = self._connection.execute(
+                "SELECT room, kind, time, name, text FROM events WHERE id = ?", (id,)
+            ).fetchone()
+            if row is not None and row[0] in rooms:
+                entries.append(Entry(rooms[row[0]], id, codec.decode(*row[1:])))
+                if len(entries) == count:
+                    break
+        found.close()
+        return entries[::-1]
+
+    def missed(self, seen: dict[str, int], name: Phrase) -> list[Missed]:
+        """See history.History."""
+        missed = []
+        for id, key in self._rooms(seen).items():
+            count, first = self._connection.execute(
+                "SELECT count(*), min(id) FROM events WHERE room = ? AND kind < 2 AND id > ?",
+                (id, seen[key]),
+            ).fetchone()
+            if count:
+                (since,) = self._connection.execute(
+                    "SELECT time FROM events WHERE id = ?", (first,)
+                ).fetchone()
+                (naming,) = self._connection.execute(
+                    "SELECT count(*) FROM words WHERE words MATCH ? AND rowid > ?",
+                    (f'room : "r{id}" AND text : {_quoted(name)}', seen[key]),
+                ).fetchone()
+                missed.append(Missed(key, count, naming, since))
+        return missed
+
+    def expired(self, before: float, keep: int) -> list[int]:
+        """The ids of at most SLICE events that are to be deleted.
+
+        Those from before *before* (seconds since the epoch), and in each room those before the
+        last *keep* lines; 0 keeps all.
+        """
+        rows: Iterable[tuple[int]] = ()
+        if before:
+            rows = self._connection.execute("SELECT id FROM events WHERE time < ?", (before,))
+        ids = [id for (id,) in islice(rows, SLICE)]
+        if keep:
+            for (room,) in self._connection.execute("SELECT id FROM rooms").fetchall():
+                if len(ids) >= SLICE:
+                    break
+                last = self._connection.execute(
+                    "SELECT id FROM events WHERE room = ? AND kind < 2 "
+                    "ORDER BY id DESC LIMIT 1 OFFSET ?",
+                    (room, keep),
+                ).fetchone()
+                if last:
+                    more = self._connection.execute(
+                        "SELECT id FROM events WHERE room = ? AND kind < 2 AND id <= ? LIMIT ?",
+                        (room, last[0], SLICE - len(ids)),
+                    )
+                    ids += [id for (id,) in more]
+        return ids
+
+
+def _quoted(phrase: Phrase) -> str:
+    """A phrase as FTS5 wants it."""
+    text = " ".join(phrase.words).replace('"', '""')
+    return f'"{text}"{" *" if phrase.begins else ""}'

@@ -1,0 +1,68 @@
+"""The tables of a store, and how a file of an earlier version becomes one of this.
+
+The rule: a script in MIGRATIONS is never changed once it was released; what is to be different is
+one more script. ``PRAGMA user_version`` is the number of scripts a file has been through.
+"""
+
+import sqlite3
+
+#: ``PRAGMA application_id``: the letters "chat" (ASCII).
+APPLICATION = 0x63686174
+
+#: The kinds of events below this number are lines that somebody said; see codec.py.
+LINES_BELOW = 2
+
+MIGRATIONS = (
+    """
+    CREATE TABLE rooms (
+        id INTEGER PRIMARY KEY,
+        key TEXT NOT NULL UNIQUE,       -- names.fold(name)
+        name TEXT NOT NULL,
+        topic TEXT NOT NULL DEFAULT ''
+    );
+    CREATE TABLE events (
+        id INTEGER PRIMARY KEY,         -- ledger.Entry.id: about the time in microseconds
+        room INTEGER NOT NULL REFERENCES rooms,
+        kind INTEGER NOT NULL,          -- see codec.py; below 2 it is a line
+        time REAL NOT NULL,             -- seconds since the epoch
+        origin INTEGER NOT NULL,        -- the connection, in that run of the server
+        name TEXT NOT NULL,
+        text TEXT NOT NULL
+    );
+    CREATE INDEX lines ON events (room, id) WHERE kind < 2;
+    -- Contentless: the words of each line (words.py), found by rowid = events.id.
+    CREATE VIRTUAL TABLE words USING fts5(room, name, text, content='', tokenize='ascii');
+    -- indexed: the last id in `words`; unclean: 1 while traces of deleted lines may be left, 2
+    -- while they are being cleaned away.
+    CREATE TABLE state (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+    INSERT INTO state VALUES ('indexed', 0), ('unclean', 0);
+    """,
+)
+
+
+class SchemaError(Exception):
+    """The file is not a store, or not one that this program can use; the text says why."""
+
+
+def version(connection: sqlite3.Connection) -> int:
+    """How many migrations the file has been through; 0 for an empty one. Raises SchemaError."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application != APPLICATION and (application or found or tables):
+        raise SchemaError("it is not a file of chatroom's")
+    if found > len(MIGRATIONS):
+        raise SchemaError(
+            f"it was written by a newer chatroom (version {found} of its tables; this one knows "
+            f"{len(MIGRATIONS)})"
+        )
+    return int(found)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Make the file one of this version, each step whole or not at all. Raises SchemaError."""
+    for number, script in enumerate(MIGRATIONS[version(connection) :], version(connection) + 1):
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {script} PRAGMA application_id = {APPLICATION}; "
+            f"PRAGMA user_version = {number}; COMMIT;"
+        )

@@ -1,0 +1,202 @@
+"""The store as the service knows it: its threads, its ledger, its history, its upkeep.
+
+The rule: everything here runs in the reactor's thread and hands work to the two others, one of
+which writes and one of which reads. Nothing waits for them.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from chatroom.history import Kept, Missed, Query
+from chatroom.ledger import Entry
+from chatroom.presence import Call, Clock
+from chatroom.store.database import Reader, Writer
+from chatroom.store.folder import Folder
+from chatroom.store.ledger import StoredLedger
+from chatroom.store.worker import Post, Worker
+from chatroom.times import DAY
+from chatroom.words import Phrase
+
+log = Logger()
+
+#: How long, in seconds, after a commit its lines are indexed; those of a crowd together.
+INDEXING = 0.1
+
+#: How often, in seconds, old lines are deleted, and how often traces of deleted ones are cleaned
+#: away, which writes the search index anew: both within the hour.
+UPKEEP = 600.0
+CLEANING = 2700.0
+
+#: How long, in seconds, between two slices of the cleaning, so that commits go first.
+PAUSE = 0.005
+
+#: How often it is tried, at an upkeep, to empty the log of the file, which others may be reading.
+TRIES = 20
+
+
+class Store:
+    """One server's store.
+
+    folder: has the file. post: `reactor.callFromThread`. keep_days, keep_lines: see chat.Settings.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        post: Post,
+        folder: Folder,
+        *,
+        sync: str = "normal",
+        keep_days: float = 0.0,
+        keep_lines: int = 0,
+    ) -> None:
+        self._clock = clock
+        self._folder = folder
+        self._keep_days = keep_days
+        self._keep_lines = keep_lines
+        self._calls: set[Call] = set()
+        self._indexing = False
+        self._index_failed = False
+        self._clean_at = 0.0
+        self._closed = False
+        self._post = post
+        self._sync = sync
+        self._writer: Writer
+        self._reader: Reader
+        self._writing: Worker
+        self._reading: Worker
+        self.ledger = StoredLedger(clock, self._commit, self._kept)
+
+    def open(self, count: int, lobby: str) -> list[Kept]:
+        """Open the file; returns the rooms that are kept in it, with their last *count* lines.
+
+        lobby: the key of the room that is kept though nothing was said in it.
+
+        It waits for the disk, as only the start may; not before twistd has daemonised, for
+        neither threads nor connections survive that.
+        """
+        path = self._folder.database
+        self._writer = Writer(path, self._sync)
+        self._reader = Reader(path)
+        self._writing = Worker("store writer", self._post)
+        self._reading = Worker("store reader", self._post)
+        self.ledger.last_id = self._writer.last_id
+        return self._writer.load(count, lobby)
+
+    def start(self) -> None:
+        """Begin with what goes on beside: the index is caught up, old lines are deleted."""
+        self._kept()
+        self._later(1.0, self._keep_up)
+
+    @inlineCallbacks
+    def close(self) -> Any:
+        """End; fires when the file is closed, which a disk that is away may never let it be."""
+        self._closed = True
+        for call in list(self._calls):
+            if call.active():
+                call.cancel()
+        yield self._reading.do(self._reader.close)
+        yield self._writing.do(self._writer.close)
+        self._reading.stop()
+        self._writing.stop()
+        self._folder.close()
+
+    def _later(self, delay: float, function: Any) -> None:
+        """Call *function* in some seconds, unless the store was closed by then."""
+
+        def due() -> None:
+            self._calls.discard(call)
+            function()
+
+        if not self._closed:
+            call = self._clock.callLater(delay, due)
+            self._calls.add(call)
+
+    def _commit(self, entries: Any) -> "Deferred[None]":
+        return self._writing.do(self._writer.commit, entries)
+
+    # -- history.History
+
+    def before(self, room: str, id: int, count: int) -> "Deferred[list[Entry]]":
+        return self._reading.do(self._reader.before, room, id, count)
+
+    def after(self, room: str, id: int, count: int) -> "Deferred[list[Entry]]":
+        return self._reading.do(self._reader.after, room, id, count)
+
+    def search(self, query: Query, count: int) -> "Deferred[list[Entry]]":
+        return self._reading.do(self._reader.search, query, count)
+
+    def missed(self, seen: Mapping[str, int], name: Phrase) -> "Deferred[list[Missed]]":
+        return self._reading.do(self._reader.missed, dict(seen), name)
+
+    # -- the index
+
+    def _kept(self) -> None:
+        """Something was committed."""
+        if not self._indexing:
+            self._indexing = True
+            self._later(INDEXING, self._index)
+
+    def _index(self) -> None:
+        def indexed(more: bool) -> None:
+            self._indexing = more
+            self._index_failed = False
+            if more:
+                # Behind the commit that came meanwhile, before the next.
+                self._later(0, self._index)
+
+        def failed(failure: Failure) -> None:
+            if not self._index_failed:
+                self._index_failed = True
+                why = failure.getErrorMessage()
+                log.warn("The search index could not be written: {why}. Trying again.", why=why)
+            self._later(1.0, self._index)
+
+        self._writing.do(self._writer.index).addCallbacks(indexed, failed)
+
+    # -- upkeep
+
+    def _keep_up(self) -> None:
+        def failed(failure: Failure) -> None:
+            why = failure.getErrorMessage()
+            log.warn("The upkeep of the store failed: {why}. Trying again later.", why=why)
+
+        done = maybeDeferred(self.keep_up)
+        done.addErrback(failed)
+        done.addBoth(lambda _: self._later(UPKEEP, self._keep_up))
+
+    @inlineCallbacks
+    def keep_up(self) -> Any:
+        """Delete what is too old, and clean away what is left of deleted lines; fires then."""
+        while not self._closed:
+            before = self._clock.seconds() - self._keep_days * DAY if self._keep_days else 0.0
+            ids = yield self._reading.do(self._reader.expired, before, self._keep_lines)
+            if not ids:
+                break
+            yield self._writing.do(self._writer.delete, ids)
+            yield self._pause()
+        due = self._clock.seconds() >= self._clean_at
+        if due and (yield self._writing.do(lambda: self._writer.unclean)):
+            yield self._clean()
+
+    @inlineCallbacks
+    def _clean(self) -> Any:
+        """Leave no trace of deleted lines in the file and in its log, or stay unclean."""
+        yield self._writing.do(self._writer.begin_merge)
+        while (yield self._writing.do(self._writer.merge)):
+            yield self._pause()
+        for _ in range(TRIES):
+            if (yield self._writing.do(self._writer.empty_log)):
+                self._clean_at = self._clock.seconds() + CLEANING
+                break
+            yield self._pause()
+
+    def _pause(self) -> "Deferred[None]":
+        """Fires when commits had their turn; never once the store is closed."""
+        paused: Deferred[None] = Deferred()
+        self._later(PAUSE, lambda: paused.callback(None))
+        return paused
