@@ -47,6 +47,7 @@ def check(archive: Path, folder: Path) -> None:
         (scripts / "twistd", "chatroom", "--version"),
         (scripts / "python", "-m", "chatroom", "--version"),
         (scripts / "chatroom", "--version"),
+        (scripts / "chatroom-data", "--version"),
     ):
         if not run(*command, cwd=folder).startswith("chatroom "):
             sys.exit("that is not the version of chatroom")

@@ -63,8 +63,11 @@ def test_the_short_form_passes_all_arguments_on(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_console_script_is_short_for_twistd(tmp_path: Path) -> None:
-    script = setup_cfg()["options.entry_points"]["console_scripts"].strip()
-    assert script == "chatroom = chatroom.__main__:main"
+    scripts = setup_cfg()["options.entry_points"]["console_scripts"].split("\n")[1:]
+    assert scripts == [
+        "chatroom = chatroom.__main__:main",
+        "chatroom-data = chatroom.store.tool:main",
+    ]
     code = "import sys, chatroom.__main__; sys.exit(chatroom.__main__.main())"
     assert output(sys.executable, "-c", code, "--version", cwd=tmp_path).startswith(VERSION)
 

@@ -1,0 +1,521 @@
+"""What administrators do with a store: list, export, copy, check."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+import time
+from calendar import timegm
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from chatroom import names
+from chatroom.store import codec, schema, tool
+
+ROOT = Path(__file__).parent.parent
+DEADLINE = 20.0
+NOON = float(timegm((2026, 11, 24, 12, 3, 5, 0, 0, 0)))
+
+LIMITED = """
+import resource, sys
+from chatroom.store.tool import main
+resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))
+sys.exit(main())
+"""
+
+
+class Store:
+    """A store as a server leaves it, or has it open: a write-ahead log beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.folder.mkdir()
+        self.path = folder / "chatroom.sqlite"
+        self.connection = self.connect()
+        self.connection.execute("PRAGMA journal_mode = WAL")
+        schema.migrate(self.connection)
+        self.last = 0
+
+    def connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, isolation_level=None, timeout=DEADLINE)
+        connection.execute("PRAGMA synchronous = OFF")
+        return connection
+
+    def has_room(self, name: str, topic: str = "") -> int:
+        row = (names.fold(name), name, topic)
+        cursor = self.connection.execute(
+            "INSERT INTO rooms (key, name, topic) VALUES (?, ?, ?)", row
+        )
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def keeps(
+        self, room: int, kind: int, name: str, text: str, when: float = NOON, *, found: bool = True
+    ) -> None:
+        """An event; found: whether it is in the search index."""
+        self.last += 1
+        self.connection.execute(
+            "INSERT INTO events VALUES (?, ?, ?, ?, 1, ?, ?)",
+            (self.last, room, kind, when, name, text),
+        )
+        if found and kind < 2:
+            self.connection.execute(
+                "INSERT INTO words (rowid, room, name, text) VALUES (?, ?, ?, ?)",
+                (self.last, f"r{room}", name, text),
+            )
+        self.connection.execute("UPDATE state SET value = ? WHERE key = 'indexed'", (self.last,))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A store with an empty lobby that a server has open."""
+    store = Store(tmp_path / "da ta?#%20")
+    store.has_room("Lobby", "all and sundry")
+    with closing(store.connection):
+        yield store
+
+
+#: Calls the tool; returns its exit status, and what it printed and complained of.
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["chatroom-data", *map(str, arguments)])
+        try:
+            status = tool.main()
+        except SystemExit as ended:
+            status = ended.code if isinstance(ended.code, int) else -1
+        return (status, *capsys.readouterr())
+
+    return call
+
+
+def process(*arguments: object, limit: int | None = None, cwd: Path) -> subprocess.Popen[str]:
+    """The tool as a process. limit: how many bytes long its files may be."""
+    command = ["-m", "chatroom.store.tool"]
+    if limit is not None:
+        command = ["-c", LIMITED.format(limit)]
+    return subprocess.Popen(
+        [sys.executable, *command, *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+
+
+def complaint(answer: tuple[int, str, str]) -> str:
+    """The one line that the tool failed with."""
+    status, out, err = answer
+    assert (status, out) == (1, "")
+    (line,) = err.splitlines()
+    assert line.startswith("chatroom-data: ")
+    return line.removeprefix("chatroom-data: ")
+
+
+# -- rooms
+
+
+def test_rooms_are_listed_with_their_lines_their_last_line_and_their_topic(
+    store: Store, call: Call
+) -> None:
+    store.keeps(1, codec.SAID, "alice", "hello", NOON - 60)
+    store.keeps(1, codec.EMOTED, "alice", "waves")
+    store.keeps(1, codec.JOINED, "bob", "", NOON + 60)
+    store.has_room("empty")
+    assert call("rooms", store.folder) == (
+        0,
+        "       lines  last said (UTC)      room\n"
+        "           0  never                #empty\n"
+        "           2  2026-11-24 12:03:05  #Lobby  all and sundry\n",
+        "",
+    )
+
+
+# -- export
+
+
+def test_a_room_is_exported_as_text(store: Store, call: Call) -> None:
+    other = store.has_room("other")
+    store.keeps(1, codec.SAID, "alice", "hello, 你好")
+    store.keeps(other, codec.SAID, "alice", "elsewhere")
+    store.keeps(1, codec.LEFT, "bob", "bored")
+    store.keeps(1, codec.EMOTED, "alice", "waves", NOON + 1)
+    expected = "2026-11-24 12:03:05 alice: hello, 你好\n2026-11-24 12:03:06 * alice waves\n"
+    assert call("export", store.folder, "lobby") == (0, expected, "")
+    assert call("export", store.folder, "#LOBBY") == (0, expected, "")
+    assert call("export", store.path, "lobby") == (0, expected, "")
+
+
+def test_everything_that_people_were_shown_is_exported_with_all(store: Store, call: Call) -> None:
+    store.keeps(1, codec.SAID, "alice", "hello")
+    store.keeps(1, codec.JOINED, "bob", "")
+    store.keeps(1, codec.LEFT, "bob", "bored")
+    store.keeps(1, codec.RENAMED, "alice", "eve")
+    store.keeps(1, codec.TOPIC, "eve", "tea")
+    store.keeps(1, codec.CROWD, "", '{"names": ["a", "b"], "count": 3, "joined": true}')
+    store.keeps(1, codec.TOLD, "", "The disk is back.")
+    store.keeps(1, codec.TOOK_BACK, "eve", "")
+    status, out, _ = call("export", store.folder, "lobby", "--all")
+    assert status == 0
+    assert [line.removeprefix("2026-11-24 12:03:05 ") for line in out.splitlines()] == [
+        "alice: hello",
+        "-- bob joined.",
+        "-- bob left (bored).",
+        "-- alice is now eve.",
+        "-- eve set the topic: tea",
+        "-- a, b and 1 other joined.",
+        "-- The disk is back.",
+        "-- eve took back what they said in the last hour.",
+    ]
+    status, out, _ = call("export", store.folder, "lobby", "--all", "--json")
+    shown = [json.loads(line) for line in out.splitlines()]
+    assert [event["kind"] for event in shown] == [
+        kind for kind in codec.KINDS if kind not in ("emoted",)
+    ]
+    assert shown[5]["text"] == "a, b and 1 other joined."
+
+
+def test_a_room_is_exported_as_lines_of_json(store: Store, call: Call) -> None:
+    store.keeps(1, codec.EMOTED, "alice", "says 你好", NOON + 0.25)
+    status, out, err = call("export", store.folder, "lobby", "--json")
+    assert (status, err) == (0, "")
+    assert "你好" in out
+    assert json.loads(out) == {
+        "id": 1,
+        "time": "2026-11-24T12:03:05.250Z",
+        "room": "Lobby",
+        "kind": "emoted",
+        "name": "alice",
+        "text": "says 你好",
+    }
+
+
+def test_only_what_was_said_in_a_span_of_time_is_exported(store: Store, call: Call) -> None:
+    for minute in range(4):
+        store.keeps(1, codec.SAID, "alice", str(minute), NOON - 5 + minute * 60)
+    span = ("--since", "2026-11-24 12:04", "--until", "2026-11-24 12:06")
+    _, out, _ = call("export", store.folder, "lobby", *span)
+    assert [line[-1] for line in out.splitlines()] == ["1", "2"]
+    store.keeps(1, codec.SAID, "alice", "now", time.time())
+    assert call("export", store.folder, "lobby", "--since", "1h")[1].endswith(" alice: now\n")
+
+
+@pytest.mark.parametrize("wrong", ["soon", "2026-13-01", "0000-01-01", ""])
+def test_what_is_no_time_is_wrong_usage(store: Store, call: Call, wrong: str) -> None:
+    status, _, err = call("export", store.folder, "lobby", "--since", wrong)
+    assert status == 2
+    assert "is not a time such as" in err
+
+
+def test_text_is_made_safe_for_the_terminal(store: Store, call: Call) -> None:
+    room = store.has_room("evil", "\x1b[2J")
+    store.keeps(room, codec.SAID, "mal\u202ely", "\x1b]0;owned\x07\nroot: hello")
+    expected = "mal\ufffdly: \ufffd]0;owned\ufffd\ufffdroot: hello\n"
+    assert call("export", store.folder, "evil")[1] == f"2026-11-24 12:03:05 {expected}"
+    event = json.loads(call("export", store.folder, "evil", "--json")[1])
+    assert event["text"] == "\ufffd]0;owned\ufffd\ufffdroot: hello"
+    assert event["name"] == "mal\ufffdly"
+    assert "\x1b" not in call("rooms", store.folder)[1]
+
+
+def test_a_room_that_is_not_there_is_said_and_a_near_one_named(store: Store, call: Call) -> None:
+    said = complaint(call("export", store.folder, "#loby"))
+    assert said == "there is no room #loby; did you mean #lobby?"
+    assert complaint(call("export", store.folder, "zzz")) == "there is no room #zzz"
+
+
+def test_an_event_that_cannot_be_read_is_said(store: Store, call: Call) -> None:
+    store.keeps(1, codec.CROWD, "", "{}")
+    said = complaint(call("export", store.folder, "lobby", "--all"))
+    assert said == "event 1 of #Lobby is damaged"
+
+
+def test_bytes_that_are_not_text_are_shown_as_such(store: Store, call: Call) -> None:
+    store.keeps(1, codec.SAID, "alice", "x")
+    store.connection.execute("UPDATE events SET text = CAST(x'61ff62' AS TEXT)")
+    assert call("export", store.folder, "lobby")[1].endswith(" alice: a\ufffdb\n")
+
+
+def test_who_reads_only_the_beginning_of_an_export_is_told_of_no_error(store: Store) -> None:
+    store.connection.execute("BEGIN")
+    for _ in range(5000):
+        store.keeps(1, codec.SAID, "alice", "x" * 100)
+    store.connection.execute("COMMIT")
+    with process("export", store.folder, "lobby", cwd=store.folder) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        assert running.stdout.readline().startswith("2026-11-24 12:03:05 alice: xxx")
+        running.stdout.close()
+        assert running.stderr.read() == ""
+        running.wait(DEADLINE)
+
+
+def test_an_output_that_is_full_is_said(store: Store) -> None:
+    for _ in range(3):
+        store.keeps(1, codec.SAID, "alice", "hello")
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "chatroom.store.tool", "export", store.folder, "lobby"],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=DEADLINE,
+        )
+    assert ended.returncode == 1
+    assert ended.stderr == "chatroom-data: cannot write the output: no space left on device\n"
+
+
+# -- backup
+
+
+def test_a_backup_is_made_while_the_server_writes_and_is_a_store_elsewhere(
+    store: Store, tmp_path: Path, call: Call
+) -> None:
+    store.connection.execute("BEGIN")
+    for _ in range(3000):
+        store.keeps(1, codec.SAID, "alice", "x" * 1000)
+    store.connection.execute("COMMIT")
+    stopped, writing = threading.Event(), threading.Event()
+
+    def write() -> None:
+        overdue = time.monotonic() + DEADLINE
+        with closing(store.connect()) as connection:
+            id = store.last
+            while not stopped.is_set() and time.monotonic() < overdue:
+                id += 1
+                connection.execute(
+                    "INSERT INTO events VALUES (?, 1, 0, ?, 1, 'bob', 'meanwhile')", (id, NOON)
+                )
+                writing.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    target = tmp_path / "backup"
+    try:
+        assert writing.wait(DEADLINE)
+        assert call("backup", store.folder, target) == (0, "", "")
+        assert writer.is_alive()
+    finally:
+        stopped.set()
+        writer.join()
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    # Neither a write-ahead log (bytes 18 and 19 of the header) nor anything else beside it.
+    assert target.read_bytes()[18:20] == b"\x01\x01"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["backup", store.folder.name]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    target.rename(elsewhere / "chatroom.sqlite")
+    status, out, err = call("check", elsewhere)
+    assert (status, err) == (0, "")
+    assert " is sound: 1 room, 3," in out
+    lines = call("export", elsewhere, "lobby")[1].splitlines()
+    # A writer's line is there with all that were before it.
+    assert lines[3000:] == ["2026-11-24 12:03:05 bob: meanwhile"] * (len(lines) - 3000)
+    assert [path.name for path in elsewhere.iterdir()] == ["chatroom.sqlite"]
+
+
+def test_a_file_that_is_there_is_replaced_only_with_force(
+    store: Store, tmp_path: Path, call: Call
+) -> None:
+    target = tmp_path / "backup"
+    target.write_text("precious")
+    said = complaint(call("backup", store.folder, target))
+    assert said == f"{target} is there already; --force replaces it"
+    assert target.read_text() == "precious"
+    assert call("backup", store.folder, target, "--force")[0] == 0
+    assert call("check", target) == (0, f"{target} is sound: 1 room, 0 lines.\n", "")
+
+
+def test_a_store_is_not_replaced_by_its_own_copy(store: Store, tmp_path: Path, call: Call) -> None:
+    assert "is what is to be copied" in complaint(
+        call("backup", store.folder, store.path, "--force")
+    )
+    assert complaint(call("backup", store.folder, tmp_path)) == f"{tmp_path} is a folder"
+    other = Store(tmp_path / "other")
+    with closing(other.connection):
+        said = complaint(call("backup", store.folder, other.path, "--force"))
+    assert said == f"{other.path}-wal is there: {other.path} is in use, or was"
+
+
+def test_two_backups_do_not_write_the_same_file(store: Store, tmp_path: Path, call: Call) -> None:
+    part = tmp_path / "backup.part"
+    part.write_text("half")
+    said = complaint(call("backup", store.folder, tmp_path / "backup", "--force"))
+    assert said.startswith(f"{part} is there already")
+    assert part.read_text() == "half"
+
+
+def test_a_backup_that_fails_leaves_nothing_behind(store: Store, tmp_path: Path) -> None:
+    for _ in range(300):
+        store.keeps(1, codec.SAID, "alice", "x" * 1000)
+    target = tmp_path / "backup"
+    target.write_text("precious")
+    running = process("backup", store.folder, target, "--force", limit=100 * 1024, cwd=tmp_path)
+    out, err = running.communicate(timeout=DEADLINE)
+    said = complaint((running.returncode, out, err))
+    assert said.startswith(f"cannot copy {store.path} to {target}: ")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["backup", store.folder.name]
+    assert target.read_text() == "precious"
+
+
+def test_a_backup_into_a_folder_that_is_not_there_is_said(
+    store: Store, tmp_path: Path, call: Call
+) -> None:
+    said = complaint(call("backup", store.folder, tmp_path / "no" / "backup"))
+    assert said == f"cannot write {tmp_path}/no/backup.part: no such file or directory"
+
+
+# -- check
+
+
+def test_a_store_that_is_sound_is_said_to_be(store: Store, call: Call) -> None:
+    store.keeps(1, codec.SAID, "alice", "hello")
+    store.keeps(1, codec.TOPIC, "alice", "tea")
+    expected = f"{store.path} is sound: 1 room, 1 line.\n"
+    assert call("check", store.folder) == (0, expected, "")
+    # Lines are deleted when their time has come; the index does not go back for that.
+    store.connection.execute(
+        "INSERT INTO words (words, rowid, room, name, text) VALUES ('delete', 1, 'r1', 'alice', "
+        "'hello')"
+    )
+    store.connection.execute("DELETE FROM events")
+    assert call("check", store.folder)[0] == 0
+
+
+def test_each_problem_is_one_line(store: Store, call: Call) -> None:
+    store.keeps(7, codec.TOPIC, "alice", "tea")
+    store.keeps(1, 99, "alice", "tea")
+    store.keeps(1, codec.SAID, "alice", "hello", found=False)
+    store.connection.execute("INSERT INTO words (rowid, text) VALUES (1000, 'ghost')")
+    status, out, err = call("check", store.folder)
+    assert (status, err) == (1, "")
+    assert [line.removeprefix(f"{store.path}: ") for line in out.splitlines()] == [
+        "events of room 7, which is not there: 1",
+        "events of kind 99, which is not known: 1",
+        "lines that are missing in the search index: 1",
+        "lines that are in the search index only: 1",
+    ]
+
+
+def test_a_table_that_is_missing_is_a_problem(store: Store, call: Call) -> None:
+    store.connection.execute("DROP TABLE state")
+    status, out, _ = call("check", store.folder)
+    assert (status, out) == (1, f"{store.path}: no such table: state\n")
+
+
+def test_damage_in_the_file_is_found(store: Store, tmp_path: Path, call: Call) -> None:
+    for number in range(500):
+        store.keeps(1, codec.SAID, "alice", f"line {number} of many")
+    target = tmp_path / "backup"
+    assert call("backup", store.folder, target)[0] == 0
+    (page,) = store.connection.execute(
+        "SELECT rootpage FROM sqlite_master WHERE name = 'events'"
+    ).fetchone()
+    data = bytearray(target.read_bytes())
+    data[(page - 1) * 4096 : page * 4096] = b"\xaa" * 4096
+    target.write_bytes(data)
+    status, out, err = call("check", target)
+    assert (status, err) == (1, "")
+    lines = out.splitlines()
+    assert lines
+    assert not [line for line in lines if not line.startswith(f"{target}: ") or "***" in line]
+    assert "malformed" in complaint(call("export", target, "lobby"))
+
+
+# -- what is no store
+
+
+@pytest.mark.parametrize("command", [["rooms"], ["export", "lobby"], ["check"], ["backup", "b"]])
+def test_what_is_no_store_is_said_in_one_line(
+    tmp_path: Path, call: Call, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name, *more = command
+    said = complaint(call(name, tmp_path / "none", *more))
+    assert said == f"cannot read {tmp_path}/none: no such file or directory"
+    said = complaint(call(name, tmp_path, *more))
+    assert said == f"cannot read {tmp_path}/chatroom.sqlite: no such file or directory"
+    file = tmp_path / "file"
+    file.touch()
+    assert complaint(call(name, file, *more)) == f"cannot use {file}: it is empty"
+    file.write_text("no database" * 1000)
+    assert complaint(call(name, file, *more)) == f"cannot read {file}: file is not a database"
+    other = tmp_path / "other"
+    with closing(sqlite3.connect(other)) as connection:
+        connection.execute("CREATE TABLE a (b)")
+    said = complaint(call(name, other, *more))
+    assert said == f"cannot use {other}: it is not a file of chatroom's"
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_file_of_a_newer_chatroom_is_not_touched(store: Store, call: Call) -> None:
+    store.connection.execute("PRAGMA user_version = 99")
+    assert "newer chatroom" in complaint(call("rooms", store.folder))
+
+
+def test_of_a_file_of_an_older_chatroom_a_backup_can_be_made(
+    store: Store, tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, "SELECT 1;"))
+    assert "older chatroom" in complaint(call("rooms", store.folder))
+    assert call("backup", store.folder, tmp_path / "backup")[0] == 0
+
+
+def test_a_file_that_may_not_be_read_is_said(
+    store: Store, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert complaint(call("rooms", store.folder)) == f"cannot read {store.path}: permission denied"
+
+
+def test_a_log_that_cannot_be_opened_is_said_with_what_to_do(store: Store, call: Call) -> None:
+    store.connection.close()
+    Path(f"{store.path}-wal").mkdir()
+    said = complaint(call("rooms", store.folder))
+    assert "chatroom.sqlite-shm beside it can be neither opened nor made" in said
+    assert said.endswith("run this as the user of the server")
+
+
+# -- the program
+
+
+def test_it_is_a_program(store: Store, tmp_path: Path) -> None:
+    store.keeps(1, codec.SAID, "alice", "你好")
+    running = process("export", store.folder.name, "lobby", cwd=tmp_path)
+    assert running.communicate(timeout=DEADLINE) == ("2026-11-24 12:03:05 alice: 你好\n", "")
+    assert running.returncode == 0
+
+
+def test_ctrl_c_ends_it_without_a_word(
+    store: Store, tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tool, "_sync", interrupted)
+    assert call("backup", store.folder, tmp_path / "backup") == (130, "", "")
+    assert [path.name for path in tmp_path.iterdir()] == [store.folder.name]
+
+
+def test_wrong_usage_and_questions_are_answered(call: Call) -> None:
+    assert call()[0] == 2
+    assert call("frobnicate")[0] == 2
+    assert call("--version")[1].startswith("chatroom ")
+    status, out, _ = call("--help")
+    assert status == 0
+    for command in tool.COMMANDS:
+        assert command.__name__ in out
