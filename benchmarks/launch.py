@@ -33,12 +33,24 @@ def running(server: Server, tools: Tools, need: Need) -> Iterator[int]:
 
     Raises Missing when it does not come up, with the last lines it wrote.
     """
+    with started(server, tools, need) as process:
+        _wait_until_ready(process, need.port, log_of(server, tools))
+        yield process.pid
+
+
+def log_of(server: Server, tools: Tools) -> Path:
+    """The file with what SERVER wrote."""
+    return tools.folder / f"{server.name}.log"
+
+
+@contextmanager
+def started(server: Server, tools: Tools, need: Need) -> Iterator[subprocess.Popen[bytes]]:
+    """Start SERVER on its core, and do not wait for it. It is stopped on the way out."""
     command, extra = server.command(tools, need)
     if tools.server_core is not None:
         command = ["taskset", "-c", str(tools.server_core), *command]
     path = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
-    log_path = tools.folder / f"{server.name}.log"
-    with log_path.open("wb") as log:
+    with log_of(server, tools).open("wb") as log:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -48,8 +60,7 @@ def running(server: Server, tools: Tools, need: Need) -> Iterator[int]:
             env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **extra},
         )
         try:
-            _wait_until_ready(process, need.port, log_path)
-            yield process.pid
+            yield process
         finally:
             stop(process)
 

@@ -19,6 +19,8 @@ HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 REFERENCE = "chatroom"
+SEARCH = "search"
+"""The result of search.py, which is no scenario of run.py's."""
 
 Result = dict[str, Any]
 
@@ -90,8 +92,43 @@ def table(scenario: Scenario, result: Result) -> str:
     return "\n".join(lines)
 
 
+def search_section(result: Result) -> str:
+    """What search.py measured: the store, the starts, the queries, the talker beside them."""
+    build, starts, talker = result["build"], result["starts_s"], result["talker"]
+    parts = [f"### `{SEARCH}`: {result['title']}", f"One run, {result['date']}."]
+    parts.append(
+        f"Building the store took {build['seconds']:,.0f} s, of which {build['index_s']:,.0f} s "
+        f"were the search index; its file has {build['bytes'] / 2**20:,.0f} MiB. From the "
+        f"server's start to its first greeting: median {median(starts) * 1e3:,.0f} ms, worst "
+        f"{max(starts) * 1e3:,.0f} ms of {len(starts)} starts."
+    )
+    heading = ["query", "matching lines", "queries"]
+    for when in ("", ", beside a talker"):
+        heading += [f"{name}, ms{when}" for name in ("p50", "p95", "max")]
+    lines = [_row(heading), _row(["---"] + ["---:"] * (len(heading) - 1))]
+    for query in result["queries"]:
+        matching = query["matching"]
+        cells = [query["kind"], "" if matching is None else f"{matching:,.0f}"]
+        cells.append(f"{query['alone']['count']:,}")
+        for times in (query["alone"], query["beside"]):
+            cells += [f"{times[name] * 1e-3:,.2f}" for name in ("p50_us", "p95_us", "max_us")]
+        lines.append(_row(cells))
+    parts.append("\n".join(lines))
+    heading = ["talker's lines", "delivered", "p50, ms", "p99, ms", "max, ms"]
+    lines = [_row(heading), _row(["---"] + ["---:"] * (len(heading) - 1))]
+    for label, key in (("nobody searches", "without"), ("while searches run", "with")):
+        times = talker[key]
+        cells = [label, f"{times['count']:,} of {times['said']:,}"]
+        cells += [f"{times[name] * 1e-3:,.2f}" for name in ("p50_us", "p99_us", "max_us")]
+        lines.append(_row(cells))
+    parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
 def section(result: Result) -> str:
     """One scenario's heading, table and what is missing from it."""
+    if result["scenario"] == SEARCH:
+        return search_section(result)
     scenario = SCENARIOS[result["scenario"]]
     count = max(
         (len(s["runs"]) for p in result["points"].values() for s in p["servers"].values()),
@@ -120,9 +157,9 @@ def machine(result: Result) -> str:
 def load_results(folder: Path = RESULTS) -> list[Result]:
     """All stored results, in the order of the scenarios."""
     stored = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-    order = list(SCENARIOS)
+    order = [*SCENARIOS, SEARCH]
     return sorted(
-        (r for r in stored if r["scenario"] in SCENARIOS), key=lambda r: order.index(r["scenario"])
+        (r for r in stored if r["scenario"] in order), key=lambda r: order.index(r["scenario"])
     )
 
 

@@ -18,6 +18,8 @@ RARE = ("chatroom", "inspircd-nodelay", "bare")
 AT_10000 = ("chatroom", "sendline", "bare")
 """The IRC servers tell everybody of each newcomer, and take many minutes to let 10,000 in."""
 
+STORED = ("chatroom", "chatroom-data", "chatroom-data-full")
+
 
 @dataclass(frozen=True)
 class Load:
@@ -99,6 +101,18 @@ def _fan_out(name: str, clients: int) -> Scenario:
         if clients == 1000
         else STRONGEST,
         ratios=(PER_CPU, RATE),
+    )
+
+
+def _stored(clients: int, runs: int) -> Scenario:
+    return Scenario(
+        f"store-{clients}",
+        f"{clients:,} clients, all talking, window 64: what --data costs",
+        {"": Load(clients)},
+        FANOUT,
+        servers=STORED,
+        ratios=(PER_CPU, RATE),
+        runs=runs,
     )
 
 
@@ -221,6 +235,17 @@ SCENARIOS = {
             {"plain": Load(1000), "TLS": Load(1000, tls=True)},
             (*FANOUT, MEMORY),
             servers=("chatroom",),
+        ),
+        _stored(1000, 5),
+        _stored(100, 3),
+        Scenario(
+            "store-rare",
+            "Rare lines: 10 clients, 20 lines a second in all: what --data costs",
+            {"": Load(10, "open", rate=20, seconds=15, warmup=1.5)},
+            OPEN,
+            servers=STORED,
+            ratios=(P50, P99),
+            runs=3,
         ),
         Scenario(
             "sweep",

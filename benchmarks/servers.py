@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -124,6 +125,22 @@ def _chatroom(tools: Tools, need: Need) -> tuple[list[str], dict[str, str]]:
     else:
         command += ["--port", str(need.port), "--interface", "127.0.0.1"]
     return command + ([] if need.default_limits else _unlimited(tools.python)), {}
+
+
+def _chatroom_data(sync: str) -> Callable[[Tools, Need], tuple[list[str], dict[str, str]]]:
+    def command(tools: Tools, need: Need) -> tuple[list[str], dict[str, str]]:
+        program, extra = _chatroom(tools, need)
+        folder = tempfile.mkdtemp(prefix="data-", dir=tools.folder)
+        return [*program, "--data", folder, "--sync", sync], extra
+
+    return command
+
+
+def _check_data(tools: Tools) -> str:
+    version = _check_chatroom(tools)
+    if "--data=" not in _chatroom_help(tools.python):
+        raise Missing("this checkout has no --data")
+    return version
 
 
 def _relay(tools: Tools, need: Need) -> tuple[list[str], dict[str, str]]:
@@ -272,6 +289,14 @@ SERVERS = {
     server.name: server
     for server in (
         Server("chatroom", "chatroom", "line", _chatroom, _check_chatroom, greets=True),
+        Server(
+            "chatroom-data", "chatroom with --data", "line",
+            _chatroom_data("normal"), _check_data, greets=True,
+        ),
+        Server(
+            "chatroom-data-full", "chatroom with --data --sync full", "line",
+            _chatroom_data("full"), _check_data, greets=True,
+        ),
         Server("chatroom-relay", "chatroom's bare relay", "line", _relay, _check_chatroom),
         Server(
             "sendline", "Twisted, a loop over sendLine", "line",

@@ -1,0 +1,526 @@
+"""How long a long history takes: ``python benchmarks/search.py [--lines N] [--store-result]``.
+
+The rule: the text is the same in every run, and the server is asked as people ask it, over a
+connection. Everything is bounded in count and in time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import itertools
+import json
+import math
+import multiprocessing
+import os
+import random
+import re
+import socket
+import sys
+import tempfile
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import report
+from chatroom import names
+from chatroom.events import Opened, Said
+from chatroom.ledger import Entry
+from chatroom.store.database import Writer
+from chatroom.store.folder import DATABASE
+from launch import free_port, log_of, started
+from run import machine
+from servers import SERVERS as KNOWN
+from servers import Need, Server, Tools, check
+
+# -- what the store is filled with
+
+VOCABULARY = 50_000
+HAN = 3_000
+ROOMS = 20
+NAMES = 500
+CHINESE = 0.1
+"""The share of lines that are Chinese."""
+SPAN_S = 365 * 24 * 3600
+"""All lines were said in the year that ended an hour ago."""
+PORTION = 5000
+APART = ("everything", "nothing")
+"""Two words that are in a tenth of the lines each, and never in the same."""
+
+# -- what is asked
+
+STARTS = 5
+START_S = 120.0
+ANSWER_S = 10.0
+KIND_S = 60.0
+"""No kind is asked for longer, however few of its queries were answered."""
+FENCE = " /x"
+FENCED = b"-- Not said: it looks like a command, which begins the line.\r\n"
+"""What the server answers to FENCE: what was asked before it is answered completely."""
+
+# -- the talker
+
+TALK_RATE = 200
+TALK_S = 10.0
+"""So long at least, with searches and without."""
+TALK_MOST_S = 900.0
+
+
+@dataclass
+class Filling:
+    """What the store has in it, and how often."""
+
+    words: Counter[str] = field(default_factory=Counter)
+    pairs: Counter[str] = field(default_factory=Counter)
+    rooms: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    characters: Counter[str] = field(default_factory=Counter)
+    in_small_room: Counter[str] = field(default_factory=Counter)
+    from_rare_name: Counter[str] = field(default_factory=Counter)
+    begin: float = 0.0
+    end: float = 0.0
+
+
+def _zipf(count: int, power: float = 1.0) -> list[float]:
+    return list(itertools.accumulate(1 / rank**power for rank in range(1, count + 1)))
+
+
+def _vocabulary(rng: random.Random) -> list[str]:
+    made: dict[str, None] = {}
+    syllables = [c + v for c in "bcdfghklmnprstvwz" for v in "aeiou"]
+    while len(made) < VOCABULARY:
+        made["".join(rng.choices(syllables, k=rng.choice((1, 2, 2, 3, 3, 4))))] = None
+    return list(made)
+
+
+def lines(count: int, filling: Filling) -> Iterator[tuple[str, str, str]]:
+    """COUNT lines: room, name and text. What they are made of is noted in FILLING."""
+    rng = random.Random(1)
+    vocabulary, word_weights = _vocabulary(rng), _zipf(VOCABULARY)
+    han, han_weights = [chr(0x4E00 + 7 * n) for n in range(HAN)], _zipf(HAN)
+    filling.rooms = ["lobby", *(f"room{n:02}" for n in range(2, ROOMS + 1))]
+    filling.names = [f"person{n:03}" for n in range(1, NAMES + 1)]
+    room_weights, name_weights = _zipf(ROOMS, 1.5), _zipf(NAMES)
+    for _ in range(count):
+        (room,) = rng.choices(filling.rooms, cum_weights=room_weights)
+        (name,) = rng.choices(filling.names, cum_weights=name_weights)
+        if rng.random() < CHINESE:
+            said = rng.choices(han, cum_weights=han_weights, k=rng.randint(4, 24))
+            filling.pairs.update({a + b for a, b in itertools.pairwise(said)})
+            filling.characters.update(set(said))
+            text = "".join(said) + "。"
+        else:
+            some = rng.choices(vocabulary, cum_weights=word_weights, k=rng.randint(2, 14))
+            # A tenth of all lines, and these are nine tenths of them.
+            apart = int(rng.random() * 9)
+            if apart < len(APART):
+                some.append(APART[apart])
+            unique = set(some)
+            filling.words.update(unique)
+            if room == filling.rooms[-1]:
+                filling.in_small_room.update(unique)
+            if name == filling.names[-1]:
+                filling.from_rare_name.update(unique)
+            text = " ".join(some)
+        yield room, name, text
+
+
+def fill(path: Path, count: int) -> tuple[Filling, dict[str, float]]:
+    """Make the store of COUNT lines; gives what is in it and how long it took."""
+    filling = Filling()
+    filling.end = time.time() - 3600
+    filling.begin = filling.end - SPAN_S
+    writer = Writer(path)
+    took = {"text": 0.0, "commit": 0.0, "index": 0.0}
+
+    def timed(what: str, work: Callable[..., Any], *arguments: object) -> Any:
+        begin = time.monotonic()
+        result = work(*arguments)
+        took[what] += time.monotonic() - begin
+        return result
+
+    made = lines(count, filling)
+    opened: set[str] = set()
+    step = SPAN_S / count
+    for first in range(0, count, PORTION):
+        portion = timed("text", list, itertools.islice(made, PORTION))
+        entries = []
+        for number, (room, name, text) in enumerate(portion, first):
+            at, key = filling.begin + number * step, names.fold(room)
+            id = int(at * 1e6)
+            if room not in opened:
+                opened.add(room)
+                entries.append(Entry(key, id - 1, Opened(at, 0, room)))
+            entries.append(Entry(key, id, Said(at, 1, name, text)))
+        timed("commit", writer.commit, entries)
+        while timed("index", writer.index):
+            pass
+        if first and first % 100_000 == 0:
+            print(f"  {first:,} lines", flush=True)
+    writer.close()
+    size = sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*"))
+    return filling, {
+        "lines": count,
+        "seconds": took["commit"] + took["index"],
+        "index_s": took["index"],
+        "text_s": took["text"],
+        "bytes": size,
+    }
+
+
+# -- the server and who asks it
+
+
+def server(data: Path) -> Server:
+    def command(tools: Tools, need: Need) -> tuple[list[str], dict[str, str]]:
+        return [
+            *(tools.python, "-m", "chatroom", "--data", str(data)),
+            *("--listen", f"tcp:{need.port}:interface=127.0.0.1"),
+            *("--rate", "0", "--byte-rate", "0"),
+        ], {}
+
+    return Server("chatroom", "chatroom with --data", "line", command, KNOWN["chatroom-data"].check)
+
+
+class Client:
+    """One connection to the server."""
+
+    def __init__(self, port: int, patience: float = ANSWER_S) -> None:
+        """Connects as soon as it can and waits for the greeting."""
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                self.socket = socket.create_connection(("127.0.0.1", port), 5)
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.002)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.settimeout(max(0.1, deadline - time.monotonic()))
+        greeting = b""
+        while b"-- Welcome to " not in greeting:
+            data = self.socket.recv(65536)
+            if not data:
+                raise SystemExit("search.py: the server closed a connection")
+            greeting += data
+        self.greeted = time.monotonic()
+        self.socket.settimeout(ANSWER_S)
+
+    def ask(self, command: str) -> tuple[float, bytes]:
+        """Send COMMAND; gives the seconds until its answer was complete, and the answer."""
+        begin = time.monotonic()
+        self.socket.sendall(f"{command}\n{FENCE}\n".encode())
+        answer = bytearray()
+        ends: list[tuple[int, float]] = []
+        while (at := answer.find(FENCED)) < 0:
+            data = self.socket.recv(1 << 18)
+            if not data:
+                raise SystemExit("search.py: the server closed a connection")
+            answer += data
+            ends.append((len(answer), time.monotonic()))
+        # The read that brought the last byte before the fence's answer.
+        took = next(when for end, when in ends if end >= at) - begin
+        return took, bytes(answer[:at])
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest value that at least this share of VALUES does not exceed; they are sorted."""
+    return values[max(0, math.ceil(len(values) * share) - 1)]
+
+
+def spread(seconds: Iterable[float]) -> dict[str, float]:
+    """Percentiles in microseconds."""
+    taken = sorted(value * 1e6 for value in seconds)
+    found: dict[str, float] = {"count": len(taken)}
+    for name, share in (("p50_us", 0.5), ("p95_us", 0.95), ("p99_us", 0.99), ("max_us", 1.0)):
+        found[name] = round(percentile(taken, share), 1) if taken else 0.0
+    return found
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of query: what is asked in turn, and what has to be in each answer."""
+
+    name: str
+    commands: Sequence[str]
+    expected: bytes = b""
+    matching: float | None = None
+    """The mean of how many lines of the whole store a query is about."""
+
+
+def _nearest(counts: Counter[str], wanted: float, most: int) -> list[str]:
+    """The MOST words that are in about WANTED lines."""
+    return sorted(counts, key=lambda word: (abs(counts[word] - wanted), word))[:most]
+
+
+def kinds(filling: Filling, count: int) -> list[Kind]:
+    rng = random.Random(2)
+    few = max(2.0, count / 100_000)
+    small, rare_name = filling.rooms[-1], filling.names[-1]
+
+    def searched(name: str, terms: list[str], counts: Counter[str], rest: str = "") -> Kind:
+        # A room that may be empty of a word now and then is not held against the server.
+        found = b" #" if min(counts[term] for term in terms) else b"-"
+        matching = sum(counts[term] for term in terms) / len(terms)
+        if not matching:
+            found = b"-- Nothing was found."
+        return Kind(name, [f"/search {term}{rest}" for term in terms], found, matching)
+
+    times = [
+        time.strftime("%Y-%m-%d %H:%M", time.gmtime(rng.uniform(filling.begin, filling.end)))
+        for _ in range(200)
+    ]
+    frequent = _nearest(filling.words, count / 10, 3)
+    # As often as people write them.
+    characters = rng.choices(
+        list(filling.characters), list(map(float, filling.characters.values())), k=50
+    )
+    return [
+        Kind("`/history`", ["/history"], b": "),
+        Kind("`/history 100 before` a time", [f"/history 100 before {at}" for at in times], b"-- "),
+        Kind("`/more` of a history", ["/more"], b": "),
+        searched("a frequent word", frequent, filling.words),
+        searched("a middling word", _nearest(filling.words, count / 1000, 50), filling.words),
+        searched("a rare word", _nearest(filling.words, few, 50), filling.words),
+        searched("an absent word", [f"xq{n}" for n in range(50)], Counter()),
+        searched(
+            "two frequent words that never meet", [" ".join(APART)], Counter()
+        ),
+        searched("a frequent word `in` a small room", frequent, filling.in_small_room,
+                 f" in {small}"),
+        searched("a frequent word `from` a rare name", frequent, filling.from_rare_name,
+                 f" from {rare_name}"),
+        searched("two Chinese characters, frequent",
+                 [pair for pair, _ in filling.pairs.most_common(10)], filling.pairs),
+        searched("two Chinese characters, rare", _nearest(filling.pairs, few, 50), filling.pairs),
+        searched("one Chinese character", characters, filling.characters),
+    ]  # fmt: skip
+
+
+def ask_all(
+    client: Client, asked: Sequence[Kind], queries: int, seconds: float = 0.0
+) -> list[dict[str, float]]:
+    """QUERIES of each kind, one after another, and all that again until SECONDS are over."""
+    taken: list[list[float]] = [[] for _ in asked]
+    wrong = [0] * len(asked)
+    over = time.monotonic() + seconds
+    while not taken[-1] or time.monotonic() < over:
+        for number, kind in enumerate(asked):
+            times, unexpected = ask_kind(client, kind, queries)
+            taken[number] += times
+            wrong[number] += unexpected
+    results: list[dict[str, float]] = []
+    for kind, times, unexpected in zip(asked, taken, wrong, strict=True):
+        result = {**spread(times), "wrong": unexpected}
+        results.append(result)
+        shown = ", ".join(f"{n[:-3]} {result[n] / 1e3:.2f}" for n in ("p50_us", "p95_us", "max_us"))
+        print(f"    {kind.name}: {len(times)} queries, ms: {shown}", flush=True)
+    return results
+
+
+def ask_kind(client: Client, kind: Kind, queries: int) -> tuple[list[float], int]:
+    """QUERIES of one kind: how long each took, and how many were answered wrongly."""
+    taken: list[float] = []
+    wrong = 0
+    deadline = time.monotonic() + KIND_S
+    if "/more" in kind.commands:
+        client.ask("/history")
+    for command in itertools.islice(itertools.cycle(kind.commands), queries):
+        took, answer = client.ask(command)
+        if command == "/more" and b"There is no more." in answer:
+            # At the beginning of the room: from its end again.
+            client.ask("/history")
+            continue
+        taken.append(took)
+        if kind.expected not in answer or b"cannot be looked up" in answer:
+            wrong += 1
+            if wrong == 1:
+                print(f"    {command}: unexpected answer {answer[:300]!r}", flush=True)
+        if time.monotonic() > deadline:
+            break
+    return taken, wrong
+
+
+# -- who talks meanwhile
+
+
+def talk(port: int, orders: Connection, seconds: float) -> None:
+    """In a process of its own: says TALK_RATE lines a second in a room of its own until there is
+    an order, or for SECONDS, and sends back the times until another one there was shown them."""
+    talker, listener = Client(port), Client(port)
+    for client in (talker, listener):
+        client.ask("/join talkers")
+    listener.socket.settimeout(0)
+    orders.send("talking")
+    pattern = re.compile(rb": said at (\d+)\r\n")
+    begin = time.monotonic()
+    said = 0
+    due: deque[float] = deque()
+    taken: list[float] = []
+    carry = b""
+    over = 0.0
+    while not over or (due and time.monotonic() < over + 2):
+        now = time.monotonic()
+        next_due = begin + said / TALK_RATE
+        if not over and (now > begin + seconds or orders.poll()):
+            over = now
+        if not over and now >= next_due:
+            talker.socket.sendall(f"said at {said}\n".encode())
+            due.append(next_due)
+            said += 1
+            continue
+        wait = 0.02 if over else next_due - now
+        listener.socket.settimeout(max(0.0001, wait))
+        try:
+            carry += listener.socket.recv(65536)
+        except (TimeoutError, BlockingIOError):
+            continue
+        at = time.monotonic()
+        end = 0
+        for match in pattern.finditer(carry):
+            number = said - len(due)
+            if int(match[1]) != number:
+                raise SystemExit(f"search.py: line {match[1]!r} came for line {number}")
+            taken.append(at - due.popleft())
+            end = match.end()
+        carry = carry[end:]
+    for client in (talker, listener):
+        client.close()
+    orders.send({**spread(taken), "said": said})
+
+
+def with_talker(port: int, seconds: float, work: Callable[[], Any]) -> tuple[dict[str, Any], Any]:
+    """Do WORK while somebody talks; gives how the lines were delivered, and what WORK gave."""
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=talk, args=(port, theirs, seconds), daemon=True)
+    process.start()
+    try:
+        if not ours.poll(30):
+            raise SystemExit("search.py: the talker did not come in")
+        ours.recv()
+        result = work()
+        ours.send("over")
+        if not ours.poll(30):
+            raise SystemExit("search.py: the talker did not end")
+        return ours.recv(), result
+    finally:
+        process.join(5)
+        if process.is_alive():
+            process.kill()
+
+
+# -- all of it
+
+
+def first_greeting(chat: Server, tools: Tools) -> float:
+    """Start the server; gives the seconds from its exec to the first greeting."""
+    need = Need(free_port())
+    begin = time.monotonic()
+    with started(chat, tools, need) as process:
+        client = Client(need.port, START_S)
+        client.close()
+        if process.poll() is not None:
+            raise SystemExit(log_of(chat, tools).read_text(errors="replace")[-500:])
+        return client.greeted - begin
+
+
+def run(tools: Tools, count: int, queries: int) -> dict[str, Any]:
+    data = tools.folder / "data"
+    data.mkdir(mode=0o700)
+    print(f"A store of {count:,} lines", flush=True)
+    filling, build = fill(data / DATABASE, count)
+    print(
+        f"  {build['seconds']:.1f} s, {build['index_s']:.1f} s of them the index; "
+        f"{build['bytes'] / 2**20:.1f} MiB",
+        flush=True,
+    )
+    chat = server(data)
+    version = check(chat, tools)
+    starts = [first_greeting(chat, tools) for _ in range(STARTS)]
+    print("  from exec to greeting, ms: " + " ".join(f"{s * 1e3:.0f}" for s in starts), flush=True)
+    asked = kinds(filling, count)
+    need = Need(free_port())
+    with started(chat, tools, need):
+        client = Client(need.port, START_S)
+        print("  alone", flush=True)
+        alone = ask_all(client, asked, queries)
+        without, _ = with_talker(need.port, TALK_MOST_S, lambda: time.sleep(TALK_S))
+        print("  beside a talker", flush=True)
+        talked, beside = with_talker(
+            need.port, TALK_MOST_S, lambda: ask_all(client, asked, queries, TALK_S)
+        )
+        client.close()
+    for label, times in (("without", without), ("with", talked)):
+        print(
+            f"  talker {label} searches: {times['count']} of {times['said']} lines, p50 "
+            f"{times['p50_us'] / 1e3:.2f}, p99 {times['p99_us'] / 1e3:.2f}, max "
+            f"{times['max_us'] / 1e3:.2f} ms",
+            flush=True,
+        )
+    return {
+        "scenario": report.SEARCH,
+        "title": f"Looking things up in {count:,} lines",
+        "date": datetime.date.today().isoformat(),
+        "machine": machine(tools),
+        "servers": {"chatroom-data": {"version": version}},
+        "build": build,
+        "starts_s": [round(s, 4) for s in starts],
+        "queries": [
+            {"kind": kind.name, "matching": kind.matching, "alone": one, "beside": other}
+            for kind, one, other in zip(asked, alone, beside, strict=True)
+        ],
+        "talker": {"without": without, "with": talked},
+    }
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description="Measure looking things up in a long history.")
+    parser.add_argument("--lines", type=int, default=1_000_000)
+    parser.add_argument("--queries", type=int, default=200, help="of each kind")
+    parser.add_argument("--store-result", action="store_true", help="and make README.md's table")
+    parser.add_argument("--python", default=sys.executable, help="runs the server")
+    parser.add_argument("--server-core", type=int, default=0)
+    parser.add_argument("--generator-core", type=int, default=1)
+    asked = parser.parse_args(arguments)
+    if asked.lines < 1000 or asked.queries < 1:
+        parser.error("at least 1000 lines, and one query")
+    cores = os.sched_getaffinity(0)
+    pinned = {asked.server_core, asked.generator_core} <= cores and len(cores) > 1
+    with tempfile.TemporaryDirectory(prefix="chatroom-bench-") as folder:
+        tools = Tools(
+            Path(folder),
+            asked.python,
+            asked.server_core if pinned else None,
+            asked.generator_core if pinned else None,
+            {},
+            False,
+        )
+        if pinned:
+            os.sched_setaffinity(0, {asked.generator_core})
+        result = run(tools, asked.lines, asked.queries)
+    print("\n" + report.section(result), flush=True)
+    wrong = sum(q[when]["wrong"] for q in result["queries"] for when in ("alone", "beside"))
+    if wrong:
+        print(f"{wrong:,} answers were not what they should be; nothing is stored.")
+        return 1
+    if asked.store_result:
+        report.RESULTS.mkdir(exist_ok=True)
+        stored = report.RESULTS / f"{report.SEARCH}.json"
+        stored.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+        report.write_readme()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
