@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import twisted
 from twisted.python import usage
 
-from chatroom import __version__, listening
+from chatroom import __version__, listening, names
 from chatroom.settings import (
     OPTIONS,
     Option,
@@ -28,6 +28,7 @@ from chatroom.settings import (
     read_motd,
 )
 from chatroom.store.folder import Folder, StoreError, check_folder
+from chatroom.store.store import rehearse
 
 
 class Options(usage.Options):
@@ -128,6 +129,7 @@ class Options(usage.Options):
             # -1 leaves the one that was not given as it is.
             owner = (-1 if uid is None else uid, -1 if gid is None else gid)
             self["folder"] = Folder(self["data"], None if owner == (-1, -1) else owner)
+            rehearse(self["folder"], self["scrollback"], names.fold(self["lobby"]))
 
     def _summary(self) -> str:
         """What would run, as a configuration file that runs it."""

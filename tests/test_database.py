@@ -359,11 +359,16 @@ def test_old_lines_and_all_but_the_last_are_named_for_deleting(store: Store) -> 
     boundary = store.time + 1
     store.say(*(f"new {number}" for number in range(5)))
     store.say("den 1", "den 2", room="den")
+    store.writer.commit([store.entry(Announced(store.time, 1, "alice"))])
     assert store.reader.expired(0.0, 0) == []
     ids = store.reader.expired(boundary, 0)
     assert len(ids) == 3
     store.writer.delete(ids)
     assert _texts(store.reader.before("lobby", 2**63 - 1, 10)) == [f"new {n}" for n in range(5)]
+    early = Entry("lobby", store.reader.before("lobby", 2**63 - 1, 9)[0].id + 1, Told(1.0, 0, "x"))
+    store.writer.commit([early])
+    assert early.id in store.reader.expired(0.0, 2)
+    assert store.next not in store.reader.expired(0.0, 2)
     store.writer.delete(store.reader.expired(0.0, 2))
     assert _texts(store.reader.before("lobby", 2**63 - 1, 10)) == ["new 3", "new 4"]
     assert _texts(store.reader.before("den", 2**63 - 1, 10)) == ["den 1", "den 2"]

@@ -105,6 +105,8 @@ def faults(module: str, source: str, modules: frozenset[str]) -> list[str]:
                 library in STANDARD or within(name, *CORE_LIBRARIES)
             ):
                 found.append(f"{module} of the core imports {name}")
+        elif area == "store" and name.partition(".")[0] not in STANDARD | {"twisted"}:
+            found.append(f"{module} imports {name}")
     return found
 
 
@@ -161,6 +163,9 @@ def test_every_module_of_the_core_is_there() -> None:
         ("doors.line", "from chatroom.store.store import Store"),
         ("store.store", "from chatroom.doors.line import ChatFactory"),
         ("store.store", "from chatroom.settings import OPTIONS"),
+        ("store.store", "from chatroom import service"),
+        ("store.store", "from twisted.internet import reactor"),
+        ("store.database", "import sqlalchemy"),
     ],
 )
 def test_a_module_that_imports_what_it_may_not_is_found(module: str, source: str) -> None:

@@ -18,8 +18,12 @@ from hypothesis import strategies as st
 
 import chatroom
 from chatroom import listening
+from chatroom.events import Said
+from chatroom.ledger import Entry
 from chatroom.options import Options
 from chatroom.settings import OPTIONS, SettingError, fit
+from chatroom.store.database import Writer
+from chatroom.store.folder import Folder
 
 ROOT = Path(chatroom.__file__).parent.parent
 
@@ -548,6 +552,23 @@ def test_a_store_that_cannot_be_used_ends_the_start_with_a_line(
     (tmp_path / "data" / "chatroom.sqlite").write_bytes(b"something else" * 500)
     assert "file is not a database" in refusal("--data", str(tmp_path / "data"))
     assert "file is not a database" in refusal("--check", "--data", str(tmp_path / "data"))
+
+
+def test_a_file_that_is_damaged_inside_ends_the_start_with_a_line(
+    tmp_path: Path, unprobed: None
+) -> None:
+    folder = Folder(str(tmp_path / "data"))
+    writer = Writer(folder.database)
+    lines = [Entry("den", number, Said(1.0, 1, "alice", "x" * 500)) for number in range(1, 100)]
+    writer.commit(lines)
+    writer.close()
+    folder.close()
+    data = folder.database.read_bytes()
+    folder.database.write_bytes(data[:4096] + b"\xff" * (len(data) - 4096))
+    assert "malformed" in refusal("--data", str(tmp_path / "data"))
+    # It is free again for whoever mends it.
+    folder.database.write_bytes(data)
+    parsed("--data", str(tmp_path / "data"))["folder"].close()
 
 
 def test_it_says_what_it_takes_for_the_store(unprobed: None) -> None:

@@ -169,8 +169,12 @@ def test_a_disk_that_fails_once_more_is_still_away(
     disk.clock.advance(PATIENCE)
     disk.takes()
     disk.fails()
-    disk.says()
+    disk.says(3)
     assert disk.heard == disk.said
+    disk.clock.advance(RETRY)
+    disk.takes()
+    disk.takes()
+    assert disk.ledger.lagging
     disk.takes_everything()
     assert disk.told == ["away", "back"]
     assert disk.kept == disk.delivered

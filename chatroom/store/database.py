@@ -361,15 +361,16 @@ class Reader:
             for (room,) in self._connection.execute("SELECT id FROM rooms").fetchall():
                 if len(ids) >= SLICE:
                     break
-                last = self._connection.execute(
+                oldest = self._connection.execute(
                     "SELECT id FROM events WHERE room = ? AND kind < 2 "
                     "ORDER BY id DESC LIMIT 1 OFFSET ?",
-                    (room, keep),
+                    (room, keep - 1),
                 ).fetchone()
-                if last:
+                # One for each index: what is not a line goes with the lines that it stood among.
+                for kind in ("kind < 2", "kind >= 2") if oldest else ():
                     more = self._connection.execute(
-                        "SELECT id FROM events WHERE room = ? AND kind < 2 AND id <= ? LIMIT ?",
-                        (room, last[0], SLICE - len(ids)),
+                        f"SELECT id FROM events WHERE room = ? AND {kind} AND id < ? LIMIT ?",
+                        (room, oldest[0], SLICE - len(ids)),
                     )
                     ids += [id for (id,) in more]
         return ids

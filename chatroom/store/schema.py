@@ -30,6 +30,7 @@ MIGRATIONS = (
         text TEXT NOT NULL
     );
     CREATE INDEX lines ON events (room, id) WHERE kind < 2;
+    CREATE INDEX notices ON events (room, id) WHERE kind >= 2;
     -- Contentless: the words of each line (words.py), found by rowid = events.id.
     CREATE VIRTUAL TABLE words USING fts5(room, name, text, content='', tokenize='ascii');
     -- indexed: the last id in `words`; unclean: 1 while traces of deleted lines may be left, 2

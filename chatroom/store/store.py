@@ -4,6 +4,7 @@ The rule: everything here runs in the reactor's thread and hands work to the two
 which writes and one of which reads. Nothing waits for them.
 """
 
+import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,8 +16,9 @@ from chatroom.history import Kept, Missed, Query
 from chatroom.ledger import Entry
 from chatroom.presence import Call, Clock
 from chatroom.store.database import Reader, Writer
-from chatroom.store.folder import Folder
+from chatroom.store.folder import Folder, StoreError
 from chatroom.store.ledger import StoredLedger
+from chatroom.store.schema import SchemaError
 from chatroom.store.worker import Post, Worker
 from chatroom.times import DAY
 from chatroom.words import Phrase
@@ -36,6 +38,22 @@ PAUSE = 0.005
 
 #: How often it is tried, at an upkeep, to empty the log of the file, which others may be reading.
 TRIES = 20
+
+
+def rehearse(folder: Folder, count: int, lobby: str) -> None:
+    """Do once what `Store.open` will do, before twistd daemonises; lets go of all but the folder.
+
+    Raises StoreError when it cannot be done, and closes the folder.
+    """
+    try:
+        writer = Writer(folder.database)
+        try:
+            writer.load(count, lobby)
+        finally:
+            writer.close()
+    except (sqlite3.Error, SchemaError, ValueError) as error:
+        folder.close()
+        raise StoreError(f"cannot use {folder.database}: {error}") from error
 
 
 class Store:
