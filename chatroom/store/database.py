@@ -36,11 +36,15 @@ def connect(path: Path, *, sync: str = "normal") -> sqlite3.Connection:
     connection = sqlite3.connect(
         path, timeout=BUSY, isolation_level=None, check_same_thread=False, cached_statements=64
     )
-    connection.executescript(
-        f"PRAGMA journal_mode = WAL; PRAGMA synchronous = {sync.upper()}; "
-        f"PRAGMA secure_delete = ON; PRAGMA cache_size = -{CACHE}; PRAGMA temp_store = MEMORY; "
-        f"PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = {64 * 1024 * 1024};"
-    )
+    try:
+        connection.executescript(
+            f"PRAGMA journal_mode = WAL; PRAGMA synchronous = {sync.upper()}; "
+            f"PRAGMA secure_delete = ON; PRAGMA cache_size = -{CACHE}; PRAGMA temp_store = MEMORY; "
+            f"PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = {64 * 1024 * 1024};"
+        )
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 
@@ -72,11 +76,14 @@ class Writer:
 
     def __init__(self, path: Path, sync: str = "normal") -> None:
         self._connection = connect(path, sync=sync)
-        schema.migrate(self._connection)
-        self._rooms: dict[str, int] = dict(
-            self._connection.execute("SELECT key, id FROM rooms").fetchall()
-        )
-        (last,) = self._connection.execute("SELECT max(id) FROM events").fetchone()
+        try:
+            schema.migrate(self._connection)
+            rooms = self._connection.execute("SELECT key, id FROM rooms").fetchall()
+            (last,) = self._connection.execute("SELECT max(id) FROM events").fetchone()
+        except (sqlite3.Error, schema.SchemaError):
+            self._connection.close()
+            raise
+        self._rooms: dict[str, int] = dict(rooms)
         #: The id of the last event when the file was opened; those of this run are greater.
         self.last_id: int = last or 0
 
