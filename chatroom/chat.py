@@ -13,12 +13,12 @@ from twisted.logger import Logger
 
 from chatroom import names
 from chatroom.events import SERVER, Event, Joined, Left, Opened, Renamed, TookBack, TopicSet
-from chatroom.formats import DAY
 from chatroom.history import History, Kept, MemoryHistory
 from chatroom.ledger import Claims, Entry, Ledger, LocalClaims, MemoryLedger
 from chatroom.limits import Admission, Limits, Pace, Quota
 from chatroom.presence import Clock, Presence
 from chatroom.room import Member, Room
+from chatroom.times import DAY
 
 if TYPE_CHECKING:
     from chatroom.session import Session

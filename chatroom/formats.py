@@ -27,8 +27,7 @@ from chatroom.events import (
     TopicSet,
     Whispered,
 )
-
-DAY = 24 * 60 * 60
+from chatroom.times import DAY
 
 
 class Format(Protocol):

@@ -17,6 +17,9 @@ from chatroom.words import Phrase, words
 if TYPE_CHECKING:
     from chatroom.room import Room
 
+#: Greater than every id.
+LAST = 2**63 - 1
+
 
 class Kept(NamedTuple):
     """A room as a store has kept it. lines: the last ones with their ids, oldest first."""
@@ -50,7 +53,7 @@ class Query:
     phrases: Sequence[Phrase]
     rooms: Collection[str]
     name: str = ""
-    before: int = 2**63 - 1
+    before: int = LAST
 
 
 class History(Protocol):
@@ -103,7 +106,7 @@ class MemoryHistory:
                 found.append(Missed(room, len(lines), naming, lines[0].event.time))
         return succeed(found)
 
-    def _lines(self, key: str, first: int, end: int = 2**63 - 1) -> list[Entry]:
+    def _lines(self, key: str, first: int, end: int = LAST) -> list[Entry]:
         """The lines of a room with ids from *first* up to *end*."""
         room = self._rooms.get(key)
         lines = room.since(first) if room is not None else []

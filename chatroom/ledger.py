@@ -6,7 +6,7 @@ memory commits when the turn ends, one with a store after its transaction, one s
 nodes when the engine has ordered it. What a ledger cannot commit comes back through `rejected`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred, succeed
@@ -25,6 +25,12 @@ class Entry(NamedTuple):
     room: str
     id: int
     event: Event
+
+
+def number(pending: Iterable[tuple[str, Event]], last_id: int, now: float) -> list[Entry]:
+    """What was submitted, by room, in its final order. *now* is in seconds since the epoch."""
+    first = max(last_id + 1, int(now * 1e6))
+    return [Entry(room, id, event) for id, (room, event) in enumerate(pending, first)]
 
 
 class LedgerReceiver(Protocol):
@@ -71,11 +77,9 @@ class MemoryLedger:
     def end_turn(self) -> None:
         pending, self._pending = self._pending, []
         if pending:
-            first = max(self._last_id + 1, int(self._seconds() * 1e6))
-            self._last_id = first + len(pending) - 1
-            self._receiver.committed(
-                [Entry(room, number, event) for number, (room, event) in enumerate(pending, first)]
-            )
+            entries = number(pending, self._last_id, self._seconds())
+            self._last_id = entries[-1].id
+            self._receiver.committed(entries)
 
     def close(self) -> Deferred[None]:
         self.end_turn()

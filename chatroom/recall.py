@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatroom.events import Found
-from chatroom.history import Missed, Query
+from chatroom.history import LAST, Missed, Query
 from chatroom.ledger import Entry
 from chatroom.mailbox import MAX_BYTES
 from chatroom.room import encode
@@ -37,9 +37,6 @@ MISSED = 50
 
 #: More bytes than the notice takes with which a day begins.
 HEADING = 64
-
-#: Greater than every id.
-LAST = 2**63 - 1
 
 
 class Recall:
@@ -175,6 +172,7 @@ class Recall:
         self, answer: "Deferred[list[Entry]] | Deferred[list[Missed]]", show: Callable[..., None]
     ) -> None:
         """Let input wait for *answer*, and *show* it."""
+        # Not at the top: session.py imports this module.
         from chatroom.session import OVER, READING
 
         session = self._session

@@ -25,8 +25,9 @@ from chatroom.events import (
     TookBack,
     TopicSet,
 )
-from chatroom.formats import DAY, Format, transcript
+from chatroom.formats import Format, transcript
 from chatroom.mailbox import Mailbox
+from chatroom.times import DAY
 
 log = Logger()
 

@@ -9,11 +9,12 @@ from twisted.internet.task import Clock
 from chatroom import chat as chats
 from chatroom.chat import MAX_LOOKS, Chat, Refused, Settings
 from chatroom.events import SERVER, Announced, Event, Joined, Left, Opened, Relayed, Said
-from chatroom.formats import DAY, RAW
+from chatroom.formats import RAW
 from chatroom.history import Kept
 from chatroom.ledger import Entry, LocalClaims, MemoryLedger
 from chatroom.mailbox import Mailbox
 from chatroom.room import Member
+from chatroom.times import DAY
 from conftest import MakeWorld, Strictness
 from fakes import FailingLedger, FakeOutlet, Person, World
 

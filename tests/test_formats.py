@@ -22,7 +22,8 @@ from chatroom.events import (
     TopicSet,
     Whispered,
 )
-from chatroom.formats import DAY, PLAIN, RAW, duration, enumerate_names, transcript
+from chatroom.formats import PLAIN, RAW, duration, enumerate_names, transcript
+from chatroom.times import DAY
 
 #: Friday 15 January 2027, 08:00:05 UTC.
 NOW = 1_800_000_005.0

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from chatroom import names
 from chatroom.chat import Refused
 from chatroom.commands import command
-from chatroom.history import Query
-from chatroom.recall import LAST, Recall
+from chatroom.history import LAST, Query
+from chatroom.recall import Recall
 from chatroom.times import moment
 from chatroom.words import phrases
 

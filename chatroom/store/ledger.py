@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatroom.events import SERVER, Event, Told
-from chatroom.ledger import Entry, LedgerReceiver
+from chatroom.ledger import Entry, LedgerReceiver, number
 from chatroom.presence import Call, Clock
 from chatroom.store import codec
 
@@ -88,11 +88,8 @@ class StoredLedger:
         pending, self._pending = self._pending, []
         if not pending:
             return
-        first = max(self.last_id + 1, int(self._clock.seconds() * 1e6))
-        self.last_id = first + len(pending) - 1
-        entries = [
-            Entry(room, number, event) for number, (room, event) in enumerate(pending, first)
-        ]
+        entries = number(pending, self.last_id, self._clock.seconds())
+        self.last_id = entries[-1].id
         if self._ended:
             # Who leaves now leaves because the server stops, which nobody is shown.
             self._receiver.committed(entries)
