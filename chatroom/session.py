@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatroom import names
+from chatroom.accounts import Preferences
 from chatroom.chat import Chat, Refused
 from chatroom.commands import COMMANDS, Command, run
 from chatroom.events import SERVER, Emoted, Event, Left, Noticed, Renamed, Said, Whispered
@@ -75,6 +76,7 @@ class Session:
         "opened",
         "origin",
         "outlet",
+        "preferences",
         "recall",
         "room",
         "said",
@@ -98,6 +100,8 @@ class Session:
         self.connection = connection
         self.outlet = outlet
         self.format = format
+        #: How this person wants to be shown things.
+        self.preferences = Preferences()
         self.source = source
         #: What its slash commands are, by name and by alias.
         self.commands = commands

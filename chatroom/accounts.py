@@ -1,0 +1,268 @@
+"""Accounts: names that belong to somebody, and what is kept for them.
+
+The rule: a book of accounts is asked, never waited for. Every answer is a Deferred that may come
+late, or fail; what the book has not confirmed has not happened.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, NamedTuple, Protocol
+
+from twisted.internet.defer import Deferred, succeed
+
+from chatroom import names
+
+#: How many private lines wait for one account at most.
+MAX_MESSAGES = 50
+
+#: Of how many rooms it is kept up to where an account has read them.
+MAX_PLACES = 100
+
+#: How many people one account may ignore.
+MAX_IGNORED = 200
+
+#: What may be chosen for `timestamps` and for `bell`.
+TIMESTAMPS = ("off", "on", "seconds")
+BELLS = ("off", "mentions", "on")
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """How one person wants to be shown things.
+
+    ignores: the accounts whose lines are left out, by id, with the name each had then.
+    timestamps: one of TIMESTAMPS, whether lines are shown with their time as they come. timezone:
+    see times.zone. quiet: joins, leaves and renames are left out. bell: one of BELLS, when the
+    terminal's bell rings. room: the key of the room to return to, empty for the lobby.
+    """
+
+    ignores: Mapping[int, str] = field(default_factory=dict)
+    timestamps: str = "off"
+    timezone: str = "UTC"
+    quiet: bool = False
+    bell: str = "off"
+    room: str = ""
+
+    def dump(self) -> str:
+        """As JSON, without what is as it is for everybody."""
+        default = asdict(Preferences())
+        return json.dumps(
+            {key: value for key, value in asdict(self).items() if value != default[key]},
+            ensure_ascii=False,
+        )
+
+    @classmethod
+    def load(cls, text: str) -> "Preferences":
+        """What `dump` made; whatever is not understood is as it is for everybody."""
+        made = cls()
+        try:
+            given = json.loads(text)
+        except ValueError:
+            return made
+        for known in fields(cls) if isinstance(given, dict) else ():
+            try:
+                made = replace(made, **{known.name: _LOADERS[known.name](given[known.name])})
+            except (KeyError, TypeError, ValueError, AttributeError):
+                continue
+        return made
+
+
+def _one_of(*choices: str) -> Any:
+    def load(value: object) -> object:
+        if value not in choices:
+            raise ValueError
+        return value
+
+    return load
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+_LOADERS: dict[str, Any] = {
+    "ignores": lambda given: {int(id): names.clean(_text(name)) for id, name in given.items()},
+    "timestamps": _one_of(*TIMESTAMPS),
+    "timezone": _text,
+    "quiet": bool,
+    "bell": _one_of(*BELLS),
+    "room": _text,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A name and whose it is.
+
+    id: never used for another account. password: as `passwords.make` makes it, empty if nobody
+    can log in by password. created, seen: when it was made and last used, in seconds since the
+    epoch.
+    """
+
+    id: int
+    name: str
+    password: str = field(repr=False)
+    created: float
+    seen: float
+    preferences: Preferences = field(default_factory=Preferences)
+
+    @property
+    def key(self) -> str:
+        """What its name is unique by."""
+        return names.fold(self.name)
+
+
+class Visit(NamedTuple):
+    """What is to be kept of somebody who is logged in, or was until now.
+
+    account: its id. time: now, in seconds since the epoch. places: the ids of the last events
+    that they were shown, by the keys of the rooms; other rooms stay as they are.
+    """
+
+    account: int
+    time: float
+    preferences: Preferences
+    places: Mapping[str, int]
+
+
+class Message(NamedTuple):
+    """A private line that waits for somebody who is not here.
+
+    time: when it was sent, in seconds since the epoch. sender: the name of who sent it. author:
+    the id of the sender's account, 0 for a guest. id: given by the book, growing.
+    """
+
+    time: float
+    sender: str
+    author: int
+    text: str
+    id: int = 0
+
+
+class Accounts(Protocol):
+    """The book of accounts. Names are unique by their keys (names.fold)."""
+
+    #: Whether the accounts outlast the server.
+    lasting: bool
+
+    def find(self, key: str) -> Deferred[Account | None]:
+        """The account with this key, None if there is none."""
+
+    def add(self, name: str, password: str, time: float) -> Deferred[Account | None]:
+        """A new account called *name*; None if that name is somebody's already."""
+
+    def set_password(self, id: int, password: str) -> Deferred[bool]:
+        """Another password for the account; whether it is still there."""
+
+    def remove(self, id: int) -> Deferred[bool]:
+        """The account, and all that is kept for it, is gone; whether it was there."""
+
+    def save(self, visits: Sequence[Visit]) -> Deferred[None]:
+        """Keep all these; of accounts that are gone nothing is kept.
+
+        Of a room the greatest id counts, and of more than MAX_PLACES rooms those with the
+        greatest ids.
+        """
+
+    def places(self, id: int) -> Deferred[dict[str, int]]:
+        """Up to where the account has read each room, see Visit."""
+
+    def leave(self, id: int, message: Message) -> Deferred[int]:
+        """Keep *message* (its id does not count) until it is shown.
+
+        Fires with how many wait now, 0 if there was no place for it or the account is gone.
+        """
+
+    def messages(self, id: int) -> Deferred[list[Message]]:
+        """The messages that wait for the account, oldest first."""
+
+    def shown(self, id: int, last: int) -> Deferred[None]:
+        """The messages of the account up to the id *last* were shown, and are forgotten."""
+
+    def lapse(self, before: float) -> Deferred[list[str]]:
+        """Remove the accounts that were last used before *before*; fires with their names."""
+
+
+class MemoryAccounts:
+    """Accounts that last as long as the process; answered at once."""
+
+    lasting = False
+
+    def __init__(self) -> None:
+        self._accounts: dict[int, Account] = {}
+        self._ids: dict[str, int] = {}
+        self._places: dict[int, dict[str, int]] = {}
+        self._messages: dict[int, list[Message]] = {}
+        self._last_id = 0
+        self._last_message = 0
+
+    def find(self, key: str) -> Deferred[Account | None]:
+        return succeed(self._accounts.get(self._ids.get(key, 0)))
+
+    def add(self, name: str, password: str, time: float) -> Deferred[Account | None]:
+        key = names.fold(name)
+        if key in self._ids:
+            return succeed(None)
+        self._last_id += 1
+        account = Account(self._last_id, name, password, time, time)
+        self._accounts[account.id] = account
+        self._ids[key] = account.id
+        return succeed(account)
+
+    def set_password(self, id: int, password: str) -> Deferred[bool]:
+        account = self._accounts.get(id)
+        if account is not None:
+            self._accounts[id] = replace(account, password=password)
+        return succeed(account is not None)
+
+    def remove(self, id: int) -> Deferred[bool]:
+        account = self._accounts.pop(id, None)
+        if account is not None:
+            del self._ids[account.key]
+            self._places.pop(id, None)
+            self._messages.pop(id, None)
+        return succeed(account is not None)
+
+    def save(self, visits: Sequence[Visit]) -> Deferred[None]:
+        for id, time, preferences, places in visits:
+            account = self._accounts.get(id)
+            if account is not None:
+                seen = max(time, account.seen)
+                self._accounts[id] = replace(account, seen=seen, preferences=preferences)
+                known = self._places.get(id, {})
+                for room, last in places.items():
+                    known[room] = max(last, known.get(room, 0))
+                latest = sorted(known, key=known.__getitem__, reverse=True)[:MAX_PLACES]
+                self._places[id] = {room: known[room] for room in latest}
+        return succeed(None)
+
+    def places(self, id: int) -> Deferred[dict[str, int]]:
+        return succeed(dict(self._places.get(id, {})))
+
+    def leave(self, id: int, message: Message) -> Deferred[int]:
+        waiting = self._messages.setdefault(id, []) if id in self._accounts else None
+        if waiting is None or len(waiting) >= MAX_MESSAGES:
+            return succeed(0)
+        self._last_message += 1
+        waiting.append(message._replace(id=self._last_message))
+        return succeed(len(waiting))
+
+    def messages(self, id: int) -> Deferred[list[Message]]:
+        return succeed(list(self._messages.get(id, ())))
+
+    def shown(self, id: int, last: int) -> Deferred[None]:
+        left = [message for message in self._messages.get(id, ()) if message.id > last]
+        if left:
+            self._messages[id] = left
+        else:
+            self._messages.pop(id, None)
+        return succeed(None)
+
+    def lapse(self, before: float) -> Deferred[list[str]]:
+        lapsed = [account for account in self._accounts.values() if account.seen < before]
+        for account in lapsed:
+            self.remove(account.id)
+        return succeed([account.name for account in lapsed])
