@@ -8,15 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.logger import Logger
 
 from chatroom import names
+from chatroom.accounts import Accounts, MemoryAccounts
 from chatroom.events import SERVER, Event, Joined, Left, Opened, Renamed, TookBack, TopicSet
 from chatroom.history import History, Kept, MemoryHistory
 from chatroom.ledger import Claims, Entry, Ledger, LocalClaims, MemoryLedger
 from chatroom.limits import Admission, Limits, Pace, Quota
 from chatroom.presence import Clock, Presence
+from chatroom.registry import Registry, Run
 from chatroom.room import Member, Room
 from chatroom.times import DAY
 
@@ -45,6 +47,8 @@ class Settings:
     rooms_per_hour: how many rooms one source may create in an hour; 0 for no limit.
     keep_days, keep_lines: after how many days, and after how many more lines in its room, a line
     is forgotten; 0 for never.
+    keep_names: after how many days without a visit an account lapses; 0 for never.
+    names_per_day: how many names one source may register in a day; 0 for no limit.
     """
 
     name: str = "chatroom"
@@ -55,6 +59,8 @@ class Settings:
     rooms_per_hour: int = 5
     keep_days: float = 0.0
     keep_lines: int = 0
+    keep_names: float = 180.0
+    names_per_day: int = 3
 
 
 class Refused(Exception):
@@ -62,7 +68,10 @@ class Refused(Exception):
 
 
 class Chat:
-    """Everything that several connections share."""
+    """Everything that several connections share.
+
+    run, width: see registry.Registry.
+    """
 
     def __init__(
         self,
@@ -73,6 +82,9 @@ class Chat:
         ledger: Ledger | None = None,
         claims: Claims | None = None,
         history: History | None = None,
+        accounts: Accounts | None = None,
+        run: Run = maybeDeferred,
+        width: int = 1,
     ) -> None:
         self.clock = clock
         self.settings = settings or Settings()
@@ -94,6 +106,15 @@ class Chat:
         self.people: dict[str, Session] = {}
         #: What was said before the rooms' own logs begin.
         self.history = history or MemoryHistory(self.rooms)
+        #: Who is logged in.
+        self.registry = Registry(
+            clock,
+            accounts or MemoryAccounts(),
+            run,
+            width=width,
+            keep_days=self.settings.keep_names,
+            per_day=self.settings.names_per_day,
+        )
         self._presences: dict[str, Presence] = {}
         self._created = Quota(self.settings.rooms_per_hour, 3600, clock.seconds)
         self._last_origin = 0
@@ -196,7 +217,8 @@ class Chat:
         return bool(keys)
 
     def expire(self) -> None:
-        """Forget the lines that are older, and more, than the settings say."""
+        """Forget the lines that are older, and more, than the settings say, and unused names."""
+        self.registry.lapse()
         settings = self.settings
         before = self.clock.seconds() - settings.keep_days * DAY if settings.keep_days else 0.0
         for room in self.rooms.values():
@@ -331,6 +353,7 @@ class Chat:
 
     def close(self) -> Deferred[None]:
         """Nothing more is announced; fires when the ledger has settled what is pending."""
+        self.registry.close()
         for presence in self._presences.values():
             presence.close()
         self._end_turn()

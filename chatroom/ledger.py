@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred, succeed
 
-from chatroom.events import Event
+from chatroom.events import SERVER, Event
 
 
 class Entry(NamedTuple):
@@ -92,6 +92,12 @@ class Claims(Protocol):
     def claim(self, key: str, origin: int) -> Deferred[bool]:
         """Whether the name with this key is from now on that of *origin*."""
 
+    def take(self, key: str, origin: int) -> Deferred[int]:
+        """The name is that of *origin* from now on, whoever had it: it belongs to them.
+
+        Fires with the origin that had it until now, SERVER if nobody had.
+        """
+
     def release(self, key: str, origin: int) -> None:
         """The name is free again, if it was that of *origin*."""
 
@@ -104,6 +110,11 @@ class LocalClaims:
 
     def claim(self, key: str, origin: int) -> Deferred[bool]:
         return succeed(self._holders.setdefault(key, origin) == origin)
+
+    def take(self, key: str, origin: int) -> Deferred[int]:
+        former = self._holders.get(key, SERVER)
+        self._holders[key] = origin
+        return succeed(former)
 
     def release(self, key: str, origin: int) -> None:
         if self._holders.get(key) == origin:

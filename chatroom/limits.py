@@ -61,6 +61,12 @@ class Quota:
         self._taken[source] = times
         return True
 
+    def spent(self, source: str) -> bool:
+        """Whether `take` would refuse *source* now."""
+        past = self._seconds() - self._period
+        times = self._taken.get(source, ())
+        return bool(self._count) and sum(time > past for time in times) >= self._count
+
     def __len__(self) -> int:
         """How many sources are remembered."""
         return len(self._taken)

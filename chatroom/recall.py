@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from chatroom.events import Found
 from chatroom.history import LAST, Missed, Query
@@ -37,6 +38,13 @@ MISSED = 50
 
 #: More bytes than the notice takes with which a day begins.
 HEADING = 64
+
+
+def recall_of(session: "Session") -> "Recall":
+    """What *session* looks up, made with the first question."""
+    if session.recall is None:
+        session.recall = Recall(session)
+    return session.recall
 
 
 class Recall:
@@ -79,11 +87,10 @@ class Recall:
         chat = session.chat
 
         def show(entries: Sequence[Entry]) -> None:
-            hidden = session.ignored or {}
             shown = [
                 entry
                 for entry in reversed(entries)
-                if entry.event.origin not in hidden and entry.room in chat.rooms
+                if not session.hides(entry.event) and entry.room in chat.rooms
             ]
             for key, _, event in shown:
                 session.tell(Found(event.time, event.origin, chat.rooms[key].name, event))
@@ -156,10 +163,9 @@ class Recall:
     def _fitting(self, entries: Sequence[Entry]) -> Sequence[Entry]:
         """The first of *entries*, as many as can be shown at once."""
         session = self._session
-        hidden = session.ignored or {}
         size, day = 0, -1
         for index, (_, _, event) in enumerate(entries):
-            if event.origin not in hidden:
+            if not session.hides(event):
                 size += len(encode(session.format, event, False))
                 if day != event.time // DAY:
                     day = int(event.time // DAY)
@@ -172,32 +178,27 @@ class Recall:
         self, answer: "Deferred[list[Entry]] | Deferred[list[Missed]]", show: Callable[..., None]
     ) -> None:
         """Let input wait for *answer*, and *show* it."""
-        # Not at the top: session.py imports this module.
-        from chatroom.session import OVER, READING
-
         session = self._session
-        session.hold(READING)
         last, self._next = self._next, None
 
+        def failed(failure: Failure) -> None:
+            # One line: the traceback of an answer says no more.
+            log.warn("History could not be read: {failure.value!r}", failure=failure)
+            if not session.over:
+                # What could not be shown can be asked for again.
+                self._next = last
+                session.notice("That cannot be looked up just now. Please try again later.")
+
         def answered(found: object) -> None:
-            if not session.held & OVER:
+            if not session.over:
                 try:
                     show(found)
                 except Exception:
                     log.failure("An answer to connection {origin} failed", origin=session.origin)
 
-        def failed(failure: object) -> None:
-            # One line: the traceback of an answer says no more.
-            log.warn("History could not be read: {failure.value!r}", failure=failure)
-            if not session.held & OVER:
-                # What could not be shown can be asked for again.
-                self._next = last
-                session.notice("That cannot be looked up just now. Please try again later.")
-
         # mypy: a Clock and a reactor both can do what addTimeout wants.
         answer.addTimeout(PATIENCE, session.chat.clock)  # type: ignore[arg-type]
-        answer.addCallbacks(answered, failed)
-        answer.addBoth(lambda _: session.release(READING))
+        session.wait_for(answer.addCallbacks(answered, failed))
 
 
 def _when(time: float, now: float) -> str:

@@ -346,6 +346,21 @@ class Room:
         """The id of the first event of the log; what is older is in a store, or nowhere."""
         return self._log[0].id if self._log else maxsize
 
+    @property
+    def last_id(self) -> int:
+        """The id of the last event of the log; 0 for none."""
+        return self._log[-1].id if self._log else 0
+
+    def last_shown(self, member: Member) -> int:
+        """The id of the last event before the cursor of *member*; 0 for none.
+
+        Of who stayed behind the beginning of the log it is the one before that.
+        """
+        place = member.cursor - self._base
+        if place > 0:
+            return self._log[place - 1].id
+        return self._log[0].id - 1 if self._log else 0
+
     def scrollback(self, format: Format, count: int, now: float) -> bytes:
         """The last *count* lines as a newcomer is shown them, with 'Now' below; empty for none.
 

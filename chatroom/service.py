@@ -5,8 +5,10 @@ reactor. A new door is a module in doors/ and a row in `makeService`.
 """
 
 import gc
+import os
 import resource
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 from twisted.application.service import IService, MultiService, Service
@@ -14,7 +16,9 @@ from twisted.application.strports import service as listen
 from twisted.internet.defer import DeferredList, inlineCallbacks
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
+from twisted.python.threadpool import ThreadPool
 
 from chatroom import __version__, listening
 from chatroom.chat import Chat, Settings
@@ -36,8 +40,13 @@ SPARE_DESCRIPTORS = 32
 #: for closing its file.
 SETTLING = 1.0
 
-#: How often, in seconds, the rooms forget what is too old.
+#: How often, in seconds, the rooms forget what is too old, and it is written what accounts have
+#: read.
 EXPIRY = 600.0
+SAVING = 60.0
+
+#: At most this many passwords at a time.
+MOST_HASHING = 4
 
 
 class ChatService(Service):
@@ -49,15 +58,21 @@ class ChatService(Service):
         chat: Chat,
         doors: list[DoorFactory[Any]],
         described: list[str],
+        pool: ThreadPool,
         store: Store | None = None,
     ) -> None:
         self._clock = clock
         self._chat = chat
         self._doors = doors
         self._described = described
+        self._pool = pool
         self._store = store
-        self._expiry = LoopingCall(chat.expire)
-        self._expiry.clock = clock
+        self._loops = {
+            LoopingCall(chat.expire): EXPIRY,
+            LoopingCall(chat.registry.save): SAVING,
+        }
+        for loop in self._loops:
+            loop.clock = clock
 
     def startService(self) -> None:
         """Twisted: the server runs."""
@@ -69,8 +84,10 @@ class ChatService(Service):
             chat = self._chat
             chat.restore(self._store.open(chat.settings.scrollback, chat.lobby.key))
             self._store.start()
-        if self._chat.settings.keep_days or self._chat.settings.keep_lines:
-            self._expiry.start(EXPIRY)
+        for loop, interval in self._loops.items():
+            loop.start(interval)
+        # No thread is started before there is a password.
+        self._pool.start()
         # What was made so far stays: the collector need not look at it again, nor so often at
         # what comes, nearly all of which dies without it.
         gc.collect()
@@ -81,8 +98,9 @@ class ChatService(Service):
     def stopService(self) -> Any:
         """Twisted: the server stops. Fires when everybody was told and is gone."""
         super().stopService()
-        if self._expiry.running:
-            self._expiry.stop()
+        for loop in self._loops:
+            if loop.running:
+                loop.stop()
         for door in self._doors:
             door.stop_reading()
         try:
@@ -96,6 +114,9 @@ class ChatService(Service):
                 yield self._store.close().addTimeout(SETTLING, self._clock)
             except Exception as error:
                 log.warn("The store was left open: {error!r}", error=error)
+        if self._pool.started:
+            # Waits for what is being hashed just now.
+            self._pool.stop()
         log.info("Stopped; {people} connections were told.", people=people)
 
 
@@ -138,6 +159,8 @@ def makeService(options: Options) -> IService:
         rooms_per_hour=options["rooms-per-hour"],
         keep_days=options["keep-days"],
         keep_lines=options["keep-lines"],
+        keep_names=options["keep-names"],
+        names_per_day=options["names-per-day"],
     )
     given = {field.name: options[field.name.replace("_", "-")] for field in fields(Limits)}
     given["max_connections"] = descriptors(given["max_connections"])
@@ -152,7 +175,19 @@ def makeService(options: Options) -> IService:
             keep_days=options["keep-days"],
             keep_lines=options["keep-lines"],
         )
-    chat = Chat(clock, settings, limits, ledger=store.ledger if store else None, history=store)
+    # One thread and 32 MiB for each, and the reactor keeps a processor.
+    width = max(1, min(MOST_HASHING, (os.cpu_count() or 1) // 2))
+    pool = ThreadPool(0, width, "passwords")
+    chat = Chat(
+        clock,
+        settings,
+        limits,
+        ledger=store.ledger if store else None,
+        history=store,
+        accounts=store.accounts if store else None,
+        run=partial(deferToThreadPool, clock, pool),
+        width=width,
+    )
     doors: list[tuple[str, DoorFactory[Any]]] = []
     line = ChatFactory(chat)
     doors += [(endpoint, line) for endpoint in options["endpoints"]]
@@ -165,7 +200,7 @@ def makeService(options: Options) -> IService:
     else:
         described.append("What is said is kept in memory and ends with the server; see --data.")
     factories = list({id(factory): factory for _, factory in doors}.values())
-    ChatService(clock, chat, factories, described, store).setServiceParent(top)
+    ChatService(clock, chat, factories, described, pool, store).setServiceParent(top)
     for endpoint, factory in doors:
         listen(endpoint, factory).setServiceParent(top)
     return top

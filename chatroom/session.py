@@ -5,15 +5,16 @@ while it is `held`, and is told through `Connection` when input may go on or is 
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from chatroom import names
-from chatroom.accounts import Preferences
+from chatroom import names, passwords
+from chatroom.accounts import Account, Preferences, Visit
 from chatroom.chat import Chat, Refused
 from chatroom.commands import COMMANDS, Command, run
 from chatroom.events import SERVER, Emoted, Event, Left, Noticed, Renamed, Said, Whispered
@@ -21,7 +22,7 @@ from chatroom.formats import Format, enumerate_names, transcript
 from chatroom.limits import LOCAL
 from chatroom.mailbox import MAX_BYTES, Mailbox
 from chatroom.presence import Call
-from chatroom.recall import Recall
+from chatroom.recall import PATIENCE, Recall
 from chatroom.room import Member, Outlet, Room, encode
 
 log = Logger()
@@ -30,16 +31,31 @@ log = Logger()
 GREETED = 10
 
 #: Why input waits: for a room, for a name, for the mailbox to be emptied, for the next line's
-#: turn, for ever, or for what was looked up.
+#: turn, for ever, or for an answer from elsewhere.
 ENTERING, NAMING, MAIL, PACE, OVER, READING = 1, 2, 4, 8, 16, 32
-
-#: A line that is one of these words and one or two more is a login gone wrong: a password must
-#: not be said to the room.
-SECRET = re.compile(r"(?:login|register|password|passwd|identify)(?:\s+\S+){1,2}", re.IGNORECASE)
 
 
 class Connection(Protocol):
-    """What a session asks of its door."""
+    """What a session asks of its door.
+
+    place: where the other end is, in words. encrypted: whether nobody on the way can read along.
+    hidden: what is typed is not shown, by the client's own word.
+    """
+
+    @property
+    def place(self) -> str: ...
+
+    @property
+    def encrypted(self) -> bool: ...
+
+    @property
+    def hidden(self) -> bool: ...
+
+    def hide_input(self) -> bool:
+        """Have the client not show what is typed next; returns whether it can be asked to."""
+
+    def show_input(self) -> None:
+        """What is typed may be shown again."""
 
     def resume(self) -> None:
         """The session is not held any more: go on with the input."""
@@ -55,17 +71,23 @@ class Session:
     """
 
     __slots__ = (
+        "_answering",
         "_former",
         "_full_at",
+        "_naming",
         "_pace_call",
+        "_submitted",
         "_told_pace",
+        "_waiters",
         "_welcomed",
+        "account",
         "active",
         "away",
         "chat",
         "closed",
         "commands",
         "connection",
+        "failures",
         "format",
         "held",
         "ignored",
@@ -76,11 +98,13 @@ class Session:
         "opened",
         "origin",
         "outlet",
+        "places",
         "preferences",
         "recall",
         "room",
         "said",
         "source",
+        "wary",
         "whisperer",
     )
 
@@ -128,6 +152,21 @@ class Session:
         self.said: dict[str, float] | None = None
         #: The origin of whoever sent the last private line.
         self.whisperer = SERVER
+        #: Whose this connection is, None for a guest.
+        self.account: Account | None = None
+        #: Up to which id this account has read the rooms that it is not in, by their keys.
+        self.places: dict[str, int] = {}
+        #: How many wrong passwords came from here.
+        self.failures = 0
+        #: The next line may be a password that nobody has asked for.
+        self.wary = False
+        # Who gets the next line, which is not shown; None for nobody.
+        self._answering: Callable[[str, bool], None] | None = None
+        # The key that is being claimed, empty for none; the last name that was asked for.
+        self._naming = ""
+        self._submitted = self.name
+        # What is told when input does not wait for a reason any more; None for nothing.
+        self._waiters: dict[int, Deferred[bool]] | None = None
         # Where to go back to when a move fails.
         self._former: Room | None = None
         self._welcomed = False
@@ -151,18 +190,24 @@ class Session:
         if self.chat.pace.rate:
             self._pay(now)
         text = names.clean(text)
+        if self._answering is not None:
+            self._answer(text.strip())
+            return
         bare = text.lstrip()
         if not bare:
             return
         self.active = now
+        wary, self.wary = self.wary, False
         try:
-            if text.startswith("//"):
+            if not text.startswith("/") and wary and " " not in bare.rstrip():
+                raise Refused("Not said: it may be a password. If it is none, send it again.")
+            if text.startswith("//") and not passwords.misplaced(text):
                 self.say(text[1:])
-            elif text.startswith("/"):
+            elif text.startswith("/") and not text.startswith("//"):
                 run(self, text[1:])
             elif bare != text and re.match(r"/\w", bare):
                 raise Refused("Not said: it looks like a command, which begins the line.")
-            elif SECRET.fullmatch(bare.rstrip()):
+            elif passwords.misplaced(bare):
                 raise Refused("Not said: it looks like a password on its way to the wrong place.")
             else:
                 self.say(text)
@@ -208,6 +253,49 @@ class Session:
             self.held &= ~why
             if not self.held:
                 self.chat.wake(self)
+        if self._waiters is not None and (waiter := self._waiters.pop(why, None)) is not None:
+            waiter.callback(True)
+
+    def _released(self, why: int) -> "Deferred[bool]":
+        """Fires when input does not wait for *why* any more; never once it is over."""
+        if self._waiters is None:
+            self._waiters = {}
+        waiter = self._waiters[why] = Deferred()
+        return waiter
+
+    def wait_for(self, answer: "Deferred[Any]") -> None:
+        """Let input wait until *answer* is there; what it leads to is dealt with already."""
+        self.hold(READING)
+        answer.addBoth(lambda _: self.release(READING))
+
+    @property
+    def over(self) -> bool:
+        """Nothing that is typed counts any more."""
+        return bool(self.held & OVER)
+
+    def ask(self, text: str, answered: Callable[[str, bool], None]) -> bool:
+        """Ask for a line that the client does not show, which may be empty.
+
+        It is given to *answered*, without blanks around it, with whether it was not shown. Returns
+        False, and does not ask, if the client cannot be told not to show it.
+        """
+        if not self.connection.hide_input():
+            return False
+        self._answering = answered
+        self.notice(text)
+        return True
+
+    def _answer(self, text: str) -> None:
+        answering, self._answering = self._answering, None
+        assert answering is not None
+        try:
+            answering(text, self.connection.hidden)
+        except Refused as refusal:
+            self.notice(str(refusal))
+        finally:
+            # Unless the next line is to be hidden as well.
+            if self._answering is None:
+                self.connection.show_input()
 
     def resume(self) -> None:
         """The turn has ended and input may go on."""
@@ -269,37 +357,141 @@ class Session:
         self._apply_ignores()
         self.chat.enter(room, self.member)
 
+    def prefer(self, preferences: Preferences) -> None:
+        """Show things as *preferences* say from now on."""
+        self.preferences = preferences
+
+    def go(self, room: Room) -> "Deferred[bool]":
+        """Move to *room*; fires when they are in a room again."""
+        self.move(room)
+        return self._released(ENTERING)
+
     def rename(self, name: str) -> None:
         """Ask for another name, which is allowed; input waits until there is an answer."""
         self.hold(NAMING)
+        chat = self.chat
+        key = self._naming = names.fold(name)
 
-        def answered(free: bool) -> None:
-            if self.held & OVER:
+        def claimed(free: bool) -> object:
+            if self.over:
                 # Too late: nobody is here to have it.
                 self._give_back(name)
-            elif free:
-                now = self.chat.clock.seconds()
-                shown = self.member.announced
-                self.chat.submit(self.room, Renamed(now, self.origin, self.name, name, shown))
+            elif not free:
+                self._not_named(f"{name} is taken.")
             else:
-                self.notice(f"{name} is taken. You are still {self.name}.")
-                self.release(NAMING)
+                # Not before: while we have the claim nobody else registers it.
+                owner = chat.registry.book.find(key)
+                # mypy: a Clock and a reactor both can do what addTimeout wants.
+                owner.addTimeout(PATIENCE, chat.clock)  # type: ignore[arg-type]
+                return owner.addCallback(looked_up)
+            return None
+
+        def looked_up(owner: Account | None) -> None:
+            if not self.over and owner is None and self._naming == key:
+                self.become(name)
+                return
+            self._give_back(name)
+            if not self.over:
+                self._not_named(f"{name} is registered. If it is yours: /login {name}.")
 
         def failed(failure: object) -> None:
             log.error("Claiming a name failed: {failure}", failure=failure)
             self.rename_failed(name, "names cannot be changed just now")
 
-        claimed: Deferred[bool] = self.chat.claims.claim(names.fold(name), self.origin)
-        claimed.addCallbacks(answered, failed)
+        chat.claims.claim(key, self.origin).addCallback(claimed).addErrback(failed)
 
-    def ignore(self, origin: int, name: str) -> None:
-        """Leave out what comes from the connection *origin*."""
-        self.ignored = {**(self.ignored or {}), origin: name}
+    def become(self, name: str) -> "Deferred[bool]":
+        """Have *name*, which is claimed; fires with whether that happened."""
+        self.hold(NAMING)
+        self._naming = ""
+        former, self._submitted = self._submitted, name
+        now = self.chat.clock.seconds()
+        shown = self.member.announced
+        self.chat.submit(self.room, Renamed(now, self.origin, former, name, shown))
+        return self._released(NAMING).addCallback(lambda _: self.name == name)
+
+    def dispossess(self, key: str) -> None:
+        """The name with this key belongs to somebody who has come: be a guest again."""
+        if self._naming == key:
+            # It is only being asked for, and will not be had.
+            self._naming = ""
+        elif not self.over:
+            self.notice(
+                f"{self._submitted} is registered, and who it belongs to is here. "
+                "You are a guest again; /nick NAME picks another name."
+            )
+            self.become(self.chat.next_guest())
+
+    def replaced(self, place: str) -> None:
+        """This person has logged in at *place*, so that this connection ends."""
+        self.notice(f"You are logged in at {place} now. This connection ends.")
+        self.end("logged in elsewhere")
+
+    def visit(self) -> Visit | None:
+        """What is to be kept of whoever is logged in here; None for a guest."""
+        if self.account is None:
+            return None
+        room = "" if self.room is self.chat.lobby else self.room.key
+        now = self.chat.clock.seconds()
+        preferences = replace(self.preferences, room=room)
+        return Visit(self.account.id, now, preferences, self.read_so_far())
+
+    def read_so_far(self) -> dict[str, int]:
+        """Up to which id this person has read each room, by their keys."""
+        if not self.member.joined:
+            return self.places
+        return {**self.places, self.room.key: self.room.last_shown(self.member)}
+
+    def ignore(self, person: "Session") -> None:
+        """Leave out what *person* says: if they are logged in, wherever they come from."""
+        self._leave_out(person)
+        if person.account is not None:
+            ignores = {**self.preferences.ignores, person.account.id: person.name}
+            self.prefer(replace(self.preferences, ignores=ignores))
+
+    def unignore(self, key: str) -> bool:
+        """Show what whoever has the name with this *key* says again; whether they were ignored."""
+        ignored, ignores = self.ignored or {}, self.preferences.ignores
+        origins = {origin for origin, name in ignored.items() if names.fold(name) == key}
+        ids = {id for id, name in ignores.items() if names.fold(name) == key}
+        person = self.chat.people.get(key)
+        if person is not None:
+            origins |= {person.origin} & ignored.keys()
+            ids |= {person.account.id} & ignores.keys() if person.account else set()
+        for session in self.chat.sessions.values():
+            if session.account is not None and session.account.id in ids:
+                origins.add(session.origin)
+        self.ignored = {origin: name for origin, name in ignored.items() if origin not in origins}
+        self._apply_ignores()
+        if ids:
+            left = {id: name for id, name in ignores.items() if id not in ids}
+            self.prefer(replace(self.preferences, ignores=left))
+        return bool(origins or ids)
+
+    def ignore_nobody(self) -> None:
+        """Show what everybody says."""
+        self.ignored = None
         self._apply_ignores()
 
-    def unignore(self, origin: int) -> None:
-        """Show what comes from the connection *origin* again."""
-        self.ignored = {key: name for key, name in (self.ignored or {}).items() if key != origin}
+    def meet(self, other: "Session") -> None:
+        """*other*, or this person, has just logged in: leave them out if they are ignored."""
+        if other.account is not None and other.account.id in self.preferences.ignores:
+            self._leave_out(other)
+
+    def hides(self, event: Event) -> bool:
+        """Whether *event* is from somebody who is ignored, in this run of the server or before."""
+        if event.origin in (self.ignored or ()):
+            return True
+        # A registered name is used by nobody else.
+        ignores = self.preferences.ignores
+        return (
+            bool(ignores)
+            and isinstance(event, Said | Emoted)
+            and names.fold(event.name) in map(names.fold, ignores.values())
+        )
+
+    def _leave_out(self, person: "Session") -> None:
+        self.ignored = {**(self.ignored or {}), person.origin: person.name}
         self._apply_ignores()
 
     def _apply_ignores(self) -> None:
@@ -345,8 +537,7 @@ class Session:
 
         Those whom they ignore are left out, and the oldest if all would not fit into a mailbox.
         """
-        hidden = self.ignored or {}
-        kept = [event for event in events if event.origin not in hidden]
+        kept = [event for event in events if not self.hides(event)]
         shown = transcript(kept, self.chat.clock.seconds())
         pieces = [encode(self.format, event, isinstance(event, Noticed)) for event in shown]
         size = sum(map(len, pieces))
@@ -405,7 +596,7 @@ class Session:
             lines.append(f"The topic is: {room.topic}")
         self.notice("\n".join(lines))
         count = settings.scrollback
-        if self.ignored:
+        if self.ignored or self.preferences.ignores:
             self.post(self.lines(room.recent(count)))
         else:
             self.post(room.scrollback(self.format, count, chat.clock.seconds()))
@@ -416,12 +607,16 @@ class Session:
         """The member is out of its room."""
         if member is self.member:
             self._finish()
+        elif self._former is not None:
+            self.places[self._former.key] = self._former.last_shown(member)
 
     def renamed(self, event: Renamed) -> None:
         """The name changed: the old one is free from here on."""
         people = self.chat.people
         old, new = names.fold(self.name), names.fold(event.new)
-        del people[old]
+        # Who was there before may have it no more.
+        if people.get(old) is self:
+            del people[old]
         people[new] = self
         if old != new:
             self.chat.claims.release(old, self.origin)
@@ -444,8 +639,16 @@ class Session:
 
     def rename_failed(self, name: str, why: str) -> None:
         """The name stays what it was."""
+        self._submitted = self.name
         self._give_back(name)
         self.notice(f"You are still {self.name}: {why}.")
+        self._naming = ""
+        self.release(NAMING)
+
+    def _not_named(self, why: str) -> None:
+        """The name that was asked for is not to be had."""
+        self._naming = ""
+        self.notice(f"{why} You are still {self.name}.")
         self.release(NAMING)
 
     def _give_back(self, name: str) -> None:
@@ -467,8 +670,10 @@ class Session:
             if self._pace_call is not None and self._pace_call.active():
                 self._pace_call.cancel()
             key = names.fold(self.name)
-            chat.people.pop(key, None)
+            if chat.people.get(key) is self:
+                del chat.people[key]
             chat.claims.release(key, self.origin)
+            chat.registry.gone(self)
             farewell = self.mailbox.contents()
             self.mailbox.clear()
             self.connection.close(farewell)

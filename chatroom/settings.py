@@ -172,6 +172,20 @@ OPTIONS = (
         "Forget in each room all but so many of the last lines; 0 keeps all.",
     ),
     Option(
+        "keep-names",
+        180.0,
+        number(0, 100_000, "days"),
+        "A registered name lapses when nobody has logged in with it for so many days, so that "
+        "names are not lost for ever; 0 never does.",
+    ),
+    Option(
+        "names-per-day",
+        3,
+        whole(0, 1_000_000, "names"),
+        "How many names one source may register in a day, so that nobody takes them all. 0 "
+        "sets no limit.",
+    ),
+    Option(
         "line-length",
         2048,
         whole(64, 65536, "bytes"),

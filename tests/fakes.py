@@ -1,10 +1,12 @@
 """Stand-ins for what the core is plugged into: outlets, doors, ledgers, claims, the clock."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from chatroom.accounts import Accounts
 from chatroom.chat import Chat, Settings
 from chatroom.events import Event
 from chatroom.formats import PLAIN, Format
@@ -93,6 +95,8 @@ class Person:
         self.outlet = FakeOutlet(lambda: self.session.drained(), lambda: self.resume())
         self.world = world
         self.gone = False
+        #: How often it was asked not to show what is typed.
+        self.hidings = 0
         self._waiting: list[str] = []
         self._ended = False
         self._seen = 0
@@ -103,6 +107,24 @@ class Person:
     @property
     def name(self) -> str:
         return self.session.name
+
+    # -- what its session asks of it as a Connection
+
+    #: Whether it is a telnet that can be asked not to show what is typed, and whether it complies.
+    telnet = False
+    complies = True
+    encrypted = False
+    hidden = False
+    place = "192.0.2.7, over a plain line,"
+
+    def hide_input(self) -> bool:
+        if self.telnet:
+            self.hidden = self.complies
+            self.hidings += 1
+        return self.telnet
+
+    def show_input(self) -> None:
+        self.hidden = False
 
     def types(self, *lines: str) -> None:
         """Type lines, without waiting for what they lead to."""
@@ -180,6 +202,7 @@ class World:
         settings: Settings | None = None,
         limits: Limits | None = None,
         claims: Claims | None = None,
+        accounts: Accounts | None = None,
     ) -> None:
         self.clock = Clock()
         self.clock.advance(1_800_000_000)
@@ -192,6 +215,7 @@ class World:
             limits or Limits(rate=0),
             ledger=self.ledger,
             claims=self.claims,
+            accounts=accounts,
         )
 
     def person(self, name: str = "", source: str = LOCAL, format: Format = PLAIN) -> Person:
@@ -236,6 +260,7 @@ class World:
         for room in chat.rooms.values():
             assert not origins & room.members.keys()
             assert not origins & room._entering.keys()
+        assert not chat.registry.online
         if isinstance(self.claims, LocalClaims):
             assert not origins & set(self.claims._holders.values())
         assert chat._presences.keys() == chat.rooms.keys()
@@ -307,11 +332,19 @@ class LateClaims:
 
     def __init__(self) -> None:
         self.local = LocalClaims()
-        self._asked: list[tuple[str, int, Deferred[bool]]] = []
+        self._asked: list[Callable[[], object]] = []
+        self._answers: list[Deferred[Any]] = []
 
     def claim(self, key: str, origin: int) -> Deferred[bool]:
         answer: Deferred[bool] = Deferred()
-        self._asked.append((key, origin, answer))
+        self._asked.append(lambda: self.local.claim(key, origin).chainDeferred(answer))
+        self._answers.append(answer)
+        return answer
+
+    def take(self, key: str, origin: int) -> Deferred[int]:
+        answer: Deferred[int] = Deferred()
+        self._asked.append(lambda: self.local.take(key, origin).chainDeferred(answer))
+        self._answers.append(answer)
         return answer
 
     def release(self, key: str, origin: int) -> None:
@@ -319,9 +352,10 @@ class LateClaims:
 
     def answer(self) -> None:
         """The oldest question is answered."""
-        key, origin, answer = self._asked.pop(0)
-        self.local.claim(key, origin).chainDeferred(answer)
+        self._answers.pop(0)
+        self._asked.pop(0)()
 
     def fail(self) -> None:
         """The oldest question cannot be answered."""
-        self._asked.pop(0)[2].errback(ConnectionError("the engine is away"))
+        self._asked.pop(0)
+        self._answers.pop(0).errback(ConnectionError("the engine is away"))

@@ -7,11 +7,10 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
-from chatroom.commands.past import recall
 from chatroom.events import SERVER, Emoted, Said, TookBack
 from chatroom.history import Missed, Query
 from chatroom.ledger import Entry
-from chatroom.recall import FOUND, MISSED, PATIENCE
+from chatroom.recall import FOUND, MISSED, PATIENCE, recall_of
 from chatroom.words import Phrase
 from conftest import Strictness
 from fakes import FailingLedger, Person, World
@@ -399,7 +398,7 @@ def test_who_types_no_more_is_still_answered(world: World, late: LateHistory) ->
 def back(world: World, person: Person, seen: Mapping[str, int]) -> list[str]:
     """What *person*, who comes back, is told first."""
     _ = person.sees
-    recall(person.session).returned(seen, person.name)
+    recall_of(person.session).returned(seen, person.name)
     world.settle()
     return person.sees
 

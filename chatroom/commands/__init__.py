@@ -94,5 +94,5 @@ def run(session: "Session", line: str) -> None:
 
 
 # Imported for their commands, in the order of /help.
-for _module in ("people", "talking", "rooms", "past", "server"):
+for _module in ("people", "talking", "rooms", "past", "accounts", "server"):
     import_module(f"{__name__}.{_module}")

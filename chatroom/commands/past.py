@@ -7,7 +7,7 @@ from chatroom import names
 from chatroom.chat import Refused
 from chatroom.commands import command
 from chatroom.history import LAST, Query
-from chatroom.recall import Recall
+from chatroom.recall import recall_of
 from chatroom.times import moment
 from chatroom.words import phrases
 
@@ -23,13 +23,6 @@ TAKE_BACK = 3600.0
 
 #: How many phrases a search may have, so that none is dear to answer.
 MAX_PHRASES = 8
-
-
-def recall(session: "Session") -> Recall:
-    """What this person looks up, made with the first question."""
-    if session.recall is None:
-        session.recall = Recall(session)
-    return session.recall
 
 
 @command("history", usage="[N]")
@@ -53,7 +46,7 @@ def history(session: "Session", rest: str) -> None:
         if when is None:
             raise Refused(usage)
         before = max(0, int(when * 1_000_000))
-    recall(session).history(session.room, count, before)
+    recall_of(session).history(session.room, count, before)
 
 
 @command("search", "find", usage="WORDS")
@@ -85,20 +78,20 @@ def search(session: "Session", rest: str) -> None:
         raise Refused("There is no word to look for. Usage: /search WORDS [in ROOM] [from NAME]")
     if len(wanted) > MAX_PHRASES:
         raise Refused(f"Please look for at most {MAX_PHRASES} words at once.")
-    recall(session).search(Query(wanted, rooms, name))
+    recall_of(session).search(Query(wanted, rooms, name))
 
 
 @command("more")
 def more(session: "Session", rest: str) -> None:
     """go on with what /history, /search or /missed showed"""
-    if not recall(session).more():
+    if not recall_of(session).more():
         raise Refused("There is no more.")
 
 
 @command("missed")
 def missed(session: "Session", rest: str) -> None:
     """what was said while you were not here"""
-    recall(session).missed()
+    recall_of(session).missed()
 
 
 @command("forget")

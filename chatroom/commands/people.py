@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from chatroom import names
+from chatroom.accounts import MAX_IGNORED
 from chatroom.chat import Refused
 from chatroom.commands import command
 from chatroom.formats import duration
@@ -20,6 +21,8 @@ def nick(session: "Session", rest: str) -> None:
 
     A name has 1 to 24 letters, digits, _ and -, and begins with a letter.
     """
+    if session.account is not None:
+        raise Refused(f"You are logged in as {session.name}. /logout makes you a guest again.")
     try:
         name = names.check_name(rest)
     except names.NameRefused as error:
@@ -36,7 +39,8 @@ def whois(session: "Session", rest: str) -> None:
     """where somebody is, since when, and whether away"""
     person = session.chat.find(rest)
     now = session.chat.clock.seconds()
-    facts = [f"here for {duration(now - person.opened)}"]
+    facts = ["logged in"] if person.account is not None else []
+    facts.append(f"here for {duration(now - person.opened)}")
     if person.room.listed:
         facts.insert(0, f"in #{person.room.name}")
     facts.append(f"idle for {duration(now - person.active)}")
@@ -49,32 +53,41 @@ def whois(session: "Session", rest: str) -> None:
 def ignore(session: "Session", rest: str) -> None:
     """do not show what somebody says; alone: whom you ignore
 
-    They are not told. It lasts until they or you leave.
+    They are not told. If they are logged in it holds wherever they come from, and
+    if you are, too, whenever you come back. Of guests it holds until they leave.
     """
     if not rest:
-        ignored = session.ignored or {}
-        here = sorted(
-            session.chat.sessions[origin].name
-            for origin in ignored
-            if origin in session.chat.sessions
-        )
+        chat = session.chat
+        ignores = session.preferences.ignores
+        here = [
+            person.name
+            for origin in session.ignored or ()
+            if (person := chat.sessions.get(origin)) is not None
+            and (person.account is None or person.account.id not in ignores)
+        ]
+        here = sorted([*here, *ignores.values()], key=names.fold)
         session.notice(f"You ignore {', '.join(here)}." if here else "You ignore nobody.")
         return
     person = session.chat.find(rest)
     if person is session:
         raise Refused("You cannot ignore yourself.")
-    session.ignore(person.origin, person.name)
+    if len(session.preferences.ignores) >= MAX_IGNORED:
+        raise Refused(f"You ignore {MAX_IGNORED} people already.")
+    session.ignore(person)
     session.notice(f"You ignore {person.name}. /unignore {person.name} ends it.")
 
 
 @command("unignore", usage="NAME")
 def unignore(session: "Session", rest: str) -> None:
     """show what somebody says again"""
-    person = session.chat.find(rest)
-    if person.origin not in (session.ignored or {}):
-        raise Refused(f"You do not ignore {person.name}.")
-    session.unignore(person.origin)
-    session.notice(f"You see what {person.name} says again.")
+    key = names.fold(rest)
+    ignores = session.preferences.ignores.values()
+    known = next((name for name in ignores if names.fold(name) == key), None)
+    # Who is ignored by account need not be here.
+    name = known or session.chat.find(rest).name
+    if not session.unignore(names.fold(name)):
+        raise Refused(f"You do not ignore {name}.")
+    session.notice(f"You see what {name} says again.")
 
 
 @command("away", usage="[TEXT]")

@@ -2,8 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+from chatroom import names
 from chatroom.chat import Refused
 from chatroom.commands import command
+from chatroom.login import leave_message
 
 if TYPE_CHECKING:
     from chatroom.session import Session
@@ -19,16 +21,25 @@ def me(session: "Session", rest: str) -> None:
 def msg(session: "Session", rest: str) -> None:
     """say something to one person alone
 
-    The beginning of a name is enough where only one name begins so.
+    The beginning of a name is enough where only one name begins so. Who has a
+    registered name and is not here is shown it when they log in.
     """
     name, _, text = rest.partition(" ")
     text = text.strip()
     if not text:
         raise Refused("Usage: /msg NAME TEXT")
-    person = session.chat.find(name)
-    if person is session:
-        raise Refused("You cannot send yourself a private line.")
-    session.whisper(person, text)
+
+    def whisper() -> None:
+        person = session.chat.find(name)
+        if person is session:
+            raise Refused("You cannot send yourself a private line.")
+        session.whisper(person, text)
+
+    if names.fold(name) in session.chat.people:
+        whisper()
+    else:
+        # Whoever has registered that very name is meant, not somebody whose name begins so.
+        leave_message(session, name, text, whisper)
 
 
 @command("reply", "r", usage="TEXT")

@@ -9,7 +9,7 @@ import socket
 from typing import Any, Generic, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IAddress, ISystemHandle
+from twisted.internet.interfaces import IAddress, ISSLTransport, ISystemHandle
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import ServerFactory
 from twisted.protocols.policies import ProtocolWrapper
@@ -63,6 +63,13 @@ def tune(transport: Any, limits: Limits) -> None:
         handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unanswered)
 
 
+def is_encrypted(transport: Any) -> bool:
+    """Whether nobody on the way can read along: TLS, or a socket of this machine's (unix(7))."""
+    handle = _socket_of(transport)
+    local = handle is not None and handle.family == socket.AF_UNIX
+    return local or ISSLTransport.providedBy(transport) or bool(getattr(transport, "TLS", False))
+
+
 def peer_ended(transport: Any) -> bool:
     """Whether the peer has closed its side, even behind data that was not read yet."""
     handle = _socket_of(transport)
@@ -113,7 +120,8 @@ C = TypeVar("C", bound=Connected)
 class DoorFactory(ServerFactory, Generic[C]):
     """Makes the connections of one door and knows them all in `clients`.
 
-    Its protocols call `joined` and `parted`, and know the `source` they count for.
+    Its protocols call `joined` and `parted`, and know the `source` they count for and the `address`
+    they come from.
     """
 
     noisy = False
@@ -134,6 +142,7 @@ class DoorFactory(ServerFactory, Generic[C]):
         admission.entered(source)
         protocol: Any = super().buildProtocol(addr)
         protocol.source = source
+        protocol.address = getattr(addr, "host", None) or "this machine"
         return protocol
 
     def joined(self, client: C) -> None:

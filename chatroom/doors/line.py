@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatroom.chat import Chat
-from chatroom.doors.door import DoorFactory, peer_ended, tune
+from chatroom.doors.door import DoorFactory, is_encrypted, peer_ended, tune
 from chatroom.doors.intake import Intake
 from chatroom.doors.outlet import Outlet
 from chatroom.doors.telnet import IAC
@@ -70,6 +70,7 @@ class ChatProtocol(LineReceiver):
     transport: Any
     factory: "ChatFactory"
     source: str
+    address: str
     session: Session
     outlet: Outlet
 
@@ -85,6 +86,7 @@ class ChatProtocol(LineReceiver):
     _lost = False
     _stopped = False
     _withheld = False
+    _ended_cr = False
     _told_utf8 = False
     _look_at = 0.0
     _seen_ended = 0.0
@@ -239,7 +241,7 @@ class ChatProtocol(LineReceiver):
         begun_before = intake.begun_before
         if begun_before:
             intake.begun_before -= 1
-        ended_cr = line.endswith(b"\r")
+        ended_cr = self._ended_cr = line.endswith(b"\r")
         if ended_cr:
             line = line[:-1]
         if len(line) > self.factory.line_length:
@@ -338,6 +340,40 @@ class ChatProtocol(LineReceiver):
         self._hand_in()
         if self.intake.lines:
             self.session.waiting(len(self.intake.lines))
+
+    @property
+    def place(self) -> str:
+        """For the session: where the other end is."""
+        how = "an encrypted" if self.encrypted else "a plain"
+        return f"{self.address}, over {how} line,"
+
+    @property
+    def encrypted(self) -> bool:
+        """For the session: whether nobody on the way can read along."""
+        return is_encrypted(self.transport)
+
+    @property
+    def hidden(self) -> bool:
+        """For the session: whether the client does not show what is typed."""
+        return self.intake.telnet.hidden
+
+    def hide_input(self) -> bool:
+        """The session: what is typed next is not to be shown."""
+        telnet = self.intake.telnet
+        if not telnet.spoken and self._ended_cr:
+            # netcat ends lines with LF alone: whoever asks to be asked for a password, in a line
+            # that ends in CR LF, has telnet, and has had no other occasion to show it.
+            telnet.evidence()
+        if not telnet.spoken:
+            return False
+        telnet.hide()
+        self._answer_telnet()
+        return True
+
+    def show_input(self) -> None:
+        """The session: what is typed may be shown again."""
+        self.intake.telnet.show()
+        self._answer_telnet()
 
     def close(self, farewell: bytes) -> None:
         """The session: the conversation is over."""

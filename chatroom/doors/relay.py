@@ -33,6 +33,7 @@ class RelayProtocol(LineOnlyReceiver):
     transport: Any
     factory: "RelayFactory"
     source: str
+    address: str
     # Nothing is read of it, and nothing is said of it.
     _over = True
     # The client sends nothing more; it leaves when it has been told what there is.

@@ -101,7 +101,18 @@ class Telnet:
     A chunk without an IAC need not be given to `receive` while `pending` is false.
     """
 
-    __slots__ = ("_answers", "_asking", "_length", "_sends_binary", "_state", "binary", "spoken")
+    __slots__ = (
+        "_answers",
+        "_asking",
+        "_echo_agreed",
+        "_echo_asked",
+        "_echoes",
+        "_length",
+        "_sends_binary",
+        "_state",
+        "binary",
+        "spoken",
+    )
 
     spoken: bool
     """The client has shown that it speaks telnet: from now on it may be sent an IAC."""
@@ -114,6 +125,11 @@ class Telnet:
         # Our DO BINARY is not answered yet (WANTYES in RFC 1143, section 7).
         self._asking = False
         self._sends_binary = False
+        # We have said WILL ECHO, the client has said DO ECHO to it, and so many of our WILL and
+        # WONT ECHO are not answered yet.
+        self._echoes = False
+        self._echo_agreed = False
+        self._echo_asked = 0
         # The byte the unfinished sequence waits after, empty outside of one. Inside a
         # subnegotiation it is SB, and SE after an IAC in there.
         self._state = b""
@@ -200,6 +216,29 @@ class Telnet:
             self._asking = True
             self._answer(DO, BINARY)
 
+    @property
+    def hidden(self) -> bool:
+        """The client does not show what is typed."""
+        return self._echoes and self._echo_agreed
+
+    def hide(self) -> None:
+        """Ask the client not to show what is typed, until `show` (RFC 857).
+
+        We say that we echo, and do not. Only for a client that has shown that it speaks telnet.
+        """
+        if not self._echoes:
+            self._echoes = True
+            self._echo_agreed = False
+            self._echo_asked += 1
+            self._answer(WILL, ECHO)
+
+    def show(self) -> None:
+        """What is typed may be shown again."""
+        if self._echoes:
+            self._echoes = False
+            self._echo_asked += 1
+            self._answer(WONT, ECHO)
+
     def _skip(self, data: bytes, position: int) -> int:
         """Pass over a subnegotiation up to its next IAC, its bound, or the end of *data*."""
         end = min(len(data), position + MAX_SUBNEGOTIATION - self._length)
@@ -238,6 +277,8 @@ class Telnet:
                 self._peer_binary(verb == WILL)
             else:
                 self._own_binary(verb == DO)
+        elif option == ECHO and verb in (DO, DONT):
+            self._own_echo(verb == DO)
         elif verb == DO:
             # RFC 860: a mark is asked for again each time, and clients show nothing until then.
             self._answer(WILL if option == TIMING_MARK else WONT, option)
@@ -259,6 +300,19 @@ class Telnet:
         if wanted != self._sends_binary:
             self._sends_binary = wanted
             self._answer(WILL if wanted else WONT, BINARY)
+
+    def _own_echo(self, wanted: bool) -> None:
+        """Take an answer to what was last said of ECHO, or what the client asks by itself."""
+        if self._echo_asked:
+            self._echo_asked -= 1
+            if self._echo_asked:
+                # There is another answer to come, to what was said later.
+                return
+        elif wanted is not self._echoes:
+            # Asked for while nothing is hidden, or forbidden while something is.
+            self._answer(WONT, ECHO)
+        if self._echoes:
+            self._echoes = self._echo_agreed = wanted
 
     def _answer(self, verb: bytes, option: bytes) -> None:
         if self._answers is None:

@@ -1,0 +1,74 @@
+"""Commands about a name of one's own."""
+
+from typing import TYPE_CHECKING
+
+from chatroom import login
+from chatroom.chat import Refused
+from chatroom.commands import command
+from chatroom.registry import as_code
+
+if TYPE_CHECKING:
+    from chatroom.session import Session
+
+
+@command("register", usage="[PASSWORD]")
+def register(session: "Session", rest: str) -> None:
+    """make your name your own
+
+    Over telnet the password is asked for and not shown; elsewhere it is typed
+    behind the command. It has 8 to 128 characters and no blanks.
+    """
+    login.register(session, rest)
+
+
+@command("login", usage="NAME [PASSWORD]")
+def log_in(session: "Session", rest: str) -> None:
+    """be who you are, from anywhere; /login CODE: see /pair
+
+    Your other connection, if there is one, ends: a name is in one place at a
+    time. You are shown what came for you, and are told what you missed.
+    """
+    name, _, password = rest.partition(" ")
+    code = as_code(name)
+    if code is not None and not password:
+        login.log_in_by_code(session, code)
+    else:
+        login.log_in(session, name, password.strip())
+
+
+@command("logout")
+def log_out(session: "Session", rest: str) -> None:
+    """be a guest again"""
+    login.log_out(session)
+
+
+@command("password", "passwd", usage="[OLD NEW]")
+def password(session: "Session", rest: str) -> None:
+    """change your password"""
+    old, _, new = rest.partition(" ")
+    new = new.strip()
+    if bool(old) is not bool(new):
+        raise Refused("Usage: /password OLD NEW")
+    login.change_password(session, old, new)
+
+
+@command("unregister", usage="[PASSWORD]")
+def unregister(session: "Session", rest: str) -> None:
+    """give your name up, and all that is kept for you"""
+    login.unregister(session, rest)
+
+
+@command("pair")
+def pair(session: "Session", rest: str) -> None:
+    """get a code that logs another connection in without a password
+
+    Type it there within 2 minutes: /login CODE. It is good once, and moves you
+    there. Never type here a code that somebody else gives you.
+    """
+    if session.account is None:
+        raise Refused("You are not logged in.")
+    code = session.chat.registry.pair(session)
+    session.notice(
+        f"On the other connection, within 2 minutes: /login {code[:4]}-{code[4:]}\n"
+        "Whoever types it is you. Give it to nobody."
+    )

@@ -1,0 +1,142 @@
+"""Passwords: what may be one, and what is kept in its place.
+
+The rule: pure functions, and slow ones: a quarter of a second and 32 MiB. They are for another
+thread than the reactor's. No message of an exception contains what was given.
+"""
+
+import base64
+import hashlib
+import hmac
+import os
+import re
+import unicodedata
+from typing import Final
+
+#: How long a password is, in characters (NIST SP 800-63B, section 5.1.1.2, asks for 8 at least).
+MIN_LENGTH: Final = 8
+MAX_LENGTH: Final = 128
+
+#: The cost of scrypt (RFC 7914, section 2): the logarithm of N, the block size, the passes. One
+#: of the equally strong choices of OWASP's Password Storage Cheat Sheet.
+LOG_N = 15
+BLOCK_SIZE: Final = 8
+PASSES: Final = 3
+
+_SALT: Final = 16  # bytes
+_KEY: Final = 32  # bytes
+
+#: More than this is not asked of the machine, whatever a file says.
+_MAX_MEMORY: Final = 256 * 1024 * 1024
+
+# The PHC string format: $scrypt$ln=15,r=8,p=3$salt$key, with Base64 that is not padded.
+_STORED = re.compile(
+    r"\$scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)"
+)
+
+# Those that are tried first everywhere; with their like below they are no secret.
+_COMMON = frozenset(
+    {
+        *("password", "passw0rd", "password1", "password12", "password123", "passwort"),
+        *("12345678", "123456789", "1234567890", "87654321", "qwertyui", "qwertyuiop", "qwerty123"),
+        *("iloveyou", "sunshine", "princess", "football", "baseball", "superman", "trustno1"),
+        *("letmein1", "abcd1234", "1q2w3e4r", "1qaz2wsx", "changeme", "whatever", "computer"),
+    }
+)
+
+
+# A word that goes before a password, with whatever was hit before it, and one or two more.
+_MISPLACED = re.compile(r"[\W_]*(\w+)[\s:=]+\S+(?:\s+\S+)?\s*")
+_WORDS = frozenset(
+    {"login", "logon", "signin", "register", "unregister", "password", "passwd", "identify"}
+    | {"nickserv"}
+)
+_MISTYPED = ("login", "register")
+
+
+class PasswordRefused(ValueError):
+    """What cannot be a password; `str` of it is a sentence for the person who typed it."""
+
+
+def normal(password: str) -> str:
+    """The form in which passwords are compared: NFC, as PRECIS has it (RFC 8265, section 4.2)."""
+    return unicodedata.normalize("NFC", password)
+
+
+def check(password: str, name: str) -> None:
+    """Whether *name* may have this password. Raises PasswordRefused."""
+    password = normal(password)
+    if "\ufffd" in password:
+        raise PasswordRefused("The password arrived damaged, or has control characters in it.")
+    if re.search(r"\s", password):
+        raise PasswordRefused("A password has no blanks in it.")
+    if len(password) < MIN_LENGTH:
+        raise PasswordRefused(f"A password has at least {MIN_LENGTH} characters.")
+    if len(password) > MAX_LENGTH:
+        raise PasswordRefused(f"A password has at most {MAX_LENGTH} characters.")
+    bare = password.casefold()
+    if bare in _COMMON or len(set(bare)) < 3 or name.casefold() in (bare, bare[::-1]):
+        raise PasswordRefused("That password is among the first that anybody would try.")
+
+
+def misplaced(text: str) -> bool:
+    """Whether *text* looks like a login gone wrong, so that nobody should be shown it."""
+    match = _MISPLACED.fullmatch(text)
+    if match is None:
+        return False
+    word = match[1].lower()
+    return word in _WORDS or any(_slipped(word, meant) for meant in _MISTYPED)
+
+
+def _slipped(word: str, meant: str) -> bool:
+    """Whether *word* is *meant* with letters swapped, one too many or one too few."""
+    if sorted(word) == sorted(meant):
+        return True
+    longer, shorter = (word, meant) if len(word) > len(meant) else (meant, word)
+    # A plural is no slip.
+    return word != f"{meant}s" and any(
+        longer[:place] + longer[place + 1 :] == shorter for place in range(len(longer))
+    )
+
+
+def make(password: str) -> str:
+    """What is kept in place of *password*, with a new salt."""
+    salt = os.urandom(_SALT)
+    key = _scrypt(password, salt, LOG_N, BLOCK_SIZE, PASSES, _KEY)
+    return f"$scrypt$ln={LOG_N},r={BLOCK_SIZE},p={PASSES}${_base64(salt)}${_base64(key)}"
+
+
+def matches(password: str, stored: str) -> bool:
+    """Whether *password* is the one that *stored* was made from.
+
+    Nothing matches what `make` cannot have made.
+    """
+    match = _STORED.fullmatch(stored)
+    if match is None:
+        return False
+    log_n, block_size, passes = (int(match[group]) for group in (1, 2, 3))
+    try:
+        salt, key = (base64.b64decode(match[group] + "==") for group in (4, 5))
+        made = _scrypt(password, salt, log_n, block_size, passes, len(key))
+    except (ValueError, MemoryError):
+        return False
+    return hmac.compare_digest(made, key)
+
+
+def _scrypt(
+    password: str, salt: bytes, log_n: int, block_size: int, passes: int, length: int
+) -> bytes:
+    # A surrogate has no UTF-8, and the error would show what it stands in.
+    secret = normal(password).encode(errors="replace")
+    return hashlib.scrypt(
+        secret,
+        salt=salt,
+        n=2**log_n,
+        r=block_size,
+        p=passes,
+        maxmem=_MAX_MEMORY,
+        dklen=length,
+    )
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode().rstrip("=")

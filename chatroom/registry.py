@@ -1,0 +1,201 @@
+"""The registry: who is logged in, and what all sessions share about accounts.
+
+The rule: an account is in use by one connection, the one that logged in last. What is kept of it
+is written when it leaves, and every minute before that; that it cannot be is logged, and costs
+nobody anything else.
+"""
+
+import secrets
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from chatroom import passwords
+from chatroom.accounts import Account, Accounts
+from chatroom.attempts import Attempts
+from chatroom.limits import Quota
+from chatroom.presence import Clock
+from chatroom.times import DAY
+
+if TYPE_CHECKING:
+    from chatroom.session import Session
+
+log = Logger()
+
+#: Calls a function that takes long, with these arguments, where that holds up nobody.
+Run = Callable[..., "Deferred[Any]"]
+
+#: For how long, in seconds, a code is good, and how many wrong ones a source may try in an hour.
+CODE_LASTS = 120.0
+WRONG_CODES = 5
+
+#: What codes consist of: nothing that is taken for something else. They begin with a digit, as no
+#: name does.
+DIGITS = "23456789"
+LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ" + DIGITS
+CODE_LENGTH = 8
+
+#: How many private lines one source may leave in an hour for people who are not here.
+LEFT_PER_HOUR = 100
+
+
+class Registry:
+    """The accounts of one server.
+
+    run: for making and comparing passwords. width: how many of these at a time. keep_days: after
+    how many days without a visit an account lapses, 0 for never. per_day: how many accounts one
+    source may make in a day, 0 for no limit.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        book: Accounts,
+        run: Run,
+        *,
+        width: int = 1,
+        keep_days: float = 0.0,
+        per_day: int = 0,
+    ) -> None:
+        seconds = clock.seconds
+        self.book = book
+        self.keep_days = keep_days
+        self.attempts = Attempts(clock, width)
+        #: How many accounts each source has made, how many wrong codes it has tried, and how many
+        #: lines it has left for people who are not here.
+        self.created = Quota(per_day, DAY, seconds)
+        self.wrong_codes = Quota(WRONG_CODES, 3600, seconds)
+        self.left = Quota(LEFT_PER_HOUR, 3600, seconds)
+        #: Who is logged in, by the id of their account.
+        self.online: dict[int, Session] = {}
+        self._clock = clock
+        self._run = run
+        # By code: whose it is, and until when it is good.
+        self._codes: dict[str, tuple[Session, float]] = {}
+        self._failing = False
+        self._closed = False
+
+    # -- passwords
+
+    def matches(self, session: "Session", account: Account, password: str) -> Deferred[bool]:
+        """Whether *password* is that of *account*, found out in its turn; fails with TooMany."""
+        return self._attempt(
+            session, account.key, lambda: self._run(passwords.matches, password, account.password)
+        )
+
+    def stored_form(self, session: "Session", password: str) -> Deferred[str]:
+        """What is kept in place of *password*, made in its turn; fails with TooMany."""
+        made: list[str] = []
+
+        def keep(stored: str) -> bool:
+            made.append(stored)
+            return True
+
+        done = self._attempt(
+            session, "", lambda: self._run(passwords.make, password).addCallback(keep)
+        )
+        return done.addCallback(lambda _: made[0])
+
+    def _attempt(
+        self, session: "Session", name: str, work: Callable[[], Deferred[bool]]
+    ) -> Deferred[bool]:
+        return self.attempts.add(
+            name,
+            session.source,
+            session.failures,
+            session.opened,
+            work,
+            lambda: session.closed,
+        )
+
+    # -- who is here
+
+    def came(self, session: "Session", account: Account) -> "Session | None":
+        """*session* is logged in; returns who was until now, and what was to be kept of them is."""
+        former = self.online.get(account.id)
+        if former is not None:
+            self.gone(former)
+        self.online[account.id] = session
+        session.account = account
+        return former
+
+    def gone(self, session: "Session", *, keep: bool = True) -> None:
+        """*session* is not logged in any more. keep: whether its account is still there."""
+        account = session.account
+        if account is None:
+            return
+        if keep and not self._closed:
+            self.save([session])
+        # What it has read stays with it, for who comes in its place.
+        session.places = session.read_so_far()
+        del self.online[account.id]
+        session.account = None
+        self._codes = {code: pair for code, pair in self._codes.items() if pair[0] is not session}
+
+    def save(self, sessions: "list[Session] | None" = None) -> None:
+        """Keep what is to be kept of these people, or of all who are logged in."""
+        here = list(self.online.values()) if sessions is None else sessions
+        visits = [visit for session in here if (visit := session.visit()) is not None]
+
+        def failed(failure: Any) -> None:
+            if not self._failing:
+                log.warn("What accounts have read is not kept: {why}.", why=failure.value)
+            self._failing = True
+
+        def kept(_: object) -> None:
+            self._failing = False
+
+        if visits:
+            self.book.save(visits).addCallbacks(kept, failed)
+
+    def lapse(self) -> None:
+        """Remove the accounts that nobody has used for too long."""
+        if not self.keep_days:
+            return
+
+        def lapsed(gone: list[str]) -> None:
+            for name in gone:
+                log.info("The name {name!r} has lapsed.", name=name)
+
+        def failed(failure: Any) -> None:
+            log.warn("Names could not lapse: {why}. Trying again later.", why=failure.value)
+
+        # Who is here uses theirs, whether or not that could be written.
+        self.save()
+        before = self._clock.seconds() - self.keep_days * DAY
+        self.book.lapse(before).addCallbacks(lapsed, failed)
+
+    # -- codes
+
+    def pair(self, session: "Session") -> str:
+        """A code that logs another connection in once as who *session* is; its last one ends."""
+        self._codes = {
+            code: (issuer, until)
+            for code, (issuer, until) in self._codes.items()
+            if issuer is not session and until > self._clock.seconds()
+        }
+        code = secrets.choice(DIGITS)
+        code += "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH - 1))
+        self._codes[code] = session, self._clock.seconds() + CODE_LASTS
+        return code
+
+    def redeem(self, code: str) -> "Session | None":
+        """Who made *code*, None if it is not good; it is not good a second time."""
+        session, until = self._codes.pop(code, (None, 0.0))
+        good = session is not None and session.account is not None
+        return session if good and until > self._clock.seconds() else None
+
+    def close(self) -> None:
+        """The server stops: keep what there is to keep, and begin nothing more."""
+        self.attempts.close()
+        self.save()
+        self._closed = True
+
+
+def as_code(text: str) -> str | None:
+    """*text* as a code, None if it does not look like one; its case and a - do not count."""
+    code = text.upper().replace("-", "")
+    plausible = len(code) == CODE_LENGTH and code[0] in DIGITS and set(code) <= set(LETTERS)
+    return code if plausible else None
