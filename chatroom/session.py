@@ -17,7 +17,7 @@ from chatroom.accounts import Preferences
 from chatroom.chat import Chat, Refused
 from chatroom.commands import COMMANDS, Command, run
 from chatroom.events import SERVER, Emoted, Event, Left, Noticed, Renamed, Said, Whispered
-from chatroom.formats import Format, enumerate_names, transcript
+from chatroom.formats import BELL, Format, enumerate_names, transcript
 from chatroom.limits import LOCAL
 from chatroom.mailbox import MAX_BYTES, Mailbox
 from chatroom.presence import Call
@@ -267,6 +267,7 @@ class Session:
             self.origin, self.name, self.format, self.outlet, self.mailbox, owner=self
         )
         self._apply_ignores()
+        self._apply_preferences()
         self.chat.enter(room, self.member)
 
     def rename(self, name: str) -> None:
@@ -292,6 +293,23 @@ class Session:
         claimed: Deferred[bool] = self.chat.claims.claim(names.fold(name), self.origin)
         claimed.addCallbacks(answered, failed)
 
+    def prefer(self, preferences: Preferences) -> None:
+        """Show this person things like that from here on."""
+        self.preferences = preferences
+        self.format = self.format.styled(preferences)
+        self._apply_preferences()
+
+    def _apply_preferences(self) -> None:
+        self.member.format = self.format
+        self.member.mentioned = self._mentioned if self.preferences.bell == "mentions" else None
+        self.room.listen(self.member)
+
+    def _mentioned(self) -> None:
+        """A line that names this person is on its way: the bell comes after it."""
+        # Who is not reading has one bell waiting, not a mailbox full of them.
+        if self.mailbox.last != BELL and not self.mailbox.full:
+            self.post(BELL)
+
     def ignore(self, origin: int, name: str) -> None:
         """Leave out what comes from the connection *origin*."""
         self.ignored = {**(self.ignored or {}), origin: name}
@@ -312,7 +330,7 @@ class Session:
         self.post(encode(self.format, event))
 
     def post(self, data: bytes) -> None:
-        """Put whole encoded lines in the mailbox; input waits while that is full."""
+        """Put whole encoded lines, or a bell, in the mailbox; input waits while that is full."""
         mailbox = self.mailbox
         if self.closed or not data:
             return
@@ -347,7 +365,7 @@ class Session:
         """
         hidden = self.ignored or {}
         kept = [event for event in events if event.origin not in hidden]
-        shown = transcript(kept, self.chat.clock.seconds())
+        shown = transcript(kept, self.chat.clock.seconds(), self.format.zone)
         pieces = [encode(self.format, event, isinstance(event, Noticed)) for event in shown]
         size = sum(map(len, pieces))
         first = 0
