@@ -449,8 +449,7 @@ class Room:
             self._trim()
 
     def _tell_of_mentions(self, rows: Sequence[Row], start: int) -> None:
-        """Tell the members whom *rows*, which begin at *start*, name, once each."""
-        told = set()
+        """Tell the members whom *rows*, which begin at *start*, name, once for each row."""
         for position, row in enumerate(rows, start):
             event = row.event
             if not isinstance(event, Said | Emoted):
@@ -459,13 +458,11 @@ class Room:
                 member = self.members[origin]
                 # Who entered in this batch is not shown what came before.
                 if (
-                    origin not in told
-                    and origin != event.origin
+                    origin != event.origin
                     and member.cursor <= position
                     and not _hidden(member, event)
                     and member.mentioned is not None
                 ):
-                    told.add(origin)
                     _guarded(member, member.mentioned)
 
     def _deliver(self, member: Member, batch: Batch, start: int, last: int) -> None:

@@ -1,13 +1,17 @@
 """How people are shown things who have said how they want them."""
 
 from dataclasses import replace
+from sys import maxsize
 
 import pytest
 
 from chatroom import room as rooms
 from chatroom.accounts import Preferences
+from chatroom.commands.past import recall
+from chatroom.events import Said
 from chatroom.formats import PLAIN, RAW
 from chatroom.mailbox import MAX_ENTRIES
+from chatroom.times import DAY
 from conftest import MakeWorld
 from fakes import Person, World
 
@@ -161,6 +165,33 @@ def test_what_is_looked_up_is_shown_in_the_time_of_its_reader(world: World) -> N
     ]
 
 
+def test_what_was_missed_is_dated_in_the_time_of_its_reader(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.says("/timezone Asia/Tokyo")
+    alice.says("seen")
+    ((seen, _),) = world.chat.lobby.before(maxsize, 1)
+    alice.says("missed")
+    # The same day in UTC, the next one in Tokyo.
+    world.wait(7.5 * 3600)
+    _ = bob.sees
+    recall(bob.session).returned({"lobby": seen}, "bob")
+    world.settle()
+    assert bob.sees == ["-- You missed 1 line since Friday 15 January 17:00. /missed shows it."]
+
+
+def test_no_line_is_lost_where_every_line_has_its_day(world: World) -> None:
+    (alice,) = world.people("alice")
+    alice.says("/timezone America/Argentina/ComodRivadavia")
+    lines = [(number, Said(number * DAY, 99, "bob", f"{number:010}")) for number in range(1, 990)]
+    world.chat.open_room("den").restore("", lines)
+    alice.says("/join den")
+    shown = alice.asks("/history 1000")
+    while shown[-1].startswith("-- /more"):
+        shown += alice.asks("/more")
+    said = [line for line in shown if not line.startswith("--")]
+    assert sorted(said) == [f"21:00 bob: {number:010}" for number in range(1, 990)]
+
+
 # -- the bell
 
 
@@ -204,6 +235,13 @@ def test_the_bell_rings_once_for_all_lines_of_a_turn(world: World) -> None:
     alice.types("bob", "bob?", "BOB!")
     world.settle()
     assert bob.sees == ["alice: bob", "alice: bob?", "alice: BOB!", "\a"]
+
+
+def test_who_is_shown_their_own_lines_is_not_rung_for_them(world: World) -> None:
+    (alice,) = world.people("alice")
+    alice.says("/bell mentions")
+    alice.session.member.echo = True
+    assert alice.asks("I am alice") == ["alice: I am alice"]
 
 
 def test_a_name_is_found_in_any_script(world: World) -> None:
