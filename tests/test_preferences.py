@@ -182,14 +182,14 @@ def test_what_was_missed_is_dated_in_the_time_of_its_reader(world: World) -> Non
 def test_no_line_is_lost_where_every_line_has_its_day(world: World) -> None:
     (alice,) = world.people("alice")
     alice.says("/timezone America/Argentina/ComodRivadavia")
-    lines = [(number, Said(number * DAY, 99, "bob", f"{number:010}")) for number in range(1, 990)]
+    lines = [(number, Said(number * DAY, 99, "bob", f"{number:030}")) for number in range(1, 990)]
     world.chat.open_room("den").restore("", lines)
     alice.says("/join den")
     shown = alice.asks("/history 1000")
     while shown[-1].startswith("-- /more"):
         shown += alice.asks("/more")
     said = [line for line in shown if not line.startswith("--")]
-    assert sorted(said) == [f"21:00 bob: {number:010}" for number in range(1, 990)]
+    assert sorted(said) == [f"21:00 bob: {number:030}" for number in range(1, 990)]
 
 
 # -- the bell
