@@ -5,9 +5,11 @@ gives the same bytes, so that all who use it can be sent the same object.
 """
 
 from collections.abc import Iterable, Sequence
-from time import gmtime, strftime
+from datetime import UTC, tzinfo
 from typing import Protocol
+from weakref import WeakValueDictionary
 
+from chatroom.accounts import Preferences
 from chatroom.events import (
     Announced,
     CrowdMoved,
@@ -27,11 +29,18 @@ from chatroom.events import (
     TopicSet,
     Whispered,
 )
-from chatroom.times import DAY
+from chatroom.times import DAY, day, local, zone
+
+#: Rings the bell of a terminal.
+BELL = b"\a"
 
 
 class Format(Protocol):
     """How one kind of wire shows events."""
+
+    @property
+    def zone(self) -> tzinfo:
+        """Where the times that it shows are."""
 
     def encode(self, event: Event, live: bool) -> bytes:
         """The bytes for *event*, empty for what this format does not show.
@@ -39,9 +48,17 @@ class Format(Protocol):
         *live* is false for what happened before its reader came, which is shown with its time.
         """
 
+    def styled(self, preferences: Preferences) -> "Format":
+        """This format as somebody prefers it: for equal preferences the same object.
+
+        Whom they ignore and the room they return to do not count.
+        """
+
 
 class PlainFormat:
     """Lines for a terminal without colour: UTF-8, each ended by CR LF."""
+
+    zone: tzinfo = UTC
 
     def encode(self, event: Event, live: bool) -> bytes:
         match event:
@@ -72,26 +89,81 @@ class PlainFormat:
             case TookBack():
                 shown = f"-- {event.name} took back what they said in the last hour."
             case Found():
-                when = strftime("%Y-%m-%d %H:%M", gmtime(event.time))
-                return f"{when} #{event.room} ".encode() + self.encode(event.event, True)
+                when = f"{local(event.time, self.zone):%Y-%m-%d %H:%M}"
+                # What was found is no live line: it has its time already and rings no bell.
+                return f"{when} #{event.room} ".encode() + PLAIN.encode(event.event, True)
             case Joined() | Left() | Renamed() | Relayed() | Opened() | Removed():
                 return b""
             case _:
                 raise TypeError(f"no plain form for {type(event).__name__}")
         if not live:
-            shown = f"{strftime('%H:%M', gmtime(event.time))} {shown}"
+            shown = f"{local(event.time, self.zone):%H:%M} {shown}"
         return f"{shown}\r\n".encode()
+
+    def styled(self, preferences: Preferences) -> Format:
+        where = zone(preferences.timezone) or UTC
+        style = (preferences.timestamps, str(where), preferences.quiet, preferences.bell)
+        made = _STYLED.get(style)
+        if made is None:
+            made = _STYLED[style] = StyledPlainFormat(where, preferences)
+        return made
+
+
+class StyledPlainFormat(PlainFormat):
+    """Lines for a terminal as somebody prefers them."""
+
+    def __init__(self, zone: tzinfo, preferences: Preferences) -> None:
+        self.zone = zone
+        self._clock = _CLOCKS[preferences.timestamps]
+        self._quiet = preferences.quiet
+        self._rings = _RINGING[preferences.bell]
+
+    def encode(self, event: Event, live: bool) -> bytes:
+        if self._quiet and isinstance(event, Announced | Left | CrowdMoved | Renamed):
+            return b""
+        shown = super().encode(event, live)
+        # What the server tells one person is an answer to what they have just done.
+        if not live or not shown or isinstance(event, Noticed | Found):
+            return shown
+        if self._clock:
+            shown = f"{local(event.time, self.zone):{self._clock}} ".encode() + shown
+        # Nobody is sent what they said themselves, but for private lines.
+        if isinstance(event, self._rings) and not (isinstance(event, Whispered) and event.outgoing):
+            shown = shown.removesuffix(b"\r\n") + BELL + b"\r\n"
+        return shown
+
+
+#: How each of TIMESTAMPS shows the time of a live line.
+_CLOCKS = {"off": "", "on": "%H:%M", "seconds": "%H:%M:%S"}
+
+#: For which events each of BELLS has the bell rung. Lines that name somebody differ from one
+#: person to the next, so their rooms see to them.
+_RINGING: dict[str, tuple[type[Event], ...]] = {
+    "off": (),
+    "mentions": (Whispered,),
+    "on": (Whispered, Said, Emoted),
+}
 
 
 class RawFormat:
     """What came over the bare relay, byte for byte, each line ended by LF."""
 
+    zone: tzinfo = UTC
+
     def encode(self, event: Event, live: bool) -> bytes:
         return event.data + b"\n" if isinstance(event, Relayed) else b""
+
+    def styled(self, preferences: Preferences) -> Format:
+        return self
 
 
 PLAIN = PlainFormat()
 RAW = RawFormat()
+
+# The formats that are in use, by what makes a difference.
+_STYLED: WeakValueDictionary[tuple[str, str, bool, str], PlainFormat] = WeakValueDictionary(
+    {("off", "UTC", False, "off"): PLAIN}
+)
 
 
 def enumerate_names(names: Sequence[str], count: int) -> str:
@@ -116,20 +188,19 @@ def duration(seconds: float) -> str:
     return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
-def transcript(events: Iterable[Event], now: float) -> list[Event]:
-    """*events* with a dated notice before the first and wherever a new day begins (UTC)."""
+def transcript(events: Iterable[Event], now: float, zone: tzinfo = UTC) -> list[Event]:
+    """*events* with a dated notice before the first and wherever a new day begins in *zone*."""
     shown: list[Event] = []
-    today = int(now // DAY)
+    today = day(now, zone)
     last = None
     for event in events:
-        day = int(event.time // DAY)
-        if day != last:
-            label = {today: "Today", today - 1: "Yesterday"}.get(day) or strftime(
-                "%A %d %B %Y", gmtime(event.time)
-            )
+        number = day(event.time, zone)
+        if number != last:
+            label = {today: "Today", today - 1: "Yesterday"}.get(number)
+            label = label or f"{local(event.time, zone):%A %d %B %Y}"
             if last is None:
-                label += " (times are UTC)"
+                label += f" (times are {zone})"
             shown.append(Noticed(event.time, 0, label))
-            last = day
+            last = number
         shown.append(event)
     return shown

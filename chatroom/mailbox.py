@@ -25,8 +25,13 @@ class Mailbox:
         entries = self._entries
         return entries is not None and (len(entries) >= MAX_ENTRIES or self.size >= MAX_BYTES)
 
+    @property
+    def last(self) -> bytes:
+        """The newest entry; empty if there is none."""
+        return self._entries[-1] if self._entries else b""
+
     def post(self, entry: bytes) -> None:
-        """Add *entry*, whole lines of encoded bytes."""
+        """Add *entry*, whole lines of encoded bytes or a bell."""
         if self._entries is None:
             self._entries = []
         self._entries.append(entry)

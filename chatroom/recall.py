@@ -6,7 +6,7 @@ that what was looked up stands where it was asked for.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from time import gmtime, strftime
+from datetime import tzinfo
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
@@ -18,7 +18,7 @@ from chatroom.history import LAST, Missed, Query
 from chatroom.ledger import Entry
 from chatroom.mailbox import MAX_BYTES
 from chatroom.room import encode
-from chatroom.times import DAY
+from chatroom.times import day, local
 from chatroom.words import phrases
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ FOUND = 10
 #: How many lines one page of what was missed has.
 MISSED = 50
 
-#: More bytes than the notice takes with which a day begins.
-HEADING = 64
+#: More bytes than the notice takes with which a day begins, whatever the time zone's name.
+HEADING = 96
 
 
 def recall_of(session: "Session") -> "Recall":
@@ -116,7 +116,8 @@ class Recall:
             if not count:
                 return
             naming = sum(room.naming for room in missed)
-            since = _when(min(room.since for room in missed), session.chat.clock.seconds())
+            oldest, now = min(room.since for room in missed), session.chat.clock.seconds()
+            since = _when(oldest, now, session.format.zone)
             line = f"You missed {count:,} line{'' if count == 1 else 's'} since {since}"
             if naming:
                 them = "which" if count == 1 else f"{naming:,} of them"
@@ -163,12 +164,13 @@ class Recall:
     def _fitting(self, entries: Sequence[Entry]) -> Sequence[Entry]:
         """The first of *entries*, as many as can be shown at once."""
         session = self._session
-        size, day = 0, -1
+        size, last = 0, -1
         for index, (_, _, event) in enumerate(entries):
             if not session.hides(event):
                 size += len(encode(session.format, event, False))
-                if day != event.time // DAY:
-                    day = int(event.time // DAY)
+                number = day(event.time, session.format.zone)
+                if number != last:
+                    last = number
                     size += HEADING
                 if size > MAX_BYTES and index:
                     return entries[:index]
@@ -201,7 +203,7 @@ class Recall:
         session.wait_for(answer.addCallbacks(answered, failed))
 
 
-def _when(time: float, now: float) -> str:
+def _when(time: float, now: float, zone: tzinfo) -> str:
     """A time as somebody who comes back needs it: the hour, and the day if it was not today."""
-    moment = strftime("%H:%M", gmtime(time))
-    return moment if now // DAY == time // DAY else strftime("%A %d %B ", gmtime(time)) + moment
+    today = day(time, zone) == day(now, zone)
+    return f"{local(time, zone):{'%H:%M' if today else '%A %d %B %H:%M'}}"

@@ -16,18 +16,21 @@ from twisted.logger import Logger
 
 from chatroom.events import (
     SERVER,
+    Emoted,
     Event,
     Joined,
     Left,
     Noticed,
     Removed,
     Renamed,
+    Said,
     TookBack,
     TopicSet,
 )
 from chatroom.formats import Format, transcript
 from chatroom.mailbox import Mailbox
-from chatroom.times import DAY
+from chatroom.mentions import Mentions
+from chatroom.times import day
 
 log = Logger()
 
@@ -40,6 +43,9 @@ PORTION = 64 * 1024
 
 #: About what an event costs in memory beside its text: the row, the event and its numbers.
 EVENT_BYTES = 320
+
+#: Of how many formats a room keeps what newcomers are shown.
+MAX_SCROLLBACKS = 16
 
 
 class Outlet(Protocol):
@@ -87,6 +93,7 @@ class Member:
         "joined",
         "line",
         "mailbox",
+        "mentioned",
         "moves",
         "name",
         "origin",
@@ -122,6 +129,9 @@ class Member:
         self.echo = False
         #: The origins whose events are left out; None for nobody.
         self.ignores: frozenset[int] | None = None
+        #: Called before a line that names this member is delivered; None if nobody wants to know.
+        #: Whoever changes it in a room says so with `Room.listen`.
+        self.mentioned: Callable[[], None] | None = None
         #: When this member entered, in seconds since the epoch.
         self.joined = 0.0
 
@@ -216,6 +226,7 @@ class Room:
         self._flushed = 0
         self._lines = 0
         self._scrollback: dict[Format, tuple[tuple[int, int, int], bytes]] = {}
+        self._mentions = Mentions()
 
     # -- the log
 
@@ -242,6 +253,14 @@ class Room:
         """The `Joined` or `Left` of *origin* will not come: take the member out at once."""
         self._entering.pop(origin, None)
         self.members.pop(origin, None)
+        self._mentions.forget(origin)
+
+    def listen(self, member: Member) -> None:
+        """The name of *member*, or whether it wants to know of lines with it, has changed."""
+        if member.mentioned is not None and self.members.get(member.origin) is member:
+            self._mentions.listen(member.origin, member.name)
+        else:
+            self._mentions.forget(member.origin)
 
     def append(self, id: int, event: Event) -> None:
         """*event* is committed: it is in the log from here on. Delivery is `flush`."""
@@ -263,6 +282,7 @@ class Room:
                     entering.line = self._lines
                     entering.joined = event.time
                     self.members[event.origin] = entering
+                    self.listen(entering)
                     if entering.owner is not None:
                         _guarded(entering, entering.owner.entered, entering, self)
                     # The greeting comes before whatever follows in the same batch.
@@ -270,6 +290,7 @@ class Room:
                         _guarded(entering, self._serve, entering, self.end, maxsize)
             case Left() if member is not None:
                 del self.members[event.origin]
+                self.listen(member)
                 if not member.moves:
                     # Served with all others up to here.
                     self._leaving.append((member, self.end, event))
@@ -281,6 +302,7 @@ class Room:
                     _guarded(member, member.owner.left, member, event)
             case Renamed() if member is not None:
                 member.name = event.new
+                self.listen(member)
                 if member.owner is not None:
                     _guarded(member, member.owner.renamed, event)
             case TopicSet():
@@ -366,13 +388,15 @@ class Room:
 
         Until something is said all newcomers of a day share the same bytes.
         """
-        made = (self._lines, count, int(now // DAY))
+        made = (self._lines, count, day(now, format.zone))
         known, data = self._scrollback.get(format, (None, b""))
         if known != made:
-            shown = transcript(self.recent(count), now)
+            shown = transcript(self.recent(count), now, format.zone)
             if shown:
                 shown.append(Noticed(now, SERVER, "Now"))
             data = b"".join([encode(format, event, isinstance(event, Noticed)) for event in shown])
+            if known is None and len(self._scrollback) >= MAX_SCROLLBACKS:
+                del self._scrollback[next(iter(self._scrollback))]
             self._scrollback[format] = (made, data)
         return data
 
@@ -388,6 +412,8 @@ class Room:
         own: dict[int, list[int]] = {}
         for index, row in enumerate(rows):
             own.setdefault(row.event.origin, []).append(index)
+        if self._mentions:
+            self._tell_of_mentions(rows, start)
         batches: dict[Format, Batch] = {}
 
         def batch_for(format: Format) -> Batch:
@@ -436,6 +462,23 @@ class Room:
                 member.outlet.abort()
         if len(self._log) > LOG_EVENTS:
             self._trim()
+
+    def _tell_of_mentions(self, rows: Sequence[Row], start: int) -> None:
+        """Tell the members whom *rows*, which begin at *start*, name, once for each row."""
+        for position, row in enumerate(rows, start):
+            event = row.event
+            if not isinstance(event, Said | Emoted):
+                continue
+            for origin in self._mentions.named_in(event.text):
+                member = self.members[origin]
+                # Who entered in this batch is not shown what came before.
+                if (
+                    origin != event.origin
+                    and member.cursor <= position
+                    and not _hidden(member, event)
+                    and member.mentioned is not None
+                ):
+                    _guarded(member, member.mentioned)
 
     def _deliver(self, member: Member, batch: Batch, start: int, last: int) -> None:
         """Send the batch, which begins at *start*, up to its index *last*, then the mailbox."""

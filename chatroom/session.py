@@ -18,7 +18,7 @@ from chatroom.accounts import Account, Preferences, Visit
 from chatroom.chat import Chat, Refused
 from chatroom.commands import COMMANDS, Command, run
 from chatroom.events import SERVER, Emoted, Event, Left, Noticed, Renamed, Said, Whispered
-from chatroom.formats import Format, enumerate_names, transcript
+from chatroom.formats import BELL, Format, enumerate_names, transcript
 from chatroom.limits import LOCAL
 from chatroom.mailbox import MAX_BYTES, Mailbox
 from chatroom.presence import Call
@@ -355,11 +355,8 @@ class Session:
             self.origin, self.name, self.format, self.outlet, self.mailbox, owner=self
         )
         self._apply_ignores()
+        self._apply_preferences()
         self.chat.enter(room, self.member)
-
-    def prefer(self, preferences: Preferences) -> None:
-        """Show things as *preferences* say from now on."""
-        self.preferences = preferences
 
     def go(self, room: Room) -> "Deferred[bool]":
         """Move to *room*; fires when they are in a room again."""
@@ -442,6 +439,24 @@ class Session:
             return self.places
         return {**self.places, self.room.key: self.room.last_shown(self.member)}
 
+    def prefer(self, preferences: Preferences) -> None:
+        """Show this person things like that from here on; if they are logged in it is kept."""
+        self.preferences = preferences
+        self.format = self.format.styled(preferences)
+        self._apply_preferences()
+        self.chat.registry.save([self])
+
+    def _apply_preferences(self) -> None:
+        self.member.format = self.format
+        self.member.mentioned = self._mentioned if self.preferences.bell == "mentions" else None
+        self.room.listen(self.member)
+
+    def _mentioned(self) -> None:
+        """A line that names this person is on its way: the bell comes after it."""
+        # Who is not reading has one bell waiting, not a mailbox full of them.
+        if self.mailbox.last != BELL and not self.mailbox.full:
+            self.post(BELL)
+
     def ignore(self, person: "Session") -> None:
         """Leave out what *person* says: if they are logged in, wherever they come from."""
         self._leave_out(person)
@@ -504,7 +519,7 @@ class Session:
         self.post(encode(self.format, event))
 
     def post(self, data: bytes) -> None:
-        """Put whole encoded lines in the mailbox; input waits while that is full."""
+        """Put whole encoded lines, or a bell, in the mailbox; input waits while that is full."""
         mailbox = self.mailbox
         if self.closed or not data:
             return
@@ -538,7 +553,7 @@ class Session:
         Those whom they ignore are left out, and the oldest if all would not fit into a mailbox.
         """
         kept = [event for event in events if not self.hides(event)]
-        shown = transcript(kept, self.chat.clock.seconds())
+        shown = transcript(kept, self.chat.clock.seconds(), self.format.zone)
         pieces = [encode(self.format, event, isinstance(event, Noticed)) for event in shown]
         size = sum(map(len, pieces))
         first = 0

@@ -1,7 +1,14 @@
-"""Times as people write them. Pure functions; all times are UTC."""
+"""Times as people write them, and the zones in which they do.
+
+The rule: what people type is never a path. A zone is looked for among the names that the time
+zone database has, and only what is there is opened.
+"""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from functools import cache
+from itertools import product
+from zoneinfo import ZoneInfo, available_timezones
 
 DAY = 24 * 60 * 60
 
@@ -12,6 +19,13 @@ _MOMENT = re.compile(
     r"(?:(\d{4})-(\d{1,2})-(\d{1,2})|(today|yesterday))?(?:^|\s+|T|$)(?:(\d{1,2}):(\d\d))?",
     re.ASCII | re.IGNORECASE,
 )
+_OFFSET = re.compile(r"(?:UTC)?([+-])(\d{1,2})(?::([0-5]\d))?", re.ASCII | re.IGNORECASE)
+
+#: No place is further from UTC.
+MAX_OFFSET = timedelta(hours=14)
+
+#: What is in the database but is no place.
+_NO_PLACES = ("localtime", "Factory", "posixrules")
 
 
 def span(text: str) -> float | None:
@@ -21,7 +35,52 @@ def span(text: str) -> float | None:
     return float(sum(int(count) * _UNITS[unit] for count, unit in _PART.findall(text.lower())))
 
 
-def moment(text: str, now: float) -> float | None:
+@cache
+def places() -> dict[str, str]:
+    """The names in the time zone database by their lower case; empty if there is none.
+
+    The first call takes some 10 ms, since it looks into every file.
+    """
+    return {name.lower(): name for name in sorted(available_timezones()) if name not in _NO_PLACES}
+
+
+def zone(text: str) -> tzinfo | None:
+    """A time zone: 'Europe/Berlin' in any case, 'UTC', '+2', '-03:30', 'UTC+5:30'; None if none.
+
+    `str` of it is the same zone written properly, 'UTC+05:30'. The same zone is the same object.
+    """
+    text = text.strip()
+    match = _OFFSET.fullmatch(text)
+    if match is not None:
+        sign, hours, minutes = match.groups()
+        offset = timedelta(hours=int(hours), minutes=int(minutes or 0))
+        return _fixed(-offset if sign == "-" else offset) if offset <= MAX_OFFSET else None
+    if text.upper() == "UTC":
+        return UTC
+    name = places().get(text.replace(" ", "_").lower())
+    try:
+        return None if name is None else ZoneInfo(name)
+    except (KeyError, OSError, ValueError):
+        # The database has changed, or is damaged.
+        return None
+
+
+@cache
+def _fixed(offset: timedelta) -> tzinfo:
+    return timezone(offset) if offset else UTC
+
+
+def local(time: float, zone: tzinfo) -> datetime:
+    """What calendar and clock in *zone* show at *time*, in seconds since the epoch."""
+    return datetime.fromtimestamp(time, zone)
+
+
+def day(time: float, zone: tzinfo) -> int:
+    """The number of the day that *time* is in where *zone* is; the next day has the next number."""
+    return local(time, zone).toordinal()
+
+
+def moment(text: str, now: float, zone: tzinfo = UTC) -> float | None:
     """A moment in seconds since the epoch; None if *text* is none.
 
     '2026-11-24', '2026-11-24 12:03', 'yesterday', 'yesterday 12:03', '12:03' (the last time it was
@@ -33,17 +92,33 @@ def moment(text: str, now: float) -> float | None:
     match = _MOMENT.fullmatch(text.strip())
     if not text.strip() or match is None:
         return None
-    year, month, day, word, hour, minute = match.groups()
-    clock = (int(hour) * 60 + int(minute)) * 60 if hour else 0
-    if hour and (int(hour) > 23 or int(minute) > 59):
+    year, month, number, word, hour, minute = match.groups()
+    clock = (int(hour or 0), int(minute or 0))
+    if clock[0] > 23 or clock[1] > 59:
         return None
-    today = now // DAY * DAY
+    today = local(now, zone).date()
     if year:
         try:
-            begin = datetime(int(year), int(month), int(day), tzinfo=UTC)
-        except ValueError:
+            return _instant(date(int(year), int(month), int(number)), clock, zone)
+        except (ValueError, OverflowError):
             return None
-        return begin.timestamp() + clock
+    yesterday = today - timedelta(days=1)
     if word:
-        return today - (DAY if word.lower() == "yesterday" else 0) + clock
-    return today + clock if today + clock <= now else today + clock - DAY
+        return _instant(yesterday if word.lower() == "yesterday" else today, clock, zone)
+    # The clock shows some times twice on the day on which it is set back.
+    shown = [
+        _instant(day, clock, zone, again) for day, again in product((yesterday, today), (0, 1))
+    ]
+    return max(time for time in shown if time <= now)
+
+
+def _instant(day: date, clock: tuple[int, int], zone: tzinfo, again: int = 0) -> float:
+    """When the clock in *zone* shows that, in seconds since the epoch.
+
+    A time that the clock skips is as much later as it skips. again: 1 for the second time, if
+    there are two.
+    """
+    hour, minute = clock
+    shown = datetime(day.year, day.month, day.day, hour, minute, tzinfo=zone)
+    first = shown.timestamp()
+    return max(first, shown.replace(fold=1).timestamp()) if again else first

@@ -169,12 +169,13 @@ class Person:
 
     @property
     def sees(self) -> list[str]:
-        """The whole lines that were shown since this was last asked."""
+        """The whole lines that were shown since this was last asked; a bell after them is one."""
         new = self.outlet.data[self._seen :]
         self._seen = len(self.outlet.data)
         lines = new.decode().split("\r\n")
-        assert lines.pop() == "", "a line was cut"
-        return lines
+        last = lines.pop()
+        assert last in ("", "\a"), "a line was cut"
+        return [*lines, last] if last else lines
 
 
 def immediate(clock: Clock) -> Ledger:

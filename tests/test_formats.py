@@ -1,7 +1,11 @@
-"""How events look on a plain terminal and on the bare relay."""
+"""How events look on a plain terminal and on the bare relay, and as somebody prefers them."""
+
+import gc
+import weakref
 
 import pytest
 
+from chatroom.accounts import BELLS, TIMESTAMPS, Preferences
 from chatroom.events import (
     SERVER,
     Announced,
@@ -23,7 +27,7 @@ from chatroom.events import (
     Whispered,
 )
 from chatroom.formats import PLAIN, RAW, duration, enumerate_names, transcript
-from chatroom.times import DAY
+from chatroom.times import DAY, zone
 
 #: Friday 15 January 2027, 08:00:05 UTC.
 NOW = 1_800_000_005.0
@@ -154,3 +158,144 @@ def test_a_transcript_names_a_day_before_its_first_line() -> None:
 
 def test_the_first_day_of_the_epoch_is_a_day_too() -> None:
     assert labels(0.0, DAY, now=DAY) == ["Yesterday (times are UTC)", "Today"]
+
+
+def test_a_transcript_begins_its_days_where_its_reader_is() -> None:
+    tokyo = zone("Asia/Tokyo")
+    assert tokyo is not None
+    # 14:30 and 15:30 UTC are 23:30 and 00:30 in Tokyo.
+    events = [Said(NOW + hours * 3600 + 1800, 1, "alice", "hi") for hours in (-18, -17)]
+    shown = [event for event in transcript(events, NOW, tokyo) if isinstance(event, Noticed)]
+    assert [event.text for event in shown] == ["Yesterday (times are Asia/Tokyo)", "Today"]
+    shown = [event for event in transcript(events, NOW) if isinstance(event, Noticed)]
+    assert [event.text for event in shown] == ["Yesterday (times are UTC)"]
+    events = [Said(NOW - 9 * DAY + 8 * 3600, 1, "alice", "hi")]
+    (label, _) = transcript(events, NOW, tokyo)
+    assert label == Noticed(events[0].time, 0, "Thursday 07 January 2027 (times are Asia/Tokyo)")
+
+
+# -- as somebody prefers it
+
+
+def shown(event: Event, *, live: bool = True, **preferences: object) -> str:
+    """What somebody with these preferences is shown of *event*."""
+    return PLAIN.styled(Preferences(**preferences)).encode(event, live).decode()  # type: ignore[arg-type]
+
+
+SAID = Said(NOW, 1, "alice", "hi")
+EMOTED = Emoted(NOW, 1, "alice", "waves")
+INCOMING = Whispered(NOW, 1, "alice", "bob", "psst", outgoing=False)
+OUTGOING = Whispered(NOW, 1, "alice", "bob", "psst", outgoing=True)
+MOVES = [
+    Announced(NOW, 1, "alice"),
+    Left(NOW, 1, "alice", "", shown=True),
+    CrowdMoved(NOW, 0, ("alice", "bob"), 37, joined=True),
+    CrowdMoved(NOW, 0, ("alice", "bob"), 2, joined=False),
+    Renamed(NOW, 1, "guest1", "alice", shown=True),
+]
+CHANGES = [
+    TopicSet(NOW, 1, "alice", "tea"),
+    TopicSet(NOW, 1, "alice", ""),
+    Told(NOW, SERVER, "It is late."),
+    TookBack(NOW, 1, "alice", 1, NOW - 3600),
+]
+ANSWERS = [
+    Noticed(NOW, SERVER, "one\ntwo"),
+    Found(NOW, 1, "den", SAID),
+    Found(NOW, 1, "den", INCOMING),
+]
+
+
+def test_what_nobody_chose_is_the_format_itself() -> None:
+    assert PLAIN.styled(Preferences()) is PLAIN
+    assert PLAIN.styled(Preferences(timestamps="on")).styled(Preferences()) is PLAIN
+
+
+def test_equal_preferences_share_one_format() -> None:
+    styles = [
+        Preferences(timestamps=timestamps, timezone=where, quiet=quiet, bell=bell)
+        for timestamps in TIMESTAMPS
+        for where in ("UTC", "Europe/Berlin", "UTC+05:30")
+        for quiet in (False, True)
+        for bell in BELLS
+    ]
+    made = [PLAIN.styled(style) for style in styles]
+    assert len(set(made)) == len(styles)
+    for style, format in zip(styles, made, strict=True):
+        same = Preferences({7: "eve"}, *(style.timestamps, style.timezone.lower()))
+        same = Preferences(same.ignores, same.timestamps, same.timezone, style.quiet, style.bell)
+        assert PLAIN.styled(same) is format
+        # What it was before does not count.
+        assert made[-1].styled(style) is format
+
+
+def test_a_format_that_nobody_uses_is_forgotten() -> None:
+    format = PLAIN.styled(Preferences(timezone="UTC-07:13"))
+    kept = weakref.ref(format)
+    del format
+    gc.collect()
+    assert kept() is None
+
+
+@pytest.mark.parametrize("event", [SAID, EMOTED, INCOMING, OUTGOING, *MOVES, *CHANGES])
+def test_live_events_have_their_time_when_wanted(event: Event) -> None:
+    plain = shown(event)
+    assert shown(event, timestamps="on") == f"08:00 {plain}"
+    assert shown(event, timestamps="seconds") == f"08:00:05 {plain}"
+    assert shown(event, timestamps="on", timezone="UTC+05:30") == f"13:30 {plain}"
+    assert shown(event, timestamps="seconds", timezone="America/Caracas") == f"04:00:05 {plain}"
+
+
+@pytest.mark.parametrize("timestamps", TIMESTAMPS)
+def test_what_is_not_live_has_hours_and_minutes_where_its_reader_is(timestamps: str) -> None:
+    assert shown(SAID, live=False, timestamps=timestamps) == "08:00 alice: hi\r\n"
+    berlin = shown(SAID, live=False, timestamps=timestamps, timezone="Europe/Berlin")
+    assert berlin == "09:00 alice: hi\r\n"
+
+
+@pytest.mark.parametrize("event", ANSWERS)
+def test_an_answer_of_the_server_has_no_time_and_rings_no_bell(event: Event) -> None:
+    assert shown(event, timestamps="seconds", bell="on", quiet=True) == shown(event)
+
+
+def test_what_was_found_has_the_time_where_its_reader_is() -> None:
+    found = Found(NOW, 1, "den", SAID)
+    assert shown(found, timezone="UTC-09:00") == "2027-01-14 23:00 #den alice: hi\r\n"
+
+
+def test_a_zone_that_is_not_there_any_more_is_utc() -> None:
+    assert shown(SAID, live=False, timezone="Mars/Base") == "08:00 alice: hi\r\n"
+
+
+@pytest.mark.parametrize("event", MOVES)
+@pytest.mark.parametrize("live", [True, False])
+def test_who_wants_quiet_is_not_shown_who_comes_and_goes(event: Event, live: bool) -> None:
+    assert shown(event, live=live)
+    assert shown(event, live=live, quiet=True, timestamps="on", bell="on") == ""
+
+
+@pytest.mark.parametrize("event", [SAID, EMOTED, INCOMING, OUTGOING, *CHANGES, *ANSWERS])
+def test_who_wants_quiet_is_shown_all_else(event: Event) -> None:
+    assert shown(event, quiet=True) == shown(event) != ""
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_what_nobody_is_shown_has_no_time_and_no_bell_either(live: bool) -> None:
+    for event in (Joined(NOW, 1, "alice"), Opened(NOW, SERVER, "den"), Removed(NOW, SERVER)):
+        assert shown(event, live=live, timestamps="on", bell="on") == ""
+
+
+@pytest.mark.parametrize(
+    ("bell", "ringing"),
+    [("off", []), ("mentions", [INCOMING]), ("on", [SAID, EMOTED, INCOMING])],
+)
+def test_the_bell_rings_for(bell: str, ringing: list[Event]) -> None:
+    for event in (SAID, EMOTED, INCOMING, OUTGOING, *MOVES, *CHANGES, *ANSWERS):
+        plain = shown(event)
+        rung = plain.replace("\r\n", "\a\r\n") if event in ringing else plain
+        assert shown(event, bell=bell) == rung
+        assert "\a" not in shown(event, live=False, bell=bell)
+
+
+def test_the_relay_is_as_it_is_for_everybody() -> None:
+    assert RAW.styled(Preferences(timestamps="on", bell="on", timezone="UTC+01:00")) is RAW

@@ -9,21 +9,21 @@ from hypothesis import strategies as st
 from chatroom import room as rooms
 from chatroom.chat import Settings
 from chatroom.events import Event, Joined, Left, Renamed, Said, TookBack, TopicSet, Whispered
-from chatroom.formats import PLAIN, RAW
+from chatroom.formats import PLAIN, RAW, PlainFormat
 from chatroom.mailbox import Mailbox
 from chatroom.room import LOG_BYTES, LOG_EVENTS, PORTION, Member, Room
 from conftest import MakeWorld, Strictness
 from fakes import DelayedLedger, FakeOutlet, Person, World, immediate
 
 
-class Shouting:
+class Shouting(PlainFormat):
     """A format of its own: everything in capitals."""
 
     def encode(self, event: Event, live: bool) -> bytes:
         return PLAIN.encode(event, live).upper()
 
 
-class Broken:
+class Broken(PlainFormat):
     """A format that cannot show what is said."""
 
     def encode(self, event: Event, live: bool) -> bytes:
@@ -158,7 +158,7 @@ def test_all_who_are_shown_the_same_are_sent_the_same_object(world: World) -> No
 
 
 def test_an_event_is_encoded_once_for_all_of_one_format(world: World) -> None:
-    class Counting:
+    class Counting(PlainFormat):
         count = 0
 
         def encode(self, event: Event, live: bool) -> bytes:
@@ -619,7 +619,7 @@ def test_a_format_that_fails_shows_no_scrollback_and_costs_nobody_a_line(
 def test_a_private_line_that_cannot_be_shown_does_not_cost_its_sender_the_connection(
     world: World, strict: Strictness
 ) -> None:
-    class Mute:
+    class Mute(PlainFormat):
         def encode(self, event: Event, live: bool) -> bytes:
             if isinstance(event, Whispered):
                 raise ZeroDivisionError

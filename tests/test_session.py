@@ -151,7 +151,7 @@ def test_a_fault_in_one_conversation_ends_that_connection_alone(
     def fails(session: Session, rest: str) -> None:
         raise ZeroDivisionError
 
-    alice.session.commands = {"boom": Command("boom", (), "", "fails", fails)}
+    alice.session.commands = {"boom": Command("boom", (), "", "fails", fails, "tests")}
     # It waits in front of the fault, so that the input goes on at the end of a turn.
     alice.session.hold(16384)
     alice.types("/boom")

@@ -24,8 +24,8 @@ class Command:
     """One slash command.
 
     usage: its arguments as help shows them, optional ones in brackets. help: its docstring, the
-    first line of which is what `/help` lists. beside: the name of the command whose row of that
-    list it shares, if it has none of its own.
+    first line of which is what `/help GROUP` lists. group: what `/help` lists it under, which is
+    the name of the module it is in.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Command:
     usage: str
     help: str
     function: Function
-    beside: str = ""
+    group: str
 
     @property
     def synopsis(self) -> str:
@@ -49,18 +49,17 @@ def command(
     name: str,
     *aliases: str,
     usage: str = "",
-    beside: str = "",
     into: dict[str, Command] = COMMANDS,
 ) -> Callable[[Function], Function]:
     """Make the decorated function a slash command.
 
     A *usage* that does not begin with a bracket means that there must be an argument. A door
-    that has commands of its own gives the mapping they belong *into*. `/help` lists it *beside*
-    the command of that name, whose first line of help then has to tell of both.
+    that has commands of its own gives the mapping they belong *into*.
     """
 
     def decorate(function: Function) -> Function:
-        made = Command(name, aliases, usage, cleandoc(function.__doc__ or ""), function, beside)
+        group = function.__module__.rpartition(".")[2]
+        made = Command(name, aliases, usage, cleandoc(function.__doc__ or ""), function, group)
         for word in (name, *aliases):
             if word in into:
                 raise ValueError(f"there are two commands /{word}")
@@ -93,6 +92,6 @@ def run(session: "Session", line: str) -> None:
     found.function(session, rest)
 
 
-# Imported for their commands, in the order of /help.
-for _module in ("people", "talking", "rooms", "past", "accounts", "server"):
+# Imported for their commands; each is a group of /help, in this order.
+for _module in ("talking", "people", "rooms", "past", "accounts", "preferences", "server"):
     import_module(f"{__name__}.{_module}")

@@ -30,8 +30,8 @@ def history(session: "Session", rest: str) -> None:
     """the last N lines of the room, or those before a time
 
     /history 50, /history before 12:03; without a number 20. /more shows earlier
-    ones. A time (UTC) is 12:03, yesterday 12:03, 2026-11-24, 2026-11-24 12:03,
-    or how long ago: 30m, 2h, 3d.
+    ones. A time (see /timezone) is 12:03, yesterday 12:03, 2026-11-24,
+    2026-11-24 12:03, or how long ago: 30m, 2h, 3d.
     """
     usage = "Usage: /history [N] or /history [N] before TIME, such as 12:03 or yesterday."
     count, before = HISTORY, LAST
@@ -42,7 +42,7 @@ def history(session: "Session", rest: str) -> None:
             raise Refused(usage)
         count = min(int(number[:9]), MAX_HISTORY)
     if separator:
-        when = moment(time, session.chat.clock.seconds())
+        when = moment(time, session.chat.clock.seconds(), session.format.zone)
         if when is None:
             raise Refused(usage)
         before = max(0, int(when * 1_000_000))

@@ -92,12 +92,12 @@ def unignore(session: "Session", rest: str) -> None:
 
 @command("away", usage="[TEXT]")
 def away(session: "Session", rest: str) -> None:
-    """tell those who message you that you are away, or back"""
+    """tell those who message you that you are away"""
     session.away = rest[:MAX_REASON]
     session.notice("You are away. /back says that you are here again.")
 
 
-@command("back", beside="away")
+@command("back")
 def back(session: "Session", rest: str) -> None:
     """you are here again"""
     if session.away is None:

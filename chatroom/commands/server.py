@@ -1,8 +1,11 @@
 """Commands about the server, and help."""
 
+from collections.abc import Mapping
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from chatroom.commands import Command, command, look_up
+from chatroom.commands.rooms import WIDTH
 from chatroom.formats import duration
 
 if TYPE_CHECKING:
@@ -25,22 +28,41 @@ def uptime(session: "Session", rest: str) -> None:
     session.notice(f"{chat.settings.name} has been up for {up}. {here} here.")
 
 
-@command("help", "h", "?", usage="[COMMAND]")
+@command("help", "h", "?", usage="[GROUP or COMMAND]")
 def help(session: "Session", rest: str) -> None:
-    """what there is, or more about one command"""
-    if rest:
+    """what there is, or more about a group or a command
+
+    /help rooms is about the group of that name, /help /rooms about the command.
+    """
+    groups: dict[str, list[Command]] = {}
+    for found in {found.name: found for found in session.commands.values()}.values():
+        groups.setdefault(found.group, []).append(found)
+    if not rest:
+        lines = _table(
+            {
+                group.capitalize(): " ".join(f"/{found.name}" for found in commands)
+                for group, commands in groups.items()
+            }
+        )
+        lines.append("/help GROUP, such as /help people, or /help COMMAND says more.")
+        lines.append("What does not begin with / is said to the room. //text says /text.")
+    elif rest.lower() in groups:
+        commands = groups[rest.lower()]
+        lines = _table({found.synopsis: found.help.partition("\n")[0] for found in commands})
+    else:
         found = look_up(session, rest.removeprefix("/"))
         aliases = "".join(f", /{alias}" for alias in found.aliases)
-        session.notice(f"{found.synopsis}{aliases and f'   (also {aliases[2:]})'}\n{found.help}")
-        return
-    rows: dict[str, list[Command]] = {}
-    for found in {found.name: found for found in session.commands.values()}.values():
-        rows.setdefault(found.beside or found.name, []).append(found)
-    listed = {
-        ", ".join(one.synopsis for one in row): row[0].help.partition("\n")[0]
-        for row in rows.values()
-    }
-    width = max(map(len, listed))
-    lines = [f"{typed:<{width}}  {text}" for typed, text in listed.items()]
-    lines.append("What does not begin with / is said to the room. //text says /text.")
+        lines = [f"{found.synopsis}{aliases and f'   (also {aliases[2:]})'}", found.help]
     session.notice("\n".join(lines))
+
+
+def _table(rows: Mapping[str, str]) -> list[str]:
+    """*rows* as lines in two columns, of which the right one is wrapped."""
+    left = max(map(len, rows)) + 2
+    lines = []
+    for head, text in rows.items():
+        # "/me" is not to be parted from its slash, nor "-name" from what it is in.
+        right = wrap(text, WIDTH - left, break_on_hyphens=False, break_long_words=False) or [""]
+        lines += [f"{head:<{left}}{right[0]}".rstrip()]
+        lines += [f"{'':<{left}}{more}" for more in right[1:]]
+    return lines

@@ -1,0 +1,99 @@
+"""Commands about how one person is shown things."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from chatroom import names
+from chatroom.accounts import BELLS, TIMESTAMPS
+from chatroom.chat import Refused
+from chatroom.commands import command
+from chatroom.times import local, places, zone
+
+if TYPE_CHECKING:
+    from chatroom.session import Session
+
+#: How much of what is no time zone is said again, in characters.
+MAX_SHOWN = 40
+
+
+@command("timestamps", usage="[on|off|seconds]")
+def timestamps(session: "Session", rest: str) -> None:
+    """show each line with its time as it comes
+
+    With seconds as 12:03:59, with on as 12:03. /timezone says where that is.
+    """
+    if rest:
+        chosen = _choice("Timestamps", rest, TIMESTAMPS)
+        session.prefer(replace(session.preferences, timestamps=chosen))
+    style = session.preferences.timestamps
+    if style == "off":
+        session.notice("Lines are shown without their time.")
+        return
+    now = local(session.chat.clock.seconds(), session.format.zone)
+    clock = "%H:%M:%S" if style == "seconds" else "%H:%M"
+    session.notice(f"Lines are shown with their time: {now:{clock}} ({session.format.zone}).")
+
+
+@command("timezone", "tz", usage="[ZONE]")
+def timezone(session: "Session", rest: str) -> None:
+    """where the times are that you are shown
+
+    /timezone Europe/Berlin, /timezone UTC, /timezone +5:30; alone it says what
+    time it is there. It holds for what /history, /search and /missed show, too,
+    and for /history before TIME.
+    """
+    if rest:
+        where = zone(rest)
+        if where is None:
+            raise Refused(f"No time zone {rest[:MAX_SHOWN]}. {_meant(rest)}")
+        session.prefer(replace(session.preferences, timezone=str(where)))
+    where = session.format.zone
+    now = local(session.chat.clock.seconds(), where)
+    session.notice(f"Times are {where}. It is {now:%H:%M} there, {now:%A %d %B %Y}.")
+
+
+@command("quiet", usage="[on|off]")
+def quiet(session: "Session", rest: str) -> None:
+    """do not show who joins, leaves or is renamed"""
+    if rest:
+        chosen = _choice("Quiet", rest, ("off", "on"))
+        session.prefer(replace(session.preferences, quiet=chosen == "on"))
+    shown = "not shown" if session.preferences.quiet else "shown"
+    session.notice(f"Who joins, leaves or is renamed is {shown}.")
+
+
+@command("bell", usage="[on|off|mentions]")
+def bell(session: "Session", rest: str) -> None:
+    """ring the bell of your terminal
+
+    With on for all that others say, with mentions for lines with your name in
+    them and for private lines.
+    """
+    if rest:
+        chosen = _choice("The bell", rest, BELLS)
+        session.prefer(replace(session.preferences, bell=chosen))
+    session.notice(_BELLS[session.preferences.bell])
+
+
+_BELLS = {
+    "off": "The bell does not ring.",
+    "mentions": "The bell rings for lines that name you and for private lines.",
+    "on": "The bell rings for all that others say.",
+}
+
+
+def _choice(what: str, rest: str, choices: tuple[str, ...]) -> str:
+    """Which of *choices* somebody typed. Raises Refused."""
+    if rest.lower() not in choices:
+        raise Refused(f"{what} can be {', '.join(choices[:-1])} or {choices[-1]}.")
+    return rest.lower()
+
+
+def _meant(text: str) -> str:
+    """A sentence with the place that somebody may have meant, or with what there is."""
+    text = text[:MAX_SHOWN].replace(" ", "_").lower()
+    cities = {place.rpartition("/")[2]: name for place, name in places().items()}
+    near = names.suggest(text, places()) or names.suggest(text, cities)
+    if near is None:
+        return "It is a place such as Europe/Berlin, or UTC, or how far from it, such as +5:30."
+    return f"Did you mean {places().get(near) or cities[near]}?"
