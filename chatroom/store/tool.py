@@ -237,10 +237,7 @@ def _shown(kind: int, time: float, name: str, text: str) -> str:
 
 
 def accounts(arguments: argparse.Namespace) -> int:
-    """list the accounts (all times UTC), or change one; who is logged in stays so until they leave
-
-    Without an option: when each was made and last used, and how many messages wait.
-    """
+    """list the accounts: when made and last used (UTC), how many messages wait; or change one"""
     if arguments.rename:
         _rename(arguments.store, *arguments.rename)
     elif arguments.reset is not None:
