@@ -58,7 +58,7 @@ class Preferences:
         made = cls()
         try:
             given = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return made
         for known in fields(cls) if isinstance(given, dict) else ():
             try:
@@ -80,11 +80,11 @@ def _one_of(*choices: str) -> Any:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError
-    return value
+    return names.clean(value)
 
 
 _LOADERS: dict[str, Any] = {
-    "ignores": lambda given: {int(id): names.clean(_text(name)) for id, name in given.items()},
+    "ignores": lambda given: {int(id): _text(name) for id, name in given.items()},
     "timestamps": _one_of(*TIMESTAMPS),
     "timezone": _text,
     "quiet": bool,

@@ -1,4 +1,4 @@
-"""What administrators do with a store: list, export, copy, check."""
+"""What administrators do with a store: list, export, copy, check, change accounts."""
 
 from __future__ import annotations
 
@@ -12,17 +12,24 @@ import threading
 import time
 from calendar import timegm
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from chatroom import names
+from chatroom import names, passwords
+from chatroom.accounts import Account, Message, Preferences, Visit
 from chatroom.store import codec, schema, tool
+from chatroom.store.accounts import Book
+from chatroom.store.database import Writer
 
 ROOT = Path(__file__).parent.parent
 DEADLINE = 20.0
 NOON = float(timegm((2026, 11, 24, 12, 3, 5, 0, 0, 0)))
+
+#: The stored form of a password, which is nobody's to see.
+SECRET = "$scrypt$ln=15,r=8,p=3$c2FsdA$aGFzaA"
 
 LIMITED = """
 import resource, sys
@@ -72,6 +79,21 @@ class Store:
                 (self.last, f"r{room}", name, text),
             )
         self.connection.execute("UPDATE state SET value = ? WHERE key = 'indexed'", (self.last,))
+
+    @property
+    def book(self) -> Book:
+        return Book(self.connection)
+
+    def has_account(self, name: str, waiting: int = 0) -> Account:
+        """An account that was used a minute after it was made, with so many messages."""
+        account = self.book.add(name, SECRET, NOON)
+        assert account is not None
+        self.book.save([Visit(account.id, NOON + 60, Preferences(), {"lobby": 1})])
+        for _ in range(waiting):
+            self.book.leave(account.id, Message(NOON, "bob", 0, "psst"))
+        found = self.book.find(account.key)
+        assert found is not None
+        return found
 
 
 @pytest.fixture
@@ -379,6 +401,252 @@ def test_a_backup_into_a_folder_that_is_not_there_is_said(
     assert said == f"cannot write {tmp_path}/no/backup.part: no such file or directory"
 
 
+# -- accounts
+
+
+def test_accounts_are_listed_by_name_with_their_times_and_what_waits(
+    store: Store, call: Call
+) -> None:
+    assert call("accounts", store.folder) == (
+        0,
+        "created (UTC)        last used (UTC)      waiting  name\n",
+        "",
+    )
+    store.has_account("王明")
+    store.has_account("bob", waiting=2)
+    store.has_account("Alice")
+    expected = (
+        "created (UTC)        last used (UTC)      waiting  name\n"
+        "2026-11-24 12:03:05  2026-11-24 12:04:05        0  Alice\n"
+        "2026-11-24 12:03:05  2026-11-24 12:04:05        2  bob\n"
+        "2026-11-24 12:03:05  2026-11-24 12:04:05        0  王明\n"
+    )
+    assert call("accounts", store.folder) == (0, expected, "")
+    assert call("accounts", store.path) == (0, expected, "")
+
+
+def test_listed_accounts_are_safe_for_the_terminal_and_damage_is_said(
+    store: Store, call: Call
+) -> None:
+    store.has_account("alice")
+    store.connection.execute("UPDATE accounts SET name = ?", ("\x1b[2J\nroot",))
+    assert call("accounts", store.folder)[1].endswith("  \ufffd[2J\ufffdroot\n")
+    store.connection.execute("UPDATE accounts SET seen = 1e300")
+    status, out, err = call("accounts", store.folder)
+    assert (status, len(out.splitlines())) == (1, 1)
+    assert err == "chatroom-data: the account \ufffd[2J\ufffdroot is damaged\n"
+
+
+def test_an_account_is_renamed_with_all_that_is_kept_for_it(store: Store, call: Call) -> None:
+    account = store.has_account("alice", waiting=2)
+    assert call("accounts", store.folder, "--rename", "ALICE", "Carol") == (0, "", "")
+    assert store.book.find("alice") is None
+    renamed = store.book.find("carol")
+    assert renamed is not None
+    assert (renamed.id, renamed.name, renamed.seen) == (account.id, "Carol", account.seen)
+    assert renamed.password == SECRET
+    assert len(store.book.messages(account.id)) == 2
+    assert store.book.places(account.id) == {"lobby": 1}
+    # Its own name otherwise written is not another's.
+    assert call("accounts", store.folder, "--rename", "carol", "CAROL") == (0, "", "")
+    found = store.book.find("carol")
+    assert found is not None
+    assert found.name == "CAROL"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("nobody", "carol", "there is no account nobody"),
+        ("\x1b[2J", "carol", "there is no account \ufffd[2J"),
+        ("alice", "BOB", "the name BOB is another account's already"),
+        ("alice", "root", "the name root is reserved"),
+        ("alice", "guest7", "the name guest7 is reserved"),
+        ("alice", "7up", "'7up' is no name: a name begins with a letter"),
+        (
+            "alice",
+            "a\x1b[2J",
+            "'a\ufffd[2J' is no name: a name consists of letters, digits, _ and -",
+        ),
+        ("alice", "", "'' is no name: a name has at least one character"),
+    ],
+)
+def test_what_an_account_cannot_be_called_is_said(
+    store: Store, call: Call, old: str, new: str, why: str
+) -> None:
+    kept = [store.has_account("alice"), store.has_account("Bob")]
+    assert complaint(call("accounts", store.folder, "--rename", old, new)) == why
+    assert [store.book.find("alice"), store.book.find("bob")] == kept
+
+
+def test_a_password_that_is_reset_is_printed_once_and_is_the_accounts(
+    store: Store, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "make", lambda password: f"made of {password}")
+    account = store.has_account("alice")
+    other = store.has_account("bob")
+    given = set()
+    for _ in range(3):
+        status, out, err = call("accounts", store.folder, "--reset", "Alice")
+        assert (status, err) == (0, "")
+        password = out.removesuffix("\n")
+        assert len(password) == 16
+        assert set(password) <= set("abcdefghjkmnpqrstuvwxyz23456789")
+        changed = store.book.find("alice")
+        assert changed is not None
+        assert changed.password == f"made of {password}"
+        assert (changed.id, changed.seen) == (account.id, account.seen)
+        given.add(password)
+    assert len(given) == 3
+    assert store.book.find("bob") == other
+    assert complaint(call("accounts", store.folder, "--reset", "carol")) == (
+        "there is no account carol"
+    )
+
+
+def test_an_account_that_is_removed_takes_all_along(store: Store, call: Call) -> None:
+    account = store.has_account("alice", waiting=2)
+    other = store.has_account("bob", waiting=1)
+    assert call("accounts", store.folder, "--remove", "alice") == (0, "", "")
+    assert store.book.find("alice") is None
+    for table in ("messages", "places"):
+        rows = store.connection.execute(f"SELECT DISTINCT account FROM {table}").fetchall()
+        assert rows == [(other.id,)]
+    # The server is to clean away what is left of it.
+    with closing(Writer(store.path)) as writer:
+        assert writer.unclean
+    assert complaint(call("accounts", store.folder, "--remove", "alice")) == (
+        "there is no account alice"
+    )
+    assert store.has_account("alice").id > account.id
+    assert call("check", store.folder)[0] == 0
+
+
+def test_no_stored_form_of_a_password_is_ever_printed(store: Store, call: Call) -> None:
+    store.has_account("alice", waiting=1)
+    store.connection.execute("UPDATE accounts SET seen = 1e300")
+    for command in (
+        ["accounts"],
+        ["accounts", "--rename", "alice", "bob"],
+        ["accounts", "--rename", "alice", "root"],
+        ["accounts", "--reset", "bob"],
+        ["accounts", "--reset", "alice"],
+        ["check"],
+        ["rooms"],
+        ["accounts", "--remove", "bob"],
+    ):
+        name, *options = command
+        forms = [row[0] for row in store.connection.execute("SELECT password FROM accounts")]
+        _, out, err = call(name, store.folder, *options)
+        forms += [row[0] for row in store.connection.execute("SELECT password FROM accounts")]
+        for form in forms:
+            for part in filter(None, form.split("$")[3:]):
+                assert part not in out + err
+        assert "scrypt" not in out + err
+
+
+def test_an_account_is_changed_in_one_way_at_a_time(store: Store, call: Call) -> None:
+    account = store.has_account("alice")
+    status, out, err = call("accounts", store.folder, "--reset", "alice", "--remove", "alice")
+    assert (status, out) == (2, "")
+    assert "not allowed with" in err
+    assert call("accounts", store.folder, "--rename", "alice")[0] == 2
+    assert call("accounts", store.folder, "--reset")[0] == 2
+    assert store.book.find("alice") == account
+    # A name that was left out by mistake is no list.
+    for option in ("--reset", "--remove"):
+        assert complaint(call("accounts", store.folder, option, "")) == "there is no account "
+
+
+CHANGES = [
+    ["--rename", "alice", "carol"],
+    ["--reset", "alice"],
+    ["--remove", "alice"],
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_accounts_of_a_store_that_nobody_has_open_are_changed(
+    store: Store, call: Call, change: list[str]
+) -> None:
+    account = store.has_account("alice")
+    store.connection.close()
+    assert call("accounts", store.folder, *change)[0] == 0
+    # Nothing is left beside it that a server of another user could not open.
+    assert [path.name for path in store.folder.iterdir()] == ["chatroom.sqlite"]
+    store.connection = store.connect()
+    assert store.book.find("alice") != account
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_store_that_another_program_is_writing_is_said(
+    store: Store, call: Call, change: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = store.has_account("alice")
+    monkeypatch.setattr(tool, "BUSY", 0.05)
+    store.connection.execute("BEGIN IMMEDIATE")
+    said = complaint(call("accounts", store.folder, *change))
+    assert said == f"cannot change {store.path}: another program is writing it; try again"
+    store.connection.execute("ROLLBACK")
+    assert store.book.find("alice") == account
+
+
+def test_a_change_waits_for_a_server_that_is_writing(store: Store, call: Call) -> None:
+    store.has_account("alice")
+    other = store.connect()
+    other.execute("BEGIN IMMEDIATE")
+    running = process("accounts", store.folder, "--remove", "alice", cwd=store.folder)
+    # The program is far from its beginning when it has opened the file.
+    overdue = time.monotonic() + DEADLINE
+    while not _opened(running.pid, store.path) and time.monotonic() < overdue:
+        time.sleep(0.01)
+    assert running.poll() is None
+    other.execute("COMMIT")
+    other.close()
+    assert running.communicate(timeout=DEADLINE) == ("", "")
+    assert running.returncode == 0
+    assert store.book.find("alice") is None
+
+
+def _opened(pid: int, path: Path) -> bool:
+    """Whether the process has the file open."""
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):
+            if link.samefile(path):
+                return True
+    return False
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_file_that_is_read_only_is_said(
+    store: Store, call: Call, change: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = store.has_account("alice")
+    connect: Callable[..., sqlite3.Connection] = sqlite3.connect
+
+    # Root, as whom tests may run, can write what is read-only.
+    def read_only(path: str, **options: Any) -> sqlite3.Connection:
+        return connect(path.replace("mode=rw", "mode=ro"), **options)
+
+    monkeypatch.setattr(sqlite3, "connect", read_only)
+    said = complaint(call("accounts", store.folder, *change))
+    assert said.startswith(f"cannot change {store.path}: it, or what is beside it (chatroom.sqlite")
+    assert said.endswith("is read-only here; run this as the user of the server")
+    assert store.book.find("alice") == account
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_disk_that_is_full_is_said(store: Store, change: list[str], tmp_path: Path) -> None:
+    account = store.has_account("alice")
+    # Not one page more fits into the log.
+    limit = Path(f"{store.path}-wal").stat().st_size
+    running = process("accounts", store.folder, *change, limit=limit, cwd=tmp_path)
+    out, err = running.communicate(timeout=DEADLINE)
+    said = complaint((running.returncode, out, err))
+    assert said.startswith(f"cannot change {store.path}: ")
+    assert store.book.find("alice") == account
+
+
 # -- check
 
 
@@ -411,6 +679,40 @@ def test_each_problem_is_one_line(store: Store, call: Call) -> None:
     ]
 
 
+def test_what_belongs_to_no_account_is_a_problem(store: Store, call: Call) -> None:
+    store.has_account("alice", waiting=2)
+    store.connection.execute("UPDATE messages SET account = 7")
+    store.connection.execute("UPDATE places SET account = 8")
+    status, out, err = call("check", store.folder)
+    assert (status, err) == (1, "")
+    assert [line.removeprefix(f"{store.path}: ") for line in out.splitlines()] == [
+        "messages of account 7, which is not there: 2",
+        "places of account 8, which is not there: 1",
+    ]
+
+
+def test_a_key_that_is_not_its_names_or_not_one_accounts_is_a_problem(
+    store: Store, call: Call
+) -> None:
+    store.has_account("Alice")
+    assert call("check", store.folder)[0] == 0
+    store.connection.execute("UPDATE accounts SET name = '\x1bob'")
+    status, out, err = call("check", store.folder)
+    assert (status, err) == (1, "")
+    expected = "an account with the key alice, which is not that of its name: \ufffdob"
+    assert out == f"{store.path}: {expected}\n"
+    columns = "id, key, name, password, created, seen, preferences"
+    store.connection.executescript(
+        "DROP TABLE accounts;"
+        f"CREATE TABLE accounts ({columns});"
+        "INSERT INTO accounts VALUES (1, 'bob', 'Bob', '', 0, 0, '{}');"
+        "INSERT INTO accounts VALUES (2, 'bob', 'bob', '', 0, 0, '{}');"
+    )
+    status, out, err = call("check", store.folder)
+    assert (status, err) == (1, "")
+    assert out == f"{store.path}: accounts with the key bob, which is one account's: 2\n"
+
+
 def test_a_table_that_is_missing_is_a_problem(store: Store, call: Call) -> None:
     store.connection.execute("DROP TABLE state")
     status, out, _ = call("check", store.folder)
@@ -439,7 +741,9 @@ def test_damage_in_the_file_is_found(store: Store, tmp_path: Path, call: Call) -
 # -- what is no store
 
 
-@pytest.mark.parametrize("command", [["rooms"], ["export", "lobby"], ["check"], ["backup", "b"]])
+@pytest.mark.parametrize(
+    "command", [["rooms"], ["export", "lobby"], ["check"], ["backup", "b"], ["accounts"]]
+)
 def test_what_is_no_store_is_said_in_one_line(
     tmp_path: Path, call: Call, command: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -462,9 +766,47 @@ def test_what_is_no_store_is_said_in_one_line(
     assert not (tmp_path / "b").exists()
 
 
+@pytest.mark.parametrize("change", CHANGES)
+def test_accounts_of_what_is_no_store_are_not_changed(
+    tmp_path: Path, call: Call, change: list[str]
+) -> None:
+    said = complaint(call("accounts", tmp_path / "none", *change))
+    assert said == f"cannot read {tmp_path}/none: no such file or directory"
+    file = tmp_path / "file"
+    file.touch()
+    assert complaint(call("accounts", file, *change)) == f"cannot use {file}: it is empty"
+    file.write_text("no database" * 1000)
+    said = complaint(call("accounts", file, *change))
+    assert said == f"cannot change {file}: file is not a database"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_a_file_of_a_newer_chatroom_is_not_touched(store: Store, call: Call) -> None:
+    account = store.has_account("alice")
     store.connection.execute("PRAGMA user_version = 99")
     assert "newer chatroom" in complaint(call("rooms", store.folder))
+    assert "newer chatroom" in complaint(call("accounts", store.folder, "--remove", "alice"))
+    assert store.book.find("alice") == account
+
+
+def test_a_file_of_version_1_has_to_be_opened_by_the_server_once(
+    tmp_path: Path, call: Call
+) -> None:
+    path = tmp_path / "old"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executescript(
+            f"{schema.MIGRATIONS[0]} PRAGMA application_id = {schema.APPLICATION}; "
+            "PRAGMA user_version = 1;"
+        )
+    older = f"cannot use {path}: it is of an older chatroom; start the server on it once"
+    for command in (["rooms"], ["export", "lobby"], ["check"], ["accounts"]):
+        name, *more = command
+        assert complaint(call(name, path, *more)) == older
+    for change in CHANGES:
+        assert complaint(call("accounts", path, *change)) == older
+    assert call("backup", path, tmp_path / "backup") == (0, "", "")
+    Writer(path).close()
+    assert call("accounts", path)[0] == 0
 
 
 def test_of_a_file_of_an_older_chatroom_a_backup_can_be_made(

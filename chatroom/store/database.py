@@ -49,7 +49,7 @@ def connect(path: Path, *, sync: str = "normal") -> sqlite3.Connection:
 
 
 @contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """All of it or nothing."""
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -87,6 +87,11 @@ class Writer:
         #: The id of the last event when the file was opened; those of this run are greater.
         self.last_id: int = last or 0
 
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """For what else is kept in the file; in the same thread."""
+        return self._connection
+
     def close(self) -> None:
         """The file is left as one file."""
         self._connection.close()
@@ -100,7 +105,7 @@ class Writer:
         """
         connection = self._connection
         kept = []
-        with _transaction(connection):
+        with transaction(connection):
             for id, key, name, topic in connection.execute(
                 "SELECT id, key, name, topic FROM rooms ORDER BY id"
             ).fetchall():
@@ -124,7 +129,7 @@ class Writer:
     def commit(self, entries: Iterable[Entry]) -> None:
         """Keep *entries*, each once whatever was kept before, in one transaction."""
         known = dict(self._rooms)
-        with _transaction(self._connection):
+        with transaction(self._connection):
             rows: list[tuple[Any, ...]] = []
             for key, id, event in entries:
                 coded = codec.encode(event)
@@ -178,7 +183,7 @@ class Writer:
 
     def delete(self, ids: Sequence[int]) -> None:
         """Delete the events with these ids, SLICE of them at most, and from the index too."""
-        with _transaction(self._connection):
+        with transaction(self._connection):
             marks = ",".join("?" * len(ids))
             self._delete(
                 self._connection.execute(
@@ -217,7 +222,7 @@ class Writer:
                 for id, room, kind, name, text in rows
                 if kind < schema.LINES_BELOW
             ]
-            with _transaction(connection):
+            with transaction(connection):
                 connection.executemany(
                     "INSERT INTO words (rowid, room, name, text) VALUES (?, ?, ?, ?)", made
                 )
@@ -228,20 +233,20 @@ class Writer:
 
     @property
     def unclean(self) -> bool:
-        """Whether traces of deleted lines may be left in the index or in the log of the file."""
+        """Whether traces of what was deleted may be left in the index or the log of the file."""
         return bool(self._state("unclean"))
 
     def begin_merge(self) -> None:
         """Begin to put the index together anew, without what was deleted."""
         # Whatever is deleted from here on makes it unclean once more.
-        with _transaction(self._connection):
+        with transaction(self._connection):
             self._set_state("unclean", 2)
             self._merge(-MERGE_PAGES)
 
     def merge(self) -> bool:
         """A slice of it; returns whether there is more to do."""
         before = self._connection.total_changes
-        with _transaction(self._connection):
+        with transaction(self._connection):
             self._merge(MERGE_PAGES)
         # Less than two changes: nothing was left to merge (FTS5, "The 'merge' Command").
         return self._connection.total_changes - before >= 2
@@ -261,7 +266,7 @@ class Writer:
         finally:
             self._connection.execute(f"PRAGMA busy_timeout = {int(BUSY * 1000)}")
         if not busy and self._state("unclean") == 2:
-            with _transaction(self._connection):
+            with transaction(self._connection):
                 self._set_state("unclean", 0)
         return not busy
 
@@ -281,6 +286,11 @@ class Reader:
     def __init__(self, path: Path) -> None:
         self._connection = connect(path)
         self._connection.execute("PRAGMA query_only = ON")
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """For what else is kept in the file; in the same thread."""
+        return self._connection
 
     def close(self) -> None:
         """Nothing more is looked up."""

@@ -38,6 +38,35 @@ MIGRATIONS = (
     CREATE TABLE state (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
     INSERT INTO state VALUES ('indexed', 0), ('unclean', 0);
     """,
+    """
+    -- AUTOINCREMENT: an id is never given twice, whatever was deleted.
+    CREATE TABLE accounts (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        key TEXT NOT NULL UNIQUE,       -- names.fold(name)
+        name TEXT NOT NULL,
+        password TEXT NOT NULL,         -- as passwords.make makes it; empty: no login by password
+        created REAL NOT NULL,          -- seconds since the epoch
+        seen REAL NOT NULL,             -- when it was last used
+        preferences TEXT NOT NULL DEFAULT '{}'  -- accounts.Preferences.dump: JSON
+    );
+    -- Up to where an account has read each room.
+    CREATE TABLE places (
+        account INTEGER NOT NULL REFERENCES accounts ON DELETE CASCADE,
+        room TEXT NOT NULL,             -- rooms.key, though the room may be gone
+        id INTEGER NOT NULL,            -- of the last event that was shown
+        PRIMARY KEY (account, room)
+    ) WITHOUT ROWID;
+    -- Private lines that wait for somebody who is not there.
+    CREATE TABLE messages (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        account INTEGER NOT NULL REFERENCES accounts ON DELETE CASCADE,
+        time REAL NOT NULL,             -- when it was sent
+        sender TEXT NOT NULL,           -- the name
+        author INTEGER NOT NULL,        -- the sender's account, which may be gone; 0 for a guest
+        text TEXT NOT NULL
+    );
+    CREATE INDEX waiting ON messages (account);
+    """,
 )
 
 

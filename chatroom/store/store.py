@@ -1,20 +1,21 @@
-"""The store as the service knows it: its threads, its ledger, its history, its upkeep.
+"""The store as the service knows it: its threads, ledger, history, accounts and upkeep.
 
 The rule: everything here runs in the reactor's thread and hands work to the two others, one of
 which writes and one of which reads. Nothing waits for them.
 """
 
 import sqlite3
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
+from twisted.internet.defer import Deferred, fail, inlineCallbacks, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatroom.history import Kept, Missed, Query
 from chatroom.ledger import Entry
 from chatroom.presence import Call, Clock
+from chatroom.store.accounts import Book, StoredAccounts
 from chatroom.store.database import Reader, Writer
 from chatroom.store.folder import Folder, StoreError
 from chatroom.store.ledger import StoredLedger
@@ -24,6 +25,8 @@ from chatroom.times import DAY
 from chatroom.words import Phrase
 
 log = Logger()
+
+T = TypeVar("T")
 
 #: How long, in seconds, after a commit its lines are indexed; those of a crowd together.
 INDEXING = 0.1
@@ -88,6 +91,8 @@ class Store:
         self._writing: Worker
         self._reading: Worker
         self.ledger = StoredLedger(clock, self._commit, self._kept)
+        #: Can be asked from `open` until `close`; whatever it was given by then is done.
+        self.accounts = StoredAccounts(self._write_book, self._read_book)
 
     def open(self, count: int, lobby: str) -> list[Kept]:
         """Open the file; returns the rooms that are kept in it, with their last *count* lines.
@@ -150,6 +155,18 @@ class Store:
 
     def missed(self, seen: Mapping[str, int], name: Phrase) -> "Deferred[list[Missed]]":
         return self._reading.do(self._reader.missed, dict(seen), name)
+
+    # -- accounts.Accounts
+
+    def _write_book(self, method: Callable[..., T], *args: object) -> "Deferred[T]":
+        if self._closed:
+            return fail(StoreError("the store is closed"))
+        return self._writing.do(method, Book(self._writer.connection), *args)
+
+    def _read_book(self, method: Callable[..., T], *args: object) -> "Deferred[T]":
+        if self._closed:
+            return fail(StoreError("the store is closed"))
+        return self._reading.do(method, Book(self._reader.connection), *args)
 
     # -- the index
 

@@ -1,8 +1,10 @@
 """`chatroom-data`: what administrators do with a store, whether a server has it open or not.
 
-The rule: the store is opened for reading only, without its lock, and each command sees it as it
-was at one moment. A command is one function and one row of COMMANDS; it raises ToolError (or lets
-errors of the system and of SQLite pass) for what becomes one line on stderr.
+The rule: the store is opened without its lock, and for reading only; each command sees it as it was
+at one moment. What changes an account (`writing`) does that in one transaction of a `Book`, as a
+server does, and nothing else is ever changed. A command is one function and one row of COMMANDS; it
+raises ToolError (or lets errors of the system and of SQLite pass) for what becomes one line on
+stderr.
 """
 
 import argparse
@@ -11,6 +13,7 @@ import io
 import json
 import math
 import os
+import secrets
 import sqlite3
 import sys
 import time
@@ -20,10 +23,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from chatroom import __version__, names, times
+from chatroom import __version__, names, passwords, times
+from chatroom.accounts import Account
 from chatroom.events import CrowdMoved
 from chatroom.formats import PLAIN
 from chatroom.store import codec, schema
+from chatroom.store.accounts import Book
 from chatroom.store.folder import DATABASE
 
 PROGRAM = "chatroom-data"
@@ -34,6 +39,12 @@ PAGES = 256
 #: What SQLite keeps beside a file, and would take for a part of another one of the same name.
 COMPANIONS = ("-wal", "-shm", "-journal")
 
+#: How long, in seconds, a change waits for a server that is writing.
+BUSY = 5.0
+
+#: What a password that is made up consists of: nothing in it can be taken for another.
+LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
+LENGTH = 16
 
 _INDEXED = (
     "SELECT id FROM events WHERE kind < 2 AND id <= (SELECT value FROM state WHERE key = 'indexed')"
@@ -59,6 +70,19 @@ CHECKS = (
         "lines that are in the search index only",
         f"SELECT '', count(*) FROM (SELECT id FROM words_docsize EXCEPT {_INDEXED})",
     ),
+    *(
+        (
+            f"{table} of account {{}}, which is not there",
+            f"SELECT account, count(*) FROM {table} "
+            "WHERE account NOT IN (SELECT id FROM accounts) GROUP BY account",
+        )
+        for table in ("messages", "places")
+    ),
+    (
+        "accounts with the key {}, which is one account's",
+        # Not by the index, which would not be there if it were so.
+        "SELECT key, count(*) FROM accounts NOT INDEXED GROUP BY key HAVING count(*) > 1",
+    ),
 )
 
 
@@ -72,6 +96,51 @@ def reading(place: str, *, older: bool = False) -> Iterator[tuple[Path, sqlite3.
 
     older: whether a file of an earlier version of the tables will do. Raises ToolError.
     """
+    path = _file(place)
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        connection.isolation_level = None
+        # The first thing read from here on is the moment that all the rest is of.
+        connection.execute("BEGIN")
+        _prepare(connection, path, older=older)
+        yield path, connection
+    except sqlite3.Error as error:
+        why = str(error)
+        if _kind(error) in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            why = f"{path.name}-wal and {path.name}-shm beside it can be neither opened nor made; "
+            why += "run this as the user of the server"
+        raise ToolError(f"cannot read {path}: {why}") from error
+    finally:
+        connection.close()
+
+
+@contextmanager
+def writing(place: str) -> Iterator[Book]:
+    """The book of accounts in the file at *place*, to be changed. Raises ToolError."""
+    path = _file(place)
+    # The mode rw makes no file; how the file keeps its log is left as it is.
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY, isolation_level=None
+    )
+    try:
+        connection.executescript("PRAGMA secure_delete = ON; PRAGMA foreign_keys = ON;")
+        _prepare(connection, path)
+        yield Book(connection)
+    except sqlite3.Error as error:
+        why = str(error)
+        match _kind(error):
+            case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY:
+                why = f"it, or what is beside it ({path.name}-wal, {path.name}-shm), is read-only "
+                why += "here; run this as the user of the server"
+            case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+                why = "another program is writing it; try again"
+        raise ToolError(f"cannot change {path}: {why}") from error
+    finally:
+        connection.close()
+
+
+def _file(place: str) -> Path:
+    """The database file at *place*, which can be read. Raises ToolError."""
     path = Path(place)
     try:
         if path.is_dir():
@@ -82,31 +151,26 @@ def reading(place: str, *, older: bool = False) -> Iterator[tuple[Path, sqlite3.
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise ToolError(f"cannot read {path}: {_reason(error)}") from error
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    return path
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, *, older: bool = False) -> None:
+    """See that the tables are known, for `reading` and `writing`. Raises ToolError."""
     # What is damaged can still be shown.
     connection.text_factory = lambda data: data.decode(errors="replace")
     try:
-        connection.isolation_level = None
-        # The first thing read from here on is the moment that all the rest is of.
-        connection.execute("BEGIN")
         version = schema.version(connection)
         if not version:
             raise schema.SchemaError("it is empty")
         if version < len(schema.MIGRATIONS) and not older:
             raise schema.SchemaError("it is of an older chatroom; start the server on it once")
-        yield path, connection
     except schema.SchemaError as error:
         raise ToolError(f"cannot use {path}: {error}") from error
-    except sqlite3.Error as error:
-        why = str(error)
-        # The lowest byte is the kind of error.
-        kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if kind in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
-            why = f"{path.name}-wal and {path.name}-shm beside it can be neither opened nor made; "
-            why += "run this as the user of the server"
-        raise ToolError(f"cannot read {path}: {why}") from error
-    finally:
-        connection.close()
+
+
+def _kind(error: sqlite3.Error) -> int:
+    """The kind of an error: the lowest byte of its number."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def rooms(arguments: argparse.Namespace) -> int:
@@ -170,6 +234,76 @@ def _json(id: int, room: str, kind: int, time: float, name: str, text: str) -> s
 def _shown(kind: int, time: float, name: str, text: str) -> str:
     """What people in the room were shown."""
     return PLAIN.encode(codec.decode(kind, time, name, text), True).decode().rstrip("\r\n")
+
+
+def accounts(arguments: argparse.Namespace) -> int:
+    """list the accounts: when made and last used (UTC), how many messages wait; or change one"""
+    if arguments.rename:
+        _rename(arguments.store, *arguments.rename)
+    elif arguments.reset is not None:
+        _reset(arguments.store, arguments.reset)
+    elif arguments.remove is not None:
+        with writing(arguments.store) as book:
+            account = _account(book, arguments.remove)
+            if not book.remove(account.id):
+                raise _no_account(account.name)
+    else:
+        _list(arguments.store)
+    return 0
+
+
+def _list(place: str) -> None:
+    with reading(place) as (_, connection):
+        print(f"{'created (UTC)':19}  {'last used (UTC)':19}  {'waiting':>7}  name")
+        for name, created, seen, count in connection.execute(
+            "SELECT name, created, seen, "
+            "(SELECT count(*) FROM messages WHERE account = accounts.id) "
+            "FROM accounts ORDER BY key"
+        ):
+            try:
+                made, used = (f"{_utc(when):%Y-%m-%d %H:%M:%S}" for when in (created, seen))
+            except (ArithmeticError, TypeError, ValueError, OSError) as error:
+                raise ToolError(f"the account {names.clean(name)} is damaged") from error
+            print(f"{made}  {used}  {count:7,}  {names.clean(name)}")
+
+
+def _rename(place: str, old: str, new: str) -> None:
+    """Call the account *old* *new*, if anybody could have that name."""
+    try:
+        name = names.check_name(new)
+    except names.NameRefused as refused:
+        why = str(refused).removesuffix(".")
+        raise ToolError(f"{names.clean(new)!r} is no name: {why[:1].lower()}{why[1:]}") from refused
+    if names.is_reserved(name):
+        raise ToolError(f"the name {name} is reserved")
+    with writing(place) as book:
+        account = _account(book, old)
+        renamed = book.rename(account.id, name)
+        if renamed is None:
+            raise ToolError(f"the name {name} is another account's already")
+        if not renamed:
+            raise _no_account(account.name)
+
+
+def _reset(place: str, name: str) -> None:
+    """Give the account a password that is made up, and print it: it is kept nowhere else."""
+    with writing(place) as book:
+        account = _account(book, name)
+        password = "".join(secrets.choice(LETTERS) for _ in range(LENGTH))
+        if not book.set_password(account.id, passwords.make(password)):
+            raise _no_account(account.name)
+    print(password)
+
+
+def _account(book: Book, name: str) -> Account:
+    account = book.find(names.fold(name))
+    if account is None:
+        raise _no_account(name)
+    return account
+
+
+def _no_account(name: str) -> ToolError:
+    return ToolError(f"there is no account {names.clean(name)}")
 
 
 def backup(arguments: argparse.Namespace) -> int:
@@ -257,6 +391,9 @@ def _problems(connection: sqlite3.Connection) -> Iterator[str]:
             for which, count in connection.execute(query):
                 if count:
                     yield f"{fault.format(which)}: {count:,}"
+        for key, name in connection.execute("SELECT key, name FROM accounts ORDER BY id"):
+            if key != names.fold(name):
+                yield f"an account with the key {key}, which is not that of its name: {name}"
     except sqlite3.Error as error:
         yield str(error)
 
@@ -303,7 +440,15 @@ COMMANDS: dict[Callable[[argparse.Namespace], int], dict[str, dict[str, Any]]] =
         "--force": {"action": "store_true", "help": "replace FILE if it is there"},
     },
     check: {},
+    accounts: {
+        "--rename": {"nargs": 2, "metavar": ("OLD", "NEW"), "help": "call the account OLD NEW"},
+        "--reset": {"metavar": "NAME", "help": "give it a random password, and print that"},
+        "--remove": {"metavar": "NAME", "help": "remove it, and all that is kept for it"},
+    },
 }
+
+#: Of these options a command takes one.
+EXCLUSIVE = frozenset({"--rename", "--reset", "--remove"})
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -317,8 +462,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "store", metavar="DIR", help="the folder of --data, or a file such as a backup"
         )
+        one = command.add_mutually_exclusive_group() if EXCLUSIVE & arguments.keys() else command
         for flag, options in arguments.items():
-            command.add_argument(flag, **options)
+            (one if flag in EXCLUSIVE else command).add_argument(flag, **options)
     return parser
 
 

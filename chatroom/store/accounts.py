@@ -1,0 +1,226 @@
+"""The book of accounts in the store's file.
+
+The rule: a name is somebody's because the table says so (UNIQUE), not because anybody looked
+before; each method of a `Book` is one transaction, or one look-up, and remembers nothing, since
+`chatroom-data` changes the same file.
+"""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+from twisted.internet.defer import Deferred, inlineCallbacks
+
+from chatroom import names
+from chatroom.accounts import (
+    MAX_MESSAGES,
+    MAX_PLACES,
+    Account,
+    Message,
+    Preferences,
+    Visit,
+)
+from chatroom.store.database import transaction
+
+T = TypeVar("T")
+
+#: How many accounts lapse in one transaction: with all that is kept for them, some milliseconds.
+PORTION = 25
+
+
+class Book:
+    """The accounts over one connection (database.connect), for the thread that has it.
+
+    The methods of the same names are those of accounts.Accounts.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def find(self, key: str) -> Account | None:
+        """See accounts.Accounts."""
+        row = self._connection.execute(
+            "SELECT id, name, password, created, seen, preferences FROM accounts WHERE key = ?",
+            (key,),
+        ).fetchone()
+        if row is None:
+            return None
+        id, name, password, created, seen, preferences = row
+        return Account(
+            id, names.clean(name), password, created, seen, Preferences.load(preferences)
+        )
+
+    def add(self, name: str, password: str, time: float) -> Account | None:
+        """See accounts.Accounts."""
+        with transaction(self._connection):
+            row = self._connection.execute(
+                "INSERT INTO accounts (key, name, password, created, seen) VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT (key) DO NOTHING RETURNING id",
+                (names.fold(name), name, password, time, time),
+            ).fetchone()
+        return None if row is None else Account(row[0], name, password, time, time)
+
+    def rename(self, id: int, name: str) -> bool | None:
+        """Another name for the account; whether it is still there, None if the name is another's.
+
+        What the name has to be like is for the caller to know.
+        """
+        try:
+            with transaction(self._connection):
+                return self._changed(
+                    "UPDATE accounts SET key = ?, name = ? WHERE id = ?",
+                    (names.fold(name), name, id),
+                )
+        except sqlite3.IntegrityError:
+            return None
+
+    def set_password(self, id: int, password: str) -> bool:
+        """See accounts.Accounts."""
+        with transaction(self._connection):
+            return self._gone("UPDATE accounts SET password = ? WHERE id = ?", (password, id))
+
+    def remove(self, id: int) -> bool:
+        """See accounts.Accounts."""
+        with transaction(self._connection):
+            return self._gone("DELETE FROM accounts WHERE id = ?", (id,))
+
+    def save(self, visits: Sequence[Visit]) -> None:
+        """See accounts.Accounts."""
+        with transaction(self._connection):
+            for id, time, preferences, places in visits:
+                there = self._changed(
+                    "UPDATE accounts SET seen = max(seen, ?), preferences = ? WHERE id = ?",
+                    (time, preferences.dump(), id),
+                )
+                if there and places:
+                    self._connection.executemany(
+                        "INSERT INTO places (account, room, id) VALUES (?, ?, ?) "
+                        "ON CONFLICT (account, room) DO UPDATE SET id = max(id, excluded.id)",
+                        [(id, room, last) for room, last in places.items()],
+                    )
+                    self._connection.execute(
+                        "DELETE FROM places WHERE account = ? AND room IN "
+                        "(SELECT room FROM places WHERE account = ? "
+                        "ORDER BY id DESC LIMIT -1 OFFSET ?)",
+                        (id, id, MAX_PLACES),
+                    )
+
+    def places(self, id: int) -> dict[str, int]:
+        """See accounts.Accounts."""
+        rows = self._connection.execute("SELECT room, id FROM places WHERE account = ?", (id,))
+        return {names.clean(room): last for room, last in rows}
+
+    def leave(self, id: int, message: Message) -> int:
+        """See accounts.Accounts."""
+        with transaction(self._connection):
+            row = self._connection.execute(
+                "SELECT (SELECT count(*) FROM messages WHERE account = accounts.id) "
+                "FROM accounts WHERE id = ?",
+                (id,),
+            ).fetchone()
+            if row is None or row[0] >= MAX_MESSAGES:
+                return 0
+            self._connection.execute(
+                "INSERT INTO messages (account, time, sender, author, text) VALUES (?, ?, ?, ?, ?)",
+                (id, message.time, message.sender, message.author, message.text),
+            )
+            return int(row[0]) + 1
+
+    def messages(self, id: int) -> list[Message]:
+        """See accounts.Accounts."""
+        rows = self._connection.execute(
+            "SELECT time, sender, author, text, id FROM messages WHERE account = ? ORDER BY id",
+            (id,),
+        )
+        return [
+            Message(time, names.clean(sender), author, names.clean(text), number)
+            for time, sender, author, text, number in rows
+        ]
+
+    def shown(self, id: int, last: int) -> None:
+        """See accounts.Accounts."""
+        with transaction(self._connection):
+            self._gone("DELETE FROM messages WHERE account = ? AND id <= ?", (id, last))
+
+    def lapse(self, before: float) -> list[str]:
+        """See accounts.Accounts; PORTION of them at most."""
+        with transaction(self._connection):
+            rows = self._connection.execute(
+                "SELECT id, name FROM accounts WHERE seen < ? ORDER BY id LIMIT ?",
+                (before, PORTION),
+            ).fetchall()
+            for id, _ in rows:
+                self._gone("DELETE FROM accounts WHERE id = ?", (id,))
+        return [names.clean(name) for _, name in rows]
+
+    def _changed(self, statement: str, values: tuple[Any, ...]) -> bool:
+        """Whether *statement* has changed anything."""
+        return self._connection.execute(statement, values).rowcount > 0
+
+    def _gone(self, statement: str, values: tuple[Any, ...]) -> bool:
+        """The same for one after which no trace of what was there may be left."""
+        changed = self._changed(statement, values)
+        if changed:
+            # Zeroed in the file (secure_delete), but not in its log: see Writer.empty_log.
+            self._connection.execute("UPDATE state SET value = 1 WHERE key = 'unclean'")
+        return changed
+
+
+class Do(Protocol):
+    """Calls a method of a `Book` with *args*, elsewhere; fires with what it returns, or fails."""
+
+    def __call__(self, method: Callable[..., T], *args: object) -> Deferred[T]: ...
+
+
+class StoredAccounts:
+    """Accounts that outlast the server; see accounts.Accounts.
+
+    write, read: have a book that may be written, and one that is only looked up in. A look-up
+    sees all that was confirmed before it was asked for.
+    """
+
+    lasting = True
+
+    def __init__(self, write: Do, read: Do) -> None:
+        self._write = write
+        self._read = read
+
+    def find(self, key: str) -> Deferred[Account | None]:
+        return self._read(Book.find, key)
+
+    def add(self, name: str, password: str, time: float) -> Deferred[Account | None]:
+        return self._write(Book.add, name, password, time)
+
+    def set_password(self, id: int, password: str) -> Deferred[bool]:
+        return self._write(Book.set_password, id, password)
+
+    def remove(self, id: int) -> Deferred[bool]:
+        return self._write(Book.remove, id)
+
+    def save(self, visits: Sequence[Visit]) -> Deferred[None]:
+        # Whoever hands them in may change them before it is their turn.
+        return self._write(
+            Book.save, [visit._replace(places=dict(visit.places)) for visit in visits]
+        )
+
+    def places(self, id: int) -> Deferred[dict[str, int]]:
+        return self._read(Book.places, id)
+
+    def leave(self, id: int, message: Message) -> Deferred[int]:
+        return self._write(Book.leave, id, message)
+
+    def messages(self, id: int) -> Deferred[list[Message]]:
+        return self._read(Book.messages, id)
+
+    def shown(self, id: int, last: int) -> Deferred[None]:
+        return self._write(Book.shown, id, last)
+
+    @inlineCallbacks
+    def lapse(self, before: float) -> Any:
+        lapsed: list[str] = []
+        more = True
+        while more:
+            some = yield self._write(Book.lapse, before)
+            lapsed += some
+            more = len(some) == PORTION
+        return lapsed

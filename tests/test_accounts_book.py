@@ -1,0 +1,537 @@
+"""What every book of accounts promises, in memory or in a file; and what only a file can do."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from threading import Barrier, Thread
+from typing import TypeVar
+
+import pytest
+from twisted.internet.defer import Deferred, maybeDeferred
+
+from chatroom import names
+from chatroom.accounts import (
+    MAX_MESSAGES,
+    MAX_PLACES,
+    Account,
+    Accounts,
+    MemoryAccounts,
+    Message,
+    Preferences,
+    Visit,
+)
+from chatroom.store import accounts as module
+from chatroom.store import schema
+from chatroom.store.accounts import Book, Do, StoredAccounts
+from chatroom.store.database import Reader, Writer
+from chatroom.store.folder import Folder, StoreError
+from chatroom.store.store import Store
+from wire import on_reactor, reactor
+
+T = TypeVar("T")
+
+NOW = 1_800_000_000.25
+CHOSEN = Preferences({7: "王明"}, "seconds", "Europe/Berlin", True, "mentions", "den")
+
+
+def now(answer: Deferred[T]) -> T:
+    """What a Deferred has fired with already; its failure is raised."""
+    answers: list[T] = []
+    failures: list[Exception] = []
+    answer.addCallbacks(answers.append, lambda failure: failures.append(failure.value))
+    for error in failures:
+        raise error
+    (result,) = answers
+    return result
+
+
+def at_once(book: Book) -> Do:
+    """A worker that needs no thread."""
+
+    def do(method: Callable[..., T], *args: object) -> Deferred[T]:
+        return maybeDeferred(method, book, *args)
+
+    return do
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "chatroom.sqlite"
+
+
+@pytest.fixture
+def writer(path: Path) -> Iterator[Writer]:
+    writer = Writer(path)
+    yield writer
+    writer.close()
+
+
+@pytest.fixture
+def stored(path: Path, writer: Writer) -> Iterator[StoredAccounts]:
+    """A book in a file, which is written and read over two connections."""
+    reader = Reader(path)
+    yield StoredAccounts(at_once(Book(writer.connection)), at_once(Book(reader.connection)))
+    reader.close()
+
+
+@pytest.fixture(params=["memory", "stored"])
+def accounts(request: pytest.FixtureRequest) -> Accounts:
+    """A book of each kind."""
+    made: Accounts = MemoryAccounts()
+    if request.param == "stored":
+        made = request.getfixturevalue("stored")
+    return made
+
+
+def add(accounts: Accounts, name: str = "Alice", time: float = NOW) -> Account:
+    account = now(accounts.add(name, f"${name}$", time))
+    assert account is not None
+    return account
+
+
+def found(accounts: Accounts, name: str = "alice") -> Account | None:
+    return now(accounts.find(names.fold(name)))
+
+
+def text(number: int) -> Message:
+    return Message(NOW + number, "Bob", 2, f"message {number}")
+
+
+def leave(accounts: Accounts, account: Account, *messages: Message) -> list[int]:
+    return [now(accounts.leave(account.id, message)) for message in messages]
+
+
+def texts(accounts: Accounts, account: Account) -> list[str]:
+    return [message.text for message in now(accounts.messages(account.id))]
+
+
+def visit(account: Account, time: float = NOW, **places: int) -> Visit:
+    return Visit(account.id, time, Preferences(), places)
+
+
+# -- accounts
+
+
+def test_an_account_is_found_by_its_key_as_it_was_made(accounts: Accounts) -> None:
+    account = add(accounts, "Ångström")
+    assert account == Account(account.id, "Ångström", "$Ångström$", NOW, NOW, Preferences())
+    assert account.id > 0
+    assert now(accounts.find(account.key)) == account
+    assert now(accounts.find("Ångström")) is None
+    assert now(accounts.find("")) is None
+
+
+def test_a_name_is_one_accounts_whatever_its_case(accounts: Accounts) -> None:
+    account = add(accounts, "Alice")
+    assert now(accounts.add("ALICE", "other", NOW + 1)) is None
+    assert found(accounts) == account
+    assert add(accounts, "Bob").id != account.id
+
+
+def test_an_id_is_never_given_twice(accounts: Accounts) -> None:
+    first = add(accounts)
+    second = add(accounts, "Bob")
+    assert now(accounts.remove(second.id))
+    assert add(accounts, "Bob").id > second.id
+    assert now(accounts.remove(first.id))
+    assert add(accounts).id > second.id + 1
+
+
+def test_another_password_is_all_that_changes(accounts: Accounts) -> None:
+    account = add(accounts)
+    other = add(accounts, "Bob")
+    assert now(accounts.set_password(account.id, "new")) is True
+    assert found(accounts) == replace(account, password="new")
+    assert found(accounts, "bob") == other
+    assert now(accounts.set_password(account.id + 7, "new")) is False
+
+
+def test_what_was_removed_is_gone_with_all_that_was_kept_for_it(accounts: Accounts) -> None:
+    account = add(accounts)
+    other = add(accounts, "Bob")
+    for one in (account, other):
+        leave(accounts, one, text(1))
+        now(accounts.save([visit(one, lobby=5)]))
+    assert now(accounts.remove(account.id)) is True
+    assert now(accounts.remove(account.id)) is False
+    assert found(accounts) is None
+    assert texts(accounts, account) == []
+    assert now(accounts.places(account.id)) == {}
+    assert now(accounts.set_password(account.id, "new")) is False
+    # What was another's stays, and the name is free.
+    assert texts(accounts, other) == ["message 1"]
+    assert now(accounts.places(other.id)) == {"lobby": 5}
+    again = add(accounts)
+    assert texts(accounts, again) == []
+    assert now(accounts.places(again.id)) == {}
+
+
+# -- visits
+
+
+def test_of_a_visit_everything_is_kept(accounts: Accounts) -> None:
+    account = add(accounts)
+    other = add(accounts, "Bob")
+    places = {"lobby": 5, "王": 2**62}
+    assert now(accounts.save([Visit(account.id, NOW + 9, CHOSEN, places)])) is None
+    assert found(accounts) == replace(account, seen=NOW + 9, preferences=CHOSEN)
+    assert now(accounts.places(account.id)) == places
+    assert found(accounts, "bob") == other
+    assert now(accounts.places(other.id)) == {}
+
+
+def test_several_visits_are_kept_in_their_order(accounts: Accounts) -> None:
+    account = add(accounts)
+    other = add(accounts, "Bob")
+    quiet = visit(account, NOW + 2, lobby=4)._replace(preferences=Preferences(quiet=True))
+    visits = [visit(account, NOW + 1, lobby=3), visit(other, NOW + 3, den=9), quiet]
+    now(accounts.save(visits))
+    assert found(accounts) == replace(account, seen=NOW + 2, preferences=quiet.preferences)
+    assert now(accounts.places(account.id)) == {"lobby": 4}
+    assert now(accounts.places(other.id)) == {"den": 9}
+    now(accounts.save([]))
+
+
+def test_time_and_places_do_not_go_back(accounts: Accounts) -> None:
+    account = add(accounts)
+    now(accounts.save([visit(account, NOW + 9, lobby=5, den=6)]))
+    now(accounts.save([visit(account, NOW + 3, lobby=4, den=7)]))
+    assert found(accounts) == replace(account, seen=NOW + 9)
+    assert now(accounts.places(account.id)) == {"lobby": 5, "den": 7}
+    now(accounts.save([visit(account, NOW + 9)]))
+    assert now(accounts.places(account.id)) == {"lobby": 5, "den": 7}
+
+
+def test_of_too_many_rooms_those_read_last_are_kept(accounts: Accounts) -> None:
+    account = add(accounts)
+    other = add(accounts, "Bob")
+    now(accounts.save([visit(other, lobby=1)]))
+    rooms = {f"room{number}": 1000 + number for number in range(MAX_PLACES)}
+    now(accounts.save([visit(account, **rooms)]))
+    assert now(accounts.places(account.id)) == rooms
+    # One that is too old, one that is new, and one that was the oldest.
+    now(accounts.save([visit(account, old=999, new=5000, room0=5001)]))
+    kept = now(accounts.places(account.id))
+    assert len(kept) == MAX_PLACES
+    assert rooms.keys() - kept.keys() == {"room1"}
+    assert kept.keys() - rooms.keys() == {"new"}
+    assert kept["room0"] == 5001
+    assert now(accounts.places(other.id)) == {"lobby": 1}
+
+
+def test_of_an_account_that_is_gone_nothing_is_kept(accounts: Accounts) -> None:
+    account = add(accounts)
+    gone = add(accounts, "Bob")
+    now(accounts.remove(gone.id))
+    now(accounts.save([visit(gone, NOW + 1, lobby=5), visit(account, NOW + 1, lobby=6)]))
+    assert now(accounts.places(gone.id)) == {}
+    assert now(accounts.places(account.id)) == {"lobby": 6}
+    assert found(accounts, "bob") is None
+
+
+# -- messages
+
+
+def test_messages_wait_in_their_order_with_ids_that_grow(accounts: Accounts) -> None:
+    account = add(accounts)
+    other = add(accounts, "Bob")
+    # Clocks go back; the id that was handed in does not count.
+    assert leave(accounts, account, text(2)._replace(id=99), text(1)) == [1, 2]
+    assert leave(accounts, other, text(3)) == [1]
+    first, second = now(accounts.messages(account.id))
+    assert [first._replace(id=0), second._replace(id=0)] == [text(2), text(1)]
+    assert 0 < first.id < second.id
+    assert first.id != 99
+
+
+def test_what_was_shown_is_forgotten_and_its_id_not_used_again(accounts: Accounts) -> None:
+    account = add(accounts)
+    other = add(accounts, "Bob")
+    leave(accounts, account, text(1), text(2))
+    leave(accounts, other, text(9))
+    leave(accounts, account, text(3))
+    shown = now(accounts.messages(account.id))
+    assert now(accounts.shown(account.id, shown[1].id)) is None
+    assert texts(accounts, account) == ["message 3"]
+    now(accounts.shown(account.id, shown[2].id))
+    assert texts(accounts, account) == []
+    assert texts(accounts, other) == ["message 9"]
+    assert leave(accounts, account, text(4)) == [1]
+    (latest,) = now(accounts.messages(account.id))
+    assert latest.id > shown[2].id
+    # Shown once more, late: what came meanwhile waits on.
+    now(accounts.shown(account.id, shown[2].id))
+    assert texts(accounts, account) == ["message 4"]
+
+
+def test_only_so_many_messages_wait(accounts: Accounts) -> None:
+    account = add(accounts)
+    other = add(accounts, "Bob")
+    numbers = range(1, MAX_MESSAGES + 1)
+    assert leave(accounts, account, *map(text, numbers)) == list(numbers)
+    assert leave(accounts, account, text(51), text(52)) == [0, 0]
+    assert texts(accounts, account) == [f"message {number}" for number in numbers]
+    assert leave(accounts, other, text(1)) == [1]
+    now(accounts.shown(account.id, now(accounts.messages(account.id))[0].id))
+    assert leave(accounts, account, text(53), text(54)) == [MAX_MESSAGES, 0]
+
+
+def test_for_nobody_no_message_waits(accounts: Accounts) -> None:
+    account = add(accounts)
+    now(accounts.remove(account.id))
+    assert leave(accounts, account, text(1)) == [0]
+    assert now(accounts.messages(account.id)) == []
+    now(accounts.shown(account.id, 5))
+
+
+# -- lapsing
+
+
+def test_accounts_that_nobody_uses_lapse(accounts: Accounts) -> None:
+    old, used = add(accounts, "Old", NOW - 100), add(accounts, "Used", NOW - 100)
+    add(accounts, "New", NOW)
+    leave(accounts, old, text(1))
+    now(accounts.save([visit(used, NOW - 1)]))
+    assert now(accounts.lapse(NOW - 100)) == []
+    assert now(accounts.lapse(NOW - 1)) == ["Old"]
+    assert found(accounts, "old") is None
+    assert texts(accounts, old) == []
+    rest = now(accounts.lapse(NOW + 1))
+    assert sorted(rest) == ["New", "Used"]
+    assert now(accounts.lapse(NOW + 1)) == []
+
+
+def test_however_many_lapse_all_of_them_do(accounts: Accounts) -> None:
+    made = [add(accounts, f"user{number}").name for number in range(2 * module.PORTION)]
+    kept = add(accounts, "kept", NOW + 5)
+    lapsed = now(accounts.lapse(NOW + 1))
+    assert sorted(lapsed) == sorted(made)
+    assert found(accounts, "kept") == kept
+
+
+def test_a_book_says_whether_it_lasts() -> None:
+    assert MemoryAccounts().lasting is False
+    assert StoredAccounts.lasting is True
+
+
+# -- what only a file can do
+
+
+def test_what_was_kept_is_there_in_the_next_run(path: Path) -> None:
+    with closing(Writer(path)) as writer:
+        book = Book(writer.connection)
+        account = book.add("Alice", "$secret$", NOW)
+        assert account is not None
+        book.save([Visit(account.id, NOW + 1, CHOSEN, {"lobby": 5})])
+        book.leave(account.id, text(1))
+        (last,) = book.messages(account.id)
+        book.shown(account.id, last.id)
+        removed = book.add("Bob", "", NOW)
+        assert removed is not None
+        book.remove(removed.id)
+    with closing(Writer(path)) as writer:
+        book = Book(writer.connection)
+        assert book.find("alice") == replace(account, seen=NOW + 1, preferences=CHOSEN)
+        assert book.places(account.id) == {"lobby": 5}
+        # Neither ids of accounts nor of messages begin anew.
+        book.leave(account.id, text(2))
+        assert book.messages(account.id)[0].id > last.id
+        again = book.add("Bob", "", NOW)
+        assert again is not None
+        assert again.id > removed.id
+
+
+def test_of_two_who_add_one_name_at_the_same_time_one_gets_it(path: Path) -> None:
+    Writer(path).close()
+    rounds = 20
+    barrier = Barrier(2, timeout=20)
+    got: list[list[Account | None]] = [[], []]
+
+    def register(mine: list[Account | None]) -> None:
+        with closing(Writer(path)) as writer:
+            for number in range(rounds):
+                barrier.wait()
+                mine.append(Book(writer.connection).add(f"name{number}", "", NOW))
+
+    threads = [Thread(target=register, args=(mine,)) for mine in got]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [len(mine) for mine in got] == [rounds, rounds]
+    for one, other in zip(*got, strict=True):
+        assert (one is None) is not (other is None)
+
+
+def test_a_batch_of_visits_is_kept_whole_or_not_at_all(writer: Writer) -> None:
+    book = Book(writer.connection)
+    account = book.add("Alice", "", NOW)
+    assert account is not None
+    bad = Visit(account.id, NOW + 2, Preferences(room="\ud800"), {})  # no UTF-8
+    with pytest.raises(UnicodeEncodeError):
+        book.save([visit(account, NOW + 1, lobby=5), bad])
+    assert book.find("alice") == account
+    assert book.places(account.id) == {}
+
+
+def test_a_name_may_change_but_not_into_anothers(writer: Writer) -> None:
+    book = Book(writer.connection)
+    account, other = book.add("Alice", "$", NOW), book.add("Bob", "", NOW)
+    assert account is not None
+    assert other is not None
+    book.leave(account.id, text(1))
+    assert book.rename(account.id, "BOB") is None
+    assert (book.find("alice"), book.find("bob")) == (account, other)
+    assert book.rename(account.id, "ALICE") is True
+    assert book.rename(account.id, "Carol") is True
+    assert book.find("alice") is None
+    assert book.find("carol") == replace(account, name="Carol")
+    assert len(book.messages(account.id)) == 1
+    assert book.rename(other.id + 7, "Dave") is False
+
+
+def test_what_a_file_has_is_made_safe(writer: Writer) -> None:
+    book = Book(writer.connection)
+    account = book.add("Alice", "$", NOW)
+    assert account is not None
+    book.save([visit(account, den=1)])
+    evil = "\x1b[2J"
+    leave = book.leave(account.id, Message(NOW, evil, 0, f"{evil}\nroot: hello"))
+    assert leave == 1
+    execute = writer.connection.execute
+    execute("UPDATE accounts SET name = ?", (evil,))
+    execute("UPDATE places SET room = ?", (evil,))
+    (message,) = book.messages(account.id)
+    assert (message.sender, message.text) == ("\ufffd[2J", "\ufffd[2J\ufffdroot: hello")
+    assert book.places(account.id) == {"\ufffd[2J": 1}
+    for preferences, expected in (
+        ("no JSON", Preferences()),
+        ("[" * 100_000, Preferences()),
+        ('["quiet"]', Preferences()),
+        ('{"bell": "loud", "quiet": true, "more": 1}', Preferences(quiet=True)),
+        ('{"room": "\\u001b[2J", "timezone": "\\ud800"}', Preferences({}, "off", "\ufffd")),
+    ):
+        execute("UPDATE accounts SET preferences = ?", (preferences,))
+        expected = replace(expected, room="\ufffd[2J" if "room" in preferences else "")
+        (found,) = [book.find("alice")]
+        assert found == replace(account, name="\ufffd[2J", preferences=expected)
+    assert book.lapse(NOW + 1) == ["\ufffd[2J"]
+
+
+@pytest.mark.parametrize(
+    "delete",
+    [
+        lambda book, id: book.shown(id, 2**62),
+        lambda book, id: book.remove(id),
+        lambda book, id: book.lapse(NOW + 1),
+        lambda book, id: book.set_password(id, "other"),
+    ],
+)
+def test_what_is_gone_is_cleaned_away(
+    path: Path, writer: Writer, delete: Callable[[Book, int], object]
+) -> None:
+    book = Book(writer.connection)
+    account = book.add("Alice", "zanzibar", NOW)
+    assert account is not None
+    book.leave(account.id, text(1)._replace(text="zanzibar"))
+    id = account.id
+    delete(book, id)
+    assert writer.unclean
+    writer.begin_merge()
+    while writer.merge():
+        pass
+    assert writer.empty_log()
+    (unclean,) = writer.connection.execute("SELECT value FROM state WHERE key = 'unclean'")
+    assert unclean == (0,)
+    # What is still to be looked up is there, once, and nothing else.
+    account = book.find("alice")
+    kept = [account.password] if account else []
+    kept += [message.text for message in book.messages(id)]
+    data = b"".join(file.read_bytes() for file in path.parent.glob(f"{path.name}*"))
+    assert data.count(b"zanzibar") == kept.count("zanzibar")
+
+
+def test_where_nothing_was_deleted_nothing_is_cleaned(writer: Writer) -> None:
+    book = Book(writer.connection)
+    book.shown(1, 5)
+    book.remove(1)
+    book.lapse(NOW)
+    assert not writer.unclean
+
+
+# -- a file of an earlier version
+
+
+def test_a_file_of_version_1_keeps_what_it_has_and_can_keep_accounts(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as old:
+        old.executescript(
+            f"PRAGMA journal_mode = WAL; {schema.MIGRATIONS[0]} "
+            f"PRAGMA application_id = {schema.APPLICATION}; PRAGMA user_version = 1;"
+            "INSERT INTO rooms VALUES (3, 'den', 'Den', 'tea');"
+            "INSERT INTO events VALUES (10, 3, 0, 5.0, 1, 'alice', 'hello');"
+            "UPDATE state SET value = 1 WHERE key = 'unclean';"
+        )
+        before = old.execute("SELECT name, sql FROM sqlite_master").fetchall()
+    with closing(Writer(path)) as writer:
+        assert schema.version(writer.connection) == len(schema.MIGRATIONS)
+        (room,) = writer.load(5)
+        assert (room.name, room.topic, room.lines[0][0]) == ("Den", "tea", 10)
+        assert writer.unclean
+        after = writer.connection.execute("SELECT name, sql FROM sqlite_master").fetchall()
+        assert set(before) < set(after)
+        book = Book(writer.connection)
+        account = book.add("Alice", "", NOW)
+        assert account is not None
+        assert book.leave(account.id, text(1)) == 1
+
+
+# -- in the store
+
+
+@on_reactor
+async def test_a_store_has_accounts_and_keeps_what_it_was_given_before_it_closed(
+    tmp_path: Path,
+) -> None:
+    def store() -> Store:
+        return Store(reactor, reactor.callFromThread, Folder(str(tmp_path / "data")))
+
+    first = store()
+    accounts: Accounts = first.accounts
+    first.open(5, "lobby")
+    account = await accounts.add("Alice", "$", NOW)
+    assert account is not None
+    assert await accounts.find("alice") == account
+    assert await accounts.add("alice", "$", NOW) is None
+    places = {"lobby": 5}
+    saved = accounts.save([Visit(account.id, NOW + 1, CHOSEN, places)])
+    # What is handed in is as it was then.
+    places.clear()
+    left = [accounts.leave(account.id, text(number)) for number in range(20)]
+    await first.close()
+    assert now(saved) is None
+    assert [now(answer) for answer in left] == list(range(1, 21))
+    for late in (accounts.find("alice"), accounts.remove(account.id)):
+        assert isinstance(await late.addErrback(lambda failure: failure.value), StoreError)
+    second = store()
+    second.open(5, "lobby")
+    assert await second.accounts.find("alice") == replace(account, seen=NOW + 1, preferences=CHOSEN)
+    assert await second.accounts.places(account.id) == {"lobby": 5}
+    assert len(await second.accounts.messages(account.id)) == 20
+    assert await second.accounts.lapse(NOW + 2) == ["Alice"]
+    await second.close()
+
+
+@on_reactor
+async def test_what_a_file_refuses_fails(tmp_path: Path) -> None:
+    store = Store(reactor, reactor.callFromThread, Folder(str(tmp_path / "data")))
+    store.open(5, "lobby")
+    with closing(sqlite3.connect(tmp_path / "data" / "chatroom.sqlite")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            await store.accounts.add("Alice", "", NOW)
+    assert await store.accounts.add("Alice", "", NOW) is not None
+    await store.close()
