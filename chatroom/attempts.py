@@ -9,9 +9,9 @@ stay until theirs is among the oldest.
 
 from collections.abc import Callable
 from math import inf
+from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.python.failure import Failure
 
 from chatroom.presence import Call, Clock
 
@@ -171,7 +171,7 @@ class Attempts:
             # Until it is known how this one ends.
             pair.next = inf
 
-        def ended(result: bool | Failure) -> None:
+        def ended(result: Any) -> None:
             self._running -= 1
             pair.running -= 1
             now = self._clock.seconds()

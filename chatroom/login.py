@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from chatroom import names, passwords
 from chatroom.accounts import Account, Message, Preferences
@@ -438,7 +437,7 @@ def _leave_message(session: "Session", name: str, text: str, otherwise: Callable
 def _carry_out(session: "Session", flow: "Deferred[Any]") -> None:
     """Let input wait until *flow* has ended, and say what there is to say about how it did."""
 
-    def failed(failure: Failure) -> None:
+    def failed(failure: Any) -> None:
         if failure.check(_Gone) or session.over:
             return
         if failure.check(Refused):
@@ -458,7 +457,7 @@ def _carry_out(session: "Session", flow: "Deferred[Any]") -> None:
 def _patiently(session: "Session", answer: "Deferred[Any]", sorry: str = SORRY) -> "Deferred[Any]":
     """*answer*, or Refused with *sorry* when there is none in time."""
 
-    def failed(failure: Failure) -> None:
+    def failed(failure: Any) -> None:
         log.warn("Accounts could not be used: {error!r}", error=failure.value)
         raise Refused(sorry)
 
@@ -498,7 +497,7 @@ def _find(session: "Session", name: str) -> "Deferred[Any]":
     return _patiently(session, registry.book.find(names.fold(name))).addCallback(found)
 
 
-def _not_kept(failure: Failure) -> None:
+def _not_kept(failure: Any) -> None:
     log.warn("What was shown may be shown again: {error!r}", error=failure.value)
 
 

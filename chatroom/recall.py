@@ -7,11 +7,10 @@ that what was looked up stands where it was asked for.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import tzinfo
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from chatroom.events import Found
 from chatroom.history import LAST, Missed, Query
@@ -183,7 +182,7 @@ class Recall:
         session = self._session
         last, self._next = self._next, None
 
-        def failed(failure: Failure) -> None:
+        def failed(failure: Any) -> None:
             # One line: the traceback of an answer says no more.
             log.warn("History could not be read: {failure.value!r}", failure=failure)
             if not session.over:

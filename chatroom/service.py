@@ -58,14 +58,12 @@ class ChatService(Service):
         chat: Chat,
         doors: list[DoorFactory[Any]],
         described: list[str],
-        pool: ThreadPool,
         store: Store | None = None,
     ) -> None:
         self._clock = clock
         self._chat = chat
         self._doors = doors
         self._described = described
-        self._pool = pool
         self._store = store
         self._loops = {
             LoopingCall(chat.expire): EXPIRY,
@@ -86,8 +84,6 @@ class ChatService(Service):
             self._store.start()
         for loop, interval in self._loops.items():
             loop.start(interval)
-        # No thread is started before there is a password.
-        self._pool.start()
         # What was made so far stays: the collector need not look at it again, nor so often at
         # what comes, nearly all of which dies without it.
         gc.collect()
@@ -114,10 +110,29 @@ class ChatService(Service):
                 yield self._store.close().addTimeout(SETTLING, self._clock)
             except Exception as error:
                 log.warn("The store was left open: {error!r}", error=error)
-        if self._pool.started:
-            # Waits for what is being hashed just now.
-            self._pool.stop()
         log.info("Stopped; {people} connections were told.", people=people)
+
+
+class HashingService(Service):
+    """Threads of their own for passwords, so that these hold up nothing but one another.
+
+    width: how many of them. None is started before there is a password.
+    """
+
+    def __init__(self, reactor: Any, width: int) -> None:
+        self._pool = ThreadPool(0, width, "passwords")
+        #: Calls a function with its arguments in one of the threads.
+        self.run = partial(deferToThreadPool, reactor, self._pool)
+
+    def startService(self) -> None:
+        """Twisted: the server runs."""
+        super().startService()
+        self._pool.start()
+
+    def stopService(self) -> None:
+        """Twisted: the server stops. It waits for what is being hashed, a quarter of a second."""
+        super().stopService()
+        self._pool.stop()
 
 
 def descriptors(wanted: int) -> int:
@@ -177,7 +192,7 @@ def makeService(options: Options) -> IService:
         )
     # One thread and 32 MiB for each, and the reactor keeps a processor.
     width = max(1, min(MOST_HASHING, (os.cpu_count() or 1) // 2))
-    pool = ThreadPool(0, width, "passwords")
+    hashing = HashingService(clock, width)
     chat = Chat(
         clock,
         settings,
@@ -185,7 +200,7 @@ def makeService(options: Options) -> IService:
         ledger=store.ledger if store else None,
         history=store,
         accounts=store.accounts if store else None,
-        run=partial(deferToThreadPool, clock, pool),
+        run=hashing.run,
         width=width,
     )
     doors: list[tuple[str, DoorFactory[Any]]] = []
@@ -200,7 +215,8 @@ def makeService(options: Options) -> IService:
     else:
         described.append("What is said is kept in memory and ends with the server; see --data.")
     factories = list({id(factory): factory for _, factory in doors}.values())
-    ChatService(clock, chat, factories, described, pool, store).setServiceParent(top)
+    ChatService(clock, chat, factories, described, store).setServiceParent(top)
+    hashing.setServiceParent(top)
     for endpoint, factory in doors:
         listen(endpoint, factory).setServiceParent(top)
     return top

@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IReactorFDSet, IReactorTime
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from zope.interface import implementer
 
+from chatroom import passwords
 from chatroom.chat import Settings
 from chatroom.ledger import Claims
 from chatroom.limits import Limits
@@ -49,6 +50,12 @@ def frozen() -> None:
     """What is there before the first test need not be looked through after each of them."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password costs a quarter of a second, which is for attackers to have."""
+    monkeypatch.setattr(passwords, "LOG_N", 4)
 
 
 @pytest.fixture(autouse=True)

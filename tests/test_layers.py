@@ -19,10 +19,7 @@ CORE = frozenset(
     }
 )
 #: What the core may use beside the standard library and itself.
-CORE_LIBRARIES = (
-    *("zope.interface", "twisted.logger", "twisted.internet.defer", "twisted.python.failure"),
-    *("regex", "wcwidth"),
-)
+CORE_LIBRARIES = ("zope.interface", "twisted.logger", "twisted.internet.defer", "regex", "wcwidth")
 
 #: What the doors share.
 SHARED_DOORS = frozenset({"outlet", "telnet", "intake", "door"})

@@ -85,10 +85,11 @@ def test_the_plugin_holds_one_service_maker_and_imports_nothing_of_ours() -> Non
     assert plugin.count("ServiceMaker(") == 1
 
 
-def test_a_default_install_needs_only_twisted_and_regex() -> None:
+def test_a_default_install_needs_only_what_earns_its_place() -> None:
     assert setup_cfg()["options"]["install_requires"].split("\n")[1:] == [
         "Twisted >= 26.10",
         "regex",
+        "tzdata",
     ]
 
 

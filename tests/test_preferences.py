@@ -7,10 +7,10 @@ import pytest
 
 from chatroom import room as rooms
 from chatroom.accounts import Preferences
-from chatroom.commands.past import recall
 from chatroom.events import Said
 from chatroom.formats import PLAIN, RAW
 from chatroom.mailbox import MAX_ENTRIES
+from chatroom.recall import recall_of
 from chatroom.times import DAY
 from conftest import MakeWorld
 from fakes import Person, World
@@ -174,7 +174,7 @@ def test_what_was_missed_is_dated_in_the_time_of_its_reader(world: World) -> Non
     # The same day in UTC, the next one in Tokyo.
     world.wait(7.5 * 3600)
     _ = bob.sees
-    recall(bob.session).returned({"lobby": seen}, "bob")
+    recall_of(bob.session).returned({"lobby": seen}, "bob")
     world.settle()
     assert bob.sees == ["-- You missed 1 line since Friday 15 January 17:00. /missed shows it."]
 

@@ -23,10 +23,11 @@ def register(session: "Session", rest: str) -> None:
 
 @command("login", usage="NAME [PASSWORD]")
 def log_in(session: "Session", rest: str) -> None:
-    """be who you are, from anywhere; /login CODE: see /pair
+    """have your name, wherever you come from
 
     Your other connection, if there is one, ends: a name is in one place at a
-    time. You are shown what came for you, and are told what you missed.
+    time. You are shown what came for you, and are told what you missed. In
+    place of a name it takes a code that /pair gave you: /login CODE.
     """
     name, _, password = rest.partition(" ")
     code = as_code(name)
@@ -60,7 +61,7 @@ def unregister(session: "Session", rest: str) -> None:
 
 @command("pair")
 def pair(session: "Session", rest: str) -> None:
-    """get a code that logs another connection in without a password
+    """get a code that logs in another connection
 
     Type it there within 2 minutes: /login CODE. It is good once, and moves you
     there. Never type here a code that somebody else gives you.

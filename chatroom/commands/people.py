@@ -53,8 +53,8 @@ def whois(session: "Session", rest: str) -> None:
 def ignore(session: "Session", rest: str) -> None:
     """do not show what somebody says; alone: whom you ignore
 
-    They are not told. If they are logged in it holds wherever they come from, and
-    if you are, too, whenever you come back. Of guests it holds until they leave.
+    They are not told. Of a guest it holds until they or you leave. If they are
+    logged in it holds wherever they come from, and if you are, for good.
     """
     if not rest:
         chat = session.chat
