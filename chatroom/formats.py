@@ -35,6 +35,10 @@ from chatroom.times import DAY, day, local, zone
 BELL = b"\a"
 
 
+#: How wide a notice may be, without the -- before it, so that 80 columns hold it, in characters.
+WIDTH = 76
+
+
 class Format(Protocol):
     """How one kind of wire shows events."""
 
@@ -178,6 +182,17 @@ def enumerate_names(names: Sequence[str], count: int) -> str:
     if len(shown) == 1:
         return shown[0]
     return f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def paragraph(*sentences: str) -> str:
+    """*sentences* in as few lines as fit a terminal of 80 columns, broken between sentences."""
+    lines = [sentences[0]]
+    for sentence in sentences[1:]:
+        if len(lines[-1]) + 1 + len(sentence) <= WIDTH:
+            lines[-1] += f" {sentence}"
+        else:
+            lines.append(sentence)
+    return "\n".join(lines)
 
 
 def duration(seconds: float) -> str:

@@ -6,26 +6,34 @@ The rule: a limit of 0 is switched off, and nothing here knows what is being lim
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from itertools import islice
 
 #: The source of connections that no network brought, and of this machine's own.
 LOCAL = "local"
 
 
-def source_of(host: str | None) -> str:
-    """Whom a connection from *host* counts for: an IPv4 address or an IPv6 /64.
+def address_of(host: str | None) -> IPv4Address | IPv6Address | None:
+    """The address *host*, None if it is none.
 
     IPv4 addresses that an IPv6 socket shows as ``::ffff:a.b.c.d`` (RFC 4291, section 2.5.5.2) are
-    IPv4. Loopback, and what is not an address at all, is LOCAL.
+    IPv4.
     """
     try:
         address = ip_address((host or "").partition("%")[0])
     except ValueError:
-        return LOCAL
-    if isinstance(address, IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    if address.is_loopback:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def source_of(host: str | None) -> str:
+    """Whom a connection from *host* counts for: an IPv4 address or an IPv6 /64.
+
+    Loopback, and what is not an address at all, is LOCAL.
+    """
+    address = address_of(host)
+    if address is None or address.is_loopback:
         return LOCAL
     if isinstance(address, IPv6Address):
         return str(ip_network((address, 64), strict=False))

@@ -5,7 +5,6 @@ a step ended, and after each step it is asked whether anybody is still there.
 """
 
 from collections.abc import Callable, Generator
-from time import gmtime, strftime
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, inlineCallbacks
@@ -16,7 +15,8 @@ from chatroom.accounts import Account, Message, Preferences
 from chatroom.attempts import TooMany
 from chatroom.chat import Refused
 from chatroom.events import SERVER, Whispered
-from chatroom.recall import recall_of
+from chatroom.formats import paragraph
+from chatroom.recall import recall_of, when
 
 if TYPE_CHECKING:
     from chatroom.session import Session
@@ -29,10 +29,14 @@ Flow = Generator["Deferred[Any]", Any, None]
 #: How long, in seconds, the book of accounts, or whoever decides about names, may take.
 PATIENCE = 5.0
 
+#: What is said after a password was typed where it can be read.
 UNENCRYPTED = (
-    "This connection is not encrypted: others on the way may have read your password. "
-    "Use it nowhere else."
+    "This connection is not encrypted: your password could be read on the way.",
+    "Use it nowhere else.",
 )
+
+#: For how long, in seconds, after a login that did not ask for a password no single word is said.
+WARY = 60.0
 
 SORRY = "Accounts cannot be used just now. Please try again later."
 
@@ -42,6 +46,11 @@ class _Gone(Exception):
 
 
 # -- what commands ask for
+
+
+def beware(session: "Session") -> None:
+    """What comes next may be a password, also if nobody asks for it."""
+    session.wary_until = session.chat.clock.seconds() + WARY
 
 
 def register(session: "Session", password: str) -> None:
@@ -57,9 +66,9 @@ def register(session: "Session", password: str) -> None:
         return
     _ask_new(
         session,
-        f"Choose a password for {session.name}.",
         lambda chosen, hidden: _carry_out(session, _register(session, chosen, hidden=hidden)),
         "Usage: /register PASSWORD",
+        f"Choose a password for {session.name}.",
     )
 
 
@@ -91,8 +100,10 @@ def log_in_by_code(session: "Session", code: str) -> None:
     account = issuer.account
     assert account is not None
     issuer.notice(
-        f"Your code was used at {session.connection.place}. If that was not you: "
-        f"/login {account.name}, then /password."
+        paragraph(
+            f"Your code was used at {session.connection.place}.",
+            f"If that was not you: /login {account.name}, then /password.",
+        )
     )
     session.notice(f"Your code came from {issuer.connection.place}.")
     _carry_out(session, _adopt(session, account))
@@ -117,19 +128,22 @@ def change_password(session: "Session", old: str, new: str) -> None:
         _carry_out(session, _change_password(session, account, old, new, hidden=False))
         return
 
+    usage = "Usage: /password OLD NEW"
+
     def know(old: str, _: bool) -> None:
         if not old:
             session.notice("Your password stays as it is.")
             return
         _ask_new(
             session,
-            f"Choose a new password for {account.name}.",
             lambda new, hidden: _carry_out(
                 session, _change_password(session, account, old, new, hidden=hidden)
             ),
+            usage,
+            f"Choose a new password for {account.name}.",
         )
 
-    _ask(session, "What is your password until now?", know, "Usage: /password OLD NEW")
+    _ask(session, know, usage, "What is your password until now?")
 
 
 def unregister(session: "Session", password: str) -> None:
@@ -145,8 +159,13 @@ def unregister(session: "Session", password: str) -> None:
         else:
             session.notice(f"{account.name} is still yours.")
 
-    text = f"This gives {account.name} up, and all that is kept for you. Your password, if so?"
-    _ask(session, text, sure, "Usage: /unregister PASSWORD")
+    _ask(
+        session,
+        sure,
+        "Usage: /unregister PASSWORD",
+        f"This gives {account.name} up, and all that is kept for you.",
+        "What is your password?",
+    )
 
 
 def leave_message(session: "Session", name: str, text: str, otherwise: Callable[[], None]) -> None:
@@ -158,21 +177,20 @@ def leave_message(session: "Session", name: str, text: str, otherwise: Callable[
 
 
 def _ask(
-    session: "Session", text: str, answered: Callable[[str, bool], None], usage: str = ""
+    session: "Session", answered: Callable[[str, bool], None], usage: str, *sentences: str
 ) -> None:
     """Ask for a line that is not shown. Raises Refused, with *usage*, where that cannot be."""
-    if not session.ask(f"{text} It is not shown; an empty line cancels.", answered):
-        # What comes next may be a password for which nobody has asked.
-        session.wary = True
+    if not session.ask(paragraph(*sentences, "It is not shown; an empty line cancels."), answered):
         raise Refused(usage)
 
 
 def _ask_new(
-    session: "Session", text: str, chosen: Callable[[str, bool], None], usage: str = ""
+    session: "Session", chosen: Callable[[str, bool], None], usage: str, text: str
 ) -> None:
     """Ask for a new password, twice. Raises Refused as `_ask`."""
+    sentences = [text]
     if not session.connection.encrypted:
-        text += " This connection is not encrypted: choose one that you use nowhere else."
+        sentences.append("This connection is not encrypted: take one that you use nowhere else.")
 
     def first(password: str, _: bool) -> None:
         if not password:
@@ -181,7 +199,7 @@ def _ask_new(
         try:
             passwords.check(password, session.name)
         except passwords.PasswordRefused as error:
-            _ask(session, f"{error} Choose another one.", first)
+            _ask(session, first, usage, str(error), "Choose another one.")
             return
 
         def second(again: str, hidden: bool) -> None:
@@ -190,25 +208,26 @@ def _ask_new(
             else:
                 chosen(password, hidden)
 
-        _ask(session, "Once more, to be sure.", second)
+        _ask(session, second, usage, "Once more, to be sure.")
 
-    _ask(session, text, first, usage)
+    _ask(session, first, usage, *sentences)
 
 
 def _begin_login(session: "Session", name: str) -> Any:
     """Ask for the password of *name*, if there is such an account."""
+    return _find(session, name).addCallback(
+        lambda account: _ask_password(session, account, f"What is the password of {account.name}?")
+    )
 
-    def found(account: Account) -> None:
-        def answered(password: str, hidden: bool) -> None:
-            if password:
-                _carry_out(session, _log_in(session, account.name, password, hidden=hidden))
-            else:
-                session.notice(f"You are still {session.name}.")
 
-        usage = f"Usage: /login {account.name} PASSWORD"
-        _ask(session, f"What is the password of {account.name}?", answered, usage)
+def _ask_password(session: "Session", account: Account, *sentences: str) -> None:
+    def answered(password: str, hidden: bool) -> None:
+        if password:
+            _carry_out(session, _log_in(session, account.name, password, hidden=hidden))
+        else:
+            session.notice(f"You are still {session.name}.")
 
-    return _find(session, name).addCallback(found)
+    _ask(session, answered, f"Usage: /login {account.name} PASSWORD", *sentences)
 
 
 # -- the steps
@@ -239,12 +258,9 @@ def _register(session: "Session", password: str, *, hidden: bool) -> Flow:
     former = registry.came(session, account)
     assert former is None
     session.prefer(session.preferences)
-    told = f"{name} is yours. Wherever you come from: /login {name}"
-    if not registry.book.lasting:
-        told += "\nThis server keeps accounts only as long as it runs."
-    elif registry.keep_days:
-        told += f"\nIt stays yours for {_days(registry.keep_days)} after each visit."
-    session.notice(told)
+    session.notice(
+        paragraph(f"{name} is yours, wherever you come from: /login {name}", *_lasts(session))
+    )
     _warn(session, hidden)
 
 
@@ -257,11 +273,10 @@ def _log_in(session: "Session", name: str, password: str, *, hidden: bool) -> Fl
         _warn(session, hidden)
         return
     _failed(session, account)
-    if hidden:
-        _begin_again(session, account)
-    else:
-        session.wary = True
-        raise Refused(f"That is not the password of {account.name}.")
+    wrong = f"That is not the password of {account.name}."
+    if not hidden:
+        raise Refused(wrong)
+    _ask_password(session, account, wrong, "Once more?")
 
 
 def _failed(session: "Session", account: Account) -> None:
@@ -269,16 +284,6 @@ def _failed(session: "Session", account: Account) -> None:
     log.info(
         "A wrong password for {name!r} from {source}", name=account.name, source=session.source
     )
-
-
-def _begin_again(session: "Session", account: Account) -> None:
-    def answered(password: str, hidden: bool) -> None:
-        if password:
-            _carry_out(session, _log_in(session, account.name, password, hidden=hidden))
-        else:
-            session.notice(f"You are still {session.name}.")
-
-    _ask(session, f"That is not the password of {account.name}. Once more?", answered)
 
 
 @inlineCallbacks
@@ -351,6 +356,7 @@ def _adopt(session: "Session", account: Account) -> Flow:
     if squatter is not None and squatter is not session and squatter is not former:
         squatter.dispossess(key)
     session.places = {}
+    session.wary_until = 0.0
     if session.name != name and not (yield session.become(name)):
         registry.gone(session, keep=False)
         return
@@ -360,11 +366,10 @@ def _adopt(session: "Session", account: Account) -> Flow:
         origin=session.origin,
         source=session.source,
     )
-    told = [] if former else [f"You were last here {_when(present.seen)}."]
-    if registry.keep_days and registry.book.lasting:
-        told.append(f"{name} stays yours for {_days(registry.keep_days)} after each visit.")
-    if told:
-        session.notice(" ".join(told))
+    session.prefer(preferences)
+    if former is None:
+        last = when(present.seen, chat.clock.seconds(), session.format.zone)
+        session.notice(paragraph(f"You were last here {last}.", *_lasts(session)))
     yield _settle_in(session, preferences)
     yield _show_messages(session, present)
     places = {**(places or {}), **(former.places or {} if former else {})}
@@ -375,9 +380,8 @@ def _adopt(session: "Session", account: Account) -> Flow:
 
 @inlineCallbacks
 def _settle_in(session: "Session", preferences: Preferences) -> Flow:
-    """Show things as this person likes them, where they were last."""
+    """Leave out whom this person ignores, and let them be where they were last."""
     chat = session.chat
-    session.prefer(preferences)
     for other in list(chat.sessions.values()):
         other.meet(session)
         session.meet(other)
@@ -444,8 +448,11 @@ def _carry_out(session: "Session", flow: "Deferred[Any]") -> None:
             session.notice(str(failure.value))
         elif failure.check(TooMany):
             session.notice(
-                "Too many are trying passwords just now. Stay, and try again in a few seconds: "
-                "who has been connected for longer goes first."
+                paragraph(
+                    "Too many are trying passwords just now.",
+                    "Stay, and try again in a few seconds:",
+                    "who has been connected for longer goes first.",
+                )
             )
         else:
             log.failure("A login of connection {origin} failed", failure, origin=session.origin)
@@ -509,11 +516,17 @@ def _account(session: "Session") -> Account:
 
 def _warn(session: "Session", hidden: bool) -> None:
     if not hidden and not session.connection.encrypted:
-        session.notice(UNENCRYPTED)
+        session.notice(paragraph(*UNENCRYPTED))
 
 
-def _when(time: float) -> str:
-    return strftime("%Y-%m-%d %H:%M (UTC)", gmtime(time))
+def _lasts(session: "Session") -> tuple[str, ...]:
+    """For how long a name stays registered, as sentences."""
+    registry = session.chat.registry
+    if not registry.book.lasting:
+        return ("This server keeps names only as long as it runs.",)
+    if registry.keep_days:
+        return (f"It lapses after {_days(registry.keep_days)} without a visit.",)
+    return ()
 
 
 def _days(days: float) -> str:

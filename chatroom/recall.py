@@ -116,7 +116,7 @@ class Recall:
                 return
             naming = sum(room.naming for room in missed)
             oldest, now = min(room.since for room in missed), session.chat.clock.seconds()
-            since = _when(oldest, now, session.format.zone)
+            since = when(oldest, now, session.format.zone)
             line = f"You missed {count:,} line{'' if count == 1 else 's'} since {since}"
             if naming:
                 them = "which" if count == 1 else f"{naming:,} of them"
@@ -202,7 +202,7 @@ class Recall:
         session.wait_for(answer.addCallbacks(answered, failed))
 
 
-def _when(time: float, now: float, zone: tzinfo) -> str:
+def when(time: float, now: float, zone: tzinfo) -> str:
     """A time as somebody who comes back needs it: the hour, and the day if it was not today."""
     today = day(time, zone) == day(now, zone)
     return f"{local(time, zone):{'%H:%M' if today else '%A %d %B %H:%M'}}"

@@ -18,7 +18,7 @@ from chatroom.accounts import Account, Preferences, Visit
 from chatroom.chat import Chat, Refused
 from chatroom.commands import COMMANDS, Command, run
 from chatroom.events import SERVER, Emoted, Event, Left, Noticed, Renamed, Said, Whispered
-from chatroom.formats import BELL, Format, enumerate_names, transcript
+from chatroom.formats import BELL, Format, enumerate_names, paragraph, transcript
 from chatroom.limits import LOCAL
 from chatroom.mailbox import MAX_BYTES, Mailbox
 from chatroom.presence import Call
@@ -104,7 +104,7 @@ class Session:
         "room",
         "said",
         "source",
-        "wary",
+        "wary_until",
         "whisperer",
     )
 
@@ -158,8 +158,8 @@ class Session:
         self.places: dict[str, int] = {}
         #: How many wrong passwords came from here.
         self.failures = 0
-        #: The next line may be a password that nobody has asked for.
-        self.wary = False
+        #: Until then, in seconds since the epoch, a line may be a password that nobody asked for.
+        self.wary_until = 0.0
         # Who gets the next line, which is not shown; None for nobody.
         self._answering: Callable[[str, bool], None] | None = None
         # The key that is being claimed, empty for none; the last name that was asked for.
@@ -197,10 +197,9 @@ class Session:
         if not bare:
             return
         self.active = now
-        wary, self.wary = self.wary, False
         try:
-            if not text.startswith("/") and wary and " " not in bare.rstrip():
-                raise Refused("Not said: it may be a password. If it is none, send it again.")
+            if now < self.wary_until and not text.startswith("/"):
+                self._beware(bare)
             if text.startswith("//") and not passwords.misplaced(text):
                 self.say(text[1:])
             elif text.startswith("/") and not text.startswith("//"):
@@ -213,6 +212,12 @@ class Session:
                 self.say(text)
         except Refused as refusal:
             self.notice(str(refusal))
+
+    def _beware(self, text: str) -> None:
+        """A login has just gone wrong: *text* may be the password for it. Raises Refused."""
+        if " " not in text.rstrip():
+            raise Refused("Not said: it may be a password. If it is none, /say says it.")
+        self.wary_until = 0.0
 
     def drained(self) -> bool:
         """The outlet can take more. Returns whether nothing is left to send."""
@@ -282,6 +287,7 @@ class Session:
         if not self.connection.hide_input():
             return False
         self._answering = answered
+        self.wary_until = 0.0
         self.notice(text)
         return True
 
@@ -414,8 +420,10 @@ class Session:
             self._naming = ""
         elif not self.over:
             self.notice(
-                f"{self._submitted} is registered, and who it belongs to is here. "
-                "You are a guest again; /nick NAME picks another name."
+                paragraph(
+                    f"{self._submitted} is registered, and who it belongs to is here.",
+                    "You are a guest again; /nick NAME picks another name.",
+                )
             )
             self.become(self.chat.next_guest())
 

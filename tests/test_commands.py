@@ -51,6 +51,9 @@ ANSWERS = [
     ("/quit", ["-- Good-bye."]),
     ("/exit", ["-- Good-bye."]),
     ("/bye now", ["-- Good-bye."]),
+    # /say
+    ("/say", ["-- Usage: /say TEXT"]),
+    ("/say login alice secret", []),
     # /me
     ("/me", ["-- Usage: /me TEXT"]),
     ("/me waves", []),

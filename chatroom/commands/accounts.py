@@ -18,6 +18,7 @@ def register(session: "Session", rest: str) -> None:
     Over telnet the password is asked for and not shown; elsewhere it is typed
     behind the command. It has 8 to 128 characters and no blanks.
     """
+    login.beware(session)
     login.register(session, rest)
 
 
@@ -29,6 +30,7 @@ def log_in(session: "Session", rest: str) -> None:
     time. You are shown what came for you, and are told what you missed. In
     place of a name it takes a code that /pair gave you: /login CODE.
     """
+    login.beware(session)
     name, _, password = rest.partition(" ")
     code = as_code(name)
     if code is not None and not password:
@@ -46,6 +48,7 @@ def log_out(session: "Session", rest: str) -> None:
 @command("password", "passwd", usage="[OLD NEW]")
 def password(session: "Session", rest: str) -> None:
     """change your password"""
+    login.beware(session)
     old, _, new = rest.partition(" ")
     new = new.strip()
     if bool(old) is not bool(new):
@@ -56,6 +59,7 @@ def password(session: "Session", rest: str) -> None:
 @command("unregister", usage="[PASSWORD]")
 def unregister(session: "Session", rest: str) -> None:
     """give your name up, and all that is kept for you"""
+    login.beware(session)
     login.unregister(session, rest)
 
 

@@ -7,7 +7,7 @@ from chatroom import names
 from chatroom.chat import Refused
 from chatroom.commands import command
 from chatroom.events import TopicSet
-from chatroom.formats import duration
+from chatroom.formats import WIDTH, duration
 
 if TYPE_CHECKING:
     from chatroom.session import Session
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 #: How many people /who names and how many rooms /rooms lists.
 MAX_NAMED = 200
 MAX_LISTED = 50
-
-#: How wide a line may be so that a terminal of 80 columns does not wrap it, in characters.
-WIDTH = 76
 
 
 @command("join", "j", usage="ROOM")

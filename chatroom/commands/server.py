@@ -5,8 +5,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from chatroom.commands import Command, command, look_up
-from chatroom.commands.rooms import WIDTH
-from chatroom.formats import duration
+from chatroom.formats import WIDTH, duration
 
 if TYPE_CHECKING:
     from chatroom.session import Session

@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from chatroom.session import Session
 
 
+@command("say", usage="TEXT")
+def say(session: "Session", rest: str) -> None:
+    """say it, whatever it looks like"""
+    session.say(rest)
+
+
 @command("me", usage="TEXT")
 def me(session: "Session", rest: str) -> None:
     """say what you do: /me waves"""

@@ -15,7 +15,7 @@ from twisted.internet.protocol import ServerFactory
 from twisted.protocols.policies import ProtocolWrapper
 
 from chatroom.chat import Chat
-from chatroom.limits import Limits, source_of
+from chatroom.limits import Limits, address_of, source_of
 from chatroom.presence import Call
 
 #: How long, in seconds, connections may take to read what they are sent last.
@@ -134,7 +134,8 @@ class DoorFactory(ServerFactory, Generic[C]):
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """Twisted: somebody connects from *addr*."""
-        source = source_of(getattr(addr, "host", None))
+        host = getattr(addr, "host", None)
+        source = source_of(host)
         admission = self.chat.admission
         why = "The server is shutting down." if self.stopping else admission.refusal(source)
         if why is not None:
@@ -142,7 +143,7 @@ class DoorFactory(ServerFactory, Generic[C]):
         admission.entered(source)
         protocol: Any = super().buildProtocol(addr)
         protocol.source = source
-        protocol.address = getattr(addr, "host", None) or "this machine"
+        protocol.address = str(address_of(host) or "this machine")
         return protocol
 
     def joined(self, client: C) -> None:
