@@ -356,7 +356,6 @@ def _adopt(session: "Session", account: Account) -> Flow:
     if squatter is not None and squatter is not session and squatter is not former:
         squatter.dispossess(key)
     session.places = {}
-    session.wary_until = 0.0
     if session.name != name and not (yield session.become(name)):
         registry.gone(session, keep=False)
         return
@@ -441,6 +440,9 @@ def _leave_message(session: "Session", name: str, text: str, otherwise: Callable
 def _carry_out(session: "Session", flow: "Deferred[Any]") -> None:
     """Let input wait until *flow* has ended, and say what there is to say about how it did."""
 
+    def ended(_: object) -> None:
+        session.wary_until = 0.0
+
     def failed(failure: Any) -> None:
         if failure.check(_Gone) or session.over:
             return
@@ -458,7 +460,7 @@ def _carry_out(session: "Session", flow: "Deferred[Any]") -> None:
             log.failure("A login of connection {origin} failed", failure, origin=session.origin)
             session.notice(SORRY)
 
-    session.wait_for(flow.addErrback(failed))
+    session.wait_for(flow.addCallbacks(ended, failed))
 
 
 def _patiently(session: "Session", answer: "Deferred[Any]", sorry: str = SORRY) -> "Deferred[Any]":
