@@ -17,9 +17,11 @@ from chatroom.events import SERVER, Event, Joined, Left, Opened, Renamed, TookBa
 from chatroom.history import History, Kept, MemoryHistory
 from chatroom.ledger import Claims, Entry, Ledger, LocalClaims, MemoryLedger
 from chatroom.limits import Admission, Limits, Pace, Quota
+from chatroom.moderation import Moderation
+from chatroom.orders import Access, MemoryRecords
 from chatroom.presence import Clock, Presence
 from chatroom.registry import Registry, Run
-from chatroom.room import Member, Room
+from chatroom.room import Member, Room, said_by
 from chatroom.times import DAY
 
 if TYPE_CHECKING:
@@ -85,6 +87,7 @@ class Chat:
         accounts: Accounts | None = None,
         run: Run = maybeDeferred,
         width: int = 1,
+        moderation: Moderation | None = None,
     ) -> None:
         self.clock = clock
         self.settings = settings or Settings()
@@ -106,6 +109,8 @@ class Chat:
         self.people: dict[str, Session] = {}
         #: What was said before the rooms' own logs begin.
         self.history = history or MemoryHistory(self.rooms)
+        #: What operators have decided.
+        self.moderation = moderation or Moderation(clock, MemoryRecords())
         #: Who is logged in.
         self.registry = Registry(
             clock,
@@ -127,6 +132,9 @@ class Chat:
         self._to_wake: list[Session] = []
         self.ledger.attach(self)
         self.lobby = self.open_room(self.settings.lobby)
+        #: Where those wait who may not enter, None as long as there was nobody: nothing is said or
+        #: told there.
+        self.entrance: Room | None = None
 
     # -- numbers and names
 
@@ -164,23 +172,53 @@ class Chat:
             self.submit(room, event)
 
         quiet_above = self.settings.join_quiet_above
-        self._presences[room.key] = Presence(room, self.clock, submit, quiet_above)
+        self._presences[room.key] = Presence(
+            room, self.clock, submit, quiet_above, silent=not listed
+        )
         return room
 
-    def room_for(self, name: str, source: str) -> Room:
-        """The room called *name*, made now for *source* if there is none. Raises Refused."""
+    @property
+    def first_room(self) -> Room:
+        """Where guests come in."""
+        if not self.moderation.locked:
+            return self.lobby
+        if self.entrance is None:
+            self.entrance = self.open_room("entrance", listed=False)
+        return self.entrance
+
+    def let_in(self) -> None:
+        """Everybody who waits may enter."""
+        for session in list(self.sessions.values()):
+            if session.room is self.entrance and not session.over:
+                session.move(self.lobby)
+
+    def room_for(self, name: str, session: "Session") -> Room:
+        """The room called *name*, made now for *session* if there is none. Raises Refused."""
+        moderation = self.moderation
+        if moderation.locked and session.account is None and not moderation.keeps_order(session):
+            raise Refused("Only registered people enter a room just now: /login NAME.")
         try:
             name = names.check_room(name)
         except names.NameRefused as error:
             raise Refused(str(error)) from None
         room = self.rooms.get(names.fold(name))
         if room is None:
-            if sum(room.listed for room in self.rooms.values()) >= MAX_ROOMS:
-                raise Refused(f"There are {MAX_ROOMS:,} rooms already. /rooms lists them.")
-            if not self._created.take(source):
-                raise Refused("Too many rooms were created from your address. Try again later.")
-            room = self.open_room(name)
-            self.submit(room, Opened(self.clock.seconds(), SERVER, room.name))
+            room = self.make_room(name, session.source)
+            if session.account is not None:
+                owner = Access(session.account.id, session.account.name)
+                moderation.put("room", room.key, owner)
+        elif moderation.since(session, room.key) is None:
+            raise Refused(f"#{room.name} is private. Whoever it belongs to can invite you.")
+        return room
+
+    def make_room(self, name: str, source: str) -> Room:
+        """A new room called *name*, which may be a room's name. Raises Refused."""
+        if sum(room.listed for room in self.rooms.values()) >= MAX_ROOMS:
+            raise Refused(f"There are {MAX_ROOMS:,} rooms already. /rooms lists them.")
+        if not self._created.take(source):
+            raise Refused("Too many rooms were created from your address. Try again later.")
+        room = self.open_room(name)
+        self.submit(room, Opened(self.clock.seconds(), SERVER, room.name))
         return room
 
     def restore(self, kept: Sequence[Kept]) -> None:
@@ -189,6 +227,10 @@ class Chat:
             key = names.fold(name)
             room = self.rooms.get(key) or self.open_room(name)
             room.restore(topic, lines)
+        for _, key, _ in self.moderation.all("room"):
+            if key not in self.rooms:
+                # Of a room that is forgotten nobody is the owner.
+                self.moderation.drop("room", key)
         if self.lobby.key not in {names.fold(room.name) for room in kept}:
             self.submit(self.lobby, Opened(self.clock.seconds(), SERVER, self.lobby.name))
 
@@ -216,6 +258,20 @@ class Chat:
             self.submit(self.rooms[key], event)
         return bool(keys)
 
+    def remove(self, operator: str, name: str, since: float) -> bool:
+        """Ask that what was said as *name* since then be forgotten; whether there may be any.
+
+        since: in seconds since the epoch.
+        """
+        key = names.fold(name)
+        now = self.clock.seconds()
+        found = False
+        for room in list(self.rooms.values()):
+            if room.listed and room.may_have(lambda said: said_by(said, key), since):
+                self.submit(room, TookBack(now, SERVER, operator, SERVER, since, name))
+                found = True
+        return found
+
     def expire(self) -> None:
         """Forget the lines that are older, and more, than the settings say, and unused names."""
         self.registry.lapse()
@@ -224,10 +280,22 @@ class Chat:
         for room in self.rooms.values():
             room.expire(before, settings.keep_lines)
 
-    def find_room(self, name: str) -> Room:
-        """The room called *name*, or by a unique beginning of it. Raises Refused."""
+    def rooms_of(self, session: "Session") -> list[Room]:
+        """The rooms that *session* may enter."""
+        since = self.moderation.since
+        return [
+            room
+            for room in self.rooms.values()
+            if room.listed and since(session, room.key) is not None
+        ]
+
+    def find_room(self, name: str, session: "Session") -> Room:
+        """The room called *name*, or by a unique beginning of it, that *session* may enter.
+
+        Raises Refused.
+        """
         name = name.removeprefix("#")
-        listed = {room.name: room for room in self.rooms.values() if room.listed}
+        listed = {room.name: room for room in self.rooms_of(session)}
         matches = names.match_prefix(name, listed)
         if len(matches) != 1:
             what = "Several rooms' names begin like that" if matches else "There is no such room"
@@ -243,6 +311,7 @@ class Chat:
         if room.deserted and not room.lines and room.listed and room is not self.lobby:
             self._presences.pop(room.key).close()
             del self.rooms[room.key]
+            self.moderation.drop("room", room.key)
 
     # -- events
 

@@ -157,12 +157,14 @@ class Told(Event):
 class TookBack(Event):
     """A person took back all lines that the connection *author* has said here since a time.
 
-    since: in seconds since the epoch.
+    since: in seconds since the epoch. said_as: the name under which the lines were said, when an
+    operator removes those; then *author* does not count.
     """
 
     name: str
     author: int
     since: float
+    said_as: str = ""
 
     changes_room: ClassVar[bool] = True
     ignorable: ClassVar[bool] = False

@@ -90,6 +90,8 @@ class PlainFormat:
                 shown = f"-- {event.name} set the topic: {event.topic}"
             case Told():
                 shown = f"-- {event.text}"
+            case TookBack() if event.said_as:
+                shown = f"-- {event.name} removed what {event.said_as} said in the last hour."
             case TookBack():
                 shown = f"-- {event.name} took back what they said in the last hour."
             case Found():

@@ -59,14 +59,16 @@ def register(session: "Session", password: str) -> None:
         raise Refused(f"You are {session.name} already. /password changes your password.")
     if names.is_reserved(session.name):
         raise Refused("Pick a name first: /nick NAME.")
+    if session.chat.moderation.locked and not session.claimed:
+        raise Refused("No names are registered just now.")
     if session.chat.registry.created.spent(session.source):
         raise Refused("Too many names were registered from your address. Try again tomorrow.")
     if password:
-        _carry_out(session, _register(session, password, hidden=False))
+        carry_out(session, _register(session, password, hidden=False))
         return
     _ask_new(
         session,
-        lambda chosen, hidden: _carry_out(session, _register(session, chosen, hidden=hidden)),
+        lambda chosen, hidden: carry_out(session, _register(session, chosen, hidden=hidden)),
         "Usage: /register PASSWORD",
         f"Choose a password for {session.name}.",
     )
@@ -79,9 +81,9 @@ def log_in(session: "Session", name: str, password: str) -> None:
             raise Refused(f"You are {session.name} already.")
         raise Refused(f"You are logged in as {session.name}. /logout ends that.")
     if password:
-        _carry_out(session, _log_in(session, name, password, hidden=False))
+        carry_out(session, _log_in(session, name, password, hidden=False))
     else:
-        _carry_out(session, _begin_login(session, name))
+        carry_out(session, _begin_login(session, name))
 
 
 def log_in_by_code(session: "Session", code: str) -> None:
@@ -106,7 +108,7 @@ def log_in_by_code(session: "Session", code: str) -> None:
         )
     )
     session.notice(f"Your code came from {issuer.connection.place}.")
-    _carry_out(session, _adopt(session, account))
+    carry_out(session, _adopt(session, account))
 
 
 def log_out(session: "Session") -> None:
@@ -125,7 +127,7 @@ def change_password(session: "Session", old: str, new: str) -> None:
     """Have the password *new* in place of *old*, or ask for both. Raises Refused."""
     account = _account(session)
     if new:
-        _carry_out(session, _change_password(session, account, old, new, hidden=False))
+        carry_out(session, _change_password(session, account, old, new, hidden=False))
         return
 
     usage = "Usage: /password OLD NEW"
@@ -136,7 +138,7 @@ def change_password(session: "Session", old: str, new: str) -> None:
             return
         _ask_new(
             session,
-            lambda new, hidden: _carry_out(
+            lambda new, hidden: carry_out(
                 session, _change_password(session, account, old, new, hidden=hidden)
             ),
             usage,
@@ -150,12 +152,12 @@ def unregister(session: "Session", password: str) -> None:
     """Give the account up, for which its password is wanted. Raises Refused."""
     account = _account(session)
     if password:
-        _carry_out(session, _unregister(session, account, password))
+        carry_out(session, _unregister(session, account, password))
         return
 
     def sure(password: str, _: bool) -> None:
         if password:
-            _carry_out(session, _unregister(session, account, password))
+            carry_out(session, _unregister(session, account, password))
         else:
             session.notice(f"{account.name} is still yours.")
 
@@ -168,9 +170,14 @@ def unregister(session: "Session", password: str) -> None:
     )
 
 
+def unregister_other(session: "Session", name: str) -> None:
+    """An operator gives up the account called *name*."""
+    carry_out(session, _unregister_other(session, name))
+
+
 def leave_message(session: "Session", name: str, text: str, otherwise: Callable[[], None]) -> None:
     """Keep *text* for whoever has *name* registered; call *otherwise* if nobody has."""
-    _carry_out(session, _leave_message(session, name, text, otherwise))
+    carry_out(session, _leave_message(session, name, text, otherwise))
 
 
 # -- asking for passwords
@@ -215,7 +222,7 @@ def _ask_new(
 
 def _begin_login(session: "Session", name: str) -> Any:
     """Ask for the password of *name*, if there is such an account."""
-    return _find(session, name).addCallback(
+    return find(session, name).addCallback(
         lambda account: _ask_password(session, account, f"What is the password of {account.name}?")
     )
 
@@ -223,7 +230,7 @@ def _begin_login(session: "Session", name: str) -> Any:
 def _ask_password(session: "Session", account: Account, *sentences: str) -> None:
     def answered(password: str, hidden: bool) -> None:
         if password:
-            _carry_out(session, _log_in(session, account.name, password, hidden=hidden))
+            carry_out(session, _log_in(session, account.name, password, hidden=hidden))
         else:
             session.notice(f"You are still {session.name}.")
 
@@ -241,13 +248,13 @@ def _register(session: "Session", password: str, *, hidden: bool) -> Flow:
         passwords.check(password, name)
     except passwords.PasswordRefused as error:
         raise Refused(f"{error} Nothing was changed.") from None
-    if (yield _patiently(session, registry.book.find(names.fold(name)))) is not None:
+    if (yield patiently(session, registry.book.find(names.fold(name)))) is not None:
         raise Refused(f"{name} is registered already. If it is yours: /login {name}")
     stored = yield _present(session, registry.stored_form(session, password))
     now = session.chat.clock.seconds()
     # If this takes too long it is not known whether it happened.
     doubt = f"It is not sure that {name} is yours now. Please see later: /login {name}"
-    account = yield _patiently(session, registry.book.add(name, stored, now), doubt)
+    account = yield patiently(session, registry.book.add(name, stored, now), doubt)
     if account is None:
         raise Refused(f"Somebody else has just registered {name}.")
     registry.created.take(session.source)
@@ -266,7 +273,7 @@ def _register(session: "Session", password: str, *, hidden: bool) -> Flow:
 
 @inlineCallbacks
 def _log_in(session: "Session", name: str, password: str, *, hidden: bool) -> Flow:
-    account = yield _find(session, name)
+    account = yield find(session, name)
     right = yield _present(session, session.chat.registry.matches(session, account, password))
     if right:
         yield _adopt(session, account)
@@ -298,7 +305,7 @@ def _change_password(
     yield _prove(session, account, old)
     stored = yield _present(session, registry.stored_form(session, new))
     doubt = "It is not sure whether your password is changed. Please try both."
-    if not (yield _patiently(session, registry.book.set_password(account.id, stored), doubt)):
+    if not (yield patiently(session, registry.book.set_password(account.id, stored), doubt)):
         raise Refused(f"{account.name} is not registered any more.")
     log.info("{name!r} has another password", name=account.name)
     session.notice("Your password is changed.")
@@ -310,7 +317,7 @@ def _unregister(session: "Session", account: Account, password: str) -> Flow:
     registry = session.chat.registry
     yield _prove(session, account, password)
     doubt = f"It is not sure whether {account.name} is given up. Please look again later."
-    yield _patiently(session, registry.book.remove(account.id), doubt)
+    yield patiently(session, registry.book.remove(account.id), doubt)
     log.info("{name!r} was given up", name=account.name)
     if session.account is account:
         registry.gone(session, keep=False)
@@ -318,10 +325,27 @@ def _unregister(session: "Session", account: Account, password: str) -> Flow:
 
 
 @inlineCallbacks
+def _unregister_other(session: "Session", name: str) -> Flow:
+    chat = session.chat
+    account = yield find(session, name)
+    if chat.moderation.operator(account.id):
+        raise Refused(f"{account.name} is an operator. /deop {account.name} comes first.")
+    doubt = f"It is not sure whether {account.name} is given up. Please look again later."
+    yield patiently(session, chat.registry.book.remove(account.id), doubt)
+    person = chat.registry.online.get(account.id)
+    if person is not None:
+        chat.registry.gone(person, keep=False)
+        person.notice(f"{session.name} has unregistered {account.name}. You are a guest now.")
+        person.become(chat.next_guest())
+    session.notice(f"{account.name} is registered no more.")
+    chat.moderation.note(session.name, "unregistered", account.name)
+
+
+@inlineCallbacks
 def _prove(session: "Session", account: Account, password: str) -> Flow:
     """Go on only if *password* is that of the account as it is now."""
     registry = session.chat.registry
-    present = yield _patiently(session, registry.book.find(account.key))
+    present = yield patiently(session, registry.book.find(account.key))
     if present is None or present.id != account.id:
         raise Refused(f"{account.name} is not registered any more.")
     if not (yield _present(session, registry.matches(session, present, password))):
@@ -336,13 +360,15 @@ def _adopt(session: "Session", account: Account) -> Flow:
     registry = chat.registry
     places = yield _or_none(session, registry.book.places(account.id))
     # As it is now: finding out about the password took a while.
-    present = yield _patiently(session, registry.book.find(account.key))
+    present = yield patiently(session, registry.book.find(account.key))
     if present is None or present.id != account.id:
         raise Refused(f"{account.name} is not registered any more.")
+    if (why := chat.moderation.banned(present.id)) is not None:
+        raise Refused(why)
     key, name, preferences = present.key, present.name, present.preferences
     taken = chat.claims.take(key, session.origin)
     try:
-        holder = yield _patiently(session, taken)
+        holder = yield patiently(session, taken)
     except BaseException:
         chat.claims.release(key, session.origin)
         raise
@@ -369,6 +395,7 @@ def _adopt(session: "Session", account: Account) -> Flow:
     if former is None:
         last = when(present.seen, chat.clock.seconds(), session.format.zone)
         session.notice(paragraph(f"You were last here {last}.", *_lasts(session)))
+    chat.moderation.came(session)
     yield _settle_in(session, preferences)
     yield _show_messages(session, present)
     places = {**(places or {}), **(former.places or {} if former else {})}
@@ -385,7 +412,9 @@ def _settle_in(session: "Session", preferences: Preferences) -> Flow:
         other.meet(session)
         session.meet(other)
     room = chat.rooms.get(preferences.room)
-    if room is not None and room is not session.room and session.room is chat.lobby:
+    if room is None or chat.moderation.since(session, room.key) is None:
+        room = chat.lobby
+    if room is not session.room and session.room in (chat.lobby, chat.entrance):
         yield session.go(room)
 
 
@@ -414,7 +443,7 @@ def _show_messages(session: "Session", account: Account) -> Flow:
 def _leave_message(session: "Session", name: str, text: str, otherwise: Callable[[], None]) -> Flow:
     chat = session.chat
     registry = chat.registry
-    account = yield _patiently(session, registry.book.find(names.fold(name)))
+    account = yield patiently(session, registry.book.find(names.fold(name)))
     if account is None:
         otherwise()
         return
@@ -427,7 +456,7 @@ def _leave_message(session: "Session", name: str, text: str, otherwise: Callable
             raise Refused("Too many private lines were left from your address. Try again later.")
         message = Message(now, session.name, author, text)
         doubt = f"{account.name} is not here; it is not sure that your line waits for them."
-        waiting = yield _patiently(session, registry.book.leave(account.id, message), doubt)
+        waiting = yield patiently(session, registry.book.leave(account.id, message), doubt)
     if not waiting:
         raise Refused(f"{account.name} is not here, and too many lines wait. Yours was not kept.")
     session.tell(Whispered(now, session.origin, session.name, account.name, text, outgoing=True))
@@ -437,7 +466,7 @@ def _leave_message(session: "Session", name: str, text: str, otherwise: Callable
 # -- seams that may be late, or fail
 
 
-def _carry_out(session: "Session", flow: "Deferred[Any]") -> None:
+def carry_out(session: "Session", flow: "Deferred[Any]") -> None:
     """Let input wait until *flow* has ended, and say what there is to say about how it did."""
 
     def ended(_: object) -> None:
@@ -463,7 +492,7 @@ def _carry_out(session: "Session", flow: "Deferred[Any]") -> None:
     session.wait_for(flow.addCallbacks(ended, failed))
 
 
-def _patiently(session: "Session", answer: "Deferred[Any]", sorry: str = SORRY) -> "Deferred[Any]":
+def patiently(session: "Session", answer: "Deferred[Any]", sorry: str = SORRY) -> "Deferred[Any]":
     """*answer*, or Refused with *sorry* when there is none in time."""
 
     def failed(failure: Any) -> None:
@@ -477,7 +506,7 @@ def _patiently(session: "Session", answer: "Deferred[Any]", sorry: str = SORRY) 
 
 def _or_none(session: "Session", answer: "Deferred[Any]") -> "Deferred[Any]":
     """*answer*, or None when there is none in time."""
-    return _patiently(session, answer).addErrback(lambda failure: failure.trap(Refused) and None)
+    return patiently(session, answer).addErrback(lambda failure: failure.trap(Refused) and None)
 
 
 def _present(session: "Session", answer: "Deferred[Any]") -> "Deferred[Any]":
@@ -491,7 +520,7 @@ def _present(session: "Session", answer: "Deferred[Any]") -> "Deferred[Any]":
     return answer.addCallback(check)
 
 
-def _find(session: "Session", name: str) -> "Deferred[Any]":
+def find(session: "Session", name: str) -> "Deferred[Any]":
     """The account called *name*; fails with Refused."""
     registry = session.chat.registry
 
@@ -503,7 +532,7 @@ def _find(session: "Session", name: str) -> "Deferred[Any]":
             raise Refused(text)
         return account
 
-    return _patiently(session, registry.book.find(names.fold(name))).addCallback(found)
+    return patiently(session, registry.book.find(names.fold(name))).addCallback(found)
 
 
 def _not_kept(failure: Any) -> None:

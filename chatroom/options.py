@@ -24,6 +24,7 @@ from chatroom.settings import (
     SettingError,
     did_you_mean,
     fit,
+    read_allowed,
     read_config,
     read_motd,
 )
@@ -59,6 +60,8 @@ class Options(usage.Options):
         for option in OPTIONS:
             self[option.name] = list(option.default) if option.kind.repeated else option.default
         self.update(endpoints=[], relays=[], folder=None)
+        # Who may connect, None for everybody, and what is wrong with the list of them.
+        self.update({"allowed": None, "allowed-fault": ""})
 
     def opt_version(self) -> None:
         """Print the versions of chatroom, Twisted and Python, and exit."""
@@ -113,6 +116,10 @@ class Options(usage.Options):
             rundir=server.get("rundir", "."),
             chroot=server.get("chroot"),
         )
+        if self["allow"]:
+            # Twistd changes its folder.
+            self["allow"] = os.path.abspath(self["allow"])
+            self["allowed"], self["allowed-fault"] = read_allowed(self["allow"])
         if self["data"]:
             self["data"] = os.path.abspath(self["data"])
             self._open_folder(server)

@@ -46,15 +46,23 @@ class Presence:
 
     submit: hands an event to the room's ledger.
     quiet_above: in a room of more people only those who spoke are announced; 0 for no such limit.
+    silent: whether nothing is told at all.
     """
 
     def __init__(
-        self, room: Room, clock: Clock, submit: Callable[[Event], None], quiet_above: int
+        self,
+        room: Room,
+        clock: Clock,
+        submit: Callable[[Event], None],
+        quiet_above: int,
+        *,
+        silent: bool = False,
     ) -> None:
         self._room = room
         self._clock = clock
         self._submit = submit
         self._quiet_above = quiet_above
+        self._silent = silent
         self._staying: deque[tuple[float, Member]] = deque()
         self._stay_call: Call | None = None
         self._joins = _Crowd(self, joined=True)
@@ -62,13 +70,15 @@ class Presence:
 
     def entered(self, member: Member) -> None:
         """*member* is in; if they stay, the room is told."""
+        if self._silent:
+            return
         self._staying.append((self._clock.seconds() + STAY, member))
         if self._stay_call is None:
             self._stay_call = self._clock.callLater(STAY, self._stayed)
 
     def spoke(self, member: Member) -> None:
         """*member* is about to say something: the room is told first that they are here."""
-        if not member.announced:
+        if not member.announced and not self._silent:
             self._announce(member)
 
     def leaving(self, member: Member) -> bool:

@@ -67,8 +67,9 @@ class Recall:
         session = self._session
 
         def show(entries: Sequence[Entry]) -> None:
-            page = self._fitting(entries[::-1])[::-1]
-            more = len(entries) == count or len(page) < len(entries)
+            seen = self._allowed(entries)
+            page = self._fitting(seen[::-1])[::-1]
+            more = len(seen) == count or len(page) < len(seen)
             lines = session.lines([entry.event for entry in page])
             session.post(lines)
             if more:
@@ -88,7 +89,7 @@ class Recall:
         def show(entries: Sequence[Entry]) -> None:
             shown = [
                 entry
-                for entry in reversed(entries)
+                for entry in reversed(self._allowed(entries))
                 if not session.hides(entry.event) and entry.room in chat.rooms
             ]
             for key, _, event in shown:
@@ -126,13 +127,22 @@ class Recall:
             rooms = [room.room for room in sorted(missed, key=lambda room: room.since)]
             session.missed = {room: seen[room] for room in rooms}
 
+        seen = {
+            key: max(id, self._since(key) - 1)
+            for key, id in seen.items()
+            if self._since(key) < LAST
+        }
         self._ask(session.chat.history.missed(seen, phrases(f'"{name}"')[0]), tell)
 
     def missed(self) -> None:
         """Show what was missed, room by room, each from its oldest line on."""
         session = self._session
         chat = session.chat
-        left = {key: id for key, id in (session.missed or {}).items() if key in chat.rooms}
+        left = {
+            key: max(id, self._since(key) - 1)
+            for key, id in (session.missed or {}).items()
+            if key in chat.rooms and self._since(key) < LAST
+        }
         session.missed = left or None
         if not left:
             self._next = None
@@ -159,6 +169,16 @@ class Recall:
                 session.notice("That is all that you missed.")
 
         self._ask(chat.history.after(key, after, MISSED), show)
+
+    def _allowed(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Those of *entries* that this person may see: of private rooms what they were in for."""
+        since = {room: self._since(room) for room in {entry.room for entry in entries}}
+        return [entry for entry in entries if entry.id >= since[entry.room]]
+
+    def _since(self, room: str) -> int:
+        """From which id on this person may see what is said in the room."""
+        since = self._session.chat.moderation.since(self._session, room)
+        return LAST if since is None else since
 
     def _fitting(self, entries: Sequence[Entry]) -> Sequence[Entry]:
         """The first of *entries*, as many as can be shown at once."""

@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 
 from twisted.logger import Logger
 
+from chatroom import names
 from chatroom.events import (
     SERVER,
     Emoted,
@@ -307,6 +308,9 @@ class Room:
                     _guarded(member, member.owner.renamed, event)
             case TopicSet():
                 self.topic = event.topic
+            case TookBack() if event.said_as:
+                key = names.fold(event.said_as)
+                self._remove(lambda said: said.time >= event.since and said_by(said, key))
             case TookBack():
                 self._remove(lambda said: said.origin == event.author and said.time >= event.since)
 
@@ -362,6 +366,12 @@ class Room:
         """The lines with this id or a greater one, and their ids, oldest first."""
         rows = self._log[bisect_left(self._log, id, key=attrgetter("id")) :]
         return [(row.id, row.event) for row in rows if row.event.line]
+
+    def may_have(self, condition: Callable[[Event], bool], since: float) -> bool:
+        """Whether a line that fulfils *condition* was said since then, as far as the log knows."""
+        said = [row.event for row in self._log if row.event.line and row.event.time >= since]
+        # What was said before the log begins nobody can say here.
+        return any(map(condition, said)) or (bool(self._base) and self._log[0].event.time >= since)
 
     @property
     def first_id(self) -> int:
@@ -558,6 +568,11 @@ class Room:
         if row >= 0:
             member.line = self._log[row].line if row < len(self._log) else self._lines
         member.outlet.finish(rest)
+
+
+def said_by(event: Event, key: str) -> bool:
+    """Whether *event* is a line that was said under the name with this *key*."""
+    return isinstance(event, Said | Emoted) and names.fold(event.name) == key
 
 
 def _guarded(member: Member, call: Callable[..., object], *args: object) -> None:

@@ -7,8 +7,11 @@ reactor. A new door is a module in doors/ and a row in `makeService`.
 import gc
 import os
 import resource
+from contextlib import suppress
 from dataclasses import fields
 from functools import partial
+from pathlib import Path
+from tempfile import mkstemp
 from typing import Any
 
 from twisted.application.service import IService, MultiService, Service
@@ -26,7 +29,9 @@ from chatroom.doors.door import DoorFactory
 from chatroom.doors.line import ChatFactory
 from chatroom.doors.relay import RelayFactory
 from chatroom.limits import Limits
+from chatroom.moderation import Moderation
 from chatroom.options import Options
+from chatroom.orders import MemoryRecords
 from chatroom.store.store import Store
 
 __all__ = ["Options", "makeService"]
@@ -65,9 +70,10 @@ class ChatService(Service):
         self._doors = doors
         self._described = described
         self._store = store
+        self._claim: Path | None = None
         self._loops = {
             LoopingCall(chat.expire): EXPIRY,
-            LoopingCall(chat.registry.save): SAVING,
+            LoopingCall(self._keep): SAVING,
         }
         for loop in self._loops:
             loop.clock = clock
@@ -80,8 +86,11 @@ class ChatService(Service):
             log.info("{line}", line=line)
         if self._store is not None:
             chat = self._chat
-            chat.restore(self._store.open(chat.settings.scrollback, chat.lobby.key))
+            kept = self._store.open(chat.settings.scrollback, chat.lobby.key)
+            chat.moderation.restore(self._store.orders())
+            chat.restore(kept)
             self._store.start()
+        self._offer_claim()
         for loop, interval in self._loops.items():
             loop.start(interval)
         # What was made so far stays: the collector need not look at it again, nor so often at
@@ -89,6 +98,40 @@ class ChatService(Service):
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
+
+    def _offer_claim(self) -> None:
+        """If nobody keeps order yet: how somebody who reads the log or the file can."""
+        code = self._chat.moderation.open_claim()
+        if not code:
+            return
+        log.info("No operator yet: connect, log in and type /claim {code}", code=code)
+        try:
+            if self._store is not None:
+                self._claim = self._store.claim
+                self._claim.unlink(missing_ok=True)
+                file = os.open(self._claim, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            else:
+                # For its owner alone, too.
+                file, name = mkstemp(prefix="chatroom-claim-")
+                self._claim = Path(name)
+            with os.fdopen(file, "w") as written:
+                written.write(f"{code}\n")
+            log.info("The code is in {file} as well.", file=str(self._claim))
+        except OSError as error:
+            log.warn("The code is not in a file: {error}", error=error)
+
+    def _keep(self) -> None:
+        """Write what is to be kept of people and of decisions."""
+        self._chat.registry.save()
+        self._chat.moderation.keep()
+        if not self._chat.moderation.code:
+            self._withdraw_claim()
+
+    def _withdraw_claim(self) -> None:
+        claim, self._claim = self._claim, None
+        if claim is not None:
+            with suppress(OSError):
+                claim.unlink()
 
     @inlineCallbacks
     def stopService(self) -> Any:
@@ -110,6 +153,7 @@ class ChatService(Service):
                 yield self._store.close().addTimeout(SETTLING, self._clock)
             except Exception as error:
                 log.warn("The store was left open: {error!r}", error=error)
+        self._withdraw_claim()
         log.info("Stopped; {people} connections were told.", people=people)
 
 
@@ -202,6 +246,12 @@ def makeService(options: Options) -> IService:
         accounts=store.accounts if store else None,
         run=hashing.run,
         width=width,
+        moderation=Moderation(
+            clock,
+            store.records if store else MemoryRecords(),
+            reserved=options["operator"],
+            allowed=options["allowed"],
+        ),
     )
     doors: list[tuple[str, DoorFactory[Any]]] = []
     line = ChatFactory(chat)
@@ -214,6 +264,8 @@ def makeService(options: Options) -> IService:
         described.append(f"What is said is kept in {options['data']}.")
     else:
         described.append("What is said is kept in memory and ends with the server; see --data.")
+    if options["allowed-fault"]:
+        described.append(options["allowed-fault"])
     factories = list({id(factory): factory for _, factory in doors}.values())
     ChatService(clock, chat, factories, described, store).setServiceParent(top)
     hashing.setServiceParent(top)

@@ -19,6 +19,7 @@ from chatroom.chat import Chat, Refused
 from chatroom.commands import COMMANDS, Command, run
 from chatroom.events import SERVER, Emoted, Event, Left, Noticed, Renamed, Said, Whispered
 from chatroom.formats import BELL, Format, enumerate_names, paragraph, transcript
+from chatroom.history import LAST
 from chatroom.limits import LOCAL
 from chatroom.mailbox import MAX_BYTES, Mailbox
 from chatroom.presence import Call
@@ -38,9 +39,13 @@ ENTERING, NAMING, MAIL, PACE, OVER, READING = 1, 2, 4, 8, 16, 32
 class Connection(Protocol):
     """What a session asks of its door.
 
-    place: where the other end is, in words. encrypted: whether nobody on the way can read along.
+    address: what the network has as the address of the other end; anything else if it has none.
+    place: where that is, in words. encrypted: whether nobody on the way can read along.
     hidden: what is typed is not shown, by the client's own word.
     """
+
+    @property
+    def address(self) -> str: ...
 
     @property
     def place(self) -> str: ...
@@ -84,6 +89,7 @@ class Session:
         "active",
         "away",
         "chat",
+        "claimed",
         "closed",
         "commands",
         "connection",
@@ -91,6 +97,7 @@ class Session:
         "format",
         "held",
         "ignored",
+        "invited",
         "mailbox",
         "member",
         "missed",
@@ -156,6 +163,10 @@ class Session:
         self.account: Account | None = None
         #: Up to which id this account has read the rooms that it is not in, by their keys.
         self.places: dict[str, int] = {}
+        #: Whether this connection, whoever has it, keeps order.
+        self.claimed = False
+        #: From which id on a guest may see the private rooms to which they were invited.
+        self.invited: dict[str, int] = {}
         #: How many wrong passwords came from here.
         self.failures = 0
         #: Until then, in seconds since the epoch, a line may be a password that nobody asked for.
@@ -182,7 +193,7 @@ class Session:
         chat = self.chat
         chat.sessions[self.origin] = self
         chat.people[names.fold(self.name)] = self
-        self.enter(chat.lobby)
+        self.enter(chat.first_room)
 
     def received(self, text: str) -> None:
         """One line came in, without its end. Not to be called while `held`."""
@@ -333,8 +344,10 @@ class Session:
     # -- what people ask for
 
     def say(self, text: str, *, emote: bool = False) -> None:
-        """Say *text*, which is clean, to the room."""
+        """Say *text*, which is clean, to the room. Raises Refused."""
         chat, room, member = self.chat, self.room, self.member
+        if (why := chat.moderation.silence(self)) is not None:
+            raise Refused(why)
         if not member.announced:
             chat.presence(room).spoke(member)
         if room.listed:
@@ -426,6 +439,12 @@ class Session:
                 )
             )
             self.become(self.chat.next_guest())
+
+    def expel(self, told: str, reason: str) -> None:
+        """An operator ends this connection: they are *told*, the room is given the *reason*."""
+        if not self.over:
+            self.notice(told)
+            self.end(reason)
 
     def replaced(self, place: str) -> None:
         """This person has logged in at *place*, so that this connection ends."""
@@ -543,6 +562,11 @@ class Session:
 
     def whisper(self, recipient: "Session", text: str) -> None:
         """Say *text*, which is clean, to one person alone. Raises Refused."""
+        moderation = self.chat.moderation
+        # Those who keep order can be asked why.
+        why = moderation.silence(self)
+        if why is not None and not moderation.keeps_order(recipient):
+            raise Refused(why)
         if recipient.held & OVER:
             raise Refused(f"{recipient.name} has just left; your line was not delivered.")
         if recipient.mailbox.full:
@@ -611,6 +635,11 @@ class Session:
                 f"Welcome to {settings.name}. You are {self.name}, {place}.",
                 "Just type to talk. /nick NAME picks a name, /help lists the rest, /quit leaves.",
             ]
+            if room is chat.entrance:
+                lines = [
+                    f"Welcome to {settings.name}. You are {self.name}.",
+                    "Only registered people enter and talk just now: /login NAME.",
+                ]
             if settings.motd:
                 lines.append(settings.motd)
         else:
@@ -619,8 +648,10 @@ class Session:
             lines.append(f"The topic is: {room.topic}")
         self.notice("\n".join(lines))
         count = settings.scrollback
-        if self.ignored or self.preferences.ignores:
-            self.post(self.lines(room.recent(count)))
+        since = chat.moderation.since(self, room.key)
+        if since or self.ignored or self.preferences.ignores:
+            said = room.before(LAST, count)
+            self.post(self.lines([event for id, event in said if id >= (since or 0)]))
         else:
             self.post(room.scrollback(self.format, count, chat.clock.seconds()))
         self._former = None
@@ -697,6 +728,7 @@ class Session:
                 del chat.people[key]
             chat.claims.release(key, self.origin)
             chat.registry.gone(self)
+            chat.moderation.left(self)
             farewell = self.mailbox.contents()
             self.mailbox.clear()
             self.connection.close(farewell)

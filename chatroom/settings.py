@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from chatroom import names
+from chatroom.moderation import read_networks
+from chatroom.orders import Networks
 
 MOTD_BYTES = 64 * 1024
 
@@ -96,6 +98,7 @@ ADDRESS = Kind(str, "an IPv4 or IPv6 address", _address)
 ROOM = Kind(str, "the name of a room", names.check_room)
 FILE = Kind(str, "the name of a file", str)
 FOLDER = Kind(str, "the name of a folder", str)
+NAMES = Kind(str, "a name", names.check_name, repeated=True)
 ENDPOINTS = Kind(str, "an endpoint such as tcp:8009", _endpoint, repeated=True)
 
 
@@ -170,6 +173,20 @@ OPTIONS = (
         0,
         whole(0, 1_000_000_000, "lines"),
         "Forget in each room all but so many of the last lines; 0 keeps all.",
+    ),
+    Option(
+        "operator",
+        (),
+        NAMES,
+        "Keep this name for an operator, who registers it with the claim code that the start "
+        "writes into the log; can be given several times.",
+    ),
+    Option(
+        "allow",
+        "",
+        FILE,
+        "Let only those connect whose address is in this file: one address or network a line, "
+        "# begins a comment. A file that is empty or cannot be read lets nobody in.",
     ),
     Option(
         "keep-names",
@@ -314,6 +331,20 @@ def _from_file(key: str, value: Any, path: str) -> Any:
             f"{where}: expected a list of texts, each {kind.expected}, not {value!r}"
         )
     return [fit(option, item, where) for item in value]
+
+
+def read_allowed(path: str) -> tuple[Networks, str]:
+    """Who may connect, as the file says, and what is wrong with it, empty for nothing.
+
+    A list that is empty, or cannot be read, lets nobody in.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            allowed = read_networks(file.read().splitlines())
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        return Networks(), f"{path} lets nobody in: {why}"
+    return allowed, "" if allowed else f"{path} lets nobody in: it is empty"
 
 
 def read_motd(path: str) -> str:

@@ -111,7 +111,7 @@ def test_a_room_that_was_never_entered_does_not_stay(failing: World) -> None:
 @pytest.mark.parametrize("name", ["no good", "-", "", "#", "a" * 25])
 def test_a_room_has_a_name_as_people_have(world: World, name: str) -> None:
     with pytest.raises(Refused, match=r"^A room's name"):
-        world.chat.room_for(name, FAR)
+        world.chat.room_for(name, world.person().session)
 
 
 def test_rooms_of_doors_are_neither_listed_nor_entered(world: World) -> None:

@@ -15,7 +15,16 @@ CORE = frozenset(
     {
         *("events", "room", "ledger", "mailbox", "formats", "presence"),
         *("chat", "session", "commands", "names", "limits", "history", "recall", "times", "words"),
-        *("mentions", "accounts", "passwords", "attempts", "registry", "login"),
+        *(
+            "mentions",
+            "accounts",
+            "passwords",
+            "attempts",
+            "registry",
+            "login",
+            "orders",
+            "moderation",
+        ),
     }
 )
 #: What the core may use beside the standard library and itself.

@@ -103,9 +103,13 @@ def test_without_arguments_everything_has_its_default() -> None:
         "sync": "normal",
         "keep-days": 0.0,
         "keep-lines": 0,
+        "operator": [],
+        "allow": "",
         "keep-names": 180.0,
         "names-per-day": 3,
         "folder": None,
+        "allowed": None,
+        "allowed-fault": "",
         "line-length": 2048,
         "rate": 2.0,
         "burst": 10,
@@ -134,6 +138,7 @@ def test_help_names_every_option_and_fits_a_terminal(
     assert ended.value.code == 0
     assert max(map(len, shown.splitlines())) <= 80
     assert [line.split()[0] for line in shown.splitlines() if line.startswith("      --")] == [
+        "--allow=",
         "--attempts-per-minute=",
         "--burst=",
         "--byte-rate=",
@@ -155,6 +160,7 @@ def test_help_names_every_option_and_fits_a_terminal(
         "--motd=",
         "--name=",
         "--names-per-day=",
+        "--operator=",
         "--port=",
         "--rate=",
         "--relay=",

@@ -220,7 +220,13 @@ def test_rooms_forget_what_is_too_old_while_the_server_runs() -> None:
 class StuckStore:
     """A store on a disk that is away."""
 
+    def __init__(self, folder: Path) -> None:
+        self.claim = folder / "claim-code"
+
     def open(self, count: int, lobby: str) -> list[Kept]:
+        return []
+
+    def orders(self) -> list[tuple[str, str, str]]:
         return []
 
     def start(self) -> None: ...
@@ -229,9 +235,11 @@ class StuckStore:
         return Deferred()
 
 
-def test_a_store_that_does_not_close_is_waited_for_a_second(logged: list[str]) -> None:
+def test_a_store_that_does_not_close_is_waited_for_a_second(
+    logged: list[str], tmp_path: Path
+) -> None:
     clock = Clock()
-    store: Any = StuckStore()
+    store: Any = StuckStore(tmp_path)
     running = ChatService(clock, Chat(clock), [], [], store)
     running.startService()
     done: list[object] = []

@@ -50,12 +50,12 @@ def texts(entries: list[Entry]) -> list[str]:
 @on_reactor
 async def test_rooms_topics_scrollback_and_history_come_back(tmp_path: Path) -> None:
     async with running(tmp_path) as (chat, store):
-        den = chat.room_for("Den", "here")
+        den = chat.make_room("Den", "here")
         chat.submit(den, TopicSet(reactor.seconds(), 1, "alice", "tea"))
         for number in range(30):
             say(chat, den, f"cup {number}")
         say(chat, chat.lobby, "nobody here")
-        chat.room_for("Empty", "here")
+        chat.make_room("Empty", "here")
     for _ in range(2):
         async with running(tmp_path) as (chat, store):
             assert {room.name for room in chat.rooms.values()} == {"lobby", "Den"}

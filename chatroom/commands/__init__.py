@@ -25,7 +25,7 @@ class Command:
 
     usage: its arguments as help shows them, optional ones in brackets. help: its docstring, the
     first line of which is what `/help GROUP` lists. group: what `/help` lists it under, which is
-    the name of the module it is in.
+    the name of the module it is in. operator: whether it is for those alone who keep order.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Command:
     help: str
     function: Function
     group: str
+    operator: bool = False
 
     @property
     def synopsis(self) -> str:
@@ -49,17 +50,21 @@ def command(
     name: str,
     *aliases: str,
     usage: str = "",
+    operator: bool = False,
     into: dict[str, Command] = COMMANDS,
 ) -> Callable[[Function], Function]:
     """Make the decorated function a slash command.
 
     A *usage* that does not begin with a bracket means that there must be an argument. A door
-    that has commands of its own gives the mapping they belong *into*.
+    that has commands of its own gives the mapping they belong *into*. One that is for an *operator*
+    is refused, and not listed, to everybody else.
     """
 
     def decorate(function: Function) -> Function:
         group = function.__module__.rpartition(".")[2]
-        made = Command(name, aliases, usage, cleandoc(function.__doc__ or ""), function, group)
+        made = Command(
+            name, aliases, usage, cleandoc(function.__doc__ or ""), function, group, operator
+        )
         for word in (name, *aliases):
             if word in into:
                 raise ValueError(f"there are two commands /{word}")
@@ -87,11 +92,22 @@ def run(session: "Session", line: str) -> None:
         raise Refused("A command's name follows the slash at once. /help lists them.")
     found = look_up(session, word)
     rest = rest.strip()
+    if found.operator and not session.chat.moderation.keeps_order(session):
+        raise Refused(f"/{found.name} is for operators. /ops lists them.")
     if not rest and found.usage and not found.usage.startswith("["):
         raise Refused(f"Usage: {found.synopsis}")
     found.function(session, rest)
 
 
 # Imported for their commands; each is a group of /help, in this order.
-for _module in ("talking", "people", "rooms", "past", "accounts", "preferences", "server"):
+for _module in (
+    "talking",
+    "people",
+    "rooms",
+    "past",
+    "accounts",
+    "preferences",
+    "moderation",
+    "server",
+):
     import_module(f"{__name__}.{_module}")

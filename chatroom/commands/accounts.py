@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from chatroom import login
+from chatroom import login, names
 from chatroom.chat import Refused
 from chatroom.commands import command
 from chatroom.registry import as_code
@@ -58,9 +58,18 @@ def password(session: "Session", rest: str) -> None:
 
 @command("unregister", usage="[PASSWORD]")
 def unregister(session: "Session", rest: str) -> None:
-    """give your name up, and all that is kept for you"""
+    """give your name up, and all that is kept for you
+
+    An operator gives up somebody else's: /unregister NAME, or their own where a
+    password cannot be hidden: /unregister NAME PASSWORD.
+    """
     login.beware(session)
-    login.unregister(session, rest)
+    if rest and session.chat.moderation.keeps_order(session):
+        name, _, rest = rest.partition(" ")
+        if session.account is None or names.fold(name) != session.account.key:
+            login.unregister_other(session, name)
+            return
+    login.unregister(session, rest.strip())
 
 
 @command("pair")

@@ -59,7 +59,7 @@ def search(session: "Session", rest: str) -> None:
     """
     chat = session.chat
     name = ""
-    rooms = {room.key for room in chat.rooms.values() if room.listed}
+    rooms = {room.key for room in chat.rooms_of(session)}
     text = rest
     # From the end and each once, so that the words themselves may be "in" and "from".
     left = ["in", "from"]
@@ -70,7 +70,7 @@ def search(session: "Session", rest: str) -> None:
         text, word, argument = match.groups()
         left.remove(word.lower())
         if word.lower() == "in":
-            rooms = {chat.find_room(argument).key}
+            rooms = {chat.find_room(argument, session).key}
         else:
             name = names.fold(argument)
     wanted = phrases(text)
@@ -94,11 +94,22 @@ def missed(session: "Session", rest: str) -> None:
     recall_of(session).missed()
 
 
-@command("forget")
+@command("forget", usage="[NAME]")
 def forget(session: "Session", rest: str) -> None:
     """take back what you said in the last hour, in all rooms
 
-    The lines are removed from the history. Who has seen them has seen them.
+    The lines are removed from the history. Who has seen them has seen them. An
+    operator removes what was said as NAME.
     """
-    if not session.chat.take_back(session, session.chat.clock.seconds() - TAKE_BACK):
-        raise Refused("You have said nothing in the last hour.")
+    chat = session.chat
+    since = chat.clock.seconds() - TAKE_BACK
+    if not rest:
+        if not chat.take_back(session, since):
+            raise Refused("You have said nothing in the last hour.")
+        return
+    if not chat.moderation.keeps_order(session):
+        raise Refused("Only an operator removes what others said. /report tells them.")
+    name = chat.people[names.fold(rest)].name if names.fold(rest) in chat.people else rest
+    if not chat.remove(session.name, name[: names.MAX_NAME], since):
+        raise Refused(f"Nothing was said as {name[: names.MAX_NAME]} in the last hour.")
+    chat.moderation.note(session.name, "removed the lines of", name[: names.MAX_NAME])

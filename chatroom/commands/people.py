@@ -27,6 +27,8 @@ def nick(session: "Session", rest: str) -> None:
         name = names.check_name(rest)
     except names.NameRefused as error:
         raise Refused(f"{error} You are still {session.name}.") from None
+    if session.chat.moderation.is_reserved(name) and not session.claimed:
+        raise Refused(f"{name} is kept for an operator. You are still {session.name}.")
     if names.is_reserved(name):
         raise Refused(f"{name} is reserved. You are still {session.name}.")
     if name == session.name:
@@ -41,11 +43,14 @@ def whois(session: "Session", rest: str) -> None:
     now = session.chat.clock.seconds()
     facts = ["logged in"] if person.account is not None else []
     facts.append(f"here for {duration(now - person.opened)}")
-    if person.room.listed:
+    moderation = session.chat.moderation
+    if person.room.listed and moderation.since(session, person.room.key) is not None:
         facts.insert(0, f"in #{person.room.name}")
     facts.append(f"idle for {duration(now - person.active)}")
     if person.away is not None:
         facts.append(f"away: {person.away}" if person.away else "away")
+    if moderation.keeps_order(session):
+        facts.append(f"from {person.connection.place}")
     session.notice(f"{person.name} is {', '.join(facts)}.")
 
 

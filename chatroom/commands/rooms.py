@@ -1,13 +1,18 @@
 """Commands about rooms."""
 
+from dataclasses import replace
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from chatroom import names
+from chatroom.accounts import Account
 from chatroom.chat import Refused
 from chatroom.commands import command
-from chatroom.events import TopicSet
+from chatroom.events import SERVER, Told, TopicSet
 from chatroom.formats import WIDTH, duration
+from chatroom.login import carry_out, find
+from chatroom.orders import Access
+from chatroom.room import Room
 
 if TYPE_CHECKING:
     from chatroom.session import Session
@@ -16,11 +21,14 @@ if TYPE_CHECKING:
 MAX_NAMED = 200
 MAX_LISTED = 50
 
+#: How many people may be invited to one room.
+MAX_INVITED = 200
+
 
 @command("join", "j", usage="ROOM")
 def join(session: "Session", rest: str) -> None:
     """go to another room, which is made if there is none"""
-    room = session.chat.room_for(rest, session.source)
+    room = session.chat.room_for(rest, session)
     if room is session.room:
         raise Refused(f"You are in #{room.name} already.")
     session.move(room)
@@ -30,10 +38,12 @@ def join(session: "Session", rest: str) -> None:
 def rooms(session: "Session", rest: str) -> None:
     """which rooms there are, and when each had its last line"""
     now = session.chat.clock.seconds()
-    listed = [room for room in session.chat.rooms.values() if room.listed]
+    access = session.chat.moderation.access
+    listed = session.chat.rooms_of(session)
     listed.sort(key=lambda room: (-len(room.members), room.name))
     shown = [
         f"#{room.name}  {_people(len(room.members))}, {_last_said(room.spoken, now)}"
+        + ("  (private)" if (known := access(room.key)) and known.private else "")
         + (room.topic and f"  {room.topic}")
         for room in listed[:MAX_LISTED]
     ]
@@ -46,7 +56,7 @@ def rooms(session: "Session", rest: str) -> None:
 def who(session: "Session", rest: str) -> None:
     """who is in your room, or in another"""
     chat = session.chat
-    room = chat.find_room(rest) if rest else session.room
+    room = chat.find_room(rest, session) if rest else session.room
     people = sorted(room.members.values(), key=lambda member: names.fold(member.name))
     shown = []
     for member in people[:MAX_NAMED]:
@@ -70,10 +80,134 @@ def topic(session: "Session", rest: str) -> None:
         about = f"is about: {room.topic}" if room.topic else "has no topic. /topic TEXT sets one."
         session.notice(f"#{room.name} {about}")
         return
+    if (why := session.chat.moderation.silence(session)) is not None:
+        raise Refused(why)
     text = "" if rest == "-" else names.clean_topic(rest)
     session.chat.presence(room).spoke(session.member)
     event = TopicSet(session.chat.clock.seconds(), session.origin, session.name, text)
     session.chat.submit(room, event)
+
+
+@command("room", usage="[WHAT] [NAME]")
+def room(session: "Session", rest: str) -> None:
+    """whose the room is, and who may enter it
+
+    It belongs to who made it while logged in, or was given it, and they change
+    that: /room private, public, invite NAME, uninvite NAME, give NAME. In a
+    private room are only those who are invited, and they see what is said from
+    then on. Who is in it when it becomes private is invited.
+    """
+    chat = session.chat
+    room = session.room
+    moderation = chat.moderation
+    access = moderation.access(room.key)
+    word, _, name = rest.partition(" ")
+    word, name = word.lower(), name.strip()
+    if not word:
+        session.notice(_state(session, access))
+        return
+    if word not in ("private", "public", "invite", "uninvite", "give") or (
+        bool(name) is (word in ("private", "public"))
+    ):
+        raise Refused("Usage: /room [private|public|invite NAME|uninvite NAME|give NAME]")
+    theirs = access and session.account and access.owner == session.account.id
+    if not (theirs or moderation.keeps_order(session)) or not room.listed:
+        belongs = f"It belongs to {access.name}." if access else "It belongs to nobody."
+        raise Refused(f"#{room.name} is not yours. {belongs}")
+    if room is chat.lobby:
+        raise Refused("The room that everybody enters first is everybody's.")
+    access = access or Access(0, "nobody")
+    if word == "public":
+        moderation.put("room", room.key, replace(access, private=False, invited=()))
+        _tell(session, f"{session.name} has made the room public.")
+    elif word == "private":
+        _make_private(session, room, access)
+    elif word == "uninvite":
+        _uninvite(session, room, access, name)
+    else:
+        _invite_or_give(session, room, word, name)
+
+
+def _state(session: "Session", access: Access | None) -> str:
+    room = session.room
+    if access is None:
+        return f"#{room.name} belongs to nobody: everybody may enter."
+    shown = f"#{room.name} belongs to {access.name}"
+    if not access.private:
+        return f"{shown}: everybody may enter."
+    invited = ", ".join(sorted(name for _, name, _ in access.invited))
+    return f"{shown}, and is private. Invited: {invited or 'nobody'}."
+
+
+def _make_private(session: "Session", room: Room, access: Access) -> None:
+    chat = session.chat
+    invited = {id: (id, name, since) for id, name, since in access.invited}
+    for member in room.members.values():
+        person = chat.sessions.get(member.origin)
+        if person is not None and person.account is not None:
+            invited.setdefault(person.account.id, (person.account.id, person.name, 0))
+        elif person is not None:
+            person.invited = {**person.invited, room.key: 0}
+    made = replace(access, private=True, invited=tuple(invited.values())[:MAX_INVITED])
+    chat.moderation.put("room", room.key, made)
+    _tell(session, f"{session.name} has made the room private.")
+
+
+def _uninvite(session: "Session", room: Room, access: Access, name: str) -> None:
+    chat = session.chat
+    key = names.fold(name)
+    person = chat.people.get(key)
+    left = tuple(one for one in access.invited if names.fold(one[1]) != key)
+    guest = person is not None and room.key in person.invited
+    if left == access.invited and not guest:
+        raise Refused(f"{name[: names.MAX_NAME]} is not invited. /room says who is.")
+    chat.moderation.put("room", room.key, replace(access, invited=left))
+    if person is not None:
+        person.invited = {
+            room: id for room, id in person.invited.items() if room != session.room.key
+        }
+        if person.room is room and chat.moderation.since(person, room.key) is None:
+            person.notice(f"{session.name} has taken back your invitation to #{room.name}.")
+            person.move(chat.lobby)
+    session.notice(f"{name} is not invited any more.")
+
+
+def _invite_or_give(session: "Session", room: Room, word: str, name: str) -> None:
+    chat = session.chat
+    moderation = chat.moderation
+    person = chat.people.get(names.fold(name))
+
+    def to(account: Account) -> None:
+        access = moderation.access(room.key) or Access(0, "nobody")
+        told = chat.registry.online.get(account.id)
+        if word == "give":
+            moderation.put("room", room.key, replace(access, owner=account.id, name=account.name))
+            session.notice(f"#{room.name} belongs to {account.name} now.")
+            if told is not None:
+                told.notice(f"{session.name} has given you #{room.name}.")
+            return
+        if any(id == account.id for id, _, _ in access.invited):
+            raise Refused(f"{account.name} is invited already.")
+        if len(access.invited) >= MAX_INVITED:
+            raise Refused(f"{MAX_INVITED} are invited already.")
+        one = (account.id, account.name, room.last_id + 1)
+        moderation.put("room", room.key, replace(access, invited=(*access.invited, one)))
+        session.notice(f"{account.name} is invited.")
+        if told is not None:
+            told.notice(f"{session.name} invites you to #{room.name}: /join {room.name}")
+
+    if person is not None and person.account is None:
+        if word == "give":
+            raise Refused(f"{person.name} is a guest; a room is given to registered people.")
+        person.invited = {**person.invited, room.key: room.last_id + 1}
+        person.notice(f"{session.name} invites you to #{room.name}: /join {room.name}")
+        session.notice(f"{person.name} is invited as long as they are here.")
+    else:
+        carry_out(session, find(session, name).addCallback(to))
+
+
+def _tell(session: "Session", text: str) -> None:
+    session.chat.submit(session.room, Told(session.chat.clock.seconds(), SERVER, text))
 
 
 def _people(count: int) -> str:

@@ -34,7 +34,10 @@ def help(session: "Session", rest: str) -> None:
     /help rooms is about the group of that name, /help /rooms about the command.
     """
     groups: dict[str, list[Command]] = {}
+    keeps_order = session.chat.moderation.keeps_order(session)
     for found in {found.name: found for found in session.commands.values()}.values():
+        if found.operator and not keeps_order:
+            continue
         groups.setdefault(found.group, []).append(found)
     if not rest:
         lines = _table(

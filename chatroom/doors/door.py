@@ -138,6 +138,7 @@ class DoorFactory(ServerFactory, Generic[C]):
         source = source_of(host)
         admission = self.chat.admission
         why = "The server is shutting down." if self.stopping else admission.refusal(source)
+        why = why or self.chat.moderation.refusal(host)
         if why is not None:
             return Refused(self.chat, why)
         admission.entered(source)

@@ -47,7 +47,7 @@ def encode(event: Event) -> tuple[int, str, str] | None:
         case Told():
             return TOLD, "", event.text
         case TookBack():
-            return TOOK_BACK, event.name, ""
+            return TOOK_BACK, event.name, event.said_as
     return None
 
 
@@ -76,5 +76,5 @@ def decode(kind: int, time: float, name: str, text: str) -> Event:
         case 7:
             return Told(time, SERVER, text)
         case 8:
-            return TookBack(time, SERVER, name, SERVER, 0.0)
+            return TookBack(time, SERVER, name, SERVER, 0.0, text)
     raise ValueError(f"there is no event of kind {kind}")

@@ -171,6 +171,9 @@ class Writer:
             )
 
     def _take_back(self, room: int, event: TookBack) -> None:
+        if event.said_as:
+            self._remove(room, event)
+            return
         # Origins are counted anew in each run of the server.
         found = self._connection.execute(
             "SELECT id, room, kind, name, text FROM events "
@@ -178,6 +181,20 @@ class Writer:
             (room, max(self.last_id, int((event.since - 60) * 1e6)), event.author, event.since),
         ).fetchall()
         self._delete(found)
+
+    def _remove(self, room: int, event: TookBack) -> None:
+        """Delete what was said under a name, however that was spelled."""
+        since = (room, int((event.since - 60) * 1e6), event.since)
+        where = "WHERE room = ? AND kind < 2 AND id > ? AND time >= ?"
+        spelled = self._connection.execute(f"SELECT DISTINCT name FROM events {where}", since)
+        key = names.fold(event.said_as)
+        for (name,) in [row for row in spelled.fetchall() if names.fold(row[0]) == key]:
+            self._delete(
+                self._connection.execute(
+                    f"SELECT id, room, kind, name, text FROM events {where} AND name = ?",
+                    (*since, name),
+                ).fetchall()
+            )
 
     # -- deleting
 

@@ -13,6 +13,11 @@ from chatroom.store import schema
 
 DATABASE = "chatroom.sqlite"
 LOCK = "lock"
+CLAIM = "claim-code"
+
+
+#: All that this program puts into it.
+OURS = {DATABASE, LOCK, CLAIM, f"{DATABASE}-wal", f"{DATABASE}-shm"}
 
 
 class StoreError(Exception):
@@ -53,6 +58,11 @@ class Folder:
         """The database file."""
         return self.path / DATABASE
 
+    @property
+    def claim(self) -> Path:
+        """Where the code is written with which somebody becomes an operator."""
+        return self.path / CLAIM
+
     def close(self) -> None:
         """Let others have it."""
         os.close(self._lock)
@@ -62,7 +72,7 @@ class Folder:
             self.path.mkdir(mode=0o700)
         except FileExistsError:
             # A folder that somebody has other things in is left as it is.
-            if set(os.listdir(self.path)) <= {DATABASE, LOCK, f"{DATABASE}-wal", f"{DATABASE}-shm"}:
+            if set(os.listdir(self.path)) <= OURS:
                 self.path.chmod(0o700)
         if self._owner:
             os.chown(self.path, *self._owner)

@@ -67,6 +67,31 @@ MIGRATIONS = (
     );
     CREATE INDEX waiting ON messages (account);
     """,
+    """
+    CREATE TABLE orders (
+        kind TEXT NOT NULL,             -- see orders.KINDS
+        key TEXT NOT NULL,
+        value TEXT NOT NULL,            -- JSON: the order
+        PRIMARY KEY (kind, key)
+    ) WITHOUT ROWID;
+    CREATE TABLE actions (
+        id INTEGER PRIMARY KEY,
+        time REAL NOT NULL,             -- seconds since the epoch
+        operator TEXT NOT NULL,
+        what TEXT NOT NULL,
+        target TEXT NOT NULL,
+        why TEXT NOT NULL
+    );
+    CREATE TABLE reports (
+        id INTEGER PRIMARY KEY,
+        time REAL NOT NULL,             -- seconds since the epoch
+        reporter TEXT NOT NULL,
+        about TEXT NOT NULL,
+        why TEXT NOT NULL,
+        room TEXT NOT NULL,
+        evidence TEXT NOT NULL          -- the last lines of the room, as they were shown
+    );
+    """,
 )
 
 

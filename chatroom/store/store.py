@@ -6,6 +6,7 @@ which writes and one of which reads. Nothing waits for them.
 
 import sqlite3
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, fail, inlineCallbacks, maybeDeferred
@@ -19,6 +20,7 @@ from chatroom.store.accounts import Book, StoredAccounts
 from chatroom.store.database import Reader, Writer
 from chatroom.store.folder import Folder, StoreError
 from chatroom.store.ledger import StoredLedger
+from chatroom.store.records import Docket, StoredRecords
 from chatroom.store.schema import SchemaError
 from chatroom.store.worker import Post, Worker
 from chatroom.times import DAY
@@ -77,6 +79,8 @@ class Store:
     ) -> None:
         self._clock = clock
         self._folder = folder
+        #: Where the code is written with which somebody becomes an operator.
+        self.claim = folder.claim
         self._keep_days = keep_days
         self._keep_lines = keep_lines
         self._calls: set[Call] = set()
@@ -92,7 +96,8 @@ class Store:
         self._reading: Worker
         self.ledger = StoredLedger(clock, self._commit, self._kept)
         #: Can be asked from `open` until `close`; whatever it was given by then is done.
-        self.accounts = StoredAccounts(self._write_book, self._read_book)
+        self.accounts = StoredAccounts(partial(self._write, Book), partial(self._read, Book))
+        self.records = StoredRecords(partial(self._write, Docket), partial(self._read, Docket))
 
     def open(self, count: int, lobby: str) -> list[Kept]:
         """Open the file; returns the rooms that are kept in it, with their last *count* lines.
@@ -156,17 +161,21 @@ class Store:
     def missed(self, seen: Mapping[str, int], name: Phrase) -> "Deferred[list[Missed]]":
         return self._reading.do(self._reader.missed, dict(seen), name)
 
-    # -- accounts.Accounts
+    # -- accounts.Accounts and orders.Records
 
-    def _write_book(self, method: Callable[..., T], *args: object) -> "Deferred[T]":
+    def orders(self) -> list[tuple[str, str, str]]:
+        """What operators have decided: kind, key and value. It waits for the disk, as `open`."""
+        return Docket(self._writer.connection).load()
+
+    def _write(self, part: Callable[..., object], method: Callable[..., T], *args: object) -> Any:
         if self._closed:
             return fail(StoreError("the store is closed"))
-        return self._writing.do(method, Book(self._writer.connection), *args)
+        return self._writing.do(method, part(self._writer.connection), *args)
 
-    def _read_book(self, method: Callable[..., T], *args: object) -> "Deferred[T]":
+    def _read(self, part: Callable[..., object], method: Callable[..., T], *args: object) -> Any:
         if self._closed:
             return fail(StoreError("the store is closed"))
-        return self._reading.do(method, Book(self._reader.connection), *args)
+        return self._reading.do(method, part(self._reader.connection), *args)
 
     # -- the index
 

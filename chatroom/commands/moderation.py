@@ -1,0 +1,471 @@
+"""Commands for those who keep order, and /report for everybody."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from time import gmtime, strftime
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred, inlineCallbacks, succeed
+
+from chatroom import names
+from chatroom.accounts import Account
+from chatroom.chat import Refused
+from chatroom.commands import command
+from chatroom.commands.people import MAX_REASON
+from chatroom.events import SERVER, Told
+from chatroom.formats import PLAIN, paragraph
+from chatroom.limits import LOCAL
+from chatroom.login import Flow, carry_out, find, patiently
+from chatroom.moderation import SOURCE_BAN, as_network
+from chatroom.orders import Action, Operator, Order, Report
+from chatroom.times import span
+
+if TYPE_CHECKING:
+    from chatroom.session import Session
+
+#: For how long, in seconds, somebody is muted if nobody says for how long.
+MUTE = 3600.0
+
+#: How many of the last lines of a room a report keeps, actions and reports are listed.
+EVIDENCE = 20
+LISTED = 20
+
+#: How many orders of a kind there may be.
+MAX_ORDERS = 10_000
+
+
+# -- becoming one who keeps order
+
+
+@command("claim", usage="CODE")
+def claim(session: "Session", rest: str) -> None:
+    """become an operator, with the code that is in the server's log"""
+    moderation = session.chat.moderation
+    right = moderation.claim(rest)
+    if right is None:
+        raise Refused("There is no code to claim: see the log of the server's last start.")
+    if not right:
+        left = moderation.tries
+        raise Refused(f"That is not the code. It may be tried {left} more time{'s'[left == 1 :]}.")
+    account = session.account
+    if account is not None and moderation.records.lasting:
+        make_operator(session, account)
+        session.notice(f"{account.name} is an operator. /help moderation lists what you can do.")
+    else:
+        session.claimed = True
+        told = ["You are an operator as long as this connection lasts."]
+        if moderation.records.lasting:
+            told.append("The name that you register on it is one for good: /register.")
+        session.notice(paragraph(*told))
+    moderation.note(session.name, "claimed", session.name)
+
+
+def make_operator(session: "Session", account: Account) -> None:
+    """The account, with which *session* is logged in, is an operator's."""
+    source = "" if session.source == LOCAL else session.source
+    moderation = session.chat.moderation
+    moderation.put("operator", str(account.id), Operator(account.name, source))
+
+
+@command("op", usage="NAME", operator=True)
+def op(session: "Session", rest: str) -> None:
+    """make somebody an operator, whose name is registered"""
+
+    def found(account: Account) -> None:
+        moderation = session.chat.moderation
+        if moderation.operator(account.id):
+            raise Refused(f"{account.name} is an operator already.")
+        moderation.put("operator", str(account.id), Operator(account.name))
+        person = session.chat.registry.online.get(account.id)
+        if person is not None:
+            moderation.came(person)
+            person.notice(f"{session.name} has made you an operator: /help moderation.")
+        session.notice(f"{account.name} is an operator.")
+        moderation.note(session.name, "made an operator of", account.name)
+
+    carry_out(session, find(session, rest).addCallback(found))
+
+
+@command("deop", usage="NAME", operator=True)
+def deop(session: "Session", rest: str) -> None:
+    """let somebody be an operator no more"""
+    moderation = session.chat.moderation
+    key = names.fold(rest)
+    operators = moderation.all("operator")
+    ids = [(id, order.name) for _, id, order in operators if names.fold(order.name) == key]
+    if not ids:
+        raise Refused(f"{rest[: names.MAX_NAME]} is no operator. /ops lists them.")
+    if len(operators) == 1:
+        raise Refused("Somebody has to keep order: make somebody else an operator first.")
+    for id, name in ids:
+        moderation.drop("operator", id)
+        person = session.chat.registry.online.get(int(id))
+        if person is not None:
+            person.notice(f"{session.name} has ended that you are an operator.")
+        session.notice(f"{name} is no operator any more.")
+        moderation.note(session.name, "made no operator of", name)
+
+
+@command("ops")
+def ops(session: "Session", rest: str) -> None:
+    """who keeps order, and who of them is here"""
+    chat = session.chat
+    listed = [
+        f"{order.name} (here)" if int(id) in chat.registry.online else order.name
+        for _, id, order in chat.moderation.all("operator")
+    ]
+    listed += [f"{person.name} (here)" for person in chat.sessions.values() if person.claimed]
+    listed.sort(key=names.fold)
+    session.notice(f"Operators: {', '.join(listed)}." if listed else "There is no operator.")
+
+
+# -- sending away
+
+
+@command("kick", usage="NAME [REASON]", operator=True)
+def kick(session: "Session", rest: str) -> None:
+    """send somebody away, who may come back"""
+    name, _, why = rest.partition(" ")
+    why = why.strip()[:MAX_REASON]
+    person = session.chat.find(name)
+    if person is session:
+        raise Refused("/quit is for leaving.")
+    _spare_operators(session, person)
+    kicked = person.name
+    person.expel(f"{session.name} has sent you away{why and f': {why}'}.", _reason("kicked", why))
+    session.notice(f"{kicked} is sent away.")
+    session.chat.moderation.note(session.name, "kicked", kicked, why)
+
+
+@command("ban", usage="WHOM [TIME] [REASON]", operator=True)
+def ban(session: "Session", rest: str) -> None:
+    """keep somebody away: for 30m, 12h, 7d, or for good
+
+    By name it is the account, and for 24 hours the address that they come from;
+    of a guest it is only that. By address or network (192.0.2.0/24) it is all
+    who come from there. This machine, proxies and operators are never banned.
+    """
+    target, _, rest = rest.partition(" ")
+    length, why = _length_and_reason(rest)
+    if len(session.chat.moderation.all("ban account", "ban network")) >= MAX_ORDERS:
+        raise Refused("There are too many bans. /bans lists them, /unban ends one.")
+    network = as_network(target)
+    if network is None:
+        carry_out(session, _ban_name(session, target, length, why))
+        return
+    now = session.chat.clock.seconds()
+    if spared := session.chat.moderation.spares(network, session.chat.sessions.values()):
+        raise Refused(f"Not banned: {spared}")
+    order = Order(str(network), length and now + length, why, session.name, now)
+    _ban_network(session, str(network), order)
+    _note_ban(session, order)
+
+
+@inlineCallbacks
+def _ban_name(session: "Session", name: str, length: float, why: str) -> Flow:
+    chat = session.chat
+    moderation = chat.moderation
+    person, account = yield _somebody(session, name)
+    now = chat.clock.seconds()
+    if account is not None:
+        if moderation.operator(account.id):
+            raise Refused(f"{account.name} is an operator. /deop {account.name} comes first.")
+        order = Order(account.name, length and now + length, why, session.name, now)
+        moderation.put("ban account", str(account.id), order)
+        _note_ban(session, order)
+        person = chat.registry.online.get(account.id)
+        length = min(length or SOURCE_BAN, SOURCE_BAN)
+    elif person is not None:
+        _spare_operators(session, person)
+        length = length or SOURCE_BAN
+    if person is None:
+        return
+    banned = person.name
+    source = as_network(person.source)
+    spared: str | None = "it is this machine's."
+    if source is not None:
+        spared = moderation.spares(source, chat.sessions.values())
+    order = Order(person.source, now + length, why, session.name, now, banned)
+    if spared is not None:
+        if account is None:
+            raise Refused(f"A guest is banned by address, and {spared} /kick sends them away.")
+        until = moderation.until(moderation.get("ban account", str(account.id)))
+        person.expel(f"You are banned{until}.", _reason("banned", why))
+    else:
+        _ban_network(session, str(source), order)
+        if account is None:
+            _note_ban(session, replace(order, target=banned))
+
+
+def _ban_network(session: "Session", network: str, order: Order) -> None:
+    """Ban *network*, and send those away who come from there."""
+    chat = session.chat
+    moderation = chat.moderation
+    moderation.put("ban network", network, order)
+    for person in list(chat.sessions.values()):
+        if not moderation.keeps_order(person) and not person.over:
+            refusal = moderation.refusal(person.connection.address)
+            if refusal is not None:
+                person.expel(refusal, _reason("banned", order.why))
+
+
+def _note_ban(session: "Session", order: Order) -> None:
+    moderation = session.chat.moderation
+    until = moderation.until(order)
+    session.notice(f"{order.target} is banned{until}.")
+    moderation.note(session.name, "banned", order.target, until.strip(" :"))
+
+
+@command("unban", usage="WHOM", operator=True)
+def unban(session: "Session", rest: str) -> None:
+    """end a ban"""
+    moderation = session.chat.moderation
+    key = names.fold(rest)
+    network = as_network(rest)
+    ended = [
+        (kind, id, order)
+        for kind, id, order in moderation.all("ban account", "ban network")
+        if names.fold(order.target) == key
+        or names.fold(order.about) == key
+        or (kind == "ban network" and network is not None and id == str(network))
+    ]
+    if not ended:
+        raise Refused(f"{rest[:60]} is not banned. /bans lists who is.")
+    for kind, id, order in ended:
+        moderation.drop(kind, id)
+        session.notice(f"{order.target} is banned no more.")
+    moderation.note(session.name, "unbanned", rest[:60])
+
+
+@command("bans", operator=True)
+def bans(session: "Session", rest: str) -> None:
+    """who is banned or muted, until when, by whom and why"""
+    moderation = session.chat.moderation
+    orders = moderation.all("ban account", "ban network", "mute account", "mute source")
+    lines = [
+        f"{order.target} is {'banned' if kind.startswith('ban') else 'muted'}"
+        f"{moderation.until(order)} (by {order.by}{order.about and f', about {order.about}'})"
+        for kind, _, order in sorted(orders, key=lambda found: found[2].time)
+    ]
+    if len(lines) > 50:
+        lines = [f"... and {len(lines) - 50:,} before these.", *lines[-50:]]
+    session.notice("\n".join(lines) or "Nobody is banned or muted.")
+
+
+# -- quiet
+
+
+@command("mute", usage="NAME [TIME] [REASON]", operator=True)
+def mute(session: "Session", rest: str) -> None:
+    """let somebody read but not talk, for 30m, 12h, 7d or an hour"""
+    name, _, rest = rest.partition(" ")
+    length, why = _length_and_reason(rest)
+    carry_out(session, _mute(session, name, length or MUTE, why))
+
+
+@inlineCallbacks
+def _mute(session: "Session", name: str, length: float, why: str) -> Flow:
+    chat = session.chat
+    moderation = chat.moderation
+    person, account = yield _somebody(session, name)
+    if account is not None and moderation.operator(account.id):
+        raise Refused(f"{account.name} is an operator. /deop {account.name} comes first.")
+    if person is not None:
+        _spare_operators(session, person)
+    muted = account.name if account is not None else person.name
+    now = chat.clock.seconds()
+    order = Order(muted, now + length, why, session.name, now)
+    moderation.mute(person, account.id if account is not None else 0, order)
+    until = moderation.until(order)
+    if person is not None:
+        person.notice(f"{session.name} has muted you{until}.")
+    session.notice(f"{muted} is muted{until}.")
+    moderation.note(session.name, "muted", muted, until.strip(" :"))
+
+
+@command("unmute", usage="NAME", operator=True)
+def unmute(session: "Session", rest: str) -> None:
+    """let somebody talk again"""
+
+    def found(pair: "tuple[Session | None, Account | None]") -> None:
+        person, account = pair
+        moderation = session.chat.moderation
+        name = account.name if account is not None else rest
+        if not moderation.unmute(person, account.id if account is not None else 0, name):
+            raise Refused(f"{name[: names.MAX_NAME]} is not muted.")
+        if person is not None:
+            person.notice("You may talk again.")
+        session.notice(f"{name} may talk again.")
+        moderation.note(session.name, "unmuted", name)
+
+    carry_out(session, _somebody(session, rest, gone=True).addCallback(found))
+
+
+@command("announce", usage="TEXT", operator=True)
+def announce(session: "Session", rest: str) -> None:
+    """say something in all rooms"""
+    _tell_all(session, f"{session.name} announces: {rest}")
+    session.chat.moderation.note(session.name, "announced", "", rest)
+
+
+@command("lockdown", usage="[on|off]", operator=True)
+def lockdown(session: "Session", rest: str) -> None:
+    """let only registered people enter and talk, and nobody register"""
+    moderation = session.chat.moderation
+    word = rest.lower()
+    if word not in ("", "on", "off"):
+        raise Refused("Usage: /lockdown on or /lockdown off")
+    if not word or (word == "on") is moderation.locked:
+        state = "on: only registered people enter and talk" if moderation.locked else "off"
+        session.notice(f"The lockdown is {state}.")
+        return
+    if word == "on":
+        now = session.chat.clock.seconds()
+        moderation.put("lockdown", "", Order("", 0.0, "", session.name, now))
+        _tell_all(session, "From now on only registered people enter and talk.")
+    else:
+        moderation.drop("lockdown", "")
+        session.chat.let_in()
+        _tell_all(session, "Everybody may enter and talk again.")
+    moderation.note(session.name, f"switched the lockdown {word}")
+
+
+# -- what has been done, and is to be done
+
+
+@command("report", usage="NAME [REASON]")
+def report(session: "Session", rest: str) -> None:
+    """tell those who keep order about somebody
+
+    They get the last lines of this room with it. They are told who you are.
+    """
+    name, _, why = rest.partition(" ")
+    chat = session.chat
+    if not chat.moderation.reported.take(session.source):
+        raise Refused("Three reports an hour have to do. What you reported is kept.")
+    evidence = "".join(
+        PLAIN.encode(event, False).decode() for event in session.room.recent(EVIDENCE)
+    )
+    made = Report(
+        chat.clock.seconds(),
+        session.name,
+        name[: names.MAX_NAME],
+        why.strip()[:MAX_REASON],
+        session.room.name,
+        evidence,
+    )
+
+    def kept(id: int) -> None:
+        for person in chat.sessions.values():
+            if chat.moderation.keeps_order(person):
+                person.notice(f"Report {_shown_report(made._replace(id=id))}")
+        session.notice("Thank you. Those who keep order are told.")
+
+    doubt = "It is not sure that your report is kept. Please try again later."
+    carry_out(
+        session, patiently(session, chat.moderation.records.report(made), doubt).addCallback(kept)
+    )
+
+
+@command("reports", usage="[NUMBER]", operator=True)
+def reports(session: "Session", rest: str) -> None:
+    """what was reported, or one report with the lines that were said before it"""
+    records = session.chat.moderation.records
+
+    def listed(found: Sequence[Report]) -> None:
+        lines = [f"{_utc(report.time)} {_shown_report(report)}" for report in found]
+        session.notice("\n".join(lines) or "Nothing was reported.")
+
+    def shown(found: Report | None) -> None:
+        if found is None:
+            raise Refused(f"There is no report {rest[:20]}.")
+        session.notice(f"{_utc(found.time)} {_shown_report(found)}")
+        for line in found.evidence.splitlines():
+            session.post(f"{names.clean(line)}\r\n".encode(errors="replace"))
+
+    if not rest:
+        carry_out(session, patiently(session, records.reports(LISTED)).addCallback(listed))
+    elif not re.fullmatch("[0-9]{1,15}", rest):
+        raise Refused("Usage: /reports [NUMBER]")
+    else:
+        carry_out(session, patiently(session, records.find_report(int(rest))).addCallback(shown))
+
+
+@command("audit", usage="[NUMBER]", operator=True)
+def audit(session: "Session", rest: str) -> None:
+    """who did what to whom, when and why: the last 20 actions, or so many"""
+    if rest and not re.fullmatch("[0-9]{1,4}", rest):
+        raise Refused("Usage: /audit [NUMBER]")
+
+    def listed(found: Sequence[Action]) -> None:
+        lines = [
+            f"{_utc(action.time)} {action.by} {action.what} {action.target}".rstrip()
+            + (action.why and f" ({action.why})")
+            for action in found
+        ]
+        session.notice("\n".join(lines) or "Nothing has been done yet.")
+
+    actions = session.chat.moderation.records.actions(int(rest or LISTED) or LISTED)
+    carry_out(session, patiently(session, actions).addCallback(listed))
+
+
+# -- what these have in common
+
+
+def _somebody(session: "Session", name: str, *, gone: bool = False) -> "Deferred[Any]":
+    """Who is called *name*: the session and the account, of which one may be None.
+
+    Fails with Refused if there is neither, unless *gone*.
+    """
+    chat = session.chat
+    key = names.fold(name)
+    person = chat.people.get(key)
+
+    def found(account: Account | None) -> "tuple[Session | None, Account | None]":
+        if person is None and account is None and not gone:
+            shown = names.clean(name)[: names.MAX_NAME]
+            raise Refused(f"Nobody here is called {shown}, and nobody has registered that.")
+        return person, account
+
+    if person is not None:
+        # A guest who has somebody's name is not that somebody.
+        return succeed(person.account).addCallback(found)
+    return patiently(session, chat.registry.book.find(key)).addCallback(found)
+
+
+def _spare_operators(session: "Session", person: "Session") -> None:
+    if session.chat.moderation.keeps_order(person):
+        raise Refused(f"{person.name} is an operator. /deop {person.name} comes first.")
+
+
+def _length_and_reason(text: str) -> tuple[float, str]:
+    """How long, in seconds (0 for ever), and why."""
+    text = text.strip()
+    first, _, rest = text.partition(" ")
+    length = span(first) if first else None
+    if length is None:
+        return 0.0, text[:MAX_REASON]
+    if length <= 0:
+        raise Refused("A time is 30m, 12h, 7d or the like.")
+    return length, rest.strip()[:MAX_REASON]
+
+
+def _reason(what: str, why: str) -> str:
+    return f"{what}: {why}" if why else what
+
+
+def _tell_all(session: "Session", text: str) -> None:
+    chat = session.chat
+    for room in list(chat.rooms.values()):
+        if room.listed and room.members:
+            chat.submit(room, Told(chat.clock.seconds(), SERVER, text))
+
+
+def _utc(time: float) -> str:
+    return strftime("%Y-%m-%d %H:%M", gmtime(time))
+
+
+def _shown_report(report: Report) -> str:
+    why = report.why and f": {report.why}"
+    return f"{report.id} by {report.by} about {report.about} in #{report.room}{why}"

@@ -1,0 +1,353 @@
+"""Moderation: who may connect, talk and keep order, as operators have decided.
+
+The rule: nobody is asked and nothing is waited for; what is decided holds at once, and is kept
+when it can be. Nobody who keeps order, no proxy and not this machine can be banned.
+"""
+
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from ipaddress import ip_network
+from time import gmtime, strftime
+from typing import TYPE_CHECKING, Any
+
+from twisted.logger import Logger
+
+from chatroom import names
+from chatroom.limits import LOCAL, Quota, address_of
+from chatroom.orders import (
+    Access,
+    Action,
+    Network,
+    Networks,
+    Operator,
+    Order,
+    Records,
+    dump,
+    load,
+)
+from chatroom.presence import Clock
+
+if TYPE_CHECKING:
+    from chatroom.session import Session
+
+log = Logger()
+
+#: How many wrong claim codes are taken before the right one is none any more.
+CLAIM_TRIES = 5
+
+#: The shortest prefixes that may be banned: less would be whole countries, or everybody.
+WIDEST = {4: 8, 6: 19}
+
+#: This machine.
+LOOPBACK = {4: "127.0.0.0/8", 6: "::1/128"}
+
+#: For how long, in seconds, the source of somebody banned by name is banned.
+SOURCE_BAN = 24 * 3600.0
+
+#: How many reports one source may make in an hour.
+REPORTS_PER_HOUR = 3
+
+
+class Moderation:
+    """All orders of one server.
+
+    reserved: names that are kept for operators. allowed: who may connect, None for everybody.
+    spared: networks that are never banned (proxies).
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        records: Records,
+        *,
+        reserved: Iterable[str] = (),
+        allowed: Networks | None = None,
+        spared: Networks | None = None,
+    ) -> None:
+        self._clock = clock
+        self.records = records
+        self.reserved = {names.fold(name): name for name in reserved}
+        self.allowed = allowed
+        self.spared = spared or Networks()
+        self.reported = Quota(REPORTS_PER_HOUR, 3600, clock.seconds)
+        #: The code that makes its claimant an operator, empty for none, and how often it may
+        #: still be got wrong.
+        self.code = ""
+        self.tries = CLAIM_TRIES
+        self._orders: dict[tuple[str, str], Any] = {}
+        # What has still to be kept.
+        self._unkept: set[tuple[str, str]] = set()
+        self._networks = Networks()
+        # Guests who are muted, by origin, and whether anybody is muted at all.
+        self._muted_guests: dict[int, Order] = {}
+        self._quieted = False
+
+    # -- keeping
+
+    def restore(self, kept: Iterable[tuple[str, str, str]]) -> None:
+        """Begin with the orders that a store has kept."""
+        for kind, key, value in kept:
+            try:
+                self._orders[kind, key] = load(kind, value)
+                if kind == "ban network":
+                    self._networks.add(ip_network(key))
+            except (KeyError, TypeError, ValueError) as error:
+                log.error("An order was not understood: {kind} {key}", kind=kind, key=key)
+                log.debug("{error!r}", error=error)
+        self._look()
+
+    def keep(self) -> None:
+        """Forget what holds no more, and try again to keep what could not be kept."""
+        now = self._clock.seconds()
+        for (kind, key), order in list(self._orders.items()):
+            if isinstance(order, Order) and not order.holds(now):
+                self.drop(kind, key)
+        for kind, key in list(self._unkept):
+            self._write(kind, key)
+
+    def get(self, kind: str, key: str) -> Any:
+        """The order of this kind, None if there is none or it holds no more."""
+        order = self._orders.get((kind, key))
+        if isinstance(order, Order) and not order.holds(self._clock.seconds()):
+            return None
+        return order
+
+    def all(self, *kinds: str) -> list[tuple[str, str, Any]]:
+        """All orders of these kinds that hold: kind, key and order."""
+        return [
+            (kind, key, order)
+            for (kind, key), order in self._orders.items()
+            if kind in kinds and self.get(kind, key) is not None
+        ]
+
+    def put(self, kind: str, key: str, order: Any) -> None:
+        """Give an order."""
+        self._orders[kind, key] = order
+        if kind == "ban network":
+            self._networks.add(ip_network(key))
+        self._look()
+        self._write(kind, key)
+
+    def drop(self, kind: str, key: str) -> bool:
+        """Take an order back; returns whether there was one."""
+        if self._orders.pop((kind, key), None) is None:
+            return False
+        if kind == "ban network":
+            self._networks.discard(ip_network(key))
+        self._look()
+        self._write(kind, key)
+        return True
+
+    def _write(self, kind: str, key: str) -> None:
+        order = self._orders.get((kind, key))
+        self._unkept.add((kind, key))
+
+        def kept(_: object) -> None:
+            # Unless it has changed meanwhile; then that is on its way.
+            if self._orders.get((kind, key)) is order:
+                self._unkept.discard((kind, key))
+
+        def failed(failure: Any) -> None:
+            log.warn("An order is not kept: {why}. Trying again.", why=failure.value)
+
+        value = None if order is None else dump(order)
+        self.records.put(kind, key, value).addCallbacks(kept, failed)
+
+    def _look(self) -> None:
+        self._quieted = bool(self._muted_guests) or any(
+            kind in ("mute account", "mute source", "lockdown") for kind, _ in self._orders
+        )
+
+    def note(self, by: str, what: str, target: str = "", why: str = "") -> None:
+        """Somebody who keeps order has done something."""
+        log.info("{by!r} {what} {target!r} {why!r}", by=by, what=what, target=target, why=why)
+        action = Action(self._clock.seconds(), by, what, target, why)
+
+        def failed(failure: Any) -> None:
+            log.warn("An action is not kept: {why}.", why=failure.value)
+
+        self.records.note(action).addErrback(failed)
+
+    # -- who may connect
+
+    def refusal(self, host: str | None) -> str | None:
+        """Why nobody may connect from *host*, as a sentence; None if they may.
+
+        What is not an address, such as a UNIX socket, is this machine.
+        """
+        address = address_of(host)
+        if self.allowed is not None and (address is None or address not in self.allowed):
+            return "This server is for those on its list; your address is not on it."
+        if address is None or not self._networks:
+            return None
+        for network in self._networks.find(address):
+            order = self.get("ban network", str(network))
+            if order is not None:
+                return f"You are banned{self.until(order)}."
+        return None
+
+    def banned(self, account: int) -> str | None:
+        """Why the account may not log in, as a sentence; None if it may."""
+        order = self.get("ban account", str(account))
+        return f"{order.target} is banned{self.until(order)}." if order else None
+
+    def until(self, order: Order) -> str:
+        """For how long it holds, and why: ' until 2026-11-24 12:03 (UTC): spam'."""
+        until = strftime(" until %Y-%m-%d %H:%M (UTC)", gmtime(order.until)) if order.until else ""
+        return f"{until}{order.why and f': {order.why}'}"
+
+    def spares(self, network: Network, sessions: "Iterable[Session]") -> str | None:
+        """Why *network* may not be banned, as a sentence; None if it may."""
+        if network.prefixlen < WIDEST[network.version]:
+            return f"{network} is too wide: nothing below /{WIDEST[network.version]} is banned."
+        if network.overlaps(ip_network(LOOPBACK[network.version])):
+            return f"{network} is this machine."
+        if any(network.overlaps(proxy) for proxy in self.spared.networks()):
+            return f"{network} has a proxy of this server in it."
+        sources = [order.source for _, _, order in self.all("operator") if order.source]
+        sources += [session.source for session in sessions if self.keeps_order(session)]
+        for source in sources:
+            if source != LOCAL and network.overlaps(ip_network(source)):
+                return f"{network} has an operator in it."
+        return None
+
+    # -- who may talk
+
+    def silence(self, session: "Session") -> str | None:
+        """Why *session* may not talk, as a sentence; None if they may."""
+        if not self._quieted or self.keeps_order(session):
+            return None
+        if session.account is None and self.locked:
+            return "Only registered people may talk just now: /login NAME."
+        order = self._muted_guests.get(session.origin)
+        if order is not None and not order.holds(self._clock.seconds()):
+            order = None
+        if session.account is not None:
+            order = order or self.get("mute account", str(session.account.id))
+        else:
+            order = order or self.get("mute source", session.source)
+        return f"You are muted{self.until(order)}." if order else None
+
+    @property
+    def locked(self) -> bool:
+        """Whether only registered people may enter and talk."""
+        return ("lockdown", "") in self._orders
+
+    def mute(self, session: "Session | None", account: int, order: Order) -> None:
+        """Have somebody muted: by their account, or a guest and who comes from there."""
+        if account:
+            self.put("mute account", str(account), order)
+        elif session is not None:
+            self._muted_guests[session.origin] = order
+            if session.source != LOCAL:
+                self.put("mute source", session.source, replace(order, about=order.target))
+        self._look()
+
+    def unmute(self, session: "Session | None", account: int, name: str) -> bool:
+        """Let somebody talk again; returns whether they were muted."""
+        found = bool(account) and self.drop("mute account", str(account))
+        if session is not None:
+            found |= self._muted_guests.pop(session.origin, None) is not None
+            found |= self.drop("mute source", session.source)
+        for _, key, order in self.all("mute source"):
+            if names.fold(order.about) == names.fold(name):
+                found |= self.drop("mute source", key)
+        self._look()
+        return found
+
+    def left(self, session: "Session") -> None:
+        """*session* is gone: of a guest nothing is left."""
+        if self._muted_guests.pop(session.origin, None) is not None:
+            self._look()
+
+    # -- who keeps order
+
+    def keeps_order(self, session: "Session") -> bool:
+        """Whether *session* is an operator's."""
+        if session.claimed:
+            return True
+        return session.account is not None and ("operator", str(session.account.id)) in self._orders
+
+    def operator(self, account: int) -> Operator | None:
+        """Whether the account is an operator's, and which."""
+        found: Operator | None = self._orders.get(("operator", str(account)))
+        return found
+
+    def came(self, session: "Session") -> None:
+        """An operator may have logged in: where from is remembered, so that it is not banned."""
+        account = session.account
+        if account is not None and (known := self.operator(account.id)) is not None:
+            now = Operator(account.name, "" if session.source == LOCAL else session.source)
+            if now != known:
+                self.put("operator", str(account.id), now)
+
+    def is_reserved(self, name: str) -> bool:
+        """Whether *name* is kept for an operator who has not registered it yet."""
+        key = names.fold(name)
+        return key in self.reserved and not any(
+            names.fold(order.name) == key for _, _, order in self.all("operator")
+        )
+
+    def open_claim(self, random: Callable[[int], str] = secrets.token_hex) -> str:
+        """A code that makes its claimant an operator; empty if nobody needs to claim anything."""
+        unclaimed = any(self.is_reserved(name) for name in self.reserved.values())
+        if self.all("operator") and not unclaimed:
+            return ""
+        digits = random(4).upper()
+        self.code = f"{digits[:4]}-{digits[4:]}"
+        self.tries = CLAIM_TRIES
+        return self.code
+
+    def claim(self, code: str) -> bool | None:
+        """Whether *code* is the one, which is none any more then; None if there is none.
+
+        After CLAIM_TRIES wrong ones there is none.
+        """
+        if not self.code:
+            return None
+        given = code.upper().replace("-", "")
+        if secrets.compare_digest(given.encode(), self.code.replace("-", "").encode()):
+            self.code = ""
+            return True
+        self.tries -= 1
+        if not self.tries:
+            self.code = ""
+        return False
+
+    # -- rooms
+
+    def access(self, room: str) -> Access | None:
+        """Who may enter the room with this key; None if it is nobody's, and everybody's."""
+        found: Access | None = self._orders.get(("room", room))
+        return found
+
+    def since(self, session: "Session", room: str) -> int | None:
+        """From which id on *session* may see what is said in the room; None for not at all."""
+        access = self.access(room)
+        if access is None or self.keeps_order(session):
+            return 0
+        invited = session.invited.get(room)
+        since = access.since(session.account.id if session.account else 0)
+        return since if since is not None else invited
+
+
+def as_network(text: str) -> Network | None:
+    """An address or network as people write it; None if it is none."""
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        return None
+
+
+def read_networks(lines: Sequence[str]) -> Networks:
+    """The networks in *lines*, one in each, with comments from # on. Raises ValueError."""
+    networks = Networks()
+    for number, line in enumerate(lines, 1):
+        text = line.partition("#")[0].strip()
+        if text:
+            network = as_network(text)
+            if network is None:
+                raise ValueError(f"line {number}: {text!r} is neither an address nor a network")
+            networks.add(network)
+    return networks
