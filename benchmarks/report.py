@@ -20,6 +20,7 @@ RESULTS = HERE / "results"
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 REFERENCE = "chatroom"
 SEARCH = "search"
+LOGIN = "login"
 """The result of search.py, which is no scenario of run.py's."""
 
 Result = dict[str, Any]
@@ -125,10 +126,36 @@ def search_section(result: Result) -> str:
     return "\n\n".join(parts)
 
 
+def login_section(result: Result) -> str:
+    """What login.py measured: an owner's logins, and what others said, while somebody guesses."""
+    alone = result["bare"]
+    parts = [f"### `{LOGIN}`: {result['title']}", f"One run, {result['date']}."]
+    parts.append(
+        f"All from one address; guesses over {result['connections']} connections at a time. The "
+        f"same comparison in a process of its own: p50 {alone['p50_us'] * 1e-3:,.0f} ms, max "
+        f"{alone['max_us'] * 1e-3:,.0f} ms."
+    )
+    heading = ["meanwhile", "guesses answered", "of them compared", "logins", "p50, s", "p95, s"]
+    heading += ["max, s", "tries, at most", "others' lines", "p50, ms", "p99, ms", "max, ms"]
+    lines = [_row(heading), _row(["---"] + ["---:"] * (len(heading) - 1))]
+    for label, found in result["phases"].items():
+        logins, talk = found["logins"], found["talk"]
+        cells = [label, f"{found.get('guesses', 0):,}", f"{found.get('compared', 0):,}"]
+        cells.append(f"{logins['count']:,}")
+        cells += [f"{logins[name] * 1e-6:,.2f}" for name in ("p50_us", "p95_us", "max_us")]
+        cells += [f"{found['tries']}", f"{talk['count']:,}"]
+        cells += [f"{talk[name] * 1e-3:,.2f}" for name in ("p50_us", "p99_us", "max_us")]
+        lines.append(_row(cells))
+    parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
 def section(result: Result) -> str:
     """One scenario's heading, table and what is missing from it."""
     if result["scenario"] == SEARCH:
         return search_section(result)
+    if result["scenario"] == LOGIN:
+        return login_section(result)
     scenario = SCENARIOS[result["scenario"]]
     count = max(
         (len(s["runs"]) for p in result["points"].values() for s in p["servers"].values()),
@@ -157,7 +184,7 @@ def machine(result: Result) -> str:
 def load_results(folder: Path = RESULTS) -> list[Result]:
     """All stored results, in the order of the scenarios."""
     stored = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-    order = [*SCENARIOS, SEARCH]
+    order = [*SCENARIOS, SEARCH, LOGIN]
     return sorted(
         (r for r in stored if r["scenario"] in order), key=lambda r: order.index(r["scenario"])
     )

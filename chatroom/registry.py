@@ -14,7 +14,7 @@ from twisted.logger import Logger
 
 from chatroom import passwords
 from chatroom.accounts import Account, Accounts
-from chatroom.attempts import Attempts
+from chatroom.attempts import Attempts, TooMany
 from chatroom.limits import Quota
 from chatroom.presence import Clock
 from chatroom.times import DAY
@@ -36,6 +36,9 @@ WRONG_CODES = 5
 DIGITS = "23456789"
 LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ" + DIGITS
 CODE_LENGTH = 8
+
+#: How often a connection may be turned away before that counts as failing.
+TURNED_AWAY = 5
 
 #: How many private lines one source may leave in an hour for people who are not here.
 LEFT_PER_HOUR = 100
@@ -101,7 +104,7 @@ class Registry:
     def _attempt(
         self, session: "Session", name: str, work: Callable[[], Deferred[bool]]
     ) -> Deferred[bool]:
-        return self.attempts.add(
+        attempt = self.attempts.add(
             name,
             session.source,
             session.failures,
@@ -109,6 +112,15 @@ class Registry:
             work,
             lambda: session.closed,
         )
+
+        def turned_away(failure: Any) -> Any:
+            # Who was unlucky tries again as who has never failed, who hammers does not.
+            if failure.check(TooMany) is not None:
+                session.turned_away += 1
+                session.failures += session.turned_away > TURNED_AWAY
+            return failure
+
+        return attempt.addErrback(turned_away)
 
     # -- who is here
 

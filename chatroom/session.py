@@ -111,6 +111,7 @@ class Session:
         "room",
         "said",
         "source",
+        "turned_away",
         "wary_until",
         "whisperer",
     )
@@ -169,6 +170,8 @@ class Session:
         self.invited: dict[str, int] = {}
         #: How many wrong passwords came from here.
         self.failures = 0
+        #: How often one was not looked at, because too many waited.
+        self.turned_away = 0
         #: Until then, in seconds since the epoch, a line may be a password that nobody asked for.
         self.wary_until = 0.0
         # Who gets the next line, which is not shown; None for nobody.
