@@ -115,7 +115,7 @@ class Person:
     complies = True
     encrypted = False
     hidden = False
-    place = "192.0.2.7, over a plain line,"
+    place = "192.0.2.7, over a plain line"
 
     def hide_input(self) -> bool:
         if self.telnet:

@@ -345,7 +345,7 @@ class ChatProtocol(LineReceiver):
     def place(self) -> str:
         """For the session: where the other end is."""
         how = "an encrypted" if self.encrypted else "a plain"
-        return f"{self.address}, over {how} line,"
+        return f"{self.address}, over {how} line"
 
     @property
     def encrypted(self) -> bool:

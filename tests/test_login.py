@@ -1,0 +1,510 @@
+"""Accounts as people have them: what is typed, what is seen, and who has which name after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred
+
+from chatroom import names
+from chatroom.accounts import Accounts, MemoryAccounts
+from chatroom.chat import Settings
+from chatroom.times import DAY
+from conftest import MakeWorld
+from fakes import LateClaims, Person, World
+
+WORD = "kohlrabi-77"
+OTHER = "sellerie-88"
+WARNED = (
+    "-- This connection is not encrypted: others on the way may have read your password. "
+    "Use it nowhere else."
+)
+NOT_SAID = "-- Not said: it may be a password. If it is none, send it again."
+SORRY = "-- Accounts cannot be used just now. Please try again later."
+CANCELS = "It is not shown; an empty line cancels."
+PLAIN = "This connection is not encrypted: choose one that you use nowhere else."
+
+
+class FakeBook:
+    """A book of accounts that is late, fails, or never answers, as the test says.
+
+    late: answers wait for `answer`. failing, silent: the methods that fail, or never answer.
+    """
+
+    lasting = True
+
+    def __init__(self) -> None:
+        self.book = MemoryAccounts()
+        self.late = False
+        self.failing: set[str] = set()
+        self.silent: set[str] = set()
+        self._waiting: list[Callable[[], object]] = []
+
+    def __getattr__(self, method: str) -> Callable[..., Deferred[Any]]:
+        def ask(*args: object) -> Deferred[Any]:
+            answer: Deferred[Any] = Deferred()
+
+            def work() -> None:
+                if method in self.failing:
+                    answer.errback(OSError("the disk is away"))
+                else:
+                    getattr(self.book, method)(*args).chainDeferred(answer)
+
+            if self.late or method in self.silent:
+                self._waiting.append(work)
+            else:
+                work()
+            return answer
+
+        return ask
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    def answer(self) -> None:
+        """The oldest question is answered."""
+        if self._waiting:
+            self._waiting.pop(0)()
+
+    def answer_all(self) -> None:
+        while self._waiting:
+            self.answer()
+
+
+def book_of(fake: FakeBook) -> Accounts:
+    made: Any = fake
+    return made
+
+
+def telnet(person: Person) -> Person:
+    """*person* has a telnet that does as it is asked."""
+    person.telnet = True
+    return person
+
+
+def owner(world: World, name: str = "alice", source: str = "198.51.100.1") -> Person:
+    """Somebody who has just registered *name*."""
+    person = world.person(name, source=source)
+    person.says(f"/register {WORD}")
+    assert person.session.account is not None
+    _ = person.sees
+    return person
+
+
+def logged_in(world: World, person: Person, name: str) -> bool:
+    account = person.session.account
+    return (
+        account is not None
+        and person.name == account.name == name
+        and world.chat.registry.online[account.id] is person.session
+        and world.chat.people[names.fold(name)] is person.session
+    )
+
+
+def check(world: World) -> None:
+    """What holds once everything has settled."""
+    chat = world.chat
+    for key, session in chat.people.items():
+        assert names.fold(session.name) == key
+        assert chat.sessions[session.origin] is session
+    assert len(chat.people) == len(chat.sessions)
+    for id, session in chat.registry.online.items():
+        assert session.account is not None
+        assert session.account.id == id
+        assert session.account.name == session.name
+        assert chat.people[session.account.key] is session
+    for session in chat.sessions.values():
+        assert session.account is None or chat.registry.online[session.account.id] is session
+        assert session.held == 0
+    claims = world.claims
+    holders = (
+        claims.local._holders if isinstance(claims, LateClaims) else claims._holders
+    )
+    for key, origin in holders.items():
+        assert chat.people[key].origin == origin
+    for key, session in chat.people.items():
+        if not names.is_reserved(session.name):
+            assert holders[key] == session.origin
+
+
+def free(world: World) -> None:
+    """Everybody leaves and nothing is left of them, no claim either."""
+    world.empty()
+    claims = world.claims
+    if isinstance(claims, LateClaims):
+        assert claims.local._holders == {}
+    assert world.chat.people == {}
+
+
+# -- registering
+
+
+def test_elsewhere_than_on_telnet_the_password_is_typed_behind_the_command(world: World) -> None:
+    alice = world.person("alice")
+    assert alice.asks("/register") == ["-- Usage: /register PASSWORD"]
+    assert alice.asks(f"/register {WORD}") == [
+        "-- alice is yours. Wherever you come from: /login alice",
+        "-- This server keeps accounts only as long as it runs.",
+        WARNED,
+    ]
+    assert logged_in(world, alice, "alice")
+
+
+def test_over_an_encrypted_line_nobody_is_warned(world: World) -> None:
+    alice = world.person("alice")
+    alice.encrypted = True
+    assert WARNED not in alice.asks(f"/register {WORD}")
+    alice.says("/logout")
+    assert WARNED not in alice.asks(f"/login alice {WORD}")
+
+
+def test_on_telnet_a_new_password_is_asked_for_twice_and_not_shown(world: World) -> None:
+    alice = telnet(world.person("alice"))
+    bob = world.person("bob")
+    assert alice.asks("/register") == [f"-- Choose a password for alice. {PLAIN} {CANCELS}"]
+    assert alice.hidden
+    assert alice.asks(f"  {WORD} ") == [f"-- Once more, to be sure. {CANCELS}"]
+    assert alice.hidden
+    told = alice.asks(WORD)
+    assert not alice.hidden
+    assert told[0] == "-- alice is yours. Wherever you come from: /login alice"
+    assert WARNED not in told
+    assert logged_in(world, alice, "alice")
+    alice.says("back in the open")
+    assert not [line for line in bob.sees if WORD in line]
+
+
+def test_the_next_line_is_the_password_whatever_it_looks_like(world: World) -> None:
+    alice = telnet(world.person("alice"))
+    bob = world.person("bob")
+    alice.says("/register", "/nick-zoe", "/nick-zoe")
+    assert logged_in(world, alice, "alice")
+    alice.says("/logout", "/login alice", "/nick-zoe")
+    assert logged_in(world, alice, "alice")
+    assert not [line for line in bob.sees if "zoe" in line]
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ([""], "-- Nothing was changed."),
+        ([WORD, OTHER], "-- These were two different ones. Nothing was changed."),
+        ([WORD, ""], "-- These were two different ones. Nothing was changed."),
+        (["short", ""], "-- Nothing was changed."),
+    ],
+)
+def test_registering_on_telnet_can_be_given_up(world: World, typed: list[str], told: str) -> None:
+    alice = telnet(world.person("alice"))
+    assert alice.asks("/register", *typed)[-1] == told
+    assert not alice.hidden
+    assert alice.session.account is None
+    assert alice.asks(f"/login alice {WORD}") == ["-- alice is not registered."]
+
+
+def test_a_password_that_is_too_weak_is_asked_for_again_on_telnet(world: World) -> None:
+    alice = telnet(world.person("alice"))
+    told = alice.asks("/register", "short")
+    assert told[-1] == (f"-- A password has at least 8 characters. Choose another one. {CANCELS}")
+    alice.says(WORD, WORD)
+    assert logged_in(world, alice, "alice")
+
+
+def test_elsewhere_it_is_refused(world: World) -> None:
+    alice = world.person("alice")
+    assert alice.asks("/register short") == [
+        "-- A password has at least 8 characters. Nothing was changed."
+    ]
+    assert alice.session.account is None
+
+
+def test_a_guest_has_no_name_to_register(world: World) -> None:
+    assert world.person().asks(f"/register {WORD}") == ["-- Pick a name first: /nick NAME."]
+
+
+def test_who_has_a_name_cannot_register_it_again(world: World) -> None:
+    alice = owner(world)
+    assert alice.asks(f"/register {OTHER}") == [
+        "-- You are alice already. /password changes your password."
+    ]
+    assert alice.asks("/nick zoe") == [
+        "-- You are logged in as alice. /logout makes you a guest again."
+    ]
+
+
+def test_a_source_registers_three_names_in_a_day(make_world: MakeWorld) -> None:
+    world = make_world(Settings(names_per_day=3))
+    for name in ("a1", "a2", "a3"):
+        owner(world, name, "192.0.2.1")
+    late = world.person("a4", source="192.0.2.1")
+    refusal = "-- Too many names were registered from your address. Try again tomorrow."
+    assert late.asks(f"/register {WORD}") == [refusal]
+    owner(world, "b1", "192.0.2.2")
+    world.wait(DAY + 1)
+    late.says(f"/register {WORD}")
+    assert logged_in(world, late, "a4")
+
+
+def test_names_that_are_registered_at_the_same_time_count_as_well() -> None:
+    fake = FakeBook()
+    world = World(settings=Settings(names_per_day=3), accounts=book_of(fake))
+    people = [world.person(f"a{number}", source="192.0.2.1") for number in range(5)]
+    fake.late = True
+    for person in people:
+        person.types(f"/register {WORD}")
+    for _ in range(30):
+        fake.answer()
+        world.settle()
+    assert sum(person.session.account is not None for person in people) == 3
+    world.end()
+
+
+def test_a_name_that_could_not_be_registered_does_not_count() -> None:
+    fake = FakeBook()
+    world = World(settings=Settings(names_per_day=1), accounts=book_of(fake))
+    alice = world.person("alice")
+    fake.failing = {"add"}
+    for _ in range(3):
+        assert alice.asks(f"/register {WORD}") == [
+            "-- It is not sure that alice is yours now. Please see later: /login alice"
+        ]
+    fake.failing = set()
+    alice.says(f"/register {WORD}")
+    assert logged_in(world, alice, "alice")
+    world.end()
+
+
+# -- logging in
+
+
+def test_logging_in_elsewhere_than_on_telnet(world: World) -> None:
+    owner(world).says("/quit")
+    person = world.person()
+    assert person.asks("/login alice") == ["-- Usage: /login alice PASSWORD"]
+    told = person.asks(f"/login ALICE {WORD}")
+    assert told == [
+        "-- You are now alice.",
+        "-- You were last here 2027-01-15 08:00 (UTC).",
+        WARNED,
+    ]
+    assert logged_in(world, person, "alice")
+    assert person.asks(f"/login alice {WORD}") == ["-- You are alice already."]
+    assert person.asks("/login zoe x") == ["-- You are logged in as alice. /logout ends that."]
+
+
+def test_logging_in_on_telnet_asks_until_the_password_is_right(world: World) -> None:
+    owner(world).says("/quit")
+    person = telnet(world.person())
+    bob = world.person("bob")
+    assert person.asks("/login alice") == [f"-- What is the password of alice? {CANCELS}"]
+    assert person.hidden
+    again = f"-- That is not the password of alice. Once more? {CANCELS}"
+    assert person.asks(OTHER) == [again]
+    assert person.hidden
+    assert person.asks("wrong") == [again]
+    person.says(WORD)
+    assert not person.hidden
+    assert logged_in(world, person, "alice")
+    assert not [line for line in bob.sees if WORD in line or OTHER in line or "wrong" in line]
+
+
+def test_an_empty_line_cancels_a_login(world: World) -> None:
+    owner(world).says("/quit")
+    person = telnet(world.person())
+    name = person.name
+    assert person.asks("/login alice", "")[-1] == f"-- You are still {name}."
+    assert person.asks("/login alice", OTHER, "")[-1] == f"-- You are still {name}."
+    assert not person.hidden
+    assert person.name == name
+
+
+def test_a_telnet_that_does_not_comply_is_warned_like_netcat(world: World) -> None:
+    owner(world).says("/quit")
+    person = telnet(world.person())
+    person.complies = False
+    bob = world.person("bob")
+    assert person.asks("/login alice", OTHER)[-1] == "-- That is not the password of alice."
+    assert person.asks(WORD) == [NOT_SAID]
+    assert person.asks("/login alice", WORD)[-1] == WARNED
+    assert logged_in(world, person, "alice")
+    assert not [line for line in bob.sees if WORD in line]
+
+
+@pytest.mark.parametrize(
+    "command", ["/login alice", f"/login alice {OTHER}", "/login nobody", "/register"]
+)
+def test_the_next_word_is_held_back_once_where_none_was_asked_for(
+    world: World, command: str
+) -> None:
+    owner(world).says("/quit")
+    person, bob = world.person(), world.person("bob")
+    assert person.asks(command, WORD)[-1] == NOT_SAID
+    person.says(WORD)
+    assert [line for line in bob.sees if line.endswith(WORD)] == [f"{person.name}: {WORD}"]
+
+
+def test_what_has_several_words_is_said_after_a_wrong_password(world: World) -> None:
+    owner(world).says("/quit")
+    person, bob = world.person(), world.person("bob")
+    person.says(f"/login alice {OTHER}", "hm, what was it", "hello")
+    assert [line for line in bob.sees if line.startswith(person.name)] == [
+        f"{person.name}: hm, what was it",
+        f"{person.name}: hello",
+    ]
+
+
+def test_a_password_typed_ahead_is_not_said_when_the_book_is_away() -> None:
+    fake = FakeBook()
+    world = World(accounts=book_of(fake))
+    person, bob = telnet(world.person()), world.person("bob")
+    fake.silent = {"find"}
+    person.types("/login alice", WORD)
+    world.wait(6)
+    assert NOT_SAID in person.sees
+    assert not [line for line in bob.sees if WORD in line]
+    world.end()
+
+
+def test_a_name_that_nobody_registered_is_said_to_be_free(world: World) -> None:
+    assert world.person().asks(f"/login zoe {WORD}") == ["-- zoe is not registered."]
+
+
+# -- logging out, another password, giving up
+
+
+def test_logging_out_makes_a_guest(world: World) -> None:
+    alice = owner(world)
+    alice.says("/bell on", "/quiet on")
+    alice.says("/logout")
+    assert names.is_reserved(alice.name)
+    assert alice.session.account is None
+    assert alice.session.preferences.bell == "off"
+    assert world.chat.registry.online == {}
+    check(world)
+    alice.says(f"/login alice {WORD}")
+    assert logged_in(world, alice, "alice")
+    assert alice.session.preferences.bell == "on"
+    assert alice.session.preferences.quiet
+
+
+def test_another_password(world: World) -> None:
+    alice = owner(world)
+    assert alice.asks(f"/password {OTHER} {WORD}") == [
+        "-- That is not your password. Nothing was changed."
+    ]
+    assert alice.asks(f"/password {WORD}") == ["-- Usage: /password OLD NEW"]
+    assert alice.asks(f"/password {WORD} short") == [
+        "-- A password has at least 8 characters. Nothing was changed."
+    ]
+    assert alice.asks("/password") == ["-- Usage: /password OLD NEW"]
+    assert alice.asks(f"/password {WORD} {OTHER}") == ["-- Your password is changed.", WARNED]
+    alice.says("/logout")
+    assert alice.asks(f"/login alice {WORD}") == ["-- That is not the password of alice."]
+    alice.says(f"/login alice {OTHER}")
+    assert logged_in(world, alice, "alice")
+
+
+def test_another_password_on_telnet(world: World) -> None:
+    alice = telnet(owner(world))
+    assert alice.asks("/password", "")[-1] == "-- Your password stays as it is."
+    assert alice.asks("/password", WORD, "")[-1] == "-- Nothing was changed."
+    assert alice.asks("/password", OTHER, OTHER, OTHER)[-1] == (
+        "-- That is not your password. Nothing was changed."
+    )
+    assert alice.asks("/password", WORD, OTHER, OTHER)[-1] == "-- Your password is changed."
+    assert not alice.hidden
+    alice.says("/logout", "/login alice", OTHER)
+    assert logged_in(world, alice, "alice")
+
+
+def test_giving_a_name_up(world: World) -> None:
+    alice = owner(world)
+    assert alice.asks("/unregister") == ["-- Usage: /unregister PASSWORD"]
+    assert alice.asks(f"/unregister {OTHER}") == [
+        "-- That is not your password. Nothing was changed."
+    ]
+    assert alice.asks(f"/unregister {WORD}") == [
+        "-- alice is given up; when you leave it is anybody's."
+    ]
+    assert alice.session.account is None
+    check(world)
+    bob = world.person("bob")
+    assert bob.asks("/nick alice") == ["-- alice is taken. You are still bob."]
+    alice.says("/quit")
+    assert bob.asks("/nick alice") == ["-- You are now alice."]
+
+
+def test_giving_a_name_up_on_telnet(world: World) -> None:
+    alice = telnet(owner(world))
+    asked = f"This gives alice up, and all that is kept for you. Your password, if so? {CANCELS}"
+    assert alice.asks("/unregister", "") == [f"-- {asked}", "-- alice is still yours."]
+    assert alice.asks("/unregister", WORD)[-1] == (
+        "-- alice is given up; when you leave it is anybody's."
+    )
+    assert not alice.hidden
+
+
+# -- what looks like a password
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "login alice secret",
+        "login secret",
+        "LOGIN alice secret",
+        "lgoin alice secret",
+        "logn alice secret",
+        "loginn alice secret",
+        "./login alice secret",
+        "\\login alice secret",
+        "]/login alice secret",
+        "a/login alice secret",
+        "//login alice secret",
+        ": login alice secret",
+        "login: secret",
+        "password=secret",
+        "regsiter secret",
+        "register secret",
+        "unregister secret",
+        "identify secret",
+        "nickserv identify secret",
+        "passwd old-one new-one",
+        " /login alice secret",
+        "/ login alice secret",
+        "/lgoin alice secret",
+    ],
+)
+def test_a_login_gone_wrong_is_never_said(line: str) -> None:
+    world = World()
+    alice, bob = world.people("alice", "bob")
+    (told,) = alice.asks(line)
+    assert told.startswith("-- ")
+    assert bob.sees == []
+    world.end()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "login",
+        "the login fails",
+        "login is broken since this morning",
+        "logins fail today",
+        "logic is hard",
+        "my password is too short",
+        "registers are fast",
+        "what is a login?",
+        "log in please",
+        "see src/login.py for that",
+        "and/or both",
+    ],
+)
+def test_an_ordinary_sentence_is_said(line: str) -> None:
+    world = World()
+    alice, bob = world.people("alice", "bob")
+    assert alice.asks(line) == []
+    assert bob.sees == [f"alice: {line}"]
+    world.end()
