@@ -365,9 +365,12 @@ def _adopt(session: "Session", account: Account) -> Flow:
     if squatter is not None and squatter is not session and squatter is not former:
         squatter.dispossess(key)
     session.places = {}
-    if not session.stays(name) and not (yield _present(session, session.become(name))):
-        registry.gone(session, keep=False)
-        return
+    if not session.stays(name):
+        named = yield session.become(name)
+        if session.over or not named:
+            # They have not got the preferences yet that would be kept.
+            registry.gone(session, keep=False)
+            return
     log.info(
         "{name!r} is connection {origin}, from {source}",
         name=name,

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
-from twisted.internet.defer import Deferred
 
 from chatroom import names
-from chatroom.accounts import Accounts, MemoryAccounts
 from chatroom.chat import Settings
 from chatroom.times import DAY
 from conftest import MakeWorld
-from fakes import LateClaims, Person, World
+from fakes import WORD, FakeBook, Person, World, book_of, check, logged_in, owner
 
-WORD = "kohlrabi-77"
 OTHER = "sellerie-88"
 WARNED = (
     "-- This connection is not encrypted: others on the way may have read your password. "
@@ -27,116 +21,15 @@ CANCELS = "It is not shown; an empty line cancels."
 PLAIN = "This connection is not encrypted: choose one that you use nowhere else."
 
 
-class FakeBook:
-    """A book of accounts that is late, fails, or never answers, as the test says.
-
-    late: answers wait for `answer`. failing, silent: the methods that fail, or never answer.
-    """
-
-    lasting = True
-
-    def __init__(self) -> None:
-        self.book = MemoryAccounts()
-        self.late = False
-        self.failing: set[str] = set()
-        self.silent: set[str] = set()
-        self._waiting: list[Callable[[], object]] = []
-
-    def __getattr__(self, method: str) -> Callable[..., Deferred[Any]]:
-        def ask(*args: object) -> Deferred[Any]:
-            answer: Deferred[Any] = Deferred()
-
-            def work() -> None:
-                if method in self.failing:
-                    answer.errback(OSError("the disk is away"))
-                else:
-                    getattr(self.book, method)(*args).chainDeferred(answer)
-
-            if self.late or method in self.silent:
-                self._waiting.append(work)
-            else:
-                work()
-            return answer
-
-        return ask
-
-    @property
-    def waiting(self) -> int:
-        return len(self._waiting)
-
-    def answer(self) -> None:
-        """The oldest question is answered."""
-        if self._waiting:
-            self._waiting.pop(0)()
-
-    def answer_all(self) -> None:
-        while self._waiting:
-            self.answer()
-
-
-def book_of(fake: FakeBook) -> Accounts:
-    made: Any = fake
-    return made
-
-
 def telnet(person: Person) -> Person:
     """*person* has a telnet that does as it is asked."""
     person.telnet = True
     return person
 
 
-def owner(world: World, name: str = "alice", source: str = "198.51.100.1") -> Person:
-    """Somebody who has just registered *name*."""
-    person = world.person(name, source=source)
-    person.says(f"/register {WORD}")
-    assert person.session.account is not None
-    _ = person.sees
-    return person
-
-
-def logged_in(world: World, person: Person, name: str) -> bool:
-    account = person.session.account
-    return (
-        account is not None
-        and person.name == account.name == name
-        and world.chat.registry.online[account.id] is person.session
-        and world.chat.people[names.fold(name)] is person.session
-    )
-
-
-def check(world: World) -> None:
-    """What holds once everything has settled."""
-    chat = world.chat
-    for key, session in chat.people.items():
-        assert names.fold(session.name) == key
-        assert chat.sessions[session.origin] is session
-    assert len(chat.people) == len(chat.sessions)
-    for id, session in chat.registry.online.items():
-        assert session.account is not None
-        assert session.account.id == id
-        assert session.account.name == session.name
-        assert chat.people[session.account.key] is session
-    for session in chat.sessions.values():
-        assert session.account is None or chat.registry.online[session.account.id] is session
-        assert session.held == 0
-    claims = world.claims
-    holders = (
-        claims.local._holders if isinstance(claims, LateClaims) else claims._holders
-    )
-    for key, origin in holders.items():
-        assert chat.people[key].origin == origin
-    for key, session in chat.people.items():
-        if not names.is_reserved(session.name):
-            assert holders[key] == session.origin
-
-
-def free(world: World) -> None:
-    """Everybody leaves and nothing is left of them, no claim either."""
-    world.empty()
-    claims = world.claims
-    if isinstance(claims, LateClaims):
-        assert claims.local._holders == {}
-    assert world.chat.people == {}
+def hides(person: Person) -> bool:
+    """Whether its client does not show what is typed."""
+    return person.hidden
 
 
 # -- registering
@@ -165,11 +58,11 @@ def test_on_telnet_a_new_password_is_asked_for_twice_and_not_shown(world: World)
     alice = telnet(world.person("alice"))
     bob = world.person("bob")
     assert alice.asks("/register") == [f"-- Choose a password for alice. {PLAIN} {CANCELS}"]
-    assert alice.hidden
+    assert hides(alice)
     assert alice.asks(f"  {WORD} ") == [f"-- Once more, to be sure. {CANCELS}"]
-    assert alice.hidden
+    assert hides(alice)
     told = alice.asks(WORD)
-    assert not alice.hidden
+    assert not hides(alice)
     assert told[0] == "-- alice is yours. Wherever you come from: /login alice"
     assert WARNED not in told
     assert logged_in(world, alice, "alice")
@@ -199,7 +92,7 @@ def test_the_next_line_is_the_password_whatever_it_looks_like(world: World) -> N
 def test_registering_on_telnet_can_be_given_up(world: World, typed: list[str], told: str) -> None:
     alice = telnet(world.person("alice"))
     assert alice.asks("/register", *typed)[-1] == told
-    assert not alice.hidden
+    assert not hides(alice)
     assert alice.session.account is None
     assert alice.asks(f"/login alice {WORD}") == ["-- alice is not registered."]
 
@@ -299,13 +192,13 @@ def test_logging_in_on_telnet_asks_until_the_password_is_right(world: World) -> 
     person = telnet(world.person())
     bob = world.person("bob")
     assert person.asks("/login alice") == [f"-- What is the password of alice? {CANCELS}"]
-    assert person.hidden
+    assert hides(person)
     again = f"-- That is not the password of alice. Once more? {CANCELS}"
     assert person.asks(OTHER) == [again]
-    assert person.hidden
+    assert hides(person)
     assert person.asks("wrong") == [again]
     person.says(WORD)
-    assert not person.hidden
+    assert not hides(person)
     assert logged_in(world, person, "alice")
     assert not [line for line in bob.sees if WORD in line or OTHER in line or "wrong" in line]
 
@@ -316,7 +209,7 @@ def test_an_empty_line_cancels_a_login(world: World) -> None:
     name = person.name
     assert person.asks("/login alice", "")[-1] == f"-- You are still {name}."
     assert person.asks("/login alice", OTHER, "")[-1] == f"-- You are still {name}."
-    assert not person.hidden
+    assert not hides(person)
     assert person.name == name
 
 
@@ -414,7 +307,7 @@ def test_another_password_on_telnet(world: World) -> None:
         "-- That is not your password. Nothing was changed."
     )
     assert alice.asks("/password", WORD, OTHER, OTHER)[-1] == "-- Your password is changed."
-    assert not alice.hidden
+    assert not hides(alice)
     alice.says("/logout", "/login alice", OTHER)
     assert logged_in(world, alice, "alice")
 
@@ -443,7 +336,7 @@ def test_giving_a_name_up_on_telnet(world: World) -> None:
     assert alice.asks("/unregister", WORD)[-1] == (
         "-- alice is given up; when you leave it is anybody's."
     )
-    assert not alice.hidden
+    assert not hides(alice)
 
 
 # -- what looks like a password
