@@ -370,25 +370,47 @@ ACTIONS = st.lists(
         st.sampled_from(
             [
                 *("nick", "respell", "register", "log in", "log in", "wrong", "log out"),
-                *("unregister", "hang up", "quit", "come", "turn", "turn", "claim", "no claim"),
-                *("book", "book", "stall", "drain", "wait", "late", "prompt", "answer", "join"),
+                *("unregister", "hang up", "quit", "come", "no claim", "late", "late claims"),
+                *("stall", "drain", "wait", "prompt", "answer", "join", "bell"),
+                *("turn", "turns", "claim", "claim", "book", "book", "book"),
             ]
         ),
         st.sampled_from(["alice", "bob"]),
     ),
-    max_size=50,
+    max_size=60,
 )
 
 
-@given(ledger=st.sampled_from(LEDGERS), late=st.booleans(), actions=ACTIONS)
+class SomeClaims(LateClaims):
+    """Claims that are late while `late`."""
+
+    late = False
+
+    def claim(self, key: str, origin: int) -> Deferred[bool]:
+        answer = super().claim(key, origin)
+        self.hurry()
+        return answer
+
+    def take(self, key: str, origin: int) -> Deferred[int]:
+        answer = super().take(key, origin)
+        self.hurry()
+        return answer
+
+    def hurry(self) -> None:
+        while self._asked and not self.late:
+            self.answer()
+
+
+@given(ledger=st.sampled_from(LEDGERS), actions=ACTIONS)
 @settings(max_examples=300, deadline=None)
 def test_whatever_people_do_a_name_has_one_owner(
-    ledger: Any, late: bool, actions: list[tuple[int, str, str]]
+    ledger: Any, actions: list[tuple[int, str, str]]
 ) -> None:
-    fake, claims = FakeBook(), LateClaims()
+    fake, claims = FakeBook(), SomeClaims()
     world = World(ledger, Settings(names_per_day=0), claims=claims, accounts=book_of(fake))
     people = [world.person(source=f"192.0.2.{number}") for number in range(4)]
-    fake.late = late
+    people[0].says("/nick alice", f"/register {WORD}", "/bell on", "/logout")
+    people[1].says("/nick bob", f"/register {WORD}", "/bell on")
     for index, action, name in actions:
         person = people[index]
         match action:
@@ -433,18 +455,27 @@ def test_whatever_people_do_a_name_has_one_owner(
                 person.outlet.stall(index)
             case "drain":
                 person.outlet.drain()
+            case "late claims":
+                claims.late = not claims.late
+                claims.hurry()
+            case "turns":
+                world.settle()
+            case "bell":
+                person.types("/bell mentions")
             case "wait":
                 world.wait(6)
-    fake.late = False
+    fake.late = claims.late = False
     for _ in range(12):
         for person in people:
             person.outlet.drain()
         fake.answer_all()
-        while claims._asked:
-            claims.answer()
+        claims.hurry()
         world.settle()
         world.wait(3)
     check(world)
+    for id, session in world.chat.registry.online.items():
+        # Nobody has what is for guests in place of what is kept for them.
+        assert session.preferences.bell in ("on", "mentions") or id > 2
     world.empty()
     assert claims.local._holders == {}
     assert not world.chat.people
