@@ -262,7 +262,7 @@ class World:
         for room in chat.rooms.values():
             assert not origins & room.members.keys()
             assert not origins & room._entering.keys()
-        assert not chat.registry.online
+        assert not origins & {session.origin for session in chat.registry.online.values()}
         if isinstance(self.claims, LocalClaims):
             assert not origins & set(self.claims._holders.values())
         assert chat._presences.keys() == chat.rooms.keys()

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
-from chatroom import names
+import pytest
+from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent, globalLogPublisher
+from zope.interface import implementer
+
+from chatroom import names, passwords
+from chatroom.accounts import Preferences
 from chatroom.chat import Settings
+from chatroom.events import Said
+from chatroom.session import Session
+from chatroom.store.accounts import Book, StoredAccounts
+from chatroom.store.database import Reader, Writer
 from chatroom.times import DAY
-from conftest import MakeWorld
-from fakes import WORD, FakeBook, Person, World, book_of, check, logged_in, owner
+from conftest import MakeWorld, Strictness
+from fakes import WORD, FakeBook, LateClaims, Person, World, book_of, check, logged_in, owner
+from test_accounts_book import at_once
 
 OTHER = "sellerie-88"
 WARNED = (
@@ -401,3 +414,155 @@ def test_an_ordinary_sentence_is_said(line: str) -> None:
     assert alice.asks(line) == []
     assert bob.sees == [f"alice: {line}"]
     world.end()
+
+
+# -- what outlasts the server
+
+
+@contextmanager
+def stored_book(path: Path) -> Iterator[StoredAccounts]:
+    writer = Writer(path)
+    reader = Reader(path)
+    try:
+        yield StoredAccounts(at_once(Book(writer.connection)), at_once(Book(reader.connection)))
+    finally:
+        reader.close()
+        writer.close()
+
+
+def test_what_is_kept_for_an_account_is_there_after_each_restart(tmp_path: Path) -> None:
+    path = tmp_path / "chatroom.sqlite"
+    with stored_book(path) as book:
+        world = World(accounts=book)
+        alice, bob = owner(world), owner(world, "bob")
+        alice.says("/join den", "hello den", "/bell on", "/timezone Europe/Berlin", "/ignore bob")
+        guest = world.person()
+        guest.says("/bell on", "/ignore bob", "/quit")
+        alice.says("/quit")
+        bob.says("/msg alice I am ignored")
+        world.person("carol").says("/msg alice I am not")
+        world.chat.close()
+    for visit in range(3):
+        with stored_book(path) as book:
+            world = World(accounts=book)
+            world.chat.room_for("den", "here").append(
+                world.chat.lobby.last_id, Said(1, 1, "x", "y")
+            )
+            person = world.person()
+            assert person.session.preferences == Preferences()
+            told = person.asks(f"/login alice {WORD}")
+            assert logged_in(world, person, "alice")
+            assert person.session.room.name == "den"
+            chosen = person.session.preferences
+            assert (chosen.bell, chosen.timezone) == ("on", "Europe/Berlin")
+            assert list(chosen.ignores.values()) == ["bob"]
+            assert sum("I am not" in line for line in told) == (visit == 0)
+            assert not [line for line in told if "I am ignored" in line]
+            bob = world.person()
+            bob.says(f"/login bob {WORD}", "/join den", "do you hear me?")
+            assert not [line for line in person.sees if "hear me" in line]
+            # Not everybody leaves in good order.
+            world.chat.close()
+
+
+# -- what is never shown
+
+
+@implementer(ILogObserver)
+class Log:
+    """All that is logged, in every form."""
+
+    def __init__(self) -> None:
+        self.text: list[str] = []
+
+    def __call__(self, event: LogEvent) -> None:
+        self.text += [str(formatEvent(event)), repr(event), *map(str, event.values())]
+        failure = event.get("log_failure")
+        if failure is not None:
+            self.text += [failure.getTraceback(), failure.getBriefTraceback(), repr(failure.value)]
+
+
+@pytest.fixture
+def log() -> Iterator[Log]:
+    log = Log()
+    globalLogPublisher.addObserver(log)
+    yield log
+    globalLogPublisher.removeObserver(log)
+
+
+SECRETS = ("kohlrabi", "sellerie", "scrypt")
+FLOWS = [
+    [f"/register {WORD}"],
+    ["/register", WORD, WORD],
+    [f"/login alice {WORD}"],
+    [f"/login alice {OTHER}", OTHER],
+    ["/login alice", OTHER, WORD],
+    [f"/login alice {WORD}", f"/password {WORD} {OTHER}"],
+    [f"/login alice {WORD}", "/password", WORD, OTHER, OTHER],
+    [f"/login alice {WORD}", f"/unregister {WORD}"],
+    [f"/login alice {WORD}", "/logout", f"/login alice {OTHER}"],
+    [f"login alice {WORD}", f"//login alice {WORD}", f"/lgoin alice {WORD}", f"/login {WORD}"],
+]
+METHODS = ["find", "add", "set_password", "remove", "save", "places", "messages"]
+
+
+def fails(*args: object) -> Any:
+    raise RuntimeError("it does not work")
+
+
+@pytest.mark.parametrize("broken", ["", *METHODS, "make", "matches", "claims", "became", "settled"])
+@pytest.mark.parametrize("telnets", [False, True])
+def test_no_password_is_ever_shown_or_logged(
+    broken: str,
+    telnets: bool,
+    log: Log,
+    strict: Strictness,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for flow in FLOWS:
+        fake, claims = FakeBook(), LateClaims()
+        world = World(accounts=book_of(fake))
+        owner(world).says("/quit")
+        person, bob = world.person("carol"), world.person("bob")
+        person.telnet = telnets
+        with monkeypatch.context() as patch:
+            if broken in METHODS:
+                fake.failing = {broken}
+            elif broken in ("make", "matches"):
+                patch.setattr(passwords, broken, fails)
+            elif broken == "claims":
+                world.chat.claims = claims
+            elif broken == "became":
+                patch.setattr(Session, "become", fails)
+            elif broken == "settled":
+                patch.setattr(Session, "prefer", fails)
+            for line in flow:
+                # People type a password where it is asked for, or once in vain.
+                if line.startswith(("/", "login")) or hides(person) or person.session.wary:
+                    try:
+                        person.says(line)
+                    except RuntimeError:
+                        # As the door does it.
+                        Logger().failure("Input of a connection failed")
+                        break
+            if broken == "claims" and claims._asked:
+                claims.fail()
+            world.wait(6)
+            world.wait(6)
+        world.chat.claims = world.claims
+        seen = bob.outlet.data.decode() + repr(world.chat.lobby.recent(100))
+        shown = [seen, repr(person.session), repr(world.chat.registry.online), *log.text]
+        account = person.session.account
+        shown += [repr(account), str(account), *map(repr, strict.expected())]
+        for secret in SECRETS:
+            assert not [text for text in shown if secret in text], flow
+    assert log.text
+
+
+@pytest.mark.parametrize(
+    "bad", ["kohl", "kohl rabi 77", "kohlrabi" * 20, "kohl\ufffdrabi", "kohlkohl"]
+)
+def test_what_an_exception_says_has_no_password_in_it(bad: str) -> None:
+    with pytest.raises(passwords.PasswordRefused) as refusal:
+        passwords.check(bad, "kohlkohl")
+    assert "kohl" not in repr(refusal.value)
