@@ -199,11 +199,12 @@ class Session:
         self.active = now
         wary, self.wary = self.wary, False
         try:
-            if not text.startswith("/") and wary and " " not in bare.rstrip():
+            command = text.startswith("/") and not text.startswith("//")
+            if wary and not command and " " not in bare.rstrip():
                 raise Refused("Not said: it may be a password. If it is none, send it again.")
             if text.startswith("//") and not passwords.misplaced(text):
                 self.say(text[1:])
-            elif text.startswith("/") and not text.startswith("//"):
+            elif command:
                 run(self, text[1:])
             elif bare != text and re.match(r"/\w", bare):
                 raise Refused("Not said: it looks like a command, which begins the line.")

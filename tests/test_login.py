@@ -251,6 +251,12 @@ def test_the_next_word_is_held_back_once_where_none_was_asked_for(
     assert [line for line in bob.sees if line.endswith(WORD)] == [f"{person.name}: {WORD}"]
 
 
+def test_a_password_that_begins_with_slashes_is_held_back_as_well(world: World) -> None:
+    person, bob = world.person(), world.person("bob")
+    assert person.asks("/register", f"//{WORD}")[-1] == NOT_SAID
+    assert not [line for line in bob.sees if WORD in line]
+
+
 def test_what_has_several_words_is_said_after_a_wrong_password(world: World) -> None:
     owner(world).says("/quit")
     person, bob = world.person(), world.person("bob")

@@ -155,6 +155,22 @@ def test_a_claim_that_comes_too_late_leaves_the_name_to_who_is_logged_in(
     check(slow)
 
 
+def test_a_claim_that_cannot_be_given_back_bothers_nobody(slow: World, claims: LateClaims) -> None:
+    first = come(slow, LOGIN)
+    claims.answer()
+    slow.settle()
+    come(slow, LOGIN)
+    slow.wait(6)
+    claims.answer()
+    claims.fail()
+    assert logged_in(slow, first, "alice")
+    # It is theirs all the same: nobody else is given it while it is registered.
+    other = come(slow, "/nick alice")
+    claims.answer()
+    slow.settle()
+    assert other.name != "alice"
+
+
 def test_who_hangs_up_between_the_password_and_the_name_leaves_nothing(world: World) -> None:
     alice = owner(world)
     alice.says("/bell on", "/join den", "hello den", "/logout", "/join den")
