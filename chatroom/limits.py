@@ -69,6 +69,14 @@ class Quota:
         self._taken[source] = times
         return True
 
+    def give_back(self, source: str) -> None:
+        """What *source* took last it has not used."""
+        times = self._taken.get(source)
+        if times:
+            times.pop()
+            if not times:
+                del self._taken[source]
+
     def spent(self, source: str) -> bool:
         """Whether `take` would refuse *source* now."""
         past = self._seconds() - self._period

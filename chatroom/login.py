@@ -5,6 +5,7 @@ a step ended, and after each step it is asked whether anybody is still there.
 """
 
 from collections.abc import Callable, Generator
+from sys import maxsize
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, inlineCallbacks
@@ -38,6 +39,8 @@ UNENCRYPTED = (
 #: For how long, in seconds, after a login that did not ask for a password no single word is said.
 WARY = 60.0
 
+TOO_MANY_NAMES = "Too many names were registered from your address. Try again tomorrow."
+
 SORRY = "Accounts cannot be used just now. Please try again later."
 
 
@@ -55,6 +58,7 @@ def beware(session: "Session") -> None:
 
 def register(session: "Session", password: str) -> None:
     """Claim the session's name with *password*, or ask for one. Raises Refused."""
+    name = session.name
     if session.account is not None:
         raise Refused(f"You are {session.name} already. /password changes your password.")
     if names.is_reserved(session.name):
@@ -62,15 +66,15 @@ def register(session: "Session", password: str) -> None:
     if session.chat.moderation.locked and not session.claimed:
         raise Refused("No names are registered just now.")
     if session.chat.registry.created.spent(session.source):
-        raise Refused("Too many names were registered from your address. Try again tomorrow.")
+        raise Refused(TOO_MANY_NAMES)
     if password:
-        carry_out(session, _register(session, password, hidden=False))
+        carry_out(session, _register(session, name, password, hidden=False))
         return
     _ask_new(
         session,
-        lambda chosen, hidden: carry_out(session, _register(session, chosen, hidden=hidden)),
+        lambda chosen, hidden: carry_out(session, _register(session, name, chosen, hidden=hidden)),
         "Usage: /register PASSWORD",
-        f"Choose a password for {session.name}.",
+        f"Choose a password for {name}.",
     )
 
 
@@ -118,6 +122,7 @@ def log_out(session: "Session") -> None:
     chat = session.chat
     log.info("Connection {origin} logged out", origin=session.origin)
     chat.registry.gone(session)
+    session.missed = None
     session.prefer(Preferences())
     session.ignore_nobody()
     session.become(chat.next_guest())
@@ -241,9 +246,11 @@ def _ask_password(session: "Session", account: Account, *sentences: str) -> None
 
 
 @inlineCallbacks
-def _register(session: "Session", password: str, *, hidden: bool) -> Flow:
+def _register(session: "Session", name: str, password: str, *, hidden: bool) -> Flow:
     registry = session.chat.registry
-    name = session.name
+    if not session.stays(name):
+        # Since it was asked for a password, its owner has come.
+        raise Refused(f"You are not {name} any more. Nothing was changed.")
     try:
         passwords.check(password, name)
     except passwords.PasswordRefused as error:
@@ -254,12 +261,19 @@ def _register(session: "Session", password: str, *, hidden: bool) -> Flow:
     now = session.chat.clock.seconds()
     # If this takes too long it is not known whether it happened.
     doubt = f"It is not sure that {name} is yours now. Please see later: /login {name}"
-    account = yield patiently(session, registry.book.add(name, stored, now), doubt)
+    # Before it is: others of the same source are at it as well.
+    if not registry.created.take(session.source):
+        raise Refused(TOO_MANY_NAMES)
+    account = None
+    try:
+        account = yield patiently(session, registry.book.add(name, stored, now), doubt)
+    finally:
+        if account is None:
+            registry.created.give_back(session.source)
     if account is None:
         raise Refused(f"Somebody else has just registered {name}.")
-    registry.created.take(session.source)
     log.info("{name!r} was registered from {source}", name=name, source=session.source)
-    if session.name != name:
+    if not session.stays(name):
         # Somebody whom the name belonged to until just now has taken it.
         raise Refused(f"{name} is registered for you. /login {name} makes you {name}.")
     former = registry.came(session, account)
@@ -366,25 +380,26 @@ def _adopt(session: "Session", account: Account) -> Flow:
     if (why := chat.moderation.banned(present.id)) is not None:
         raise Refused(why)
     key, name, preferences = present.key, present.name, present.preferences
-    taken = chat.claims.take(key, session.origin)
-    try:
-        holder = yield patiently(session, taken)
-    except BaseException:
-        chat.claims.release(key, session.origin)
-        raise
+    holder = yield _take(session, key)
     # Nothing is waited for from here to the new name: of two who log in at once, the later one has
     # both the claim and the account.
-    former = registry.came(session, present)
+    former = registry.online.get(present.id)
+    # Who logged in only just now has the name on its way still, and nothing to be taken over.
+    visit = former.visit() if former is not None else None
+    registry.came(session, present)
     if former is not None:
-        preferences = former.preferences
+        preferences = visit.preferences if visit is not None else preferences
         former.replaced(session.connection.place)
     squatter = chat.sessions.get(holder)
     if squatter is not None and squatter is not session and squatter is not former:
         squatter.dispossess(key)
     session.places = {}
-    if session.name != name and not (yield session.become(name)):
-        registry.gone(session, keep=False)
-        return
+    if not session.stays(name):
+        named = yield session.become(name)
+        if session.over or not named:
+            # They have not got the preferences yet that would be kept.
+            registry.gone(session, keep=False)
+            return
     log.info(
         "{name!r} is connection {origin}, from {source}",
         name=name,
@@ -401,7 +416,7 @@ def _adopt(session: "Session", account: Account) -> Flow:
     places = {**(places or {}), **(former.places or {} if former else {})}
     session.places |= {room: chat.rooms[room].last_id for room in places if room in chat.rooms}
     registry.save([session])
-    recall_of(session).returned(places, name)
+    yield recall_of(session).returned(places, name)
 
 
 @inlineCallbacks
@@ -432,8 +447,14 @@ def _show_messages(session: "Session", account: Account) -> Flow:
         session.notice(f"{count} left for you:")
         session.post(
             session.lines(
-                Whispered(message.time, SERVER, message.sender, account.name, message.text, False)
-                for message in messages
+                (
+                    Whispered(
+                        message.time, SERVER, message.sender, account.name, message.text, False
+                    )
+                    for message in messages
+                ),
+                # They are forgotten, so that all of them have to be shown.
+                maxsize,
             )
         )
         book.shown(account.id, messages[-1].id).addErrback(_not_kept)
@@ -444,7 +465,8 @@ def _leave_message(session: "Session", name: str, text: str, otherwise: Callable
     chat = session.chat
     registry = chat.registry
     account = yield patiently(session, registry.book.find(names.fold(name)))
-    if account is None:
+    if account is None or account.key in chat.people:
+        # Or they have come while they were looked up.
         otherwise()
         return
     now = chat.clock.seconds()
@@ -518,6 +540,36 @@ def _present(session: "Session", answer: "Deferred[Any]") -> "Deferred[Any]":
         return result
 
     return answer.addCallback(check)
+
+
+def _take(session: "Session", key: str) -> "Deferred[Any]":
+    """Claim the name with this *key*, whoever has it; fires with who had it until now.
+
+    Whenever the answer comes that nobody waits for any more, it is as if it had not been asked for.
+    """
+    chat = session.chat
+    answer: Deferred[int] = Deferred()
+
+    def taken(holder: int) -> None:
+        if answer.called or session.over:
+            session.give_back(key)
+            former = chat.sessions.get(holder)
+            if former is not None and former is not session and not former.over:
+                chat.claims.claim(key, holder).addErrback(_not_claimed)
+        if not answer.called:
+            answer.callback(holder)
+
+    def failed(failure: Any) -> None:
+        session.give_back(key)
+        if not answer.called:
+            answer.errback(failure)
+
+    chat.claims.take(key, session.origin).addCallback(taken).addErrback(failed)
+    return patiently(session, answer)
+
+
+def _not_claimed(failure: Any) -> None:
+    log.warn("A name could not be given back: {error!r}", error=failure.value)
 
 
 def find(session: "Session", name: str) -> "Deferred[Any]":

@@ -45,7 +45,7 @@ _COMMON = frozenset(
 
 
 # A word that goes before a password, with whatever was hit before it, and one or two more.
-_MISPLACED = re.compile(r"[\W_]*(\w+)[\s:=]+\S+(?:\s+\S+)?\s*")
+_MISPLACED = re.compile(r"[\W_]*(?:\w{1,2}/)?(\w+)[\s:=]+\S+(?:\s+\S+)?\s*")
 _WORDS = frozenset(
     {"login", "logon", "signin", "register", "unregister", "password", "passwd", "identify"}
     | {"nickserv"}

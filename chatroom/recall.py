@@ -104,8 +104,10 @@ class Recall:
 
         self._ask(chat.history.search(query, FOUND), show)
 
-    def returned(self, seen: Mapping[str, int], name: str) -> None:
+    def returned(self, seen: Mapping[str, int], name: str) -> "Deferred[Any]":
         """Somebody who was here before is back: tell them what they missed, if they did.
+
+        Fires when they are told.
 
         seen: the id of the last line that they were shown, by the key of its room. name: theirs.
         """
@@ -132,7 +134,7 @@ class Recall:
             for key, id in seen.items()
             if self._since(key) < LAST
         }
-        self._ask(session.chat.history.missed(seen, phrases(f'"{name}"')[0]), tell)
+        return self._ask(session.chat.history.missed(seen, phrases(f'"{name}"')[0]), tell)
 
     def missed(self) -> None:
         """Show what was missed, room by room, each from its oldest line on."""
@@ -197,8 +199,8 @@ class Recall:
 
     def _ask(
         self, answer: "Deferred[list[Entry]] | Deferred[list[Missed]]", show: Callable[..., None]
-    ) -> None:
-        """Let input wait for *answer*, and *show* it."""
+    ) -> "Deferred[Any]":
+        """Let input wait for *answer*, and *show* it; fires when that is done."""
         session = self._session
         last, self._next = self._next, None
 
@@ -219,7 +221,9 @@ class Recall:
 
         # mypy: a Clock and a reactor both can do what addTimeout wants.
         answer.addTimeout(PATIENCE, session.chat.clock)  # type: ignore[arg-type]
-        session.wait_for(answer.addCallbacks(answered, failed))
+        told: Deferred[Any] = answer.addCallbacks(answered, failed)
+        session.wait_for(told)
+        return told
 
 
 def when(time: float, now: float, zone: tzinfo) -> str:

@@ -110,7 +110,8 @@ class Registry:
             session.failures,
             session.opened,
             work,
-            lambda: session.closed,
+            # A closed connection's lines still count: it ends when they are done.
+            lambda: session.over,
         )
 
         def turned_away(failure: Any) -> Any:

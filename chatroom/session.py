@@ -212,11 +212,12 @@ class Session:
             return
         self.active = now
         try:
-            if now < self.wary_until and not text.startswith("/"):
+            command = text.startswith("/") and not text.startswith("//")
+            if now < self.wary_until and not command:
                 self._beware(bare)
             if text.startswith("//") and not passwords.misplaced(text):
                 self.say(text[1:])
-            elif text.startswith("/") and not text.startswith("//"):
+            elif command:
                 run(self, text[1:])
             elif bare != text and re.match(r"/\w", bare):
                 raise Refused("Not said: it looks like a command, which begins the line.")
@@ -394,7 +395,7 @@ class Session:
         def claimed(free: bool) -> object:
             if self.over:
                 # Too late: nobody is here to have it.
-                self._give_back(name)
+                self.give_back(name)
             elif not free:
                 self._not_named(f"{name} is taken.")
             else:
@@ -409,7 +410,7 @@ class Session:
             if not self.over and owner is None and self._naming == key:
                 self.become(name)
                 return
-            self._give_back(name)
+            self.give_back(name)
             if not self.over:
                 self._not_named(f"{name} is registered. If it is yours: /login {name}.")
 
@@ -432,9 +433,10 @@ class Session:
     def dispossess(self, key: str) -> None:
         """The name with this key belongs to somebody who has come: be a guest again."""
         if self._naming == key:
-            # It is only being asked for, and will not be had.
+            # It is being asked for, and will not be had.
             self._naming = ""
-        elif not self.over:
+        # Who is on the way to another name already need not be told.
+        if not self.over and names.fold(self._submitted) == key:
             self.notice(
                 paragraph(
                     f"{self._submitted} is registered, and who it belongs to is here.",
@@ -456,7 +458,8 @@ class Session:
 
     def visit(self) -> Visit | None:
         """What is to be kept of whoever is logged in here; None for a guest."""
-        if self.account is None:
+        # Until they have their name they have not got their preferences either.
+        if self.account is None or self.account.name != self.name:
             return None
         room = "" if self.room is self.chat.lobby else self.room.key
         now = self.chat.clock.seconds()
@@ -582,17 +585,17 @@ class Session:
         if recipient.away is not None:
             self.notice(f"{recipient.name} is away{recipient.away and f': {recipient.away}'}.")
 
-    def lines(self, events: Iterable[Event]) -> bytes:
+    def lines(self, events: Iterable[Event], most: int = MAX_BYTES) -> bytes:
         """*events*, which have been said, as this person is shown them; empty for none.
 
-        Those whom they ignore are left out, and the oldest if all would not fit into a mailbox.
+        Those whom they ignore are left out, and the oldest if all would be more than *most* bytes.
         """
         kept = [event for event in events if not self.hides(event)]
         shown = transcript(kept, self.chat.clock.seconds(), self.format.zone)
         pieces = [encode(self.format, event, isinstance(event, Noticed)) for event in shown]
         size = sum(map(len, pieces))
         first = 0
-        while size > MAX_BYTES:
+        while size > most:
             size -= len(pieces[first])
             first += 1
         return b"".join(pieces[first:])
@@ -675,11 +678,12 @@ class Session:
         if people.get(old) is self:
             del people[old]
         people[new] = self
-        if old != new:
+        # Unless it is on its way back to it.
+        if old not in (new, names.fold(self._submitted)):
             self.chat.claims.release(old, self.origin)
         self.name = event.new
         self.notice(f"You are now {event.new}.")
-        self.release(NAMING)
+        self._named()
 
     # -- what the log refuses
 
@@ -696,22 +700,32 @@ class Session:
 
     def rename_failed(self, name: str, why: str) -> None:
         """The name stays what it was."""
-        self._submitted = self.name
-        self._give_back(name)
+        if self._submitted == name:
+            self._submitted = self.name
+        self.give_back(name)
         self.notice(f"You are still {self.name}: {why}.")
         self._naming = ""
-        self.release(NAMING)
+        self._named()
 
     def _not_named(self, why: str) -> None:
         """The name that was asked for is not to be had."""
         self._naming = ""
         self.notice(f"{why} You are still {self.name}.")
-        self.release(NAMING)
+        self._named()
 
-    def _give_back(self, name: str) -> None:
+    def _named(self) -> None:
+        """Input need not wait for a name, unless another one is on its way."""
+        if self._submitted == self.name:
+            self.release(NAMING)
+
+    def stays(self, name: str) -> bool:
+        """Whether this person is called *name*, and no other name is on its way."""
+        return self.name == self._submitted == name
+
+    def give_back(self, name: str) -> None:
         """Somebody else may claim *name* now, unless it is another spelling of the present one."""
         key = names.fold(name)
-        if key != names.fold(self.name):
+        if key != names.fold(self.name) or self.origin not in self.chat.sessions:
             self.chat.claims.release(key, self.origin)
 
     def gone(self, room: str) -> None:

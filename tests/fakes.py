@@ -6,7 +6,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from chatroom.accounts import Accounts
+from chatroom import names
+from chatroom.accounts import Accounts, MemoryAccounts
 from chatroom.chat import Chat, Settings
 from chatroom.events import Event
 from chatroom.formats import PLAIN, Format
@@ -262,7 +263,7 @@ class World:
         for room in chat.rooms.values():
             assert not origins & room.members.keys()
             assert not origins & room._entering.keys()
-        assert not chat.registry.online
+        assert not origins & {session.origin for session in chat.registry.online.values()}
         if isinstance(self.claims, LocalClaims):
             assert not origins & set(self.claims._holders.values())
         assert chat._presences.keys() == chat.rooms.keys()
@@ -361,3 +362,104 @@ class LateClaims:
         """The oldest question cannot be answered."""
         self._asked.pop(0)
         self._answers.pop(0).errback(ConnectionError("the engine is away"))
+
+
+class FakeBook:
+    """A book of accounts that is late, fails, or never answers, as the test says.
+
+    late: answers wait for `answer`. failing, silent: the methods that fail, or never answer.
+    """
+
+    lasting = True
+
+    def __init__(self) -> None:
+        self.book = MemoryAccounts()
+        self.late = False
+        self.failing: set[str] = set()
+        self.silent: set[str] = set()
+        self._waiting: list[Callable[[], object]] = []
+
+    def __getattr__(self, method: str) -> Callable[..., Deferred[Any]]:
+        def ask(*args: object) -> Deferred[Any]:
+            answer: Deferred[Any] = Deferred()
+
+            def work() -> None:
+                if method in self.failing:
+                    answer.errback(OSError("the disk is away"))
+                else:
+                    getattr(self.book, method)(*args).chainDeferred(answer)
+
+            if self.late or method in self.silent:
+                self._waiting.append(work)
+            else:
+                work()
+            return answer
+
+        return ask
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    def answer(self) -> None:
+        """The oldest question is answered."""
+        if self._waiting:
+            self._waiting.pop(0)()
+
+    def answer_all(self) -> None:
+        while self._waiting:
+            self.answer()
+
+
+def book_of(fake: FakeBook) -> Accounts:
+    made: Any = fake
+    accounts: Accounts = made
+    return accounts
+
+
+#: A password.
+WORD = "kohlrabi-77"
+
+
+def owner(world: World, name: str = "alice", source: str = "198.51.100.1") -> Person:
+    """Somebody who has just registered *name*."""
+    person = world.person(name, source=source)
+    person.says(f"/register {WORD}")
+    assert person.session.account is not None
+    _ = person.sees
+    return person
+
+
+def logged_in(world: World, person: Person, name: str) -> bool:
+    account = person.session.account
+    return (
+        account is not None
+        and person.name == account.name == name
+        and world.chat.registry.online[account.id] is person.session
+        and world.chat.people[names.fold(name)] is person.session
+    )
+
+
+def check(world: World) -> None:
+    """What holds once everything has settled."""
+    chat = world.chat
+    for key, session in chat.people.items():
+        assert names.fold(session.name) == key
+        assert chat.sessions[session.origin] is session
+    assert len(chat.people) == len(chat.sessions)
+    for id, session in chat.registry.online.items():
+        assert session.account is not None
+        assert session.account.id == id
+        assert session.account.name == session.name
+        assert chat.people[session.account.key] is session
+    for session in chat.sessions.values():
+        assert session.account is None or chat.registry.online[session.account.id] is session
+        assert session.held == 0
+    claims = world.claims
+    local: Any = claims.local if isinstance(claims, LateClaims) else claims
+    holders: dict[str, int] = local._holders
+    for key, origin in holders.items():
+        assert chat.people[key].origin == origin
+    for key, session in chat.people.items():
+        if not names.is_reserved(session.name):
+            assert holders.get(key) == session.origin

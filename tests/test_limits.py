@@ -66,6 +66,17 @@ def test_what_was_refused_does_not_count(time: Time) -> None:
     assert quota.take("a")
 
 
+def test_what_was_not_used_of_a_quota_is_given_back(time: Time) -> None:
+    quota = Quota(1, 60, time)
+    quota.give_back("one")
+    assert quota.take("one")
+    assert quota.spent("one")
+    quota.give_back("one")
+    assert len(quota) == 0
+    assert quota.take("one")
+    assert not quota.take("one")
+
+
 def test_each_source_has_a_quota_of_its_own(time: Time) -> None:
     quota = Quota(1, 60, time)
     assert quota.take("a")

@@ -317,3 +317,44 @@ def test_what_anybody_received_is_in_the_history_after_a_kill(
     assert "is in use by another server" in line
     again.stop()
     assert history(tmp_path) == kept
+
+
+def test_a_name_and_what_waits_for_it_survive_a_kill(tmp_path: Path, ended: ExitStack) -> None:
+    arguments = ("--data", str(tmp_path / "data"))
+    server = running(ended, tmp_path, FOREGROUND, *arguments).started()
+    alice, bob = comes(ended, server), comes(ended, server)
+    alice.sends(b"/nick alice\n/register kohlrabi-77\n")
+    alice.reads(b"-- alice is yours.")
+    alice.sends(b"/bell on\n/join den\nhello den\n/quit\n")
+    alice.reads_to_the_end()
+    bob.sends(b"/msg alice call me\n")
+    bob.reads(b"-- alice is not here. Your line waits, and is shown when they log in.\r\n")
+    bob.sends(b"/nick bob\n/join den\nalice, are you there?\n/who\n")
+    bob.reads(b"-- You are now in #den")
+    bob.sends(b"/nick alice\n")
+    bob.reads(b"-- alice is registered.")
+    server.process.kill()
+    server.process.wait(DEADLINE)
+    assert "kohlrabi" not in server.output
+    files = [path.read_bytes() for path in (tmp_path / "data").iterdir() if path.is_file()]
+    assert not [data for data in files if b"kohlrabi" in data]
+    (tmp_path / "line").unlink()
+
+    again = running(ended, tmp_path, FOREGROUND, *arguments).started()
+    alice = comes(ended, again)
+    alice.sends(b"/login alice wrong-one\n/login alice kohlrabi-77\n")
+    told = alice.reads(b"/missed shows it.\r\n")
+    for expected in (
+        b"-- That is not the password of alice.\r\n",
+        b"-- You are now alice.\r\n",
+        b"-- You are now in #den.\r\n",
+        b"call me\r\n",
+        b"names you",
+    ):
+        assert expected in told
+    alice.sends(b"/missed\n")
+    assert b"bob: alice, are you there?" in alice.reads(b"-- That is all that you missed.\r\n")
+    assert again.stop() == -signal.SIGTERM
+    assert "kohlrabi" not in again.output
+    assert "scrypt" not in again.output
+    assert "Traceback" not in again.output

@@ -620,3 +620,192 @@ def test_two_that_ask_each_other_for_binary_agree_and_fall_silent(
     assert said <= 4 * len(ASK)
     assert ends[0].binary
     assert ends[1].binary
+
+
+# Hiding what is typed.
+
+SAY_WILL = IAC + WILL + ECHO
+SAY_WONT = IAC + WONT + ECHO
+DOES = IAC + DO + ECHO
+DOES_NOT = IAC + DONT + ECHO
+
+
+def hidden(telnet: Telnet) -> bool:
+    return telnet.hidden
+
+
+def hiding() -> Telnet:
+    """A client that has been told WILL ECHO and has not answered yet."""
+    telnet = spoken()
+    telnet.hide()
+    assert telnet.answers() == SAY_WILL
+    return telnet
+
+
+def test_a_client_that_agrees_hides_until_it_is_told_otherwise() -> None:
+    telnet = hiding()
+    assert not hidden(telnet)
+    telnet.receive(DOES)
+    assert hidden(telnet)
+    telnet.show()
+    assert not hidden(telnet)
+    assert telnet.answers() == SAY_WONT
+    telnet.receive(DOES_NOT)
+    assert telnet.answers() == b""
+
+
+def test_what_is_so_already_is_not_said_again() -> None:
+    telnet = hiding()
+    telnet.hide()
+    assert telnet.answers() == b""
+    telnet.show()
+    telnet.show()
+    assert telnet.answers() == SAY_WONT
+
+
+def test_a_client_that_refuses_shows_what_is_typed_and_is_told_nothing_more() -> None:
+    telnet = hiding()
+    telnet.receive(DOES_NOT)
+    assert not hidden(telnet)
+    telnet.show()
+    assert telnet.answers() == b""
+
+
+def test_a_client_that_stops_hiding_by_itself_is_believed_and_answered_once() -> None:
+    telnet = hiding()
+    telnet.receive(DOES)
+    telnet.receive(DOES_NOT)
+    assert not hidden(telnet)
+    assert telnet.answers() == SAY_WONT
+    telnet.receive(DOES_NOT)
+    telnet.show()
+    assert telnet.answers() == b""
+
+
+def test_a_repeated_answer_is_no_question() -> None:
+    telnet = hiding()
+    telnet.receive(3 * DOES)
+    assert hidden(telnet)
+    assert telnet.answers() == b""
+
+
+def test_an_answer_to_what_was_said_before_is_not_taken_for_one_to_what_was_said_last() -> None:
+    telnet = hiding()
+    telnet.show()
+    telnet.hide()
+    telnet.answers()
+    telnet.receive(DOES)
+    assert not hidden(telnet)
+    telnet.receive(DOES_NOT)
+    assert not hidden(telnet)
+    telnet.receive(DOES)
+    assert hidden(telnet)
+    assert telnet.answers() == b""
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        # It refuses, but late: that we stop is nothing new to it.
+        ([], [DOES_NOT]),
+        # It does not answer WONT.
+        ([DOES], []),
+        # It answers neither.
+        ([], []),
+    ],
+)
+def test_a_client_that_said_less_the_last_time_can_hide_the_next_time(
+    answers: tuple[list[bytes], list[bytes]],
+) -> None:
+    telnet = hiding()
+    for received in answers[0]:
+        telnet.receive(received)
+    telnet.show()
+    for received in answers[1]:
+        telnet.receive(received)
+    telnet.hide()
+    telnet.answers()
+    if answers == ([], []):
+        telnet.receive(DOES)
+    telnet.receive(DOES)
+    assert hidden(telnet)
+    assert telnet.answers() == b""
+
+
+class Client:
+    """A client's side of ECHO (RFC 1143): what it is told it takes, and it answers a change.
+
+    agrees: whether it does what it is told. mute: whether it does not answer WONT.
+    """
+
+    def __init__(self, agrees: bool, mute: bool) -> None:
+        self.hides = False
+        self.agrees = agrees
+        self.mute = mute
+        self.sent: list[bytes] = []
+
+    def hears(self, verb: bytes) -> None:
+        if verb == WILL and not self.hides:
+            self.hides = self.agrees
+            self.sent.append(DOES if self.agrees else DOES_NOT)
+        elif verb == WONT and self.hides:
+            self.hides = False
+            if not self.mute:
+                self.sent.append(DOES_NOT)
+
+
+@given(
+    agrees=st.booleans(),
+    mute=st.booleans(),
+    steps=st.lists(
+        st.sampled_from(["hide", "show", "hear", "answer", "cut", "do", "dont", "change"]),
+        max_size=40,
+    ),
+)
+@settings(max_examples=500, deadline=None)
+def test_no_client_and_server_answer_one_another_without_end(
+    agrees: bool, mute: bool, steps: list[str]
+) -> None:
+    telnet, client = spoken(), Client(agrees, mute)
+    verbs: list[bytes] = []
+    told = 0
+    unasked = False
+
+    def collect() -> None:
+        nonlocal told
+        for verb, option in requests(telnet.answers()):
+            assert option == ECHO
+            verbs.append(verb)
+            told += 1
+
+    for step in steps:
+        match step:
+            case "hide" | "show":
+                getattr(telnet, step)()
+            case "hear" if verbs:
+                client.hears(verbs.pop(0))
+            case "answer" if client.sent:
+                telnet.receive(client.sent.pop(0))
+            case "cut" if client.sent:
+                for byte in client.sent.pop(0):
+                    telnet.receive(bytes([byte]))
+            case "do" | "dont":
+                unasked = True
+                telnet.receive(DOES if step == "do" else DOES_NOT)
+            case "change":
+                client.agrees = not client.agrees
+        collect()
+    for _ in range(100):
+        if not verbs and not client.sent:
+            break
+        while verbs:
+            client.hears(verbs.pop(0))
+        while client.sent:
+            telnet.receive(client.sent.pop(0))
+        collect()
+    else:
+        pytest.fail("they go on and on")
+    assert told <= 2 * len(steps)
+    if not unasked:
+        # Both are of one mind in the end.
+        assert hidden(telnet) == client.hides

@@ -304,7 +304,11 @@ class Telnet:
     def _own_echo(self, wanted: bool) -> None:
         """Take an answer to what was last said of ECHO, or what the client asks by itself."""
         if self._echo_asked:
-            self._echo_asked -= 1
+            # They alternate, and the last one is how it is now.
+            oldest_is_will = (self._echo_asked % 2 == 1) is self._echoes
+            # To a WONT some answer nothing, all if they have refused the WILL before it.
+            answers = 1 if wanted is oldest_is_will else 2
+            self._echo_asked = max(0, self._echo_asked - answers)
             if self._echo_asked:
                 # There is another answer to come, to what was said later.
                 return

@@ -1,0 +1,594 @@
+"""Accounts as people have them: what is typed, what is seen, and who has which name after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent, globalLogPublisher
+from zope.interface import implementer
+
+from chatroom import names, passwords
+from chatroom.accounts import Preferences
+from chatroom.chat import Settings
+from chatroom.events import Said
+from chatroom.formats import paragraph
+from chatroom.session import Session
+from chatroom.store.accounts import Book, StoredAccounts
+from chatroom.store.database import Reader, Writer
+from chatroom.times import DAY
+from conftest import MakeWorld, Strictness
+from fakes import WORD, FakeBook, LateClaims, Person, World, book_of, check, logged_in, owner
+from test_accounts_book import at_once
+
+OTHER = "sellerie-88"
+WARNED = "-- Use it nowhere else."
+NOT_SAID = "-- Not said: it may be a password. If it is none, /say says it."
+SORRY = "-- Accounts cannot be used just now. Please try again later."
+CANCELS = "It is not shown; an empty line cancels."
+PLAIN = "This connection is not encrypted: take one that you use nowhere else."
+
+
+def notice(*sentences: str) -> list[str]:
+    """How *sentences* of the server are shown."""
+    return [f"-- {line}" for line in paragraph(*sentences).split("\n")]
+
+
+def telnet(person: Person) -> Person:
+    """*person* has a telnet that does as it is asked."""
+    person.telnet = True
+    return person
+
+
+def hides(person: Person) -> bool:
+    """Whether its client does not show what is typed."""
+    return person.hidden
+
+
+def wary(person: Person) -> bool:
+    """Whether what they type may be a password that nobody asked for."""
+    session = person.session
+    return session.chat.clock.seconds() < session.wary_until
+
+
+# -- registering
+
+
+def test_elsewhere_than_on_telnet_the_password_is_typed_behind_the_command(world: World) -> None:
+    alice = world.person("alice")
+    assert alice.asks("/register") == ["-- Usage: /register PASSWORD"]
+    assert alice.asks(f"/register {WORD}") == [
+        "-- alice is yours, wherever you come from: /login alice",
+        "-- This server keeps names only as long as it runs.",
+        "-- This connection is not encrypted: your password could be read on the way.",
+        WARNED,
+    ]
+    assert logged_in(world, alice, "alice")
+
+
+def test_over_an_encrypted_line_nobody_is_warned(world: World) -> None:
+    alice = world.person("alice")
+    alice.encrypted = True
+    assert WARNED not in alice.asks(f"/register {WORD}")
+    alice.says("/logout")
+    assert WARNED not in alice.asks(f"/login alice {WORD}")
+
+
+def test_on_telnet_a_new_password_is_asked_for_twice_and_not_shown(world: World) -> None:
+    alice = telnet(world.person("alice"))
+    bob = world.person("bob")
+    assert alice.asks("/register") == notice("Choose a password for alice.", PLAIN, CANCELS)
+    assert hides(alice)
+    assert alice.asks(f"  {WORD} ") == notice("Once more, to be sure.", CANCELS)
+    assert hides(alice)
+    told = alice.asks(WORD)
+    assert not hides(alice)
+    assert told[0] == "-- alice is yours, wherever you come from: /login alice"
+    assert WARNED not in told
+    assert logged_in(world, alice, "alice")
+    alice.says("back in the open")
+    assert not [line for line in bob.sees if WORD in line]
+
+
+def test_the_next_line_is_the_password_whatever_it_looks_like(world: World) -> None:
+    alice = telnet(world.person("alice"))
+    bob = world.person("bob")
+    alice.says("/register", "/nick-zoe", "/nick-zoe")
+    assert logged_in(world, alice, "alice")
+    alice.says("/logout", "/login alice", "/nick-zoe")
+    assert logged_in(world, alice, "alice")
+    assert not [line for line in bob.sees if "zoe" in line]
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ([""], "-- Nothing was changed."),
+        ([WORD, OTHER], "-- These were two different ones. Nothing was changed."),
+        ([WORD, ""], "-- These were two different ones. Nothing was changed."),
+        (["short", ""], "-- Nothing was changed."),
+    ],
+)
+def test_registering_on_telnet_can_be_given_up(world: World, typed: list[str], told: str) -> None:
+    alice = telnet(world.person("alice"))
+    assert alice.asks("/register", *typed)[-1] == told
+    assert not hides(alice)
+    assert alice.session.account is None
+    assert alice.asks(f"/login alice {WORD}") == ["-- alice is not registered."]
+
+
+def test_a_password_that_is_too_weak_is_asked_for_again_on_telnet(world: World) -> None:
+    alice = telnet(world.person("alice"))
+    told = alice.asks("/register", "short")
+    assert told[-2:] == notice(
+        "A password has at least 8 characters.", "Choose another one.", CANCELS
+    )
+    alice.says(WORD, WORD)
+    assert logged_in(world, alice, "alice")
+
+
+def test_elsewhere_it_is_refused(world: World) -> None:
+    alice = world.person("alice")
+    assert alice.asks("/register short") == [
+        "-- A password has at least 8 characters. Nothing was changed."
+    ]
+    assert alice.session.account is None
+
+
+def test_a_guest_has_no_name_to_register(world: World) -> None:
+    assert world.person().asks(f"/register {WORD}") == ["-- Pick a name first: /nick NAME."]
+
+
+def test_who_has_a_name_cannot_register_it_again(world: World) -> None:
+    alice = owner(world)
+    assert alice.asks(f"/register {OTHER}") == [
+        "-- You are alice already. /password changes your password."
+    ]
+    assert alice.asks("/nick zoe") == [
+        "-- You are logged in as alice. /logout makes you a guest again."
+    ]
+
+
+def test_a_source_registers_three_names_in_a_day(make_world: MakeWorld) -> None:
+    world = make_world(Settings(names_per_day=3))
+    for name in ("a1", "a2", "a3"):
+        owner(world, name, "192.0.2.1")
+    late = world.person("a4", source="192.0.2.1")
+    refusal = "-- Too many names were registered from your address. Try again tomorrow."
+    assert late.asks(f"/register {WORD}") == [refusal]
+    owner(world, "b1", "192.0.2.2")
+    world.wait(DAY + 1)
+    late.says(f"/register {WORD}")
+    assert logged_in(world, late, "a4")
+
+
+def test_names_that_are_registered_at_the_same_time_count_as_well() -> None:
+    fake = FakeBook()
+    world = World(settings=Settings(names_per_day=3), accounts=book_of(fake))
+    people = [world.person(f"a{number}", source="192.0.2.1") for number in range(5)]
+    fake.late = True
+    for person in people:
+        person.types(f"/register {WORD}")
+    for _ in range(30):
+        fake.answer()
+        world.settle()
+    assert sum(person.session.account is not None for person in people) == 3
+    world.end()
+
+
+def test_a_name_that_could_not_be_registered_does_not_count() -> None:
+    fake = FakeBook()
+    world = World(settings=Settings(names_per_day=1), accounts=book_of(fake))
+    alice = world.person("alice")
+    fake.failing = {"add"}
+    for _ in range(3):
+        assert alice.asks(f"/register {WORD}") == [
+            "-- It is not sure that alice is yours now. Please see later: /login alice"
+        ]
+    fake.failing = set()
+    alice.says(f"/register {WORD}")
+    assert logged_in(world, alice, "alice")
+    world.end()
+
+
+# -- logging in
+
+
+def test_logging_in_elsewhere_than_on_telnet(world: World) -> None:
+    owner(world).says("/quit")
+    person = world.person()
+    assert person.asks("/login alice") == ["-- Usage: /login alice PASSWORD"]
+    told = person.asks(f"/login ALICE {WORD}")
+    assert told == [
+        "-- You are now alice.",
+        "-- You were last here 08:00. This server keeps names only as long as it runs.",
+        "-- This connection is not encrypted: your password could be read on the way.",
+        WARNED,
+    ]
+    assert logged_in(world, person, "alice")
+    assert person.asks(f"/login alice {WORD}") == ["-- You are alice already."]
+    assert person.asks("/login zoe x") == ["-- You are logged in as alice. /logout ends that."]
+
+
+def test_logging_in_on_telnet_asks_until_the_password_is_right(world: World) -> None:
+    owner(world).says("/quit")
+    person = telnet(world.person())
+    bob = world.person("bob")
+    assert person.asks("/login alice") == notice("What is the password of alice?", CANCELS)
+    assert hides(person)
+    again = notice("That is not the password of alice.", "Once more?", CANCELS)
+    assert person.asks(OTHER) == again
+    assert hides(person)
+    assert person.asks("wrong") == again
+    person.says(WORD)
+    assert not hides(person)
+    assert logged_in(world, person, "alice")
+    assert not [line for line in bob.sees if WORD in line or OTHER in line or "wrong" in line]
+
+
+def test_an_empty_line_cancels_a_login(world: World) -> None:
+    owner(world).says("/quit")
+    person = telnet(world.person())
+    name = person.name
+    assert person.asks("/login alice", "")[-1] == f"-- You are still {name}."
+    assert person.asks("/login alice", OTHER, "")[-1] == f"-- You are still {name}."
+    assert not hides(person)
+    assert person.name == name
+
+
+def test_a_telnet_that_does_not_comply_is_warned_like_netcat(world: World) -> None:
+    owner(world).says("/quit")
+    person = telnet(world.person())
+    person.complies = False
+    bob = world.person("bob")
+    assert person.asks("/login alice", OTHER)[-1] == "-- That is not the password of alice."
+    assert person.asks(WORD) == [NOT_SAID]
+    assert person.asks("/login alice", WORD)[-1] == WARNED
+    assert logged_in(world, person, "alice")
+    assert not [line for line in bob.sees if WORD in line]
+
+
+@pytest.mark.parametrize(
+    "command", ["/login alice", f"/login alice {OTHER}", "/login nobody", "/register"]
+)
+def test_single_words_are_held_back_for_a_while_where_none_was_asked_for(
+    world: World, command: str
+) -> None:
+    owner(world).says("/quit")
+    person, bob = world.person(), world.person("bob")
+    assert person.asks(command, WORD)[-1] == NOT_SAID
+    assert person.asks(WORD) == [NOT_SAID]
+    assert not [line for line in bob.sees if line.endswith(WORD)]
+    person.says(f"/say {WORD}")
+    assert [line for line in bob.sees if line.endswith(WORD)] == [f"{person.name}: {WORD}"]
+
+
+def test_a_password_that_begins_with_slashes_is_held_back_as_well(world: World) -> None:
+    person, bob = world.person(), world.person("bob")
+    assert person.asks("/register", f"//{WORD}")[-1] == NOT_SAID
+    assert not [line for line in bob.sees if WORD in line]
+
+
+def test_what_has_several_words_is_said_after_a_wrong_password(world: World) -> None:
+    owner(world).says("/quit")
+    person, bob = world.person(), world.person("bob")
+    person.says(f"/login alice {OTHER}", "hm, what was it", "hello")
+    assert [line for line in bob.sees if line.startswith(person.name)] == [
+        f"{person.name}: hm, what was it",
+        f"{person.name}: hello",
+    ]
+
+
+def test_a_password_typed_ahead_is_not_said_when_the_book_is_away() -> None:
+    fake = FakeBook()
+    world = World(accounts=book_of(fake))
+    person, bob = telnet(world.person()), world.person("bob")
+    fake.silent = {"find"}
+    person.types("/login alice", WORD)
+    world.wait(6)
+    assert NOT_SAID in person.sees
+    assert not [line for line in bob.sees if WORD in line]
+    world.end()
+
+
+def test_a_name_that_nobody_registered_is_said_to_be_free(world: World) -> None:
+    assert world.person().asks(f"/login zoe {WORD}") == ["-- zoe is not registered."]
+
+
+# -- logging out, another password, giving up
+
+
+def test_logging_out_makes_a_guest(world: World) -> None:
+    alice = owner(world)
+    alice.says("/bell on", "/quiet on")
+    alice.says("/logout")
+    assert names.is_reserved(alice.name)
+    assert alice.session.account is None
+    assert alice.session.preferences.bell == "off"
+    assert world.chat.registry.online == {}
+    check(world)
+    alice.says(f"/login alice {WORD}")
+    assert logged_in(world, alice, "alice")
+    assert alice.session.preferences.bell == "on"
+    assert alice.session.preferences.quiet
+
+
+def test_another_password(world: World) -> None:
+    alice = owner(world)
+    assert alice.asks(f"/password {OTHER} {WORD}") == [
+        "-- That is not your password. Nothing was changed."
+    ]
+    assert alice.asks(f"/password {WORD}") == ["-- Usage: /password OLD NEW"]
+    assert alice.asks(f"/password {WORD} short") == [
+        "-- A password has at least 8 characters. Nothing was changed."
+    ]
+    assert alice.asks("/password") == ["-- Usage: /password OLD NEW"]
+    assert alice.asks(f"/password {WORD} {OTHER}") == [
+        "-- Your password is changed.",
+        "-- This connection is not encrypted: your password could be read on the way.",
+        WARNED,
+    ]
+    alice.says("/logout")
+    assert alice.asks(f"/login alice {WORD}") == ["-- That is not the password of alice."]
+    alice.says(f"/login alice {OTHER}")
+    assert logged_in(world, alice, "alice")
+
+
+def test_another_password_on_telnet(world: World) -> None:
+    alice = telnet(owner(world))
+    assert alice.asks("/password", "")[-1] == "-- Your password stays as it is."
+    assert alice.asks("/password", WORD, "")[-1] == "-- Nothing was changed."
+    assert alice.asks("/password", OTHER, OTHER, OTHER)[-1] == (
+        "-- That is not your password. Nothing was changed."
+    )
+    assert alice.asks("/password", WORD, OTHER, OTHER)[-1] == "-- Your password is changed."
+    assert not hides(alice)
+    alice.says("/logout", "/login alice", OTHER)
+    assert logged_in(world, alice, "alice")
+
+
+def test_giving_a_name_up(world: World) -> None:
+    alice = owner(world)
+    assert alice.asks("/unregister") == ["-- Usage: /unregister PASSWORD"]
+    assert alice.asks(f"/unregister {OTHER}") == [
+        "-- That is not your password. Nothing was changed."
+    ]
+    assert alice.asks(f"/unregister {WORD}") == [
+        "-- alice is given up; when you leave it is anybody's."
+    ]
+    assert alice.session.account is None
+    check(world)
+    bob = world.person("bob")
+    assert bob.asks("/nick alice") == ["-- alice is taken. You are still bob."]
+    alice.says("/quit")
+    assert bob.asks("/nick alice") == ["-- You are now alice."]
+
+
+def test_giving_a_name_up_on_telnet(world: World) -> None:
+    alice = telnet(owner(world))
+    gives_up = "This gives alice up, and all that is kept for you."
+    asked = notice(gives_up, "What is your password?", CANCELS)
+    assert alice.asks("/unregister", "") == [*asked, "-- alice is still yours."]
+    assert alice.asks("/unregister", WORD)[-1] == (
+        "-- alice is given up; when you leave it is anybody's."
+    )
+    assert not hides(alice)
+
+
+# -- what looks like a password
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "login alice secret",
+        "login secret",
+        "LOGIN alice secret",
+        "lgoin alice secret",
+        "logn alice secret",
+        "loginn alice secret",
+        "./login alice secret",
+        "\\login alice secret",
+        "]/login alice secret",
+        "a/login alice secret",
+        "//login alice secret",
+        ": login alice secret",
+        "login: secret",
+        "password=secret",
+        "regsiter secret",
+        "register secret",
+        "unregister secret",
+        "identify secret",
+        "nickserv identify secret",
+        "passwd old-one new-one",
+        " /login alice secret",
+        "/ login alice secret",
+        "/lgoin alice secret",
+    ],
+)
+def test_a_login_gone_wrong_is_never_said(line: str) -> None:
+    world = World()
+    alice, bob = world.people("alice", "bob")
+    (told,) = alice.asks(line)
+    assert told.startswith("-- ")
+    assert bob.sees == []
+    world.end()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "login",
+        "the login fails",
+        "login is broken since this morning",
+        "logins fail today",
+        "logic is hard",
+        "my password is too short",
+        "registers are fast",
+        "what is a login?",
+        "log in please",
+        "see src/login.py for that",
+        "and/or both",
+    ],
+)
+def test_an_ordinary_sentence_is_said(line: str) -> None:
+    world = World()
+    alice, bob = world.people("alice", "bob")
+    assert alice.asks(line) == []
+    assert bob.sees == [f"alice: {line}"]
+    world.end()
+
+
+# -- what outlasts the server
+
+
+@contextmanager
+def stored_book(path: Path) -> Iterator[StoredAccounts]:
+    writer = Writer(path)
+    reader = Reader(path)
+    try:
+        yield StoredAccounts(at_once(Book(writer.connection)), at_once(Book(reader.connection)))
+    finally:
+        reader.close()
+        writer.close()
+
+
+def test_what_is_kept_for_an_account_is_there_after_each_restart(tmp_path: Path) -> None:
+    path = tmp_path / "chatroom.sqlite"
+    with stored_book(path) as book:
+        world = World(accounts=book)
+        alice, bob = owner(world), owner(world, "bob")
+        alice.says("/join den", "hello den", "/bell on", "/timezone Europe/Berlin", "/ignore bob")
+        guest = world.person()
+        guest.says("/bell on", "/ignore bob", "/quit")
+        alice.says("/quit")
+        bob.says("/msg alice I am ignored")
+        world.person("carol").says("/msg alice I am not")
+        world.chat.close()
+    for visit in range(3):
+        with stored_book(path) as book:
+            world = World(accounts=book)
+            world.chat.make_room("den", "here").append(
+                world.chat.lobby.last_id, Said(1, 1, "x", "y")
+            )
+            person = world.person()
+            assert person.session.preferences == Preferences()
+            told = person.asks(f"/login alice {WORD}")
+            assert logged_in(world, person, "alice")
+            assert person.session.room.name == "den"
+            chosen = person.session.preferences
+            assert (chosen.bell, chosen.timezone) == ("on", "Europe/Berlin")
+            assert list(chosen.ignores.values()) == ["bob"]
+            assert sum("I am not" in line for line in told) == (visit == 0)
+            assert not [line for line in told if "I am ignored" in line]
+            bob = world.person()
+            bob.says(f"/login bob {WORD}", "/join den", "do you hear me?")
+            assert not [line for line in person.sees if "hear me" in line]
+            # Not everybody leaves in good order.
+            world.chat.close()
+
+
+# -- what is never shown
+
+
+@implementer(ILogObserver)
+class Log:
+    """All that is logged, in every form."""
+
+    def __init__(self) -> None:
+        self.text: list[str] = []
+
+    def __call__(self, event: LogEvent) -> None:
+        self.text += [str(formatEvent(event)), repr(event), *map(str, event.values())]
+        failure = event.get("log_failure")
+        if failure is not None:
+            self.text += [failure.getTraceback(), failure.getBriefTraceback(), repr(failure.value)]
+
+
+@pytest.fixture
+def log() -> Iterator[Log]:
+    log = Log()
+    globalLogPublisher.addObserver(log)
+    yield log
+    globalLogPublisher.removeObserver(log)
+
+
+SECRETS = ("kohlrabi", "sellerie", "scrypt")
+FLOWS = [
+    [f"/register {WORD}"],
+    ["/register", WORD, WORD],
+    [f"/login alice {WORD}"],
+    [f"/login alice {OTHER}", OTHER],
+    ["/login alice", OTHER, WORD],
+    [f"/login alice {WORD}", f"/password {WORD} {OTHER}"],
+    [f"/login alice {WORD}", "/password", WORD, OTHER, OTHER],
+    [f"/login alice {WORD}", f"/unregister {WORD}"],
+    [f"/login alice {WORD}", "/logout", f"/login alice {OTHER}"],
+    [f"login alice {WORD}", f"//login alice {WORD}", f"/lgoin alice {WORD}", f"/login {WORD}"],
+]
+METHODS = ["find", "add", "set_password", "remove", "save", "places", "messages"]
+
+
+def fails(*args: object) -> Any:
+    raise RuntimeError("it does not work")
+
+
+@pytest.mark.parametrize("broken", ["", *METHODS, "make", "matches", "claims", "became", "settled"])
+@pytest.mark.parametrize("telnets", [False, True])
+def test_no_password_is_ever_shown_or_logged(
+    broken: str,
+    telnets: bool,
+    log: Log,
+    strict: Strictness,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for flow in FLOWS:
+        fake, claims = FakeBook(), LateClaims()
+        world = World(accounts=book_of(fake))
+        owner(world).says("/quit")
+        person, bob = world.person("carol"), world.person("bob")
+        person.telnet = telnets
+        with monkeypatch.context() as patch:
+            if broken in METHODS:
+                fake.failing = {broken}
+            elif broken in ("make", "matches"):
+                patch.setattr(passwords, broken, fails)
+            elif broken == "claims":
+                world.chat.claims = claims
+            elif broken == "became":
+                patch.setattr(Session, "become", fails)
+            elif broken == "settled":
+                patch.setattr(Session, "prefer", fails)
+            for line in flow:
+                # People type a password where it is asked for, or once in vain.
+                if line.startswith(("/", "login")) or hides(person) or wary(person):
+                    try:
+                        person.says(line)
+                    except RuntimeError:
+                        # As the door does it.
+                        Logger().failure("Input of a connection failed")
+                        break
+            if broken == "claims" and claims._asked:
+                claims.fail()
+            world.wait(6)
+            world.wait(6)
+        world.chat.claims = world.claims
+        seen = bob.outlet.data.decode() + repr(world.chat.lobby.recent(100))
+        shown = [seen, repr(person.session), repr(world.chat.registry.online), *log.text]
+        account = person.session.account
+        shown += [repr(account), str(account), *map(repr, strict.expected())]
+        for secret in SECRETS:
+            assert not [text for text in shown if secret in text], flow
+    assert log.text
+
+
+@pytest.mark.parametrize(
+    "bad", ["kohl", "kohl rabi 77", "kohlrabi" * 20, "kohl\ufffdrabi", "kohlkohl"]
+)
+def test_what_an_exception_says_has_no_password_in_it(bad: str) -> None:
+    with pytest.raises(passwords.PasswordRefused) as refusal:
+        passwords.check(bad, "kohlkohl")
+    assert "kohl" not in repr(refusal.value)
