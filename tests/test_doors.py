@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
 
 from chatroom.chat import Settings
 from chatroom.doors import line, relay
@@ -20,6 +21,7 @@ from conftest import Strictness
 from wire import (
     DEADLINE,
     DOORS,
+    UNLIMITED,
     WAYS,
     Client,
     House,
@@ -307,13 +309,32 @@ async def test_nothing_goes_out_in_the_clear_where_tls_is_spoken(door: str, tmp_
 
 
 @on_reactor
-async def test_whoever_never_agrees_on_tls_is_cut(tmp_path: Path) -> None:
-    limits = Limits(rate=0, byte_rate=0, stall_timeout=0.2)
-    async with opened("line", "ssl", tmp_path, limits) as house:
+async def test_whoever_never_agrees_on_tls_is_cut_and_counts_until_then(
+    door: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatroom.doors.outlet.HANDSHAKE", 0.2)
+    # It is another matter than not reading.
+    limits = Limits(rate=0, byte_rate=0, stall_timeout=0)
+    async with opened(door, "ssl", tmp_path, limits) as house:
         endpoint: Any = clientFromString(reactor, house.address)
         silent: Client = await endpoint.connect(Factory.forProtocol(Client))
         house.clients.append(silent)
+        await until(lambda: house.chat.admission.connected == 1)
         assert await silent.reads_to_the_end() == b""
+        await until(lambda: house.chat.admission.connected == 0)
+
+
+@on_reactor
+async def test_whoever_has_agreed_on_tls_stays(
+    door: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatroom.doors.outlet.HANDSHAKE", 0.2)
+    async with opened(door, "ssl", tmp_path, UNLIMITED) as house:
+        alice, bob = await house.comes(), await house.comes()
+        await until(lambda: not any(each.outlet.shaking_hands for each in house.factory.clients))
+        await deferLater(reactor, 0.3)
+        alice.sends(b"still here\n")
+        await bob.reads(b"still here")
 
 
 @on_reactor
