@@ -118,7 +118,7 @@ def _version_1(data: bytes) -> Header | None:
         raise HeaderError("the header has an address that is none") from None
     if not all(PORT.fullmatch(word) and int(word) <= 65535 for word in words[4:]):
         raise HeaderError("the header has a port that is none")
-    return Header(str(source), int(words[4]), length)
+    return Header(_host(source), int(words[4]), length)
 
 
 def _version_2(data: bytes) -> Header | None:
@@ -146,7 +146,13 @@ def _version_2(data: bytes) -> Header | None:
     if not proxied or layout is None:
         return Header(None, 0, length)
     source, _, port, _ = struct.unpack_from(layout, data, fixed)
-    return Header(str(ipaddress.ip_address(source)), port, length)
+    return Header(_host(ipaddress.ip_address(source)), port, length)
+
+
+def _host(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    """*address* as the client would name it (RFC 4291, section 2.5.5.2)."""
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
 
 
 class Waiting(Protocol):
