@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.internet.protocol import ServerFactory
-from twisted.internet.ssl import CertificateOptions, TLSVersion
+from twisted.internet.ssl import AcceptableCiphers, CertificateOptions, TLSVersion
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
@@ -36,6 +36,11 @@ FILE_BYTES: Final = 1024 * 1024
 
 #: A key among whatever else is in its file (RFC 7468, sections 10 and 11, and OpenSSL's own kinds).
 KEY: Final = re.compile(rb"-----BEGIN ((?:[A-Z]+ )*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
+
+
+#: What is spoken in TLS 1.2: who gets the key later cannot read what was said before (RFC 9325,
+#: section 4.2). All of TLS 1.3 is so.
+CIPHERS: Final = AcceptableCiphers.fromOpenSSLCipherString("ECDHE+AESGCM:ECDHE+CHACHA20")
 
 
 @implementer(IOpenSSLServerConnectionCreator)
@@ -149,6 +154,7 @@ class Certificate:
                 extraCertChain=others,  # type: ignore[arg-type]
                 # Those before are forbidden (RFC 8996).
                 raiseMinimumTo=TLSVersion.TLSv1_2,
+                acceptableCiphers=CIPHERS,
                 enableSessionTickets=True,
             )
             # Made now, so that what OpenSSL does not like is found now.
