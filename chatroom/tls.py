@@ -17,11 +17,11 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from OpenSSL import SSL
-from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.internet.interfaces import IHalfCloseableProtocol, IOpenSSLServerConnectionCreator
 from twisted.internet.protocol import ServerFactory
 from twisted.internet.ssl import AcceptableCiphers, CertificateOptions, TLSVersion
 from twisted.logger import Logger
-from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from zope.interface import implementer
 
 from chatroom.settings import SettingError, reason
@@ -183,7 +183,41 @@ def _bytes_of(option: str, path: str) -> bytes:
         raise SettingError(f"{option}: cannot read {path}: {reason(error)}") from None
 
 
+@implementer(IHalfCloseableProtocol)
+class HalfClosing(BufferingTLSTransport):
+    """TLS with clients that end what they send without a word of TLS, and read on.
+
+    A client should say so first (RFC 8446, section 6.1), but ncat --ssl does not, and its user
+    would get no answer.
+    """
+
+    transport: Any
+    _ended = False
+
+    def readConnectionLost(self) -> None:
+        """Twisted: the client will send nothing more."""
+        if self._ended:
+            return
+        self._ended = True
+        door: Any = self.wrappedProtocol
+        if IHalfCloseableProtocol.providedBy(door):
+            door.readConnectionLost()
+        else:
+            self.loseConnection()
+
+    def writeConnectionLost(self) -> None:
+        """Twisted: our side is closed. Only we close it."""
+
+    def loseConnection(self) -> None:
+        """Twisted: close when everything is sent."""
+        super().loseConnection()
+        if self._ended:
+            # Nothing will come that TLS could wait for.
+            self.transport.loseConnection()
+
+
 def secured(door: ServerFactory, certificate: Certificate, clock: Any) -> ServerFactory:
     """A factory for the same connections as *door*'s, over TLS."""
     factory: Any = TLSMemoryBIOFactory(certificate, False, door, clock)
+    factory.protocol = HalfClosing
     return factory  # type: ignore[no-any-return]

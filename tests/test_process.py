@@ -279,6 +279,29 @@ def test_through_a_proxy_and_tls_while_the_certificate_is_renewed(
     assert "(TLS, behind a proxy)" in server.output
 
 
+def test_a_script_that_ends_without_a_word_of_tls_is_heard_and_answered(
+    tmp_path: Path, ended: ExitStack
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    (tmp_path / "both.pem").write_bytes(b"".join(issued("localhost")))
+    server = running(
+        *(ended, tmp_path, MODULE),
+        *("--tls", f"tcp:{port}:interface=127.0.0.1", "--certificate", "both.pem"),
+    ).started()
+    bob = comes(ended, server)
+    script, _ = encrypted(ended, port)
+    script.sends(b"/nick ci\none\n/nick ci2\ntwo\nlast")
+    # As ncat --ssl does: TCP ends, TLS does not.
+    socket.socket.shutdown(script.socket, socket.SHUT_WR)
+    told = script.reads_to_the_end()
+    assert b"You are now ci.\r\n" in told
+    assert told.endswith(b"You are now ci2.\r\n")
+    assert b"ci: one\r\n" in bob.reads(b"ci2: last\r\n")
+    server.stop()
+    assert "Traceback" not in server.output
+
+
 def test_as_a_daemon_it_writes_its_pid_and_its_log_and_ends_by_its_pid(
     tmp_path: Path, ended: ExitStack
 ) -> None:

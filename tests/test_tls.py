@@ -326,3 +326,15 @@ def test_no_cipher_without_forward_secrecy_is_offered(files: Files) -> None:
     ciphers = connection_of(files.read()).get_cipher_list()
     assert ciphers
     assert all(each.startswith(("TLS_", "ECDHE-")) for each in ciphers)
+
+
+@on_reactor
+async def test_who_ends_before_tls_is_agreed_on_is_gone(files: Files) -> None:
+    async with door(files) as opened:
+        endpoint: Any = clientFromString(reactor, f"tcp:127.0.0.1:{opened.port}")
+        client: Client = await endpoint.connect(Factory.forProtocol(Client))
+        opened.clients.append(client)
+        await until(lambda: opened.door.clients)
+        client.half_closes()
+        assert await client.reads_to_the_end() == b""
+        await until(lambda: not opened.door.clients)
