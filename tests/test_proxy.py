@@ -387,7 +387,10 @@ async def test_who_waits_for_a_header_counts_as_connected() -> None:
 
 
 @on_reactor
-async def test_who_waits_for_a_header_is_closed_when_the_server_stops() -> None:
+async def test_who_waits_for_a_header_is_closed_when_the_server_stops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(proxy, "PATIENCE", 1000)
     async with gate() as opened:
         waiting = await opened.connects(FAR[:20])
         await until(lambda: opened.chat.admission.connected == 1)
