@@ -377,6 +377,17 @@ async def test_what_the_kernel_is_told_of_a_new_connection(way: str, tmp_path: P
 
 
 @on_reactor
+async def test_behind_a_proxy_as_much_is_read_at_once_as_without_one(tmp_path: Path) -> None:
+    sizes = []
+    for way in ("tcp", "proxy"):
+        async with opened("relay", way, tmp_path) as house:
+            await house.comes()
+            (client,) = house.factory.clients
+            sizes.append(client.transport.bufferSize)
+    assert sizes[0] == sizes[1]
+
+
+@on_reactor
 async def test_dead_peers_may_be_left_alone(tmp_path: Path) -> None:
     async with opened("line", "tcp", tmp_path, Limits(dead_after=0)) as house:
         await house.comes()
