@@ -26,6 +26,9 @@ from twisted.python.failure import Failure
 # Linux allows unless told otherwise, net.core.somaxconn) none.
 BACKLOG = 4096
 
+# What is written before an endpoint to which a proxy connects.
+PROXY = "proxy:"
+
 # The fields of the endpoints that take a backlog, in the order in which they may go unnamed.
 _FIELDS = {
     "tcp": ("kind", "port", "interface", "backlog"),
@@ -78,29 +81,78 @@ def default_endpoints(port: int, interface: str = "") -> list[str]:
     return [f"{kind}:{port}:backlog={BACKLOG}" for kind in kinds]
 
 
+def behind_proxy(description: str) -> tuple[bool, str]:
+    """Whether a PROXY protocol header begins each connection to *description*, and what for
+    Twisted is the endpoint.
+    """
+    rest = description.removeprefix(PROXY)
+    return rest != description, rest
+
+
+def check(description: str, tls: bool, proxies: bool) -> None:
+    """Find out whether *description* makes sense for what was asked.
+
+    tls: it is for TLS. proxies: some address from which proxies connect is known.
+
+    Raises EndpointError.
+    """
+    behind, plain = behind_proxy(description)
+    kind, fields = _by_name(plain)
+    named = description.removesuffix(f":backlog={BACKLOG}")
+    if kind in ("ssl", "tls") and tls:
+        raise EndpointError(
+            f"cannot listen on {named}: {kind}: has TLS already; write --listen {named}"
+        )
+    if behind and kind in ("ssl", "tls"):
+        raise EndpointError(
+            f"cannot listen on {named}: a proxy's header comes before TLS; write "
+            f"--tls {PROXY}tcp:{fields.get('port', 'PORT')}"
+        )
+    if behind and kind in ("haproxy", "proxy"):
+        raise EndpointError(f"cannot listen on {named}: there is but one header to a connection")
+    domain = fields.get("domain") or "".join(_parsed(plain)[0][1:2])
+    local = kind == "unix" or (kind == "systemd" and domain == "UNIX")
+    if behind and not local and not proxies:
+        raise EndpointError(
+            f"cannot listen on {named}: say with --proxy-from from which address or network the "
+            "proxy connects, such as --proxy-from 127.0.0.1"
+        )
+
+
 def with_backlog(description: str) -> str:
     """*description* with ``backlog=4096`` where its kind takes a backlog and it names none."""
-    positional, named = _parsed(description.removeprefix("haproxy:"))
+    positional, named = _parsed(behind_proxy(description)[1].removeprefix("haproxy:"))
     fields = _FIELDS.get(positional[0], ())
     if "backlog" not in fields[len(positional) :] or "backlog" in named:
         return description
     return f"{description}:backlog={BACKLOG}"
 
 
-def describe(description: str) -> str:
-    """How to connect to the endpoint *description*, for a log line: ``telnet HOST 8008``."""
+def describe(description: str, tls: bool = False) -> str:
+    """How to connect to the endpoint *description*, for a log line: ``telnet HOST 8008``.
+
+    tls: TLS is spoken on it.
+    """
+    behind, description = behind_proxy(description)
+    notes = ", ".join(["TLS"] * tls + ["behind a proxy"] * behind)
+    return _connecting(description, tls) + (notes and f" ({notes})")
+
+
+def _connecting(description: str, tls: bool) -> str:
     if description.startswith("haproxy:"):
-        return f"{describe(description.removeprefix('haproxy:'))} (a PROXY protocol balancer)"
+        rest = _connecting(description.removeprefix("haproxy:"), tls)
+        return f"{rest} (a PROXY protocol balancer)"
     kind, fields = _by_name(description)
     if kind == "unix":
-        return f"nc -U {fields.get('address')}"
+        client = "openssl s_client -quiet -unix" if tls else "nc -U"
+        return f"{client} {fields.get('address')}"
     if kind not in _FIELDS:
         return description
     address = fields.get("interface", "")
     host = "HOST" if address in ("", "::", "0.0.0.0") else address
     # Which port 0 will be is not known before the server listens.
     port = "PORT" if fields.get("port") == "0" else fields.get("port", "443")
-    if kind in ("tcp", "tcp6"):
+    if kind in ("tcp", "tcp6") and not tls:
         return f"telnet {host} {port}"
     return f"openssl s_client -quiet -connect {f'[{host}]' if ':' in host else host}:{port}"
 
@@ -117,7 +169,7 @@ def probe(*descriptions: str, rundir: str = ".", chroot: str | None = None) -> N
     try:
         for description in descriptions:
             try:
-                _try(reactor, description)
+                _try(reactor, behind_proxy(description)[1])
             except Exception as error:
                 named = description.removesuffix(f":backlog={BACKLOG}")
                 raise EndpointError(f"cannot listen on {named}: {_reason(error)}") from error

@@ -296,6 +296,7 @@ def _log_in(session: "Session", name: str, password: str, *, hidden: bool) -> Fl
     _failed(session, account)
     wrong = f"That is not the password of {account.name}."
     if not hidden:
+        beware(session)
         raise Refused(wrong)
     _ask_password(session, account, wrong, "Once more?")
 

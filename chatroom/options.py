@@ -35,9 +35,10 @@ from chatroom.store.store import rehearse
 class Options(usage.Options):
     """The parsed options: a value for every row of `settings.OPTIONS`, and what follows from them.
 
-    ``options["endpoints"]`` and ``options["relays"]`` are the endpoint strings to listen on for
-    the chat and for the bare relay; ``options["motd"]`` is the text itself, ``options["folder"]``
-    the folder for what is to be kept, or None.
+    ``options["endpoints"]``, ``options["secured"]`` and ``options["relays"]`` are the endpoint
+    strings to listen on for the chat, for the chat over TLS and for the bare relay;
+    ``options["credentials"]`` is the `tls.Certificate` for them, or None; ``options["motd"]`` is
+    the text itself, ``options["folder"]`` the folder for what is to be kept, or None.
     """
 
     synopsis = "[options]"
@@ -59,7 +60,7 @@ class Options(usage.Options):
         self._motd_file = ""
         for option in OPTIONS:
             self[option.name] = list(option.default) if option.kind.repeated else option.default
-        self.update(endpoints=[], relays=[], folder=None)
+        self.update(endpoints=[], secured=[], relays=[], credentials=None, folder=None)
         # Who may connect, None for everybody, and what is wrong with the list of them.
         self.update({"allowed": None, "allowed-fault": ""})
 
@@ -98,20 +99,25 @@ class Options(usage.Options):
         values = read_config(self["config"]) if self["config"] else {}
         values.update(self._given)
         self.update(values)
-        if self["interface"] and self["listen"] and "port" not in values:
-            raise SettingError(
-                "interface goes with port; for listen write tcp:PORT:interface=ADDRESS"
-            )
+        for option in ("listen", "tls"):
+            if self["interface"] and self[option] and "port" not in values:
+                raise SettingError(
+                    f"interface goes with port; for {option} write tcp:PORT:interface=ADDRESS"
+                )
         self._motd_file = os.path.abspath(self["motd"]) if self["motd"] else ""
         self["motd"] = read_motd(self._motd_file) if self._motd_file else ""
-        self._default_port = "port" in values or not self["listen"]
+        self._default_port = "port" in values or not (self["listen"] or self["tls"])
         if self._default_port:
             self["endpoints"] += listening.default_endpoints(self["port"], self["interface"])
         self["endpoints"] += map(listening.with_backlog, self["listen"])
+        self["secured"] += map(listening.with_backlog, self["tls"])
         self["relays"] += map(listening.with_backlog, self["relay"])
+        self._check_endpoints()
+        self._read_certificate()
         server: dict[str, Any] = self.parent or {}
         listening.probe(
             *self["endpoints"],
+            *self["secured"],
             *self["relays"],
             rundir=server.get("rundir", "."),
             chroot=server.get("chroot"),
@@ -126,6 +132,37 @@ class Options(usage.Options):
         if self["check"]:
             print(self._summary())
             sys.exit(0)
+
+    def _check_endpoints(self) -> None:
+        plain = [*self["endpoints"], *self["relays"]]
+        for text in plain:
+            listening.check(text, tls=False, proxies=bool(self["proxy-from"]))
+        for text in self["secured"]:
+            listening.check(text, tls=True, proxies=bool(self["proxy-from"]))
+        every = [*plain, *self["secured"]]
+        if self["proxy-from"] and not any(listening.behind_proxy(text)[0] for text in every):
+            raise SettingError(
+                "proxy-from goes with an endpoint for proxies, such as --listen proxy:tcp:8008"
+            )
+
+    def _read_certificate(self) -> None:
+        """Read the certificate, which the server's own user may not be allowed to."""
+        for option in ("certificate", "key"):
+            # The server may run in another folder.
+            self[option] = os.path.abspath(self[option]) if self[option] else ""
+            if self[option] and not self["tls"]:
+                raise SettingError(f"{option} goes with tls, such as --tls tcp:8443")
+        if not self["tls"]:
+            return
+        if not self["certificate"]:
+            raise SettingError(
+                "tls needs --certificate FILE, and --key FILE if the key is in another file"
+            )
+        try:
+            from chatroom.tls import Certificate
+        except ImportError:
+            raise SettingError("TLS needs more of Twisted: pip install 'twisted[tls]'") from None
+        self["credentials"] = Certificate(self["certificate"], self["key"])
 
     def _open_folder(self, server: dict[str, Any]) -> None:
         if server.get("chroot"):
@@ -142,7 +179,10 @@ class Options(usage.Options):
         """What would run, as a configuration file that runs it."""
         lines = [f"# chatroom {__version__} can start. It would listen for:"]
         lines += [f"#   {listening.describe(text)}" for text in self["endpoints"]]
+        lines += [f"#   {listening.describe(text, tls=True)}" for text in self["secured"]]
         lines += [f"#   {listening.describe(text)} (relay)" for text in self["relays"]]
+        if self["credentials"] is not None and self["credentials"].concern:
+            lines.append(f"# {self['credentials'].concern}")
         for option in OPTIONS:
             if option.name in ("port", "interface") and not self._default_port:
                 continue

@@ -10,6 +10,7 @@ import resource
 from contextlib import suppress
 from dataclasses import fields
 from functools import partial
+from ipaddress import ip_network
 from pathlib import Path
 from tempfile import mkstemp
 from typing import Any
@@ -18,6 +19,7 @@ from twisted.application.service import IService, MultiService, Service
 from twisted.application.strports import service as listen
 from twisted.internet.defer import DeferredList, inlineCallbacks
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import ServerFactory
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -27,11 +29,12 @@ from chatroom import __version__, listening
 from chatroom.chat import Chat, Settings
 from chatroom.doors.door import DoorFactory
 from chatroom.doors.line import ChatFactory
+from chatroom.doors.proxy import ProxyFactory
 from chatroom.doors.relay import RelayFactory
 from chatroom.limits import Limits
 from chatroom.moderation import Moderation
 from chatroom.options import Options
-from chatroom.orders import MemoryRecords
+from chatroom.orders import MemoryRecords, Networks
 from chatroom.store.store import Store
 
 __all__ = ["Options", "makeService"]
@@ -236,6 +239,7 @@ def makeService(options: Options) -> IService:
         )
     # One thread and 32 MiB for each, and the reactor keeps a processor.
     width = max(1, min(MOST_HASHING, (os.cpu_count() or 1) // 2))
+    proxies = [ip_network(text) for text in options["proxy-from"]]
     hashing = HashingService(clock, width)
     chat = Chat(
         clock,
@@ -251,24 +255,38 @@ def makeService(options: Options) -> IService:
             store.records if store else MemoryRecords(),
             reserved=options["operator"],
             allowed=options["allowed"],
+            spared=Networks(proxies),
         ),
     )
-    doors: list[tuple[str, DoorFactory[Any]]] = []
+    # Where, to which door, and whether over TLS.
+    doors: list[tuple[str, DoorFactory[Any], bool]] = []
     line = ChatFactory(chat)
-    doors += [(endpoint, line) for endpoint in options["endpoints"]]
-    doors += [(endpoint, RelayFactory(chat)) for endpoint in options["relays"]]
+    doors += [(endpoint, line, False) for endpoint in options["endpoints"]]
+    doors += [(endpoint, line, True) for endpoint in options["secured"]]
+    doors += [(endpoint, RelayFactory(chat), False) for endpoint in options["relays"]]
 
     top = MultiService()
-    described = [f"Listening: {listening.describe(endpoint)}" for endpoint, _ in doors]
+    described = [f"Listening: {listening.describe(where, tls)}" for where, _, tls in doors]
+    if options["credentials"] is not None and options["credentials"].concern:
+        log.warn("{concern}", concern=options["credentials"].concern)
     if store is not None:
         described.append(f"What is said is kept in {options['data']}.")
     else:
         described.append("What is said is kept in memory and ends with the server; see --data.")
     if options["allowed-fault"]:
         described.append(options["allowed-fault"])
-    factories = list({id(factory): factory for _, factory in doors}.values())
+    factories = list({id(door): door for _, door, _ in doors}.values())
     ChatService(clock, chat, factories, described, store).setServiceParent(top)
     hashing.setServiceParent(top)
-    for endpoint, factory in doors:
+    for where, door, tls in doors:
+        factory: ServerFactory = door
+        if tls:
+            # Without OpenSSL it cannot be imported.
+            from chatroom.tls import secured
+
+            factory = secured(door, options["credentials"], clock)
+        behind, endpoint = listening.behind_proxy(where)
+        if behind:
+            factory = ProxyFactory(factory, chat, proxies)
         listen(endpoint, factory).setServiceParent(top)
     return top

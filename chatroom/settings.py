@@ -82,6 +82,10 @@ def _endpoint(value: str) -> str:
     return value
 
 
+def _network(value: str) -> str:
+    return str(ipaddress.ip_network(value))
+
+
 def _one_of(*words: str) -> Kind:
     """One of a few words."""
 
@@ -99,6 +103,7 @@ ROOM = Kind(str, "the name of a room", names.check_room)
 FILE = Kind(str, "the name of a file", str)
 FOLDER = Kind(str, "the name of a folder", str)
 NAMES = Kind(str, "a name", names.check_name, repeated=True)
+NETWORKS = Kind(str, "an address or a network such as 10.0.0.0/8", _network, repeated=True)
 ENDPOINTS = Kind(str, "an endpoint such as tcp:8009", _endpoint, repeated=True)
 
 
@@ -133,11 +138,39 @@ OPTIONS = (
         "default port; can be given several times. With --port given, both are open.",
     ),
     Option(
+        "tls",
+        (),
+        ENDPOINTS,
+        "Listen on this plain endpoint for TLS in place of the default port; can be given "
+        "several times. It needs --certificate.",
+    ),
+    Option(
+        "certificate",
+        "",
+        FILE,
+        "The server's certificate for --tls in PEM format, and those that lead to one that "
+        "clients know; read again when it changes.",
+    ),
+    Option(
+        "key",
+        "",
+        FILE,
+        "The key of --certificate in PEM format, if it is not in the same file.",
+    ),
+    Option(
         "relay",
         (),
         ENDPOINTS,
         "Open the bare relay, which passes every line on word for word, on this endpoint; "
         "can be given several times.",
+    ),
+    Option(
+        "proxy-from",
+        (),
+        NETWORKS,
+        "The address or network of the proxies that may connect to the endpoints written as "
+        "proxy:ENDPOINT, and are believed about who their clients are; can be given several "
+        "times. UNIX sockets need none.",
     ),
     Option("name", "chatroom", LABEL, "The server's name in its welcome."),
     Option("motd", "", FILE, "Show the text of this UTF-8 file after the welcome."),

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
 
 from chatroom.chat import Settings
 from chatroom.doors import line, relay
@@ -20,6 +21,7 @@ from conftest import Strictness
 from wire import (
     DEADLINE,
     DOORS,
+    UNLIMITED,
     WAYS,
     Client,
     House,
@@ -45,7 +47,7 @@ def way(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=["tcp", "unix"])
+@pytest.fixture(params=["tcp", "unix", "proxy"])
 def plain_way(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -238,7 +240,9 @@ async def test_more_connections_than_there_may_be_are_told_and_closed(
         alice = await house.comes()
         refused = await house.connects()
         told = await refused.reads_to_the_end()
-        assert told == b"-- The server is full. Please try again later.\r\n"
+        # A proxy is closed before it has said for whom it comes.
+        full = b"-- The server is full. Please try again later.\r\n"
+        assert told == (b"" if way == "proxy" else full)
         await alice.leaves()
         await until(lambda: not house.factory.clients)
         await house.comes()
@@ -307,13 +311,32 @@ async def test_nothing_goes_out_in_the_clear_where_tls_is_spoken(door: str, tmp_
 
 
 @on_reactor
-async def test_whoever_never_agrees_on_tls_is_cut(tmp_path: Path) -> None:
-    limits = Limits(rate=0, byte_rate=0, stall_timeout=0.2)
-    async with opened("line", "ssl", tmp_path, limits) as house:
+async def test_whoever_never_agrees_on_tls_is_cut_and_counts_until_then(
+    door: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatroom.doors.outlet.HANDSHAKE", 0.2)
+    # It is another matter than not reading.
+    limits = Limits(rate=0, byte_rate=0, stall_timeout=0)
+    async with opened(door, "ssl", tmp_path, limits) as house:
         endpoint: Any = clientFromString(reactor, house.address)
         silent: Client = await endpoint.connect(Factory.forProtocol(Client))
         house.clients.append(silent)
+        await until(lambda: house.chat.admission.connected == 1)
         assert await silent.reads_to_the_end() == b""
+        await until(lambda: house.chat.admission.connected == 0)
+
+
+@on_reactor
+async def test_whoever_has_agreed_on_tls_stays(
+    door: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatroom.doors.outlet.HANDSHAKE", 0.2)
+    async with opened(door, "ssl", tmp_path, UNLIMITED) as house:
+        alice, bob = await house.comes(), await house.comes()
+        await until(lambda: not any(each.outlet.shaking_hands for each in house.factory.clients))
+        await deferLater(reactor, 0.3)
+        alice.sends(b"still here\n")
+        await bob.reads(b"still here")
 
 
 @on_reactor
@@ -351,6 +374,17 @@ async def test_what_the_kernel_is_told_of_a_new_connection(way: str, tmp_path: P
             assert idle + interval * count <= 90
             unanswered = handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
             assert unanswered <= 90_000
+
+
+@on_reactor
+async def test_behind_a_proxy_as_much_is_read_at_once_as_without_one(tmp_path: Path) -> None:
+    sizes = []
+    for way in ("tcp", "proxy"):
+        async with opened("relay", way, tmp_path) as house:
+            await house.comes()
+            (client,) = house.factory.clients
+            sizes.append(client.transport.bufferSize)
+    assert sizes[0] == sizes[1]
 
 
 @on_reactor

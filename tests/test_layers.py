@@ -31,14 +31,15 @@ CORE = frozenset(
 CORE_LIBRARIES = ("zope.interface", "twisted.logger", "twisted.internet.defer", "regex", "wcwidth")
 
 #: What the doors share.
-SHARED_DOORS = frozenset({"outlet", "telnet", "intake", "door"})
+SHARED_DOORS = frozenset({"outlet", "telnet", "intake", "door", "proxy"})
 
 #: What belongs to the start of the program, and who may import it.
 STARTING = {
     "service": frozenset[str](),
     "options": frozenset({"service"}),
     "listening": frozenset({"service", "options"}),
-    "settings": frozenset({"options"}),
+    "tls": frozenset({"service", "options"}),
+    "settings": frozenset({"options", "tls"}),
 }
 
 #: The standard library, as far as it can stand in for what the core may not have.
@@ -162,6 +163,9 @@ def test_every_module_of_the_core_is_there() -> None:
         ("doors.line", "from chatroom.service import makeService"),
         ("doors.line", "from chatroom import service"),
         ("doors.line", "import chatroom.options"),
+        ("doors.line", "from chatroom.tls import Certificate"),
+        ("doors.proxy", "from chatroom.doors.line import ChatFactory"),
+        ("room", "from chatroom.doors.proxy import parse"),
         ("doors.line", "from twisted.internet import reactor"),
         ("doors.line", "def f():\n    from twisted.internet import reactor"),
         ("service", "from twisted.internet import reactor"),

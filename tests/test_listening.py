@@ -14,6 +14,7 @@ import pytest
 from chatroom.listening import (
     EndpointError,
     IPv6,
+    check,
     default_endpoints,
     describe,
     ipv6_here,
@@ -283,6 +284,7 @@ def test_a_socket_from_systemd_that_does_not_listen_is_refused() -> None:
         (r"ssl:1:privateKey=a\:backlog=9", r"ssl:1:privateKey=a\:backlog=9:backlog=4096"),
         ("unix:/run/chat", "unix:/run/chat:backlog=4096"),
         ("haproxy:tcp:1", "haproxy:tcp:1:backlog=4096"),
+        ("proxy:tcp:1", "proxy:tcp:1:backlog=4096"),
         ("systemd:INET:index=0", "systemd:INET:index=0"),
         ("", ""),
     ],
@@ -303,8 +305,60 @@ def test_a_backlog_is_put_where_none_is_named(given: str, completed: str) -> Non
         (r"tls:/etc/keys:interface=\:\:1", "openssl s_client -quiet -connect [::1]:443"),
         ("unix:/run/chat:mode=660", "nc -U /run/chat"),
         ("haproxy:tcp:8008", "telnet HOST 8008 (a PROXY protocol balancer)"),
+        ("proxy:tcp:8008", "telnet HOST 8008 (behind a proxy)"),
+        ("proxy:unix:/run/chat", "nc -U /run/chat (behind a proxy)"),
         ("systemd:INET:index=0", "systemd:INET:index=0"),
     ],
 )
 def test_an_endpoint_is_described_by_how_to_connect_to_it(endpoint: str, how: str) -> None:
     assert describe(endpoint) == how
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "how"),
+    [
+        ("tcp:8443", "openssl s_client -quiet -connect HOST:8443 (TLS)"),
+        (r"tcp6:8443:interface=\:\:1", "openssl s_client -quiet -connect [::1]:8443 (TLS)"),
+        ("unix:/run/chat", "openssl s_client -quiet -unix /run/chat (TLS)"),
+        ("systemd:INET:index=0", "systemd:INET:index=0 (TLS)"),
+        ("proxy:tcp:1", "openssl s_client -quiet -connect HOST:1 (TLS, behind a proxy)"),
+    ],
+)
+def test_an_endpoint_for_tls_is_described_by_how_to_connect_to_it(endpoint: str, how: str) -> None:
+    assert describe(endpoint, tls=True) == how
+
+
+def test_an_endpoint_behind_a_proxy_is_tried_like_any_other() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert refusal(f"proxy:tcp:{port}:interface=127.0.0.1") == (
+            f"cannot listen on proxy:tcp:{port}:interface=127.0.0.1: the port is already in use"
+        )
+
+
+@pytest.mark.parametrize(
+    "description", ["proxy:unix:/run/chat", "proxy:systemd:UNIX:0", "proxy:systemd:domain=UNIX"]
+)
+def test_behind_a_unix_socket_no_proxy_has_to_be_named(description: str) -> None:
+    check(description, tls=False, proxies=False)
+    check(description, tls=True, proxies=False)
+
+
+@pytest.mark.parametrize(
+    ("description", "tls", "complaint"),
+    [
+        ("proxy:tcp:1", False, "say with --proxy-from from which address or network the proxy "),
+        ("proxy:tcp:1", True, "such as --proxy-from 127.0.0.1"),
+        ("proxy:systemd:INET:0", False, "say with --proxy-from"),
+        ("ssl:1", True, "ssl: has TLS already; write --listen ssl:1"),
+        ("proxy:ssl:1", False, "a proxy's header comes before TLS; write --tls proxy:tcp:1"),
+        ("proxy:haproxy:tcp:1", False, "there is but one header to a connection"),
+        ("proxy:proxy:tcp:1", False, "there is but one header to a connection"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(description: str, tls: bool, complaint: str) -> None:
+    with pytest.raises(EndpointError) as refused:
+        check(with_backlog(description), tls, proxies=False)
+    line = str(refused.value)
+    assert line.startswith(f"cannot listen on {description}: ")
+    assert complaint in line

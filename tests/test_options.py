@@ -24,6 +24,7 @@ from chatroom.options import Options
 from chatroom.settings import OPTIONS, SettingError, fit
 from chatroom.store.database import Writer
 from chatroom.store.folder import Folder
+from wire import certificate, issued
 
 ROOT = Path(chatroom.__file__).parent.parent
 
@@ -94,7 +95,11 @@ def test_without_arguments_everything_has_its_default() -> None:
         "port": 8008,
         "interface": "",
         "listen": [],
+        "tls": [],
+        "certificate": "",
+        "key": "",
         "relay": [],
+        "proxy-from": [],
         "name": "chatroom",
         "motd": "",
         "lobby": "lobby",
@@ -124,6 +129,8 @@ def test_without_arguments_everything_has_its_default() -> None:
         "config": None,
         "check": 0,
         "endpoints": ["tcp6:8008:backlog=4096"],
+        "secured": [],
+        "credentials": None,
         "relays": [],
     }
 
@@ -142,6 +149,7 @@ def test_help_names_every_option_and_fits_a_terminal(
         "--attempts-per-minute=",
         "--burst=",
         "--byte-rate=",
+        "--certificate=",
         "--check",
         "--config=",
         "--connections-per-source=",
@@ -153,6 +161,7 @@ def test_help_names_every_option_and_fits_a_terminal(
         "--keep-days=",
         "--keep-lines=",
         "--keep-names=",
+        "--key=",
         "--line-length=",
         "--listen=",
         "--lobby=",
@@ -162,12 +171,14 @@ def test_help_names_every_option_and_fits_a_terminal(
         "--names-per-day=",
         "--operator=",
         "--port=",
+        "--proxy-from=",
         "--rate=",
         "--relay=",
         "--rooms-per-hour=",
         "--scrollback=",
         "--stall-timeout=",
         "--sync=",
+        "--tls=",
         "--version",
     ]
     assert "free one. [default: 8008]" in shown
@@ -450,6 +461,98 @@ def test_without_openssl_it_is_said_what_to_install(endpoint: str, tmp_path: Pat
     assert python("-c", code, cwd=tmp_path).stderr == (
         f"chatroom: cannot listen on {endpoint}: "
         "TLS needs more of Twisted: pip install 'twisted[tls]'\n"
+    )
+
+
+# TLS and proxies
+
+
+def test_tls_takes_the_place_of_the_default_port(tmp_path: Path) -> None:
+    options = parsed("--tls", "tcp:0", "--certificate", str(certificate(tmp_path)))
+    assert (options["endpoints"], options["secured"]) == ([], ["tcp:0:backlog=4096"])
+    assert options["credentials"] is not None
+    options = parsed(
+        *("--tls", "tcp:0", "--listen", "tcp:0:interface=127.0.0.1", "--listen", "tcp:0"),
+        *("--certificate", str(certificate(tmp_path))),
+    )
+    assert (len(options["endpoints"]), len(options["secured"])) == (2, 1)
+
+
+def test_the_files_for_tls_are_seen_from_the_configuration_file(
+    config: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    key, own = issued("localhost")
+    (folder / "key.pem").write_bytes(key)
+    (folder / "own.pem").write_bytes(own)
+    (folder / "chat.toml").write_text('tls = ["tcp:0"]\ncertificate = "own.pem"\nkey = "key.pem"\n')
+    options = parsed("--config", "etc/chat.toml")
+    assert options["certificate"] == str(folder / "own.pem")
+    assert options["key"] == str(folder / "key.pem")
+
+
+def test_the_check_says_where_tls_is_and_where_proxies_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "old.pem"
+    path.write_bytes(b"".join(issued("localhost", -1)))
+    with pytest.raises(SystemExit) as ended:
+        parsed(
+            *("--check", "--tls", "proxy:tcp:0", "--certificate", str(path)),
+            *("--listen", "proxy:tcp:0", "--proxy-from", "10.0.0.0/8", "--proxy-from", "::1"),
+        )
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert "#   telnet HOST PORT (behind a proxy)\n" in shown
+    assert "-connect HOST:PORT (TLS, behind a proxy)\n" in shown
+    assert "has expired" in shown
+    assert 'proxy-from = ["10.0.0.0/8", "::1/128"]\n' in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (
+            ["--tls", "tcp:0"],
+            "tls needs --certificate FILE, and --key FILE if the key is in another file",
+        ),
+        (["--certificate", "x.pem"], "certificate goes with tls, such as --tls tcp:8443"),
+        (["--key", "x.pem"], "key goes with tls, such as --tls tcp:8443"),
+        (
+            ["--tls", "tcp:0", "--interface", "::1"],
+            "interface goes with port; for tls write tcp:PORT:interface=ADDRESS",
+        ),
+        (
+            ["--proxy-from", "::1"],
+            "proxy-from goes with an endpoint for proxies, such as --listen proxy:tcp:8008",
+        ),
+        (
+            ["--proxy-from", "10.0.0.1/8"],
+            "--proxy-from: expected an address or a network such as 10.0.0.0/8, not '10.0.0.1/8'",
+        ),
+        (
+            ["--relay", "proxy:tcp:0"],
+            "cannot listen on proxy:tcp:0: say with --proxy-from from which address or network "
+            "the proxy connects, such as --proxy-from 127.0.0.1",
+        ),
+        (
+            ["--tls", "tcp:0", "--certificate", "/none.pem"],
+            "certificate: cannot read /none.pem: no such file or directory",
+        ),
+    ],
+)
+def test_what_is_wrong_with_tls_or_proxies_is_said(arguments: list[str], complaint: str) -> None:
+    assert refusal(*arguments) == f"chatroom: {complaint}"
+
+
+def test_without_openssl_the_option_says_what_to_install(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['OpenSSL'] = None; from chatroom.options import Options;"
+        "Options().parseOptions(['--tls=tcp:0', '--certificate=x.pem'])"
+    )
+    assert python("-c", code, cwd=tmp_path).stderr == (
+        "chatroom: TLS needs more of Twisted: pip install 'twisted[tls]'\n"
     )
 
 

@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 import time
@@ -15,6 +16,8 @@ from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
+
+from wire import issued
 
 DEADLINE = 20.0
 ROOT = Path(__file__).parent.parent
@@ -220,6 +223,83 @@ def test_over_tcp_a_script_says_all_its_lines_and_reads_its_answers(
     assert b"-- You are now u1.\r\n" in script.reads_to_the_end()
     bob.reads(b"u1: last\r\n")
     server.stop()
+
+
+def encrypted(ended: ExitStack, port: int, hello: bytes = b"") -> tuple[Terminal, bytes]:
+    """A client over TLS that has said *hello* in the clear, and the certificate it was shown."""
+    client = Terminal(("127.0.0.1", port))
+    ended.callback(client.close)
+    client.sends(hello)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    secret = context.wrap_socket(client.socket)
+    ended.callback(secret.close)
+    client.socket = secret
+    shown = secret.getpeercert(binary_form=True)
+    assert shown is not None
+    return client.greeted(), shown
+
+
+def test_through_a_proxy_and_tls_while_the_certificate_is_renewed(
+    tmp_path: Path, ended: ExitStack
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    path = tmp_path / "both.pem"
+    path.write_bytes(b"".join(issued("first")))
+    server = running(
+        *(ended, tmp_path, FOREGROUND),
+        *("--tls", f"proxy:tcp:{port}:interface=127.0.0.1", "--certificate", "both.pem"),
+        *("--proxy-from", "127.0.0.1", "--connections-per-source", "1"),
+    ).started()
+    hello = b"PROXY TCP4 192.0.2.%d 192.0.2.1 1 2\r\n"
+    alice, first = encrypted(ended, port, hello % 1)
+    with pytest.raises(AssertionError, match="There are 1 connections from your address"):
+        encrypted(ended, port, hello % 1)
+    renewed = b"".join(issued("second"))
+    (tmp_path / "new.pem").write_bytes(renewed)
+    (tmp_path / "new.pem").replace(path)
+    overdue = time.monotonic() + DEADLINE
+    number = 2
+    while (found := encrypted(ended, port, hello % number))[1] == first:
+        found[0].close()
+        number += 1
+        assert time.monotonic() < overdue, server.output
+        time.sleep(0.5)
+    assert ssl.DER_cert_to_PEM_cert(found[1]).encode() in renewed
+    alice.sends(b"still here\n")
+    found[0].reads(b": still here\r\n")
+    unsaid = Terminal(("127.0.0.1", port))
+    ended.callback(unsaid.close)
+    unsaid.sends(b"/nick mallory\n")
+    assert unsaid.reads_to_the_end() == b""
+    assert server.stop() == -signal.SIGTERM
+    assert alice.reads_to_the_end().endswith(b"-- The server is shutting down.\r\n")
+    assert "Traceback" not in server.output
+    assert "(TLS, behind a proxy)" in server.output
+
+
+def test_a_script_that_ends_without_a_word_of_tls_is_heard_and_answered(
+    tmp_path: Path, ended: ExitStack
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    (tmp_path / "both.pem").write_bytes(b"".join(issued("localhost")))
+    server = running(
+        *(ended, tmp_path, MODULE),
+        *("--tls", f"tcp:{port}:interface=127.0.0.1", "--certificate", "both.pem"),
+    ).started()
+    bob = comes(ended, server)
+    script, _ = encrypted(ended, port)
+    script.sends(b"/nick ci\none\n/nick ci2\ntwo\nlast")
+    # As ncat --ssl does: TCP ends, TLS does not.
+    socket.socket.shutdown(script.socket, socket.SHUT_WR)
+    told = script.reads_to_the_end()
+    assert b"You are now ci.\r\n" in told
+    assert told.endswith(b"You are now ci2.\r\n")
+    assert b"ci: one\r\n" in bob.reads(b"ci2: last\r\n")
+    server.stop()
+    assert "Traceback" not in server.output
 
 
 def test_as_a_daemon_it_writes_its_pid_and_its_log_and_ends_by_its_pid(

@@ -12,8 +12,9 @@ import pytest
 from twisted.application.internet import StreamServerEndpointService
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
-from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.endpoints import UNIXClientEndpoint, wrapClientTLS
 from twisted.internet.protocol import Factory
+from twisted.internet.ssl import CertificateOptions
 from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from zope.interface import implementer
@@ -27,7 +28,7 @@ from chatroom.events import Said
 from chatroom.history import Kept
 from chatroom.service import EXPIRY, SETTLING, ChatService, Options, descriptors, makeService
 from fakes import World
-from wire import UNLIMITED, Client, Visitor, on_reactor, reactor, until
+from wire import UNLIMITED, Client, Visitor, issued, on_reactor, reactor, turns, until
 
 
 @pytest.fixture(autouse=True)
@@ -136,6 +137,51 @@ def test_the_endpoints_of_the_chat_share_a_factory_and_each_relay_has_its_own(
     assert len({door.room for door in doors[1:]}) == 2
     assert len({door.chat for door in doors}) == 1
     assert sum(isinstance(part, StreamServerEndpointService) for part in top) == 4
+
+
+@on_reactor
+async def test_tls_and_proxies_lead_to_the_same_room(tmp_path: Path, logged: list[str]) -> None:
+    own, key = tmp_path / "own.pem", tmp_path / "key.pem"
+    for path, data in zip((key, own), issued("localhost", -1), strict=True):
+        path.write_bytes(data)
+    top = made(
+        tmp_path,
+        *("--tls", f"unix:{tmp_path / 'tls'}", "--tls", f"proxy:unix:{tmp_path / 'both'}"),
+        *("--certificate", str(own), "--key", str(key)),
+        *("--listen", f"proxy:unix:{tmp_path / 'proxy'}"),
+    )
+    assert any("has expired" in line for line in logged)
+    assert len(chat_service(top)._doors) == 1
+    top.startService()
+    for note in ("(TLS)", "(behind a proxy)", "(TLS, behind a proxy)"):
+        assert sum(line.endswith(note) for line in logged) == 1
+    plain = await connected(tmp_path / "line")
+    proxied = await connected(tmp_path / "proxy")
+    proxied.sends(b"PROXY TCP4 192.0.2.7 192.0.2.1 1 2\r\n")
+    endpoint: Any = UNIXClientEndpoint(reactor, str(tmp_path / "tls"))
+    wrapped: Any = wrapClientTLS(CertificateOptions(), endpoint)
+    secret: Client = await wrapped.connect(Factory.forProtocol(Client))
+    for client in (plain, proxied, secret):
+        await client.reads(b"leaves.\r\n")
+    # The header is in the clear, and TLS begins behind it.
+    both = await connected(tmp_path / "both")
+    both.sends(b"PROXY TCP4 192.0.2.8 192.0.2.1 1 2\r\n")
+    both.transport.startTLS(CertificateOptions())
+    await both.reads(b"leaves.\r\n")
+    both.sends(b"hello\n")
+    for client in (plain, proxied, secret):
+        await client.reads(b"hello\r\n")
+    (door,) = chat_service(top)._doors
+    found = {(client.address, client.encrypted) for client in door.clients}
+    assert found == {
+        ("this machine", True),
+        ("192.0.2.7", False),
+        ("192.0.2.8", True),
+    }
+    await maybeDeferred(top.stopService)
+    for client in (plain, proxied, secret, both):
+        assert (await client.reads_to_the_end()).endswith(b"-- The server is shutting down.\r\n")
+    await turns()
 
 
 def test_it_begins_with_the_chat_and_then_listens(tmp_path: Path) -> None:

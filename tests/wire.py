@@ -9,6 +9,7 @@ import functools
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, ParamSpec
 
@@ -22,7 +23,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString, serverFromString, wrapClientTLS
 from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.protocol import Factory, Protocol, ServerFactory, connectionDone
 from twisted.internet.ssl import CertificateOptions
 from twisted.internet.task import deferLater
 from twisted.internet.testing import StringTransport
@@ -32,6 +33,7 @@ from zope.interface import implementer
 from chatroom.chat import Chat, Settings
 from chatroom.doors.door import DoorFactory
 from chatroom.doors.line import ChatFactory
+from chatroom.doors.proxy import ProxyFactory
 from chatroom.doors.relay import RelayFactory
 from chatroom.limits import Limits
 from fakes import World
@@ -46,7 +48,10 @@ DEADLINE = 20.0
 UNLIMITED = Limits(rate=0, byte_rate=0)
 
 DOORS: dict[str, Callable[[Chat], DoorFactory[Any]]] = {"line": ChatFactory, "relay": RelayFactory}
-WAYS = ["tcp", "unix", "ssl"]
+WAYS = ["tcp", "unix", "ssl", "proxy"]
+
+#: What a proxy says first, of a client to which no limits apply.
+FROM_LOOPBACK = b"PROXY TCP4 127.0.0.9 127.0.0.1 1024 8008\r\n"
 
 P = ParamSpec("P")
 
@@ -242,6 +247,8 @@ class House:
             endpoint = wrapClientTLS(CertificateOptions(), endpoint)
         client: Client = await endpoint.connect(Factory.forProtocol(Client))
         self.clients.append(client)
+        if self.way == "proxy":
+            client.sends(FROM_LOOPBACK)
         return client
 
     @property
@@ -261,11 +268,14 @@ async def opened(
     match way:
         case "unix":
             listen = f"unix:{path}:backlog=4096"
-        case "tcp":
+        case "tcp" | "proxy":
             listen = "tcp:0:interface=127.0.0.1:backlog=4096"
         case _:
             listen = f"ssl:0:interface=127.0.0.1:privateKey={certificate(folder)}"
-    port: Any = await serverFromString(reactor, listen).listen(factory)
+    gate: ServerFactory = factory
+    if way == "proxy":
+        gate = ProxyFactory(factory, chat, [ip_network("127.0.0.1")])
+    port: Any = await serverFromString(reactor, listen).listen(gate)
     address = f"unix:{path}" if way == "unix" else f"tcp:127.0.0.1:{port.getHost().port}:timeout=10"
     house = House(chat, factory, way, address)
     try:
@@ -283,17 +293,24 @@ async def opened(
 @functools.cache
 def certificate(folder: Path) -> Path:
     """A file with a key and a certificate for it that nobody else has signed."""
+    path = folder / "server.pem"
+    path.write_bytes(b"".join(issued("localhost")))
+    return path
+
+
+def issued(name: str, days: int = 1) -> tuple[bytes, bytes]:
+    """A key and a certificate for *name* that ends in so many *days*, both in PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
     signed = (
         x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
+        .subject_name(subject)
+        .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_before(now - timedelta(days=9))
+        .not_valid_after(now + timedelta(days=days))
         .sign(key, hashes.SHA256())
     )
     private = key.private_bytes(
@@ -301,6 +318,4 @@ def certificate(folder: Path) -> Path:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    path = folder / "server.pem"
-    path.write_bytes(private + signed.public_bytes(serialization.Encoding.PEM))
-    return path
+    return private, signed.public_bytes(serialization.Encoding.PEM)

@@ -29,11 +29,17 @@ SEND_BUFFER = 32 * 1024
 PROBES = 4
 
 
+def _bottom_of(transport: Any) -> Any:
+    """The transport of the socket under *transport*."""
+    while isinstance(transport, ProtocolWrapper):
+        transport = transport.transport
+    return transport
+
+
 def _socket_of(transport: Any) -> Any:
     """The socket under *transport*, None where there is none."""
-    while isinstance(transport, ProtocolWrapper):
-        # The handle of a TLS transport is not a socket.
-        transport = transport.transport
+    # The handle of a TLS transport is not a socket.
+    transport = _bottom_of(transport)
     return transport.getHandle() if ISystemHandle.providedBy(transport) else None
 
 
@@ -64,9 +70,13 @@ def tune(transport: Any, limits: Limits) -> None:
 
 
 def is_encrypted(transport: Any) -> bool:
-    """Whether nobody on the way can read along: TLS, or a socket of this machine's (unix(7))."""
+    """Whether nobody on the way can read along: TLS, or a socket of this machine's (unix(7)).
+
+    A socket that leads to a proxy says nothing of the way that leads there.
+    """
     handle = _socket_of(transport)
     local = handle is not None and handle.family == socket.AF_UNIX
+    local = local and not getattr(_bottom_of(transport), "proxied", False)
     return local or ISSLTransport.providedBy(transport) or bool(getattr(transport, "TLS", False))
 
 

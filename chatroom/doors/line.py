@@ -294,7 +294,7 @@ class ChatProtocol(LineReceiver):
 
     def handshakeCompleted(self) -> None:
         """Twisted: TLS is agreed on."""
-        self.outlet.shaking_hands = False
+        self.outlet.agreed()
 
     def readConnectionLost(self) -> None:
         """Twisted: the client will send nothing more, but may still read."""
@@ -308,10 +308,11 @@ class ChatProtocol(LineReceiver):
         """Twisted: the connection is gone."""
         self._ended = self._lost = True
         self.factory.parted(self, self.source)
+        if hasattr(self, "outlet"):
+            self.outlet.lost()
         if not self._begun:
             return
         self._stop_rest()
-        self.outlet.lost()
         if reason.check(ConnectionDone):
             self.session.closed = True
             self._end_of_input()

@@ -40,13 +40,17 @@ class Client(Protocol):
 #: How long, in seconds, a closing connection has for what it was sent last.
 CLOSING = 30.0
 
+#: How long, in seconds, a connection may take to agree on TLS.
+HANDSHAKE = 10.0
+
 
 @implementer(IPushProducer, IPullProducer)
 class Outlet:
     """The writing side of one connection.
 
     transport: a connected transport. later: calls something in some seconds.
-    stall_timeout: seconds without taking any output after which it is cut; 0 for never.
+    stall_timeout: seconds without taking any output after which it is cut; 0 for never. Who has to
+    agree on TLS first has HANDSHAKE seconds for it, whatever else; then `agreed` is to be called.
 
     Writing at once is for plain TCP and UNIX server transports: the socket of others may have
     encryption on top. It sends to the socket itself: the transport's ``writeSomeData`` does no
@@ -90,6 +94,8 @@ class Outlet:
             self._socket = transport.getHandle()
         else:
             transport.registerProducer(self, True)
+        if self.shaking_hands:
+            self._timer = later(HANDSHAKE, self._cut)
 
     # -- for the room and the session
 
@@ -164,6 +170,16 @@ class Outlet:
 
     # -- for the door
 
+    def agreed(self) -> None:
+        """TLS is agreed on."""
+        if not self.shaking_hands:
+            return
+        self.shaking_hands = False
+        if not self._closing and not self._aborting:
+            self._stop_timer()
+            if self.congested:
+                self._restart_timer()
+
     def lost(self) -> None:
         """The connection is gone."""
         self._aborting = True
@@ -219,6 +235,9 @@ class Outlet:
             self._client.stalled()
 
     def _restart_timer(self) -> None:
+        if self.shaking_hands:
+            # Its time runs already.
+            return
         self._stop_timer()
         if self._stall_timeout:
             self._timer = self._later(self._stall_timeout, self._cut)

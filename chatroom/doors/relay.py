@@ -68,7 +68,7 @@ class RelayProtocol(LineOnlyReceiver):
 
     def handshakeCompleted(self) -> None:
         """Twisted: TLS is agreed on."""
-        self.outlet.shaking_hands = False
+        self.outlet.agreed()
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """A line was too long: that ends the connection."""
