@@ -8,7 +8,7 @@ A member who does not take their output stays where they are, and is served from
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, islice
-from operator import attrgetter
+from operator import attrgetter, length_hint
 from sys import maxsize
 from typing import NamedTuple, Protocol
 
@@ -30,6 +30,7 @@ from chatroom.events import (
 from chatroom.formats import Format, transcript
 from chatroom.mailbox import Mailbox
 from chatroom.mentions import Mentions
+from chatroom.metrics import Counters
 from chatroom.times import day
 
 log = Logger()
@@ -204,10 +205,12 @@ class Batch:
 class Room:
     """One room: its log, its members, its topic.
 
-    name, key: as people write it, and what it is unique by.
+    name, key: as people write it, and what it is unique by. counters: what it adds to.
     """
 
-    def __init__(self, name: str, key: str, *, listed: bool = True) -> None:
+    def __init__(
+        self, name: str, key: str, *, listed: bool = True, counters: Counters | None = None
+    ) -> None:
         self.name = name
         self.key = key
         #: Whether people may see it and enter it by name.
@@ -227,6 +230,7 @@ class Room:
         self._lines = 0
         self._scrollback: dict[Format, tuple[tuple[int, int, int], bytes]] = {}
         self._mentions = Mentions()
+        self._counters = counters or Counters(float)
 
     # -- the log
 
@@ -432,15 +436,26 @@ class Room:
                 _guarded(member, member.owner.left, member, left)
         format = None
         count = len(rows)
-        for member in list(self.members.values()):
+        members = list(self.members.values())
+        # Who gets what nearly everybody gets is not counted one by one: it is all of those with one
+        # format after another, `ahead` when the first of them came, but for the `others`.
+        rest = iter(members)
+        ahead, others, size = len(members), 0, 0
+        served = written = 0
+        for member in rest:
             outlet = member.outlet
             if outlet.congested:
+                others += 1
                 if member.cursor == start:
                     member.line = rows[0].line
                 continue
             try:
                 if member.format is not format:
                     batch = batch_for(member.format)
+                    here = length_hint(rest) + 1
+                    served += ahead - here - others
+                    written += size * (ahead - here - others)
+                    ahead, others = here, 0
                     data, size = batch.data, len(batch.data)
                     format = member.format
                 if (
@@ -449,17 +464,25 @@ class Room:
                     or member.ignores is not None
                     or member.mailbox.size
                 ):
+                    others += 1
                     self._deliver(member, batch, start, count)
                     continue
                 # What nearly everybody gets, nearly always.
                 if size and (taken := outlet.write(data)) != size:
+                    others += 1
                     self._stall(member, batch.places(start, 0, count, ()), taken)
+                    self._count_lines(member, start)
                 else:
                     member.cursor = end
             except Exception:
                 # One member's fault must not cost the others their lines.
                 log.failure("Delivery to connection {origin} failed", origin=member.origin)
                 member.outlet.abort()
+        lines = self._lines - rows[0].line
+        counters = self._counters
+        counters.lines += lines
+        counters.deliveries += lines * (served + ahead - others)
+        counters.bytes += written + size * (ahead - others)
         if len(self._log) > LOG_EVENTS:
             self._trim()
 
@@ -494,10 +517,20 @@ class Room:
             data += mailbox.contents()
         if data and (taken := member.outlet.write(data)) != len(data):
             self._stall(member, batch.places(start, first, last, skip), taken)
-            return
-        member.cursor = start + last
-        if mailbox.size:
-            mailbox.clear()
+        else:
+            self._counters.bytes += len(data)
+            member.cursor = start + last
+            if mailbox.size:
+                mailbox.clear()
+        self._count_lines(member, start + first, [start + index for index in skip])
+
+    def _count_lines(self, member: Member, start: int, hidden: Iterable[int] = ()) -> None:
+        """*member* was handed the lines from *start* to its cursor, but for those at *hidden*."""
+        log, base, cursor = self._log, self._base, member.cursor
+        end = log[cursor - base].line if cursor < self.end else self._lines
+        begun = log[start - base].line if start < self.end else self._lines
+        skipped = sum(log[at - base].event.line for at in hidden if at < cursor)
+        self._counters.deliveries += end - begun - skipped
 
     def catch_up(self, member: Member) -> bool:
         """Serve a member who was congested and has drained, at most PORTION bytes.
@@ -510,10 +543,11 @@ class Room:
     def _serve(self, member: Member, end: int, size: int) -> None:
         """Send the events from the member's cursor to *end*, then the mailbox, if all fits."""
         pieces: list[tuple[int, bytes]] = []
+        hidden: list[int] = []
+        missed = 0
         format = member.format
-        cursor = member.cursor
-        if cursor < self._base:
-            cursor = self._base
+        cursor = start = max(member.cursor, self._base)
+        if member.cursor < start:
             missed = self._log[0].line - member.line
             if missed:
                 lines = "line" if missed == 1 else "lines"
@@ -528,15 +562,23 @@ class Room:
                 size -= len(piece)
                 if size <= 0:
                     break
+            else:
+                hidden.append(cursor - 1)
         data = b"".join([piece for _, piece in pieces])
         if cursor >= end:
             data += member.mailbox.contents()
         if data and (taken := member.outlet.write(data)) != len(data):
             self._stall(member, pieces, taken)
-            return
-        member.cursor = cursor
-        if cursor >= end:
-            member.mailbox.clear()
+            if member.cursor < start:
+                # Nothing of it was taken: it will be told again what it missed.
+                return
+        else:
+            self._counters.bytes += len(data)
+            member.cursor = cursor
+            if cursor >= end:
+                member.mailbox.clear()
+        self._counters.missed += missed
+        self._count_lines(member, start, hidden)
 
     def _stall(self, member: Member, pieces: Iterable[tuple[int, bytes]], taken: int) -> None:
         """The outlet took only *taken* bytes of *pieces* and the mail after them.
@@ -544,6 +586,7 @@ class Room:
         The line in which it stopped goes to the outlet, the cursor stands after it.
         """
         rest = b""
+        self._counters.bytes += taken
         for after, piece in pieces:
             if taken <= 0:
                 break
@@ -557,6 +600,7 @@ class Room:
         # Before the log begins it stays: what was missed has still to be told.
         if row >= 0:
             member.line = self._log[row].line if row < len(self._log) else self._lines
+        self._counters.bytes += len(rest)
         member.outlet.finish(rest)
 
 

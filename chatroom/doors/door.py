@@ -16,6 +16,7 @@ from twisted.protocols.policies import ProtocolWrapper
 
 from chatroom.chat import Chat
 from chatroom.limits import Limits, source_of
+from chatroom.metrics import STOPPING
 from chatroom.presence import Call
 
 #: How long, in seconds, connections may take to read what they are sent last.
@@ -136,7 +137,7 @@ class DoorFactory(ServerFactory, Generic[C]):
         """Twisted: somebody connects from *addr*."""
         source = source_of(getattr(addr, "host", None))
         admission = self.chat.admission
-        why = "The server is shutting down." if self.stopping else admission.refusal(source)
+        why = admission.refusal(source) if not self.stopping else self._stopping()
         if why is not None:
             return Refused(self.chat, why)
         admission.entered(source)
@@ -144,6 +145,10 @@ class DoorFactory(ServerFactory, Generic[C]):
         protocol.source = source
         protocol.address = getattr(addr, "host", None) or "this machine"
         return protocol
+
+    def _stopping(self) -> str:
+        self.chat.counters.refused[STOPPING] += 1
+        return "The server is shutting down."
 
     def joined(self, client: C) -> None:
         """*client* is connected."""
