@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 #: Why a connection is refused: all there are, the server is full, too many come from its source
 #: at the same time or in a minute, or the server stops.
-FULL, CROWDED, HASTY, STOPPING = "server full", "source full", "attempts", "stopping"
+FULL, CROWDED, HASTY, STOPPING = "server_full", "source_full", "attempts", "shutting_down"
 REFUSALS = (FULL, CROWDED, HASTY, STOPPING)
 
 #: Upper bounds, in seconds, between which durations are told apart.

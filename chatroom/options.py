@@ -12,6 +12,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from typing import Any, ClassVar
 
 import twisted
@@ -36,7 +37,8 @@ class Options(usage.Options):
 
     ``options["endpoints"]`` and ``options["relays"]`` are the endpoint strings to listen on for
     the chat and for the bare relay; ``options["motd"]`` is the text itself, ``options["folder"]``
-    the folder for what is to be kept, or None.
+    the folder for what is to be kept, or None; ``options["monitor"]`` is the endpoint string for
+    who watches, empty for none.
     """
 
     synopsis = "[options]"
@@ -58,7 +60,7 @@ class Options(usage.Options):
         self._motd_file = ""
         for option in OPTIONS:
             self[option.name] = list(option.default) if option.kind.repeated else option.default
-        self.update(endpoints=[], relays=[], folder=None)
+        self.update(endpoints=[], relays=[], folder=None, monitor="")
 
     def opt_version(self) -> None:
         """Print the versions of chatroom, Twisted and Python, and exit."""
@@ -106,10 +108,17 @@ class Options(usage.Options):
             self["endpoints"] += listening.default_endpoints(self["port"], self["interface"])
         self["endpoints"] += map(listening.with_backlog, self["listen"])
         self["relays"] += map(listening.with_backlog, self["relay"])
+        if self["metrics"]:
+            self["monitor"] = listening.on_loopback(self["metrics"])
+            if find_spec("prometheus_client") is None:
+                raise SettingError(
+                    "metrics needs prometheus-client: pip install 'chatroom[metrics]'"
+                )
         server: dict[str, Any] = self.parent or {}
         listening.probe(
             *self["endpoints"],
             *self["relays"],
+            *filter(None, [self["monitor"]]),
             rundir=server.get("rundir", "."),
             chroot=server.get("chroot"),
         )
@@ -136,6 +145,8 @@ class Options(usage.Options):
         lines = [f"# chatroom {__version__} can start. It would listen for:"]
         lines += [f"#   {listening.describe(text)}" for text in self["endpoints"]]
         lines += [f"#   {listening.describe(text)} (relay)" for text in self["relays"]]
+        if self["monitor"]:
+            lines.append(f"#   {listening.describe_http(self['monitor'], '/metrics')}")
         for option in OPTIONS:
             if option.name in ("port", "interface") and not self._default_port:
                 continue

@@ -7,13 +7,14 @@ reactor. A new door is a module in doors/ and a row in `makeService`.
 import gc
 import os
 import resource
+import time
 from dataclasses import fields
 from functools import partial
 from typing import Any
 
 from twisted.application.service import IService, MultiService, Service
 from twisted.application.strports import service as listen
-from twisted.internet.defer import DeferredList, inlineCallbacks
+from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
@@ -26,6 +27,7 @@ from chatroom.doors.door import DoorFactory
 from chatroom.doors.line import ChatFactory
 from chatroom.doors.relay import RelayFactory
 from chatroom.limits import Limits
+from chatroom.metrics import Counters
 from chatroom.options import Options
 from chatroom.store.store import Store
 
@@ -65,6 +67,8 @@ class ChatService(Service):
         self._doors = doors
         self._described = described
         self._store = store
+        #: Fires when the server has stopped.
+        self.stopped: Deferred[None] = Deferred()
         self._loops = {
             LoopingCall(chat.expire): EXPIRY,
             LoopingCall(chat.registry.save): SAVING,
@@ -111,6 +115,7 @@ class ChatService(Service):
             except Exception as error:
                 log.warn("The store was left open: {error!r}", error=error)
         log.info("Stopped; {people} connections were told.", people=people)
+        self.stopped.callback(None)
 
 
 class HashingService(Service):
@@ -202,6 +207,7 @@ def makeService(options: Options) -> IService:
         accounts=store.accounts if store else None,
         run=hashing.run,
         width=width,
+        counters=Counters(time.perf_counter),
     )
     doors: list[tuple[str, DoorFactory[Any]]] = []
     line = ChatFactory(chat)
@@ -214,9 +220,25 @@ def makeService(options: Options) -> IService:
         described.append(f"What is said is kept in {options['data']}.")
     else:
         described.append("What is said is kept in memory and ends with the server; see --data.")
+    if options["monitor"]:
+        described.append(f"Metrics: {listening.describe_http(options['monitor'], '/metrics')}")
     factories = list({id(factory): factory for _, factory in doors}.values())
-    ChatService(clock, chat, factories, described, store).setServiceParent(top)
+    running = ChatService(clock, chat, factories, described, store)
+    running.setServiceParent(top)
     hashing.setServiceParent(top)
     for endpoint, factory in doors:
         listen(endpoint, factory).setServiceParent(top)
+    if options["monitor"]:
+        # It needs what only the extra `metrics` installs.
+        from chatroom.monitoring import MonitoringService
+
+        MonitoringService(
+            clock,
+            chat,
+            factories,
+            len(doors),
+            running,
+            partial(listen, options["monitor"]),
+            store.ledger if store else None,
+        ).setServiceParent(top)
     return top

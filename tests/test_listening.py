@@ -16,6 +16,7 @@ from chatroom.listening import (
     IPv6,
     default_endpoints,
     describe,
+    describe_http,
     ipv6_here,
     probe,
     with_backlog,
@@ -308,3 +309,18 @@ def test_a_backlog_is_put_where_none_is_named(given: str, completed: str) -> Non
 )
 def test_an_endpoint_is_described_by_how_to_connect_to_it(endpoint: str, how: str) -> None:
     assert describe(endpoint) == how
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "how"),
+    [
+        ("tcp:9108:interface=127.0.0.1", "http://127.0.0.1:9108/metrics"),
+        (r"tcp6:9108:interface=\:\:1", "http://[::1]:9108/metrics"),
+        ("tcp:0:interface=0.0.0.0", "http://HOST:PORT/metrics"),
+        ("ssl:9108:interface=192.0.2.1", "https://192.0.2.1:9108/metrics"),
+        ("unix:/run/m", "curl --unix-socket /run/m http://localhost/metrics"),
+        ("systemd:domain=INET:index=1", "systemd:domain=INET:index=1, /metrics"),
+    ],
+)
+def test_an_endpoint_of_http_is_described_by_its_address(endpoint: str, how: str) -> None:
+    assert describe_http(endpoint, "/metrics") == how
