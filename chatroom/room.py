@@ -155,11 +155,13 @@ class Batch:
     own: the indexes of *rows* by the origin of their events.
     """
 
-    __slots__ = ("_own", "_rows", "_starts", "data", "pieces")
+    __slots__ = ("_own", "_rows", "_starts", "data", "pieces", "talk")
 
     def __init__(self, format: Format, rows: Sequence[Row], own: dict[int, list[int]]) -> None:
         self.pieces = [encode(format, row.event) for row in rows]
         self.data = b"".join(self.pieces)
+        #: Whether all of it are lines that were said, so that they need no counting.
+        self.talk = rows[-1].line + rows[-1].event.line - rows[0].line == len(rows)
         self._rows = rows
         self._own = own
         self._starts: list[int] | None = None
@@ -518,10 +520,14 @@ class Room:
         if data and (taken := member.outlet.write(data)) != len(data):
             self._stall(member, batch.places(start, first, last, skip), taken)
         else:
-            self._counters.bytes += len(data)
+            counters = self._counters
+            counters.bytes += len(data)
             member.cursor = start + last
             if mailbox.size:
                 mailbox.clear()
+            if batch.talk:
+                counters.deliveries += last - first - len(skip)
+                return
         self._count_lines(member, start + first, [start + index for index in skip])
 
     def _count_lines(self, member: Member, start: int, hidden: Iterable[int] = ()) -> None:

@@ -90,9 +90,7 @@ def faults(module: str, source: str, modules: frozenset[str]) -> list[str]:
                 found.append(f"{module} imports {own}")
             elif area in CORE and other not in CORE:
                 found.append(f"{module} of the core imports {own}")
-            elif area == "monitoring" and other not in CORE | {"store", "monitoring"}:
-                found.append(f"{module} imports {own}")
-            elif area == "store" and other not in CORE | {"store"}:
+            elif area in ("store", "monitoring") and other not in CORE | {"store", area}:
                 found.append(f"{module} imports {own}")
             elif area == "doors":
                 shared = other == "doors" and own.removeprefix("doors.") in SHARED_DOORS | {"doors"}
