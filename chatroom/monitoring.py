@@ -48,6 +48,7 @@ STOPPING = 5.0
 class Door(Protocol):
     """A factory of connections, see doors/door.py."""
 
+    chat: Chat
     clients: set[Any]
     numPorts: int
 
@@ -400,8 +401,7 @@ class MonitoringService(Service):
         """Twisted: the server stops. Fires when the chat has, and nobody is answered any more."""
         super().stopService()
         self._lag.stop()
-        try:
-            yield self._watched.stopped.addTimeout(STOPPING, self._clock)
-        finally:
-            yield self._port.stopService()
-            self.factory.drop_all()
+        # If that takes too long nobody is told so any more, and that is all.
+        yield self._watched.stopped.addTimeout(STOPPING, self._clock).addErrback(lambda _: None)
+        yield self._port.stopService()
+        self.factory.drop_all()

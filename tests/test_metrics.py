@@ -119,6 +119,9 @@ def test_who_does_not_read_is_counted_when_told_what_they_missed(
         alice.says(f"line{number}")
     # The one it stopped in is with the transport.
     assert (counters.deliveries - before, counters.missed) == (1, 0)
+    bob.outlet.drain(0)
+    # Nothing of it went out, and it will be told again.
+    assert (counters.deliveries - before, counters.missed) == (1, 0)
     bob.outlet.drain()
     assert (counters.deliveries - before, counters.missed) == (11, 20)
 
@@ -128,6 +131,27 @@ def test_goodbyes_are_sent_as_well(world: World) -> None:
     before = world.chat.counters.bytes - len(alice.outlet.data)
     alice.says("/quit")
     assert alice.sees[-1] == "-- Good-bye."
+    assert world.chat.counters.bytes - len(alice.outlet.data) == before
+
+
+def test_mail_of_who_leaves_without_reading_is_sent_as_well(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    before = world.chat.counters.bytes - len(alice.outlet.data + bob.outlet.data)
+    alice.outlet.stall()
+    bob.says("hi", "/msg alice psst")
+    alice.session.end()
+    world.settle()
+    assert b"psst" in alice.outlet.data
+    assert world.chat.counters.bytes - len(alice.outlet.data + bob.outlet.data) == before
+
+
+def test_what_is_for_somebody_who_is_gone_is_not_sent(world: World) -> None:
+    (alice,) = world.people("alice")
+    before = world.chat.counters.bytes - len(alice.outlet.data)
+    alice.types("/help")
+    assert alice.session.mailbox.size
+    alice.hangs_up()
+    world.settle()
     assert world.chat.counters.bytes - len(alice.outlet.data) == before
 
 
@@ -258,6 +282,7 @@ def test_a_disk_that_is_away_is_counted() -> None:
     assert ledger.commits.sum == pytest.approx(0.29, abs=0.05)
     assert (sum(ledger.commits.counts), ledger.failures, ledger.behind) == (1, 0, 0)
     person.says("one", "/topic two", "three")
+    assert (ledger.lagging, ledger.behind) == (False, 0)
     world.clock.advance(PATIENCE)
     # A topic is no line, and neither is what the room is told.
     assert (ledger.lagging, ledger.behind) == (True, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,14 +35,14 @@ from chatroom.monitoring import (
 from chatroom.service import ChatService
 from chatroom.store.ledger import StoredLedger
 from fakes import World, stored
-from test_service import collector, made
-from wire import UNLIMITED, Client, Visitor, Wire, on_reactor, reactor, until
+from test_service import collector, logged, made
+from wire import UNLIMITED, Client, Visitor, Wire, on_reactor, reactor, turns, until
 
 ROOT = Path(chatroom.__file__).parent.parent
 DASHBOARD = ROOT / "contrib" / "grafana" / "chatroom.json"
 MANUAL = ROOT / "docs" / "metrics.md"
 
-__all__ = ["collector"]
+__all__ = ["collector", "logged"]
 
 
 class Running(Service):
@@ -340,16 +341,13 @@ def test_there_are_only_so_many_connections(watcher: Watcher) -> None:
         protocol.connectionLost(None)
 
 
-def test_requests_are_not_logged(
-    watcher: Watcher, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lines: list[object] = []
-    monkeypatch.setattr("twisted.python.log.msg", lambda *what, **how: lines.append(what))
-    site: Any = watcher.service.factory.wrappedFactory
-    site.startFactory()
-    watcher.gets("/metrics")
-    site.stopFactory()
-    assert lines == []
+def test_requests_are_not_logged(watcher: Watcher, logged: list[str]) -> None:
+    factory = watcher.service.factory
+    factory.doStart()
+    assert " 200 " in watcher.gets("/metrics")[0]
+    assert " 404 " in watcher.gets("/nothing")[0]
+    factory.doStop()
+    assert logged == []
 
 
 # -- as part of the server
@@ -389,6 +387,10 @@ async def test_the_server_is_watched_from_start_to_stop(tmp_path: Path) -> None:
     assert numbers["chatroom_lines_total"] == numbers["chatroom_deliveries_total"] == 1
     assert numbers['chatroom_connections{door="line"}'] == 2
     assert 0 < numbers["chatroom_flush_duration_seconds_sum"] < 1
+    (line, _) = monitoring(top)._doors
+    # The reactor's own clock can be set.
+    timer: Any = line.chat.counters.timer
+    assert timer is time.perf_counter
     idle: Any = await UNIXClientEndpoint(reactor, str(watch)).connect(Factory.forProtocol(Client))
     # One who does not go: the chat takes its two seconds.
     held = next(iter(next(door for door in monitoring(top)._doors if door.clients).clients))
@@ -399,7 +401,9 @@ async def test_the_server_is_watched_from_start_to_stop(tmp_path: Path) -> None:
     assert answer.endswith("\r\n\r\nthe server is stopping\n")
     assert (await asked(watch, "/healthz")).endswith("ok\n")
     await stopped
-    await until(lambda: idle.closed and all(person.closed for person in people))
+    await turns()
+    assert idle.closed
+    await until(lambda: all(person.closed for person in people))
     assert not watch.exists()
 
 
@@ -443,8 +447,7 @@ def page_of(watcher: Watcher) -> Any:
 def test_a_chat_that_does_not_stop_is_waited_for_some_seconds() -> None:
     watcher = Watcher(World())
     done: list[object] = []
-    stopped = watcher.service.stopService()
-    stopped.addErrback(lambda failure: None).addBoth(done.append)
+    watcher.service.stopService().addBoth(done.append)
     watcher.world.clock.advance(STOPPING - 0.1)
     assert not done
     watcher.world.clock.advance(0.2)
