@@ -17,6 +17,7 @@ from chatroom.events import SERVER, Event, Joined, Left, Opened, Renamed, TookBa
 from chatroom.history import History, Kept, MemoryHistory
 from chatroom.ledger import Claims, Entry, Ledger, LocalClaims, MemoryLedger
 from chatroom.limits import Admission, Limits, Pace, Quota
+from chatroom.metrics import Counters
 from chatroom.moderation import Moderation
 from chatroom.orders import Access, MemoryRecords
 from chatroom.presence import Clock, Presence
@@ -88,8 +89,11 @@ class Chat:
         run: Run = maybeDeferred,
         width: int = 1,
         moderation: Moderation | None = None,
+        counters: Counters | None = None,
     ) -> None:
         self.clock = clock
+        #: What it has done so far.
+        self.counters = counters or Counters(clock.seconds)
         self.settings = settings or Settings()
         self.limits = limits or Limits()
         #: How fast one person's lines may come.
@@ -97,7 +101,7 @@ class Chat:
         #: How fast one connection's bytes may come.
         self.byte_pace = Pace(self.limits.byte_rate, self.limits.byte_rate)
         #: Who may connect.
-        self.admission = Admission(self.limits, clock.seconds)
+        self.admission = Admission(self.limits, clock.seconds, self.counters)
         self.ledger = ledger or MemoryLedger(clock.seconds)
         self.claims = claims or LocalClaims()
         self.started = clock.seconds()
@@ -165,7 +169,8 @@ class Chat:
 
     def open_room(self, name: str, *, listed: bool = True) -> Room:
         """A new room called *name*; doors use it for rooms of their own."""
-        room = Room(name, names.fold(name) if listed else name, listed=listed)
+        key = names.fold(name) if listed else name
+        room = Room(name, key, listed=listed, counters=self.counters)
         self.rooms[room.key] = room
 
         def submit(event: Event) -> None:
@@ -345,9 +350,14 @@ class Chat:
                     continue
                 touched[key] = room
             room.append(number, event)
+        timer, observe = self.counters.timer, self.counters.flushes.observe
+        began = timer()
         for room in touched.values():
             room.flush()
             self._drop_if_unused(room)
+            ended = timer()
+            observe(ended - began)
+            began = ended
         self._settle()
 
     def rejected(self, key: str, event: Event, why: str) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from itertools import islice
 
+from chatroom.metrics import CROWDED, FULL, HASTY, Counters
+
 #: The source of connections that no network brought, and of this machine's own.
 LOCAL = "local"
 
@@ -134,8 +136,11 @@ class Limits:
 class Admission:
     """Who may connect: the limits on connections, which all doors share."""
 
-    def __init__(self, limits: Limits, seconds: Callable[[], float]) -> None:
+    def __init__(
+        self, limits: Limits, seconds: Callable[[], float], counters: Counters | None = None
+    ) -> None:
         self._limits = limits
+        self._counters = counters or Counters(seconds)
         self._attempts = Quota(limits.attempts_per_minute, 60, seconds)
         self._by_source: dict[str, int] = {}
         #: How many are connected.
@@ -143,21 +148,25 @@ class Admission:
 
     def refusal(self, source: str) -> str | None:
         """Why one more connection from *source* may not stay, as a sentence; None if it may."""
-        limits = self._limits
+        limits, refused = self._limits, self._counters.refused
         if limits.max_connections and self.connected >= limits.max_connections:
+            refused[FULL] += 1
             return "The server is full. Please try again later."
         if source == LOCAL:
             return None
         if not self._attempts.take(source):
+            refused[HASTY] += 1
             return "Too many connections from your address in a minute. Please wait a little."
         here = self._by_source.get(source, 0)
         if limits.connections_per_source and here >= limits.connections_per_source:
+            refused[CROWDED] += 1
             return f"There are {here} connections from your address already."
         return None
 
     def entered(self, source: str) -> None:
         """A connection from *source* stays; `left` is called when it goes."""
         self.connected += 1
+        self._counters.accepted += 1
         self._by_source[source] = self._by_source.get(source, 0) + 1
 
     def left(self, source: str) -> None:

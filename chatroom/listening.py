@@ -128,6 +128,30 @@ def with_backlog(description: str) -> str:
     return f"{description}:backlog={BACKLOG}"
 
 
+def on_loopback(description: str) -> str:
+    """*description* for this machine only, where its kind takes an interface and it names none."""
+    positional, named = _parsed(description.removeprefix("haproxy:"))
+    fields = _FIELDS.get(positional[0], ())
+    if "interface" not in fields[len(positional) :] or "interface" in named:
+        return description
+    address = "::1" if positional[0] == "tcp6" else "127.0.0.1"
+    return f"{description}:interface={quoteStringArgument(address)}"
+
+
+def describe_http(description: str, path: str) -> str:
+    """The address of *path* where HTTP is served on the endpoint *description*, for a log line."""
+    kind, fields = _by_name(description)
+    if kind == "unix":
+        return f"curl --unix-socket {fields.get('address')} http://localhost{path}"
+    if kind not in _FIELDS:
+        return f"{description}, {path}"
+    address = fields.get("interface", "")
+    host = "HOST" if address in ("", "::", "0.0.0.0") else address
+    port = "PORT" if fields.get("port") == "0" else fields.get("port", "443")
+    scheme = "http" if kind in ("tcp", "tcp6") else "https"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{path}"
+
+
 def describe(description: str, tls: bool = False) -> str:
     """How to connect to the endpoint *description*, for a log line: ``telnet HOST 8008``.
 

@@ -101,6 +101,7 @@ def log_in_by_code(session: "Session", code: str) -> None:
     issuer = registry.redeem(code)
     if issuer is None:
         registry.wrong_codes.take(session.source)
+        chat.counters.wrong_codes += 1
         log.info("A wrong code was tried from {source}", source=session.source)
         raise Refused("That code is wrong, or was used, or is older than 2 minutes.")
     account = issuer.account
@@ -272,6 +273,7 @@ def _register(session: "Session", name: str, password: str, *, hidden: bool) -> 
             registry.created.give_back(session.source)
     if account is None:
         raise Refused(f"Somebody else has just registered {name}.")
+    session.chat.counters.registrations += 1
     log.info("{name!r} was registered from {source}", name=name, source=session.source)
     if not session.stays(name):
         # Somebody whom the name belonged to until just now has taken it.
@@ -303,6 +305,7 @@ def _log_in(session: "Session", name: str, password: str, *, hidden: bool) -> Fl
 
 def _failed(session: "Session", account: Account) -> None:
     session.failures += 1
+    session.chat.counters.wrong_passwords += 1
     log.info(
         "A wrong password for {name!r} from {source}", name=account.name, source=session.source
     )
@@ -401,6 +404,7 @@ def _adopt(session: "Session", account: Account) -> Flow:
             # They have not got the preferences yet that would be kept.
             registry.gone(session, keep=False)
             return
+    chat.counters.logins += 1
     log.info(
         "{name!r} is connection {origin}, from {source}",
         name=name,

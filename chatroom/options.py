@@ -12,6 +12,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from typing import Any, ClassVar
 
 import twisted
@@ -38,7 +39,8 @@ class Options(usage.Options):
     ``options["endpoints"]``, ``options["secured"]`` and ``options["relays"]`` are the endpoint
     strings to listen on for the chat, for the chat over TLS and for the bare relay;
     ``options["credentials"]`` is the `tls.Certificate` for them, or None; ``options["motd"]`` is
-    the text itself, ``options["folder"]`` the folder for what is to be kept, or None.
+    the text itself, ``options["folder"]`` the folder for what is to be kept, or None;
+    ``options["monitor"]`` is the endpoint string for who watches, empty for none.
     """
 
     synopsis = "[options]"
@@ -61,6 +63,7 @@ class Options(usage.Options):
         for option in OPTIONS:
             self[option.name] = list(option.default) if option.kind.repeated else option.default
         self.update(endpoints=[], secured=[], relays=[], credentials=None, folder=None)
+        self["monitor"] = ""
         # Who may connect, None for everybody, and what is wrong with the list of them.
         self.update({"allowed": None, "allowed-fault": ""})
 
@@ -114,11 +117,18 @@ class Options(usage.Options):
         self["relays"] += map(listening.with_backlog, self["relay"])
         self._check_endpoints()
         self._read_certificate()
+        if self["metrics"]:
+            self["monitor"] = listening.on_loopback(self["metrics"])
+            if find_spec("prometheus_client") is None:
+                raise SettingError(
+                    "metrics needs prometheus-client: pip install 'chatroom[metrics]'"
+                )
         server: dict[str, Any] = self.parent or {}
         listening.probe(
             *self["endpoints"],
             *self["secured"],
             *self["relays"],
+            *filter(None, [self["monitor"]]),
             rundir=server.get("rundir", "."),
             chroot=server.get("chroot"),
         )
@@ -183,6 +193,8 @@ class Options(usage.Options):
         lines += [f"#   {listening.describe(text)} (relay)" for text in self["relays"]]
         if self["credentials"] is not None and self["credentials"].concern:
             lines.append(f"# {self['credentials'].concern}")
+        if self["monitor"]:
+            lines.append(f"#   {listening.describe_http(self['monitor'], '/metrics')}")
         for option in OPTIONS:
             if option.name in ("port", "interface") and not self._default_port:
                 continue

@@ -8,7 +8,7 @@ A member who does not take their output stays where they are, and is served from
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, islice
-from operator import attrgetter
+from operator import attrgetter, length_hint
 from sys import maxsize
 from typing import NamedTuple, Protocol
 
@@ -31,6 +31,7 @@ from chatroom.events import (
 from chatroom.formats import Format, transcript
 from chatroom.mailbox import Mailbox
 from chatroom.mentions import Mentions
+from chatroom.metrics import Counters
 from chatroom.times import day
 
 log = Logger()
@@ -155,11 +156,13 @@ class Batch:
     own: the indexes of *rows* by the origin of their events.
     """
 
-    __slots__ = ("_own", "_rows", "_starts", "data", "pieces")
+    __slots__ = ("_own", "_rows", "_starts", "data", "pieces", "talk")
 
     def __init__(self, format: Format, rows: Sequence[Row], own: dict[int, list[int]]) -> None:
         self.pieces = [encode(format, row.event) for row in rows]
         self.data = b"".join(self.pieces)
+        #: Whether all of it are lines that were said, so that they need no counting.
+        self.talk = rows[-1].line + rows[-1].event.line - rows[0].line == len(rows)
         self._rows = rows
         self._own = own
         self._starts: list[int] | None = None
@@ -205,10 +208,12 @@ class Batch:
 class Room:
     """One room: its log, its members, its topic.
 
-    name, key: as people write it, and what it is unique by.
+    name, key: as people write it, and what it is unique by. counters: what it adds to.
     """
 
-    def __init__(self, name: str, key: str, *, listed: bool = True) -> None:
+    def __init__(
+        self, name: str, key: str, *, listed: bool = True, counters: Counters | None = None
+    ) -> None:
         self.name = name
         self.key = key
         #: Whether people may see it and enter it by name.
@@ -228,6 +233,7 @@ class Room:
         self._lines = 0
         self._scrollback: dict[Format, tuple[tuple[int, int, int], bytes]] = {}
         self._mentions = Mentions()
+        self._counters = counters or Counters(float)
 
     # -- the log
 
@@ -442,15 +448,26 @@ class Room:
                 _guarded(member, member.owner.left, member, left)
         format = None
         count = len(rows)
-        for member in list(self.members.values()):
+        members = list(self.members.values())
+        # Who gets what nearly everybody gets is not counted one by one: it is all of those with one
+        # format after another, `ahead` when the first of them came, but for the `others`.
+        rest = iter(members)
+        ahead, others, size = len(members), 0, 0
+        served = written = 0
+        for member in rest:
             outlet = member.outlet
             if outlet.congested:
+                others += 1
                 if member.cursor == start:
                     member.line = rows[0].line
                 continue
             try:
                 if member.format is not format:
                     batch = batch_for(member.format)
+                    here = length_hint(rest) + 1
+                    served += ahead - here - others
+                    written += size * (ahead - here - others)
+                    ahead, others = here, 0
                     data, size = batch.data, len(batch.data)
                     format = member.format
                 if (
@@ -459,17 +476,25 @@ class Room:
                     or member.ignores is not None
                     or member.mailbox.size
                 ):
+                    others += 1
                     self._deliver(member, batch, start, count)
                     continue
                 # What nearly everybody gets, nearly always.
                 if size and (taken := outlet.write(data)) != size:
+                    others += 1
                     self._stall(member, batch.places(start, 0, count, ()), taken)
+                    self._count_lines(member, start)
                 else:
                     member.cursor = end
             except Exception:
                 # One member's fault must not cost the others their lines.
                 log.failure("Delivery to connection {origin} failed", origin=member.origin)
                 member.outlet.abort()
+        lines = self._lines - rows[0].line
+        counters = self._counters
+        counters.lines += lines
+        counters.deliveries += lines * (served + ahead - others)
+        counters.bytes += written + size * (ahead - others)
         if len(self._log) > LOG_EVENTS:
             self._trim()
 
@@ -504,10 +529,24 @@ class Room:
             data += mailbox.contents()
         if data and (taken := member.outlet.write(data)) != len(data):
             self._stall(member, batch.places(start, first, last, skip), taken)
-            return
-        member.cursor = start + last
-        if mailbox.size:
-            mailbox.clear()
+        else:
+            counters = self._counters
+            counters.bytes += len(data)
+            member.cursor = start + last
+            if mailbox.size:
+                mailbox.clear()
+            if batch.talk:
+                counters.deliveries += last - first - len(skip)
+                return
+        self._count_lines(member, start + first, [start + index for index in skip])
+
+    def _count_lines(self, member: Member, start: int, hidden: Iterable[int] = ()) -> None:
+        """*member* was handed the lines from *start* to its cursor, but for those at *hidden*."""
+        log, base, cursor = self._log, self._base, member.cursor
+        end = log[cursor - base].line if cursor < self.end else self._lines
+        begun = log[start - base].line if start < self.end else self._lines
+        skipped = sum(log[at - base].event.line for at in hidden if at < cursor)
+        self._counters.deliveries += end - begun - skipped
 
     def catch_up(self, member: Member) -> bool:
         """Serve a member who was congested and has drained, at most PORTION bytes.
@@ -520,10 +559,11 @@ class Room:
     def _serve(self, member: Member, end: int, size: int) -> None:
         """Send the events from the member's cursor to *end*, then the mailbox, if all fits."""
         pieces: list[tuple[int, bytes]] = []
+        hidden: list[int] = []
+        missed = 0
         format = member.format
-        cursor = member.cursor
-        if cursor < self._base:
-            cursor = self._base
+        cursor = start = max(member.cursor, self._base)
+        if member.cursor < start:
             missed = self._log[0].line - member.line
             if missed:
                 lines = "line" if missed == 1 else "lines"
@@ -538,15 +578,23 @@ class Room:
                 size -= len(piece)
                 if size <= 0:
                     break
+            else:
+                hidden.append(cursor - 1)
         data = b"".join([piece for _, piece in pieces])
         if cursor >= end:
             data += member.mailbox.contents()
         if data and (taken := member.outlet.write(data)) != len(data):
             self._stall(member, pieces, taken)
-            return
-        member.cursor = cursor
-        if cursor >= end:
-            member.mailbox.clear()
+            if member.cursor < start:
+                # Nothing of it was taken: it will be told again what it missed.
+                return
+        else:
+            self._counters.bytes += len(data)
+            member.cursor = cursor
+            if cursor >= end:
+                member.mailbox.clear()
+        self._counters.missed += missed
+        self._count_lines(member, start, hidden)
 
     def _stall(self, member: Member, pieces: Iterable[tuple[int, bytes]], taken: int) -> None:
         """The outlet took only *taken* bytes of *pieces* and the mail after them.
@@ -554,6 +602,7 @@ class Room:
         The line in which it stopped goes to the outlet, the cursor stands after it.
         """
         rest = b""
+        self._counters.bytes += taken
         for after, piece in pieces:
             if taken <= 0:
                 break
@@ -567,6 +616,7 @@ class Room:
         # Before the log begins it stays: what was missed has still to be told.
         if row >= 0:
             member.line = self._log[row].line if row < len(self._log) else self._lines
+        self._counters.bytes += len(rest)
         member.outlet.finish(rest)
 
 

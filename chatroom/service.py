@@ -7,6 +7,7 @@ reactor. A new door is a module in doors/ and a row in `makeService`.
 import gc
 import os
 import resource
+import time
 from contextlib import suppress
 from dataclasses import fields
 from functools import partial
@@ -17,7 +18,7 @@ from typing import Any
 
 from twisted.application.service import IService, MultiService, Service
 from twisted.application.strports import service as listen
-from twisted.internet.defer import DeferredList, inlineCallbacks
+from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import ServerFactory
 from twisted.internet.task import LoopingCall
@@ -32,6 +33,7 @@ from chatroom.doors.line import ChatFactory
 from chatroom.doors.proxy import ProxyFactory
 from chatroom.doors.relay import RelayFactory
 from chatroom.limits import Limits
+from chatroom.metrics import Counters
 from chatroom.moderation import Moderation
 from chatroom.options import Options
 from chatroom.orders import MemoryRecords, Networks
@@ -74,6 +76,8 @@ class ChatService(Service):
         self._described = described
         self._store = store
         self._claim: Path | None = None
+        #: Fires when the server has stopped.
+        self.stopped: Deferred[None] = Deferred()
         self._loops = {
             LoopingCall(chat.expire): EXPIRY,
             LoopingCall(self._keep): SAVING,
@@ -158,6 +162,7 @@ class ChatService(Service):
                 log.warn("The store was left open: {error!r}", error=error)
         self._withdraw_claim()
         log.info("Stopped; {people} connections were told.", people=people)
+        self.stopped.callback(None)
 
 
 class HashingService(Service):
@@ -257,6 +262,7 @@ def makeService(options: Options) -> IService:
             allowed=options["allowed"],
             spared=Networks(proxies),
         ),
+        counters=Counters(time.perf_counter),
     )
     # Where, to which door, and whether over TLS.
     doors: list[tuple[str, DoorFactory[Any], bool]] = []
@@ -275,8 +281,11 @@ def makeService(options: Options) -> IService:
         described.append("What is said is kept in memory and ends with the server; see --data.")
     if options["allowed-fault"]:
         described.append(options["allowed-fault"])
+    if options["monitor"]:
+        described.append(f"Metrics: {listening.describe_http(options['monitor'], '/metrics')}")
     factories = list({id(door): door for _, door, _ in doors}.values())
-    ChatService(clock, chat, factories, described, store).setServiceParent(top)
+    running = ChatService(clock, chat, factories, described, store)
+    running.setServiceParent(top)
     hashing.setServiceParent(top)
     for where, door, tls in doors:
         factory: ServerFactory = door
@@ -289,4 +298,17 @@ def makeService(options: Options) -> IService:
         if behind:
             factory = ProxyFactory(factory, chat, proxies)
         listen(endpoint, factory).setServiceParent(top)
+    if options["monitor"]:
+        # It needs what only the extra `metrics` installs.
+        from chatroom.monitoring import MonitoringService
+
+        MonitoringService(
+            clock,
+            chat,
+            factories,
+            len(doors),
+            running,
+            partial(listen, options["monitor"]),
+            store.ledger if store else None,
+        ).setServiceParent(top)
     return top

@@ -201,6 +201,7 @@ class Session:
     def received(self, text: str) -> None:
         """One line came in, without its end. Not to be called while `held`."""
         now = self.chat.clock.seconds()
+        self.chat.counters.input += 1
         if self.chat.pace.rate:
             self._pay(now)
         text = names.clean(text)
@@ -614,8 +615,11 @@ class Session:
         mailbox = self.mailbox
         data = mailbox.contents()
         taken = self.outlet.write(data) if data else 0
+        self.chat.counters.bytes += taken
         if taken != len(data):
-            self.outlet.finish(mailbox.sent(taken))
+            rest = mailbox.sent(taken)
+            self.chat.counters.bytes += len(rest)
+            self.outlet.finish(rest)
             return False
         mailbox.clear()
         return True
@@ -748,4 +752,6 @@ class Session:
             chat.moderation.left(self)
             farewell = self.mailbox.contents()
             self.mailbox.clear()
+            if not self.closed:
+                chat.counters.bytes += len(farewell)
             self.connection.close(farewell)

@@ -86,6 +86,10 @@ def _network(value: str) -> str:
     return str(ipaddress.ip_network(value))
 
 
+def _endpoint_or_none(value: str) -> str:
+    return value and _endpoint(value)
+
+
 def _one_of(*words: str) -> Kind:
     """One of a few words."""
 
@@ -105,6 +109,7 @@ FOLDER = Kind(str, "the name of a folder", str)
 NAMES = Kind(str, "a name", names.check_name, repeated=True)
 NETWORKS = Kind(str, "an address or a network such as 10.0.0.0/8", _network, repeated=True)
 ENDPOINTS = Kind(str, "an endpoint such as tcp:8009", _endpoint, repeated=True)
+ENDPOINT = Kind(str, "an endpoint such as tcp:9108", _endpoint_or_none)
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +316,13 @@ OPTIONS = (
         whole(0, 1_000_000, "people"),
         "In rooms of more than this many people announce only those who have spoken, so "
         "that comings and goings do not drown the talk.",
+    ),
+    Option(
+        "metrics",
+        "",
+        ENDPOINT,
+        "Serve numbers for Prometheus, and whether the server is well, over HTTP on this "
+        "endpoint, such as tcp:9108; on this machine only, unless it says interface=.",
     ),
 )
 BY_NAME = {option.name: option for option in OPTIONS}

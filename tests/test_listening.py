@@ -17,6 +17,7 @@ from chatroom.listening import (
     check,
     default_endpoints,
     describe,
+    describe_http,
     ipv6_here,
     probe,
     with_backlog,
@@ -362,3 +363,18 @@ def test_what_makes_no_sense_is_refused(description: str, tls: bool, complaint: 
     line = str(refused.value)
     assert line.startswith(f"cannot listen on {description}: ")
     assert complaint in line
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "how"),
+    [
+        ("tcp:9108:interface=127.0.0.1", "http://127.0.0.1:9108/metrics"),
+        (r"tcp6:9108:interface=\:\:1", "http://[::1]:9108/metrics"),
+        ("tcp:0:interface=0.0.0.0", "http://HOST:PORT/metrics"),
+        ("ssl:9108:interface=192.0.2.1", "https://192.0.2.1:9108/metrics"),
+        ("unix:/run/m", "curl --unix-socket /run/m http://localhost/metrics"),
+        ("systemd:domain=INET:index=1", "systemd:domain=INET:index=1, /metrics"),
+    ],
+)
+def test_an_endpoint_of_http_is_described_by_its_address(endpoint: str, how: str) -> None:
+    assert describe_http(endpoint, "/metrics") == how

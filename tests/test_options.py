@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import chatroom
 from chatroom import listening
+from chatroom import options as options_module
 from chatroom.events import Said
 from chatroom.ledger import Entry
 from chatroom.options import Options
@@ -126,6 +127,8 @@ def test_without_arguments_everything_has_its_default() -> None:
         "dead-after": 90,
         "stall-timeout": 30.0,
         "join-quiet-above": 50,
+        "metrics": "",
+        "monitor": "",
         "config": None,
         "check": 0,
         "endpoints": ["tcp6:8008:backlog=4096"],
@@ -166,6 +169,7 @@ def test_help_names_every_option_and_fits_a_terminal(
         "--listen=",
         "--lobby=",
         "--max-connections=",
+        "--metrics=",
         "--motd=",
         "--name=",
         "--names-per-day=",
@@ -252,6 +256,44 @@ def test_a_relay_comes_beside_the_chat() -> None:
     options = parsed("--relay", "tcp:1", "--relay", "tcp:2:backlog=5")
     assert options["relays"] == ["tcp:1:backlog=4096", "tcp:2:backlog=5"]
     assert options["endpoints"] == ["tcp6:8008:backlog=4096"]
+
+
+@pytest.mark.usefixtures("unprobed")
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("tcp:9108", "tcp:9108:interface=127.0.0.1"),
+        ("tcp6:9108", r"tcp6:9108:interface=\:\:1"),
+        ("tcp:9108:interface=0.0.0.0", "tcp:9108:interface=0.0.0.0"),
+        ("tcp:9108:192.0.2.1", "tcp:9108:192.0.2.1"),
+        ("unix:/run/metrics", "unix:/run/metrics"),
+        ("", ""),
+    ],
+)
+def test_metrics_are_for_this_machine_unless_told_otherwise(given: str, used: str) -> None:
+    options = parsed("--metrics", given)
+    assert (options["metrics"], options["monitor"]) == (given, used)
+
+
+def test_where_metrics_are_served_is_tried(taken: int) -> None:
+    assert "already in use" in refusal("--port", "0", "--metrics", f"tcp:{taken}")
+
+
+def test_metrics_without_what_they_need_are_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(options_module, "find_spec", lambda name: None)
+    line = refusal("--port", "0", "--metrics", "tcp:0")
+    assert line == "chatroom: metrics needs prometheus-client: pip install 'chatroom[metrics]'"
+    assert parsed("--port", "0")["monitor"] == ""
+
+
+def test_check_says_where_metrics_would_be(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parsed("--port", "0", "--metrics", "tcp:0", "--check")
+    shown = capsys.readouterr().out
+    assert "#   http://127.0.0.1:PORT/metrics\n" in shown
+    assert tomllib.loads(shown)["metrics"] == "tcp:0"
 
 
 def test_interface_without_the_port_it_restricts_is_refused() -> None:

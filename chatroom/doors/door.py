@@ -16,6 +16,7 @@ from twisted.protocols.policies import ProtocolWrapper
 
 from chatroom.chat import Chat
 from chatroom.limits import Limits, address_of, source_of
+from chatroom.metrics import BARRED, STOPPING
 from chatroom.presence import Call
 
 #: How long, in seconds, connections may take to read what they are sent last.
@@ -147,8 +148,9 @@ class DoorFactory(ServerFactory, Generic[C]):
         host = getattr(addr, "host", None)
         source = source_of(host)
         admission = self.chat.admission
-        why = "The server is shutting down." if self.stopping else admission.refusal(source)
-        why = why or self.chat.moderation.refusal(host)
+        why = admission.refusal(source) if not self.stopping else self._stopping()
+        if why is None and (why := self.chat.moderation.refusal(host)) is not None:
+            self.chat.counters.refused[BARRED] += 1
         if why is not None:
             return Refused(self.chat, why)
         admission.entered(source)
@@ -156,6 +158,10 @@ class DoorFactory(ServerFactory, Generic[C]):
         protocol.source = source
         protocol.address = str(address_of(host) or "this machine")
         return protocol
+
+    def _stopping(self) -> str:
+        self.chat.counters.refused[STOPPING] += 1
+        return "The server is shutting down."
 
     def joined(self, client: C) -> None:
         """*client* is connected."""

@@ -395,6 +395,7 @@ class ChatProtocol(LineReceiver):
 
     def cut(self) -> None:
         """The outlet: nothing was read for too long."""
+        self.factory.chat.counters.cut += 1
         self.session.lost("not reading")
 
     def stop_reading(self) -> None:

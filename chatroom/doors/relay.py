@@ -63,6 +63,7 @@ class RelayProtocol(LineOnlyReceiver):
     def lineReceived(self, line: bytes) -> None:
         """One line, without its LF."""
         chat = self.factory.chat
+        chat.counters.input += 1
         chat.submit(self.factory.room, Relayed(chat.clock.seconds(), self.member.origin, line))
         chat.relieve()
 
@@ -136,6 +137,7 @@ class RelayProtocol(LineOnlyReceiver):
 
     def cut(self) -> None:
         """The outlet: nothing was read for too long."""
+        self.factory.chat.counters.cut += 1
 
     def stop_reading(self) -> None:
         """The factory: the server stops."""

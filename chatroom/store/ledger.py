@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 
 from chatroom.events import SERVER, Event, Told
 from chatroom.ledger import Entry, LedgerReceiver, number
+from chatroom.metrics import Histogram
 from chatroom.presence import Call, Clock
 from chatroom.store import codec
 
@@ -53,6 +54,12 @@ class StoredLedger:
         self._kept = kept
         #: The greatest id that is kept already.
         self.last_id = 0
+        #: How long commits took, those that failed among them, and how many failed.
+        self.commits = Histogram()
+        self.failures = 0
+        #: How many lines were shown and will not be kept.
+        self.lost = 0
+        self._begun = 0.0
         self._receiver: LedgerReceiver
         self._pending: list[tuple[str, Event]] = []
         # What is not committed yet, in its order. The first `_shown` of it were delivered without,
@@ -77,6 +84,12 @@ class StoredLedger:
     def lagging(self) -> bool:
         """Whether lines are delivered that are not kept yet."""
         return self._told is not None
+
+    @property
+    def behind(self) -> int:
+        """How many lines are delivered and not kept yet; of the relay's, which never are, none."""
+        shown = islice(self._unsaved, self._shown)
+        return sum(_kept(entry.event) for entry in shown)
 
     def attach(self, receiver: LedgerReceiver) -> None:
         self._receiver = receiver
@@ -132,9 +145,11 @@ class StoredLedger:
         self._writing = len(portion)
         if self._told is None and self._overdue is None:
             self._overdue = self._clock.callLater(PATIENCE, self._give_up)
+        self._begun = self._clock.seconds()
         return maybeDeferred(self._commit, portion)
 
     def _saved(self, _: object) -> None:
+        self.commits.observe(self._clock.seconds() - self._begun)
         if self._ended:
             return
         count, self._writing = self._writing, 0
@@ -162,6 +177,8 @@ class StoredLedger:
             closed.callback(None)
 
     def _failed(self, failure: Failure) -> None:
+        self.commits.observe(self._clock.seconds() - self._begun)
+        self.failures += 1
         if self._ended:
             return
         self._writing = self._back_at = 0
@@ -220,10 +237,9 @@ class StoredLedger:
             size -= waiting[drop].event.size()
             drop += 1
         if drop:
-            self._lost += sum(
-                entry.event.line and codec.encode(entry.event) is not None
-                for entry in waiting[:drop]
-            )
+            lost = sum(_kept(entry.event) for entry in waiting[:drop])
+            self._lost += lost
+            self.lost += lost
             del self._unsaved[self._writing : self._writing + drop]
             self._shown -= drop
 
@@ -239,3 +255,8 @@ class StoredLedger:
         for room in sorted(told or ()):
             self.submit(room, Told(self._clock.seconds(), SERVER, text))
         self.end_turn()
+
+
+def _kept(event: Event) -> bool:
+    """Whether *event* is a line that belongs into the store."""
+    return event.line and codec.encode(event) is not None
