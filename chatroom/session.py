@@ -38,9 +38,12 @@ ENTERING, NAMING, MAIL, PACE, OVER, READING = 1, 2, 4, 8, 16, 32
 class Connection(Protocol):
     """What a session asks of its door.
 
-    place: where the other end is, in words. encrypted: whether nobody on the way can read along.
-    hidden: what is typed is not shown, by the client's own word.
+    address: where the other end is, for the log. place: the same in words. encrypted: whether
+    nobody on the way can read along. hidden: what is typed is not shown, by the client's own word.
     """
+
+    @property
+    def address(self) -> str: ...
 
     @property
     def place(self) -> str: ...
@@ -104,6 +107,7 @@ class Session:
         "room",
         "said",
         "source",
+        "spoken",
         "wary",
         "whisperer",
     )
@@ -160,6 +164,8 @@ class Session:
         self.failures = 0
         #: The next line may be a password that nobody has asked for.
         self.wary = False
+        #: How many lines came from here that everybody in a room was to see.
+        self.spoken = 0
         # Who gets the next line, which is not shown; None for nobody.
         self._answering: Callable[[str, bool], None] | None = None
         # The key that is being claimed, empty for none; the last name that was asked for.
@@ -304,7 +310,11 @@ class Session:
         try:
             self.connection.resume()
         except Exception:
-            log.failure("Input of connection {origin} failed", origin=self.origin)
+            log.failure(
+                "Input of connection {connection} failed",
+                event="input_failed",
+                connection=self.origin,
+            )
             self.outlet.abort()
 
     def _pay(self, now: float) -> None:
@@ -335,6 +345,7 @@ class Session:
             if self.said is None:
                 self.said = {}
             self.said[room.key] = self.active
+        self.spoken += 1
         kind = Emoted if emote else Said
         chat.submit(room, kind(self.active, self.origin, self.name, text))
 
@@ -392,7 +403,12 @@ class Session:
                 self._not_named(f"{name} is registered. If it is yours: /login {name}.")
 
         def failed(failure: object) -> None:
-            log.error("Claiming a name failed: {failure}", failure=failure)
+            log.error(
+                "Claiming a name failed: {error}",
+                event="claim_failed",
+                connection=self.origin,
+                error=failure,
+            )
             self.rename_failed(name, "names cannot be changed just now")
 
         chat.claims.claim(key, self.origin).addCallback(claimed).addErrback(failed)
@@ -569,7 +585,11 @@ class Session:
                 self.release(MAIL)
         except Exception:
             # Others have mail too.
-            log.failure("Mail to connection {origin} failed", origin=self.origin)
+            log.failure(
+                "Mail to connection {connection} failed",
+                event="mail_failed",
+                connection=self.origin,
+            )
             self.outlet.abort()
 
     def _send_mail(self) -> bool:
@@ -587,6 +607,13 @@ class Session:
     def entered(self, member: Member, room: Room) -> None:
         """The member is in the room: greet it."""
         chat = self.chat
+        log.info(
+            "Connection {connection}, {name!r}, joined #{room}",
+            event="room_joined",
+            connection=self.origin,
+            name=self.name,
+            room=room.name,
+        )
         chat.presence(room).entered(member)
         if self.closed:
             return
@@ -620,6 +647,14 @@ class Session:
 
     def left(self, member: Member, event: Left) -> None:
         """The member is out of its room."""
+        former = self.room if member is self.member else self._former
+        log.info(
+            "Connection {connection}, {name!r}, left #{room}",
+            event="room_left",
+            connection=self.origin,
+            name=event.name,
+            room=former.name if former is not None else "",
+        )
         if member is self.member:
             self._finish()
         elif self._former is not None:
@@ -635,6 +670,13 @@ class Session:
         people[new] = self
         if old != new:
             self.chat.claims.release(old, self.origin)
+        log.info(
+            "Connection {connection}, {former!r}, is {name!r} now",
+            event="renamed",
+            connection=self.origin,
+            former=self.name,
+            name=event.new,
+        )
         self.name = event.new
         self.notice(f"You are now {event.new}.")
         self.release(NAMING)

@@ -115,6 +115,7 @@ class Person:
     complies = True
     encrypted = False
     hidden = False
+    address = "192.0.2.7"
     place = "192.0.2.7, over a plain line,"
 
     def hide_input(self) -> bool:
