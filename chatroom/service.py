@@ -7,6 +7,7 @@ reactor. A new door is a module in doors/ and a row in `makeService`.
 import gc
 import os
 import resource
+from collections.abc import Mapping
 from dataclasses import fields
 from functools import partial
 from typing import Any
@@ -17,16 +18,19 @@ from twisted.internet.defer import DeferredList, inlineCallbacks
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, Logger
+from twisted.python.components import Componentized
 from twisted.python.threadpool import ThreadPool
 
-from chatroom import __version__, listening
+from chatroom import __version__, listening, logs, systemd
 from chatroom.chat import Chat, Settings
 from chatroom.doors.door import DoorFactory
 from chatroom.doors.line import ChatFactory
 from chatroom.doors.relay import RelayFactory
 from chatroom.limits import Limits
+from chatroom.manhole import ManholeService
 from chatroom.options import Options
+from chatroom.reloading import ReloadService
 from chatroom.store.store import Store
 
 __all__ = ["Options", "makeService"]
@@ -75,9 +79,9 @@ class ChatService(Service):
     def startService(self) -> None:
         """Twisted: the server runs."""
         super().startService()
-        log.info("chatroom {version}", version=__version__)
+        log.info("chatroom {version}", event="started", version=__version__)
         for line in self._described:
-            log.info("{line}", line=line)
+            log.info("{line}", event="described", line=line)
         if self._store is not None:
             chat = self._chat
             chat.restore(self._store.open(chat.settings.scrollback, chat.lobby.key))
@@ -102,15 +106,19 @@ class ChatService(Service):
         try:
             yield self._chat.close().addTimeout(SETTLING, self._clock)
         except Exception as error:
-            log.warn("Some lines were not settled when the server stopped: {error!r}", error=error)
+            log.warn(
+                "Some lines were not settled when the server stopped: {error!r}",
+                event="lines_not_settled",
+                error=error,
+            )
         people = sum(len(door.clients) for door in self._doors)
         yield DeferredList([door.dismiss() for door in self._doors])
         if self._store is not None:
             try:
                 yield self._store.close().addTimeout(SETTLING, self._clock)
             except Exception as error:
-                log.warn("The store was left open: {error!r}", error=error)
-        log.info("Stopped; {people} connections were told.", people=people)
+                log.warn("The store was left open: {error!r}", event="store_left_open", error=error)
+        log.info("Stopped; {people} connections were told.", event="stopped", people=people)
 
 
 class HashingService(Service):
@@ -152,6 +160,7 @@ def descriptors(wanted: int) -> int:
         log.warn(
             "At most {possible} connections, not {wanted}: this process may have {soft} "
             "descriptors. Raise the hard limit (ulimit -Hn, LimitNOFILE=) for more.",
+            event="descriptors_short",
             possible=possible,
             wanted=wanted,
             soft=soft,
@@ -159,12 +168,22 @@ def descriptors(wanted: int) -> int:
     return possible
 
 
-def makeService(options: Options) -> IService:
-    """The service that these options ask for."""
-    from twisted.internet import reactor
+class Everything(MultiService):
+    """All that runs. The application that it is put into logs with *observer*, None for its own."""
 
-    assert IReactorTime.providedBy(reactor)
-    clock: Any = reactor
+    def __init__(self, observer: Any) -> None:
+        super().__init__()
+        self._observer = observer
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Twisted: this belongs to *parent*, an application that does not log yet."""
+        if self._observer is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._observer)
+        super().setServiceParent(parent)
+
+
+def chosen(options: Mapping[str, Any]) -> tuple[Settings, Limits]:
+    """What *options*, a value for every row of `settings.OPTIONS`, say of the chat."""
     settings = Settings(
         name=options["name"],
         lobby=options["lobby"],
@@ -176,10 +195,20 @@ def makeService(options: Options) -> IService:
         keep_lines=options["keep-lines"],
         keep_names=options["keep-names"],
         names_per_day=options["names-per-day"],
+        log_chat=options["log-chat"],
     )
     given = {field.name: options[field.name.replace("_", "-")] for field in fields(Limits)}
     given["max_connections"] = descriptors(given["max_connections"])
-    limits = Limits(**given)
+    return settings, Limits(**given)
+
+
+def makeService(options: Options) -> IService:
+    """The service that these options ask for."""
+    from twisted.internet import reactor
+
+    assert IReactorTime.providedBy(reactor)
+    clock: Any = reactor
+    settings, limits = chosen(options)
     store = None
     if options["folder"] is not None:
         store = Store(
@@ -208,7 +237,10 @@ def makeService(options: Options) -> IService:
     doors += [(endpoint, line) for endpoint in options["endpoints"]]
     doors += [(endpoint, RelayFactory(chat)) for endpoint in options["relays"]]
 
-    top = MultiService()
+    observer = None
+    if options.parent is not None:
+        observer = logs.observer(options.parent, options["log-format"], clock.callFromThread)
+    top = Everything(observer)
     described = [f"Listening: {listening.describe(endpoint)}" for endpoint, _ in doors]
     if store is not None:
         described.append(f"What is said is kept in {options['data']}.")
@@ -219,4 +251,29 @@ def makeService(options: Options) -> IService:
     hashing.setServiceParent(top)
     for endpoint, factory in doors:
         listen(endpoint, factory).setServiceParent(top)
+
+    def reload() -> None:
+        values, changed = options.reread()
+        chat.configure(*chosen(values))
+        for factory in factories:
+            factory.configure()
+        if store is not None:
+            store.keep_days, store.keep_lines = values["keep-days"], values["keep-lines"]
+        for name in changed:
+            log.warn(
+                "{option} has changed, which needs a restart.", event="needs_restart", option=name
+            )
+
+    notifier, watchdog = systemd.from_environment(os.environ)
+    # What is to be reloaded as well is added to this: reloading.add("the certificates", function).
+    reloading = ReloadService(clock, notifier, reload)
+    reloading.setServiceParent(top)
+    if options["manhole"]:
+        namespace = {"chat": chat, "service": top}
+        ManholeService(clock, options["manhole"], namespace).setServiceParent(top)
+    notify = systemd.NotifyService(
+        clock, clock.callWhenRunning, notifier, watchdog, lambda: len(chat.sessions)
+    )
+    # Last, so that it is the first to be stopped.
+    notify.setServiceParent(top)
     return top
