@@ -86,7 +86,11 @@ def log_in_by_code(session: "Session", code: str) -> None:
     issuer = registry.redeem(code)
     if issuer is None:
         registry.wrong_codes.take(session.source)
-        log.info("A wrong code from {address}", event="code_wrong", **_whom(session))
+        log.info(
+            "A wrong code from {address} (connection {connection})",
+            event="code_wrong",
+            **_whom(session),
+        )
         raise Refused("That code is wrong, or was used, or is older than 2 minutes.")
     account = issuer.account
     assert account is not None
@@ -274,7 +278,7 @@ def _log_in(session: "Session", name: str, password: str, *, hidden: bool) -> Fl
 def _failed(session: "Session", account: Account) -> None:
     session.failures += 1
     log.info(
-        "A wrong password from {address} for {name!r}",
+        "A wrong password from {address} for {name!r} (connection {connection})",
         event="password_wrong",
         name=account.name,
         **_whom(session),

@@ -217,7 +217,7 @@ class DoorFactory(ServerFactory, Generic[C]):
         elif not why:
             why, error = "lost", reason.getErrorMessage()
         log.info(
-            "Connection {connection} is closed: {why}; {seconds} seconds, {lines} lines said",
+            "Connection {connection} ended: {why}; after {seconds} s, lines said: {lines}",
             event="connection_closed",
             connection=client.origin,
             address=client.address,
