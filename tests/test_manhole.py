@@ -24,7 +24,8 @@ class Prompt:
 
     def __init__(self, **namespace: object) -> None:
         self.wire = StringTransport()
-        self.protocol: Any = ManholeFactory(namespace).buildProtocol(None)
+        factory: Any = ManholeFactory(namespace)
+        self.protocol = factory.buildProtocol(None)
         self.protocol.makeConnection(self.wire)
         self.greeting = self.wire.value()
         self.wire.clear()
@@ -33,7 +34,8 @@ class Prompt:
         self.wire.clear()
         for line in lines:
             self.protocol.dataReceived(line + b"\n")
-        return self.wire.value()
+        answer: bytes = self.wire.value()
+        return answer
 
 
 def test_it_says_what_is_there() -> None:
