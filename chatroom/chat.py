@@ -5,7 +5,7 @@ comes back through `committed` is appended to its room and delivered.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
@@ -13,7 +13,18 @@ from twisted.logger import Logger
 
 from chatroom import names
 from chatroom.accounts import Accounts, MemoryAccounts
-from chatroom.events import SERVER, Event, Joined, Left, Opened, Renamed, TookBack, TopicSet
+from chatroom.events import (
+    SERVER,
+    Emoted,
+    Event,
+    Joined,
+    Left,
+    Opened,
+    Renamed,
+    Said,
+    TookBack,
+    TopicSet,
+)
 from chatroom.history import History, Kept, MemoryHistory
 from chatroom.ledger import Claims, Entry, Ledger, LocalClaims, MemoryLedger
 from chatroom.limits import Admission, Limits, Pace, Quota
@@ -52,6 +63,7 @@ class Settings:
     is forgotten; 0 for never.
     keep_names: after how many days without a visit an account lapses; 0 for never.
     names_per_day: how many names one source may register in a day; 0 for no limit.
+    log_chat: whether what is said in rooms is in the log.
     """
 
     name: str = "chatroom"
@@ -64,6 +76,7 @@ class Settings:
     keep_lines: int = 0
     keep_names: float = 180.0
     names_per_day: int = 3
+    log_chat: bool = False
 
 
 class Refused(Exception):
@@ -139,6 +152,22 @@ class Chat:
         #: Where those wait who may not enter, None as long as there was nobody: nothing is said or
         #: told there.
         self.entrance: Room | None = None
+
+    def configure(self, settings: Settings, limits: Limits) -> None:
+        """From here on these hold, for who is here as well; all but the lobby can change.
+
+        What is set up with each connection (stall_timeout, dead_after) stays for those there are.
+        """
+        self.settings = replace(settings, lobby=self.settings.lobby)
+        self.limits = limits
+        self.pace = Pace(limits.rate, limits.burst)
+        self.byte_pace = Pace(limits.byte_rate, limits.byte_rate)
+        self.admission.configure(limits)
+        self.registry.keep_days = settings.keep_names
+        self.registry.created.count = settings.names_per_day
+        self._created.count = settings.rooms_per_hour
+        for presence in self._presences.values():
+            presence.quiet_above = settings.join_quiet_above
 
     # -- numbers and names
 
@@ -340,6 +369,8 @@ class Chat:
     def committed(self, batch: Sequence[Entry]) -> None:
         """The ledger: these events have happened, in this order."""
         rooms = self.rooms
+        if self.settings.log_chat:
+            self._log_lines(batch)
         touched: dict[str, Room] = {}
         for key, number, event in batch:
             room = touched.get(key)
@@ -360,12 +391,30 @@ class Chat:
             began = ended
         self._settle()
 
+    def _log_lines(self, batch: Sequence[Entry]) -> None:
+        for key, _, event in batch:
+            room = self.rooms.get(key)
+            if room is not None and isinstance(event, Said | Emoted):
+                log.info(
+                    "#{room} {name}: {text}",
+                    event="said",
+                    connection=event.origin,
+                    room=room.name,
+                    name=event.name,
+                    text=event.text,
+                )
+
     def rejected(self, key: str, event: Event, why: str) -> None:
         """The ledger: this event will not happen."""
         room = self.rooms.get(key)
         session = self.sessions.get(event.origin)
         log.warn(
-            "{kind} in {room} was rejected: {why}", kind=type(event).__name__, room=key, why=why
+            "{kind} in {room} was rejected: {why}",
+            event="event_rejected",
+            connection=event.origin,
+            kind=type(event).__name__,
+            room=key,
+            why=why,
         )
         if room is not None and isinstance(event, Joined | Left):
             room.forget(event.origin)

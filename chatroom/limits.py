@@ -43,10 +43,10 @@ def source_of(host: str | None) -> str:
 
 
 class Quota:
-    """At most *count* times in *period* seconds for each source."""
+    """At most *count* times in *period* seconds for each source; *count* may change."""
 
     def __init__(self, count: int, period: float, seconds: Callable[[], float]) -> None:
-        self._count = count
+        self.count = count
         self._period = period
         self._seconds = seconds
         # By source, oldest time first; whoever took last stands last.
@@ -54,7 +54,7 @@ class Quota:
 
     def take(self, source: str) -> bool:
         """Whether *source* may do it once more; if so, it has."""
-        if not self._count:
+        if not self.count:
             return True
         past = self._seconds() - self._period
         # Two for each one that may be added: what is remembered stays small.
@@ -64,7 +64,7 @@ class Quota:
         times = self._taken.get(source, deque())
         while times and times[0] <= past:
             times.popleft()
-        if len(times) >= self._count:
+        if len(times) >= self.count:
             return False
         times.append(past + self._period)
         self._taken.pop(source, None)
@@ -83,7 +83,7 @@ class Quota:
         """Whether `take` would refuse *source* now."""
         past = self._seconds() - self._period
         times = self._taken.get(source, ())
-        return bool(self._count) and sum(time > past for time in times) >= self._count
+        return bool(self.count) and sum(time > past for time in times) >= self.count
 
     def __len__(self) -> int:
         """How many sources are remembered."""
@@ -145,6 +145,11 @@ class Admission:
         self._by_source: dict[str, int] = {}
         #: How many are connected.
         self.connected = 0
+
+    def configure(self, limits: Limits) -> None:
+        """Hold everybody to *limits* from here on; who is there stays, and is counted."""
+        self._limits = limits
+        self._attempts.count = limits.attempts_per_minute
 
     def refusal(self, source: str) -> str | None:
         """Why one more connection from *source* may not stay, as a sentence; None if it may."""

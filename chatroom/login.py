@@ -102,7 +102,11 @@ def log_in_by_code(session: "Session", code: str) -> None:
     if issuer is None:
         registry.wrong_codes.take(session.source)
         chat.counters.wrong_codes += 1
-        log.info("A wrong code was tried from {source}", source=session.source)
+        log.info(
+            "A wrong code from {address} (connection {connection})",
+            event="code_wrong",
+            **_whom(session),
+        )
         raise Refused("That code is wrong, or was used, or is older than 2 minutes.")
     account = issuer.account
     assert account is not None
@@ -121,7 +125,12 @@ def log_out(session: "Session") -> None:
     if session.account is None:
         raise Refused("You are not logged in.")
     chat = session.chat
-    log.info("Connection {origin} logged out", origin=session.origin)
+    log.info(
+        "Connection {connection} logged out: {name!r}",
+        event="logged_out",
+        name=session.name,
+        **_whom(session),
+    )
     chat.registry.gone(session)
     session.missed = None
     session.prefer(Preferences())
@@ -274,7 +283,9 @@ def _register(session: "Session", name: str, password: str, *, hidden: bool) -> 
     if account is None:
         raise Refused(f"Somebody else has just registered {name}.")
     session.chat.counters.registrations += 1
-    log.info("{name!r} was registered from {source}", name=name, source=session.source)
+    log.info(
+        "{name!r} was registered from {address}", event="registered", name=name, **_whom(session)
+    )
     if not session.stays(name):
         # Somebody whom the name belonged to until just now has taken it.
         raise Refused(f"{name} is registered for you. /login {name} makes you {name}.")
@@ -307,7 +318,10 @@ def _failed(session: "Session", account: Account) -> None:
     session.failures += 1
     session.chat.counters.wrong_passwords += 1
     log.info(
-        "A wrong password for {name!r} from {source}", name=account.name, source=session.source
+        "A wrong password from {address} for {name!r} (connection {connection})",
+        event="password_wrong",
+        name=account.name,
+        **_whom(session),
     )
 
 
@@ -325,7 +339,12 @@ def _change_password(
     doubt = "It is not sure whether your password is changed. Please try both."
     if not (yield patiently(session, registry.book.set_password(account.id, stored), doubt)):
         raise Refused(f"{account.name} is not registered any more.")
-    log.info("{name!r} has another password", name=account.name)
+    log.info(
+        "{name!r} has another password",
+        event="password_changed",
+        name=account.name,
+        **_whom(session),
+    )
     session.notice("Your password is changed.")
     _warn(session, hidden)
 
@@ -336,7 +355,7 @@ def _unregister(session: "Session", account: Account, password: str) -> Flow:
     yield _prove(session, account, password)
     doubt = f"It is not sure whether {account.name} is given up. Please look again later."
     yield patiently(session, registry.book.remove(account.id), doubt)
-    log.info("{name!r} was given up", name=account.name)
+    log.info("{name!r} was given up", event="unregistered", name=account.name, **_whom(session))
     if session.account is account:
         registry.gone(session, keep=False)
     session.notice(f"{account.name} is given up; when you leave it is anybody's.")
@@ -406,10 +425,10 @@ def _adopt(session: "Session", account: Account) -> Flow:
             return
     chat.counters.logins += 1
     log.info(
-        "{name!r} is connection {origin}, from {source}",
+        "{name!r} is connection {connection}, from {address}",
+        event="logged_in",
         name=name,
-        origin=session.origin,
-        source=session.source,
+        **_whom(session),
     )
     session.prefer(preferences)
     if former is None:
@@ -513,7 +532,12 @@ def carry_out(session: "Session", flow: "Deferred[Any]") -> None:
                 )
             )
         else:
-            log.failure("A login of connection {origin} failed", failure, origin=session.origin)
+            log.failure(
+                "A login of connection {connection} failed",
+                failure,
+                event="login_failed",
+                connection=session.origin,
+            )
             session.notice(SORRY)
 
     session.wait_for(flow.addCallbacks(ended, failed))
@@ -523,7 +547,12 @@ def patiently(session: "Session", answer: "Deferred[Any]", sorry: str = SORRY) -
     """*answer*, or Refused with *sorry* when there is none in time."""
 
     def failed(failure: Any) -> None:
-        log.warn("Accounts could not be used: {error!r}", error=failure.value)
+        log.warn(
+            "Accounts could not be used: {error!r}",
+            event="accounts_unavailable",
+            connection=session.origin,
+            error=failure.value,
+        )
         raise Refused(sorry)
 
     # mypy: a Clock and a reactor both can do what addTimeout wants.
@@ -593,7 +622,20 @@ def find(session: "Session", name: str) -> "Deferred[Any]":
 
 
 def _not_kept(failure: Any) -> None:
-    log.warn("What was shown may be shown again: {error!r}", error=failure.value)
+    log.warn(
+        "What was shown may be shown again: {error!r}",
+        event="messages_not_forgotten",
+        error=failure.value,
+    )
+
+
+def _whom(session: "Session") -> dict[str, Any]:
+    """What the log says of each step: whose it is, and where they are."""
+    return {
+        "connection": session.origin,
+        "address": session.connection.address,
+        "source": session.source,
+    }
 
 
 def _account(session: "Session") -> Account:

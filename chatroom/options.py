@@ -11,15 +11,17 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
 import twisted
 from twisted.python import usage
 
-from chatroom import __version__, listening, names
+from chatroom import __version__, listening, manhole, names
 from chatroom.settings import (
+    FILE,
+    FOLDER,
     OPTIONS,
     Option,
     SettingError,
@@ -60,6 +62,9 @@ class Options(usage.Options):
         self._given: dict[str, Any] = {}
         self._default_port = True
         self._motd_file = ""
+        self._config = ""
+        # What every row was at the start, as `reread` has it.
+        self._started: dict[str, Any] = {}
         for option in OPTIONS:
             self[option.name] = list(option.default) if option.kind.repeated else option.default
         self.update(endpoints=[], secured=[], relays=[], credentials=None, folder=None)
@@ -91,6 +96,7 @@ class Options(usage.Options):
             SettingError,
             StoreError,
             listening.EndpointError,
+            manhole.ManholeError,
         ) as error:
             raise SystemExit(f"chatroom: {self._explained(error)}") from None
 
@@ -102,6 +108,9 @@ class Options(usage.Options):
         values = read_config(self["config"]) if self["config"] else {}
         values.update(self._given)
         self.update(values)
+        # twistd may go to another folder.
+        self._config = os.path.abspath(self["config"]) if self["config"] else ""
+        self._started = _absolute(self)
         for option in ("listen", "tls"):
             if self["interface"] and self[option] and "port" not in values:
                 raise SettingError(
@@ -136,6 +145,11 @@ class Options(usage.Options):
             # Twistd changes its folder.
             self["allow"] = os.path.abspath(self["allow"])
             self["allowed"], self["allowed-fault"] = read_allowed(self["allow"])
+        if self["manhole"]:
+            if server.get("chroot"):
+                raise SettingError("manhole does not go with twistd's --chroot")
+            self["manhole"] = os.path.abspath(self["manhole"])
+            manhole.check(self["manhole"])
         if self["data"]:
             self["data"] = os.path.abspath(self["data"])
             self._open_folder(server)
@@ -173,6 +187,25 @@ class Options(usage.Options):
         except ImportError:
             raise SettingError("TLS needs more of Twisted: pip install 'twisted[tls]'") from None
         self["credentials"] = Certificate(self["certificate"], self["key"])
+
+    def reread(self) -> tuple[dict[str, Any], list[str]]:
+        """What a start with this command line would find now.
+
+        Returns a value for every row, "motd" being the text, and the names of those that are other
+        than at the start and need a restart. Raises SettingError.
+        """
+        values = {option.name: option.default for option in OPTIONS}
+        if self._config:
+            values |= read_config(self._config)
+        values = _absolute(values | self._given)
+        if values["motd"]:
+            values["motd"] = read_motd(values["motd"])
+        changed = [
+            option.name
+            for option in OPTIONS
+            if not option.live and values[option.name] != self._started[option.name]
+        ]
+        return values, changed
 
     def _open_folder(self, server: dict[str, Any]) -> None:
         if server.get("chroot"):
@@ -213,16 +246,35 @@ class Options(usage.Options):
         return f"unknown option {name}{did_you_mean(cause.opt, known, '--')}"
 
 
-def _method(option: Option) -> Callable[[Options, str], None]:
+def _absolute(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A value for every row, the names of files absolute, lists as lists."""
+    found = {}
+    for option in OPTIONS:
+        value = values[option.name]
+        if option.kind in (FILE, FOLDER) and value:
+            value = os.path.abspath(value)
+        found[option.name] = list(value) if option.kind.repeated else value
+    return found
+
+
+def _method(option: Option) -> Callable[..., None]:
     """What usage.Options calls when *option* stands on the command line."""
 
     def method(self: Options, text: str) -> None:
         value = fit(option, text, f"--{option.name}")
+        if option.kind in (FILE, FOLDER) and value:
+            value = os.path.abspath(value)
         if option.kind.repeated:
             self._given.setdefault(option.name, []).append(value)
         else:
             self._given[option.name] = value
 
+    def switch(self: Options) -> None:
+        self._given[option.name] = True
+
+    if option.kind.type is bool:
+        switch.__doc__ = option.help
+        return switch
     default = f"{option.default:g}" if isinstance(option.default, float) else option.default
     method.__doc__ = option.help + (f" [default: {default}]" if default not in ("", ()) else "")
     return method

@@ -61,7 +61,7 @@ class Presence:
         self._room = room
         self._clock = clock
         self._submit = submit
-        self._quiet_above = quiet_above
+        self.quiet_above = quiet_above
         self._silent = silent
         self._staying: deque[tuple[float, Member]] = deque()
         self._stay_call: Call | None = None
@@ -98,7 +98,7 @@ class Presence:
         while self._staying and self._staying[0][0] <= now:
             member = self._staying.popleft()[1]
             here = room.members.get(member.origin) is member
-            many = self._quiet_above and len(room.members) > self._quiet_above
+            many = self.quiet_above and len(room.members) > self.quiet_above
             if here and not member.announced and not many:
                 self._announce(member)
         if self._staying:

@@ -206,7 +206,12 @@ class Recall:
 
         def failed(failure: Any) -> None:
             # One line: the traceback of an answer says no more.
-            log.warn("History could not be read: {failure.value!r}", failure=failure)
+            log.warn(
+                "History could not be read: {error!r}",
+                event="history_not_read",
+                connection=session.origin,
+                error=failure.value,
+            )
             if not session.over:
                 # What could not be shown can be asked for again.
                 self._next = last
@@ -217,7 +222,11 @@ class Recall:
                 try:
                     show(found)
                 except Exception:
-                    log.failure("An answer to connection {origin} failed", origin=session.origin)
+                    log.failure(
+                        "An answer to connection {connection} failed",
+                        event="answer_failed",
+                        connection=session.origin,
+                    )
 
         # mypy: a Clock and a reactor both can do what addTimeout wants.
         answer.addTimeout(PATIENCE, session.chat.clock)  # type: ignore[arg-type]

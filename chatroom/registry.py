@@ -64,6 +64,7 @@ class Registry:
     ) -> None:
         seconds = clock.seconds
         self.book = book
+        #: See above; it may change, and so may `created.count`.
         self.keep_days = keep_days
         self.attempts = Attempts(clock, width)
         #: How many accounts each source has made, how many wrong codes it has tried, and how many
@@ -154,7 +155,11 @@ class Registry:
 
         def failed(failure: Any) -> None:
             if not self._failing:
-                log.warn("What accounts have read is not kept: {why}.", why=failure.value)
+                log.warn(
+                    "What accounts have read is not kept: {why}.",
+                    event="visits_not_kept",
+                    why=failure.value,
+                )
             self._failing = True
 
         def kept(_: object) -> None:
@@ -170,10 +175,14 @@ class Registry:
 
         def lapsed(gone: list[str]) -> None:
             for name in gone:
-                log.info("The name {name!r} has lapsed.", name=name)
+                log.info("The name {name!r} has lapsed.", event="name_lapsed", name=name)
 
         def failed(failure: Any) -> None:
-            log.warn("Names could not lapse: {why}. Trying again later.", why=failure.value)
+            log.warn(
+                "Names could not lapse: {why}. Trying again later.",
+                event="lapse_failed",
+                why=failure.value,
+            )
 
         # Who is here uses theirs, whether or not that could be written.
         self.save()

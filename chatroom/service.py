@@ -8,6 +8,7 @@ import gc
 import os
 import resource
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields
 from functools import partial
@@ -23,20 +24,23 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import ServerFactory
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, Logger
+from twisted.python.components import Componentized
 from twisted.python.threadpool import ThreadPool
 
-from chatroom import __version__, listening
+from chatroom import __version__, listening, logs, systemd
 from chatroom.chat import Chat, Settings
 from chatroom.doors.door import DoorFactory
 from chatroom.doors.line import ChatFactory
 from chatroom.doors.proxy import ProxyFactory
 from chatroom.doors.relay import RelayFactory
 from chatroom.limits import Limits
+from chatroom.manhole import ManholeService
 from chatroom.metrics import Counters
 from chatroom.moderation import Moderation
 from chatroom.options import Options
 from chatroom.orders import MemoryRecords, Networks
+from chatroom.reloading import ReloadService
 from chatroom.store.store import Store
 
 __all__ = ["Options", "makeService"]
@@ -88,9 +92,9 @@ class ChatService(Service):
     def startService(self) -> None:
         """Twisted: the server runs."""
         super().startService()
-        log.info("chatroom {version}", version=__version__)
+        log.info("chatroom {version}", event="started", version=__version__)
         for line in self._described:
-            log.info("{line}", line=line)
+            log.info("{line}", event="described", line=line)
         if self._store is not None:
             chat = self._chat
             kept = self._store.open(chat.settings.scrollback, chat.lobby.key)
@@ -152,16 +156,20 @@ class ChatService(Service):
         try:
             yield self._chat.close().addTimeout(SETTLING, self._clock)
         except Exception as error:
-            log.warn("Some lines were not settled when the server stopped: {error!r}", error=error)
+            log.warn(
+                "Some lines were not settled when the server stopped: {error!r}",
+                event="lines_not_settled",
+                error=error,
+            )
         people = sum(len(door.clients) for door in self._doors)
         yield DeferredList([door.dismiss() for door in self._doors])
         if self._store is not None:
             try:
                 yield self._store.close().addTimeout(SETTLING, self._clock)
             except Exception as error:
-                log.warn("The store was left open: {error!r}", error=error)
+                log.warn("The store was left open: {error!r}", event="store_left_open", error=error)
         self._withdraw_claim()
-        log.info("Stopped; {people} connections were told.", people=people)
+        log.info("Stopped; {people} connections were told.", event="stopped", people=people)
         self.stopped.callback(None)
 
 
@@ -204,6 +212,7 @@ def descriptors(wanted: int) -> int:
         log.warn(
             "At most {possible} connections, not {wanted}: this process may have {soft} "
             "descriptors. Raise the hard limit (ulimit -Hn, LimitNOFILE=) for more.",
+            event="descriptors_short",
             possible=possible,
             wanted=wanted,
             soft=soft,
@@ -211,12 +220,22 @@ def descriptors(wanted: int) -> int:
     return possible
 
 
-def makeService(options: Options) -> IService:
-    """The service that these options ask for."""
-    from twisted.internet import reactor
+class Everything(MultiService):
+    """All that runs. The application that it is put into logs with *observer*, None for its own."""
 
-    assert IReactorTime.providedBy(reactor)
-    clock: Any = reactor
+    def __init__(self, observer: Any) -> None:
+        super().__init__()
+        self._observer = observer
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Twisted: this belongs to *parent*, an application that does not log yet."""
+        if self._observer is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._observer)
+        super().setServiceParent(parent)
+
+
+def chosen(options: Mapping[str, Any]) -> tuple[Settings, Limits]:
+    """What *options*, a value for every row of `settings.OPTIONS`, say of the chat."""
     settings = Settings(
         name=options["name"],
         lobby=options["lobby"],
@@ -228,10 +247,20 @@ def makeService(options: Options) -> IService:
         keep_lines=options["keep-lines"],
         keep_names=options["keep-names"],
         names_per_day=options["names-per-day"],
+        log_chat=options["log-chat"],
     )
     given = {field.name: options[field.name.replace("_", "-")] for field in fields(Limits)}
     given["max_connections"] = descriptors(given["max_connections"])
-    limits = Limits(**given)
+    return settings, Limits(**given)
+
+
+def makeService(options: Options) -> IService:
+    """The service that these options ask for."""
+    from twisted.internet import reactor
+
+    assert IReactorTime.providedBy(reactor)
+    clock: Any = reactor
+    settings, limits = chosen(options)
     store = None
     if options["folder"] is not None:
         store = Store(
@@ -271,7 +300,10 @@ def makeService(options: Options) -> IService:
     doors += [(endpoint, line, True) for endpoint in options["secured"]]
     doors += [(endpoint, RelayFactory(chat), False) for endpoint in options["relays"]]
 
-    top = MultiService()
+    observer = None
+    if options.parent is not None:
+        observer = logs.observer(options.parent, options["log-format"], clock.callFromThread)
+    top = Everything(observer)
     described = [f"Listening: {listening.describe(where, tls)}" for where, _, tls in doors]
     if options["credentials"] is not None and options["credentials"].concern:
         log.warn("{concern}", concern=options["credentials"].concern)
@@ -311,4 +343,29 @@ def makeService(options: Options) -> IService:
             partial(listen, options["monitor"]),
             store.ledger if store else None,
         ).setServiceParent(top)
+
+    def reload() -> None:
+        values, changed = options.reread()
+        chat.configure(*chosen(values))
+        for factory in factories:
+            factory.configure()
+        if store is not None:
+            store.keep_days, store.keep_lines = values["keep-days"], values["keep-lines"]
+        for name in changed:
+            log.warn(
+                "{option} has changed, which needs a restart.", event="needs_restart", option=name
+            )
+
+    notifier, watchdog = systemd.from_environment(os.environ)
+    # What is to be reloaded as well is added to this: reloading.add("the certificates", function).
+    reloading = ReloadService(clock, notifier, reload)
+    reloading.setServiceParent(top)
+    if options["manhole"]:
+        namespace = {"chat": chat, "service": top}
+        ManholeService(clock, options["manhole"], namespace).setServiceParent(top)
+    notify = systemd.NotifyService(
+        clock, clock.callWhenRunning, notifier, watchdog, lambda: len(chat.sessions)
+    )
+    # Last, so that it is the first to be stopped.
+    notify.setServiceParent(top)
     return top

@@ -111,6 +111,7 @@ class Session:
         "room",
         "said",
         "source",
+        "spoken",
         "turned_away",
         "wary_until",
         "whisperer",
@@ -174,6 +175,8 @@ class Session:
         self.turned_away = 0
         #: Until then, in seconds since the epoch, a line may be a password that nobody asked for.
         self.wary_until = 0.0
+        #: How many lines came from here that everybody in a room was to see.
+        self.spoken = 0
         # Who gets the next line, which is not shown; None for nobody.
         self._answering: Callable[[str, bool], None] | None = None
         # The key that is being claimed, empty for none; the last name that was asked for.
@@ -326,7 +329,11 @@ class Session:
         try:
             self.connection.resume()
         except Exception:
-            log.failure("Input of connection {origin} failed", origin=self.origin)
+            log.failure(
+                "Input of connection {connection} failed",
+                event="input_failed",
+                connection=self.origin,
+            )
             self.outlet.abort()
 
     def _pay(self, now: float) -> None:
@@ -359,6 +366,7 @@ class Session:
             if self.said is None:
                 self.said = {}
             self.said[room.key] = self.active
+        self.spoken += 1
         kind = Emoted if emote else Said
         chat.submit(room, kind(self.active, self.origin, self.name, text))
 
@@ -416,7 +424,12 @@ class Session:
                 self._not_named(f"{name} is registered. If it is yours: /login {name}.")
 
         def failed(failure: object) -> None:
-            log.error("Claiming a name failed: {failure}", failure=failure)
+            log.error(
+                "Claiming a name failed: {error}",
+                event="claim_failed",
+                connection=self.origin,
+                error=failure,
+            )
             self.rename_failed(name, "names cannot be changed just now")
 
         chat.claims.claim(key, self.origin).addCallback(claimed).addErrback(failed)
@@ -608,7 +621,11 @@ class Session:
                 self.release(MAIL)
         except Exception:
             # Others have mail too.
-            log.failure("Mail to connection {origin} failed", origin=self.origin)
+            log.failure(
+                "Mail to connection {connection} failed",
+                event="mail_failed",
+                connection=self.origin,
+            )
             self.outlet.abort()
 
     def _send_mail(self) -> bool:
@@ -629,6 +646,13 @@ class Session:
     def entered(self, member: Member, room: Room) -> None:
         """The member is in the room: greet it."""
         chat = self.chat
+        log.info(
+            "Connection {connection}, {name!r}, joined #{room}",
+            event="room_joined",
+            connection=self.origin,
+            name=self.name,
+            room=room.name,
+        )
         chat.presence(room).entered(member)
         if self.closed:
             return
@@ -669,6 +693,14 @@ class Session:
 
     def left(self, member: Member, event: Left) -> None:
         """The member is out of its room."""
+        former = self.room if member is self.member else self._former
+        log.info(
+            "Connection {connection}, {name!r}, left #{room}",
+            event="room_left",
+            connection=self.origin,
+            name=event.name,
+            room=former.name if former is not None else "",
+        )
         if member is self.member:
             self._finish()
         elif self._former is not None:
@@ -685,6 +717,13 @@ class Session:
         # Unless it is on its way back to it.
         if old not in (new, names.fold(self._submitted)):
             self.chat.claims.release(old, self.origin)
+        log.info(
+            "Connection {connection}, {former!r}, is {name!r} now",
+            event="renamed",
+            connection=self.origin,
+            former=self.name,
+            name=event.new,
+        )
         self.name = event.new
         self.notice(f"You are now {event.new}.")
         self._named()

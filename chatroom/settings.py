@@ -101,6 +101,7 @@ def _one_of(*words: str) -> Kind:
     return Kind(str, " or ".join(words), convert)
 
 
+SWITCH = Kind(bool, "true or false", bool)
 LABEL = Kind(str, "a text of 1 to 60 printable characters", _label)
 ADDRESS = Kind(str, "an IPv4 or IPv6 address", _address)
 ROOM = Kind(str, "the name of a room", names.check_room)
@@ -114,12 +115,16 @@ ENDPOINT = Kind(str, "an endpoint such as tcp:9108", _endpoint_or_none)
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option; its *help* says what it is for, and of a limit why there is one."""
+    """One option; its *help* says what it is for, and of a limit why there is one.
+
+    live: whether another value holds as soon as it is reloaded; else it needs a restart.
+    """
 
     name: str
     default: Any
     kind: Kind
     help: str
+    live: bool = False
 
 
 OPTIONS = (
@@ -177,14 +182,15 @@ OPTIONS = (
         "proxy:ENDPOINT, and are believed about who their clients are; can be given several "
         "times. UNIX sockets need none.",
     ),
-    Option("name", "chatroom", LABEL, "The server's name in its welcome."),
-    Option("motd", "", FILE, "Show the text of this UTF-8 file after the welcome."),
+    Option("name", "chatroom", LABEL, "The server's name in its welcome.", live=True),
+    Option("motd", "", FILE, "Show the text of this UTF-8 file after the welcome.", live=True),
     Option("lobby", "lobby", ROOM, "The room that everybody enters first."),
     Option(
         "scrollback",
         20,
         whole(0, 1000, "lines"),
         "How many lines said earlier are shown to who enters a room; 0 shows none.",
+        live=True,
     ),
     Option(
         "data",
@@ -205,12 +211,14 @@ OPTIONS = (
         0.0,
         number(0, 100_000, "days"),
         "Forget what was said after so many days; 0 never does.",
+        live=True,
     ),
     Option(
         "keep-lines",
         0,
         whole(0, 1_000_000_000, "lines"),
         "Forget in each room all but so many of the last lines; 0 keeps all.",
+        live=True,
     ),
     Option(
         "operator",
@@ -232,6 +240,7 @@ OPTIONS = (
         number(0, 100_000, "days"),
         "A registered name lapses when nobody has logged in with it for so many days, so that "
         "names are not lost for ever; 0 never does.",
+        live=True,
     ),
     Option(
         "names-per-day",
@@ -239,6 +248,7 @@ OPTIONS = (
         whole(0, 1_000_000, "names"),
         "How many names one source may register in a day, so that nobody takes them all. 0 "
         "sets no limit.",
+        live=True,
     ),
     Option(
         "line-length",
@@ -246,6 +256,7 @@ OPTIONS = (
         whole(64, 65536, "bytes"),
         "Longest line taken, in bytes; a longer one is refused, so that nobody fills "
         "everybody's screen or the memory.",
+        live=True,
     ),
     Option(
         "rate",
@@ -253,6 +264,7 @@ OPTIONS = (
         number(0, 1_000_000, "lines a second"),
         "Lines a second that one person may say or command; further ones wait, none is "
         "dropped, so that nobody floods a room. 0 sets no limit.",
+        live=True,
     ),
     Option(
         "burst",
@@ -260,6 +272,7 @@ OPTIONS = (
         whole(0, 1_000_000, "lines"),
         "How many lines may come at once before --rate holds, so that a paste goes through; 0 "
         "is none but the first.",
+        live=True,
     ),
     Option(
         "byte-rate",
@@ -267,6 +280,7 @@ OPTIONS = (
         whole(0, 1_000_000_000, "bytes a second"),
         "Bytes a second that are read from one connection, whatever they are, so that what "
         "makes no lines costs nobody else anything. 0 sets no limit.",
+        live=True,
     ),
     Option(
         "max-connections",
@@ -274,6 +288,7 @@ OPTIONS = (
         whole(0, 1_000_000, "connections"),
         "How many may be connected at the same time, so that descriptors and memory last; 0 "
         "takes as many as the process may have descriptors for.",
+        live=True,
     ),
     Option(
         "connections-per-source",
@@ -281,6 +296,7 @@ OPTIONS = (
         whole(0, 1_000_000, "connections"),
         "How many of them may come from one IPv4 address or IPv6 /64, so that nobody fills "
         "the server alone; loopback is exempt. 0 sets no limit.",
+        live=True,
     ),
     Option(
         "attempts-per-minute",
@@ -288,6 +304,7 @@ OPTIONS = (
         whole(0, 1_000_000, "connections"),
         "How often one source may connect in a minute, whether or not it stays; loopback is "
         "exempt. 0 sets no limit.",
+        live=True,
     ),
     Option(
         "rooms-per-hour",
@@ -295,6 +312,7 @@ OPTIONS = (
         whole(0, 1_000_000, "rooms"),
         "How many rooms one source may create in an hour, so that nobody fills the list. 0 "
         "sets no limit.",
+        live=True,
     ),
     Option(
         "dead-after",
@@ -302,6 +320,7 @@ OPTIONS = (
         whole(0, 30_000, "seconds"),
         "Give up a peer that has not answered at all for about this many seconds (TCP "
         "keepalive); who is only silent is kept. 0 waits for ever.",
+        live=True,
     ),
     Option(
         "stall-timeout",
@@ -309,6 +328,7 @@ OPTIONS = (
         number(0, 86400, "seconds"),
         "Disconnect who has not taken any output for this many seconds, so that dead "
         "connections do not stay in the room; 0 never does.",
+        live=True,
     ),
     Option(
         "join-quiet-above",
@@ -316,6 +336,26 @@ OPTIONS = (
         whole(0, 1_000_000, "people"),
         "In rooms of more than this many people announce only those who have spoken, so "
         "that comings and goings do not drown the talk.",
+        live=True,
+    ),
+    Option(
+        "log-format",
+        "text",
+        _one_of("text", "json"),
+        "How twistd's log is written: text for people, json for programs, one object a line.",
+    ),
+    Option(
+        "log-chat",
+        False,
+        SWITCH,
+        "Log what is said in rooms as well; private lines never are.",
+        live=True,
+    ),
+    Option(
+        "manhole",
+        "",
+        FILE,
+        "Open a Python prompt in the running server on this UNIX socket, for its own user alone.",
     ),
     Option(
         "metrics",

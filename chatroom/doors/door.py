@@ -9,15 +9,20 @@ import socket
 from typing import Any, Generic, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.internet.interfaces import IAddress, ISSLTransport, ISystemHandle
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import ServerFactory
+from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper
+from twisted.python.failure import Failure
 
 from chatroom.chat import Chat
 from chatroom.limits import Limits, address_of, source_of
 from chatroom.metrics import BARRED, STOPPING
 from chatroom.presence import Call
+
+log = Logger()
 
 #: How long, in seconds, connections may take to read what they are sent last.
 GOING = 2.0
@@ -92,7 +97,30 @@ def peer_ended(transport: Any) -> bool:
 
 
 class Connected(Protocol):
-    """A connection as its factory sees it."""
+    """A connection as its factory sees it.
+
+    origin: its number, see Chat.next_origin. source, address: see DoorFactory. opened: when it
+    came, in seconds since the epoch. spoken: how many lines were said over it. closing: why the
+    server closes it, in words that stay what they are; empty for no such reason.
+    """
+
+    @property
+    def origin(self) -> int: ...
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def address(self) -> str: ...
+
+    @property
+    def opened(self) -> float: ...
+
+    @property
+    def spoken(self) -> int: ...
+
+    @property
+    def closing(self) -> str: ...
 
     def stop_reading(self) -> None:
         """No more input is wanted."""
@@ -136,6 +164,8 @@ class DoorFactory(ServerFactory, Generic[C]):
     """
 
     noisy = False
+    #: What the log calls the door.
+    door = ""
 
     def __init__(self, chat: Chat) -> None:
         self.chat = chat
@@ -147,16 +177,26 @@ class DoorFactory(ServerFactory, Generic[C]):
         """Twisted: somebody connects from *addr*."""
         host = getattr(addr, "host", None)
         source = source_of(host)
+        address = str(address_of(host) or "this machine")
         admission = self.chat.admission
         why = admission.refusal(source) if not self.stopping else self._stopping()
         if why is None and (why := self.chat.moderation.refusal(host)) is not None:
             self.chat.counters.refused[BARRED] += 1
         if why is not None:
+            log.info(
+                "Connection {connection} from {address} was refused: {why}",
+                event="connection_refused",
+                connection=self.chat.next_origin(),
+                address=address,
+                source=source,
+                door=self.door,
+                why=why,
+            )
             return Refused(self.chat, why)
         admission.entered(source)
         protocol: Any = super().buildProtocol(addr)
         protocol.source = source
-        protocol.address = str(address_of(host) or "this machine")
+        protocol.address = address
         return protocol
 
     def _stopping(self) -> str:
@@ -166,14 +206,47 @@ class DoorFactory(ServerFactory, Generic[C]):
     def joined(self, client: C) -> None:
         """*client* is connected."""
         self.clients.add(client)
+        log.info(
+            "Connection {connection} from {address}, at the {door} door",
+            event="connection_accepted",
+            connection=client.origin,
+            address=client.address,
+            source=client.source,
+            door=self.door,
+        )
 
-    def parted(self, client: C, source: str) -> None:
+    def parted(self, client: C, source: str, reason: Failure) -> None:
         """*client*, which came from *source*, is not connected any more."""
-        self.clients.discard(client)
+        if client in self.clients:
+            self.clients.discard(client)
+            self._log_end(client, reason)
         self.chat.admission.left(source)
         if self._gone is not None and not self.clients:
             gone, self._gone = self._gone, None
             gone.callback(None)
+
+    def _log_end(self, client: C, reason: Failure) -> None:
+        why, error = client.closing, ""
+        if not why and reason.check(ConnectionDone):
+            why = "closed by the client"
+        elif not why and reason.check(ConnectionAborted):
+            why = "aborted"
+        elif not why:
+            why, error = "lost", reason.getErrorMessage()
+        log.info(
+            "Connection {connection} ended: {why}; after {seconds} s, lines said: {lines}",
+            event="connection_closed",
+            connection=client.origin,
+            address=client.address,
+            source=client.source,
+            why=why,
+            error=error,
+            seconds=round(self.chat.clock.seconds() - client.opened, 1),
+            lines=client.spoken,
+        )
+
+    def configure(self) -> None:
+        """The limits of the chat are other ones: those who are here are held to them."""
 
     def stop_reading(self) -> None:
         """The server stops: no more input is wanted."""

@@ -17,10 +17,10 @@ class Intake:
     """
 
     __slots__ = (
-        "_line_length",
         "_skipping",
         "asked",
         "begun_before",
+        "line_length",
         "lines",
         "overlong",
         "tail",
@@ -28,7 +28,8 @@ class Intake:
     )
 
     def __init__(self, line_length: int) -> None:
-        self._line_length = line_length
+        #: The longest line taken, in bytes; it may change.
+        self.line_length = line_length
         self.telnet = Telnet()
         #: Whole lines without their LF, oldest first; one that came in whole may be too long.
         self.lines: list[bytes] = []
@@ -88,7 +89,7 @@ class Intake:
         ends_cr = tail.endswith(b"\r")
         # Of what may be the end of CR CR NUL nothing counts for the line yet.
         end = ends_cr + tail.endswith(b"\r\r")
-        if len(tail) > self._line_length + end and not self._skipping:
+        if len(tail) > self.line_length + end and not self._skipping:
             self._skip_line(tail)
         if self._skipping:
             # The NUL that ends the line may be still to come.

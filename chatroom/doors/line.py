@@ -88,8 +88,11 @@ class ChatProtocol(LineReceiver):
     _withheld = False
     _ended_cr = False
     _told_utf8 = False
+    _overlong = False
     _look_at = 0.0
     _seen_ended = 0.0
+    #: Why the server closes the connection, see door.Connected.
+    closing = ""
 
     def connectionMade(self) -> None:
         """Twisted: the connection is there."""
@@ -97,7 +100,7 @@ class ChatProtocol(LineReceiver):
             self._begin()
         except Exception:
             # Twisted would leave it open and served, half made.
-            log.failure("A connection could not be served")
+            log.failure("A connection could not be served", event="connection_failed")
             self.transport.abortConnection()
 
     def _begin(self) -> None:
@@ -150,7 +153,11 @@ class ChatProtocol(LineReceiver):
             self._hand_in()
         except Exception:
             # The reactor would only log it.
-            log.failure("Input of connection {origin} failed", origin=self.session.origin)
+            log.failure(
+                "Input of connection {connection} failed",
+                event="input_failed",
+                connection=self.origin,
+            )
             self.outlet.abort()
 
     def _take(self, data: bytes) -> None:
@@ -263,6 +270,9 @@ class ChatProtocol(LineReceiver):
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """A line is too long, of which *line* is the beginning: the connection lives."""
+        if not self._overlong:
+            self._overlong = True
+            self._log_input("sent a line that is too long", "input_overlong")
         self.session.notice(
             f"Not said: a line may have at most {self.factory.line_length:,} bytes."
         )
@@ -277,6 +287,7 @@ class ChatProtocol(LineReceiver):
     def _replaced(self, line: bytes) -> str:
         if not self._told_utf8:
             self._told_utf8 = True
+            self._log_input("sent what is not UTF-8", "input_not_utf8")
             self.session.notice(
                 "Your line was not UTF-8; what could not be read was said as \ufffd."
             )
@@ -284,11 +295,23 @@ class ChatProtocol(LineReceiver):
 
     def _refuse(self) -> None:
         """Whoever is there is not a person: no word."""
+        self._log_input("speaks HTTP or TLS", "stranger_refused")
+        self.closing = "not a person"
         self._first = False
         self.intake.clear()
         self._raw = b""
         self.session.end()
         self.outlet.close(b"")
+
+    def _log_input(self, what: str, event: str) -> None:
+        log.info(
+            "Connection {connection} from {address} {what}",
+            event=event,
+            connection=self.origin,
+            address=self.address,
+            source=self.source,
+            what=what,
+        )
 
     # -- what Twisted says of the connection
 
@@ -307,7 +330,7 @@ class ChatProtocol(LineReceiver):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted: the connection is gone."""
         self._ended = self._lost = True
-        self.factory.parted(self, self.source)
+        self.factory.parted(self, self.source, reason)
         if hasattr(self, "outlet"):
             self.outlet.lost()
         if not self._begun:
@@ -341,6 +364,21 @@ class ChatProtocol(LineReceiver):
         self._hand_in()
         if self.intake.lines:
             self.session.waiting(len(self.intake.lines))
+
+    @property
+    def origin(self) -> int:
+        """For the factory: the connection's number."""
+        return self.session.origin
+
+    @property
+    def opened(self) -> float:
+        """For the factory: when it came."""
+        return self.session.opened
+
+    @property
+    def spoken(self) -> int:
+        """For the factory: how many lines were said over it."""
+        return self.session.spoken
 
     @property
     def place(self) -> str:
@@ -377,6 +415,8 @@ class ChatProtocol(LineReceiver):
 
     def close(self, farewell: bytes) -> None:
         """The session: the conversation is over."""
+        if not self.closing:
+            self.closing = "closed by the client" if self._ended else "left"
         self.outlet.close(farewell)
 
     def stalled(self) -> None:
@@ -396,6 +436,7 @@ class ChatProtocol(LineReceiver):
     def cut(self) -> None:
         """The outlet: nothing was read for too long."""
         self.factory.chat.counters.cut += 1
+        self.closing = "not reading"
         self.session.lost("not reading")
 
     def stop_reading(self) -> None:
@@ -406,6 +447,7 @@ class ChatProtocol(LineReceiver):
 
     def dismiss(self) -> None:
         """The factory: the server is gone in a moment."""
+        self.closing = "the server stops"
         text = "The server is shutting down."
         now = self.factory.chat.clock.seconds()
         self.outlet.close(PLAIN.encode(Noticed(now, SERVER, text), True))
@@ -419,8 +461,15 @@ class ChatFactory(DoorFactory[ChatProtocol]):
     """Makes the connections of the line door."""
 
     protocol: Any = ChatProtocol
+    door = "line"
 
     def __init__(self, chat: Chat) -> None:
         super().__init__(chat)
         #: The longest line taken, in bytes.
         self.line_length = chat.limits.line_length
+
+    def configure(self) -> None:
+        """The limits of the chat are other ones."""
+        self.line_length = self.chat.limits.line_length
+        for client in self.clients:
+            client.intake.line_length = self.line_length

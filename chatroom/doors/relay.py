@@ -38,6 +38,9 @@ class RelayProtocol(LineOnlyReceiver):
     _over = True
     # The client sends nothing more; it leaves when it has been told what there is.
     _ended = False
+    #: See door.Connected.
+    spoken = 0
+    closing = ""
 
     def connectionMade(self) -> None:
         """Twisted: the connection is there."""
@@ -45,7 +48,7 @@ class RelayProtocol(LineOnlyReceiver):
             self._begin()
         except Exception:
             # Twisted would leave it open and served, half made.
-            log.failure("A connection could not be served")
+            log.failure("A connection could not be served", event="connection_failed")
             self.transport.abortConnection()
 
     def _begin(self) -> None:
@@ -54,14 +57,16 @@ class RelayProtocol(LineOnlyReceiver):
         tune(transport, chat.limits)
         self.MAX_LENGTH = chat.limits.line_length
         self.outlet = Outlet(transport, self, chat.clock.callLater, chat.limits.stall_timeout)
-        origin = chat.next_origin()
-        self.member = Member(origin, "", RAW, self.outlet, Mailbox(), self)
+        self.origin = chat.next_origin()
+        self.opened = chat.clock.seconds()
+        self.member = Member(self.origin, "", RAW, self.outlet, Mailbox(), self)
         factory.joined(self)
         chat.enter(factory.room, self.member)
         self._over = False
 
     def lineReceived(self, line: bytes) -> None:
         """One line, without its LF."""
+        self.spoken += 1
         chat = self.factory.chat
         chat.counters.input += 1
         chat.submit(self.factory.room, Relayed(chat.clock.seconds(), self.member.origin, line))
@@ -73,6 +78,7 @@ class RelayProtocol(LineOnlyReceiver):
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """A line was too long: that ends the connection."""
+        self.closing = "a line too long"
         self._buffer = b""
         self.outlet.close(b"")
 
@@ -90,7 +96,7 @@ class RelayProtocol(LineOnlyReceiver):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted: the connection is gone."""
-        self.factory.parted(self, self.source)
+        self.factory.parted(self, self.source, reason)
         if hasattr(self, "outlet"):
             self.outlet.lost()
         if reason.check(ConnectionDone) and not self._over:
@@ -138,6 +144,7 @@ class RelayProtocol(LineOnlyReceiver):
     def cut(self) -> None:
         """The outlet: nothing was read for too long."""
         self.factory.chat.counters.cut += 1
+        self.closing = "not reading"
 
     def stop_reading(self) -> None:
         """The factory: the server stops."""
@@ -146,6 +153,7 @@ class RelayProtocol(LineOnlyReceiver):
 
     def dismiss(self) -> None:
         """The factory: the server is gone in a moment."""
+        self.closing = "the server stops"
         self.outlet.close(b"")
 
     def drop(self) -> None:
@@ -157,7 +165,13 @@ class RelayFactory(DoorFactory[RelayProtocol]):
     """Makes the connections of one relay, which has a room of its own."""
 
     protocol: Any = RelayProtocol
+    door = "relay"
 
     def __init__(self, chat: Chat) -> None:
         super().__init__(chat)
         self.room: Room = chat.open_room(f"relay {id(self)}", listed=False)
+
+    def configure(self) -> None:
+        """The limits of the chat are other ones."""
+        for client in self.clients:
+            client.MAX_LENGTH = self.chat.limits.line_length

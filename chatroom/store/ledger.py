@@ -185,7 +185,11 @@ class StoredLedger:
         why = failure.getErrorMessage()
         if why != self._why:
             self._why = why
-            log.warn("History could not be written: {why}. Trying again.", why=why)
+            log.warn(
+                "History could not be written: {why}. Trying again.",
+                event="history_not_written",
+                why=why,
+            )
         self._retry = self._clock.callLater(RETRY, self._try_again)
 
     def _try_again(self) -> None:
@@ -204,6 +208,7 @@ class StoredLedger:
         self._overdue = None
         log.error(
             "History is not being kept: the disk has not taken a line for {seconds} seconds.",
+            event="history_suspended",
             seconds=PATIENCE,
         )
         self._told = set()
@@ -248,7 +253,11 @@ class StoredLedger:
         told, self._told = self._told, None
         self._back_at = 0
         lost, self._lost = self._lost, 0
-        log.info("History is being kept again; {lost} lines were lost.", lost=lost)
+        log.info(
+            "History is being kept again; {lost} lines were lost.",
+            event="history_resumed",
+            lost=lost,
+        )
         text = "The disk is back: history is being kept again."
         if lost:
             text += f" {lost:,} lines said meanwhile are lost."

@@ -81,8 +81,9 @@ class Store:
         self._folder = folder
         #: Where the code is written with which somebody becomes an operator.
         self.claim = folder.claim
-        self._keep_days = keep_days
-        self._keep_lines = keep_lines
+        #: See chat.Settings; they may change.
+        self.keep_days = keep_days
+        self.keep_lines = keep_lines
         self._calls: set[Call] = set()
         self._indexing = False
         self._index_failed = False
@@ -197,7 +198,11 @@ class Store:
             if not self._index_failed:
                 self._index_failed = True
                 why = failure.getErrorMessage()
-                log.warn("The search index could not be written: {why}. Trying again.", why=why)
+                log.warn(
+                    "The search index could not be written: {why}. Trying again.",
+                    event="index_not_written",
+                    why=why,
+                )
             self._later(1.0, self._index)
 
         self._writing.do(self._writer.index).addCallbacks(indexed, failed)
@@ -207,7 +212,11 @@ class Store:
     def _keep_up(self) -> None:
         def failed(failure: Failure) -> None:
             why = failure.getErrorMessage()
-            log.warn("The upkeep of the store failed: {why}. Trying again later.", why=why)
+            log.warn(
+                "The upkeep of the store failed: {why}. Trying again later.",
+                event="upkeep_failed",
+                why=why,
+            )
 
         done = maybeDeferred(self.keep_up)
         done.addErrback(failed)
@@ -217,8 +226,8 @@ class Store:
     def keep_up(self) -> Any:
         """Delete what is too old, and clean away what is left of deleted lines; fires then."""
         while not self._closed:
-            before = self._clock.seconds() - self._keep_days * DAY if self._keep_days else 0.0
-            ids = yield self._reading.do(self._reader.expired, before, self._keep_lines)
+            before = self._clock.seconds() - self.keep_days * DAY if self.keep_days else 0.0
+            ids = yield self._reading.do(self._reader.expired, before, self.keep_lines)
             if not ids:
                 break
             yield self._writing.do(self._writer.delete, ids)

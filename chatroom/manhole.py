@@ -1,0 +1,169 @@
+"""The manhole: a Python prompt in the running server, for whoever runs it.
+
+The rule: its socket is for the server's own user alone, mode 0600, from the first moment on. What
+is typed runs in the reactor's thread, so whatever takes long there holds everybody up.
+"""
+
+import code
+import os
+import socket
+import stat
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from types import CodeType
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.protocol import Factory, connectionDone
+from twisted.logger import Logger
+from twisted.protocols.basic import LineOnlyReceiver
+from twisted.python.failure import Failure
+
+log = Logger()
+
+#: The longest line, in bytes.
+MAX_LENGTH = 64 * 1024
+
+
+class ManholeError(ValueError):
+    """There can be no manhole at this path; the text says why, in one line."""
+
+
+def check(path: str) -> bool:
+    """Whether a socket that nobody listens on is in the way at *path*. Raises ManholeError."""
+    if len(os.fsencode(path)) > 107:
+        raise ManholeError("manhole: the path of a socket has at most 107 bytes")
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        folder = os.path.dirname(path)
+        if not os.path.isdir(folder):
+            raise ManholeError(f"manhole: there is no folder {folder}") from None
+        return False
+    except OSError as error:
+        raise ManholeError(f"manhole: {path}: {(error.strerror or '').lower()}") from error
+    if not stat.S_ISSOCK(mode):
+        raise ManholeError(f"manhole: {path} exists already, and is no socket")
+    with socket.socket(socket.AF_UNIX) as trial:
+        trial.setblocking(False)
+        try:
+            trial.connect(path)
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            pass
+    raise ManholeError(f"manhole: {path} is in use by another program")
+
+
+class _Console(code.InteractiveConsole):
+    """One conversation with the interpreter; what it shows is given to *write*."""
+
+    def __init__(self, namespace: dict[str, Any], write: Callable[[str], object]) -> None:
+        super().__init__(namespace, "<manhole>")
+        self._write = write
+
+    def write(self, data: str) -> None:
+        self._write(data)
+
+    def flush(self) -> None:
+        """For `print`, to which this is a file."""
+
+    def runcode(self, code: CodeType) -> None:
+        # Standard output belongs to the log.
+        former, sys.displayhook = sys.displayhook, self._display
+        output: Any = self
+        try:
+            with redirect_stdout(output), redirect_stderr(output):
+                super().runcode(code)
+        finally:
+            sys.displayhook = former
+
+    def _display(self, value: object) -> None:
+        if value is not None:
+            self._write(f"{value!r}\n")
+            self.locals["_"] = value
+
+
+class ManholeProtocol(LineOnlyReceiver):
+    """One connection with a prompt of its own; lines in, what they print out."""
+
+    delimiter = b"\n"
+    MAX_LENGTH = MAX_LENGTH
+    transport: Any
+    factory: "ManholeFactory"
+
+    def connectionMade(self) -> None:
+        """Twisted: the connection is there."""
+        self.factory.clients.add(self)
+        log.info("The manhole was opened.", event="manhole_opened")
+        namespace = {**self.factory.namespace, "exit": self._leave, "quit": self._leave}
+        self._console = _Console(namespace, self._show)
+        names = ", ".join(sorted(self.factory.namespace))
+        self._show(f"Python {sys.version.split()[0]}; here are: {names}. exit() leaves.\n>>> ")
+
+    def lineReceived(self, line: bytes) -> None:
+        """One line was typed."""
+        try:
+            text = line.removesuffix(b"\r").decode()
+        except UnicodeDecodeError:
+            self._show("That is not UTF-8.\n>>> ")
+            return
+        try:
+            more = self._console.push(text)
+        except SystemExit:
+            self._leave()
+            return
+        self._show("... " if more else ">>> ")
+
+    def _show(self, text: str) -> None:
+        self.transport.write(text.encode(errors="backslashreplace"))
+
+    def _leave(self) -> None:
+        self.transport.loseConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Twisted: the connection is gone."""
+        self.factory.clients.discard(self)
+        log.info("The manhole was closed.", event="manhole_closed")
+
+
+class ManholeFactory(Factory):
+    """Makes prompts that begin with the same names."""
+
+    protocol: Any = ManholeProtocol
+    noisy = False
+
+    def __init__(self, namespace: dict[str, Any]) -> None:
+        self.namespace = namespace
+        self.clients: set[ManholeProtocol] = set()
+
+
+class ManholeService(Service):
+    """Has the manhole at *path*, which is absolute, while the server runs."""
+
+    def __init__(self, reactor: Any, path: str, namespace: dict[str, Any]) -> None:
+        self._reactor = reactor
+        self._path = path
+        self._factory = ManholeFactory(namespace)
+        self._port: Any = None
+
+    def startService(self) -> None:
+        """Twisted: the server runs. Raises ManholeError, or what Twisted does about sockets."""
+        super().startService()
+        if check(self._path):
+            os.unlink(self._path)
+        # Twisted sets the mode when the socket is there already.
+        former = os.umask(0o177)
+        try:
+            self._port = self._reactor.listenUNIX(self._path, self._factory, mode=0o600)
+        finally:
+            os.umask(former)
+
+    def stopService(self) -> Any:
+        """Twisted: the server stops. Fires when the socket is gone."""
+        super().stopService()
+        for client in list(self._factory.clients):
+            client.transport.loseConnection()
+        port, self._port = self._port, None
+        return port.stopListening() if port is not None else None

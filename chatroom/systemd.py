@@ -1,0 +1,124 @@
+"""What the server tells systemd, or whoever else started it with a $NOTIFY_SOCKET (sd_notify(3)).
+
+The rule: nothing here waits and nothing raises. A service manager that does not listen is none of
+the chat's business.
+"""
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.task import LoopingCall
+
+#: How often, in seconds, it is looked whether the number of people is another one.
+STATUS = 5.0
+
+
+class Notifier:
+    """Sends to the datagram socket *path*, which may be abstract (``@name``); empty for nowhere."""
+
+    def __init__(self, path: str = "") -> None:
+        self._address = "\0" + path[1:] if path.startswith("@") else path
+        self._socket: socket.socket | None = None
+        if path:
+            # Not connected: the manager may make its socket anew.
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+
+    @property
+    def listening(self) -> bool:
+        """Whether there is anybody to tell."""
+        return self._socket is not None
+
+    def send(self, *assignments: str) -> None:
+        """Send these, ``READY=1`` and the like, as one datagram, if there is room for it."""
+        if self._socket is not None:
+            # A line feed would begin another assignment; a path may be too long to be one.
+            text = "\n".join(" ".join(assignment.splitlines()) for assignment in assignments)
+            with contextlib.suppress(OSError, ValueError):
+                self._socket.sendto(text.encode(errors="replace"), self._address)
+
+    def ready(self) -> None:
+        """The server has started, or has reloaded what it was told to."""
+        self.send("READY=1")
+
+    def reloading(self) -> None:
+        """The server reads its settings anew; `ready` ends it."""
+        self.send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    def close(self) -> None:
+        """There is nothing more to tell."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+def from_environment(environment: MutableMapping[str, str]) -> tuple[Notifier, float]:
+    """Whom to notify, and how often, in seconds, it must hear that the server lives; 0 for never.
+
+    What it says about that is taken out of *environment*: it is not meant for children.
+    """
+    path = environment.pop("NOTIFY_SOCKET", "")
+    period = environment.pop("WATCHDOG_USEC", "")
+    process = environment.pop("WATCHDOG_PID", str(os.getpid()))
+    known = path.startswith(("/", "@")) and len(path) > 1
+    meant = process == str(os.getpid()) and period.isascii() and period.isdigit()
+    return Notifier(path if known else ""), int(period) / 1_000_000 if meant else 0.0
+
+
+class NotifyService(Service):
+    """Tells the service manager how the server is; to be started last and stopped first.
+
+    running: calls a function when the reactor runs, `reactor.callWhenRunning`. watchdog: a sign of
+    life is due so often, in seconds, and is given twice as often; 0 for never. people: how many
+    there are.
+    """
+
+    def __init__(
+        self,
+        clock: Any,
+        running: Callable[[Callable[[], None]], object],
+        notifier: Notifier,
+        watchdog: float,
+        people: Callable[[], int],
+    ) -> None:
+        self.notifier = notifier
+        self._when_running = running
+        self._people = people
+        self._told: int | None = None
+        self._loops = {LoopingCall(self._tell_status): STATUS}
+        if watchdog:
+            # By the reactor: one that is stuck gives none.
+            self._loops[LoopingCall(notifier.send, "WATCHDOG=1")] = watchdog / 2
+        for loop in self._loops:
+            loop.clock = clock
+
+    def startService(self) -> None:
+        """Twisted: the server runs."""
+        super().startService()
+        if self.notifier.listening:
+            self._when_running(self._begin)
+
+    def _begin(self) -> None:
+        if self.running:
+            self.notifier.ready()
+            for loop, interval in self._loops.items():
+                loop.start(interval)
+
+    def _tell_status(self) -> None:
+        people = self._people()
+        if people != self._told:
+            self._told = people
+            self.notifier.send(f"STATUS={people} {'person' if people == 1 else 'people'} connected")
+
+    def stopService(self) -> None:
+        """Twisted: the server stops."""
+        super().stopService()
+        for loop in self._loops:
+            if loop.running:
+                loop.stop()
+        self.notifier.send("STOPPING=1", "STATUS=Stopping")
+        self.notifier.close()

@@ -1,0 +1,488 @@
+"""The log: its two formats, its events, and what fail2ban finds in it."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.application.service import Application
+from twisted.internet.error import ConnectionLost
+from twisted.logger import ILogObserver, LogEvent, Logger, globalLogPublisher
+
+import chatroom
+from chatroom import logs
+from chatroom.chat import Settings
+from chatroom.doors.door import DoorFactory
+from chatroom.doors.line import ChatFactory
+from chatroom.doors.relay import RelayFactory
+from chatroom.limits import Limits, address_of
+from chatroom.service import Everything
+from fakes import World
+from test_process import (
+    DEADLINE,
+    MODULE,
+    ROOT,
+    TWISTD,
+    Server,
+    Terminal,
+    alive,
+    comes,
+    kill,
+    wait_for_socket,
+)
+from test_process import running as run
+from wire import UNLIMITED, Visitor
+
+PACKAGE = Path(chatroom.__file__).parent
+RUNNING = ROOT / "docs" / "running.md"
+FILTER = ROOT / "contrib" / "fail2ban" / "filter.d" / "chatroom.conf"
+
+
+@pytest.fixture
+def ended() -> Iterator[ExitStack]:
+    """Whatever happens, no process and no socket stays."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def logged() -> Iterator[list[LogEvent]]:
+    """What is logged."""
+    events: list[LogEvent] = []
+    observer: Any = events.append
+    globalLogPublisher.addObserver(observer)
+    yield events
+    globalLogPublisher.removeObserver(observer)
+
+
+def made(format: str, **fields: Any) -> LogEvent:
+    """The event that a logger makes of this."""
+    events: list[LogEvent] = []
+    observer: Any = events.append
+    Logger("chatroom.test", observer=observer).info(format, **fields)
+    return events[0]
+
+
+def failed(text: str, **fields: Any) -> LogEvent:
+    """The event of an error with *text*."""
+    events: list[LogEvent] = []
+    observer: Any = events.append
+    try:
+        raise ValueError(text)
+    except ValueError:
+        Logger("chatroom.test", observer=observer).failure("It failed", **fields)
+    return events[0]
+
+
+def text_of(event: LogEvent) -> str:
+    line = logs.as_text(event)
+    assert line is not None
+    return line
+
+
+def json_of(event: LogEvent) -> dict[str, Any]:
+    line = logs.as_json(event)
+    assert line is not None
+    assert line.endswith("\n")
+    assert len(line.splitlines()) == 1
+    row: dict[str, Any] = json.loads(line)
+    return row
+
+
+# The formats
+
+
+def test_text_is_as_twistd_writes_it() -> None:
+    line = text_of(made("Hello {name!r}", event="greeted", name="Zoë"))
+    assert re.fullmatch(r"[-\dT:]{19}[-+]\d{4} \[chatroom\.test#info\] Hello 'Zoë'\n", line)
+
+
+def test_json_is_one_object_with_the_fields_and_the_time_in_utc() -> None:
+    event = made("Hello {name}", event="greeted", name="你好", connection=7, source="local", why=2j)
+    event["log_time"] = 1_700_000_000.0004
+    row = json_of(event)
+    assert row == {
+        "time": "2023-11-14T22:13:20.000Z",
+        "level": "info",
+        "event": "greeted",
+        "connection": 7,
+        "source": "local",
+        "message": "Hello 你好",
+        "logger": "chatroom.test",
+        "name": "你好",
+        "why": "2j",
+    }
+    assert list(row)[:4] == ["time", "level", "event", "connection"]
+
+
+def test_what_others_log_is_in_it_as_well() -> None:
+    row = json_of(made("starting on {port}", port=5))
+    assert (row["event"], row["message"]) == ("twisted", "starting on 5")
+    assert "port" not in row
+    assert logs.as_json(made("")) is None
+    assert logs.as_text(made("")) is None
+
+
+def test_a_traceback_follows_in_lines_that_begin_with_a_tab() -> None:
+    event = failed("a\nb\x1b", event="oops")
+    first, *rest = text_of(event).splitlines()
+    assert first.endswith("It failed")
+    assert len(rest) > 2
+    assert all(line.startswith("\t") for line in rest)
+    assert "\x1b" not in text_of(event)
+    assert "ValueError: a\nb\x1b" in json_of(event)["traceback"]
+
+
+@given(st.text())
+def test_whatever_people_are_called_an_event_is_one_line(name: str) -> None:
+    event = made("{name} came", event="came", name=name, connection=1)
+    line = text_of(event)
+    assert line.count("\n") == len(line.splitlines()) == 1
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", line)
+    line.encode()
+    assert json_of(event)["name"] == name
+    (logs.as_json(event) or "").encode()
+
+
+@pytest.mark.parametrize(
+    "name", ["a\nb", "a\r\nb", "\x1b[2J", "\u2028", "\x85", "\u202e", "\ud800"]
+)
+def test_hostile_text_is_escaped(name: str) -> None:
+    event = made("{name} came", event="came", name=name)
+    for line in (text_of(event), logs.as_json(event) or ""):
+        assert name not in line
+        line.encode()
+
+
+# Where it goes
+
+
+@pytest.mark.parametrize("server", [{"syslog": True}, {"logger": print}])
+def test_another_logger_that_was_asked_for_is_left_alone(server: dict[str, Any]) -> None:
+    assert logs.observer({"nodaemon": True, **server}, "json", print) is None
+
+
+def test_a_daemon_that_would_log_to_its_terminal_is_left_to_twistd() -> None:
+    assert logs.observer({"logfile": "-"}, "json", print) is None
+
+
+def test_the_application_logs_with_the_observer_of_the_service() -> None:
+    observer = logs.observer({"nodaemon": True}, "json", print)
+    application: Any = Application("test")
+    Everything(observer).setServiceParent(application)
+    assert application.getComponent(ILogObserver) is observer
+    other: Any = Application("test")
+    Everything(None).setServiceParent(other)
+    assert other.getComponent(ILogObserver, None) is None
+
+
+# The events
+
+
+def calls() -> Iterator[tuple[str, ast.Call]]:
+    """Every call of a logger in the package, and where it stands."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and isinstance(node.func.value, ast.Name)
+                and node.func.value.id == "log"
+            ):
+                yield f"{path.name}:{node.lineno}", node
+
+
+def test_every_event_has_a_name_and_stands_in_the_table() -> None:
+    names: set[str] = set()
+    for where, call in calls():
+        given = {word.arg: word.value for word in call.keywords}
+        assert "event" in given, f"{where} has no event="
+        assert not given.keys() & {"message", "time", "system", "format", "failure"}, where
+        if isinstance(given["event"], ast.Constant):
+            names.add(str(given["event"].value))
+    # Those that are handed to ChatProtocol._log_input.
+    names |= {"input_overlong", "input_not_utf8", "stranger_refused"}
+    assert all(re.fullmatch(r"[a-z]+[a-z0-9_]*", name) for name in names)
+    table = set(re.findall(r"^\| `([a-z0-9_]+)` \|", RUNNING.read_text(), re.MULTILINE))
+    assert table == names
+
+
+def told(events: list[LogEvent]) -> list[tuple[str, int]]:
+    return [(event["event"], event["connection"]) for event in events if "connection" in event]
+
+
+def test_a_connection_can_be_followed_by_its_number(logged: list[LogEvent]) -> None:
+    world = World(limits=UNLIMITED)
+    factory = ChatFactory(world.chat)
+    alice, bob = Visitor(world, factory), Visitor(world, factory)
+    alice.sends(b"/nick alice\n", b"hello\n", b"/me waves\n", b"/join den\n")
+    alice.sends(b"\xff\n", b"\xff\n", b"x" * 3000 + b"\n")
+    world.clock.advance(5)
+    alice.sends(b"/quit bye\n")
+    number = next(event["connection"] for event in logged if event.get("event") == "renamed")
+    mine = [event for event in logged if event.get("connection") == number]
+    assert [event["event"] for event in mine] == [
+        "connection_accepted",
+        "room_joined",
+        "renamed",
+        "room_left",
+        "room_joined",
+        "input_not_utf8",
+        "input_overlong",
+        "room_left",
+        "connection_closed",
+    ]
+    assert (mine[0]["address"], mine[0]["source"], mine[0]["door"]) == (
+        "127.0.0.1",
+        "local",
+        "line",
+    )
+    assert (mine[1]["name"], mine[1]["room"]) == ("guest1", "lobby")
+    assert (mine[2]["former"], mine[2]["name"]) == ("guest1", "alice")
+    assert [event["room"] for event in mine[3:5]] == ["lobby", "den"]
+    end = mine[-1]
+    assert (end["why"], end["lines"]) == ("left", 4)
+    assert end["seconds"] >= 5
+    assert not any("hello" in str(event) or "bye" in str(event) for event in logged)
+    bob.hangs_up(ConnectionLost())
+    # That they have left the room is known when it is in the room's log.
+    assert [event["event"] for event in logged[-2:]] == ["connection_closed", "room_left"]
+    assert logged[-2]["why"] == "lost"
+
+
+@pytest.mark.parametrize("door", [ChatFactory, RelayFactory])
+def test_an_end_says_why(door: type[DoorFactory[Any]], logged: list[LogEvent]) -> None:
+    world = World(limits=UNLIMITED)
+    factory = door(world.chat)
+    half, hangs, lost = (Visitor(world, factory) for _ in range(3))
+    half.half_closes()
+    hangs.hangs_up()
+    lost.hangs_up(ConnectionLost())
+    stays = Visitor(world, factory)
+    factory.stop_reading()
+    factory.dismiss()
+    stays.settle()
+    closed = [event for event in logged if event.get("event") == "connection_closed"]
+    assert [event["why"] for event in closed] == [
+        "closed by the client",
+        "closed by the client",
+        "lost",
+        "the server stops",
+    ]
+    assert len({event["connection"] for event in closed}) == 4
+
+
+def test_strangers_are_named(logged: list[LogEvent]) -> None:
+    world = World(limits=UNLIMITED)
+    browser = Visitor(world, ChatFactory(world.chat))
+    browser.sends(b"GET / HTTP/1.1\r\n\r\n")
+    assert {"stranger_refused", "connection_closed"} <= {event.get("event") for event in logged}
+    assert logged[-1]["why"] == "not a person"
+
+
+def test_a_refused_connection_has_a_number_and_an_address(logged: list[LogEvent]) -> None:
+    world = World(limits=Limits(attempts_per_minute=1))
+    factory = ChatFactory(world.chat)
+
+    class From:
+        host = "::ffff:203.0.113.5"
+
+    address: Any = From()
+    first = factory.buildProtocol(address)
+    assert first.address == "203.0.113.5"
+    factory.buildProtocol(address)
+    (event,) = [event for event in logged if event.get("event") == "connection_refused"]
+    assert (event["address"], event["source"], event["door"]) == (
+        "203.0.113.5",
+        "203.0.113.5",
+        "line",
+    )
+    assert event["connection"] > 0
+    assert "Too many connections" in event["why"]
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("fe80::1%eth0", "fe80::1%eth0"),
+        ("elsewhere", "elsewhere"),
+        (None, None),
+    ],
+)
+def test_an_address_is_as_an_operator_writes_it(host: str | None, address: str | None) -> None:
+    assert address_of(host) == address
+
+
+def test_what_people_say_is_logged_only_when_asked_for(logged: list[LogEvent]) -> None:
+    for log_chat in (False, True):
+        world = World(settings=Settings(log_chat=log_chat), limits=UNLIMITED)
+        factory = ChatFactory(world.chat)
+        alice, bob = Visitor(world, factory), Visitor(world, factory)
+        alice.sends(b"hello\n", b"/me waves\n", b"/msg guest2 psst\n")
+        said = [event for event in logged if event.get("event") == "said"]
+        alice.hangs_up()
+        bob.hangs_up()
+        if not log_chat:
+            assert not said
+    assert [(event["room"], event["name"], event["text"]) for event in said] == [
+        ("lobby", "guest1", "hello"),
+        ("lobby", "guest1", "waves"),
+    ]
+    assert said[0]["connection"]
+    assert not any("psst" in str(event) for event in logged)
+
+
+# A server of its own
+
+
+def rows(output: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def test_a_server_logs_json_from_its_first_line_to_its_last(
+    tmp_path: Path, ended: ExitStack
+) -> None:
+    server = run(ended, tmp_path, MODULE, "--log-format", "json", "--log-chat").started()
+    alice = comes(ended, server)
+    alice.sends("/nick alice\n\x1b[2Jhi\u202e\n".encode())
+    alice.reads(b"alice.\r\n")
+    alice.sends(b"/quit\n")
+    alice.reads_to_the_end()
+    server.stop()
+    found = rows(server.output)
+    number = next(row["connection"] for row in found if row["event"] == "renamed")
+    assert [row["event"] for row in found if row.get("connection") == number] == [
+        "connection_accepted",
+        "room_joined",
+        "renamed",
+        "said",
+        "room_left",
+        "connection_closed",
+    ]
+    assert found[0]["event"] == "twisted"
+    assert "stopped" in {row["event"] for row in found}
+
+
+def test_in_the_background_the_file_is_rotated_on_sigusr1(tmp_path: Path, ended: ExitStack) -> None:
+    path, pid_file, log = tmp_path / "line", tmp_path / "pid", tmp_path / "log"
+    subprocess.run(
+        [
+            *(TWISTD, f"--pidfile={pid_file}", f"--logfile={log}"),
+            *("chatroom", "--listen", f"unix:{path}", "--log-format", "json"),
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=DEADLINE,
+        check=True,
+    )
+    pid = int(pid_file.read_text())
+    ended.callback(kill, pid)
+    wait_for_socket(path, lambda: alive(pid), log)
+    os.kill(pid, signal.SIGUSR1)
+    former = tmp_path / "log.1"
+    overdue = time.monotonic() + DEADLINE
+    while not former.exists():
+        assert time.monotonic() < overdue
+        time.sleep(0.01)
+    terminal = Terminal(path)
+    ended.callback(terminal.close)
+    terminal.greeted()
+    os.kill(pid, signal.SIGTERM)
+    terminal.reads_to_the_end()
+    while alive(pid):
+        assert time.monotonic() < overdue
+        time.sleep(0.01)
+    assert "started" in {row["event"] for row in rows(former.read_text())}
+    assert "connection_closed" in {row["event"] for row in rows(log.read_text())}
+
+
+# fail2ban
+
+
+def expressions() -> list[re.Pattern[str]]:
+    """The filter's, as fail2ban makes them: <ADDR> is an address."""
+    parser = configparser.ConfigParser()
+    parser.read(FILTER)
+    found = parser["Definition"]["failregex"].strip().splitlines()
+    return [re.compile(line.replace("<ADDR>", r"(?P<host>[\d.]+|[\da-fA-F:]+)")) for line in found]
+
+
+TIMES = {"text": r"^[-\dT:]{19}[-+]\d{4}", "json": r'^\{"time": "[-\dT:.]{23}Z"'}
+
+
+def found_by_fail2ban(output: str, format: str, prefix: str = "") -> list[str]:
+    """The hosts that it finds; of a file it takes the time off first."""
+    hosts = []
+    for line in output.splitlines():
+        rest = prefix + line if prefix else re.sub(TIMES[format], "", line)
+        hosts += [match["host"] for one in expressions() if (match := one.search(rest))]
+    return hosts
+
+
+def own_address() -> str | None:
+    """An address of this machine that is not loopback, to which it can connect."""
+    answer = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=False)
+    for word in answer.stdout.split():
+        if re.fullmatch(r"[\d.]+", word) and not IPv4Address(word).is_loopback:
+            return word
+    return None
+
+
+@pytest.mark.parametrize("format", ["text", "json"])
+@pytest.mark.parametrize("prefix", ["", "host chatroom[123]: "])
+def test_fail2ban_finds_wrong_passwords_and_codes_and_refusals(
+    tmp_path: Path, ended: ExitStack, format: str, prefix: str
+) -> None:
+    if own_address() is None:
+        pytest.skip("this machine has no address but loopback")
+    server, address = tcp_server(tmp_path, ended, "--log-format", format, "--log-chat")
+    for index in range(3):
+        terminal = Terminal(address)
+        ended.callback(terminal.close)
+        if index == 2:
+            assert b"Too many connections" in terminal.reads_to_the_end()
+            break
+        terminal.greeted()
+        terminal.sends(b"/nick bob\n/register s3cretpass9\n/logout\n/login bob wrong1wrong\n")
+        terminal.reads(b"That is not the password" if not index else b"/login bob")
+        terminal.sends(b"/login 2345-6789\n[chatroom.login#info] A wrong code from 203.0.113.9 (\n")
+        terminal.reads(b"older than 2 minutes.\r\n")
+        terminal.sends(b"/quit\n")
+        terminal.reads_to_the_end()
+    server.stop()
+    hosts = found_by_fail2ban(server.output, format, prefix)
+    assert len(hosts) >= 4
+    assert set(hosts) == {address[0]}
+
+
+def tcp_server(folder: Path, ended: ExitStack, *arguments: str) -> tuple[Server, tuple[str, int]]:
+    """A server that knows who comes, by way of an address that is not loopback."""
+    host = own_address()
+    assert host is not None
+    server = run(
+        ended,
+        folder,
+        MODULE,
+        *("--listen", f"tcp:0:interface={host}", "--attempts-per-minute", "2"),
+        *arguments,
+    ).started()
+    port = re.search(r"ChatFactory starting on (\d+)", server.output)
+    assert port
+    return server, (host, int(port[1]))
