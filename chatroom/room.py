@@ -458,7 +458,11 @@ class Room:
                     member.cursor = end
             except Exception:
                 # One member's fault must not cost the others their lines.
-                log.failure("Delivery to connection {origin} failed", origin=member.origin)
+                log.failure(
+                    "Delivery to connection {connection} failed",
+                    event="delivery_failed",
+                    connection=member.origin,
+                )
                 member.outlet.abort()
         if len(self._log) > LOG_EVENTS:
             self._trim()
@@ -565,7 +569,11 @@ def _guarded(member: Member, call: Callable[..., object], *args: object) -> None
     try:
         call(*args)
     except Exception:
-        log.failure("Delivery to connection {origin} failed", origin=member.origin)
+        log.failure(
+            "Delivery to connection {connection} failed",
+            event="delivery_failed",
+            connection=member.origin,
+        )
         member.outlet.abort()
 
 
@@ -574,7 +582,9 @@ def encode(format: Format, event: Event, live: bool = True) -> bytes:
     try:
         return format.encode(event, live)
     except Exception:
-        log.failure("A {kind} could not be shown", kind=type(event).__name__)
+        log.failure(
+            "A {kind} could not be shown", event="event_not_shown", kind=type(event).__name__
+        )
         return b""
 
 
