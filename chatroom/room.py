@@ -488,7 +488,11 @@ class Room:
                     member.cursor = end
             except Exception:
                 # One member's fault must not cost the others their lines.
-                log.failure("Delivery to connection {origin} failed", origin=member.origin)
+                log.failure(
+                    "Delivery to connection {connection} failed",
+                    event="delivery_failed",
+                    connection=member.origin,
+                )
                 member.outlet.abort()
         lines = self._lines - rows[0].line
         counters = self._counters
@@ -630,7 +634,11 @@ def _guarded(member: Member, call: Callable[..., object], *args: object) -> None
     try:
         call(*args)
     except Exception:
-        log.failure("Delivery to connection {origin} failed", origin=member.origin)
+        log.failure(
+            "Delivery to connection {connection} failed",
+            event="delivery_failed",
+            connection=member.origin,
+        )
         member.outlet.abort()
 
 
@@ -639,7 +647,9 @@ def encode(format: Format, event: Event, live: bool = True) -> bytes:
     try:
         return format.encode(event, live)
     except Exception:
-        log.failure("A {kind} could not be shown", kind=type(event).__name__)
+        log.failure(
+            "A {kind} could not be shown", event="event_not_shown", kind=type(event).__name__
+        )
         return b""
 
 

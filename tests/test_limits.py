@@ -210,3 +210,17 @@ def test_sources_that_are_gone_are_forgotten(time: Time) -> None:
         admission.left(f"192.0.2.{number}")
     assert admission.connected == 0
     assert admission._by_source == {}
+
+
+def test_other_limits_hold_for_who_comes_next() -> None:
+    admission = Admission(Limits(attempts_per_minute=0), lambda: 0.0)
+    for _ in range(3):
+        assert admission.refusal("192.0.2.1") is None
+        admission.entered("192.0.2.1")
+    admission.configure(Limits(attempts_per_minute=1, connections_per_source=0))
+    assert admission.refusal("192.0.2.1") is None
+    assert "in a minute" in str(admission.refusal("192.0.2.1"))
+    admission.configure(Limits(attempts_per_minute=0, connections_per_source=3))
+    assert "There are 3 connections" in str(admission.refusal("192.0.2.1"))
+    admission.configure(Limits(max_connections=3))
+    assert "full" in str(admission.refusal("192.0.2.9"))

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet import address
 from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.protocol import Factory
 from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
@@ -334,6 +335,18 @@ async def test_who_is_no_proxy_is_closed_unheard(logged: list[str]) -> None:
     (line,) = [line for line in logged if "by a proxy" in line]
     assert "127.0.0.1" in line
     assert "--proxy-from" in line
+
+
+def test_an_ipv4_proxy_is_known_on_a_socket_for_both() -> None:
+    factory = ProxyFactory(None, Chat(reactor, None, UNLIMITED), [ip_network("192.0.2.0/24")])
+    for host, trusted in [
+        ("192.0.2.7", True),
+        ("::ffff:192.0.2.7", True),
+        ("::ffff:203.0.113.7", False),
+        ("fe80::1%eth0", False),
+        ("nonsense", False),
+    ]:
+        assert factory._trusted(address.IPv6Address("TCP", host, 1)) is trusted
 
 
 @on_reactor

@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from chatroom import names, passwords
 from chatroom.accounts import MAX_MESSAGES, Account, MemoryAccounts
 from chatroom.chat import Settings
+from chatroom.ledger import LocalClaims
 from chatroom.registry import as_code
 from chatroom.times import DAY
 from conftest import MakeWorld
@@ -169,6 +170,46 @@ def test_a_claim_that_cannot_be_given_back_bothers_nobody(slow: World, claims: L
     claims.answer()
     slow.settle()
     assert other.name != "alice"
+
+
+def test_who_had_the_name_before_and_leaves_before_it_is_claimed_leaves_no_claim(
+    claims: LateClaims,
+) -> None:
+    world = World(claims=claims)
+    squatter = come(world, "/nick alice")
+    claims.answer()
+    world.settle()
+    assert squatter.name == "alice"
+    register(world, "alice")
+    squatter.types(LOGIN)
+    world.settle()
+    squatter.hangs_up()
+    world.settle()
+    claims.answer()
+    assert claims.local._holders == {}
+    world.end()
+
+
+def test_who_has_to_leave_the_name_and_logs_in_with_it_at_once_has_the_claim() -> None:
+    fake, claims = FakeBook(), LocalClaims()
+    world = World(DelayedLedger, claims=claims, accounts=book_of(fake))
+    squatter, other = world.person("alice"), world.person()
+    register(world, "alice")
+    fake.late = True
+    squatter.types(LOGIN)
+    # The account, what it has read, and the account as it is now, which is still to come.
+    fake.answer()
+    fake.answer()
+    assert fake.waiting == 1
+    fake.late = False
+    other.types(LOGIN)
+    # Nothing has been committed yet of the squatter being a guest again.
+    fake.answer()
+    world.settle()
+    assert logged_in(world, squatter, "alice")
+    assert other.gone
+    check(world)
+    world.end()
 
 
 def test_who_hangs_up_between_the_password_and_the_name_leaves_nothing(world: World) -> None:

@@ -125,6 +125,12 @@ def test_a_key_of_another_certificate(files: Files, tmp_path: Path) -> None:
     )
 
 
+def test_a_key_that_openssl_does_not_want(tmp_path: Path) -> None:
+    both = tmp_path / "both.pem"
+    both.write_bytes(b"".join(issued("weak", weak=True)))
+    assert fault(both) == f"certificate: {both} cannot be used: ee key too small"
+
+
 def test_an_encrypted_key(files: Files) -> None:
     key: Any = serialization.load_pem_private_key(files.key.read_bytes(), None)
     files.key.write_bytes(

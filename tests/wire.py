@@ -15,7 +15,7 @@ from typing import Any, ParamSpec
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 from twisted.internet import reactor as installed_reactor
 from twisted.internet.address import IPv4Address
@@ -298,9 +298,14 @@ def certificate(folder: Path) -> Path:
     return path
 
 
-def issued(name: str, days: int = 1) -> tuple[bytes, bytes]:
-    """A key and a certificate for *name* that ends in so many *days*, both in PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
+def issued(name: str, days: int = 1, weak: bool = False) -> tuple[bytes, bytes]:
+    """A key and a certificate for *name* that ends in so many *days*, both in PEM.
+
+    weak: its key is one that OpenSSL does not want.
+    """
+    key: Any = ec.generate_private_key(ec.SECP256R1())
+    if weak:
+        key = rsa.generate_private_key(65537, 1024)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
     signed = (
