@@ -603,7 +603,9 @@ def _take(session: "Session", key: str) -> "Deferred[Any]":
 
 
 def _not_claimed(failure: Any) -> None:
-    log.warn("A name could not be given back: {error!r}", error=failure.value)
+    log.warn(
+        "A name could not be given back: {error!r}", event="claim_not_returned", error=failure.value
+    )
 
 
 def find(session: "Session", name: str) -> "Deferred[Any]":

@@ -92,9 +92,13 @@ class Moderation:
                 self._orders[kind, key] = load(kind, value)
                 if kind == "ban network":
                     self._networks.add(ip_network(key))
-            except (KeyError, TypeError, ValueError) as error:
-                log.error("An order was not understood: {kind} {key}", kind=kind, key=key)
-                log.debug("{error!r}", error=error)
+            except (KeyError, TypeError, ValueError):
+                log.error(
+                    "An order was not understood: {kind} {key}",
+                    event="order_unknown",
+                    kind=kind,
+                    key=key,
+                )
         self._look()
 
     def keep(self) -> None:
@@ -149,7 +153,11 @@ class Moderation:
                 self._unkept.discard((kind, key))
 
         def failed(failure: Any) -> None:
-            log.warn("An order is not kept: {why}. Trying again.", why=failure.value)
+            log.warn(
+                "An order is not kept: {why}. Trying again.",
+                event="order_not_kept",
+                why=failure.value,
+            )
 
         value = None if order is None else dump(order)
         self.records.put(kind, key, value).addCallbacks(kept, failed)
@@ -161,11 +169,18 @@ class Moderation:
 
     def note(self, by: str, what: str, target: str = "", why: str = "") -> None:
         """Somebody who keeps order has done something."""
-        log.info("{by!r} {what} {target!r} {why!r}", by=by, what=what, target=target, why=why)
+        log.info(
+            "{by!r} {what} {target!r} {why!r}",
+            event="order_given",
+            by=by,
+            what=what,
+            target=target,
+            why=why,
+        )
         action = Action(self._clock.seconds(), by, what, target, why)
 
         def failed(failure: Any) -> None:
-            log.warn("An action is not kept: {why}.", why=failure.value)
+            log.warn("An action is not kept: {why}.", event="action_not_kept", why=failure.value)
 
         self.records.note(action).addErrback(failed)
 

@@ -19,6 +19,7 @@ import twisted
 from twisted.python import usage
 
 from chatroom import __version__, listening, manhole, names
+from chatroom.orders import Networks
 from chatroom.settings import (
     FILE,
     FOLDER,
@@ -187,6 +188,13 @@ class Options(usage.Options):
         except ImportError:
             raise SettingError("TLS needs more of Twisted: pip install 'twisted[tls]'") from None
         self["credentials"] = Certificate(self["certificate"], self["key"])
+
+    def reread_allowed(self) -> Networks:
+        """Who may connect, as the file says now. Raises SettingError if that is nobody."""
+        allowed, fault = read_allowed(self["allow"])
+        if fault:
+            raise SettingError(fault)
+        return allowed
 
     def reread(self) -> tuple[dict[str, Any], list[str]]:
         """What a start with this command line would find now.

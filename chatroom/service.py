@@ -115,7 +115,11 @@ class ChatService(Service):
         code = self._chat.moderation.open_claim()
         if not code:
             return
-        log.info("No operator yet: connect, log in and type /claim {code}", code=code)
+        log.info(
+            "No operator yet: connect, log in and type /claim {code}",
+            event="claim_offered",
+            code=code,
+        )
         try:
             if self._store is not None:
                 self._claim = self._store.claim
@@ -127,9 +131,9 @@ class ChatService(Service):
                 self._claim = Path(name)
             with os.fdopen(file, "w") as written:
                 written.write(f"{code}\n")
-            log.info("The code is in {file} as well.", file=str(self._claim))
+            log.info("The code is in {file} as well.", event="claim_written", file=str(self._claim))
         except OSError as error:
-            log.warn("The code is not in a file: {error}", error=error)
+            log.warn("The code is not in a file: {error}", event="claim_not_written", error=error)
 
     def _keep(self) -> None:
         """Write what is to be kept of people and of decisions."""
@@ -254,6 +258,11 @@ def chosen(options: Mapping[str, Any]) -> tuple[Settings, Limits]:
     return settings, Limits(**given)
 
 
+def _read_list(chat: Chat, options: Options) -> None:
+    """Read once more who may connect. Raises SettingError, and then nothing has changed."""
+    chat.moderation.allowed = options.reread_allowed()
+
+
 def makeService(options: Options) -> IService:
     """The service that these options ask for."""
     from twisted.internet import reactor
@@ -306,7 +315,7 @@ def makeService(options: Options) -> IService:
     top = Everything(observer)
     described = [f"Listening: {listening.describe(where, tls)}" for where, _, tls in doors]
     if options["credentials"] is not None and options["credentials"].concern:
-        log.warn("{concern}", concern=options["credentials"].concern)
+        log.warn("{concern}", event="certificate_concern", concern=options["credentials"].concern)
     if store is not None:
         described.append(f"What is said is kept in {options['data']}.")
     else:
@@ -357,8 +366,11 @@ def makeService(options: Options) -> IService:
             )
 
     notifier, watchdog = systemd.from_environment(os.environ)
-    # What is to be reloaded as well is added to this: reloading.add("the certificates", function).
     reloading = ReloadService(clock, notifier, reload)
+    if options["credentials"] is not None:
+        reloading.add("the certificates", options["credentials"].reload)
+    if options["allow"]:
+        reloading.add("the list of those who may connect", partial(_read_list, chat, options))
     reloading.setServiceParent(top)
     if options["manhole"]:
         namespace = {"chat": chat, "service": top}

@@ -88,11 +88,12 @@ class Certificate:
         self._fault = ""
         log.info(
             "The certificate was read from {path} again; it is valid until {until}.",
+            event="certificate_read",
             path=self._certificate,
             until=f"{self._until:%Y-%m-%d}",
         )
         if self.concern:
-            log.warn("{concern}", concern=self.concern)
+            log.warn("{concern}", event="certificate_concern", concern=self.concern)
 
     def _look(self) -> None:
         """Read the files again if they have changed."""
@@ -107,7 +108,11 @@ class Certificate:
         except SettingError as error:
             if str(error) != self._fault:
                 self._fault = str(error)
-                log.warn("The certificate that was read before is kept: {error}", error=self._fault)
+                log.warn(
+                    "The certificate that was read before is kept: {error}",
+                    event="certificate_kept",
+                    error=self._fault,
+                )
 
     def _state(self) -> list[tuple[int, ...] | None]:
         """What is different when a file is: another file has its name, or it was written."""

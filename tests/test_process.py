@@ -404,7 +404,7 @@ def test_a_name_and_what_waits_for_it_survive_a_kill(tmp_path: Path, ended: Exit
     server = running(ended, tmp_path, FOREGROUND, *arguments).started()
     alice, bob = comes(ended, server), comes(ended, server)
     alice.sends(b"/nick alice\n/register kohlrabi-77\n")
-    alice.reads(b"-- alice is yours.")
+    alice.reads(b"-- alice is yours,")
     alice.sends(b"/bell on\n/join den\nhello den\n/quit\n")
     alice.reads_to_the_end()
     bob.sends(b"/msg alice call me\n")

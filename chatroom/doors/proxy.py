@@ -289,6 +289,7 @@ class ProxyFactory(ServerFactory):
         self._quiet_until, self._unsaid = now + COMPLAINT_EVERY, 0
         log.warn(
             "Closed a connection from {peer} that was to come by a proxy: {why}.{more}",
+            event="proxy_refused",
             peer=getattr(addr, "host", None) or "this machine",
             why=why,
             more=more,
