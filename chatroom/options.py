@@ -143,6 +143,8 @@ class Options(usage.Options):
         lines = [f"# chatroom {__version__} can start. It would listen for:"]
         lines += [f"#   {listening.describe(text)}" for text in self["endpoints"]]
         lines += [f"#   {listening.describe(text)} (relay)" for text in self["relays"]]
+        if self["allowed-fault"]:
+            lines.append(f"# {self['allowed-fault']}")
         for option in OPTIONS:
             if option.name in ("port", "interface") and not self._default_port:
                 continue

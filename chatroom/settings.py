@@ -82,6 +82,13 @@ def _endpoint(value: str) -> str:
     return value
 
 
+def _name(value: str) -> str:
+    name = names.check_name(value)
+    if names.is_reserved(name):
+        raise names.NameRefused("nobody can register that name")
+    return name
+
+
 def _one_of(*words: str) -> Kind:
     """One of a few words."""
 
@@ -98,7 +105,7 @@ ADDRESS = Kind(str, "an IPv4 or IPv6 address", _address)
 ROOM = Kind(str, "the name of a room", names.check_room)
 FILE = Kind(str, "the name of a file", str)
 FOLDER = Kind(str, "the name of a folder", str)
-NAMES = Kind(str, "a name", names.check_name, repeated=True)
+NAMES = Kind(str, "a name", _name, repeated=True)
 ENDPOINTS = Kind(str, "an endpoint such as tcp:8009", _endpoint, repeated=True)
 
 
@@ -339,7 +346,7 @@ def read_allowed(path: str) -> tuple[Networks, str]:
     A list that is empty, or cannot be read, lets nobody in.
     """
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:
             allowed = read_networks(file.read().splitlines())
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
