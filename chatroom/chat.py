@@ -4,7 +4,7 @@ The rule: nothing has happened before the ledger says so. What is asked for goes
 comes back through `committed` is appended to its room and delivered.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -137,6 +137,8 @@ class Chat:
             keep_days=self.settings.keep_names,
             per_day=self.settings.names_per_day,
         )
+        #: Called when a network is banned, by doors whose connections are no sessions.
+        self.cutters: list[Callable[[], None]] = []
         self._presences: dict[str, Presence] = {}
         self._created = Quota(self.settings.rooms_per_hour, 3600, clock.seconds)
         self._last_origin = 0
@@ -223,8 +225,23 @@ class Chat:
     def let_in(self) -> None:
         """Everybody who waits may enter."""
         for session in list(self.sessions.values()):
-            if session.room is self.entrance and not session.over:
-                session.move(self.lobby)
+            if session.room is self.entrance:
+                session.reconsider()
+
+    def misplaced(self, session: "Session") -> bool:
+        """Whether *session* may not be where it is, or waits for nothing any more."""
+        moderation = self.moderation
+        room = session.room
+        if room is self.entrance:
+            registered = session.account is not None
+            return not moderation.locked or registered or moderation.keeps_order(session)
+        return room.listed and moderation.since(session, room.key) is None
+
+    def uninvite_guests(self, room: str) -> None:
+        """To the room with this key no guest is invited any more."""
+        for session in self.sessions.values():
+            if room in session.invited:
+                session.invited = {key: id for key, id in session.invited.items() if key != room}
 
     def room_for(self, name: str, session: "Session") -> Room:
         """The room called *name*, made now for *session* if there is none. Raises Refused."""
@@ -308,7 +325,7 @@ class Chat:
 
     def expire(self) -> None:
         """Forget the lines that are older, and more, than the settings say, and unused names."""
-        self.registry.lapse()
+        self.registry.lapse(lambda name: self.moderation.forget(0, name))
         settings = self.settings
         before = self.clock.seconds() - settings.keep_days * DAY if settings.keep_days else 0.0
         for room in self.rooms.values():
@@ -346,6 +363,8 @@ class Chat:
             self._presences.pop(room.key).close()
             del self.rooms[room.key]
             self.moderation.drop("room", room.key)
+            # Whoever makes it again is somebody else.
+            self.uninvite_guests(room.key)
 
     # -- events
 

@@ -65,6 +65,9 @@ def register(session: "Session", password: str) -> None:
         raise Refused("Pick a name first: /nick NAME.")
     if session.chat.moderation.locked and not session.claimed:
         raise Refused("No names are registered just now.")
+    # A mute is not to be got rid of by it.
+    if (why := session.chat.moderation.silence(session)) is not None:
+        raise Refused(f"{why} Names are registered later.")
     if session.chat.registry.created.spent(session.source):
         raise Refused(TOO_MANY_NAMES)
     if password:
@@ -136,6 +139,7 @@ def log_out(session: "Session") -> None:
     session.prefer(Preferences())
     session.ignore_nobody()
     session.become(chat.next_guest())
+    session.reconsider()
 
 
 def change_password(session: "Session", old: str, new: str) -> None:
@@ -291,6 +295,8 @@ def _register(session: "Session", name: str, password: str, *, hidden: bool) -> 
         raise Refused(f"{name} is registered for you. /login {name} makes you {name}.")
     former = registry.came(session, account)
     assert former is None
+    if session.claimed and session.chat.moderation.records.lasting:
+        session.chat.moderation.make_operator(session, account)
     session.prefer(session.preferences)
     session.notice(
         paragraph(f"{name} is yours, wherever you come from: /login {name}", *_lasts(session))
@@ -354,10 +360,14 @@ def _unregister(session: "Session", account: Account, password: str) -> Flow:
     registry = session.chat.registry
     yield _prove(session, account, password)
     doubt = f"It is not sure whether {account.name} is given up. Please look again later."
-    yield patiently(session, registry.book.remove(account.id), doubt)
+    removed = registry.book.remove(account.id)
+    # Whoever waits for it may be gone by then.
+    removed.addCallback(lambda _: _forget(session, account))
+    yield patiently(session, removed, doubt)
     log.info("{name!r} was given up", event="unregistered", name=account.name, **_whom(session))
     if session.account is account:
         registry.gone(session, keep=False)
+        session.reconsider()
     session.notice(f"{account.name} is given up; when you leave it is anybody's.")
 
 
@@ -368,14 +378,26 @@ def _unregister_other(session: "Session", name: str) -> Flow:
     if chat.moderation.operator(account.id):
         raise Refused(f"{account.name} is an operator. /deop {account.name} comes first.")
     doubt = f"It is not sure whether {account.name} is given up. Please look again later."
-    yield patiently(session, chat.registry.book.remove(account.id), doubt)
-    person = chat.registry.online.get(account.id)
-    if person is not None:
-        chat.registry.gone(person, keep=False)
-        person.notice(f"{session.name} has unregistered {account.name}. You are a guest now.")
-        person.become(chat.next_guest())
+
+    def removed(_: bool) -> None:
+        _forget(session, account)
+        chat.moderation.note(session.name, "unregistered", account.name)
+        person = chat.registry.online.get(account.id)
+        if person is not None:
+            chat.registry.gone(person, keep=False)
+            person.notice(f"{session.name} has unregistered {account.name}. You are a guest now.")
+            person.become(chat.next_guest())
+            person.reconsider()
+
+    # Whoever waits for it may be gone by then.
+    yield patiently(session, chat.registry.book.remove(account.id).addCallback(removed), doubt)
     session.notice(f"{account.name} is registered no more.")
-    chat.moderation.note(session.name, "unregistered", account.name)
+
+
+def _forget(session: "Session", account: Account) -> None:
+    """The account is gone: nobody logs in with it any more, nothing is decided about it."""
+    session.chat.registry.removed.add(account.id)
+    session.chat.moderation.forget(account.id, account.name)
 
 
 @inlineCallbacks
@@ -400,10 +422,15 @@ def _adopt(session: "Session", account: Account) -> Flow:
     present = yield patiently(session, registry.book.find(account.key))
     if present is None or present.id != account.id:
         raise Refused(f"{account.name} is not registered any more.")
-    if (why := chat.moderation.banned(present.id)) is not None:
-        raise Refused(why)
     key, name, preferences = present.key, present.name, present.preferences
     holder = yield _take(session, key)
+    # What was decided while all this took its time counts.
+    why = chat.moderation.banned(present.id)
+    if present.id in registry.removed:
+        why = f"{account.name} is not registered any more."
+    if why is not None:
+        _return(session, key, holder)
+        raise Refused(why)
     # Nothing is waited for from here to the new name: of two who log in at once, the later one has
     # both the claim and the account.
     former = registry.online.get(present.id)
@@ -423,6 +450,9 @@ def _adopt(session: "Session", account: Account) -> Flow:
             # They have not got the preferences yet that would be kept.
             registry.gone(session, keep=False)
             return
+    if session.account is None or session.account.id != present.id:
+        # It was given up meanwhile.
+        return
     chat.counters.logins += 1
     log.info(
         "{name!r} is connection {connection}, from {address}",
@@ -493,6 +523,9 @@ def _leave_message(session: "Session", name: str, text: str, otherwise: Callable
         # Or they have come while they were looked up.
         otherwise()
         return
+    why = chat.moderation.silence(session)
+    if why is not None and not chat.moderation.operator(account.id):
+        raise Refused(why)
     now = chat.clock.seconds()
     author = session.account.id if session.account else 0
     # Who is ignored is not told.
@@ -586,10 +619,7 @@ def _take(session: "Session", key: str) -> "Deferred[Any]":
 
     def taken(holder: int) -> None:
         if answer.called or session.over:
-            session.give_back(key)
-            former = chat.sessions.get(holder)
-            if former is not None and former is not session and not former.over:
-                chat.claims.claim(key, holder).addErrback(_not_claimed)
+            _return(session, key, holder)
         if not answer.called:
             answer.callback(holder)
 
@@ -600,6 +630,15 @@ def _take(session: "Session", key: str) -> "Deferred[Any]":
 
     chat.claims.take(key, session.origin).addCallback(taken).addErrback(failed)
     return patiently(session, answer)
+
+
+def _return(session: "Session", key: str, holder: int) -> None:
+    """The name with this *key* is that of who had it before it was taken, if they are there."""
+    chat = session.chat
+    session.give_back(key)
+    former = chat.sessions.get(holder)
+    if former is not None and former is not session and not former.over:
+        chat.claims.claim(key, holder).addErrback(_not_claimed)
 
 
 def _not_claimed(failure: Any) -> None:

@@ -4,18 +4,22 @@ The rule: nobody is asked and nothing is waited for; what is decided holds at on
 when it can be. Nobody who keeps order, no proxy and not this machine can be banned.
 """
 
+import re
 import secrets
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from time import gmtime, strftime
 from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
 
 from chatroom import names
+from chatroom.accounts import Account
 from chatroom.limits import LOCAL, Quota, address_of
 from chatroom.orders import (
+    REMEMBERED,
     Access,
     Action,
     Network,
@@ -38,6 +42,9 @@ CLAIM_TRIES = 5
 
 #: The shortest prefixes that may be banned: less would be whole countries, or everybody.
 WIDEST = {4: 8, 6: 19}
+
+#: The orders about accounts, by their ids.
+OF_ACCOUNTS = ("operator", "ban account", "mute account")
 
 #: This machine.
 LOOPBACK = {4: "127.0.0.0/8", 6: "::1/128"}
@@ -78,6 +85,8 @@ class Moderation:
         self._orders: dict[tuple[str, str], Any] = {}
         # What has still to be kept.
         self._unkept: set[tuple[str, str]] = set()
+        self._unnoted: deque[Action] = deque(maxlen=REMEMBERED)
+        self._failing = False
         self._networks = Networks()
         # Guests who are muted, by origin, and whether anybody is muted at all.
         self._muted_guests: dict[int, Order] = {}
@@ -89,10 +98,13 @@ class Moderation:
         """Begin with the orders that a store has kept."""
         for kind, key, value in kept:
             try:
-                self._orders[kind, key] = load(kind, value)
+                order = load(kind, value)
                 if kind == "ban network":
                     self._networks.add(ip_network(key))
-            except (KeyError, TypeError, ValueError):
+                elif kind in OF_ACCOUNTS:
+                    int(key)
+                self._orders[kind, key] = order
+            except (AttributeError, KeyError, TypeError, ValueError):
                 log.error(
                     "An order was not understood: {kind} {key}",
                     event="order_unknown",
@@ -109,6 +121,9 @@ class Moderation:
                 self.drop(kind, key)
         for kind, key in list(self._unkept):
             self._write(kind, key)
+        unnoted, self._unnoted = self._unnoted, deque(maxlen=REMEMBERED)
+        for action in unnoted:
+            self._note(action)
 
     def get(self, kind: str, key: str) -> Any:
         """The order of this kind, None if there is none or it holds no more."""
@@ -151,16 +166,19 @@ class Moderation:
             # Unless it has changed meanwhile; then that is on its way.
             if self._orders.get((kind, key)) is order:
                 self._unkept.discard((kind, key))
+            self._failing = False
 
-        def failed(failure: Any) -> None:
+        value = None if order is None else dump(order)
+        self.records.put(kind, key, value).addCallbacks(kept, self._failed)
+
+    def _failed(self, failure: Any) -> None:
+        if not self._failing:
             log.warn(
-                "An order is not kept: {why}. Trying again.",
+                "What operators decide is not kept: {why}. Trying again.",
                 event="order_not_kept",
                 why=failure.value,
             )
-
-        value = None if order is None else dump(order)
-        self.records.put(kind, key, value).addCallbacks(kept, failed)
+        self._failing = True
 
     def _look(self) -> None:
         self._quieted = bool(self._muted_guests) or any(
@@ -177,12 +195,35 @@ class Moderation:
             target=target,
             why=why,
         )
-        action = Action(self._clock.seconds(), by, what, target, why)
+        self._note(Action(self._clock.seconds(), by, what, target, why))
 
+    def _note(self, action: Action) -> None:
         def failed(failure: Any) -> None:
-            log.warn("An action is not kept: {why}.", event="action_not_kept", why=failure.value)
+            self._unnoted.append(action)
+            self._failed(failure)
 
         self.records.note(action).addErrback(failed)
+
+    def forget(self, account: int, name: str) -> None:
+        """The account, which was called *name*, is gone: what was decided about it is void.
+
+        account: its id, 0 if only its name is known.
+        """
+        key = names.fold(name)
+
+        def meant(id: int, called: str) -> bool:
+            return id == account if account else names.fold(called) == key
+
+        for kind, id, order in self.all(*OF_ACCOUNTS):
+            called = order.name if isinstance(order, Operator) else order.target
+            if meant(int(id), called):
+                self.drop(kind, id)
+        for kind, room, access in self.all("room"):
+            left = tuple(one for one in access.invited if not meant(one[0], one[1]))
+            if access.owner and meant(access.owner, access.name):
+                self.put(kind, room, replace(access, owner=0, name="nobody", invited=left))
+            elif left != access.invited:
+                self.put(kind, room, replace(access, invited=left))
 
     # -- who may connect
 
@@ -250,13 +291,17 @@ class Moderation:
         return ("lockdown", "") in self._orders
 
     def mute(self, session: "Session | None", account: int, order: Order) -> None:
-        """Have somebody muted: by their account, or a guest and who comes from there."""
+        """Have somebody muted: their account, their connection, and guests who come from there.
+
+        Otherwise they would talk on as a guest.
+        """
         if account:
             self.put("mute account", str(account), order)
-        elif session is not None:
+        if session is not None:
             self._muted_guests[session.origin] = order
             if session.source != LOCAL:
-                self.put("mute source", session.source, replace(order, about=order.target))
+                about = replace(order, target=session.source, about=order.target)
+                self.put("mute source", session.source, about)
         self._look()
 
     def unmute(self, session: "Session | None", account: int, name: str) -> bool:
@@ -284,6 +329,12 @@ class Moderation:
             return True
         return session.account is not None and ("operator", str(session.account.id)) in self._orders
 
+    def make_operator(self, session: "Session", account: Account) -> None:
+        """The account, with which *session* is logged in, is an operator's."""
+        source = "" if session.source == LOCAL else session.source
+        session.claimed = False
+        self.put("operator", str(account.id), Operator(account.name, source))
+
     def operator(self, account: int) -> Operator | None:
         """Whether the account is an operator's, and which."""
         found: Operator | None = self._orders.get(("operator", str(account)))
@@ -293,7 +344,9 @@ class Moderation:
         """An operator may have logged in: where from is remembered, so that it is not banned."""
         account = session.account
         if account is not None and (known := self.operator(account.id)) is not None:
-            now = Operator(account.name, "" if session.source == LOCAL else session.source)
+            # Who comes from this machine may come from there again.
+            source = known.source if session.source == LOCAL else session.source
+            now = Operator(account.name, source)
             if now != known:
                 self.put("operator", str(account.id), now)
 
@@ -348,11 +401,18 @@ class Moderation:
 
 
 def as_network(text: str) -> Network | None:
-    """An address or network as people write it; None if it is none."""
+    """An address or network as people write it; None if it is none.
+
+    As in limits.address_of, IPv4 that is written as IPv6 is IPv4, and zones do not count.
+    """
     try:
-        return ip_network(text, strict=False)
+        network = ip_network(re.sub("%[^/]*", "", text), strict=False)
     except ValueError:
         return None
+    mapped = None
+    if isinstance(network, IPv6Network) and network.prefixlen >= 96:
+        mapped = network.network_address.ipv4_mapped
+    return network if mapped is None else IPv4Network((mapped, network.prefixlen - 96))
 
 
 def read_networks(lines: Sequence[str]) -> Networks:

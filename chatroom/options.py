@@ -236,6 +236,8 @@ class Options(usage.Options):
             lines.append(f"# {self['credentials'].concern}")
         if self["monitor"]:
             lines.append(f"#   {listening.describe_http(self['monitor'], '/metrics')}")
+        if self["allowed-fault"]:
+            lines.append(f"# {self['allowed-fault']}")
         for option in OPTIONS:
             if option.name in ("port", "interface") and not self._default_port:
                 continue

@@ -13,11 +13,16 @@ from typing import Any, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred, succeed
 
+from chatroom import names
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 #: How many actions and reports a server without a store remembers.
 REMEMBERED = 1000
+
+#: More seconds since the epoch than a date can have.
+END_OF_TIME = 250_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,8 @@ class Access:
 
     def since(self, account: int) -> int | None:
         """From which id on *account* may see what is said; None for not at all."""
-        if not self.private or account == self.owner:
+        # The owner 0 is nobody, and the account 0 a guest.
+        if not self.private or (account and account == self.owner):
             return 0
         return next((since for id, _, since in self.invited if id == account), None)
 
@@ -115,11 +121,22 @@ def dump(order: Any) -> str:
 
 
 def load(kind: str, text: str) -> Any:
-    """What `dump` made. Raises ValueError or TypeError."""
-    fields = json.loads(text)
+    """What `dump` made. Raises ValueError, TypeError, AttributeError or KeyError."""
+    fields = {key: _safe(value) for key, value in json.loads(text).items()}
     if kind == "room":
+        fields["owner"] = int(fields["owner"])
         fields["invited"] = tuple((int(a), str(b), int(c)) for a, b, c in fields["invited"])
-    return KINDS[kind](**fields)
+    order = KINDS[kind](**fields)
+    if isinstance(order, Order) and not 0 <= float(order.until) < END_OF_TIME:
+        raise ValueError("there is no such time")
+    return order
+
+
+def _safe(value: Any) -> Any:
+    """*value* with nothing in it that could harm a terminal."""
+    if isinstance(value, str):
+        return names.clean(value)
+    return [_safe(item) for item in value] if isinstance(value, list) else value
 
 
 class Records(Protocol):

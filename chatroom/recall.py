@@ -96,13 +96,29 @@ class Recall:
                 session.tell(Found(event.time, event.origin, chat.rooms[key].name, event))
             newest = query.before == LAST
             if len(entries) == FOUND:
-                older = replace(query, before=entries[0].id)
+                rooms = set(query.rooms) - self._closed(entries)
+                older = replace(query, rooms=rooms, before=entries[0].id)
                 self._next = lambda: self.search(older)
                 session.notice(f"{'These are the newest. ' * newest}/more shows older ones.")
             elif not shown:
                 session.notice("Nothing was found." if newest else "That is all.")
 
-        self._ask(chat.history.search(query, FOUND), show)
+        self._ask(self._found(query), show)
+
+    def _found(self, query: Query) -> "Deferred[list[Entry]]":
+        """What is found where this person may see something; not even how much there is else."""
+
+        def seen(entries: list[Entry]) -> "list[Entry] | Deferred[list[Entry]]":
+            closed = self._closed(entries)
+            if closed and not self._allowed(entries):
+                return self._found(replace(query, rooms=set(query.rooms) - closed))
+            return entries
+
+        return self._session.chat.history.search(query, FOUND).addCallback(seen)
+
+    def _closed(self, entries: Sequence[Entry]) -> set[str]:
+        """The rooms to which this person was invited after one of *entries* was said there."""
+        return {entry.room for entry in entries if entry.id < self._since(entry.room)}
 
     def returned(self, seen: Mapping[str, int], name: str) -> "Deferred[Any]":
         """Somebody who was here before is back: tell them what they missed, if they did.

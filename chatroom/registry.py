@@ -74,6 +74,8 @@ class Registry:
         self.left = Quota(LEFT_PER_HOUR, 3600, seconds)
         #: Who is logged in, by the id of their account.
         self.online: dict[int, Session] = {}
+        #: The ids of the accounts that were given up in this run.
+        self.removed: set[int] = set()
         self._clock = clock
         self._run = run
         # By code: whose it is, and until when it is good.
@@ -168,14 +170,15 @@ class Registry:
         if visits:
             self.book.save(visits).addCallbacks(kept, failed)
 
-    def lapse(self) -> None:
-        """Remove the accounts that nobody has used for too long."""
+    def lapse(self, told: Callable[[str], None]) -> None:
+        """Remove the accounts that nobody has used for too long; each name is *told*."""
         if not self.keep_days:
             return
 
         def lapsed(gone: list[str]) -> None:
             for name in gone:
                 log.info("The name {name!r} has lapsed.", event="name_lapsed", name=name)
+                told(name)
 
         def failed(failure: Any) -> None:
             log.warn(

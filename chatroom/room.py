@@ -229,6 +229,8 @@ class Room:
         self._log: list[Row] = []
         self._weight = 0
         self._base = 0
+        # Whether more was said before the log than it ever had.
+        self._restored = False
         self._flushed = 0
         self._lines = 0
         self._scrollback: dict[Format, tuple[tuple[int, int, int], bytes]] = {}
@@ -345,6 +347,7 @@ class Room:
 
     def restore(self, topic: str, lines: Sequence[tuple[int, Event]]) -> None:
         """Begin with what a store has kept: the topic, and the last lines with their ids."""
+        self._restored = True
         self.topic = topic
         for id, event in lines:
             self.append(id, event)
@@ -377,7 +380,9 @@ class Room:
         """Whether a line that fulfils *condition* was said since then, as far as the log knows."""
         said = [row.event for row in self._log if row.event.line and row.event.time >= since]
         # What was said before the log begins nobody can say here.
-        return any(map(condition, said)) or (bool(self._base) and self._log[0].event.time >= since)
+        cut = bool(self._base) or self._restored
+        before = not self._log or self._log[0].event.time >= since
+        return any(map(condition, said)) or (cut and before)
 
     @property
     def first_id(self) -> int:

@@ -114,6 +114,10 @@ class ChatService(Service):
         """If nobody keeps order yet: how somebody who reads the log or the file can."""
         code = self._chat.moderation.open_claim()
         if not code:
+            if self._store is not None:
+                # One that a crash has left is good for nothing.
+                with suppress(OSError):
+                    self._store.claim.unlink()
             return
         log.info(
             "No operator yet: connect, log in and type /claim {code}",
@@ -157,6 +161,8 @@ class ChatService(Service):
                 loop.stop()
         for door in self._doors:
             door.stop_reading()
+        # What could not be kept has one more chance.
+        self._chat.moderation.keep()
         try:
             yield self._chat.close().addTimeout(SETTLING, self._clock)
         except Exception as error:

@@ -83,6 +83,7 @@ class Session:
         "_pace_call",
         "_submitted",
         "_told_pace",
+        "_unsure",
         "_waiters",
         "_welcomed",
         "account",
@@ -187,6 +188,8 @@ class Session:
         # Where to go back to when a move fails.
         self._former: Room | None = None
         self._welcomed = False
+        # Whether it is to be looked at whether this person may stay where they are.
+        self._unsure = False
         # The state of the token bucket for lines, see limits.Pace.
         self._full_at = 0.0
         self._pace_call: Call | None = None
@@ -279,12 +282,18 @@ class Session:
                 self.chat.wake(self)
         if self._waiters is not None and (waiter := self._waiters.pop(why, None)) is not None:
             waiter.callback(True)
+        if self._unsure:
+            self.reconsider()
 
     def _released(self, why: int) -> "Deferred[bool]":
         """Fires when input does not wait for *why* any more; never once it is over."""
         if self._waiters is None:
             self._waiters = {}
-        waiter = self._waiters[why] = Deferred()
+        waiter: Deferred[bool] = Deferred()
+        earlier = self._waiters.get(why)
+        if earlier is not None:
+            waiter.addCallback(_passed_on, earlier)
+        self._waiters[why] = waiter
         return waiter
 
     def wait_for(self, answer: "Deferred[Any]") -> None:
@@ -375,9 +384,25 @@ class Session:
         self._former = self.room
         self.member.moves = True
         shown = self.chat.presence(self.room).leaving(self.member)
-        reason = f"to #{room.name}" if room.listed else ""
+        access = self.chat.moderation.access(room.key)
+        # Where a private room is, is for those in it to say.
+        told = room.listed and not (access and access.private)
+        reason = f"to #{room.name}" if told else ""
         self.chat.submit(self.room, Left(self.active, self.origin, self.name, reason, shown))
         self.enter(room)
+
+    def reconsider(self) -> None:
+        """What this person may do has changed: they go to the lobby if they may not stay.
+
+        Who is just moving or being renamed does so first.
+        """
+        self._unsure = False
+        if self.held & ENTERING or (self.held & NAMING and not self._naming):
+            self._unsure = True
+        elif not self.over and self.chat.misplaced(self):
+            if self.room.listed:
+                self.notice(f"#{self.room.name} is private, and you are not invited.")
+            self.move(self.chat.lobby)
 
     def enter(self, room: Room) -> None:
         """Ask for a place in *room*; input waits until there is an answer."""
@@ -683,9 +708,12 @@ class Session:
         self.notice("\n".join(lines))
         count = settings.scrollback
         since = chat.moderation.since(self, room.key)
+        if since is None:
+            # They were invited when they asked.
+            since = LAST
         if since or self.ignored or self.preferences.ignores:
             said = room.before(LAST, count)
-            self.post(self.lines([event for id, event in said if id >= (since or 0)]))
+            self.post(self.lines([event for id, event in said if id >= since]))
         else:
             self.post(room.scrollback(self.format, count, chat.clock.seconds()))
         self._former = None
@@ -794,3 +822,9 @@ class Session:
             if not self.closed:
                 chat.counters.bytes += len(farewell)
             self.connection.close(farewell)
+
+
+def _passed_on(released: bool, earlier: "Deferred[bool]") -> bool:
+    """Tell who waited before that it is over."""
+    earlier.callback(released)
+    return released

@@ -90,6 +90,13 @@ def _endpoint_or_none(value: str) -> str:
     return value and _endpoint(value)
 
 
+def _name(value: str) -> str:
+    name = names.check_name(value)
+    if names.is_reserved(name):
+        raise names.NameRefused("nobody can register that name")
+    return name
+
+
 def _one_of(*words: str) -> Kind:
     """One of a few words."""
 
@@ -107,8 +114,8 @@ ADDRESS = Kind(str, "an IPv4 or IPv6 address", _address)
 ROOM = Kind(str, "the name of a room", names.check_room)
 FILE = Kind(str, "the name of a file", str)
 FOLDER = Kind(str, "the name of a folder", str)
-NAMES = Kind(str, "a name", names.check_name, repeated=True)
 NETWORKS = Kind(str, "an address or a network such as 10.0.0.0/8", _network, repeated=True)
+NAMES = Kind(str, "a name", _name, repeated=True)
 ENDPOINTS = Kind(str, "an endpoint such as tcp:8009", _endpoint, repeated=True)
 ENDPOINT = Kind(str, "an endpoint such as tcp:9108", _endpoint_or_none)
 
@@ -424,7 +431,7 @@ def read_allowed(path: str) -> tuple[Networks, str]:
     A list that is empty, or cannot be read, lets nobody in.
     """
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:
             allowed = read_networks(file.read().splitlines())
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)

@@ -12,7 +12,9 @@ from chatroom.chat import Chat, Settings
 from chatroom.events import Event
 from chatroom.formats import PLAIN, Format
 from chatroom.ledger import Claims, Entry, Ledger, LedgerReceiver, LocalClaims, MemoryLedger
-from chatroom.limits import LOCAL, Limits
+from chatroom.limits import LOCAL, Limits, source_of
+from chatroom.moderation import Moderation
+from chatroom.orders import MemoryRecords, Records
 from chatroom.session import Session
 from chatroom.store.ledger import StoredLedger
 
@@ -92,7 +94,10 @@ class FakeOutlet:
 class Person:
     """Somebody at a door: what they type goes to a session, what they see comes back."""
 
-    def __init__(self, world: "World", source: str = LOCAL, format: Format = PLAIN) -> None:
+    def __init__(
+        self, world: "World", source: str = LOCAL, format: Format = PLAIN, address: str = ""
+    ) -> None:
+        self.address = address or self.address
         self.outlet = FakeOutlet(lambda: self.session.drained(), lambda: self.resume())
         self.world = world
         self.gone = False
@@ -206,6 +211,8 @@ class World:
         limits: Limits | None = None,
         claims: Claims | None = None,
         accounts: Accounts | None = None,
+        records: Records | None = None,
+        **moderated: Any,
     ) -> None:
         self.clock = Clock()
         self.clock.advance(1_800_000_000)
@@ -219,11 +226,17 @@ class World:
             ledger=self.ledger,
             claims=self.claims,
             accounts=accounts,
+            moderation=Moderation(self.clock, records or MemoryRecords(), **moderated),
         )
 
-    def person(self, name: str = "", source: str = LOCAL, format: Format = PLAIN) -> Person:
-        """Somebody who came in, has this name, and has read the greeting."""
-        person = Person(self, source, format)
+    def person(
+        self, name: str = "", source: str = LOCAL, format: Format = PLAIN, address: str = ""
+    ) -> Person:
+        """Somebody who came in, has this name, and has read the greeting.
+
+        address: what the network has as theirs; it says their source as well.
+        """
+        person = Person(self, source_of(address) if address else source, format, address)
         self.settle()
         if name:
             person.says(f"/nick {name}")

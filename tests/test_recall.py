@@ -347,7 +347,7 @@ def test_an_answer_that_cannot_be_shown_does_not_keep_input_waiting(
     world: World, late: LateHistory, strict: Strictness
 ) -> None:
     alice, bob = world.people("alice", "bob")
-    alice.says("/search tea", "hi")
+    alice.says("/history", "hi")
     late.answers[0].callback("no list of entries")
     world.settle()
     assert bob.sees == ["alice: hi"]

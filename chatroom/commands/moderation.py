@@ -7,6 +7,7 @@ from time import gmtime, strftime
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, inlineCallbacks, succeed
+from twisted.logger import Logger
 
 from chatroom import names
 from chatroom.accounts import Account
@@ -15,14 +16,15 @@ from chatroom.commands import command
 from chatroom.commands.people import MAX_REASON
 from chatroom.events import SERVER, Told
 from chatroom.formats import PLAIN, paragraph
-from chatroom.limits import LOCAL
-from chatroom.login import Flow, carry_out, find, patiently
+from chatroom.login import PATIENCE, Flow, carry_out, find, patiently
 from chatroom.moderation import SOURCE_BAN, as_network
 from chatroom.orders import Action, Operator, Order, Report
 from chatroom.times import span
 
 if TYPE_CHECKING:
     from chatroom.session import Session
+
+log = Logger()
 
 #: For how long, in seconds, somebody is muted if nobody says for how long.
 MUTE = 3600.0
@@ -50,7 +52,7 @@ def claim(session: "Session", rest: str) -> None:
         raise Refused(f"That is not the code. It may be tried {left} more time{'s'[left == 1 :]}.")
     account = session.account
     if account is not None and moderation.records.lasting:
-        make_operator(session, account)
+        moderation.make_operator(session, account)
         session.notice(f"{account.name} is an operator. /help moderation lists what you can do.")
     else:
         session.claimed = True
@@ -58,14 +60,8 @@ def claim(session: "Session", rest: str) -> None:
         if moderation.records.lasting:
             told.append("The name that you register on it is one for good: /register.")
         session.notice(paragraph(*told))
-    moderation.note(session.name, "claimed", session.name)
-
-
-def make_operator(session: "Session", account: Account) -> None:
-    """The account, with which *session* is logged in, is an operator's."""
-    source = "" if session.source == LOCAL else session.source
-    moderation = session.chat.moderation
-    moderation.put("operator", str(account.id), Operator(account.name, source))
+    moderation.note(session.name, "became an operator")
+    session.reconsider()
 
 
 @command("op", usage="NAME", operator=True)
@@ -76,6 +72,10 @@ def op(session: "Session", rest: str) -> None:
         moderation = session.chat.moderation
         if moderation.operator(account.id):
             raise Refused(f"{account.name} is an operator already.")
+        if moderation.banned(account.id):
+            raise Refused(f"{account.name} is banned. /unban {account.name} comes first.")
+        if account.id in session.chat.registry.removed:
+            raise Refused(f"{account.name} is not registered any more.")
         moderation.put("operator", str(account.id), Operator(account.name))
         person = session.chat.registry.online.get(account.id)
         if person is not None:
@@ -94,17 +94,23 @@ def deop(session: "Session", rest: str) -> None:
     key = names.fold(rest)
     operators = moderation.all("operator")
     ids = [(id, order.name) for _, id, order in operators if names.fold(order.name) == key]
-    if not ids:
+    person = session.chat.people.get(key)
+    claimed = [one for one in session.chat.sessions.values() if one.claimed]
+    if not ids and person not in claimed:
         raise Refused(f"{rest[: names.MAX_NAME]} is no operator. /ops lists them.")
-    if len(operators) == 1:
+    if len(operators) == 1 if ids else not operators and len(claimed) == 1:
         raise Refused("Somebody has to keep order: make somebody else an operator first.")
-    for id, name in ids:
+    name = ids[0][1] if ids else rest
+    for id, _ in ids:
         moderation.drop("operator", id)
         person = session.chat.registry.online.get(int(id))
-        if person is not None:
+    moderation.note(session.name, "made no operator of", name)
+    if person is not None:
+        person.claimed = False
+        if person is not session:
             person.notice(f"{session.name} has ended that you are an operator.")
-        session.notice(f"{name} is no operator any more.")
-        moderation.note(session.name, "made no operator of", name)
+        person.reconsider()
+    session.notice(f"{name} is no operator any more.")
 
 
 @command("ops")
@@ -171,31 +177,36 @@ def _ban_name(session: "Session", name: str, length: float, why: str) -> Flow:
     if account is not None:
         if moderation.operator(account.id):
             raise Refused(f"{account.name} is an operator. /deop {account.name} comes first.")
-        order = Order(account.name, length and now + length, why, session.name, now)
-        moderation.put("ban account", str(account.id), order)
-        _note_ban(session, order)
+        # Also of who is logged in and has another name for a moment yet.
         person = chat.registry.online.get(account.id)
-        length = min(length or SOURCE_BAN, SOURCE_BAN)
-    elif person is not None:
+    if person is not None:
         _spare_operators(session, person)
-        length = length or SOURCE_BAN
-    if person is None:
-        return
-    banned = person.name
-    source = as_network(person.source)
+    source = as_network(person.source) if person is not None else None
     spared: str | None = "it is this machine's."
     if source is not None:
         spared = moderation.spares(source, chat.sessions.values())
-    order = Order(person.source, now + length, why, session.name, now, banned)
-    if spared is not None:
-        if account is None:
-            raise Refused(f"A guest is banned by address, and {spared} /kick sends them away.")
-        until = moderation.until(moderation.get("ban account", str(account.id)))
-        person.expel(f"You are banned{until}.", _reason("banned", why))
+    if account is None and spared is not None:
+        raise Refused(f"A guest is banned by address, and {spared} /kick sends them away.")
+    banned = account.name if account is not None else person.name
+    order = Order(banned, length and now + length, why, session.name, now)
+    shorter = Order(
+        person.source if person is not None else "",
+        now + min(length or SOURCE_BAN, SOURCE_BAN),
+        why,
+        session.name,
+        now,
+        banned,
+    )
+    if account is not None:
+        moderation.put("ban account", str(account.id), order)
     else:
-        _ban_network(session, str(source), order)
-        if account is None:
-            _note_ban(session, replace(order, target=banned))
+        order = replace(shorter, target=banned)
+    if person is not None:
+        # Not what holds for all who come from there.
+        person.expel(f"You are banned{moderation.until(order)}.", _reason("banned", why))
+    if spared is None:
+        _ban_network(session, str(source), shorter)
+    _note_ban(session, order)
 
 
 def _ban_network(session: "Session", network: str, order: Order) -> None:
@@ -203,6 +214,8 @@ def _ban_network(session: "Session", network: str, order: Order) -> None:
     chat = session.chat
     moderation = chat.moderation
     moderation.put("ban network", network, order)
+    for cut in chat.cutters:
+        cut()
     for person in list(chat.sessions.values()):
         if not moderation.keeps_order(person) and not person.over:
             refusal = moderation.refusal(person.connection.address)
@@ -226,8 +239,7 @@ def unban(session: "Session", rest: str) -> None:
     ended = [
         (kind, id, order)
         for kind, id, order in moderation.all("ban account", "ban network")
-        if names.fold(order.target) == key
-        or names.fold(order.about) == key
+        if key in (names.fold(order.target), order.about and names.fold(order.about))
         or (kind == "ban network" and network is not None and id == str(network))
     ]
     if not ended:
@@ -271,6 +283,9 @@ def _mute(session: "Session", name: str, length: float, why: str) -> Flow:
     person, account = yield _somebody(session, name)
     if account is not None and moderation.operator(account.id):
         raise Refused(f"{account.name} is an operator. /deop {account.name} comes first.")
+    if account is not None:
+        # They may have logged in while the account was looked for.
+        person = chat.registry.online.get(account.id)
     if person is not None:
         _spare_operators(session, person)
     muted = account.name if account is not None else person.name
@@ -356,16 +371,27 @@ def report(session: "Session", rest: str) -> None:
         evidence,
     )
 
-    def kept(id: int) -> None:
-        for person in chat.sessions.values():
+    def tell(shown: str) -> None:
+        for person in list(chat.sessions.values()):
             if chat.moderation.keeps_order(person):
-                person.notice(f"Report {_shown_report(made._replace(id=id))}")
-        session.notice("Thank you. Those who keep order are told.")
+                person.notice(f"Report {shown}")
 
-    doubt = "It is not sure that your report is kept. Please try again later."
-    carry_out(
-        session, patiently(session, chat.moderation.records.report(made), doubt).addCallback(kept)
-    )
+    def kept(id: int) -> None:
+        tell(_shown_report(made._replace(id=id)))
+        if not session.over:
+            session.notice("Thank you. Those who keep order are told.")
+
+    def failed(failure: Any) -> None:
+        log.warn("A report is not kept: {why!r}.", why=failure.value)
+        # Those who are here are told all the same, whether or not its author still is.
+        tell(f"that could not be kept: {_shown_report(made)}")
+        if not session.over:
+            session.notice("Those who keep order and are here are told. Your report is not kept.")
+
+    answer = chat.moderation.records.report(made)
+    # mypy: a Clock and a reactor both can do what addTimeout wants.
+    answer.addTimeout(PATIENCE, chat.clock)  # type: ignore[arg-type]
+    carry_out(session, answer.addCallbacks(kept, failed))
 
 
 @command("reports", usage="[NUMBER]", operator=True)
@@ -395,8 +421,8 @@ def reports(session: "Session", rest: str) -> None:
 @command("audit", usage="[NUMBER]", operator=True)
 def audit(session: "Session", rest: str) -> None:
     """who did what to whom, when and why: the last 20 actions, or so many"""
-    if rest and not re.fullmatch("[0-9]{1,4}", rest):
-        raise Refused("Usage: /audit [NUMBER]")
+    if rest and not re.fullmatch("[0-9]{1,3}", rest):
+        raise Refused("Usage: /audit [NUMBER], at most 999.")
 
     def listed(found: Sequence[Action]) -> None:
         lines = [
@@ -423,6 +449,8 @@ def _somebody(session: "Session", name: str, *, gone: bool = False) -> "Deferred
     person = chat.people.get(key)
 
     def found(account: Account | None) -> "tuple[Session | None, Account | None]":
+        if not chat.moderation.keeps_order(session):
+            raise Refused("You are no operator any more.")
         if person is None and account is None and not gone:
             shown = names.clean(name)[: names.MAX_NAME]
             raise Refused(f"Nobody here is called {shown}, and nobody has registered that.")
@@ -468,4 +496,5 @@ def _utc(time: float) -> str:
 
 def _shown_report(report: Report) -> str:
     why = report.why and f": {report.why}"
-    return f"{report.id} by {report.by} about {report.about} in #{report.room}{why}"
+    number = f"{report.id} " if report.id else ""
+    return f"{number}by {report.by} about {report.about} in #{report.room}{why}"

@@ -112,4 +112,5 @@ def forget(session: "Session", rest: str) -> None:
     name = chat.people[names.fold(rest)].name if names.fold(rest) in chat.people else rest
     if not chat.remove(session.name, name[: names.MAX_NAME], since):
         raise Refused(f"Nothing was said as {name[: names.MAX_NAME]} in the last hour.")
+    session.notice(f"What {name[: names.MAX_NAME]} said in the last hour is removed.")
     chat.moderation.note(session.name, "removed the lines of", name[: names.MAX_NAME])

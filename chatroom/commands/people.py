@@ -114,5 +114,6 @@ def back(session: "Session", rest: str) -> None:
 @command("quit", "exit", "bye", usage="[TEXT]")
 def quit(session: "Session", rest: str) -> None:
     """leave, with a last word"""
+    silenced = session.chat.moderation.silence(session) is not None
     session.notice("Good-bye.")
-    session.end(rest[:MAX_REASON])
+    session.end("" if silenced else rest[:MAX_REASON])

@@ -119,6 +119,7 @@ def room(session: "Session", rest: str) -> None:
     access = access or Access(0, "nobody")
     if word == "public":
         moderation.put("room", room.key, replace(access, private=False, invited=()))
+        chat.uninvite_guests(room.key)
         _tell(session, f"{session.name} has made the room public.")
     elif word == "private":
         _make_private(session, room, access)
@@ -135,8 +136,12 @@ def _state(session: "Session", access: Access | None) -> str:
     shown = f"#{room.name} belongs to {access.name}"
     if not access.private:
         return f"{shown}: everybody may enter."
-    invited = ", ".join(sorted(name for _, name, _ in access.invited))
-    return f"{shown}, and is private. Invited: {invited or 'nobody'}."
+    invited = {name for _, name, _ in access.invited}
+    invited |= {
+        person.name for person in session.chat.sessions.values() if room.key in person.invited
+    }
+    listed = ", ".join(sorted(invited, key=names.fold))
+    return f"{shown}, and is private. Invited: {listed or 'nobody'}."
 
 
 def _make_private(session: "Session", room: Room, access: Access) -> None:
@@ -150,6 +155,10 @@ def _make_private(session: "Session", room: Room, access: Access) -> None:
             person.invited = {**person.invited, room.key: 0}
     made = replace(access, private=True, invited=tuple(invited.values())[:MAX_INVITED])
     chat.moderation.put("room", room.key, made)
+    for member in list(room.members.values()):
+        # There is no place for more.
+        if (person := chat.sessions.get(member.origin)) is not None:
+            person.reconsider()
     _tell(session, f"{session.name} has made the room private.")
 
 
@@ -166,9 +175,9 @@ def _uninvite(session: "Session", room: Room, access: Access, name: str) -> None
         person.invited = {
             room: id for room, id in person.invited.items() if room != session.room.key
         }
-        if person.room is room and chat.moderation.since(person, room.key) is None:
+        if person.room is room and chat.misplaced(person):
             person.notice(f"{session.name} has taken back your invitation to #{room.name}.")
-            person.move(chat.lobby)
+        person.reconsider()
     session.notice(f"{name} is not invited any more.")
 
 
@@ -178,10 +187,19 @@ def _invite_or_give(session: "Session", room: Room, word: str, name: str) -> Non
     person = chat.people.get(names.fold(name))
 
     def to(account: Account) -> None:
+        if chat.rooms.get(room.key) is not room:
+            raise Refused(f"#{room.name} is no more.")
+        if account.id in chat.registry.removed:
+            raise Refused(f"{account.name} is not registered any more.")
         access = moderation.access(room.key) or Access(0, "nobody")
         told = chat.registry.online.get(account.id)
         if word == "give":
-            moderation.put("room", room.key, replace(access, owner=account.id, name=account.name))
+            # Whoever had it stays; who has it needs no invitation.
+            invited = [one for one in access.invited if one[0] != account.id]
+            if access.private and access.owner not in (0, account.id):
+                invited.append((access.owner, access.name, 0))
+            given = Access(account.id, account.name, access.private, tuple(invited))
+            moderation.put("room", room.key, given)
             session.notice(f"#{room.name} belongs to {account.name} now.")
             if told is not None:
                 told.notice(f"{session.name} has given you #{room.name}.")

@@ -170,8 +170,14 @@ class RelayFactory(DoorFactory[RelayProtocol]):
     def __init__(self, chat: Chat) -> None:
         super().__init__(chat)
         self.room: Room = chat.open_room(f"relay {id(self)}", listed=False)
+        chat.cutters.append(self._cut_banned)
 
     def configure(self) -> None:
         """The limits of the chat are other ones."""
         for client in self.clients:
             client.MAX_LENGTH = self.chat.limits.line_length
+
+    def _cut_banned(self) -> None:
+        for client in list(self.clients):
+            if self.chat.moderation.refusal(client.address) is not None:
+                client.drop()

@@ -21,7 +21,13 @@ class Docket:
         self._connection = connection
 
     def load(self) -> list[tuple[str, str, str]]:
-        """All orders: kind, key and value."""
+        """All orders: kind, key and value; none about accounts that are gone."""
+        # They may have been removed while no server ran.
+        with transaction(self._connection):
+            self._connection.execute(
+                "DELETE FROM orders WHERE kind IN ('operator', 'ban account', 'mute account') "
+                "AND CAST(key AS INTEGER) NOT IN (SELECT id FROM accounts)"
+            )
         return self._connection.execute("SELECT kind, key, value FROM orders").fetchall()
 
     def put(self, kind: str, key: str, value: str | None) -> None:
