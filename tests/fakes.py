@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 
 from chatroom import names
@@ -14,7 +14,7 @@ from chatroom.formats import PLAIN, Format
 from chatroom.ledger import Claims, Entry, Ledger, LedgerReceiver, LocalClaims, MemoryLedger
 from chatroom.limits import LOCAL, Limits, source_of
 from chatroom.moderation import Moderation
-from chatroom.orders import MemoryRecords, Records
+from chatroom.orders import Action, MemoryRecords, Records, Report
 from chatroom.session import Session
 from chatroom.store.ledger import StoredLedger
 
@@ -476,3 +476,28 @@ def check(world: World) -> None:
     for key, session in chat.people.items():
         if not names.is_reserved(session.name):
             assert holders.get(key) == session.origin
+
+
+class FakeRecords(MemoryRecords):
+    """Records that outlast the server, on a disk that may be full."""
+
+    lasting = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: dict[tuple[str, str], str] = {}
+        self.full = False
+
+    def put(self, kind: str, key: str, value: str | None) -> Deferred[None]:
+        if self.full:
+            return fail(OSError("the disk is full"))
+        self.kept.pop((kind, key), None)
+        if value is not None:
+            self.kept[kind, key] = value
+        return succeed(None)
+
+    def note(self, action: Action) -> Deferred[None]:
+        return fail(OSError("the disk is full")) if self.full else super().note(action)
+
+    def report(self, report: Report) -> Deferred[int]:
+        return fail(OSError("the disk is full")) if self.full else super().report(report)

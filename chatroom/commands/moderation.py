@@ -382,7 +382,7 @@ def report(session: "Session", rest: str) -> None:
             session.notice("Thank you. Those who keep order are told.")
 
     def failed(failure: Any) -> None:
-        log.warn("A report is not kept: {why!r}.", why=failure.value)
+        log.warn("A report is not kept: {why!r}.", event="report_not_kept", why=failure.value)
         # Those who are here are told all the same, whether or not its author still is.
         tell(f"that could not be kept: {_shown_report(made)}")
         if not session.over:
