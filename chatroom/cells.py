@@ -70,7 +70,7 @@ def doubtful(shown: str) -> bool:
     """Whether terminals disagree about the width of a visible grapheme: emoji and sequences."""
     if len(shown) == 1:
         return shown >= "\U0001f000"
-    return not all("\u0300" <= mark <= "\u036f" for mark in shown[1:])
+    return not shown.isascii() and not all("\u0300" <= mark <= "\u036f" for mark in shown[1:])
 
 
 def wrap(text: str, width: int, indent: int = 0) -> list[str]:

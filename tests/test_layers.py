@@ -22,7 +22,7 @@ CORE = frozenset(
 CORE_LIBRARIES = ("zope.interface", "twisted.logger", "twisted.internet.defer", "regex", "wcwidth")
 
 #: What the doors share.
-SHARED_DOORS = frozenset({"outlet", "telnet", "intake", "door", "keys"})
+SHARED_DOORS = frozenset({"outlet", "telnet", "intake", "door", "keys", "editor", "screen"})
 
 #: What belongs to the start of the program, and who may import it.
 STARTING = {

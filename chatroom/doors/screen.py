@@ -1,0 +1,249 @@
+"""The screen: a prompt and what is typed below, and above it what arrives.
+
+The rule: this is a pure object that gives the bytes to send, and knows from what it has sent where
+the terminal's cursor is. It never asks the terminal anything, moves by rows it has drawn itself,
+and puts nothing into them that is not printable. Messages scroll up as in any shell.
+
+The sequences are ECMA-48's CUU, CUD, CHA, ED and EL, and DECAWM of xterm's ctlseqs ("DEC Private
+Mode Set"); they are known to xterm, the Linux console, PuTTY, Windows Terminal, screen and tmux.
+A row is ended with CR LF, never by the terminal's own wrapping, so it makes no difference whether
+a full row has its cursor behind its last cell (xenl) or not. Terminals disagree about the width of
+emoji and of sequences: behind each the column is said anew, and nothing wraps meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from chatroom.cells import columns, doubtful, graphemes, visible
+
+MIN_WIDTH: Final = 20
+MAX_WIDTH: Final = 500
+MIN_HEIGHT: Final = 2
+MAX_HEIGHT: Final = 500
+
+_ERASE_BELOW: Final = "\x1b[J"
+_CLEAR: Final = "\x1b[H\x1b[2J"
+_WRAP_OFF: Final = "\x1b[?7l"
+_WRAP_ON: Final = "\x1b[?7h"
+
+#: Bracketed paste (ctlseqs, "Bracketed Paste Mode") on and off.
+_BEGIN: Final = b"\x1b[?2004h"
+_END: Final = b"\x1b[?2004l"
+
+
+class Cell(NamedTuple):
+    """One visible grapheme, where it stands in its row, and the cells that it takes."""
+
+    shown: str
+    column: int
+    width: int
+
+
+Row = list[Cell]
+
+
+def bounded(width: int, height: int) -> tuple[int, int]:
+    """A size in cells and rows as a client says it, within what there is."""
+    return (
+        min(max(width, MIN_WIDTH), MAX_WIDTH),
+        min(max(height, MIN_HEIGHT), MAX_HEIGHT),
+    )
+
+
+class Screen:
+    """The terminal of one person, *width* cells wide and *height* rows high.
+
+    Everything returns the bytes to send now. Until something is shown, and after `keep`, the
+    terminal's cursor is at the beginning of an empty row.
+    """
+
+    __slots__ = ("_cursor", "_erase", "_input", "_redraw", "_rows", "height", "width")
+
+    def __init__(self, width: int, height: int) -> None:
+        self.width, self.height = bounded(width, height)
+        self._input: tuple[str, list[str], int] = ("", [], 0)
+        # What is drawn, and in which of these rows and at which column the cursor is.
+        self._rows: list[Row] = [[]]
+        self._cursor = (0, 0)
+        # What takes all rows away and draws them again, made when a message needs it.
+        self._erase: bytes | None = None
+        self._redraw = b""
+
+    def begin(self) -> bytes:
+        """Before anything else: pastes are to be marked as such."""
+        return _BEGIN
+
+    def end(self) -> bytes:
+        """The terminal is left as it was, its cursor below everything."""
+        return self.keep() + _END
+
+    def show(self, prompt: str, text: Sequence[str], cursor: int) -> bytes:
+        """The prompt, the graphemes of what was typed, and how many of them are before the cursor.
+
+        Only what has changed is sent.
+        """
+        self._input = (prompt, list(text), cursor)
+        rows, place = self._layout()
+        drawn = self._change(rows, place)
+        if drawn:
+            self._erase = None
+        return drawn.encode()
+
+    def above(self, lines: bytes) -> bytes:
+        """*lines* above the input: whole ones for this width, each ended by CR LF; or a bell.
+
+        However many they are, the input is taken away and drawn again once.
+        """
+        if not lines.endswith(b"\n"):
+            return lines
+        if self._erase is None:
+            self._prepare()
+        return b"".join((self._erase or b"", lines, self._redraw))
+
+    def choices(self, choices: Sequence[str]) -> bytes:
+        """Words to choose from, in columns above the input."""
+        clean = ["".join(visible(one)[0] for one in graphemes(text)) for text in choices]
+        return self.above("".join(f"{row}\r\n" for row in columns(clean, self.width)).encode())
+
+    def clear(self) -> bytes:
+        """Everything is taken away but the input, which is at the top."""
+        self._prepare()
+        return _CLEAR.encode() + self._redraw
+
+    def keep(self) -> bytes:
+        """The input stays where it is as a part of what scrolls, and is empty from here on."""
+        kept = self._to_end()
+        self._input = ("", [], 0)
+        self._rows, self._cursor = [[]], (0, 0)
+        self._erase = None
+        return kept.encode()
+
+    def resize(self, width: int, height: int) -> bytes:
+        """The terminal has another size now, and has kept its cursor's place in the rows.
+
+        A terminal that has broken a drawn row in two keeps what it made of the first ones: rows
+        are not told apart from messages by looking, and a message must not be lost.
+        """
+        erase = self._to_start() + _ERASE_BELOW
+        self.width, self.height = bounded(width, height)
+        self._rows, self._cursor = [[]], (0, 0)
+        self._erase = None
+        rows, place = self._layout()
+        return (erase + self._change(rows, place)).encode()
+
+    # -- where everything is
+
+    def _layout(self) -> tuple[list[Row], tuple[int, int]]:
+        """The rows to be drawn, as many as there is room for, and the cursor's row and column."""
+        prompt, text, cursor = self._input
+        cells = [visible(one) for one in graphemes(prompt)]
+        # The cursor is before this one; always within a row, never behind a full one.
+        target = len(cells) + cursor
+        cells += map(visible, text)
+        rows: list[Row] = [[]]
+        column = 0
+        place = (0, 0)
+        for index, (shown, width) in enumerate(cells):
+            if width > self.width:
+                shown, width = "\ufffd", 1
+            if column + width > self.width:
+                rows.append([])
+                column = 0
+            if index == target:
+                place = (len(rows) - 1, column)
+            rows[-1].append(Cell(shown, column, width))
+            column += width
+        if column == self.width:
+            rows.append([])
+            column = 0
+        if target == len(cells):
+            place = (len(rows) - 1, column)
+        # One row is left for what arrives; of the others those around the cursor.
+        most = self.height - 1
+        first = max(0, min(place[0] - most // 2, len(rows) - most))
+        return rows[first : first + most], (place[0] - first, place[1])
+
+    def _prepare(self) -> None:
+        """Make what takes the input away and what draws it again."""
+        self._erase = (self._to_start() + _ERASE_BELOW).encode() if self._rows != [[]] else b""
+        rows, place = self._rows, self._cursor
+        self._rows, self._cursor = [[]], (0, 0)
+        self._redraw = self._change(rows, place).encode()
+
+    # -- what to send
+
+    def _change(self, rows: list[Row], place: tuple[int, int]) -> str:
+        """From what is drawn to these *rows*, with the cursor at *place*."""
+        drawn = self._rows
+        row = 0
+        while row < min(len(rows), len(drawn)) - 1 and rows[row] == drawn[row]:
+            row += 1
+        same = 0
+        for one, other in zip(rows[row], drawn[row], strict=False):
+            if one != other:
+                break
+            same += 1
+        parts: list[str] = []
+        at = self._cursor
+        if rows[row:] != drawn[row:]:
+            column = rows[row][same - 1].column + rows[row][same - 1].width if same else 0
+            if column == self.width:
+                # What stays fills its row, and the cursor cannot be behind it.
+                row, same, column = row + 1, 0, 0
+                if row == len(drawn):
+                    drawn = [*drawn, []]
+                    parts += [self._move(at, (row - 1, 0)), "\r\n"]
+                    at = (row, 0)
+            parts.append(self._move(at, (row, column)))
+            if len(drawn) > row + 1 or len(drawn[row]) > same:
+                parts.append(_ERASE_BELOW)
+            parts.append(_written(rows[row][same:]))
+            for following in rows[row + 1 :]:
+                parts += ["\r\n", _written(following)]
+            last = rows[-1]
+            at = (len(rows) - 1, last[-1].column + last[-1].width if last else 0)
+        parts.append(self._move(at, place))
+        self._rows, self._cursor = rows, place
+        return "".join(parts)
+
+    def _to_start(self) -> str:
+        return "\r" + _up(self._cursor[0])
+
+    def _to_end(self) -> str:
+        if self._rows == [[]]:
+            return ""
+        empty = not self._rows[-1]
+        return f"\r{_down(len(self._rows) - 1 - self._cursor[0])}" + ("" if empty else "\r\n")
+
+    def _move(self, at: tuple[int, int], to: tuple[int, int]) -> str:
+        """The cursor's way; behind a full row, whatever column the terminal takes it to be in."""
+        if at == to:
+            return ""
+        rows = _up(at[0] - to[0]) if at[0] > to[0] else _down(to[0] - at[0])
+        if at[1] == to[1] and at[1] < self.width:
+            return rows
+        if to[1] == 0:
+            return "\r" + rows
+        return rows + f"\x1b[{to[1] + 1}G"
+
+
+def _written(row: Row) -> str:
+    """A row's cells, from the first of them on."""
+    text = []
+    doubts = False
+    for cell in row:
+        text.append(cell.shown)
+        if doubtful(cell.shown):
+            doubts = True
+            text.append(f"\x1b[{cell.column + cell.width + 1}G")
+    return "".join([_WRAP_OFF, *text, _WRAP_ON] if doubts else text)
+
+
+def _up(rows: int) -> str:
+    return f"\x1b[{rows}A" if rows else ""
+
+
+def _down(rows: int) -> str:
+    return f"\x1b[{rows}B" if rows else ""
