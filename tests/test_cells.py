@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatroom.cells import cells, columns, common_prefix, doubtful, graphemes, visible, wrap
+from chatroom.cells import (
+    _wrapped,
+    cells,
+    columns,
+    common_prefix,
+    doubtful,
+    graphemes,
+    visible,
+    wrap,
+)
 from chatroom.names import clean
 
 FAMILY = "\U0001f469\u200d\U0001f469\u200d\U0001f467"
@@ -146,3 +155,10 @@ def test_choices_stand_in_columns() -> None:
     assert columns(["alice", "bob", "小明明", "x"], 20) == ["alice   bob", "小明明  x"]
     assert columns(["a" * 30, "b"], 20) == ["a" * 30, "b"]
     assert columns([], 20) == []
+
+
+@given(st.text(alphabet="ab,  (-)", min_size=20, max_size=150), st.integers(0, 8))
+@settings(max_examples=500, deadline=None)
+def test_the_fast_way_gives_the_same_rows(text: str, indent: int) -> None:
+    if len(text) > 20:
+        assert wrap(text, 20, indent) == _wrapped(text, 20, indent)

@@ -15,7 +15,7 @@ CORE = frozenset(
     {
         *("events", "room", "ledger", "mailbox", "formats", "presence"),
         *("chat", "session", "commands", "names", "limits", "history", "recall", "times", "words"),
-        *("mentions", "accounts", "passwords", "attempts", "registry", "login", "cells"),
+        *("mentions", "accounts", "passwords", "attempts", "registry", "login", "cells", "styles"),
     }
 )
 #: What the core may use beside the standard library and itself.
