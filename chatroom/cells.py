@@ -93,7 +93,7 @@ def wrap(text: str, width: int, indent: int = 0) -> list[str]:
 def _wrapped_ascii(text: str, width: int, indent: int) -> list[str]:
     """What `_wrapped` returns, eight times as fast; nothing if a word is too long for that."""
     margin = " " * indent
-    rows = []
+    rows: list[str] = []
     start, room = 0, width
     while len(text) - start > room:
         end = text.rfind(" ", start, start + room + 1)

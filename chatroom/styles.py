@@ -208,7 +208,7 @@ def _mention(name: str) -> regex.Pattern[str]:
     """
     pattern = regex.escape(name)
     if not _UNSPACED.match(name):
-        pattern = rf"(?<![\w\-]){pattern}"
+        pattern = rf"(?<!\w){pattern}"
     if not _UNSPACED.match(name[-1]):
         pattern = rf"{pattern}(?!\w)"
     return regex.compile(pattern, regex.IGNORECASE | regex.FULLCASE | regex.V1)

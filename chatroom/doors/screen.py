@@ -16,9 +16,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from chatroom.cells import columns, doubtful, graphemes, visible
+from chatroom.cells import cells, columns, doubtful, graphemes, visible
 
-MIN_WIDTH: Final = 20
+MIN_WIDTH: Final = 4
 MAX_WIDTH: Final = 500
 MIN_HEIGHT: Final = 2
 MAX_HEIGHT: Final = 500
@@ -107,6 +107,10 @@ class Screen:
         clean = ["".join(visible(one)[0] for one in graphemes(text)) for text in choices]
         return self.above("".join(f"{row}\r\n" for row in columns(clean, self.width)).encode())
 
+    def ended(self) -> bytes:
+        """The line was ended, before what comes of it is shown: its text goes away."""
+        return b""
+
     def clear(self) -> bytes:
         """Everything is taken away but the input, which is at the top."""
         self._prepare()
@@ -138,14 +142,14 @@ class Screen:
     def _layout(self) -> tuple[list[Row], tuple[int, int]]:
         """The rows to be drawn, as many as there is room for, and the cursor's row and column."""
         prompt, text, cursor = self._input
-        cells = [visible(one) for one in graphemes(prompt)]
+        units = [visible(one) for one in graphemes(prompt)]
         # The cursor is before this one; always within a row, never behind a full one.
-        target = len(cells) + cursor
-        cells += map(visible, text)
+        target = len(units) + cursor
+        units += map(visible, text)
         rows: list[Row] = [[]]
         column = 0
         place = (0, 0)
-        for index, (shown, width) in enumerate(cells):
+        for index, (shown, width) in enumerate(units):
             if width > self.width:
                 shown, width = "\ufffd", 1
             if column + width > self.width:
@@ -158,7 +162,7 @@ class Screen:
         if column == self.width:
             rows.append([])
             column = 0
-        if target == len(cells):
+        if target == len(units):
             place = (len(rows) - 1, column)
         # One row is left for what arrives; of the others those around the cursor.
         most = self.height - 1
@@ -229,6 +233,63 @@ class Screen:
         return rows + f"\x1b[{to[1] + 1}G"
 
 
+class PlainScreen(Screen):
+    """For who listens to a screen reader: what was sent once is not drawn again.
+
+    What is typed is echoed; messages begin a row of their own, and what there is of a line follows
+    with the next key. A change in the middle of it is a new row, since a reader reads those out.
+    """
+
+    __slots__ = ("_at", "_shown")
+
+    def __init__(self, width: int, height: int) -> None:
+        super().__init__(width, height)
+        # The graphemes in the last row, and how many of them are before the cursor.
+        self._shown: list[str] = []
+        self._at = 0
+
+    def show(self, prompt: str, text: Sequence[str], cursor: int) -> bytes:
+        before = graphemes(prompt)
+        wanted = [visible(one)[0] for one in (*before, *text)]
+        place = len(before) + cursor
+        shown, at = self._shown, self._at
+        parts: list[str] = []
+        if wanted == shown:
+            # The cursor alone moves; BS takes it one cell to the left.
+            parts += wanted[at:place] if place > at else _back(wanted[place:at])
+        elif wanted == shown[:-1] and at == len(shown) and place == len(wanted):
+            back = _back(shown[-1:])
+            parts += [*back, " " * len(back[0]), *back]
+        else:
+            follows = at == len(shown) and wanted[:at] == shown
+            parts += wanted[at:] if follows else ["\r\n" if shown else "", *wanted]
+            parts += _back(wanted[place:])
+        self._shown, self._at = wanted, place
+        return "".join(parts).encode()
+
+    def above(self, lines: bytes) -> bytes:
+        return self.ended() + lines if lines.endswith(b"\n") else lines
+
+    def choices(self, choices: Sequence[str]) -> bytes:
+        words = ["".join(visible(one)[0] for one in graphemes(text)) for text in choices]
+        return self.above(", ".join(word.strip(" :") for word in words).encode() + b"\r\n")
+
+    def ended(self) -> bytes:
+        new = b"\r\n" if self._shown else b""
+        self._shown, self._at = [], 0
+        return new
+
+    def clear(self) -> bytes:
+        return self.ended()
+
+    def keep(self) -> bytes:
+        return self.ended()
+
+    def resize(self, width: int, height: int) -> bytes:
+        self.width, self.height = bounded(width, height)
+        return b""
+
+
 def _written(row: Row) -> str:
     """A row's cells, from the first of them on."""
     text = []
@@ -239,6 +300,10 @@ def _written(row: Row) -> str:
             doubts = True
             text.append(f"\x1b[{cell.column + cell.width + 1}G")
     return "".join([_WRAP_OFF, *text, _WRAP_ON] if doubts else text)
+
+
+def _back(shown: list[str]) -> list[str]:
+    return ["\b" * sum(map(cells, shown))]
 
 
 def _up(rows: int) -> str:
