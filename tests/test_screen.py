@@ -248,6 +248,12 @@ def test_controls_are_not_drawn_as_such() -> None:
     assert sent == "^[[2J^G\ufffd\ufffd^I".encode()
 
 
+def test_a_grapheme_that_is_wider_than_the_screen_is_replaced() -> None:
+    person = Person(4, 5)
+    person.press(Text("\u1100" * 4 + "a"))
+    assert person.terminal.rows[0] == "> \ufffda"
+
+
 def test_a_question_stands_where_the_line_is() -> None:
     person = Person(40, 5)
     person.press(Text("mine"), Paste("\n".join("ab" * 15)))

@@ -192,23 +192,17 @@ class Screen:
         parts: list[str] = []
         at = self._cursor
         if rows[row:] != drawn[row:]:
-            column = rows[row][same - 1].column + rows[row][same - 1].width if same else 0
-            if column == self.width:
-                # What stays fills its row, and the cursor cannot be behind it.
-                row, same, column = row + 1, 0, 0
-                if row == len(drawn):
-                    drawn = [*drawn, []]
-                    parts += [self._move(at, (row - 1, 0)), "\r\n"]
-                    at = (row, 0)
-            parts.append(self._move(at, (row, column)))
+            # What stays never fills its row: a full one is followed by another in both, but where
+            # the window ends, and then it is the same.
+            column = _end(rows[row][:same])
+            parts.append(_move(at, (row, column)))
             if len(drawn) > row + 1 or len(drawn[row]) > same:
                 parts.append(_ERASE_BELOW)
             parts.append(_written(rows[row][same:]))
             for following in rows[row + 1 :]:
                 parts += ["\r\n", _written(following)]
-            last = rows[-1]
-            at = (len(rows) - 1, last[-1].column + last[-1].width if last else 0)
-        parts.append(self._move(at, place))
+            at = (len(rows) - 1, _end(rows[-1]))
+        parts.append(_move(at, place))
         self._rows, self._cursor = rows, place
         return "".join(parts)
 
@@ -220,17 +214,6 @@ class Screen:
             return ""
         empty = not self._rows[-1]
         return f"\r{_down(len(self._rows) - 1 - self._cursor[0])}" + ("" if empty else "\r\n")
-
-    def _move(self, at: tuple[int, int], to: tuple[int, int]) -> str:
-        """The cursor's way; behind a full row, whatever column the terminal takes it to be in."""
-        if at == to:
-            return ""
-        rows = _up(at[0] - to[0]) if at[0] > to[0] else _down(to[0] - at[0])
-        if at[1] == to[1] and at[1] < self.width:
-            return rows
-        if to[1] == 0:
-            return "\r" + rows
-        return rows + f"\x1b[{to[1] + 1}G"
 
 
 class PlainScreen(Screen):
@@ -300,6 +283,21 @@ def _written(row: Row) -> str:
             doubts = True
             text.append(f"\x1b[{cell.column + cell.width + 1}G")
     return "".join([_WRAP_OFF, *text, _WRAP_ON] if doubts else text)
+
+
+def _end(row: Row) -> int:
+    """The column behind the last of these cells, which begin a row."""
+    return row[-1].column + row[-1].width if row else 0
+
+
+def _move(at: tuple[int, int], to: tuple[int, int]) -> str:
+    """The cursor's way from one row and column to another; the first may be behind a full row."""
+    if at == to:
+        return ""
+    rows = _up(at[0] - to[0]) if at[0] > to[0] else _down(to[0] - at[0])
+    if at[1] == to[1]:
+        return rows
+    return "\r" + rows if to[1] == 0 else rows + f"\x1b[{to[1] + 1}G"
 
 
 def _back(shown: list[str]) -> list[str]:
