@@ -91,7 +91,7 @@ def wrap(text: str, width: int, indent: int = 0) -> list[str]:
 
 
 def _wrapped_ascii(text: str, width: int, indent: int) -> list[str]:
-    """What `_wrapped` returns, eight times as fast; nothing if a word is too long for that."""
+    """What `_wrapped` returns, sooner; nothing if a word is too long for that."""
     margin = " " * indent
     rows: list[str] = []
     start, room = 0, width
