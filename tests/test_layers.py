@@ -16,14 +16,16 @@ CORE = frozenset(
         *("events", "room", "ledger", "mailbox", "formats", "presence"),
         *("chat", "session", "commands", "names", "limits", "history", "recall", "times", "words"),
         *("mentions", "accounts", "passwords", "attempts", "registry", "login", "metrics"),
-        *("orders", "moderation"),
+        *("orders", "moderation", "cells", "styles"),
     }
 )
 #: What the core may use beside the standard library and itself.
 CORE_LIBRARIES = ("zope.interface", "twisted.logger", "twisted.internet.defer", "regex", "wcwidth")
 
 #: What the doors share.
-SHARED_DOORS = frozenset({"outlet", "telnet", "intake", "door", "proxy"})
+SHARED_DOORS = frozenset(
+    {"outlet", "telnet", "intake", "door", "proxy", "keys", "editor", "screen"}
+)
 
 #: What belongs to the start of the program, and who may import it.
 STARTING = {

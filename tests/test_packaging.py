@@ -90,6 +90,7 @@ def test_a_default_install_needs_only_what_earns_its_place() -> None:
         "Twisted >= 26.10",
         "regex",
         "tzdata",
+        "wcwidth",
     ]
 
 

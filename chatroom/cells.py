@@ -1,0 +1,202 @@
+"""Cells: how much room text takes on a terminal, and where its rows may end.
+
+The rule: text is measured by graphemes (UAX 29), whose widths are those of wcwidth, and is never
+cut inside one. Pure functions of their arguments; what is measured has been through
+`names.clean`, but for `visible`, which takes anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import regex
+from wcwidth import wcswidth
+
+from chatroom.names import clean
+
+_REPLACEMENT = "\ufffd"
+_CLUSTER = regex.compile(r"\X")
+
+# Everything up to the next place where a row may end, and the blanks there. A link goes on until
+# a blank, and a piece of `code` may hold blanks. Between wide characters there are no blanks: a
+# row may end there, but not before what closes (UAX 14, rule LB13 and class NS), nor after what
+# opens (LB14).
+_IDEOGRAPH = r"\p{lb=ID}\p{lb=EB}\p{lb=EM}\p{lb=CJ}\p{lb=H2}\p{lb=H3}"
+_CLOSING = r"[\p{lb=CL}\p{lb=CP}\p{lb=EX}\p{lb=NS}\p{lb=CJ}]"
+_PIECE = regex.compile(
+    rf"""
+    (
+        (?:(?:https?|ftp|gopher|ircs?)://|www\.)\S++
+      | `(?!\ )[^`]++(?<!\ )`[\p{{P}}--`]*+
+      | \p{{lb=OP}}{{0,3}}+(?=[{_IDEOGRAPH}])\X(?:{_CLOSING}\p{{M}}*+)*+
+      | (?:(?![{_IDEOGRAPH}]|\p{{lb=OP}}{{1,3}}+[{_IDEOGRAPH}])[^\ ]
+        \p{{M}}*+(?:{_CLOSING}\p{{M}}*+)*+)++
+      | \X
+    )
+    (\ *+)
+    """,
+    regex.V1 | regex.VERBOSE | regex.DOTALL,
+)
+_LINK = regex.compile(r"(?:(?:https?|ftp|gopher|ircs?)://|www\.)")
+_SPECIAL = regex.compile(r"`|://|www\.")
+_CHUNK = regex.compile(r"([^ ]++)( *+)")
+
+
+def graphemes(text: str) -> list[str]:
+    """*text* taken apart into what a person takes for its characters."""
+    return list(text) if text.isascii() and "\r" not in text else _CLUSTER.findall(text)
+
+
+def cells(text: str) -> int:
+    """How many cells of a terminal's row *text* takes."""
+    return len(text) if text.isascii() else max(0, wcswidth(text))
+
+
+def visible(grapheme: str) -> tuple[str, int]:
+    """What to show for one grapheme of any text, and its width in cells, at least 1.
+
+    A control of ASCII is shown as ^X, what would do anything else or nothing at all as U+FFFD.
+    """
+    if grapheme.isascii():
+        if grapheme.isprintable():
+            return grapheme, 1
+        return f"^{chr(ord(grapheme[0]) ^ 0x40)}", 2
+    shown = clean(grapheme)
+    width = wcswidth(shown)
+    return (_REPLACEMENT, 1) if width < 1 or _REPLACEMENT in shown else (shown, width)
+
+
+def doubtful(shown: str) -> bool:
+    """Whether terminals disagree about the width of a visible grapheme: emoji and sequences."""
+    if len(shown) == 1:
+        return shown >= "\U0001f000"
+    return not shown.isascii() and not all("\u0300" <= mark <= "\u036f" for mark in shown[1:])
+
+
+def wrap(text: str, width: int, indent: int = 0) -> list[str]:
+    """The rows of *text*, each of at most *width* cells, without the blanks where they end.
+
+    All but the first begin with *indent* blanks. Links, and code between backticks, stay whole
+    where they fit into a row, if need be without the indent. A longer link is one long row, which
+    the terminal continues in its next ones by itself, so that it can be clicked on and copied.
+    """
+    if cells(text) <= width:
+        return [text]
+    if text.isascii() and not _SPECIAL.search(text):
+        rows = _wrapped_ascii(text, width, indent)
+        if rows:
+            return rows
+    return _wrapped(text, width, indent)
+
+
+def _wrapped_ascii(text: str, width: int, indent: int) -> list[str]:
+    """What `_wrapped` returns, sooner; nothing if a word is too long for that."""
+    margin = " " * indent
+    rows: list[str] = []
+    start, room = 0, width
+    while len(text) - start > room:
+        end = text.rfind(" ", start, start + room + 1)
+        row = text[start:end].rstrip(" ") if end > start else ""
+        if not row:
+            return []
+        rows.append(margin + row if rows else row)
+        start, room = end, width - indent
+        while text.startswith(" ", start):
+            start += 1
+    if start < len(text):
+        last = text[start:].rstrip(" ")
+        rows.append(margin + last if rows else last)
+    return rows
+
+
+def _wrapped(text: str, width: int, indent: int) -> list[str]:
+    """The rows of any *text*."""
+    margin = " " * indent
+    rows: list[str] = []
+    # The row so far, its width, the blanks to come before what follows, and whether it has more
+    # than its margin.
+    row, taken, blanks, begun = "", 0, "", False
+    for word, following in _pieces(text, width):
+        size = cells(word)
+        if begun and taken + len(blanks) + size > width:
+            rows.append(row)
+            row, taken, blanks, begun = margin, indent, "", False
+        if begun or not rows:
+            # Blanks at the beginning of the text stay.
+            row += blanks
+            taken += len(blanks)
+        if taken + size <= width:
+            row += word
+            taken += size
+        else:
+            # A row that has only its margin is too narrow for it.
+            if size <= width or _LINK.match(word):
+                row, taken = "", 0
+            if size <= width:
+                row, taken = word, size
+            elif _LINK.match(word):
+                row, taken = word, _last_column(word, width)
+            else:
+                *full, row = _broken(row, word, width, margin)
+                rows += full
+                taken = cells(row)
+        begun = True
+        blanks = following
+    return [*rows, row]
+
+
+def _pieces(text: str, width: int) -> Iterator[tuple[str, str]]:
+    """What stays whole in rows of *width* cells, and the blanks after each."""
+    for match in _PIECE.finditer(text):
+        word, blanks = match.groups()
+        if " " in word and cells(word) > width:
+            # Code that fits into no row is broken at its blanks.
+            *before, last = _CHUNK.findall(word)
+            yield from before
+            yield last[0], blanks
+        else:
+            yield word, blanks
+
+
+def _broken(row: str, word: str, width: int, margin: str) -> Iterator[str]:
+    """The rows of a *word* that fits into none, of which the first begins with *row*."""
+    taken = cells(row)
+    for grapheme in graphemes(word):
+        size = cells(grapheme)
+        if taken + size > width:
+            yield row
+            row, taken = margin, len(margin)
+        row += grapheme
+        taken += size
+    yield row
+
+
+def _last_column(word: str, width: int) -> int:
+    """How many cells of its last row a *word* takes that the terminal itself continues."""
+    column = 0
+    for grapheme in graphemes(word):
+        size = cells(grapheme)
+        column = column + size if column + size <= width else size
+    return column
+
+
+def common_prefix(texts: list[str]) -> str:
+    """What all *texts* begin with, whatever the case, as the first of them spells it."""
+    split = [graphemes(text) for text in texts]
+    first = split[0] if split else []
+    count = min(map(len, split), default=0)
+    for one, other in pairwise(split):
+        same = (a.casefold() == b.casefold() for a, b in zip(one, other, strict=False))
+        count = min(count, next((index for index, equal in enumerate(same) if not equal), count))
+    return "".join(first[:count])
+
+
+def columns(texts: list[str], width: int) -> list[str]:
+    """*texts* as rows of columns of equal width, read row by row."""
+    broadest = max(map(cells, texts), default=0) + 2
+    count = max(1, (width + 2) // broadest)
+    padded = [text + " " * (broadest - cells(text)) for text in texts]
+    return [
+        "".join(padded[start : start + count]).rstrip() for start in range(0, len(padded), count)
+    ]

@@ -1,0 +1,354 @@
+"""From bytes to keys: what the terminal of somebody who types sends, taken apart.
+
+The rule: this is a pure object that never raises and holds little, and however the bytes are cut
+over reads, the same keys come out. What is no known key is left out whole, so that no part of a
+sequence is ever taken for text.
+
+The sequences are those of ECMA-48, 5.4 (control sequences), and of xterm's ctlseqs, "PC-Style
+Function Keys", "VT220-Style Function Keys" and "Bracketed Paste Mode".
+"""
+
+from __future__ import annotations
+
+from codecs import getincrementaldecoder
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+import regex
+
+#: The most of one paste that is kept, in bytes.
+MAX_PASTE: Final = 64 * 1024
+
+
+class Key(Enum):
+    """A key by what it does to a line."""
+
+    LEFT = auto()
+    RIGHT = auto()
+    UP = auto()
+    DOWN = auto()
+    START = auto()
+    END = auto()
+    WORD_LEFT = auto()
+    WORD_RIGHT = auto()
+    BACKSPACE = auto()
+    DELETE = auto()
+    KILL_TO_START = auto()
+    KILL_TO_END = auto()
+    KILL_WORD_LEFT = auto()
+    KILL_WORD_RIGHT = auto()
+    YANK = auto()
+    TRANSPOSE = auto()
+    TAB = auto()
+    ENTER = auto()
+    REDRAW = auto()
+    INTERRUPT = auto()
+    #: ^D: the end of the input on an empty line, DELETE on another.
+    END_OF_FILE = auto()
+    ESCAPE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Characters that were typed, at least one and none of them a control of ASCII."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Paste:
+    """What was pasted at once, in lines that LF ends or separates; it may hold other controls.
+
+    whole: false if it was more than MAX_PASTE bytes, of which this is the beginning.
+    """
+
+    text: str
+    whole: bool = True
+
+
+Event = Key | Text | Paste
+
+_CONTROLS: Final = {
+    0x01: Key.START,
+    0x02: Key.LEFT,
+    0x03: Key.INTERRUPT,
+    0x04: Key.END_OF_FILE,
+    0x05: Key.END,
+    0x06: Key.RIGHT,
+    0x08: Key.BACKSPACE,
+    0x09: Key.TAB,
+    0x0A: Key.ENTER,
+    0x0B: Key.KILL_TO_END,
+    0x0C: Key.REDRAW,
+    0x0D: Key.ENTER,
+    0x0E: Key.DOWN,
+    0x10: Key.UP,
+    0x14: Key.TRANSPOSE,
+    0x15: Key.KILL_TO_START,
+    0x17: Key.KILL_WORD_LEFT,
+    0x19: Key.YANK,
+    0x7F: Key.BACKSPACE,
+}
+
+#: After ESC: what Alt makes of a key (ctlseqs, "Alt and Meta Keys", metaSendsEscape).
+_WITH_ALT: Final = {
+    b"b": Key.WORD_LEFT,
+    b"f": Key.WORD_RIGHT,
+    b"d": Key.KILL_WORD_RIGHT,
+    b"B": Key.WORD_LEFT,
+    b"F": Key.WORD_RIGHT,
+    b"D": Key.KILL_WORD_RIGHT,
+    b"\x7f": Key.KILL_WORD_LEFT,
+    b"\x08": Key.KILL_WORD_LEFT,
+}
+
+#: By the final byte, after CSI or SS3.
+_FINALS: Final = {
+    b"A": Key.UP,
+    b"B": Key.DOWN,
+    b"C": Key.RIGHT,
+    b"D": Key.LEFT,
+    b"H": Key.START,
+    b"F": Key.END,
+}
+#: SS3 M is Enter of the keypad in application mode.
+_SS3_FINALS: Final = {**_FINALS, b"M": Key.ENTER}
+
+#: rxvt has finals of its own for arrows with Ctrl, after SS3, and with Shift, after CSI.
+_RXVT_FINALS: Final = {b"c": Key.WORD_RIGHT, b"d": Key.WORD_LEFT}
+
+#: By the first number of CSI number ~.
+_NUMBERED: Final = {
+    b"1": Key.START,
+    b"3": Key.DELETE,
+    b"4": Key.END,
+    b"7": Key.START,
+    b"8": Key.END,
+}
+
+#: The same keys with Alt or Ctrl, which are bits 2 and 4 of a modifier that counts from 1.
+_BY_WORD: Final = {
+    Key.LEFT: Key.WORD_LEFT,
+    Key.RIGHT: Key.WORD_RIGHT,
+    Key.DELETE: Key.KILL_WORD_RIGHT,
+}
+_ALT_OR_CTRL: Final = 2 | 4
+
+_PASTE_BEGINS: Final = b"\x1b[200~"
+_PASTE_ENDS: Final = b"\x1b[201~"
+
+_PLAIN: Final = regex.compile(rb"[^\x00-\x1f\x7f]+")
+
+# A whole sequence: SS3 and one byte, perhaps with a modifier before it; CSI, its parameter and
+# intermediate bytes and its final one; the Linux console's function keys (CSI [ letter); a string
+# (DCS, SOS, OSC, PM, APC; ECMA-48, 5.6) up to its end; ESC, intermediate bytes and a final one.
+# A control or a byte beyond ASCII in the middle ends what it is in, and stands for itself; so does
+# what goes on for longer than any honest one.
+_SEQUENCE: Final = regex.compile(
+    rb"""\x1b(?:
+        O(?<ss3>[0-9]{0,4}+[\x40-\x7e])
+      | \[(?:\[[\x21-\x7e] | (?<csi>(?!\[)[\x30-\x3f]{0,48}+[\x20-\x2f]{0,4}+[\x40-\x7e]))
+      | (?<alt>[\x00-\x1a\x1c-\x1f\x30-\x4e\x51-\x57\x59\x5a\x5c\x60-\x7f])
+      | [\x20-\x2f]{1,4}+[\x30-\x7e]
+    )""",
+    regex.VERBOSE,
+)
+_BEGINNING: Final = (
+    rb"\x1b(?:O[0-9]{0,4}+|\[\[|\[[\x30-\x3f]{0,48}+[\x20-\x2f]{0,4}+|[\x20-\x2f]{1,4}+)"
+)
+_BROKEN: Final = regex.compile(_BEGINNING)
+_UNFINISHED: Final = regex.compile(
+    _BEGINNING + rb"?+|\x1b(?:[\xc2-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf4][\x80-\xbf]{0,2})"
+)
+_STRING: Final = b"PX]^_"
+_STRING_ENDS: Final = regex.compile(rb"\x07|\x1b\\?|[\x0d\x0a\x03]")
+
+
+class Keys:
+    """The keys of one connection.
+
+    After `receive`, while `pending`, the door calls `expire` when a moment has passed without
+    another read; 50 ms do on a wire, but over a network the rest of a key may take longer.
+    """
+
+    __slots__ = ("_after_cr", "_decoder", "_pasted", "_rest", "_skipping", "_whole")
+
+    def __init__(self) -> None:
+        self._decoder = getincrementaldecoder("utf-8")("replace")
+        # A sequence that is not complete; inside of a paste what may be the beginning of its end.
+        self._rest = b""
+        self._after_cr = False
+        # What was pasted so far; None outside of a paste.
+        self._pasted: bytearray | None = None
+        self._whole = True
+        # Inside of a control string, of which nothing is kept.
+        self._skipping = False
+
+    @property
+    def pending(self) -> bool:
+        """Whether the bytes so far end in what may be the Escape key or a part of another."""
+        return self._pasted is None and (bool(self._rest) or self._skipping)
+
+    def receive(self, data: bytes) -> list[Event]:
+        """The keys that these bytes complete, in order."""
+        data, self._rest = self._rest + data, b""
+        events: list[Event] = []
+        place, size = 0, len(data)
+        while place < size:
+            if self._pasted is not None:
+                place = self._take_paste(data, place, events)
+            elif self._skipping:
+                place = self._skip(data, place)
+            elif data[place] == 0x1B:
+                self._end_text(events)
+                self._after_cr = False
+                place = self._take_sequence(data, place, events)
+            else:
+                place = self._take_plain(data, place, events)
+        return events
+
+    def expire(self) -> list[Event]:
+        """No more bytes came for a while: what is pending was the Escape key, or is nothing."""
+        if not self.pending:
+            return []
+        rest, self._rest, self._skipping = self._rest, b"", False
+        return [Key.ESCAPE] if rest in (b"\x1b", b"\x1b\x1b") else []
+
+    def _take_plain(self, data: bytes, place: int, events: list[Event]) -> int:
+        match = _PLAIN.match(data, place)
+        if match is not None:
+            self._after_cr = False
+            _add_text(events, self._decoder.decode(match[0]))
+            return match.end()
+        byte = data[place]
+        self._end_text(events)
+        # RFC 854: CR LF is Enter in line mode, CR NUL in character mode. A terminal sends CR.
+        if not (self._after_cr and byte in (0x0A, 0x00)):
+            key = _CONTROLS.get(byte)
+            if key is not None:
+                events.append(key)
+        self._after_cr = byte == 0x0D
+        return place + 1
+
+    def _end_text(self, events: list[Event]) -> None:
+        """What there is of a character will not be completed."""
+        _add_text(events, self._decoder.decode(b"", True))
+        self._decoder.reset()
+
+    def _take_sequence(self, data: bytes, place: int, events: list[Event]) -> int:
+        match = _SEQUENCE.match(data, place)
+        if match is not None:
+            if match[0] == _PASTE_BEGINS:
+                self._pasted, self._whole = bytearray(), True
+            else:
+                key = _key(match["ss3"], match["csi"], match["alt"])
+                if key is not None:
+                    events.append(key)
+                self._after_cr = match["alt"] == b"\r"
+            return match.end()
+        if data[place + 1 : place + 2] and data[place + 1] in _STRING:
+            self._skipping = True
+            return place + 2
+        if data.startswith(b"\x1b\x1b", place):
+            # Escape, or Alt with a key that has a sequence of its own, as rxvt sends it.
+            return self._take_double(data, place, events)
+        if _UNFINISHED.fullmatch(data, place):
+            self._rest = data[place:]
+            return len(data)
+        broken = _BROKEN.match(data, place)
+        # Beyond ASCII: Alt with a letter that has no key here, and the letter goes as well.
+        return broken.end() if broken is not None else _character_end(data, place + 1)
+
+    def _take_double(self, data: bytes, place: int, events: list[Event]) -> int:
+        if _UNFINISHED.fullmatch(data, place + 1):
+            self._rest = data[place:]
+            return len(data)
+        match = _SEQUENCE.match(data, place + 1)
+        if match is None or not (match["csi"] or match["ss3"]) or match[0] == _PASTE_BEGINS:
+            events.append(Key.ESCAPE)
+            return place + 1
+        key = _key(match["ss3"], match["csi"], None)
+        if key is not None:
+            events.append(_BY_WORD.get(key, key))
+        return match.end()
+
+    def _skip(self, data: bytes, place: int) -> int:
+        # Nobody types a string, so Enter and ^C end one whose end was lost.
+        match = _STRING_ENDS.search(data, place)
+        if match is None:
+            return len(data)
+        if match[0] == b"\x1b" and match.end() == len(data):
+            self._rest = b"\x1b"
+            return len(data)
+        self._skipping = False
+        return match.end() if match[0] in (b"\x07", b"\x1b\\") else match.start()
+
+    def _take_paste(self, data: bytes, place: int, events: list[Event]) -> int:
+        assert self._pasted is not None
+        end = data.find(_PASTE_ENDS, place)
+        done = end >= 0
+        if not done:
+            end = len(data) - _overlap(data[place:], _PASTE_ENDS)
+        room = MAX_PASTE - len(self._pasted)
+        self._pasted += data[place : min(end, place + room)]
+        self._whole = self._whole and end - place <= room
+        if not done:
+            self._rest = data[end:]
+            return len(data)
+        text = self._pasted.decode(errors="replace")
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        self._pasted = None
+        events.append(Paste(text, self._whole))
+        return end + len(_PASTE_ENDS)
+
+
+def _add_text(events: list[Event], text: str) -> None:
+    """Add characters as one event with those before them."""
+    if text:
+        last = events[-1] if events else None
+        if isinstance(last, Text):
+            events[-1] = Text(last.text + text)
+        else:
+            events.append(Text(text))
+
+
+def _key(ss3: bytes | None, csi: bytes | None, alt: bytes | None) -> Key | None:
+    """The key that a whole sequence stands for; None for what is no known key."""
+    if alt is not None:
+        return _WITH_ALT.get(alt) or _CONTROLS.get(alt[0] if alt < b" " else 0)
+    if ss3 is not None:
+        final = ss3[-1:]
+        key = _SS3_FINALS.get(final) or _RXVT_FINALS.get(final)
+        parameters = [b"1", ss3[:-1]]
+    elif csi is None:
+        return None
+    else:
+        final = csi[-1:]
+        parameters = csi[:-1].split(b";")
+        if final in (b"~", b"^"):
+            # rxvt: ^ is ~ with Ctrl.
+            key = _NUMBERED.get(parameters[0])
+        elif parameters[0] in (b"", b"1"):
+            key = _FINALS.get(final)
+        else:
+            key = None
+    modifier = parameters[1] if len(parameters) > 1 else b"6" if final == b"^" else b""
+    if key is not None and modifier.isdigit() and len(modifier) < 4:
+        bits = int(modifier) - 1
+        if bits & _ALT_OR_CTRL:
+            key = _BY_WORD.get(key, key)
+    return key
+
+
+def _overlap(data: bytes, end: bytes) -> int:
+    """How many bytes at the end of *data* may be the beginning of *end*."""
+    return next((size for size in range(len(end) - 1, 0, -1) if data.endswith(end[:size])), 0)
+
+
+def _character_end(data: bytes, place: int) -> int:
+    """Where the UTF-8 character at *place* ends; bytes that are no part of one stand alone."""
+    end = place + 1
+    while end < len(data) and end < place + 4 and data[end] & 0xC0 == 0x80:
+        end += 1
+    return end

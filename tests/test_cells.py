@@ -1,0 +1,164 @@
+"""How much room text takes on a terminal, and where its rows end."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chatroom.cells import (
+    _wrapped,
+    cells,
+    columns,
+    common_prefix,
+    doubtful,
+    graphemes,
+    visible,
+    wrap,
+)
+from chatroom.names import clean
+
+FAMILY = "\U0001f469\u200d\U0001f469\u200d\U0001f467"
+HEART = "\u2764\ufe0f"
+FLAG = "\U0001f1e9\U0001f1ea"
+
+
+@pytest.mark.parametrize(
+    ("text", "width"),
+    [("", 0), ("abc", 3), ("小明", 4), ("e\u0301", 1), (FAMILY, 2), (HEART, 2), (FLAG, 2)],
+)
+def test_text_takes_so_many_cells(text: str, width: int) -> None:
+    assert cells(text) == width
+    assert len(graphemes(text)) <= max(1, width)
+
+
+@pytest.mark.parametrize(
+    ("grapheme", "shown"),
+    [
+        ("a", ("a", 1)),
+        ("小", ("小", 2)),
+        ("\x01", ("^A", 2)),
+        ("\t", ("^I", 2)),
+        ("\x7f", ("^?", 2)),
+        ("\x1b", ("^[", 2)),
+        ("\x9b", ("\ufffd", 1)),
+        ("\u202e", ("\ufffd", 1)),
+        ("\ud800", ("\ufffd", 1)),
+        ("\u0301", ("\ufffd", 1)),
+        ("\u200d", ("\ufffd", 1)),
+        ("\u3164", ("\ufffd", 1)),
+        ("e" + "\u0301" * 9, ("e" + "\u0301" * 4, 1)),
+        (FAMILY, (FAMILY, 2)),
+    ],
+)
+def test_whatever_is_typed_is_shown_as_something(grapheme: str, shown: tuple[str, int]) -> None:
+    assert visible(grapheme) == shown
+
+
+@given(st.text(alphabet=st.characters(), max_size=5))
+@settings(max_examples=500, deadline=None)
+def test_what_is_shown_is_printable_and_takes_room(text: str) -> None:
+    for grapheme in graphemes(text):
+        shown, width = visible(grapheme)
+        assert width >= 1
+        assert cells(shown) == width
+        assert clean(shown) == shown
+        assert shown.isprintable() or shown == "\u3000" or not shown.isascii()
+
+
+def test_terminals_disagree_about_emoji_and_sequences() -> None:
+    assert not any(map(doubtful, ["a", "é", "e\u0301", "小", "\ufffd"]))
+    assert all(map(doubtful, [FAMILY, HEART, FLAG, "\U0001f600", "क्षे"]))
+
+
+LINK = "https://example.org/a/b"
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("", [""]),
+        ("short", ["short"]),
+        ("exactly twenty cells", ["exactly twenty cells"]),
+        ("exactly twenty cells,", ["exactly twenty", "   cells,"]),
+        ("several words that go on", ["several words that", "   go on"]),
+        ("  leading blanks and more", ["  leading blanks and", "   more"]),
+        ("words   with    many    blanks", ["words   with    many", "   blanks"]),
+        ("x" * 30, ["x" * 20, "   " + "x" * 10]),
+        ("ab " + "x" * 30, ["ab", "   " + "x" * 17, "   " + "x" * 13]),
+        ("你好我们今天去吃饭吧好的", ["你好我们今天去吃饭吧", "   好的"]),
+        # What closes does not begin a row, and what opens does not end one.
+        ("你好我们今天去吃饭吧。好的", ["你好我们今天去吃饭", "   吧。好的"]),
+        ("你好我们今天去吃饭「好的」", ["你好我们今天去吃饭", "   「好的」"]),
+        ("ab 漢字漢字 cd 漢字漢字漢字", ["ab 漢字漢字 cd 漢字", "   漢字漢字"]),
+        ("see `one two three` there", ["see `one two three`", "   there"]),
+        ("look: `one two three`", ["look:", "   `one two three`"]),
+        ("it`s five o`clock there now", ["it`s five o`clock", "   there now"]),
+        # As wide as a row without its indent.
+        ("see https://example.org/ there", ["see", "https://example.org/", "   there"]),
+        # The terminal continues it in its next row by itself.
+        (f"see {LINK} there", ["see", f"{LINK} there"]),
+        (f"see {LINK} there and more of it", ["see", f"{LINK} there and more", "   of it"]),
+        (
+            "`" + "some long code " * 2 + "there` ok",
+            ["`some long code some", "   long code there`", "   ok"],
+        ),
+        (FAMILY * 12, [FAMILY * 10, "   " + FAMILY * 2]),
+        ("e\u0301" * 22, ["e\u0301" * 20, "   " + "e\u0301" * 2]),
+    ],
+)
+def test_a_line_is_wrapped_at_words(text: str, rows: list[str]) -> None:
+    assert wrap(text, 20, 3) == rows
+
+
+WORDS = st.sampled_from(
+    [
+        *("a", "the", "word", "wonderful", "x" * 45, " ", "  ", "`", "`a b`", "(", ")"),
+        *("小明", "，", "「", "」", "각", "ー", FAMILY, HEART, "e\u0301", FLAG),
+        *("https://a.org/", "https://" + "b" * 40),
+    ]
+)
+LINES = st.lists(WORDS, max_size=30).map("".join).map(clean)
+
+
+@given(LINES, st.integers(20, 60), st.integers(0, 8))
+@settings(max_examples=500, deadline=None)
+def test_wrapped_rows_fit_and_lose_nothing_but_blanks(text: str, width: int, indent: int) -> None:
+    rows = wrap(text, width, indent)
+    assert "".join(rows).replace(" ", "") == text.replace(" ", "")
+    for row in rows:
+        assert cells(row) <= width or "https://" in row
+    for row in rows[1:]:
+        assert row.startswith(" " * indent) or "https://" in row or "`" in row or cells(row) > 10
+    # No row ends inside of a grapheme.
+    assert [g for row in rows for g in graphemes(row) if g != " "] == [
+        g for g in graphemes(text) if g != " "
+    ]
+
+
+@pytest.mark.parametrize(
+    ("texts", "prefix"),
+    [
+        ([], ""),
+        (["alice"], "alice"),
+        (["alice", "alan"], "al"),
+        (["Alice", "alan"], "Al"),
+        (["bob", "alan"], ""),
+        (["e\u0301a", "e\u0301b"], "e\u0301"),
+        (["ea", "e\u0301b"], ""),
+        (["小明", "小红"], "小"),
+    ],
+)
+def test_a_common_prefix(texts: list[str], prefix: str) -> None:
+    assert common_prefix(texts) == prefix
+
+
+def test_choices_stand_in_columns() -> None:
+    assert columns(["alice", "bob", "小明明", "x"], 20) == ["alice   bob", "小明明  x"]
+    assert columns(["a" * 30, "b"], 20) == ["a" * 30, "b"]
+    assert columns([], 20) == []
+
+
+@given(st.text(alphabet="ab,  (-)", min_size=20, max_size=150), st.integers(0, 8))
+@settings(max_examples=500, deadline=None)
+def test_the_fast_way_gives_the_same_rows(text: str, indent: int) -> None:
+    if len(text) > 20:
+        assert wrap(text, 20, indent) == _wrapped(text, 20, indent)

@@ -1,0 +1,403 @@
+"""The line editor: what keys make of a line."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chatroom.cells import graphemes
+from chatroom.doors.editor import (
+    ASKED_LINES,
+    MAX_HISTORY,
+    MAX_HISTORY_BYTES,
+    Action,
+    Bell,
+    Choices,
+    Editor,
+    Eof,
+    Interrupt,
+    Line,
+    Redraw,
+    Unsent,
+)
+from chatroom.doors.keys import Event, Key, Paste, Text
+
+FAMILY = "\U0001f469\u200d\U0001f469\u200d\U0001f467"
+LIMIT = 200
+
+
+def press(editor: Editor, *events: Event | str) -> list[Action]:
+    """What comes of these keys; a str is typed."""
+    return [
+        action
+        for event in events
+        for action in editor.receive(Text(event) if isinstance(event, str) else event)
+    ]
+
+
+def edited(*events: Event | str) -> str:
+    """The line that these keys make, with a bar for the cursor; nothing else comes of them."""
+    editor = Editor(LIMIT)
+    assert press(editor, *events) == []
+    split = graphemes(editor.text)
+    return "".join([*split[: editor.cursor], "|", *split[editor.cursor :]])
+
+
+@pytest.mark.parametrize(
+    ("keys", "line"),
+    [
+        (["abc"], "abc|"),
+        (["ab", Key.LEFT, "x"], "ax|b"),
+        (["ab", Key.LEFT, Key.RIGHT], "ab|"),
+        (["ab", Key.START, "x"], "x|ab"),
+        (["ab", Key.START, Key.END, "x"], "abx|"),
+        (["abc", Key.LEFT, Key.BACKSPACE], "a|c"),
+        (["abc", Key.START, Key.DELETE], "|bc"),
+        (["abc", Key.START, Key.END_OF_FILE], "|bc"),
+        ([f"a{FAMILY}", Key.BACKSPACE], "a|"),
+        (["小e\u0301", Key.LEFT, Key.LEFT], "|小e\u0301"),
+        # A mark joins what it is typed behind.
+        (["ae", Key.LEFT, Key.RIGHT, "\u0301", Key.LEFT], "a|e\u0301"),
+        (["e\u0301", Key.START, "a", Key.RIGHT], "ae\u0301|"),
+        (["one two-three", Key.WORD_LEFT], "one two-|three"),
+        (["one two-three", *[Key.WORD_LEFT] * 3], "|one two-three"),
+        (["one, two ", Key.WORD_LEFT, Key.WORD_LEFT, Key.WORD_RIGHT], "one|, two "),
+        (["one ", Key.START, *[Key.WORD_RIGHT] * 2], "one |"),
+        (["don't", Key.WORD_LEFT], "|don't"),
+        (["сборка зелёная", Key.WORD_LEFT], "сборка |зелёная"),
+        (["你好 abc", *[Key.WORD_LEFT] * 2], "你|好 abc"),
+        (["e\u0301te\u0301 la", *[Key.WORD_LEFT] * 2], "|e\u0301te\u0301 la"),
+        (["one two", Key.KILL_WORD_LEFT], "one |"),
+        (["one two", Key.KILL_WORD_LEFT, Key.YANK, Key.YANK], "one twotwo|"),
+        (["one two", Key.START, Key.KILL_WORD_RIGHT], "| two"),
+        (["one two", Key.WORD_LEFT, Key.KILL_TO_END, Key.START, Key.YANK], "two|one "),
+        (["one two", Key.WORD_LEFT, Key.KILL_TO_START, Key.END, Key.YANK], "twoone |"),
+        (["abc", Key.TRANSPOSE], "acb|"),
+        (["abc", Key.LEFT, Key.LEFT, Key.TRANSPOSE], "ba|c"),
+        (["a小", Key.TRANSPOSE], "小a|"),
+        (["ab", Key.ESCAPE], "ab|"),
+        (["ab", Paste("x\ty")], "abx y|"),
+        (["ab", Key.LEFT, Paste("one line\n")], "aone line|b"),
+        ([Paste("a\x1b[Ab\x9b")], "a\ufffd[Ab\ufffd|"),
+    ],
+)
+def test_keys_make_a_line(keys: list[Event | str], line: str) -> None:
+    assert edited(*keys) == line
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *(Key.LEFT, Key.RIGHT, Key.BACKSPACE, Key.DELETE, Key.UP, Key.DOWN, Key.TAB, Key.YANK),
+        *(Key.KILL_TO_END, Key.KILL_TO_START, Key.KILL_WORD_LEFT, Key.KILL_WORD_RIGHT),
+        Key.TRANSPOSE,
+    ],
+)
+def test_what_cannot_be_rings_the_bell(key: Key) -> None:
+    editor = Editor(LIMIT)
+    assert press(editor, key) == [Bell()]
+    assert (editor.text, editor.cursor) == ("", 0)
+
+
+def test_enter_ends_the_line() -> None:
+    editor = Editor(LIMIT)
+    assert press(editor, "hi", Key.LEFT, Key.ENTER, Key.ENTER) == [Line("hi"), Line("")]
+    assert (editor.text, editor.cursor) == ("", 0)
+
+
+def test_what_a_door_acts_on() -> None:
+    editor = Editor(LIMIT)
+    assert press(editor, Key.END_OF_FILE, "half", Key.REDRAW, Key.INTERRUPT) == [
+        Eof(),
+        Redraw(),
+        Interrupt("half"),
+    ]
+    assert editor.text == ""
+
+
+def test_a_line_has_a_length_in_bytes_and_graphemes_are_whole() -> None:
+    editor = Editor(10)
+    assert press(editor, "小明小") == []
+    assert press(editor, "明x") == [Bell()]
+    assert editor.text == "小明小"
+    assert press(editor, "x", "y") == [Bell()]
+    assert press(editor, Key.BACKSPACE, "e\u0301\u0301") == [Bell()]
+    assert press(editor, Paste("more than that\n")) == [Bell()]
+    assert editor.text == "小明小m"
+
+
+# -- history
+
+
+def test_lines_come_back_and_the_draft_is_kept() -> None:
+    editor = Editor(LIMIT)
+    press(editor, "one", Key.ENTER, "two", Key.ENTER, "two", Key.ENTER, "  ", Key.ENTER, "dra")
+    seen = []
+    for key in [Key.UP, Key.UP, Key.UP, Key.DOWN, Key.DOWN, Key.DOWN]:
+        rung = press(editor, key)
+        seen.append((editor.text, bool(rung)))
+    assert seen == [
+        ("two", False),
+        ("one", False),
+        ("one", True),
+        ("two", False),
+        ("dra", False),
+        ("dra", True),
+    ]
+    assert press(editor, Key.UP, Key.UP, "!", Key.ENTER) == [Line("one!")]
+    assert (press(editor, Key.UP), editor.text) == ([], "one!")
+
+
+def test_an_interrupt_goes_back_to_the_end_of_the_history() -> None:
+    editor = Editor(LIMIT)
+    press(editor, "one", Key.ENTER, "two", Key.ENTER, Key.UP, Key.UP, Key.INTERRUPT, Key.UP)
+    assert editor.text == "two"
+
+
+def test_the_history_is_bounded() -> None:
+    editor = Editor(1000)
+    for number in range(2 * MAX_HISTORY):
+        press(editor, str(number), Key.ENTER)
+    assert len(editor._history) == MAX_HISTORY
+    for number in range(50):
+        press(editor, f"{number}" + "小" * 300, Key.ENTER)
+    assert sum(len(line.encode()) for line in editor._history) == editor._history_size
+    assert editor._history_size <= MAX_HISTORY_BYTES
+
+
+def test_a_line_with_a_secret_is_forgotten() -> None:
+    editor = Editor(LIMIT)
+    editor.forget()
+    press(editor, "one", Key.ENTER, "/login alice secret", Key.ENTER)
+    editor.forget()
+    press(editor, Key.UP)
+    assert editor.text == "one"
+    assert editor._history_size == 3
+
+
+# -- hidden
+
+
+def test_what_is_hidden_leaves_no_trace() -> None:
+    editor = Editor(LIMIT, lambda before, after: ["never"])
+    press(editor, "shown", Key.ENTER, "half")
+    editor.hide()
+    assert editor.hidden
+    assert editor.view("Password: ") == ("Password: ", (), 0)
+    assert press(editor, "secret", Key.UP, Key.DOWN, Key.TAB) == [Bell()] * 3
+    assert press(editor, Key.LEFT, Key.RIGHT, Key.ENTER) == [Line("halfsecret", hidden=True)]
+    assert press(editor, "other", Key.INTERRUPT) == [Interrupt("")]
+    assert press(editor, "other", Key.KILL_TO_START, Key.YANK) == [Bell()]
+    assert press(editor, Paste("one\ntwo"), Paste("pasted\n")) == [Bell()]
+    editor.unhide()
+    assert editor.view("> ") == ("> ", [], 0)
+    assert press(editor, Key.YANK, Key.UP, Key.UP) == [Bell(), Bell()]
+    assert editor.text == "shown"
+    editor.unhide()
+    assert editor.text == "shown"
+
+
+# -- pastes
+
+
+def test_a_short_paste_of_several_lines_goes_out_at_once() -> None:
+    editor = Editor(LIMIT)
+    actions = press(editor, "ab", Key.LEFT, Paste("1\n\n2\t3\n"))
+    assert actions == [Line("a1"), Line(""), Line("2 3b")]
+    assert editor.text == ""
+    press(editor, Key.UP)
+    assert editor.text == "2 3b"
+
+
+def many(count: int) -> Paste:
+    return Paste("".join(f"{number}\n" for number in range(count)))
+
+
+def test_a_long_paste_is_asked_about_once() -> None:
+    editor = Editor(LIMIT)
+    assert len(press(editor, many(ASKED_LINES))) == ASKED_LINES
+    assert press(editor, "a", many(50)) == []
+    assert editor.view("> ") == ("Send 50 lines? y/n ", (), 0)
+    assert press(editor, "x", Key.ENTER, many(3), Key.LEFT) == [Bell()] * 4
+    assert press(editor, Key.REDRAW) == [Redraw()]
+    lines = press(editor, "Y")
+    assert lines[:2] == [Line("a0"), Line("1")]
+    assert len(lines) == 50
+    assert editor.view("> ") == ("> ", [], 0)
+
+
+@pytest.mark.parametrize("key", [Text("n"), Text("No"), Key.INTERRUPT, Key.ESCAPE, Key.END_OF_FILE])
+def test_a_long_paste_is_dropped_and_the_line_stays(key: Event) -> None:
+    editor = Editor(LIMIT)
+    assert press(editor, "mine", Key.LEFT, many(21), key) == []
+    assert editor.question == ""
+    assert editor.text == ("mino" if key == Text("No") else "min") + "e"
+
+
+def test_what_is_too_long_to_be_pasted_is_not_sent_in_part() -> None:
+    editor = Editor(10)
+    (action,) = press(editor, "ab", Paste("one\n" + "x" * 11))
+    assert action == Unsent("A line of that is longer than 10 bytes; nothing was sent.")
+    (action,) = press(editor, Paste("beginning", whole=False))
+    assert isinstance(action, Unsent)
+    assert editor.text == "ab"
+
+
+# -- completion
+
+NAMES = ["alice", "alina", "Bob", "小明", "小红"]
+
+
+def completing(suffix: str = "") -> Editor:
+    def complete(before: str, after: str) -> list[str]:
+        word = before.rpartition(" ")[2].casefold()
+        return [name + suffix for name in NAMES if name.casefold().startswith(word)]
+
+    return Editor(LIMIT, complete)
+
+
+def test_one_choice_is_put_in_as_it_is_spelled() -> None:
+    editor = completing(": ")
+    assert press(editor, "bO", Key.TAB) == []
+    assert editor.text == "Bob: "
+    assert press(editor, "hello alin", Key.TAB, Key.LEFT) == []
+    assert editor.text == "Bob: hello alina: "
+
+
+def test_what_is_before_and_after_the_word_stays() -> None:
+    editor = completing()
+    press(editor, "hi there", *[Key.LEFT] * 6, " b", Key.TAB)
+    assert (editor.text, editor.cursor) == ("hi Bob there", 6)
+
+
+def test_several_are_completed_as_far_as_they_agree_and_then_shown() -> None:
+    editor = completing()
+    assert press(editor, "A", Key.TAB) == []
+    assert editor.text == "ali"
+    assert press(editor, Key.TAB, Key.TAB) == [Bell(), Choices(["alice", "alina"])]
+    assert press(editor, Key.TAB) == [Choices(["alice", "alina"])]
+    assert press(editor, Key.LEFT, Key.RIGHT, Key.TAB) == [Bell()]
+    assert press(editor, Key.INTERRUPT, "小", Key.TAB, Key.TAB)[1:] == [
+        Bell(),
+        Choices(["小明", "小红"]),
+    ]
+
+
+def test_nothing_to_complete_rings_the_bell() -> None:
+    editor = completing()
+    assert press(editor, "zz", Key.TAB) == [Bell()]
+    assert press(editor, Key.INTERRUPT, "alice", Key.TAB) == [Interrupt("zz")]
+    press(editor, Key.INTERRUPT, "x" * (LIMIT - 3) + " al")
+    assert press(editor, Key.TAB) == [Bell()]
+
+
+# -- anything at all
+
+
+class Model:
+    """A line as a list, edited in the simplest way."""
+
+    def __init__(self) -> None:
+        self.line: list[str] = []
+        self.cursor = 0
+        self.killed: list[str] = []
+        self.history: list[list[str]] = []
+        self.place = 0
+        self.draft: list[str] = []
+
+    def receive(self, event: Event) -> None:
+        line, at = self.line, self.cursor
+        if isinstance(event, Text):
+            self.insert(graphemes(event.text))
+        elif event in (Key.LEFT, Key.RIGHT):
+            self.cursor = max(0, min(len(line), at + (1 if event is Key.RIGHT else -1)))
+        elif event in (Key.START, Key.END):
+            self.cursor = len(line) if event is Key.END else 0
+        elif event is Key.BACKSPACE:
+            if at:
+                del line[at - 1]
+                self.cursor -= 1
+        elif event in (Key.DELETE, Key.END_OF_FILE):
+            del line[at : at + 1]
+        elif event is Key.KILL_TO_END:
+            self.killed = line[at:] or self.killed
+            del line[at:]
+        elif event is Key.KILL_TO_START:
+            self.killed = line[:at] or self.killed
+            del line[:at]
+            self.cursor = 0
+        elif event is Key.YANK:
+            self.insert(self.killed)
+        elif event is Key.TRANSPOSE:
+            at = min(at, len(line) - 1)
+            if at > 0:
+                line[at - 1], line[at] = line[at], line[at - 1]
+                self.cursor = at + 1
+        elif event is Key.ENTER:
+            if "".join(line).strip() and self.history[-1:] != [line]:
+                self.history.append(line)
+            self.place, self.line, self.cursor = len(self.history), [], 0
+        elif event in (Key.UP, Key.DOWN):
+            place = self.place + (1 if event is Key.DOWN else -1)
+            if 0 <= place <= len(self.history):
+                if self.place == len(self.history):
+                    self.draft = line
+                self.place = place
+                self.line = [*self.history, self.draft][place].copy()
+                self.cursor = len(self.line)
+
+    def insert(self, new: list[str]) -> None:
+        self.line[self.cursor : self.cursor] = new
+        self.cursor += len(new)
+
+
+# None of these becomes one with its neighbour.
+TEXTS = st.lists(st.sampled_from(["a", "B", " ", "é", "e\u0301", "小", FAMILY, "-"]), min_size=1)
+KEYS = st.sampled_from(
+    [
+        *(Key.LEFT, Key.RIGHT, Key.START, Key.END, Key.BACKSPACE, Key.DELETE, Key.KILL_TO_END),
+        *(Key.KILL_TO_START, Key.YANK, Key.TRANSPOSE, Key.ENTER, Key.UP, Key.DOWN),
+    ]
+)
+
+
+@given(st.lists(TEXTS.map("".join).map(Text) | KEYS, max_size=40))
+@settings(max_examples=500, deadline=None)
+def test_a_line_is_edited_as_a_list_is(events: list[Event]) -> None:
+    editor, model = Editor(10**6), Model()
+    for event in events:
+        editor.receive(event)
+        model.receive(event)
+        assert editor.view("> ") == ("> ", model.line, model.cursor)
+
+
+ANYTHING = st.one_of(
+    st.text(min_size=1, max_size=8).map(Text),
+    st.text(alphabet="e\u0301\u200d\U0001f1e9\U0001f469\u1100\u1161 \r\n", min_size=1).map(Text),
+    st.sampled_from(list(Key)),
+    st.text(alphabet="ab\n\r\t\x1b小", max_size=60).map(Paste),
+)
+EVENTS: list[Callable[[Editor], None]] = [Editor.hide, Editor.unhide, Editor.forget]
+
+
+@given(st.lists(ANYTHING | st.sampled_from(EVENTS), max_size=40))
+@settings(max_examples=500, deadline=None)
+def test_whatever_is_typed_the_line_is_sound(
+    events: list[Event | Callable[[Editor], None]],
+) -> None:
+    editor = Editor(60, lambda before, after: [after, before, "x\n\x1b", "xé"])
+    for event in events:
+        if callable(event):
+            event(editor)
+            actions = []
+        else:
+            actions = editor.receive(event)
+        _, split, cursor = editor.view("")
+        assert 0 <= cursor <= len(split)
+        assert list(split) == graphemes("".join(split))
+        assert len(editor.text.encode(errors="replace")) <= 60
+        texts = [editor.text, *(action.text for action in actions if isinstance(action, Line))]
+        for text in texts:
+            assert len(text.encode()) <= 60
+            assert not any(character < " " or "\x7f" <= character < "\xa0" for character in text)
