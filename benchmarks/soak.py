@@ -1,0 +1,124 @@
+"""What stays of people who have gone: ``python benchmarks/soak.py [--connections N]``.
+
+The rule: somebody connects, says a line, is heard, and leaves, so many times; half-way and at the
+end everybody is gone, and the server is asked for its memory, descriptors and delayed calls. It is
+all on 127.0.0.0/8, and bounded in count and time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from launch import free_port, started
+from measure import resident
+from servers import SERVERS as KNOWN
+from servers import Need, Server, Tools, check
+
+AT_ONCE = 40
+MOST_S = 1200.0
+SETTLING_S = 5.0
+"""So long after the last one has gone what was put off is done."""
+
+
+def server(folder: Path) -> Server:
+    def command(tools: Tools, need: Need) -> tuple[list[str], dict[str, str]]:
+        return [
+            *(tools.python, "-m", "chatroom", "--data", str(folder / "data")),
+            *("--listen", f"tcp:{need.port}:interface=127.0.0.1"),
+            *("--manhole", str(folder / "manhole")),
+            # Old lines go, so that the file does not grow all the time.
+            *("--keep-lines", "10000"),
+        ], {}
+
+    return Server("chatroom", "chatroom with --data", "line", command, KNOWN["chatroom-data"].check)
+
+
+def ask(manhole: Path, code: str) -> str:
+    """What the server's Python prompt answers to CODE."""
+    with socket.socket(socket.AF_UNIX) as prompt:
+        prompt.settimeout(10)
+        prompt.connect(str(manhole))
+        prompt.sendall(f"print('<' + str({code}) + '>')\n".encode())
+        seen = b""
+        while b">" not in seen.rpartition(b"<")[2] or b"<" not in seen:
+            seen += prompt.recv(65536)
+        return seen.rpartition(b"<")[2].partition(b">")[0].decode()
+
+
+def visit(port: int, number: int) -> None:
+    """AT_ONCE people come, talk, hear that they were let go, and leave."""
+    people = []
+    for one in range(AT_ONCE):
+        person = socket.socket()
+        person.settimeout(20)
+        # Many addresses, or the ports of one would be used up.
+        person.bind((f"127.0.{1 + number % 200}.{1 + one}", 0))
+        person.connect(("127.0.0.1", port))
+        people.append(person)
+    for one, person in enumerate(people):
+        person.sendall(f"line {one} of visit {number}\n/quit\n".encode())
+    for person in people:
+        seen = b""
+        while data := person.recv(65536):
+            seen += data
+        if b"-- Good-bye." not in seen:
+            raise SystemExit(f"soak.py: somebody was not let go: {seen[-200:]!r}")
+        person.close()
+
+
+def state(pid: int, manhole: Path) -> dict[str, int]:
+    time.sleep(SETTLING_S)
+    ask(manhole, "__import__('gc').collect()")
+    calls = ask(
+        manhole, "len(__import__('twisted.internet.reactor').internet.reactor.getDelayedCalls())"
+    )
+    return {
+        "resident": resident(pid),
+        "descriptors": len(os.listdir(f"/proc/{pid}/fd")),
+        "delayed calls": int(calls),
+        "sessions": int(ask(manhole, "len(chat.sessions)")),
+    }
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--connections", type=int, default=200_000)
+    given = parser.parse_args(arguments)
+    rounds = given.connections // AT_ONCE
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        tools = Tools(folder, sys.executable, None, None, {}, tls_flags=False)
+        tried = server(folder)
+        check(tried, tools)
+        need = Need(free_port())
+        with started(tried, tools, need) as process:
+            begin = time.monotonic()
+            while not (folder / "manhole").exists():
+                time.sleep(0.05)
+            states = [state(process.pid, folder / "manhole")]
+            print(0, states[-1], flush=True)
+            for number in range(rounds):
+                visit(need.port, number)
+                if number + 1 in (rounds // 2, rounds):
+                    states.append(state(process.pid, folder / "manhole"))
+                    took = time.monotonic() - begin
+                    print(f"{(number + 1) * AT_ONCE:,} in {took:.0f} s", states[-1], flush=True)
+                if time.monotonic() - begin > MOST_S:
+                    raise SystemExit("soak.py: it took too long")
+    grown = states[2]["resident"] - states[1]["resident"]
+    each = grown / (rounds * AT_ONCE / 2)
+    print(f"The second half: {grown:+,} bytes resident, {each:.1f} a connection.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
