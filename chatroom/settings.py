@@ -433,6 +433,8 @@ def read_allowed(path: str) -> tuple[Networks, str]:
     try:
         with open(path, encoding="utf-8-sig") as file:
             allowed = read_networks(file.read().splitlines())
+    except UnicodeDecodeError:
+        return Networks(), f"{path} lets nobody in: it is not UTF-8 text"
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         return Networks(), f"{path} lets nobody in: {why}"

@@ -327,6 +327,54 @@ def test_motd_that_would_fill_everybodys_screen_is_refused(tmp_path: Path) -> No
     assert refusal("--motd", str(file)).endswith("has more than 65536 bytes")
 
 
+# Operators, and who may connect
+
+
+@pytest.mark.parametrize("name", ["admin", "root", "guest7", "a b", ""])
+def test_a_name_that_nobody_can_register_is_kept_for_nobody(name: str) -> None:
+    assert refusal("--operator", name).startswith(f"chatroom: --operator: {name!r}: ")
+
+
+def test_several_names_are_kept_for_operators() -> None:
+    assert parsed("--port", "0", "--operator", "olga", "--operator", "王")["operator"] == [
+        "olga",
+        "王",
+    ]
+
+
+def test_the_list_of_who_may_connect_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "allow"
+    file.write_bytes("\ufeff192.0.2.0/24\n\n# home\n2001:db8::1\n".encode())
+    options = parsed("--port", "0", "--allow", str(file))
+    assert sorted(map(str, options["allowed"].networks())) == ["192.0.2.0/24", "2001:db8::1/128"]
+    assert options["allowed-fault"] == ""
+    assert parsed("--port", "0")["allowed"] is None
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, "No such file or directory"),
+        (b"", "it is empty"),
+        (b"# nobody yet\n", "it is empty"),
+        (b"192.0.2.7\nhome\n", "line 2: 'home' is neither an address nor a network"),
+        (b"192.0.2.7\ncaf\xe9\n", "it is not UTF-8 text"),
+    ],
+)
+def test_a_list_that_says_nothing_lets_nobody_in(
+    tmp_path: Path, content: bytes | None, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "allow"
+    if content is not None:
+        file.write_bytes(content)
+    options = parsed("--port", "0", "--allow", str(file))
+    assert options["allowed"].networks() == []
+    assert options["allowed-fault"] == f"{file} lets nobody in: {why}"
+    with pytest.raises(SystemExit):
+        parsed("--port", "0", "--allow", str(file), "--check")
+    assert f"# {file} lets nobody in: {why}\n" in capsys.readouterr().out
+
+
 # The configuration file
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import resource
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -240,6 +241,115 @@ async def test_what_was_said_is_there_when_the_server_starts_again(
     assert "#den guest1: hello 你好" in (await carol.reads(b"Nothing earlier")).decode()
     await maybeDeferred(again.stopService)
     assert not list((tmp_path / "data").glob("*-wal"))
+
+
+async def logged_in(folder: Path, *typed: str) -> Client:
+    """A client that has typed this after its greeting."""
+    client = await connected(folder / "line")
+    await client.reads(b"leaves.\r\n")
+    for line in typed:
+        client.sends(f"{line}\n".encode())
+    return client
+
+
+@on_reactor
+async def test_what_operators_decide_is_there_when_the_server_starts_again(
+    tmp_path: Path, logged: list[str]
+) -> None:
+    arguments = ("--data", str(tmp_path / "data"), "--scrollback", "1", "--rate", "0")
+    top = made(tmp_path, *arguments)
+    top.startService()
+    claim = tmp_path / "data" / "claim-code"
+    code = claim.read_text().strip()
+    assert claim.stat().st_mode & 0o777 == 0o600
+    assert f"No operator yet: connect, log in and type /claim {code}" in logged
+    bob = await logged_in(tmp_path, "/nick bob", "/register kohlrabi77")
+    await bob.reads(b"bob is yours")
+    bob.sends(b"buy zanzibar\n")
+    olga = await logged_in(tmp_path, "/nick olga", "/register kohlrabi77", f"/claim {code}")
+    await olga.reads(b"olga is an operator.")
+    chat_service(top)._keep()
+    assert not claim.exists()
+    olga.sends(b"after that\n/join den\n/room private\nsecret\n/mute bob 2d noise\n")
+    await olga.reads(b"bob is muted until")
+    olga.sends(b"/ban bob 7d spam\n")
+    await olga.reads(b"bob is banned until")
+    assert b"-- You are banned until" in await bob.reads_to_the_end()
+    await maybeDeferred(top.stopService)
+    await olga.reads_to_the_end()
+
+    del logged[:]
+    claim.write_text("left by a crash")
+    again = made(tmp_path, *arguments)
+    again.startService()
+    assert not any("No operator yet" in line for line in logged)
+    assert not claim.exists()
+    bob = await logged_in(tmp_path, "/login bob kohlrabi77")
+    await bob.reads(b"-- bob is banned until")
+    bob.sends(b"/join den\n")
+    await bob.reads(b"-- #den is private.")
+    olga = await logged_in(tmp_path, "/login olga kohlrabi77")
+    await olga.reads(b"You are now olga.")
+    olga.sends(b"/bans\n/audit\n/history\n")
+    await olga.reads(b"bob is muted until")
+    await olga.reads(b"olga banned bob (until")
+    await olga.reads(b"olga: secret")
+    # What was said before what the room remembers goes from the file as well.
+    chat: Any = chat_service(again)._chat
+    assert not any("zanzibar" in str(event) for event in chat.lobby.recent(9))
+    await until(lambda: not chat.history._indexing)
+    olga.sends(b"/search zanzibar\n")
+    await olga.reads(b"#lobby bob: buy zanzibar")
+    olga.sends(b"/forget bob\n")
+    await olga.reads(b"What bob said in the last hour is removed.")
+    olga.sends(b"/search zanzibar\n")
+    await olga.reads(b"-- Nothing was found.")
+    await maybeDeferred(again.stopService)
+
+
+def test_without_a_folder_the_code_is_in_a_file_of_its_own(
+    tmp_path: Path, logged: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    service = chat_service(made(tmp_path))
+    service.startService()
+    (claim,) = tmp_path.glob("chatroom-claim-*")
+    assert claim.stat().st_mode & 0o777 == 0o600
+    assert claim.read_text().strip() == service._chat.moderation.code
+    assert f"The code is in {claim} as well." in logged
+    service.stopService()
+    assert not claim.exists()
+
+
+def test_a_code_that_cannot_be_written_to_a_file_is_in_the_log(
+    tmp_path: Path, logged: list[str]
+) -> None:
+    clock = Clock()
+    store: Any = StuckStore(tmp_path / "away")
+    running = ChatService(clock, Chat(clock), [], [], store)
+    running.startService()
+    assert any(line.startswith("No operator yet") for line in logged)
+    assert any(line.startswith("The code is not in a file: ") for line in logged)
+    running.stopService()
+    clock.advance(SETTLING)
+
+
+def test_who_may_connect_is_what_the_file_says(tmp_path: Path, logged: list[str]) -> None:
+    allow = tmp_path / "allow"
+    for text, fault in (
+        ("192.0.2.7 # home\n", ""),
+        ("# nobody\n", "it is empty"),
+        ("192.0.2.7\nhome\n", "line 2: 'home' is neither an address nor a network"),
+    ):
+        allow.write_text(text)
+        service = chat_service(made(tmp_path, "--allow", str(allow), "--operator", "olga"))
+        moderation = service._chat.moderation
+        assert (moderation.refusal("192.0.2.7") is None) is not bool(fault)
+        assert moderation.refusal("192.0.2.8") is not None
+        assert moderation.is_reserved("Olga")
+        service.startService()
+        assert (f"{allow} lets nobody in: {fault}" in logged) is bool(fault)
+        service.stopService()
 
 
 def test_without_a_folder_it_says_that_nothing_is_kept(tmp_path: Path, logged: list[str]) -> None:

@@ -150,6 +150,8 @@ def _make_private(session: "Session", room: Room, access: Access) -> None:
     for member in room.members.values():
         person = chat.sessions.get(member.origin)
         if person is not None and person.account is not None:
+            if person.account.id == access.owner:
+                continue
             invited.setdefault(person.account.id, (person.account.id, person.name, 0))
         elif person is not None:
             person.invited = {**person.invited, room.key: 0}
