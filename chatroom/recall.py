@@ -96,8 +96,7 @@ class Recall:
                 session.tell(Found(event.time, event.origin, chat.rooms[key].name, event))
             newest = query.before == LAST
             if len(entries) == FOUND:
-                rooms = set(query.rooms) - self._closed(entries)
-                older = replace(query, rooms=rooms, before=entries[0].id)
+                older = replace(query, before=entries[0].id)
                 self._next = lambda: self.search(older)
                 session.notice(f"{'These are the newest. ' * newest}/more shows older ones.")
             elif not shown:
@@ -106,19 +105,19 @@ class Recall:
         self._ask(self._found(query), show)
 
     def _found(self, query: Query) -> "Deferred[list[Entry]]":
-        """What is found where this person may see something; not even how much there is else."""
+        """What is found and this person may see; not even how much there is else."""
 
         def seen(entries: list[Entry]) -> "list[Entry] | Deferred[list[Entry]]":
-            closed = self._closed(entries)
-            if closed and not self._allowed(entries):
-                return self._found(replace(query, rooms=set(query.rooms) - closed))
-            return entries
+            allowed = self._allowed(entries)
+            if len(allowed) == len(entries):
+                return entries
+            # A room to which they were invited after something was said has nothing older for them.
+            closed = {entry.room for entry in entries if entry not in allowed}
+            rooms = set(query.rooms) - closed
+            older = self._found(replace(query, rooms=rooms, before=entries[0].id))
+            return older.addCallback(lambda found: [*found, *allowed][-FOUND:])
 
         return self._session.chat.history.search(query, FOUND).addCallback(seen)
-
-    def _closed(self, entries: Sequence[Entry]) -> set[str]:
-        """The rooms to which this person was invited after one of *entries* was said there."""
-        return {entry.room for entry in entries if entry.id < self._since(entry.room)}
 
     def returned(self, seen: Mapping[str, int], name: str) -> "Deferred[Any]":
         """Somebody who was here before is back: tell them what they missed, if they did.

@@ -122,7 +122,7 @@ class Person:
     encrypted = False
     hidden = False
     place = "192.0.2.7 (a plain line)"
-    address = "192.0.2.7"
+    address = "127.0.0.1"
 
     def hide_input(self) -> bool:
         if self.telnet:

@@ -103,12 +103,16 @@ def test_not_even_how_much_was_found_is_told(den: Den) -> None:
     alice.says("/room invite bob")
     assert bob.asks("/search secret") == ["-- Nothing was found."]
     alice.says("secret last")
-    assert bob.asks("/search secret")[0].endswith("secret last")
-    alice.says("/join lobby", *["secret lobby"] * 2, "/join den")
-    bob.says("/join den")
-    shown = bob.asks("/search secret")
-    assert [line.endswith("secret lobby") for line in shown] == [True, True, False, False]
-    assert bob.asks("/more") == ["-- That is all."]
+    # Nor that there would be more.
+    (shown,) = bob.asks("/search secret")
+    assert shown.endswith("secret last")
+    alice.says("/join lobby", *[f"secret lobby {number}" for number in range(FOUND)])
+    alice.says("/join den", *["secret den"] * 3)
+    pages = [bob.asks("/search secret"), bob.asks("/more")]
+    assert [sum("secret den" in line for line in page) for page in pages] == [3, 0]
+    assert [sum("secret lobby" in line for line in page) for page in pages] == [7, 3]
+    assert sum("secret last" in line for line in pages[1]) == 1
+    assert "/more" not in pages[1][-1]
 
 
 def test_what_was_missed_in_a_private_room_is_for_who_may_enter(den: Den) -> None:

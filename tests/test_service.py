@@ -27,8 +27,10 @@ from chatroom.doors.line import ChatFactory
 from chatroom.doors.relay import RelayFactory
 from chatroom.events import Said
 from chatroom.history import Kept
+from chatroom.moderation import Moderation
+from chatroom.orders import Operator
 from chatroom.service import EXPIRY, SETTLING, ChatService, Options, descriptors, makeService
-from fakes import World
+from fakes import FakeRecords, World
 from wire import UNLIMITED, Client, Visitor, issued, on_reactor, reactor, turns, until
 
 
@@ -406,6 +408,18 @@ def test_a_store_that_does_not_close_is_waited_for_a_second(
 
 
 # The order of stopping, without sockets
+
+
+def test_what_could_not_be_kept_has_one_more_chance_at_the_stop() -> None:
+    clock, records = Clock(), FakeRecords()
+    chat = Chat(clock, moderation=Moderation(clock, records))
+    running = ChatService(clock, chat, [], [])
+    running.startService()
+    records.full = True
+    chat.moderation.put("operator", "1", Operator("olga"))
+    records.full = False
+    running.stopService()
+    assert list(records.kept) == [("operator", "1")]
 
 
 class SlowLedger:
