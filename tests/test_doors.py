@@ -160,6 +160,12 @@ async def test_stopping_closes_every_connection(
     monkeypatch.setattr("chatroom.doors.door.GOING", 1000)
     async with opened(door, way, tmp_path) as house:
         clients = [await house.comes() for _ in range(5)]
+        # The relay greets nobody: over TLS somebody could still be shaking hands.
+        clients[0].sends(b"anybody\n")
+        for client in clients[1:]:
+            await client.reads(b"anybody")
+        clients[1].sends(b"here\n")
+        await clients[0].reads(b"here")
         house.factory.stop_reading()
         await house.factory.dismiss().addTimeout(DEADLINE, reactor)
         for client in clients:
