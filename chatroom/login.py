@@ -4,31 +4,24 @@ The rule: a password is in no message, no log and no exception. Input waits unti
 a step ended, and after each step it is asked whether anybody is still there.
 """
 
-from collections.abc import Callable, Generator
-from sys import maxsize
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.logger import Logger
 
 from chatroom import names, passwords
-from chatroom.accounts import Account, Message, Preferences
-from chatroom.attempts import TooMany
+from chatroom.accounts import Account, Preferences
 from chatroom.chat import Refused
-from chatroom.events import SERVER, Whispered
+from chatroom.flow import Flow, carry_out, if_there, or_none, patiently
 from chatroom.formats import paragraph
 from chatroom.recall import recall_of, when
+from chatroom.waiting import show_messages
 
 if TYPE_CHECKING:
     from chatroom.session import Session
 
 log = Logger()
-
-#: What waits for steps and yields what they are to wait for.
-Flow = Generator["Deferred[Any]", Any, None]
-
-#: How long, in seconds, the book of accounts, or whoever decides about names, may take.
-PATIENCE = 5.0
 
 #: What is said after a password was typed where it can be read.
 UNENCRYPTED = (
@@ -40,12 +33,6 @@ UNENCRYPTED = (
 WARY = 60.0
 
 TOO_MANY_NAMES = "Too many names were registered from your address. Try again tomorrow."
-
-SORRY = "Accounts cannot be used just now. Please try again later."
-
-
-class _Gone(Exception):
-    """Nobody is here any more."""
 
 
 # -- what commands ask for
@@ -136,7 +123,7 @@ def log_out(session: "Session") -> None:
     )
     chat.registry.gone(session)
     session.missed = None
-    session.prefer(Preferences())
+    session.show_like(Preferences())
     session.ignore_nobody()
     session.become(chat.next_guest())
     session.reconsider()
@@ -192,11 +179,6 @@ def unregister(session: "Session", password: str) -> None:
 def unregister_other(session: "Session", name: str) -> None:
     """An operator gives up the account called *name*."""
     carry_out(session, _unregister_other(session, name))
-
-
-def leave_message(session: "Session", name: str, text: str, otherwise: Callable[[], None]) -> None:
-    """Keep *text* for whoever has *name* registered; call *otherwise* if nobody has."""
-    carry_out(session, _leave_message(session, name, text, otherwise))
 
 
 # -- asking for passwords
@@ -271,7 +253,7 @@ def _register(session: "Session", name: str, password: str, *, hidden: bool) -> 
         raise Refused(f"{error} Nothing was changed.") from None
     if (yield patiently(session, registry.book.find(names.fold(name)))) is not None:
         raise Refused(f"{name} is registered already. If it is yours: /login {name}")
-    stored = yield _present(session, registry.stored_form(session, password))
+    stored = yield if_there(session, registry.stored_form(session, password))
     now = session.chat.clock.seconds()
     # If this takes too long it is not known whether it happened.
     doubt = f"It is not sure that {name} is yours now. Please see later: /login {name}"
@@ -297,7 +279,7 @@ def _register(session: "Session", name: str, password: str, *, hidden: bool) -> 
     assert former is None
     if session.claimed and session.chat.moderation.records.lasting:
         session.chat.moderation.make_operator(session, account)
-    session.prefer(session.preferences)
+    registry.save([session])
     session.notice(
         paragraph(f"{name} is yours, wherever you come from: /login {name}", *_lasts(session))
     )
@@ -307,7 +289,7 @@ def _register(session: "Session", name: str, password: str, *, hidden: bool) -> 
 @inlineCallbacks
 def _log_in(session: "Session", name: str, password: str, *, hidden: bool) -> Flow:
     account = yield find(session, name)
-    right = yield _present(session, session.chat.registry.matches(session, account, password))
+    right = yield if_there(session, session.chat.registry.matches(session, account, password))
     if right:
         yield _adopt(session, account)
         _warn(session, hidden)
@@ -341,7 +323,7 @@ def _change_password(
         raise Refused(f"{error} Nothing was changed.") from None
     registry = session.chat.registry
     yield _prove(session, account, old)
-    stored = yield _present(session, registry.stored_form(session, new))
+    stored = yield if_there(session, registry.stored_form(session, new))
     doubt = "It is not sure whether your password is changed. Please try both."
     if not (yield patiently(session, registry.book.set_password(account.id, stored), doubt)):
         raise Refused(f"{account.name} is not registered any more.")
@@ -407,7 +389,7 @@ def _prove(session: "Session", account: Account, password: str) -> Flow:
     present = yield patiently(session, registry.book.find(account.key))
     if present is None or present.id != account.id:
         raise Refused(f"{account.name} is not registered any more.")
-    if not (yield _present(session, registry.matches(session, present, password))):
+    if not (yield if_there(session, registry.matches(session, present, password))):
         _failed(session, account)
         raise Refused("That is not your password. Nothing was changed.")
 
@@ -417,7 +399,7 @@ def _adopt(session: "Session", account: Account) -> Flow:
     """*session* is that of *account* from now on, whoever else had the name."""
     chat = session.chat
     registry = chat.registry
-    places = yield _or_none(session, registry.book.places(account.id))
+    places = yield or_none(session, registry.book.places(account.id))
     # As it is now: finding out about the password took a while.
     present = yield patiently(session, registry.book.find(account.key))
     if present is None or present.id != account.id:
@@ -460,13 +442,13 @@ def _adopt(session: "Session", account: Account) -> Flow:
         name=name,
         **_whom(session),
     )
-    session.prefer(preferences)
+    session.show_like(preferences)
     if former is None:
         last = when(present.seen, chat.clock.seconds(), session.format.zone)
         session.notice(paragraph(f"You were last here {last}.", *_lasts(session)))
     chat.moderation.came(session)
     yield _settle_in(session, preferences)
-    yield _show_messages(session, present)
+    yield show_messages(session, present)
     places = {**(places or {}), **(former.places or {} if former else {})}
     session.places |= {room: chat.rooms[room].last_id for room in places if room in chat.rooms}
     registry.save([session])
@@ -487,126 +469,7 @@ def _settle_in(session: "Session", preferences: Preferences) -> Flow:
         yield session.go(room)
 
 
-@inlineCallbacks
-def _show_messages(session: "Session", account: Account) -> Flow:
-    """Show what was left for the account, and forget it."""
-    book = session.chat.registry.book
-    messages = yield _or_none(session, book.messages(account.id))
-    if messages is None:
-        session.notice("What was left for you cannot be shown just now; it waits.")
-    elif messages:
-        count = (
-            "A private line was" if len(messages) == 1 else f"{len(messages)} private lines were"
-        )
-        session.notice(f"{count} left for you:")
-        session.post(
-            session.lines(
-                (
-                    Whispered(
-                        message.time, SERVER, message.sender, account.name, message.text, False
-                    )
-                    for message in messages
-                ),
-                # They are forgotten, so that all of them have to be shown.
-                maxsize,
-            )
-        )
-        book.shown(account.id, messages[-1].id).addErrback(_not_kept)
-
-
-@inlineCallbacks
-def _leave_message(session: "Session", name: str, text: str, otherwise: Callable[[], None]) -> Flow:
-    chat = session.chat
-    registry = chat.registry
-    account = yield patiently(session, registry.book.find(names.fold(name)))
-    if account is None or account.key in chat.people:
-        # Or they have come while they were looked up.
-        otherwise()
-        return
-    why = chat.moderation.silence(session)
-    if why is not None and not chat.moderation.operator(account.id):
-        raise Refused(why)
-    now = chat.clock.seconds()
-    author = session.account.id if session.account else 0
-    # Who is ignored is not told.
-    waiting = 1
-    if not author or author not in account.preferences.ignores:
-        if not registry.left.take(session.source):
-            raise Refused("Too many private lines were left from your address. Try again later.")
-        message = Message(now, session.name, author, text)
-        doubt = f"{account.name} is not here; it is not sure that your line waits for them."
-        waiting = yield patiently(session, registry.book.leave(account.id, message), doubt)
-    if not waiting:
-        raise Refused(f"{account.name} is not here, and too many lines wait. Yours was not kept.")
-    session.tell(Whispered(now, session.origin, session.name, account.name, text, outgoing=True))
-    session.notice(f"{account.name} is not here. Your line waits, and is shown when they log in.")
-
-
-# -- seams that may be late, or fail
-
-
-def carry_out(session: "Session", flow: "Deferred[Any]") -> None:
-    """Let input wait until *flow* has ended, and say what there is to say about how it did."""
-
-    def ended(_: object) -> None:
-        session.wary_until = 0.0
-
-    def failed(failure: Any) -> None:
-        if failure.check(_Gone) or session.over:
-            return
-        if failure.check(Refused):
-            session.notice(str(failure.value))
-        elif failure.check(TooMany):
-            session.notice(
-                paragraph(
-                    "Too many are trying passwords just now.",
-                    "Stay, and try again in a few seconds:",
-                    "who has been connected for longer goes first.",
-                )
-            )
-        else:
-            log.failure(
-                "A login of connection {connection} failed",
-                failure,
-                event="login_failed",
-                connection=session.origin,
-            )
-            session.notice(SORRY)
-
-    session.wait_for(flow.addCallbacks(ended, failed))
-
-
-def patiently(session: "Session", answer: "Deferred[Any]", sorry: str = SORRY) -> "Deferred[Any]":
-    """*answer*, or Refused with *sorry* when there is none in time."""
-
-    def failed(failure: Any) -> None:
-        log.warn(
-            "Accounts could not be used: {error!r}",
-            event="accounts_unavailable",
-            connection=session.origin,
-            error=failure.value,
-        )
-        raise Refused(sorry)
-
-    # mypy: a Clock and a reactor both can do what addTimeout wants.
-    answer.addTimeout(PATIENCE, session.chat.clock)  # type: ignore[arg-type]
-    return _present(session, answer.addErrback(failed))
-
-
-def _or_none(session: "Session", answer: "Deferred[Any]") -> "Deferred[Any]":
-    """*answer*, or None when there is none in time."""
-    return patiently(session, answer).addErrback(lambda failure: failure.trap(Refused) and None)
-
-
-def _present(session: "Session", answer: "Deferred[Any]") -> "Deferred[Any]":
-    """*answer*, if anybody is still there to hear it."""
-
-    def check(result: Any) -> Any:
-        if session.over:
-            raise _Gone
-        return result
-
-    return answer.addCallback(check)
+# -- claims
 
 
 def _take(session: "Session", key: str) -> "Deferred[Any]":
@@ -660,14 +523,6 @@ def find(session: "Session", name: str) -> "Deferred[Any]":
         return account
 
     return patiently(session, registry.book.find(names.fold(name))).addCallback(found)
-
-
-def _not_kept(failure: Any) -> None:
-    log.warn(
-        "What was shown may be shown again: {error!r}",
-        event="messages_not_forgotten",
-        error=failure.value,
-    )
 
 
 def _whom(session: "Session") -> dict[str, Any]:

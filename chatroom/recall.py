@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatroom.events import Found
+from chatroom.flow import in_time
 from chatroom.history import LAST, Missed, Query
 from chatroom.ledger import Entry
 from chatroom.mailbox import MAX_BYTES
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from chatroom.session import Session
 
 log = Logger()
-
-#: How long, in seconds, an answer may take.
-PATIENCE = 5.0
 
 #: How many lines one page of a search has.
 FOUND = 10
@@ -243,9 +241,7 @@ class Recall:
                         connection=session.origin,
                     )
 
-        # mypy: a Clock and a reactor both can do what addTimeout wants.
-        answer.addTimeout(PATIENCE, session.chat.clock)  # type: ignore[arg-type]
-        told: Deferred[Any] = answer.addCallbacks(answered, failed)
+        told: Deferred[Any] = in_time(answer, session.chat.clock).addCallbacks(answered, failed)
         session.wait_for(told)
         return told
 

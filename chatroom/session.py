@@ -18,12 +18,13 @@ from chatroom.accounts import Account, Preferences, Visit
 from chatroom.chat import Chat, Refused
 from chatroom.commands import COMMANDS, Command, run
 from chatroom.events import SERVER, Emoted, Event, Left, Noticed, Renamed, Said, Whispered
+from chatroom.flow import in_time
 from chatroom.formats import BELL, Format, enumerate_names, paragraph, transcript
 from chatroom.history import LAST
 from chatroom.limits import LOCAL
 from chatroom.mailbox import MAX_BYTES, Mailbox
 from chatroom.presence import Call
-from chatroom.recall import PATIENCE, Recall
+from chatroom.recall import Recall
 from chatroom.room import Member, Outlet, Room, encode
 
 log = Logger()
@@ -434,9 +435,7 @@ class Session:
                 self._not_named(f"{name} is taken.")
             else:
                 # Not before: while we have the claim nobody else registers it.
-                owner = chat.registry.book.find(key)
-                # mypy: a Clock and a reactor both can do what addTimeout wants.
-                owner.addTimeout(PATIENCE, chat.clock)  # type: ignore[arg-type]
+                owner = in_time(chat.registry.book.find(key), chat.clock)
                 return owner.addCallback(looked_up)
             return None
 
@@ -513,10 +512,14 @@ class Session:
 
     def prefer(self, preferences: Preferences) -> None:
         """Show this person things like that from here on; if they are logged in it is kept."""
+        self.show_like(preferences)
+        self.chat.registry.save([self])
+
+    def show_like(self, preferences: Preferences) -> None:
+        """The same, where nothing is to be kept."""
         self.preferences = preferences
         self.format = self.format.styled(preferences)
         self._apply_preferences()
-        self.chat.registry.save([self])
 
     def _apply_preferences(self) -> None:
         self.member.format = self.format

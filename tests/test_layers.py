@@ -16,7 +16,7 @@ CORE = frozenset(
         *("events", "room", "ledger", "mailbox", "formats", "presence"),
         *("chat", "session", "commands", "names", "limits", "history", "recall", "times", "words"),
         *("mentions", "accounts", "passwords", "attempts", "registry", "login", "metrics"),
-        *("orders", "moderation", "cells", "styles"),
+        *("orders", "moderation", "cells", "styles", "flow", "waiting"),
     }
 )
 #: What the core may use beside the standard library and itself.

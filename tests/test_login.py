@@ -561,7 +561,7 @@ def test_no_password_is_ever_shown_or_logged(
             elif broken == "became":
                 patch.setattr(Session, "become", fails)
             elif broken == "settled":
-                patch.setattr(Session, "prefer", fails)
+                patch.setattr(Session, "show_like", fails)
             for line in flow:
                 # People type a password where it is asked for, or once in vain.
                 if line.startswith(("/", "login")) or hides(person) or wary(person):

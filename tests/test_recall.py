@@ -8,9 +8,10 @@ from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from chatroom.events import SERVER, Emoted, Said, TookBack
+from chatroom.flow import PATIENCE
 from chatroom.history import Missed, Query
 from chatroom.ledger import Entry
-from chatroom.recall import FOUND, MISSED, PATIENCE, recall_of
+from chatroom.recall import FOUND, MISSED, recall_of
 from chatroom.words import Phrase
 from conftest import Strictness
 from fakes import FailingLedger, Person, World

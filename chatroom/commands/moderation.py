@@ -15,8 +15,9 @@ from chatroom.chat import Refused
 from chatroom.commands import command
 from chatroom.commands.people import MAX_REASON
 from chatroom.events import SERVER, Told
+from chatroom.flow import Flow, carry_out, in_time, patiently
 from chatroom.formats import PLAIN, paragraph
-from chatroom.login import PATIENCE, Flow, carry_out, find, patiently
+from chatroom.login import find
 from chatroom.moderation import SOURCE_BAN, as_network
 from chatroom.orders import Action, Operator, Order, Report
 from chatroom.times import span
@@ -388,9 +389,7 @@ def report(session: "Session", rest: str) -> None:
         if not session.over:
             session.notice("Those who keep order and are here are told. Your report is not kept.")
 
-    answer = chat.moderation.records.report(made)
-    # mypy: a Clock and a reactor both can do what addTimeout wants.
-    answer.addTimeout(PATIENCE, chat.clock)  # type: ignore[arg-type]
+    answer = in_time(chat.moderation.records.report(made), chat.clock)
     carry_out(session, answer.addCallbacks(kept, failed))
 
 

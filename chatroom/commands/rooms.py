@@ -9,8 +9,9 @@ from chatroom.accounts import Account
 from chatroom.chat import Refused
 from chatroom.commands import command
 from chatroom.events import SERVER, Told, TopicSet
+from chatroom.flow import carry_out
 from chatroom.formats import WIDTH, duration
-from chatroom.login import carry_out, find
+from chatroom.login import find
 from chatroom.orders import Access
 from chatroom.room import Room
 

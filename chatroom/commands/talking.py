@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from chatroom import names
 from chatroom.chat import Refused
 from chatroom.commands import command
-from chatroom.login import leave_message
+from chatroom.waiting import leave_message
 
 if TYPE_CHECKING:
     from chatroom.session import Session

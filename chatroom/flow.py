@@ -1,0 +1,101 @@
+"""Steps that wait: for the book of accounts, for claims, for records, for a password's turn.
+
+The rule: input waits until it is known how a step ended, nothing is waited for without end, and
+after each step it is asked whether anybody is still there.
+"""
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from chatroom.attempts import TooMany
+from chatroom.chat import Refused
+from chatroom.formats import paragraph
+from chatroom.presence import Clock
+
+if TYPE_CHECKING:
+    from chatroom.session import Session
+
+log = Logger()
+
+#: What waits for steps and yields what they are to wait for.
+Flow = Generator["Deferred[Any]", Any, None]
+
+#: How long, in seconds, an answer may take.
+PATIENCE = 5.0
+
+SORRY = "Accounts cannot be used just now. Please try again later."
+
+
+class Gone(Exception):
+    """Nobody is here any more."""
+
+
+def in_time(answer: "Deferred[Any]", clock: Clock) -> "Deferred[Any]":
+    """*answer*, which fails with TimeoutError if it is not there in time."""
+    # mypy: a Clock and a reactor both can do what addTimeout wants, which asks for a whole reactor.
+    return answer.addTimeout(PATIENCE, clock)  # type: ignore[arg-type]
+
+
+def carry_out(session: "Session", flow: "Deferred[Any]") -> None:
+    """Let input wait until *flow* has ended, and say what there is to say about how it did."""
+
+    def ended(_: object) -> None:
+        session.wary_until = 0.0
+
+    def failed(failure: Any) -> None:
+        if failure.check(Gone) or session.over:
+            return
+        if failure.check(Refused):
+            session.notice(str(failure.value))
+        elif failure.check(TooMany):
+            session.notice(
+                paragraph(
+                    "Too many are trying passwords just now.",
+                    "Stay, and try again in a few seconds:",
+                    "who has been connected for longer goes first.",
+                )
+            )
+        else:
+            log.failure(
+                "A login of connection {connection} failed",
+                failure,
+                event="login_failed",
+                connection=session.origin,
+            )
+            session.notice(SORRY)
+
+    session.wait_for(flow.addCallbacks(ended, failed))
+
+
+def patiently(session: "Session", answer: "Deferred[Any]", sorry: str = SORRY) -> "Deferred[Any]":
+    """*answer*, or Refused with *sorry* when there is none in time."""
+
+    def failed(failure: Any) -> None:
+        log.warn(
+            "Accounts could not be used: {error!r}",
+            event="accounts_unavailable",
+            connection=session.origin,
+            error=failure.value,
+        )
+        raise Refused(sorry)
+
+    return if_there(session, in_time(answer, session.chat.clock).addErrback(failed))
+
+
+def or_none(session: "Session", answer: "Deferred[Any]") -> "Deferred[Any]":
+    """*answer*, or None when there is none in time."""
+    return patiently(session, answer).addErrback(lambda failure: failure.trap(Refused) and None)
+
+
+def if_there(session: "Session", answer: "Deferred[Any]") -> "Deferred[Any]":
+    """*answer*, if anybody is still there to hear it."""
+
+    def check(result: Any) -> Any:
+        if session.over:
+            raise Gone
+        return result
+
+    return answer.addCallback(check)

@@ -1,0 +1,90 @@
+"""Private lines that wait for somebody who is not here.
+
+The rule: who leaves one is told what became of it, and it is kept until it was shown, no longer.
+"""
+
+from collections.abc import Callable
+from sys import maxsize
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import inlineCallbacks
+from twisted.logger import Logger
+
+from chatroom import names
+from chatroom.accounts import Account, Message
+from chatroom.chat import Refused
+from chatroom.events import SERVER, Whispered
+from chatroom.flow import Flow, carry_out, or_none, patiently
+
+if TYPE_CHECKING:
+    from chatroom.session import Session
+
+log = Logger()
+
+
+def leave_message(session: "Session", name: str, text: str, otherwise: Callable[[], None]) -> None:
+    """Keep *text* for whoever has *name* registered; call *otherwise* if nobody has."""
+    carry_out(session, _leave_message(session, name, text, otherwise))
+
+
+@inlineCallbacks
+def show_messages(session: "Session", account: Account) -> Flow:
+    """Show what was left for the account, and forget it."""
+    book = session.chat.registry.book
+    messages = yield or_none(session, book.messages(account.id))
+    if messages is None:
+        session.notice("What was left for you cannot be shown just now; it waits.")
+    elif messages:
+        count = (
+            "A private line was" if len(messages) == 1 else f"{len(messages)} private lines were"
+        )
+        session.notice(f"{count} left for you:")
+        session.post(
+            session.lines(
+                (
+                    Whispered(
+                        message.time, SERVER, message.sender, account.name, message.text, False
+                    )
+                    for message in messages
+                ),
+                # They are forgotten, so that all of them have to be shown.
+                maxsize,
+            )
+        )
+        book.shown(account.id, messages[-1].id).addErrback(_not_kept)
+
+
+@inlineCallbacks
+def _leave_message(session: "Session", name: str, text: str, otherwise: Callable[[], None]) -> Flow:
+    chat = session.chat
+    registry = chat.registry
+    account = yield patiently(session, registry.book.find(names.fold(name)))
+    if account is None or account.key in chat.people:
+        # Or they have come while they were looked up.
+        otherwise()
+        return
+    why = chat.moderation.silence(session)
+    if why is not None and not chat.moderation.operator(account.id):
+        raise Refused(why)
+    now = chat.clock.seconds()
+    author = session.account.id if session.account else 0
+    # Who is ignored is not told.
+    waiting = 1
+    if not author or author not in account.preferences.ignores:
+        if not registry.left.take(session.source):
+            raise Refused("Too many private lines were left from your address. Try again later.")
+        message = Message(now, session.name, author, text)
+        doubt = f"{account.name} is not here; it is not sure that your line waits for them."
+        waiting = yield patiently(session, registry.book.leave(account.id, message), doubt)
+    if not waiting:
+        raise Refused(f"{account.name} is not here, and too many lines wait. Yours was not kept.")
+    session.tell(Whispered(now, session.origin, session.name, account.name, text, outgoing=True))
+    session.notice(f"{account.name} is not here. Your line waits, and is shown when they log in.")
+
+
+def _not_kept(failure: Any) -> None:
+    log.warn(
+        "What was shown may be shown again: {error!r}",
+        event="messages_not_forgotten",
+        error=failure.value,
+    )
