@@ -29,8 +29,7 @@ from chatroom import passwords
 from launch import free_port, started
 from run import machine
 from search import Client, spread
-from servers import SERVERS as KNOWN
-from servers import Need, Server, Tools, check
+from servers import Need, Tools, check, on_store
 
 RIGHT = "kohlrabi-4711"
 NAME = "alice"
@@ -42,17 +41,6 @@ MOST_S = 600.0
 """Nobody guesses for longer."""
 TALK_RATE = 20
 """Lines a second of the talker whose lines are timed meanwhile."""
-
-
-def server(data: Path) -> Server:
-    def command(tools: Tools, need: Need) -> tuple[list[str], dict[str, str]]:
-        return [
-            *(tools.python, "-m", "chatroom", "--data", str(data)),
-            *("--listen", f"tcp:{need.port}:interface=127.0.0.1"),
-            *("--rate", "0", "--byte-rate", "0", "--names-per-day", "0"),
-        ], {}
-
-    return Server("chatroom", "chatroom with --data", "line", command, KNOWN["chatroom-data"].check)
 
 
 def log_in(port: int) -> tuple[float, int]:
@@ -235,7 +223,8 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         tools = Tools(folder, sys.executable, None, None, {}, tls_flags=False)
-        tried = server(folder / "data")
+        limits = ("--rate", "0", "--byte-rate", "0", "--names-per-day", "0")
+        tried = on_store(folder / "data", *limits)
         check(tried, tools)
         result: dict[str, Any] = {
             "scenario": report.LOGIN,

@@ -36,8 +36,7 @@ from chatroom.store.database import Writer
 from chatroom.store.folder import DATABASE
 from launch import free_port, log_of, started
 from run import machine
-from servers import SERVERS as KNOWN
-from servers import Need, Server, Tools, check
+from servers import Need, Server, Tools, check, on_store
 
 # -- what the store is filled with
 
@@ -175,17 +174,6 @@ def fill(path: Path, count: int) -> tuple[Filling, dict[str, float]]:
 
 
 # -- the server and who asks it
-
-
-def server(data: Path) -> Server:
-    def command(tools: Tools, need: Need) -> tuple[list[str], dict[str, str]]:
-        return [
-            *(tools.python, "-m", "chatroom", "--data", str(data)),
-            *("--listen", f"tcp:{need.port}:interface=127.0.0.1"),
-            *("--rate", "0", "--byte-rate", "0"),
-        ], {}
-
-    return Server("chatroom", "chatroom with --data", "line", command, KNOWN["chatroom-data"].check)
 
 
 class Client:
@@ -445,7 +433,7 @@ def run(tools: Tools, count: int, queries: int) -> dict[str, Any]:
         f"{build['bytes'] / 2**20:.1f} MiB",
         flush=True,
     )
-    chat = server(data)
+    chat = on_store(data, "--rate", "0", "--byte-rate", "0")
     version = check(chat, tools)
     starts = [first_greeting(chat, tools) for _ in range(STARTS)]
     print("  from exec to greeting, ms: " + " ".join(f"{s * 1e3:.0f}" for s in starts), flush=True)

@@ -316,6 +316,18 @@ SERVERS = {
 }  # fmt: skip
 
 
+def on_store(data: Path, *options: str) -> Server:
+    """chatroom over the store in DATA, with its own limits but for what OPTIONS say."""
+
+    def command(tools: Tools, need: Need) -> tuple[list[str], dict[str, str]]:
+        return [
+            *(tools.python, "-m", "chatroom", "--data", str(data)),
+            *("--listen", f"tcp:{need.port}:interface=127.0.0.1", *options),
+        ], {}
+
+    return Server("chatroom", "chatroom with --data", "line", command, _check_data)
+
+
 def check(server: Server, tools: Tools) -> str:
     """The version of SERVER. Raises Missing when it cannot be run."""
     try:

@@ -20,26 +20,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from launch import free_port, started
 from measure import resident
-from servers import SERVERS as KNOWN
-from servers import Need, Server, Tools, check
+from servers import Need, Tools, check, on_store
 
 AT_ONCE = 40
 MOST_S = 1200.0
 SETTLING_S = 5.0
 """So long after the last one has gone what was put off is done."""
-
-
-def server(folder: Path) -> Server:
-    def command(tools: Tools, need: Need) -> tuple[list[str], dict[str, str]]:
-        return [
-            *(tools.python, "-m", "chatroom", "--data", str(folder / "data")),
-            *("--listen", f"tcp:{need.port}:interface=127.0.0.1"),
-            *("--manhole", str(folder / "manhole")),
-            # Old lines go, so that the file does not grow all the time.
-            *("--keep-lines", "10000"),
-        ], {}
-
-    return Server("chatroom", "chatroom with --data", "line", command, KNOWN["chatroom-data"].check)
 
 
 def ask(manhole: Path, code: str) -> str:
@@ -97,7 +83,9 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         tools = Tools(folder, sys.executable, None, None, {}, tls_flags=False)
-        tried = server(folder)
+        # Old lines go, so that the file does not grow all the time.
+        options = ("--manhole", str(folder / "manhole"), "--keep-lines", "10000")
+        tried = on_store(folder / "data", *options)
         check(tried, tools)
         need = Need(free_port())
         with started(tried, tools, need) as process:

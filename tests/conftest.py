@@ -2,12 +2,13 @@
 
 import gc
 from collections.abc import Iterator
-from typing import Protocol
+from contextlib import ExitStack
+from typing import Any, Protocol
 
 import pytest
 from twisted.internet import reactor
 from twisted.internet.interfaces import IReactorFDSet, IReactorTime
-from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
 from chatroom import passwords
@@ -114,3 +115,40 @@ def failing() -> Iterator[World]:
     world = World(FailingLedger)
     yield world
     world.end()
+
+
+@pytest.fixture
+def ended() -> Iterator[ExitStack]:
+    """Whatever happens, no process and no socket stays."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def log_events() -> Iterator[list[LogEvent]]:
+    """What is logged."""
+    events: list[LogEvent] = []
+    observer: Any = events.append
+    globalLogPublisher.addObserver(observer)
+    yield events
+    globalLogPublisher.removeObserver(observer)
+
+
+@implementer(ILogObserver)
+class Lines:
+    """What is logged, as an operator reads it."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def __call__(self, event: LogEvent) -> None:
+        self.lines += [line for line in [formatEvent(event)] if line]
+
+
+@pytest.fixture
+def logged() -> Iterator[list[str]]:
+    """What is logged, as an operator reads it."""
+    observer = Lines()
+    globalLogPublisher.addObserver(observer)
+    yield observer.lines
+    globalLogPublisher.removeObserver(observer)

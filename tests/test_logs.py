@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.application.service import Application
 from twisted.internet.error import ConnectionLost
-from twisted.logger import ILogObserver, LogEvent, Logger, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, Logger
 
 import chatroom
 from chatroom import logs
@@ -50,23 +50,6 @@ from wire import UNLIMITED, Visitor
 PACKAGE = Path(chatroom.__file__).parent
 RUNNING = ROOT / "docs" / "running.md"
 FILTER = ROOT / "contrib" / "fail2ban" / "filter.d" / "chatroom.conf"
-
-
-@pytest.fixture
-def ended() -> Iterator[ExitStack]:
-    """Whatever happens, no process and no socket stays."""
-    with ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-def logged() -> Iterator[list[LogEvent]]:
-    """What is logged."""
-    events: list[LogEvent] = []
-    observer: Any = events.append
-    globalLogPublisher.addObserver(observer)
-    yield events
-    globalLogPublisher.removeObserver(observer)
 
 
 def made(format: str, **fields: Any) -> LogEvent:
@@ -225,7 +208,7 @@ def told(events: list[LogEvent]) -> list[tuple[str, int]]:
     return [(event["event"], event["connection"]) for event in events if "connection" in event]
 
 
-def test_a_connection_can_be_followed_by_its_number(logged: list[LogEvent]) -> None:
+def test_a_connection_can_be_followed_by_its_number(log_events: list[LogEvent]) -> None:
     world = World(limits=UNLIMITED)
     factory = ChatFactory(world.chat)
     alice, bob = Visitor(world, factory), Visitor(world, factory)
@@ -233,8 +216,8 @@ def test_a_connection_can_be_followed_by_its_number(logged: list[LogEvent]) -> N
     alice.sends(b"\xff\n", b"\xff\n", b"x" * 3000 + b"\n")
     world.clock.advance(5)
     alice.sends(b"/quit bye\n")
-    number = next(event["connection"] for event in logged if event.get("event") == "renamed")
-    mine = [event for event in logged if event.get("connection") == number]
+    number = next(event["connection"] for event in log_events if event.get("event") == "renamed")
+    mine = [event for event in log_events if event.get("connection") == number]
     assert [event["event"] for event in mine] == [
         "connection_accepted",
         "room_joined",
@@ -257,15 +240,15 @@ def test_a_connection_can_be_followed_by_its_number(logged: list[LogEvent]) -> N
     end = mine[-1]
     assert (end["why"], end["lines"]) == ("left", 4)
     assert end["seconds"] >= 5
-    assert not any("hello" in str(event) or "bye" in str(event) for event in logged)
+    assert not any("hello" in str(event) or "bye" in str(event) for event in log_events)
     bob.hangs_up(ConnectionLost())
     # That they have left the room is known when it is in the room's log.
-    assert [event["event"] for event in logged[-2:]] == ["connection_closed", "room_left"]
-    assert logged[-2]["why"] == "lost"
+    assert [event["event"] for event in log_events[-2:]] == ["connection_closed", "room_left"]
+    assert log_events[-2]["why"] == "lost"
 
 
 @pytest.mark.parametrize("door", [ChatFactory, RelayFactory])
-def test_an_end_says_why(door: type[DoorFactory[Any]], logged: list[LogEvent]) -> None:
+def test_an_end_says_why(door: type[DoorFactory[Any]], log_events: list[LogEvent]) -> None:
     world = World(limits=UNLIMITED)
     factory = door(world.chat)
     half, hangs, lost = (Visitor(world, factory) for _ in range(3))
@@ -276,7 +259,7 @@ def test_an_end_says_why(door: type[DoorFactory[Any]], logged: list[LogEvent]) -
     factory.stop_reading()
     factory.dismiss()
     stays.settle()
-    closed = [event for event in logged if event.get("event") == "connection_closed"]
+    closed = [event for event in log_events if event.get("event") == "connection_closed"]
     assert [event["why"] for event in closed] == [
         "closed by the client",
         "closed by the client",
@@ -286,15 +269,15 @@ def test_an_end_says_why(door: type[DoorFactory[Any]], logged: list[LogEvent]) -
     assert len({event["connection"] for event in closed}) == 4
 
 
-def test_strangers_are_named(logged: list[LogEvent]) -> None:
+def test_strangers_are_named(log_events: list[LogEvent]) -> None:
     world = World(limits=UNLIMITED)
     browser = Visitor(world, ChatFactory(world.chat))
     browser.sends(b"GET / HTTP/1.1\r\n\r\n")
-    assert {"stranger_refused", "connection_closed"} <= {event.get("event") for event in logged}
-    assert logged[-1]["why"] == "not a person"
+    assert {"stranger_refused", "connection_closed"} <= {event.get("event") for event in log_events}
+    assert log_events[-1]["why"] == "not a person"
 
 
-def test_a_refused_connection_has_a_number_and_an_address(logged: list[LogEvent]) -> None:
+def test_a_refused_connection_has_a_number_and_an_address(log_events: list[LogEvent]) -> None:
     world = World(limits=Limits(attempts_per_minute=1))
     factory = ChatFactory(world.chat)
 
@@ -305,7 +288,7 @@ def test_a_refused_connection_has_a_number_and_an_address(logged: list[LogEvent]
     first = factory.buildProtocol(address)
     assert first.address == "203.0.113.5"
     factory.buildProtocol(address)
-    (event,) = [event for event in logged if event.get("event") == "connection_refused"]
+    (event,) = [event for event in log_events if event.get("event") == "connection_refused"]
     assert (event["address"], event["source"], event["door"]) == (
         "203.0.113.5",
         "203.0.113.5",
@@ -331,13 +314,13 @@ def test_an_address_is_as_an_operator_writes_it(host: str | None, address: str |
     assert (found and str(found)) == address
 
 
-def test_what_people_say_is_logged_only_when_asked_for(logged: list[LogEvent]) -> None:
+def test_what_people_say_is_logged_only_when_asked_for(log_events: list[LogEvent]) -> None:
     for log_chat in (False, True):
         world = World(settings=Settings(log_chat=log_chat), limits=UNLIMITED)
         factory = ChatFactory(world.chat)
         alice, bob = Visitor(world, factory), Visitor(world, factory)
         alice.sends(b"hello\n", b"/me waves\n", b"/msg guest2 psst\n")
-        said = [event for event in logged if event.get("event") == "said"]
+        said = [event for event in log_events if event.get("event") == "said"]
         alice.hangs_up()
         bob.hangs_up()
         if not log_chat:
@@ -347,7 +330,7 @@ def test_what_people_say_is_logged_only_when_asked_for(logged: list[LogEvent]) -
         ("lobby", "guest1", "waves"),
     ]
     assert said[0]["connection"]
-    assert not any("psst" in str(event) for event in logged)
+    assert not any("psst" in str(event) for event in log_events)
 
 
 # A server of its own

@@ -35,14 +35,14 @@ from chatroom.monitoring import (
 from chatroom.service import ChatService
 from chatroom.store.ledger import StoredLedger
 from fakes import World, stored
-from test_service import collector, logged, made
+from test_service import collector, made
 from wire import UNLIMITED, Client, Visitor, Wire, on_reactor, reactor, turns, until
 
 ROOT = Path(chatroom.__file__).parent.parent
 DASHBOARD = ROOT / "contrib" / "grafana" / "chatroom.json"
 MANUAL = ROOT / "docs" / "metrics.md"
 
-__all__ = ["collector", "logged"]
+__all__ = ["collector"]
 
 
 class Running(Service):

@@ -11,7 +11,6 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
@@ -112,13 +111,6 @@ class Terminal:
 
     def close(self) -> None:
         self.socket.close()
-
-
-@pytest.fixture
-def ended() -> Iterator[ExitStack]:
-    """Whatever happens, no process and no socket stays."""
-    with ExitStack() as stack:
-        yield stack
 
 
 def running(ended: ExitStack, folder: Path, command: list[str], *arguments: str) -> Server:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
@@ -16,8 +16,6 @@ from hypothesis import strategies as st
 from twisted.internet import address
 from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.protocol import Factory
-from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
-from zope.interface import implementer
 
 from chatroom.chat import Chat
 from chatroom.doors import proxy
@@ -175,23 +173,6 @@ def test_what_is_no_header_is_known_before_more_comes(data: bytes) -> None:
 
 
 # Connections
-
-
-@implementer(ILogObserver)
-class Lines:
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def __call__(self, event: LogEvent) -> None:
-        self.lines += [line for line in [formatEvent(event)] if line]
-
-
-@pytest.fixture
-def logged() -> Iterator[list[str]]:
-    observer = Lines()
-    globalLogPublisher.addObserver(observer)
-    yield observer.lines
-    globalLogPublisher.removeObserver(observer)
 
 
 class Gate:

@@ -9,10 +9,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
-from twisted.logger import LogEvent, globalLogPublisher
+from twisted.logger import LogEvent
 
 from chatroom import reloading
 from chatroom.chat import Settings
@@ -26,23 +25,6 @@ from chatroom.systemd import Notifier
 from fakes import World
 from test_process import DEADLINE, MODULE, ROOT, Server, Terminal, running
 from wire import UNLIMITED, Visitor
-
-
-@pytest.fixture
-def ended() -> Iterator[ExitStack]:
-    """Whatever happens, no process and no socket stays."""
-    with ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-def logged() -> Iterator[list[LogEvent]]:
-    """What is logged."""
-    events: list[LogEvent] = []
-    observer: Any = events.append
-    globalLogPublisher.addObserver(observer)
-    yield events
-    globalLogPublisher.removeObserver(observer)
 
 
 def named(events: list[LogEvent], name: str) -> list[LogEvent]:
@@ -82,7 +64,7 @@ def calm() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("calm")
-def test_the_settings_are_read_first_and_then_the_rest(logged: list[LogEvent]) -> None:
+def test_the_settings_are_read_first_and_then_the_rest(log_events: list[LogEvent]) -> None:
     done: list[str] = []
     service = ReloadService(FakeReactor(), Notifier(), lambda: done.append("settings"))
     service.add("the certificates", lambda: done.append("certificates"))
@@ -92,7 +74,7 @@ def test_the_settings_are_read_first_and_then_the_rest(logged: list[LogEvent]) -
     service.stopService()
     hang_up()
     assert done == ["settings", "certificates"]
-    (event,) = named(logged, "reloaded")
+    (event,) = named(log_events, "reloaded")
     assert event["what"] == "the settings, the certificates"
 
 
@@ -103,25 +85,25 @@ def failing(text: str) -> Callable[[], None]:
     return fail
 
 
-def test_when_the_settings_are_faulty_nothing_is_reloaded(logged: list[LogEvent]) -> None:
+def test_when_the_settings_are_faulty_nothing_is_reloaded(log_events: list[LogEvent]) -> None:
     done: list[str] = []
     service = ReloadService(FakeReactor(), Notifier(), failing("chat.toml: what\nis that"))
     service.add("the certificates", lambda: done.append("certificates"))
     service.reload()
     assert not done
-    (event,) = named(logged, "reload_failed")
+    (event,) = named(log_events, "reload_failed")
     assert event["why"] == "chat.toml: what is that"
-    assert not named(logged, "reloaded")
+    assert not named(log_events, "reloaded")
 
 
-def test_what_cannot_be_reloaded_holds_up_nothing_else(logged: list[LogEvent]) -> None:
+def test_what_cannot_be_reloaded_holds_up_nothing_else(log_events: list[LogEvent]) -> None:
     done: list[str] = []
     service = ReloadService(FakeReactor(), Notifier(), lambda: None)
     service.add("the certificates", failing("expired"))
     service.add("the list", lambda: done.append("list"))
     service.reload()
     assert done == ["list"]
-    assert [event["what"] for event in named(logged, "reload_failed")] == ["the certificates"]
+    assert [event["what"] for event in named(log_events, "reload_failed")] == ["the certificates"]
 
 
 @pytest.mark.usefixtures("calm")

@@ -17,8 +17,6 @@ from twisted.internet.endpoints import UNIXClientEndpoint, wrapClientTLS
 from twisted.internet.protocol import Factory
 from twisted.internet.ssl import CertificateOptions
 from twisted.internet.task import Clock
-from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
-from zope.interface import implementer
 
 from chatroom import service
 from chatroom.chat import Chat, Settings
@@ -40,24 +38,6 @@ def collector() -> Iterator[None]:
     thresholds = gc.get_threshold()
     yield
     gc.set_threshold(*thresholds)
-
-
-@implementer(ILogObserver)
-class Lines:
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def __call__(self, event: LogEvent) -> None:
-        self.lines += [line for line in [formatEvent(event)] if line]
-
-
-@pytest.fixture
-def logged() -> Iterator[list[str]]:
-    """What is logged, as an operator reads it."""
-    observer = Lines()
-    globalLogPublisher.addObserver(observer)
-    yield observer.lines
-    globalLogPublisher.removeObserver(observer)
 
 
 def made(folder: Path, *arguments: str) -> MultiService:

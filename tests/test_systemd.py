@@ -20,13 +20,6 @@ from chatroom.systemd import STATUS, Notifier, NotifyService, from_environment
 from test_process import DEADLINE, MODULE, ROOT, TWISTD, Terminal, comes, running
 
 
-@pytest.fixture
-def ended() -> Iterator[ExitStack]:
-    """Whatever happens, no process and no socket stays."""
-    with ExitStack() as stack:
-        yield stack
-
-
 class Manager:
     """A service manager that notes what it is told."""
 

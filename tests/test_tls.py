@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,32 +16,12 @@ from OpenSSL import SSL
 from twisted.internet.endpoints import clientFromString, serverFromString, wrapClientTLS
 from twisted.internet.protocol import Factory, Protocol, ServerFactory
 from twisted.internet.ssl import CertificateOptions, TLSVersion
-from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
-from zope.interface import implementer
 
 from chatroom.chat import Chat
 from chatroom.doors.line import ChatFactory
 from chatroom.settings import SettingError
 from chatroom.tls import LOOK, Certificate, secured
 from wire import UNLIMITED, Client, issued, on_reactor, reactor, turns, until
-
-
-@implementer(ILogObserver)
-class Lines:
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def __call__(self, event: LogEvent) -> None:
-        self.lines += [line for line in [formatEvent(event)] if line and "certificate" in line]
-
-
-@pytest.fixture
-def logged() -> Iterator[list[str]]:
-    """What is logged of certificates."""
-    observer = Lines()
-    globalLogPublisher.addObserver(observer)
-    yield observer.lines
-    globalLogPublisher.removeObserver(observer)
 
 
 class Files:
