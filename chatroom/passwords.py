@@ -44,8 +44,9 @@ _COMMON = frozenset(
 )
 
 
-# A word that goes before a password, with whatever was hit before it, and one or two more.
-_MISPLACED = re.compile(r"[\W_]*(?:\w{1,2}/)?(\w+)[\s:=]+\S+(?:\s+\S+)?\s*")
+# A word that goes before a password, with whatever was hit before it, and one or two more. Every
+# line is looked at: nothing in it is tried a second time, or a long one would hold everybody up.
+_MISPLACED = re.compile(r"[\W_]*+(?:\w{1,2}/)?+(\w++)[\s:=]++\S++(?:\s++\S++)?+\s*+")
 _WORDS = frozenset(
     {"login", "logon", "signin", "register", "unregister", "password", "passwd", "identify"}
     | {"nickserv"}
@@ -89,6 +90,8 @@ def misplaced(text: str) -> bool:
 
 def _slipped(word: str, meant: str) -> bool:
     """Whether *word* is *meant* with letters swapped, one too many or one too few."""
+    if abs(len(word) - len(meant)) > 1:
+        return False
     if sorted(word) == sorted(meant):
         return True
     longer, shorter = (word, meant) if len(word) > len(meant) else (meant, word)
