@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 log = Logger()
 
+#: Why input waits: for a room, for a name, for the mailbox to be emptied, for the next line's
+#: turn, for ever, or for an answer from elsewhere.
+ENTERING, NAMING, MAIL, PACE, OVER, READING = 1, 2, 4, 8, 16, 32
+
 #: What waits for steps and yields what they are to wait for.
 Flow = Generator["Deferred[Any]", Any, None]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.logger import Logger
 
-from chatroom import names, passwords
+from chatroom import ignoring, names, naming, passwords
 from chatroom.accounts import Account, Preferences
 from chatroom.chat import Refused
 from chatroom.flow import Flow, carry_out, if_there, or_none, patiently
@@ -124,8 +124,8 @@ def log_out(session: "Session") -> None:
     chat.registry.gone(session)
     session.missed = None
     session.show_like(Preferences())
-    session.ignore_nobody()
-    session.become(chat.next_guest())
+    ignoring.nobody(session)
+    naming.become(session, chat.next_guest())
     session.reconsider()
 
 
@@ -244,7 +244,7 @@ def _ask_password(session: "Session", account: Account, *sentences: str) -> None
 @inlineCallbacks
 def _register(session: "Session", name: str, password: str, *, hidden: bool) -> Flow:
     registry = session.chat.registry
-    if not session.stays(name):
+    if not naming.stays(session, name):
         # Since it was asked for a password, its owner has come.
         raise Refused(f"You are not {name} any more. Nothing was changed.")
     try:
@@ -272,7 +272,7 @@ def _register(session: "Session", name: str, password: str, *, hidden: bool) -> 
     log.info(
         "{name!r} was registered from {address}", event="registered", name=name, **_whom(session)
     )
-    if not session.stays(name):
+    if not naming.stays(session, name):
         # Somebody whom the name belonged to until just now has taken it.
         raise Refused(f"{name} is registered for you. /login {name} makes you {name}.")
     former = registry.came(session, account)
@@ -368,7 +368,7 @@ def _unregister_other(session: "Session", name: str) -> Flow:
         if person is not None:
             chat.registry.gone(person, keep=False)
             person.notice(f"{session.name} has unregistered {account.name}. You are a guest now.")
-            person.become(chat.next_guest())
+            naming.become(person, chat.next_guest())
             person.reconsider()
 
     # Whoever waits for it may be gone by then.
@@ -424,10 +424,10 @@ def _adopt(session: "Session", account: Account) -> Flow:
         former.replaced(session.connection.place)
     squatter = chat.sessions.get(holder)
     if squatter is not None and squatter is not session and squatter is not former:
-        squatter.dispossess(key)
+        naming.dispossess(squatter, key)
     session.places = {}
-    if not session.stays(name):
-        named = yield session.become(name)
+    if not naming.stays(session, name):
+        named = yield naming.become(session, name)
         if session.over or not named:
             # They have not got the preferences yet that would be kept.
             registry.gone(session, keep=False)
@@ -460,8 +460,8 @@ def _settle_in(session: "Session", preferences: Preferences) -> Flow:
     """Leave out whom this person ignores, and let them be where they were last."""
     chat = session.chat
     for other in list(chat.sessions.values()):
-        other.meet(session)
-        session.meet(other)
+        ignoring.meet(other, session)
+        ignoring.meet(session, other)
     room = chat.rooms.get(preferences.room)
     if room is None or chat.moderation.since(session, room.key) is None:
         room = chat.lobby
@@ -487,7 +487,7 @@ def _take(session: "Session", key: str) -> "Deferred[Any]":
             answer.callback(holder)
 
     def failed(failure: Any) -> None:
-        session.give_back(key)
+        naming.give_back(session, key)
         if not answer.called:
             answer.errback(failure)
 
@@ -498,7 +498,7 @@ def _take(session: "Session", key: str) -> "Deferred[Any]":
 def _return(session: "Session", key: str, holder: int) -> None:
     """The name with this *key* is that of who had it before it was taken, if they are there."""
     chat = session.chat
-    session.give_back(key)
+    naming.give_back(session, key)
     former = chat.sessions.get(holder)
     if former is not None and former is not session and not former.over:
         chat.claims.claim(key, holder).addErrback(_not_claimed)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from chatroom import ignoring
 from chatroom.events import Found
 from chatroom.flow import in_time
 from chatroom.history import LAST, Missed, Query
@@ -88,7 +89,7 @@ class Recall:
             shown = [
                 entry
                 for entry in reversed(self._allowed(entries))
-                if not session.hides(entry.event) and entry.room in chat.rooms
+                if not ignoring.hides(session, entry.event) and entry.room in chat.rooms
             ]
             for key, _, event in shown:
                 session.tell(Found(event.time, event.origin, chat.rooms[key].name, event))
@@ -200,7 +201,7 @@ class Recall:
         session = self._session
         size, last = 0, -1
         for index, (_, _, event) in enumerate(entries):
-            if not session.hides(event):
+            if not ignoring.hides(session, event):
                 size += len(encode(session.format, event, False))
                 number = day(event.time, session.format.zone)
                 if number != last:

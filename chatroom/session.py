@@ -13,13 +13,13 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from chatroom import names, passwords
+from chatroom import ignoring, names, naming, passwords
 from chatroom.accounts import Account, Preferences, Visit
 from chatroom.chat import Chat, Refused
 from chatroom.commands import COMMANDS, Command, run
 from chatroom.events import SERVER, Emoted, Event, Left, Noticed, Renamed, Said, Whispered
-from chatroom.flow import in_time
-from chatroom.formats import BELL, Format, enumerate_names, paragraph, transcript
+from chatroom.flow import ENTERING, MAIL, NAMING, OVER, PACE, READING
+from chatroom.formats import BELL, Format, enumerate_names, transcript
 from chatroom.history import LAST
 from chatroom.limits import LOCAL
 from chatroom.mailbox import MAX_BYTES, Mailbox
@@ -31,10 +31,6 @@ log = Logger()
 
 #: How many people a greeting names.
 GREETED = 10
-
-#: Why input waits: for a room, for a name, for the mailbox to be emptied, for the next line's
-#: turn, for ever, or for an answer from elsewhere.
-ENTERING, NAMING, MAIL, PACE, OVER, READING = 1, 2, 4, 8, 16, 32
 
 
 class Connection(Protocol):
@@ -80,9 +76,7 @@ class Session:
         "_answering",
         "_former",
         "_full_at",
-        "_naming",
         "_pace_call",
-        "_submitted",
         "_told_pace",
         "_unsure",
         "_waiters",
@@ -104,6 +98,7 @@ class Session:
         "member",
         "missed",
         "name",
+        "naming",
         "opened",
         "origin",
         "outlet",
@@ -114,6 +109,7 @@ class Session:
         "said",
         "source",
         "spoken",
+        "submitted",
         "turned_away",
         "wary_until",
         "whisperer",
@@ -181,9 +177,9 @@ class Session:
         self.spoken = 0
         # Who gets the next line, which is not shown; None for nobody.
         self._answering: Callable[[str, bool], None] | None = None
-        # The key that is being claimed, empty for none; the last name that was asked for.
-        self._naming = ""
-        self._submitted = self.name
+        #: The key that is being claimed, empty for none, and the last name that was asked for.
+        self.naming = ""
+        self.submitted = self.name
         # What is told when input does not wait for a reason any more; None for nothing.
         self._waiters: dict[int, Deferred[bool]] | None = None
         # Where to go back to when a move fails.
@@ -286,7 +282,7 @@ class Session:
         if self._unsure:
             self.reconsider()
 
-    def _released(self, why: int) -> "Deferred[bool]":
+    def released(self, why: int) -> "Deferred[bool]":
         """Fires when input does not wait for *why* any more; never once it is over."""
         if self._waiters is None:
             self._waiters = {}
@@ -398,7 +394,7 @@ class Session:
         Who is just moving or being renamed does so first.
         """
         self._unsure = False
-        if self.held & ENTERING or (self.held & NAMING and not self._naming):
+        if self.held & ENTERING or (self.held & NAMING and not self.naming):
             self._unsure = True
         elif not self.over and self.chat.misplaced(self):
             if self.room.listed:
@@ -412,76 +408,14 @@ class Session:
         self.member = Member(
             self.origin, self.name, self.format, self.outlet, self.mailbox, owner=self
         )
-        self._apply_ignores()
+        ignoring.apply(self)
         self._apply_preferences()
         self.chat.enter(room, self.member)
 
     def go(self, room: Room) -> "Deferred[bool]":
         """Move to *room*; fires when they are in a room again."""
         self.move(room)
-        return self._released(ENTERING)
-
-    def rename(self, name: str) -> None:
-        """Ask for another name, which is allowed; input waits until there is an answer."""
-        self.hold(NAMING)
-        chat = self.chat
-        key = self._naming = names.fold(name)
-
-        def claimed(free: bool) -> object:
-            if self.over:
-                # Too late: nobody is here to have it.
-                self.give_back(name)
-            elif not free:
-                self._not_named(f"{name} is taken.")
-            else:
-                # Not before: while we have the claim nobody else registers it.
-                owner = in_time(chat.registry.book.find(key), chat.clock)
-                return owner.addCallback(looked_up)
-            return None
-
-        def looked_up(owner: Account | None) -> None:
-            if not self.over and owner is None and self._naming == key:
-                self.become(name)
-                return
-            self.give_back(name)
-            if not self.over:
-                self._not_named(f"{name} is registered. If it is yours: /login {name}.")
-
-        def failed(failure: object) -> None:
-            log.error(
-                "Claiming a name failed: {error}",
-                event="claim_failed",
-                connection=self.origin,
-                error=failure,
-            )
-            self.rename_failed(name, "names cannot be changed just now")
-
-        chat.claims.claim(key, self.origin).addCallback(claimed).addErrback(failed)
-
-    def become(self, name: str) -> "Deferred[bool]":
-        """Have *name*, which is claimed; fires with whether that happened."""
-        self.hold(NAMING)
-        self._naming = ""
-        former, self._submitted = self._submitted, name
-        now = self.chat.clock.seconds()
-        shown = self.member.announced
-        self.chat.submit(self.room, Renamed(now, self.origin, former, name, shown))
-        return self._released(NAMING).addCallback(lambda _: self.name == name)
-
-    def dispossess(self, key: str) -> None:
-        """The name with this key belongs to somebody who has come: be a guest again."""
-        if self._naming == key:
-            # It is being asked for, and will not be had.
-            self._naming = ""
-        # Who is on the way to another name already need not be told.
-        if not self.over and names.fold(self._submitted) == key:
-            self.notice(
-                paragraph(
-                    f"{self._submitted} is registered, and who it belongs to is here.",
-                    "You are a guest again; /nick NAME picks another name.",
-                )
-            )
-            self.become(self.chat.next_guest())
+        return self.released(ENTERING)
 
     def expel(self, told: str, reason: str) -> None:
         """An operator ends this connection: they are *told*, the room is given the *reason*."""
@@ -532,61 +466,6 @@ class Session:
         if self.mailbox.last != BELL and not self.mailbox.full:
             self.post(BELL)
 
-    def ignore(self, person: "Session") -> None:
-        """Leave out what *person* says: if they are logged in, wherever they come from."""
-        self._leave_out(person)
-        if person.account is not None:
-            ignores = {**self.preferences.ignores, person.account.id: person.name}
-            self.prefer(replace(self.preferences, ignores=ignores))
-
-    def unignore(self, key: str) -> bool:
-        """Show what whoever has the name with this *key* says again; whether they were ignored."""
-        ignored, ignores = self.ignored or {}, self.preferences.ignores
-        origins = {origin for origin, name in ignored.items() if names.fold(name) == key}
-        ids = {id for id, name in ignores.items() if names.fold(name) == key}
-        person = self.chat.people.get(key)
-        if person is not None:
-            origins |= {person.origin} & ignored.keys()
-            ids |= {person.account.id} & ignores.keys() if person.account else set()
-        for session in self.chat.sessions.values():
-            if session.account is not None and session.account.id in ids:
-                origins.add(session.origin)
-        self.ignored = {origin: name for origin, name in ignored.items() if origin not in origins}
-        self._apply_ignores()
-        if ids:
-            left = {id: name for id, name in ignores.items() if id not in ids}
-            self.prefer(replace(self.preferences, ignores=left))
-        return bool(origins or ids)
-
-    def ignore_nobody(self) -> None:
-        """Show what everybody says."""
-        self.ignored = None
-        self._apply_ignores()
-
-    def meet(self, other: "Session") -> None:
-        """*other*, or this person, has just logged in: leave them out if they are ignored."""
-        if other.account is not None and other.account.id in self.preferences.ignores:
-            self._leave_out(other)
-
-    def hides(self, event: Event) -> bool:
-        """Whether *event* is from somebody who is ignored, in this run of the server or before."""
-        if event.origin in (self.ignored or ()):
-            return True
-        # A registered name is used by nobody else.
-        ignores = self.preferences.ignores
-        return (
-            bool(ignores)
-            and isinstance(event, Said | Emoted)
-            and names.fold(event.name) in map(names.fold, ignores.values())
-        )
-
-    def _leave_out(self, person: "Session") -> None:
-        self.ignored = {**(self.ignored or {}), person.origin: person.name}
-        self._apply_ignores()
-
-    def _apply_ignores(self) -> None:
-        self.member.ignores = frozenset(self.ignored) if self.ignored else None
-
     # -- output to this person alone
 
     def tell(self, event: Event) -> None:
@@ -632,7 +511,7 @@ class Session:
 
         Those whom they ignore are left out, and the oldest if all would be more than *most* bytes.
         """
-        kept = [event for event in events if not self.hides(event)]
+        kept = [event for event in events if not ignoring.hides(self, event)]
         shown = transcript(kept, self.chat.clock.seconds(), self.format.zone)
         pieces = [encode(self.format, event, isinstance(event, Noticed)) for event in shown]
         size = sum(map(len, pieces))
@@ -738,26 +617,8 @@ class Session:
             self.places[self._former.key] = self._former.last_shown(member)
 
     def renamed(self, event: Renamed) -> None:
-        """The name changed: the old one is free from here on."""
-        people = self.chat.people
-        old, new = names.fold(self.name), names.fold(event.new)
-        # Who was there before may have it no more.
-        if people.get(old) is self:
-            del people[old]
-        people[new] = self
-        # Unless it is on its way back to it.
-        if old not in (new, names.fold(self._submitted)):
-            self.chat.claims.release(old, self.origin)
-        log.info(
-            "Connection {connection}, {former!r}, is {name!r} now",
-            event="renamed",
-            connection=self.origin,
-            former=self.name,
-            name=event.new,
-        )
-        self.name = event.new
-        self.notice(f"You are now {event.new}.")
-        self._named()
+        """The name changed."""
+        naming.renamed(self, event)
 
     # -- what the log refuses
 
@@ -774,33 +635,7 @@ class Session:
 
     def rename_failed(self, name: str, why: str) -> None:
         """The name stays what it was."""
-        if self._submitted == name:
-            self._submitted = self.name
-        self.give_back(name)
-        self.notice(f"You are still {self.name}: {why}.")
-        self._naming = ""
-        self._named()
-
-    def _not_named(self, why: str) -> None:
-        """The name that was asked for is not to be had."""
-        self._naming = ""
-        self.notice(f"{why} You are still {self.name}.")
-        self._named()
-
-    def _named(self) -> None:
-        """Input need not wait for a name, unless another one is on its way."""
-        if self._submitted == self.name:
-            self.release(NAMING)
-
-    def stays(self, name: str) -> bool:
-        """Whether this person is called *name*, and no other name is on its way."""
-        return self.name == self._submitted == name
-
-    def give_back(self, name: str) -> None:
-        """Somebody else may claim *name* now, unless it is another spelling of the present one."""
-        key = names.fold(name)
-        if key != names.fold(self.name) or self.origin not in self.chat.sessions:
-            self.chat.claims.release(key, self.origin)
+        naming.failed(self, name, why)
 
     def gone(self, room: str) -> None:
         """The ledger could not note that the member left *room*; it is out all the same."""

@@ -11,7 +11,7 @@ import pytest
 from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
-from chatroom import names, passwords
+from chatroom import names, naming, passwords
 from chatroom.accounts import Preferences
 from chatroom.chat import Settings
 from chatroom.events import Said
@@ -559,7 +559,7 @@ def test_no_password_is_ever_shown_or_logged(
             elif broken == "claims":
                 world.chat.claims = claims
             elif broken == "became":
-                patch.setattr(Session, "become", fails)
+                patch.setattr(naming, "become", fails)
             elif broken == "settled":
                 patch.setattr(Session, "show_like", fails)
             for line in flow:

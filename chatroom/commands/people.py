@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from chatroom import names
+from chatroom import ignoring, names, naming
 from chatroom.accounts import MAX_IGNORED
 from chatroom.chat import Refused
 from chatroom.commands import command
@@ -33,7 +33,7 @@ def nick(session: "Session", rest: str) -> None:
         raise Refused(f"{name} is reserved. You are still {session.name}.")
     if name == session.name:
         raise Refused(f"You are {name} already.")
-    session.rename(name)
+    naming.rename(session, name)
 
 
 @command("whois", usage="NAME")
@@ -78,7 +78,7 @@ def ignore(session: "Session", rest: str) -> None:
         raise Refused("You cannot ignore yourself.")
     if len(session.preferences.ignores) >= MAX_IGNORED:
         raise Refused(f"You ignore {MAX_IGNORED} people already.")
-    session.ignore(person)
+    ignoring.ignore(session, person)
     session.notice(f"You ignore {person.name}. /unignore {person.name} ends it.")
 
 
@@ -90,7 +90,7 @@ def unignore(session: "Session", rest: str) -> None:
     known = next((name for name in ignores if names.fold(name) == key), None)
     # Who is ignored by account need not be here.
     name = known or session.chat.find(rest).name
-    if not session.unignore(names.fold(name)):
+    if not ignoring.unignore(session, names.fold(name)):
         raise Refused(f"You do not ignore {name}.")
     session.notice(f"You see what {name} says again.")
 

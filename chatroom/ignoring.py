@@ -1,0 +1,76 @@
+"""Ignoring: whose lines one session is not shown.
+
+The rule: a guest is ignored as a connection, who is logged in as an account, and that is kept.
+"""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from chatroom import names
+from chatroom.events import Emoted, Event, Said
+
+if TYPE_CHECKING:
+    from chatroom.session import Session
+
+
+def ignore(session: "Session", person: "Session") -> None:
+    """Leave out what *person* says: if they are logged in, wherever they come from."""
+    _leave_out(session, person)
+    if person.account is not None:
+        ignores = {**session.preferences.ignores, person.account.id: person.name}
+        session.prefer(replace(session.preferences, ignores=ignores))
+
+
+def unignore(session: "Session", key: str) -> bool:
+    """Show what whoever has the name with this *key* says again; whether they were ignored."""
+    ignored, ignores = session.ignored or {}, session.preferences.ignores
+    origins = {origin for origin, name in ignored.items() if names.fold(name) == key}
+    ids = {id for id, name in ignores.items() if names.fold(name) == key}
+    person = session.chat.people.get(key)
+    if person is not None:
+        origins |= {person.origin} & ignored.keys()
+        ids |= {person.account.id} & ignores.keys() if person.account else set()
+    for other in session.chat.sessions.values():
+        if other.account is not None and other.account.id in ids:
+            origins.add(other.origin)
+    session.ignored = {origin: name for origin, name in ignored.items() if origin not in origins}
+    apply(session)
+    if ids:
+        left = {id: name for id, name in ignores.items() if id not in ids}
+        session.prefer(replace(session.preferences, ignores=left))
+    return bool(origins or ids)
+
+
+def nobody(session: "Session") -> None:
+    """Show what everybody says."""
+    session.ignored = None
+    apply(session)
+
+
+def meet(session: "Session", other: "Session") -> None:
+    """*other*, or this person, has just logged in: leave them out if they are ignored."""
+    if other.account is not None and other.account.id in session.preferences.ignores:
+        _leave_out(session, other)
+
+
+def hides(session: "Session", event: Event) -> bool:
+    """Whether *event* is from somebody who is ignored, in this run of the server or before."""
+    if event.origin in (session.ignored or ()):
+        return True
+    # A registered name is used by nobody else.
+    ignores = session.preferences.ignores
+    return (
+        bool(ignores)
+        and isinstance(event, Said | Emoted)
+        and names.fold(event.name) in map(names.fold, ignores.values())
+    )
+
+
+def _leave_out(session: "Session", person: "Session") -> None:
+    session.ignored = {**(session.ignored or {}), person.origin: person.name}
+    apply(session)
+
+
+def apply(session: "Session") -> None:
+    """Have the room leave out whom *session* ignores."""
+    session.member.ignores = frozenset(session.ignored) if session.ignored else None

@@ -1,0 +1,144 @@
+"""Names: how one session comes to the name it has, and loses it.
+
+The rule: a name is claimed first, then it is looked up whose it is, and it is had when the log says
+so. Whom it belongs to takes it, whoever had it.
+"""
+
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from chatroom import names
+from chatroom.accounts import Account
+from chatroom.events import Renamed
+from chatroom.flow import NAMING, in_time
+from chatroom.formats import paragraph
+
+if TYPE_CHECKING:
+    from chatroom.session import Session
+
+log = Logger()
+
+
+def rename(session: "Session", name: str) -> None:
+    """Ask for another name, which is allowed; input waits until there is an answer."""
+    session.hold(NAMING)
+    chat = session.chat
+    key = session.naming = names.fold(name)
+
+    def claimed(free: bool) -> object:
+        if session.over:
+            # Too late: nobody is here to have it.
+            give_back(session, name)
+        elif not free:
+            _not_named(session, f"{name} is taken.")
+        else:
+            # Not before: while we have the claim nobody else registers it.
+            owner = in_time(chat.registry.book.find(key), chat.clock)
+            return owner.addCallback(looked_up)
+        return None
+
+    def looked_up(owner: Account | None) -> None:
+        if not session.over and owner is None and session.naming == key:
+            become(session, name)
+            return
+        give_back(session, name)
+        if not session.over:
+            _not_named(session, f"{name} is registered. If it is yours: /login {name}.")
+
+    def not_claimed(failure: object) -> None:
+        log.error(
+            "Claiming a name failed: {error}",
+            event="claim_failed",
+            connection=session.origin,
+            error=failure,
+        )
+        failed(session, name, "names cannot be changed just now")
+
+    chat.claims.claim(key, session.origin).addCallback(claimed).addErrback(not_claimed)
+
+
+def become(session: "Session", name: str) -> "Deferred[bool]":
+    """Have *name*, which is claimed; fires with whether that happened."""
+    session.hold(NAMING)
+    session.naming = ""
+    former, session.submitted = session.submitted, name
+    now = session.chat.clock.seconds()
+    shown = session.member.announced
+    session.chat.submit(session.room, Renamed(now, session.origin, former, name, shown))
+    return session.released(NAMING).addCallback(lambda _: session.name == name)
+
+
+def dispossess(session: "Session", key: str) -> None:
+    """The name with this key belongs to somebody who has come: be a guest again."""
+    if session.naming == key:
+        # It is being asked for, and will not be had.
+        session.naming = ""
+    # Who is on the way to another name already need not be told.
+    if not session.over and names.fold(session.submitted) == key:
+        session.notice(
+            paragraph(
+                f"{session.submitted} is registered, and who it belongs to is here.",
+                "You are a guest again; /nick NAME picks another name.",
+            )
+        )
+        become(session, session.chat.next_guest())
+
+
+def renamed(session: "Session", event: Renamed) -> None:
+    """The name changed: the old one is free from here on."""
+    people = session.chat.people
+    old, new = names.fold(session.name), names.fold(event.new)
+    # Who was there before may have it no more.
+    if people.get(old) is session:
+        del people[old]
+    people[new] = session
+    # Unless it is on its way back to it.
+    if old not in (new, names.fold(session.submitted)):
+        session.chat.claims.release(old, session.origin)
+    log.info(
+        "Connection {connection}, {former!r}, is {name!r} now",
+        event="renamed",
+        connection=session.origin,
+        former=session.name,
+        name=event.new,
+    )
+    session.name = event.new
+    session.notice(f"You are now {event.new}.")
+    _named(session)
+
+
+def failed(session: "Session", name: str, why: str) -> None:
+    """The name stays what it was."""
+    if session.submitted == name:
+        session.submitted = session.name
+    give_back(session, name)
+    session.notice(f"You are still {session.name}: {why}.")
+    session.naming = ""
+    _named(session)
+
+
+def _not_named(session: "Session", why: str) -> None:
+    """The name that was asked for is not to be had."""
+    session.naming = ""
+    session.notice(f"{why} You are still {session.name}.")
+    _named(session)
+
+
+def _named(session: "Session") -> None:
+    """Input need not wait for a name, unless another one is on its way."""
+    if session.submitted == session.name:
+        session.release(NAMING)
+
+
+def stays(session: "Session", name: str) -> bool:
+    """Whether this person is called *name*, and no other name is on its way."""
+    return session.name == session.submitted == name
+
+
+def give_back(session: "Session", name: str) -> None:
+    """Somebody else may claim *name* now, unless it is another spelling of the present one."""
+    key = names.fold(name)
+    if key != names.fold(session.name) or session.origin not in session.chat.sessions:
+        session.chat.claims.release(key, session.origin)
