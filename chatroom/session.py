@@ -38,7 +38,9 @@ class Connection(Protocol):
 
     address: what the network has as the address of the other end; anything else if it has none.
     place: where that is, in words. encrypted: whether nobody on the way can read along.
-    hidden: what is typed is not shown, by the client's own word.
+    hidden: what is typed is not shown, by the client's own word. echo: it is shown its own lines
+    from the log, since it draws its own screen. hint: what a greeting says of this way in, empty
+    for nothing.
     """
 
     @property
@@ -52,6 +54,15 @@ class Connection(Protocol):
 
     @property
     def hidden(self) -> bool: ...
+
+    @property
+    def echo(self) -> bool: ...
+
+    @property
+    def hint(self) -> str: ...
+
+    def adapt(self, preferences: Preferences) -> Format:
+        """Show things like that from here on; returns the format for it, shared where it can be."""
 
     def hide_input(self) -> bool:
         """Have the client not show what is typed next; returns whether it can be asked to."""
@@ -123,16 +134,15 @@ class Session:
         chat: Chat,
         connection: Connection,
         outlet: Outlet,
-        format: Format,
         source: str = LOCAL,
         commands: Mapping[str, Command] = COMMANDS,
     ) -> None:
         self.chat = chat
         self.connection = connection
         self.outlet = outlet
-        self.format = format
-        #: How this person wants to be shown things.
+        #: How this person wants to be shown things, and what does.
         self.preferences = Preferences()
+        self.format = connection.adapt(self.preferences)
         self.source = source
         #: What its slash commands are, by name and by alias.
         self.commands = commands
@@ -444,6 +454,15 @@ class Session:
             return self.places
         return {**self.places, self.room.key: self.room.last_shown(self.member)}
 
+    def write_to(self, outlet: Outlet) -> None:
+        """Send everything to *outlet* from here on, which leads to where the present one does."""
+        self.outlet = outlet
+        if self.origin in self.chat.sessions:
+            self.member.outlet = outlet
+            former = self._former and self._former.members.get(self.origin)
+            if former:
+                former.outlet = outlet
+
     def prefer(self, preferences: Preferences) -> None:
         """Show this person things like that from here on; if they are logged in it is kept."""
         self.show_like(preferences)
@@ -452,11 +471,12 @@ class Session:
     def show_like(self, preferences: Preferences) -> None:
         """The same, where nothing is to be kept."""
         self.preferences = preferences
-        self.format = self.format.styled(preferences)
+        self.format = self.connection.adapt(preferences)
         self._apply_preferences()
 
     def _apply_preferences(self) -> None:
         self.member.format = self.format
+        self.member.echo = self.connection.echo
         self.member.mentioned = self._mentioned if self.preferences.bell == "mentions" else None
         self.room.listen(self.member)
 
@@ -513,7 +533,10 @@ class Session:
         """
         kept = [event for event in events if not ignoring.hides(self, event)]
         shown = transcript(kept, self.chat.clock.seconds(), self.format.zone)
-        pieces = [encode(self.format, event, isinstance(event, Noticed)) for event in shown]
+        format = self.format
+        pieces = [encode(format, event, isinstance(event, Noticed)) for event in shown]
+        if format.highlights:
+            pieces = [format.highlighted(piece, self.name) for piece in pieces]
         size = sum(map(len, pieces))
         first = 0
         while size > most:
@@ -581,6 +604,8 @@ class Session:
                     f"Welcome to {settings.name}. You are {self.name}.",
                     "Only registered people enter and talk just now: /login NAME.",
                 ]
+            if self.connection.hint:
+                lines.append(self.connection.hint)
             if settings.motd:
                 lines.append(settings.motd)
         else:
