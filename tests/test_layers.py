@@ -25,7 +25,10 @@ CORE_LIBRARIES = ("zope.interface", "twisted.logger", "twisted.internet.defer", 
 
 #: What the doors share.
 SHARED_DOORS = frozenset(
-    {"outlet", "telnet", "intake", "door", "proxy", "keys", "editor", "screen"}
+    {
+        *("outlet", "telnet", "negotiation", "subnegotiation"),
+        *("intake", "door", "proxy", "keys", "editor", "screen"),
+    }
 )
 
 #: What belongs to the start of the program, and who may import it.
