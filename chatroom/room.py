@@ -127,7 +127,7 @@ class Member:
         self.announced = False
         #: Whether it leaves for another room, rather than for good.
         self.moves = False
-        #: Whether this member is shown its own lines too (doors that draw their own screen).
+        #: Whether this member is shown what it said itself, too (doors that draw their own screen).
         self.echo = False
         #: The origins whose events are left out; None for nobody.
         self.ignores: frozenset[int] | None = None
@@ -179,7 +179,7 @@ class Batch:
     def left_out(self, member: Member, first: int, last: int) -> Sequence[int]:
         """The indexes from *first* up to *last* that *member* is not shown, in order."""
         if member.ignores is None:
-            if member.echo or member.origin not in self._own:
+            if member.origin not in self._own:
                 return ()
             indexes = self._own[member.origin]
         else:
@@ -695,5 +695,5 @@ def encode(format: Format, event: Event, live: bool = True) -> bytes:
 def _hidden(member: Member, event: Event) -> bool:
     """Whether *event* is left out for *member*."""
     if event.origin == member.origin:
-        return not (member.echo or event.echoed)
+        return not (event.echoed or (member.echo and event.line))
     return member.ignores is not None and event.ignorable and event.origin in member.ignores

@@ -39,6 +39,12 @@ class Line:
     text: str
     hidden: bool = False
 
+    def __len__(self) -> int:
+        return len(self.text)
+
+    def __bool__(self) -> bool:
+        return True
+
 
 @dataclass(frozen=True, slots=True)
 class Eof:

@@ -16,15 +16,16 @@ from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from chatroom import commands, passwords
 from chatroom.accounts import Preferences
 from chatroom.chat import Chat, Refused
 from chatroom.commands import command
-from chatroom import commands, passwords
+from chatroom.completion import complete
 from chatroom.doors.door import DoorFactory, is_encrypted, peer_ended, tune
 from chatroom.doors.editor import Line
 from chatroom.doors.intake import Intake
-from chatroom.doors.outlet import Outlet
 from chatroom.doors.keys import Key
+from chatroom.doors.outlet import Outlet
 from chatroom.doors.takeover import Takeover
 from chatroom.doors.telnet import IAC, Command
 from chatroom.doors.terminal import USUAL, Kind, Terminal
@@ -138,6 +139,10 @@ class ChatProtocol(LineReceiver):
         self.outlet = Outlet(transport, self, chat.clock.callLater, chat.limits.stall_timeout)
         self.session = Session(chat, self, self.outlet, self.source, COMMANDS)
         factory.joined(self)
+        self._open()
+
+    def _open(self) -> None:
+        """Let the conversation begin."""
         self.session.open()
         self._begun = True
 
@@ -292,9 +297,7 @@ class ChatProtocol(LineReceiver):
             # However many lines wait, ^C drops them.
             return self.terminal.backlog > WAITING_BYTES
         lines = self.intake.lines
-        return len(lines) > WAITING_LINES or (
-            bool(lines) and sum(map(len, lines)) > WAITING_BYTES
-        )
+        return len(lines) > WAITING_LINES or (bool(lines) and sum(map(len, lines)) > WAITING_BYTES)
 
     def _look(self) -> None:
         """A close is not seen while nothing is read: look for it, and do not wait for ever."""
@@ -556,14 +559,17 @@ class ChatProtocol(LineReceiver):
 
     def _taken_over(self, why: str) -> None:
         """It is known whether the client sends keys from here on; if not, *why*."""
+        self._conclude(why)
+        self.session.notice(why or f"{TERMINAL_HINT} /terminal off goes back.")
+
+    def _conclude(self, why: str) -> None:
+        """Take the terminal, if there is no reason why not."""
         takeover, self._takeover = self._takeover, None
         assert takeover is not None
-        if why:
-            self.session.notice(why)
-        else:
-            telnet = self.intake.telnet
+        self._hinted = True
+        telnet = self.intake.telnet
+        if not why:
             self.take_terminal(takeover.kind, telnet.size or USUAL, telnet.no_color)
-            self.session.notice(f"{TERMINAL_HINT} /terminal off goes back.")
 
     def take_terminal(self, kind: Kind, size: tuple[int, int], no_color: bool) -> None:
         """What comes from here on are keys, and there is a screen of that *size* to draw on."""

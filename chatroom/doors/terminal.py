@@ -123,9 +123,9 @@ class Terminal:
         later: Timers,
         *,
         line_length: int,
-        kind: Kind = Kind(),
-        size: tuple[int, int] = USUAL,
-        no_color: bool = False,
+        kind: Kind,
+        size: tuple[int, int],
+        no_color: bool,
         complete: Complete,
         secret: Callable[[str], bool],
     ) -> None:
@@ -261,7 +261,9 @@ class Terminal:
         size = 0
         while self._events and not self._outlet.congested and not self._over:
             event = self._events[0]
-            if len(self._lines) > WAITING_LINES and (event is Key.ENTER or isinstance(event, Paste)):
+            if len(self._lines) > WAITING_LINES and (
+                event is Key.ENTER or isinstance(event, Paste)
+            ):
                 break
             del self._events[0]
             worked = True
