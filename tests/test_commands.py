@@ -11,7 +11,7 @@ from fakes import World
 #: What a person with one other, bob, in the lobby is answered.
 ANSWERS = [
     # /nick
-    ("/nick", ["-- Usage: /nick NAME"]),
+    ("/nick", ["-- Usage: /nick NEWNAME"]),
     ("/nick alice", ["-- You are alice already."]),
     ("/nick a b", ["-- A name consists of letters, digits, _ and -. You are still alice."]),
     ("/nick 1st", ["-- A name begins with a letter. You are still alice."]),
@@ -103,7 +103,7 @@ ANSWERS = [
                      "x before 12:03", "before 24:00", "before 2027-13-01", "before 2027-02-30")
     ],
     # /search
-    ("/search", ["-- Usage: /search WORDS"]),
+    ("/search", ["-- Usage: /search WORDS [in ROOM] [from NAME]"]),
     ("/find tea", ["-- Nothing was found."]),
     ("/search ...", [
         "-- There is no word to look for. Usage: /search WORDS [in ROOM] [from NAME]",
@@ -185,11 +185,12 @@ ANSWERS = [
     ("/help /back", ["-- /back", "-- you are here again"]),
     ("/? me", ["-- /me TEXT", "-- say what you do: /me waves"]),
     ("/help rooms", [
-        "-- /join ROOM           go to another room, which is made if there is none",
-        "-- /rooms               which rooms there are, and when each had its last line",
-        "-- /who [ROOM]          who is in your room, or in another",
-        "-- /topic [TEXT]        what the room is about, or say it: /topic TEXT",
-        "-- /room [WHAT] [NAME]  whose the room is, and who may enter it",
+        "-- /join ROOM     go to another room, which is made if there is none",
+        "-- /rooms         which rooms there are, and when each had its last line",
+        "-- /who [ROOM]    who is in your room, or in another",
+        "-- /topic [TEXT]  what the room is about, or say it: /topic TEXT",
+        "-- /room [private|public|invite NAME|uninvite NAME|give NAME]",
+        "--                whose the room is, and who may enter it",
     ]),
     ("/help /rooms", [
         "-- /rooms   (also /list)",

@@ -17,7 +17,7 @@ CORE = frozenset(
         *("chat", "session", "commands", "names", "limits", "history", "recall", "times", "words"),
         *("mentions", "accounts", "passwords", "attempts", "registry", "login", "metrics"),
         *("orders", "moderation", "cells", "styles", "flow", "waiting"),
-        *("naming", "ignoring"),
+        *("naming", "ignoring", "usage", "completion"),
     }
 )
 #: What the core may use beside the standard library and itself.
@@ -28,6 +28,7 @@ SHARED_DOORS = frozenset(
     {
         *("outlet", "telnet", "negotiation", "subnegotiation"),
         *("intake", "door", "proxy", "keys", "editor", "screen"),
+        *("terminal", "takeover", "line"),
     }
 )
 

@@ -15,6 +15,7 @@ import regex
 
 from chatroom.cells import common_prefix, graphemes
 from chatroom.doors.keys import Event, Key, Paste, Text
+from chatroom.names import fold
 
 #: Lines that the history holds, and their bytes in all.
 MAX_HISTORY: Final = 100
@@ -429,8 +430,13 @@ class Editor:
             return [Bell()]
         start, blank, word = before.rpartition(" ")
         prefix = _printable(common_prefix(choices))
-        longer = len(prefix) > len(word) or (len(choices) == 1 and prefix != word)
-        if longer and prefix.casefold().startswith(word.casefold()[: len(prefix)]):
+        if len(choices) == 1:
+            # Which may begin otherwise: a city becomes its time zone.
+            longer = prefix != word
+        else:
+            key, former = fold(prefix), fold(word)
+            longer = key != former and key.startswith(former)
+        if longer:
             completed = start + blank + prefix
             if len((completed + after).encode()) > self._line_length:
                 return [Bell()]
