@@ -185,6 +185,9 @@ def test_two_ends_come_to_agree_and_fall_silent(
     if not asked or (times == 1 and not mute):
         assert not peer.asking
         assert negotiation.agreed == peer.on
+    wishes = [step for step in steps if step in ("on", "off")]
+    if agrees and times == 1 and not asked and "change" not in steps:
+        assert negotiation.agreed == (wishes[-1:] == ["on"])
 
 
 @given(steps=st.lists(st.tuples(st.booleans(), st.sampled_from(["on", "off", "hear"]))))
