@@ -72,6 +72,8 @@ class Negotiation:
             if self._unanswered:
                 # There is another answer to come, to what was said later.
                 return False
+            # An "on" after an "off" that was not answered: who never does that asks by itself.
+            must_tell = on and not self.wanted
         elif on is not self.wanted:
             must_tell = True
             if on and welcome and self._changes < MAX_CHANGES:

@@ -11,8 +11,8 @@ byte of a character is never one of these, so what arrives damaged is not valid 
 that the plain bytes on both sides of a command are still put together.
 
 Clients take ECHO and SUPPRESS-GO-AHEAD together on this side for "character at a time", and their
-absence for "line by line" (RFC 858, section 6); with one alone some do a bit of both, so the two are
-said together. Which options there are is in this module, how one is agreed on in `negotiation`,
+absence for "line by line" (RFC 858, section 6); with one alone some do a bit of both, so the two
+are said together. Which options there are is in this module, how one is agreed on in `negotiation`,
 and what a client tells of its terminal in `subnegotiation`.
 
 Line ends are not looked at. CR LF and CR NUL (RFC 854, "The NVT printer and keyboard") come
