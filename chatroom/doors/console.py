@@ -13,6 +13,9 @@ from chatroom.flow import ENTERING
 class ConsoleProtocol(ChatProtocol):
     """One connection that is asked for keys instead of lines before it is greeted."""
 
+    # Why it is no terminal.
+    _why = ""
+
     def _open(self) -> None:
         self.session.hold(ENTERING)
         self.intake.telnet.evidence()
@@ -22,10 +25,14 @@ class ConsoleProtocol(ChatProtocol):
         if self._begun:
             super()._taken_over(why)
             return
+        self._why = why
         super()._open()
         self._conclude(why)
-        if why:
-            self.session.notice(why)
+
+    @property
+    def hint(self) -> str:
+        """For the session: what its greeting says of this door."""
+        return self._why or super().hint
 
 
 class ConsoleFactory(ChatFactory):

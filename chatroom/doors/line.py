@@ -556,6 +556,7 @@ class ChatProtocol(LineReceiver):
         if self._takeover is None:
             later = self.factory.chat.clock.callLater
             self._takeover = Takeover(telnet, self._answer_telnet, later, self._taken_over)
+            self._takeover.begin()
 
     def _taken_over(self, why: str) -> None:
         """It is known whether the client sends keys from here on; if not, *why*."""

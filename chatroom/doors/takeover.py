@@ -37,23 +37,29 @@ class Takeover:
         self._later = later
         self._done = done
         self._asking = True
+        self._timer: Call | None = None
         #: What the client is, as far as it has said.
         self.kind = Kind()
-        telnet.ask_kind()
-        self._timer: Call = later(PATIENCE, self._overdue)
-        send()
+
+    def begin(self) -> None:
+        """Ask the client what it is, unless it has said it before."""
+        self._telnet.ask_kind()
+        self._timer = self._later(PATIENCE, self._overdue)
+        self._send()
+        self.look()
 
     def look(self) -> None:
         """Go on if the client has answered."""
         telnet = self._telnet
-        if self._asking and telnet.kind_known:
-            self._offer()
-        if not self._asking and telnet.character_mode is not None:
+        if self._asking:
+            if telnet.kind_known:
+                self._offer()
+        elif telnet.character_mode is not None:
             self._end("" if telnet.character_mode else REFUSED)
 
     def stop(self) -> None:
         """It is not wanted any more."""
-        if self._timer.active():
+        if self._timer is not None and self._timer.active():
             self._timer.cancel()
 
     def _offer(self) -> None:

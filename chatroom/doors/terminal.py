@@ -233,7 +233,7 @@ class Terminal:
 
     def resize(self, size: tuple[int, int]) -> None:
         """The terminal has another *size*; its format has to be asked for again."""
-        self._send(self._screen.resize(*_size(size)))
+        self._send(self._screen.resize(*_size(size)) + self._shown())
 
     def receive(self, data: bytes) -> int:
         """Bytes were typed; returns what they cost of the byte rate beyond themselves."""
