@@ -347,9 +347,8 @@ def test_people_are_not_all_looked_at_where_they_are_many(
     # Those of the room are, and the ends.
     assert offered(alice.session, "g") == [f"{here.name}: ", "guestly: "]
     asked = offered(alice.session, "/msg g")
-    assert asked[0] == f"{here.name} "
-    assert asked[-1] == "guestly "
-    assert len(asked) <= 5
+    assert asked[:2] == [f"{here.name} ", "guestly "]
+    assert 5 < len(asked) <= 12
 
 
 def test_a_thousand_tabs_are_a_few_questions(world: World) -> None:
