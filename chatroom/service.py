@@ -43,6 +43,7 @@ from chatroom.options import Options
 from chatroom.orders import MemoryRecords, Networks
 from chatroom.reloading import ReloadService
 from chatroom.store.store import Store
+from chatroom.times import places
 
 __all__ = ["Options", "makeService"]
 
@@ -276,6 +277,8 @@ def makeService(options: Options) -> IService:
 
     assert IReactorTime.providedBy(reactor)
     clock: Any = reactor
+    # It takes some 10 ms: now, and not when the first person asks for a time zone.
+    places()
     settings, limits = chosen(options)
     store = None
     if options["folder"] is not None:

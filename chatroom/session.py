@@ -99,6 +99,7 @@ class Session:
         "claimed",
         "closed",
         "commands",
+        "completed",
         "connection",
         "failures",
         "format",
@@ -185,6 +186,8 @@ class Session:
         self.wary_until = 0.0
         #: How many lines came from here that everybody in a room was to see.
         self.spoken = 0
+        #: The state of the token bucket for completions, see limits.Pace.
+        self.completed = 0.0
         # Who gets the next line, which is not shown; None for nobody.
         self._answering: Callable[[str, bool], None] | None = None
         #: The key that is being claimed, empty for none, and the last name that was asked for.

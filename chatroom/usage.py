@@ -88,9 +88,14 @@ def remaining(usage: str, typed: Iterable[str], many: Container[str]) -> list[Se
     many: the arguments that may be more than one word each.
     """
     sequences = [parse(usage)]
+    literals = {word for word in words(usage) if not is_argument(word)}
+    # Whether one more word that is none of these changes nothing: text may be long.
+    settled = False
     for word in typed:
-        found: list[Sequence] = []
         key = fold(word)
+        if settled and key not in literals:
+            continue
+        found: list[Sequence] = []
         for sequence in sequences:
             possible = steps(sequence)
             itself = any(step == key for step, _ in possible)
@@ -99,7 +104,6 @@ def remaining(usage: str, typed: Iterable[str], many: Container[str]) -> list[Se
                     found += [(step, *rest), rest]
                 elif step == key or (is_argument(step) and not itself):
                     found.append(rest)
-        sequences = list(dict.fromkeys(found))
-        if not sequences:
-            break
+        former, sequences = sequences, list(dict.fromkeys(found))
+        settled = sequences == former and key not in literals
     return sequences

@@ -22,6 +22,7 @@ from chatroom.doors.editor import (
     Unsent,
 )
 from chatroom.doors.keys import Event, Key, Paste, Text
+from chatroom.names import fold
 
 FAMILY = "\U0001f469\u200d\U0001f469\u200d\U0001f467"
 LIMIT = 200
@@ -282,6 +283,27 @@ def test_several_are_completed_as_far_as_they_agree_and_then_shown() -> None:
         Bell(),
         Choices(["小明", "小红"]),
     ]
+
+
+def test_a_word_is_completed_whatever_its_form() -> None:
+    def complete(before: str, after: str) -> list[str]:
+        return [name for name in ("Élodie ", "Éloïse ", "alice ") if fold(name)[0] == fold(before)]
+
+    editor = Editor(LIMIT, complete)
+    assert press(editor, "e\u0301", Key.TAB) == []
+    assert editor.text == "Élo"
+    assert press(editor, Key.INTERRUPT, "Ａ", Key.TAB) == [Interrupt("Élo")]
+    assert editor.text == "alice "
+
+
+def test_one_choice_may_begin_otherwise_but_several_may_not() -> None:
+    choices = ["Europe/Berlin"]
+    editor = Editor(LIMIT, lambda before, after: choices)
+    press(editor, "/tz berl", Key.TAB)
+    assert editor.text == "/tz Europe/Berlin"
+    choices += ["Europe/Bern"]
+    assert press(editor, Key.INTERRUPT, "ber", Key.TAB, Key.TAB)[1:] == [Bell(), Choices(choices)]
+    assert editor.text == "ber"
 
 
 def test_nothing_to_complete_rings_the_bell() -> None:
