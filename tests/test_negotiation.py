@@ -35,9 +35,10 @@ def test_what_was_said_is_not_said_again() -> None:
 
 def test_it_is_agreed_when_the_answer_has_come() -> None:
     negotiation = said(ON)
-    assert not negotiation.agreed
+    agreed = [negotiation.agreed]
     assert not negotiation.hear(ON, welcome=False)
-    assert negotiation.agreed
+    agreed.append(negotiation.agreed)
+    assert agreed == [False, True]
     assert not negotiation.offered
 
 

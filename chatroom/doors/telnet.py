@@ -364,7 +364,7 @@ class Telnet:
         received.append(Command.OVERLONG)
 
     def _command(self, byte: bytes, received: list[bytes | Command], plain: bytearray) -> None:
-        # One that it broke into may have lost any part of it.
+        # What it broke into is not going to be whole.
         self._subnegotiation = None
         if byte in _NEGOTIATIONS:
             self._state = byte
