@@ -7,11 +7,13 @@ late, or fail; what the book has not confirmed has not happened.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from enum import Enum, auto
 from typing import Any, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred, succeed
 
 from chatroom import names
+from chatroom.publickeys import PublicKey
 
 #: How many private lines wait for one account at most.
 MAX_MESSAGES = 50
@@ -21,6 +23,9 @@ MAX_PLACES = 100
 
 #: How many people one account may ignore.
 MAX_IGNORED = 200
+
+#: How many public keys one account may have.
+MAX_KEYS = 20
 
 #: What may be chosen for `timestamps` and for `bell`.
 TIMESTAMPS = ("off", "on", "seconds")
@@ -142,8 +147,47 @@ class Message(NamedTuple):
     id: int = 0
 
 
+class BoundKey(NamedTuple):
+    """A public key that logs somebody in.
+
+    fingerprint, type, comment: see publickeys.PublicKey; nothing else of it is kept. added: when,
+    in seconds since the epoch. proven: whether whoever has the account has shown that the key is
+    theirs; anybody may paste anybody's.
+    """
+
+    fingerprint: str
+    type: str
+    comment: str
+    added: float
+    proven: bool
+
+
+class Holder(NamedTuple):
+    """Whose a public key is. proven: see BoundKey."""
+
+    account: Account
+    proven: bool
+
+
+class Binding(Enum):
+    """What became of a key that was to be an account's."""
+
+    #: It is the account's now.
+    DONE = auto()
+    #: It was the account's before.
+    OURS = auto()
+    #: It is another account's.
+    TAKEN = auto()
+    #: The account has MAX_KEYS.
+    FULL = auto()
+    #: There is no such account.
+    GONE = auto()
+
+
 class Accounts(Protocol):
-    """The book of accounts. Names are unique by their keys (names.fold)."""
+    """The book of accounts. Names are unique by their keys (names.fold), public keys by their
+    fingerprints: a public key is one account's at most.
+    """
 
     #: Whether the accounts outlast the server.
     lasting: bool
@@ -182,6 +226,24 @@ class Accounts(Protocol):
     def shown(self, id: int, last: int) -> Deferred[None]:
         """The messages of the account up to the id *last* were shown, and are forgotten."""
 
+    def add_key(self, id: int, key: PublicKey, time: float, proven: bool) -> Deferred[Binding]:
+        """Bind *key* to the account, see BoundKey.
+
+        One that is proven is so from then on, and is taken from an account for which it is not.
+        """
+
+    def prove_key(self, id: int, fingerprint: str) -> Deferred[bool]:
+        """The key of the account is proven; whether it is the account's."""
+
+    def keys(self, id: int) -> Deferred[list[BoundKey]]:
+        """The keys of the account, in the order in which they were added."""
+
+    def remove_key(self, id: int, fingerprint: str) -> Deferred[bool]:
+        """The key is the account's no more; whether it was."""
+
+    def keyholder(self, fingerprint: str) -> Deferred[Holder | None]:
+        """Whose the key is, None if it is nobody's."""
+
     def lapse(self, before: float) -> Deferred[list[str]]:
         """Remove the accounts that were last used before *before*; fires with their names."""
 
@@ -196,6 +258,8 @@ class MemoryAccounts:
         self._ids: dict[str, int] = {}
         self._places: dict[int, dict[str, int]] = {}
         self._messages: dict[int, list[Message]] = {}
+        # By fingerprint: whose it is, and the key.
+        self._keys: dict[str, tuple[int, BoundKey]] = {}
         self._last_id = 0
         self._last_message = 0
 
@@ -224,6 +288,8 @@ class MemoryAccounts:
             del self._ids[account.key]
             self._places.pop(id, None)
             self._messages.pop(id, None)
+            for bound in self._keys_of(id):
+                del self._keys[bound.fingerprint]
         return succeed(account is not None)
 
     def save(self, visits: Sequence[Visit]) -> Deferred[None]:
@@ -260,6 +326,52 @@ class MemoryAccounts:
         else:
             self._messages.pop(id, None)
         return succeed(None)
+
+    def add_key(self, id: int, key: PublicKey, time: float, proven: bool) -> Deferred[Binding]:
+        return succeed(self._bind(id, key, time, proven))
+
+    def _bind(self, id: int, key: PublicKey, time: float, proven: bool) -> Binding:
+        if id not in self._accounts:
+            return Binding.GONE
+        fingerprint = key.fingerprint
+        known = self._keys.get(fingerprint)
+        if known is not None:
+            holder, bound = known
+            if holder == id:
+                self._keys[fingerprint] = id, bound._replace(proven=proven or bound.proven)
+                return Binding.OURS
+            if bound.proven or not proven:
+                return Binding.TAKEN
+        if len(self._keys_of(id)) >= MAX_KEYS:
+            return Binding.FULL
+        self._keys.pop(fingerprint, None)
+        self._keys[fingerprint] = id, BoundKey(fingerprint, key.type, key.comment, time, proven)
+        return Binding.DONE
+
+    def _keys_of(self, id: int) -> list[BoundKey]:
+        return [bound for holder, bound in self._keys.values() if holder == id]
+
+    def prove_key(self, id: int, fingerprint: str) -> Deferred[bool]:
+        holder, bound = self._keys.get(fingerprint, (0, None))
+        if bound is None or holder != id:
+            return succeed(False)
+        self._keys[fingerprint] = id, bound._replace(proven=True)
+        return succeed(True)
+
+    def keys(self, id: int) -> Deferred[list[BoundKey]]:
+        return succeed(self._keys_of(id))
+
+    def remove_key(self, id: int, fingerprint: str) -> Deferred[bool]:
+        holder, _ = self._keys.get(fingerprint, (0, None))
+        if holder == id:
+            del self._keys[fingerprint]
+        return succeed(holder == id)
+
+    def keyholder(self, fingerprint: str) -> Deferred[Holder | None]:
+        known = self._keys.get(fingerprint)
+        if known is None:
+            return succeed(None)
+        return succeed(Holder(self._accounts[known[0]], known[1].proven))
 
     def lapse(self, before: float) -> Deferred[list[str]]:
         lapsed = [account for account in self._accounts.values() if account.seen < before]

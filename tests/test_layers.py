@@ -17,7 +17,7 @@ CORE = frozenset(
         *("chat", "session", "commands", "names", "limits", "history", "recall", "times", "words"),
         *("mentions", "accounts", "passwords", "attempts", "registry", "login", "metrics"),
         *("orders", "moderation", "cells", "styles", "flow", "waiting"),
-        *("naming", "ignoring"),
+        *("naming", "ignoring", "publickeys", "keyring", "arriving"),
     }
 )
 #: What the core may use beside the standard library and itself.
