@@ -258,8 +258,9 @@ class MemoryAccounts:
         self._ids: dict[str, int] = {}
         self._places: dict[int, dict[str, int]] = {}
         self._messages: dict[int, list[Message]] = {}
-        # By fingerprint: whose it is, and the key.
-        self._keys: dict[str, tuple[int, BoundKey]] = {}
+        # The keys of each account by their fingerprints, and whose each is.
+        self._keys: dict[int, dict[str, BoundKey]] = {}
+        self._keyholders: dict[str, int] = {}
         self._last_id = 0
         self._last_message = 0
 
@@ -288,8 +289,8 @@ class MemoryAccounts:
             del self._ids[account.key]
             self._places.pop(id, None)
             self._messages.pop(id, None)
-            for bound in self._keys_of(id):
-                del self._keys[bound.fingerprint]
+            for fingerprint in self._keys.pop(id, {}):
+                del self._keyholders[fingerprint]
         return succeed(account is not None)
 
     def save(self, visits: Sequence[Visit]) -> Deferred[None]:
@@ -333,45 +334,46 @@ class MemoryAccounts:
     def _bind(self, id: int, key: PublicKey, time: float, proven: bool) -> Binding:
         if id not in self._accounts:
             return Binding.GONE
-        fingerprint = key.fingerprint
-        known = self._keys.get(fingerprint)
-        if known is not None:
-            holder, bound = known
-            if holder == id:
-                self._keys[fingerprint] = id, bound._replace(proven=proven or bound.proven)
-                return Binding.OURS
-            if bound.proven or not proven:
-                return Binding.TAKEN
-        if len(self._keys_of(id)) >= MAX_KEYS:
+        mark = key.fingerprint
+        keys = self._keys.get(id, {})
+        if mark in keys:
+            if proven:
+                self.prove_key(id, mark)
+            return Binding.OURS
+        holder = self._keyholders.get(mark)
+        if holder is not None and (self._keys[holder][mark].proven or not proven):
+            return Binding.TAKEN
+        if len(keys) >= MAX_KEYS:
             return Binding.FULL
-        self._keys.pop(fingerprint, None)
-        self._keys[fingerprint] = id, BoundKey(fingerprint, key.type, key.comment, time, proven)
+        if holder is not None:
+            self.remove_key(holder, mark)
+        self._keys[id] = {**keys, mark: BoundKey(mark, key.type, key.comment, time, proven)}
+        self._keyholders[mark] = id
         return Binding.DONE
 
-    def _keys_of(self, id: int) -> list[BoundKey]:
-        return [bound for holder, bound in self._keys.values() if holder == id]
-
     def prove_key(self, id: int, fingerprint: str) -> Deferred[bool]:
-        holder, bound = self._keys.get(fingerprint, (0, None))
-        if bound is None or holder != id:
-            return succeed(False)
-        self._keys[fingerprint] = id, bound._replace(proven=True)
-        return succeed(True)
+        keys = self._keys.get(id, {})
+        if fingerprint in keys:
+            keys[fingerprint] = keys[fingerprint]._replace(proven=True)
+        return succeed(fingerprint in keys)
 
     def keys(self, id: int) -> Deferred[list[BoundKey]]:
-        return succeed(self._keys_of(id))
+        return succeed(list(self._keys.get(id, {}).values()))
 
     def remove_key(self, id: int, fingerprint: str) -> Deferred[bool]:
-        holder, _ = self._keys.get(fingerprint, (0, None))
-        if holder == id:
-            del self._keys[fingerprint]
-        return succeed(holder == id)
+        keys = self._keys.get(id, {})
+        if fingerprint not in keys:
+            return succeed(False)
+        del keys[fingerprint], self._keyholders[fingerprint]
+        if not keys:
+            del self._keys[id]
+        return succeed(True)
 
     def keyholder(self, fingerprint: str) -> Deferred[Holder | None]:
-        known = self._keys.get(fingerprint)
-        if known is None:
+        id = self._keyholders.get(fingerprint)
+        if id is None:
             return succeed(None)
-        return succeed(Holder(self._accounts[known[0]], known[1].proven))
+        return succeed(Holder(self._accounts[id], self._keys[id][fingerprint].proven))
 
     def lapse(self, before: float) -> Deferred[list[str]]:
         lapsed = [account for account in self._accounts.values() if account.seen < before]

@@ -8,6 +8,7 @@ from twisted.internet.task import Clock
 
 from chatroom import names
 from chatroom.accounts import Accounts, MemoryAccounts
+from chatroom.arriving import Arrival
 from chatroom.chat import Chat, Settings
 from chatroom.events import Event
 from chatroom.formats import PLAIN, Format
@@ -95,7 +96,12 @@ class Person:
     """Somebody at a door: what they type goes to a session, what they see comes back."""
 
     def __init__(
-        self, world: "World", source: str = LOCAL, format: Format = PLAIN, address: str = ""
+        self,
+        world: "World",
+        source: str = LOCAL,
+        format: Format = PLAIN,
+        address: str = "",
+        arrival: Arrival | None = None,
     ) -> None:
         self.address = address or self.address
         self.outlet = FakeOutlet(lambda: self.session.drained(), lambda: self.resume())
@@ -108,7 +114,7 @@ class Person:
         self._seen = 0
         self.session = Session(world.chat, self, self.outlet, format, source)
         world.came.append(self)
-        self.session.open()
+        self.session.open(arrival)
 
     @property
     def name(self) -> str:
@@ -241,6 +247,12 @@ class World:
         if name:
             person.says(f"/nick {name}")
         person._seen = len(person.outlet.data)
+        return person
+
+    def arrives(self, arrival: Arrival, source: str = LOCAL, format: Format = PLAIN) -> Person:
+        """Somebody whom a door knows, when everything has happened; the greeting is to be read."""
+        person = Person(self, source, format, arrival=arrival)
+        self.settle()
         return person
 
     def people(self, *names: str) -> list[Person]:
