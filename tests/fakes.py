@@ -6,7 +6,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 
-from chatroom import names
+from chatroom import names, publickeys
 from chatroom.accounts import Accounts, MemoryAccounts
 from chatroom.arriving import Arrival
 from chatroom.chat import Chat, Settings
@@ -16,6 +16,7 @@ from chatroom.ledger import Claims, Entry, Ledger, LedgerReceiver, LocalClaims, 
 from chatroom.limits import LOCAL, Limits, source_of
 from chatroom.moderation import Moderation
 from chatroom.orders import Action, MemoryRecords, Records, Report
+from chatroom.publickeys import PublicKey
 from chatroom.session import Session
 from chatroom.store.ledger import StoredLedger
 
@@ -440,6 +441,13 @@ def book_of(fake: FakeBook) -> Accounts:
     made: Any = fake
     accounts: Accounts = made
     return accounts
+
+
+def made_key(number: int, comment: str = "") -> PublicKey:
+    """A public key that looks like one; nobody has it."""
+    fields = (b"ssh-ed25519", number.to_bytes(32))
+    blob = b"".join(len(field).to_bytes(4) + field for field in fields)
+    return publickeys.decode(blob, comment)
 
 
 #: A password.
