@@ -612,8 +612,9 @@ class ChatProtocol(LineReceiver):
 
     @property
     def prompt(self) -> tuple[str, str]:
-        """For the terminal: the names that its prompt shows."""
-        return self.session.name, self.session.room.name
+        """For the terminal: the names that its prompt shows, empty before they are known."""
+        session = self.session
+        return ("", "") if session.arriving else (session.name, session.room.name)
 
     def told(self, text: str) -> None:
         """The terminal: this person is to know something."""

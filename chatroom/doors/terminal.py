@@ -96,7 +96,7 @@ class Owner(Protocol):
 
     @property
     def prompt(self) -> tuple[str, str]:
-        """The name of this person, and of the room they are in."""
+        """The name of this person, and of the room they are in; empty before these are known."""
 
     def told(self, text: str) -> None:
         """Tell this person something."""
@@ -356,6 +356,8 @@ class Terminal:
 
     def _prompt(self, name: str, room: str) -> str:
         """As much as leaves room for what is typed."""
+        if not name:
+            return ""
         for prompt in (f"[{name} #{room}] ", f"[{name}] "):
             if 2 * cells(prompt) <= self._screen.width:
                 return prompt
