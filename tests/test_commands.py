@@ -147,6 +147,15 @@ ANSWERS = [
     ("/bell mentions", ["-- The bell rings for lines that name you and for private lines."]),
     ("/bell off", ["-- The bell does not ring."]),
     ("/bell loud", ["-- The bell can be off, mentions or on."]),
+    ("/color", ["-- Names have colours if your terminal can show them."]),
+    ("/color on", ["-- Names have colours."]),
+    ("/colour off", ["-- Nothing has colours."]),
+    ("/color auto", ["-- Names have colours if your terminal can show them."]),
+    ("/color red", ["-- Colours can be auto, on or off."]),
+    ("/reader", ["-- A terminal is drawn on. /reader on is for screen readers."]),
+    ("/reader on", ["-- What arrives is one line each, and nothing is drawn twice."]),
+    ("/reader off", ["-- A terminal is drawn on. /reader on is for screen readers."]),
+    ("/reader maybe", ["-- It can be off or on."]),
     # keeping order: what operators can do is in test_moderation.py
     ("/claim", ["-- Usage: /claim CODE"]),
     ("/claim 9F3A-22C1", [
@@ -237,7 +246,10 @@ def test_help_lists_all_commands_by_their_groups(world: World) -> None:
 
 def test_the_groups_of_help_are_the_modules() -> None:
     assert groups()["rooms"] == ["/join", "/rooms", "/who", "/topic", "/room"]
-    assert groups()["preferences"] == ["/timestamps", "/timezone", "/quiet", "/bell"]
+    assert groups()["preferences"] == [
+        *("/timestamps", "/timezone", "/quiet", "/bell"),
+        *("/color", "/reader"),
+    ]
 
 
 def test_every_group_has_help(world: World) -> None:

@@ -174,11 +174,11 @@ def test_a_private_room_is_offered_to_nobody_who_may_not_see_it(world: World) ->
 
 def test_commands_are_offered_to_who_may_use_them(world: World) -> None:
     alice, _bob = world.people("alice", "bob")
-    assert offered(alice.session, "/k") == []
+    assert offered(alice.session, "/ki") == []
     assert offered(alice.session, "/kick b") == []
     assert "kick" not in offered(alice.session, "/help ")
     alice.session.claimed = True
-    assert offered(alice.session, "/k") == ["/kick "]
+    assert offered(alice.session, "/ki") == ["/kick "]
     assert offered(alice.session, "/kick b") == ["bob "]
     assert "kick" in offered(alice.session, "/help ")
 
@@ -300,12 +300,12 @@ def test_a_command_of_which_nothing_is_known_here_is_completed(world: World) -> 
 
     alice, _bob = world.people("alice", "bob")
     own = dict(COMMANDS)
-    command("keys", usage="[list|add [UNHEARD] [NAME]|remove UNHEARD]", into=own)(key)
+    command("keyring", usage="[list|add [UNHEARD] [NAME]|remove UNHEARD]", into=own)(key)
     alice.session.commands = own
-    assert offered(alice.session, "/ke") == ["/keys "]
-    assert offered(alice.session, "/keys ") == ["list", "add ", "remove "]
-    assert offered(alice.session, "/keys add x b") == ["bob"]
-    assert offered(alice.session, "/keys remove b") == []
+    assert offered(alice.session, "/keyr") == ["/keyring "]
+    assert offered(alice.session, "/keyring ") == ["list", "add ", "remove "]
+    assert offered(alice.session, "/keyring add x b") == ["bob"]
+    assert offered(alice.session, "/keyring remove b") == []
 
 
 # -- what it costs
