@@ -7,11 +7,13 @@ late, or fail; what the book has not confirmed has not happened.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from enum import Enum, auto
 from typing import Any, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred, succeed
 
 from chatroom import names
+from chatroom.publickeys import PublicKey
 
 #: How many private lines wait for one account at most.
 MAX_MESSAGES = 50
@@ -22,9 +24,15 @@ MAX_PLACES = 100
 #: How many people one account may ignore.
 MAX_IGNORED = 200
 
+#: How many public keys one account may have.
+MAX_KEYS = 20
+
 #: What may be chosen for `timestamps` and for `bell`.
 TIMESTAMPS = ("off", "on", "seconds")
 BELLS = ("off", "mentions", "on")
+
+#: Whether names have colours: as the terminal has it (NO_COLOR), or whatever it says.
+COLORS = ("auto", "on", "off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +42,8 @@ class Preferences:
     ignores: the accounts whose lines are left out, by id, with the name each had then.
     timestamps: one of TIMESTAMPS, whether lines are shown with their time as they come. timezone:
     see times.zone. quiet: joins, leaves and renames are left out. bell: one of BELLS, when the
-    terminal's bell rings. room: the key of the room to return to, empty for the lobby.
+    terminal's bell rings. color: one of COLORS. reader: a screen reader reads this out. room: the
+    key of the room to return to, empty for the lobby.
     """
 
     ignores: Mapping[int, str] = field(default_factory=dict)
@@ -42,6 +51,8 @@ class Preferences:
     timezone: str = "UTC"
     quiet: bool = False
     bell: str = "off"
+    color: str = "auto"
+    reader: bool = False
     room: str = ""
 
     def dump(self) -> str:
@@ -89,6 +100,8 @@ _LOADERS: dict[str, Any] = {
     "timezone": _text,
     "quiet": bool,
     "bell": _one_of(*BELLS),
+    "color": _one_of(*COLORS),
+    "reader": bool,
     "room": _text,
 }
 
@@ -142,8 +155,47 @@ class Message(NamedTuple):
     id: int = 0
 
 
+class BoundKey(NamedTuple):
+    """A public key that logs somebody in.
+
+    fingerprint, type, comment: see publickeys.PublicKey; nothing else of it is kept. added: when,
+    in seconds since the epoch. proven: whether whoever has the account has shown that the key is
+    theirs; anybody may paste anybody's.
+    """
+
+    fingerprint: str
+    type: str
+    comment: str
+    added: float
+    proven: bool
+
+
+class Holder(NamedTuple):
+    """Whose a public key is. proven: see BoundKey."""
+
+    account: Account
+    proven: bool
+
+
+class Binding(Enum):
+    """What became of a key that was to be an account's."""
+
+    #: It is the account's now.
+    DONE = auto()
+    #: It was the account's before.
+    OURS = auto()
+    #: It is another account's.
+    TAKEN = auto()
+    #: The account has MAX_KEYS.
+    FULL = auto()
+    #: There is no such account.
+    GONE = auto()
+
+
 class Accounts(Protocol):
-    """The book of accounts. Names are unique by their keys (names.fold)."""
+    """The book of accounts. Names are unique by their keys (names.fold), public keys by their
+    fingerprints: a public key is one account's at most.
+    """
 
     #: Whether the accounts outlast the server.
     lasting: bool
@@ -182,6 +234,24 @@ class Accounts(Protocol):
     def shown(self, id: int, last: int) -> Deferred[None]:
         """The messages of the account up to the id *last* were shown, and are forgotten."""
 
+    def add_key(self, id: int, key: PublicKey, time: float, proven: bool) -> Deferred[Binding]:
+        """Bind *key* to the account, see BoundKey.
+
+        One that is proven is so from then on, and is taken from an account for which it is not.
+        """
+
+    def prove_key(self, id: int, fingerprint: str) -> Deferred[bool]:
+        """The key of the account is proven; whether it is the account's."""
+
+    def keys(self, id: int) -> Deferred[list[BoundKey]]:
+        """The keys of the account, in the order in which they were added."""
+
+    def remove_key(self, id: int, fingerprint: str) -> Deferred[bool]:
+        """The key is the account's no more; whether it was."""
+
+    def keyholder(self, fingerprint: str) -> Deferred[Holder | None]:
+        """Whose the key is, None if it is nobody's."""
+
     def lapse(self, before: float) -> Deferred[list[str]]:
         """Remove the accounts that were last used before *before*; fires with their names."""
 
@@ -196,6 +266,9 @@ class MemoryAccounts:
         self._ids: dict[str, int] = {}
         self._places: dict[int, dict[str, int]] = {}
         self._messages: dict[int, list[Message]] = {}
+        # The keys of each account by their fingerprints, and whose each is.
+        self._keys: dict[int, dict[str, BoundKey]] = {}
+        self._keyholders: dict[str, int] = {}
         self._last_id = 0
         self._last_message = 0
 
@@ -224,6 +297,8 @@ class MemoryAccounts:
             del self._ids[account.key]
             self._places.pop(id, None)
             self._messages.pop(id, None)
+            for fingerprint in self._keys.pop(id, {}):
+                del self._keyholders[fingerprint]
         return succeed(account is not None)
 
     def save(self, visits: Sequence[Visit]) -> Deferred[None]:
@@ -260,6 +335,53 @@ class MemoryAccounts:
         else:
             self._messages.pop(id, None)
         return succeed(None)
+
+    def add_key(self, id: int, key: PublicKey, time: float, proven: bool) -> Deferred[Binding]:
+        return succeed(self._bind(id, key, time, proven))
+
+    def _bind(self, id: int, key: PublicKey, time: float, proven: bool) -> Binding:
+        if id not in self._accounts:
+            return Binding.GONE
+        mark = key.fingerprint
+        keys = self._keys.get(id, {})
+        if mark in keys:
+            if proven:
+                self.prove_key(id, mark)
+            return Binding.OURS
+        holder = self._keyholders.get(mark)
+        if holder is not None and (self._keys[holder][mark].proven or not proven):
+            return Binding.TAKEN
+        if len(keys) >= MAX_KEYS:
+            return Binding.FULL
+        if holder is not None:
+            self.remove_key(holder, mark)
+        self._keys[id] = {**keys, mark: BoundKey(mark, key.type, key.comment, time, proven)}
+        self._keyholders[mark] = id
+        return Binding.DONE
+
+    def prove_key(self, id: int, fingerprint: str) -> Deferred[bool]:
+        keys = self._keys.get(id, {})
+        if fingerprint in keys:
+            keys[fingerprint] = keys[fingerprint]._replace(proven=True)
+        return succeed(fingerprint in keys)
+
+    def keys(self, id: int) -> Deferred[list[BoundKey]]:
+        return succeed(list(self._keys.get(id, {}).values()))
+
+    def remove_key(self, id: int, fingerprint: str) -> Deferred[bool]:
+        keys = self._keys.get(id, {})
+        if fingerprint not in keys:
+            return succeed(False)
+        del keys[fingerprint], self._keyholders[fingerprint]
+        if not keys:
+            del self._keys[id]
+        return succeed(True)
+
+    def keyholder(self, fingerprint: str) -> Deferred[Holder | None]:
+        id = self._keyholders.get(fingerprint)
+        if id is None:
+            return succeed(None)
+        return succeed(Holder(self._accounts[id], self._keys[id][fingerprint].proven))
 
     def lapse(self, before: float) -> Deferred[list[str]]:
         lapsed = [account for account in self._accounts.values() if account.seen < before]

@@ -154,7 +154,8 @@ class Attempts:
                 break
             key, attempt = min(ready, key=lambda one: _rank(self._waiting[one[0]], one[1]))
             self._take_out(key, attempt)
-            if not attempt.gone():
+            # Who asked may have given up.
+            if not attempt.gone() and not attempt.done.called:
                 self._begin(key, attempt)
         if self._call is not None and self._call.active():
             self._call.cancel()

@@ -152,6 +152,8 @@ class Chat:
         self._to_wake: list[Session] = []
         self.ledger.attach(self)
         self.lobby = self.open_room(self.settings.lobby)
+        #: Where those are of whom it is not known yet who they are: nobody enters it.
+        self.doorstep = Room("doorstep", "doorstep", listed=False)
         #: Where those wait who may not enter, None as long as there was nobody: nothing is said or
         #: told there.
         self.entrance: Room | None = None

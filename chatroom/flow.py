@@ -37,10 +37,10 @@ class Gone(Exception):
     """Nobody is here any more."""
 
 
-def in_time(answer: "Deferred[Any]", clock: Clock) -> "Deferred[Any]":
-    """*answer*, which fails with TimeoutError if it is not there in time."""
+def in_time(answer: "Deferred[Any]", clock: Clock, patience: float = PATIENCE) -> "Deferred[Any]":
+    """*answer*, which fails with TimeoutError if it is not there in time, *patience* seconds."""
     # mypy: a Clock and a reactor both can do what addTimeout wants, which asks for a whole reactor.
-    return answer.addTimeout(PATIENCE, clock)  # type: ignore[arg-type]
+    return answer.addTimeout(patience, clock)  # type: ignore[arg-type]
 
 
 def carry_out(session: "Session", flow: "Deferred[Any]") -> None:

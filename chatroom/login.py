@@ -4,8 +4,8 @@ The rule: a password is in no message, no log and no exception. Input waits unti
 a step ended, and after each step it is asked whether anybody is still there.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Generator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.logger import Logger
@@ -13,12 +13,26 @@ from twisted.logger import Logger
 from chatroom import ignoring, names, naming, passwords
 from chatroom.accounts import Account, Preferences
 from chatroom.chat import Refused
-from chatroom.flow import Flow, carry_out, if_there, or_none, patiently
+from chatroom.flow import (
+    ENTERING,
+    SORRY,
+    Flow,
+    Gone,
+    carry_out,
+    if_there,
+    or_none,
+    patiently,
+)
 from chatroom.formats import paragraph
+from chatroom.publickeys import PublicKey
 from chatroom.recall import recall_of, when
+from chatroom.registry import Guesser
 from chatroom.waiting import show_messages
 
 if TYPE_CHECKING:
+    from chatroom.arriving import Arrival
+    from chatroom.chat import Chat
+    from chatroom.room import Room
     from chatroom.session import Session
 
 log = Logger()
@@ -107,7 +121,7 @@ def log_in_by_code(session: "Session", code: str) -> None:
         )
     )
     session.notice(f"Your code came from {issuer.connection.place}.")
-    carry_out(session, _adopt(session, account))
+    carry_out(session, _adopt(session, account, paired=True))
 
 
 def log_out(session: "Session") -> None:
@@ -303,13 +317,20 @@ def _log_in(session: "Session", name: str, password: str, *, hidden: bool) -> Fl
 
 
 def _failed(session: "Session", account: Account) -> None:
-    session.failures += 1
-    session.chat.counters.wrong_passwords += 1
+    note_failure(session.chat, session, account, _whom(session))
+
+
+def note_failure(
+    chat: "Chat", guesser: Guesser, account: Account, whom: Mapping[str, object]
+) -> None:
+    """A wrong password for *account* was tried. whom: by whom, as the log has it."""
+    guesser.failures += 1
+    chat.counters.wrong_passwords += 1
     log.info(
         "A wrong password from {address} for {name!r} (connection {connection})",
         event="password_wrong",
         name=account.name,
-        **_whom(session),
+        **whom,
     )
 
 
@@ -394,9 +415,117 @@ def _prove(session: "Session", account: Account, password: str) -> Flow:
         raise Refused("That is not your password. Nothing was changed.")
 
 
+class _Claimed(NamedTuple):
+    """The name of an account is claimed.
+
+    account: as it is now. holder: the connection that had the name. places: up to where the account
+    has read each room; None if that cannot be found out.
+    """
+
+    account: Account
+    holder: int
+    places: dict[str, int] | None
+
+
 @inlineCallbacks
-def _adopt(session: "Session", account: Account) -> Flow:
-    """*session* is that of *account* from now on, whoever else had the name."""
+def _adopt(session: "Session", account: Account, *, paired: bool = False) -> Flow:
+    """*session* is that of *account* from now on, whoever else had the name.
+
+    paired: see Registry.came.
+    """
+    chat = session.chat
+    claimed = yield _claim(session, account)
+    present = claimed.account
+    former, preferences = _take_over(session, claimed, paired=paired)
+    session.places = {}
+    if not naming.stays(session, present.name):
+        named = yield naming.become(session, present.name)
+        if session.over or not named:
+            # They have not got the preferences yet that would be kept.
+            chat.registry.gone(session, keep=False)
+            return
+    if session.account is None or session.account.id != present.id:
+        # It was given up meanwhile.
+        return
+    _note_login(session)
+    session.show_like(preferences)
+    _say_last(session, present, former)
+    _meet(session)
+    room = _room_for(session, preferences)
+    if room is not session.room and session.room in (chat.lobby, chat.entrance):
+        yield session.go(room)
+    yield _bring(session, claimed, former)
+
+
+def arrive(session: "Session", arrival: "Arrival") -> None:
+    """Give *session*, which is nowhere yet, its name and its place; input waits meanwhile."""
+
+    def failed(failure: Any) -> None:
+        if failure.check(Gone) or session.over:
+            return
+        why = str(failure.value)
+        if not failure.check(Refused):
+            log.failure(
+                "A login of connection {connection} failed",
+                failure,
+                event="login_failed",
+                connection=session.origin,
+            )
+            why = SORRY
+        if session.arriving:
+            session.come_in(why=why)
+        else:
+            session.notice(why)
+
+    session.wait_for(_arrive(session, arrival).addErrback(failed))
+
+
+@inlineCallbacks
+def _arrive(session: "Session", arrival: "Arrival") -> Flow:
+    if arrival.account is None:
+        if arrival.name and not arrival.why:
+            yield naming.have(session, arrival.name)
+        session.come_in(why=arrival.why)
+        return
+    if arrival.by_key:
+        yield _see_key(session, arrival)
+    claimed = yield _claim(session, arrival.account)
+    present = claimed.account
+    former, preferences = _take_over(session, claimed)
+    # Nobody has seen them: they have had this name, and all that is theirs, from the beginning.
+    session.name = session.submitted = present.name
+    session.show_like(preferences)
+    _note_login(session, arrival.key if arrival.by_key else None)
+    _meet(session)
+    entered = session.released(ENTERING)
+    session.come_in(_room_for(session, preferences))
+    yield entered
+    if session.over or session.account is None or session.account.id != present.id:
+        return
+    _say_last(session, present, former)
+    if arrival.key is not None and not arrival.by_key:
+        session.notice("You have a key with you: /key add has it log you in from now on.")
+    yield _bring(session, claimed, former)
+
+
+@inlineCallbacks
+def _see_key(session: "Session", arrival: "Arrival") -> Flow:
+    """Go on only if the key is the account's still. From here on it is proven to be."""
+    account, key = arrival.account, arrival.key
+    assert account is not None
+    assert key is not None
+    book = session.chat.registry.book
+    holder = yield patiently(session, book.keyholder(key.fingerprint))
+    if holder is None or holder.account.id != account.id:
+        raise Refused(f"Your key is not a key of {account.name} any more.")
+    if not holder.proven:
+        # If it could not be kept it is the next time.
+        yield or_none(session, book.prove_key(account.id, key.fingerprint))
+
+
+@inlineCallbacks
+def _claim(session: "Session", account: Account) -> Generator["Deferred[Any]", Any, _Claimed]:
+    """Have the name of *account* claimed for *session*, if it may have it."""
     chat = session.chat
     registry = chat.registry
     places = yield or_none(session, registry.book.places(account.id))
@@ -404,69 +533,88 @@ def _adopt(session: "Session", account: Account) -> Flow:
     present = yield patiently(session, registry.book.find(account.key))
     if present is None or present.id != account.id:
         raise Refused(f"{account.name} is not registered any more.")
-    key, name, preferences = present.key, present.name, present.preferences
-    holder = yield _take(session, key)
+    holder = yield _take(session, present.key)
     # What was decided while all this took its time counts.
     why = chat.moderation.banned(present.id)
     if present.id in registry.removed:
         why = f"{account.name} is not registered any more."
     if why is not None:
-        _return(session, key, holder)
+        _return(session, present.key, holder)
         raise Refused(why)
-    # Nothing is waited for from here to the new name: of two who log in at once, the later one has
-    # both the claim and the account.
-    former = registry.online.get(present.id)
+    return _Claimed(present, holder, places)
+
+
+def _take_over(
+    session: "Session", claimed: _Claimed, *, paired: bool = False
+) -> "tuple[Session | None, Preferences]":
+    """Be the account's one session; returns which was until now, and what the account prefers.
+
+    Nothing is waited for from the claim to the new name: of two who log in at once, the later one
+    has both the claim and the account.
+    """
+    chat = session.chat
+    registry = chat.registry
+    account, preferences = claimed.account, claimed.account.preferences
+    former = registry.online.get(account.id)
     # Who logged in only just now has the name on its way still, and nothing to be taken over.
     visit = former.visit() if former is not None else None
-    registry.came(session, present)
+    registry.came(session, account, paired=paired)
     if former is not None:
         preferences = visit.preferences if visit is not None else preferences
         former.replaced(session.connection.place)
-    squatter = chat.sessions.get(holder)
+    squatter = chat.sessions.get(claimed.holder)
     if squatter is not None and squatter is not session and squatter is not former:
-        naming.dispossess(squatter, key)
-    session.places = {}
-    if not naming.stays(session, name):
-        named = yield naming.become(session, name)
-        if session.over or not named:
-            # They have not got the preferences yet that would be kept.
-            registry.gone(session, keep=False)
-            return
-    if session.account is None or session.account.id != present.id:
-        # It was given up meanwhile.
-        return
-    chat.counters.logins += 1
+        naming.dispossess(squatter, account.key)
+    return former, preferences
+
+
+def _note_login(session: "Session", key: PublicKey | None = None) -> None:
+    """*session* is logged in, by *key* if that was it."""
+    assert session.account is not None
+    session.chat.counters.logins += 1
     log.info(
         "{name!r} is connection {connection}, from {address}",
         event="logged_in",
-        name=name,
+        name=session.account.name,
+        key=key.fingerprint if key is not None else "",
         **_whom(session),
     )
-    session.show_like(preferences)
+    session.chat.moderation.came(session)
+
+
+def _say_last(session: "Session", account: Account, former: "Session | None") -> None:
+    """Tell them when they were here last, if they are not here still."""
     if former is None:
-        last = when(present.seen, chat.clock.seconds(), session.format.zone)
+        last = when(account.seen, session.chat.clock.seconds(), session.format.zone)
         session.notice(paragraph(f"You were last here {last}.", *_lasts(session)))
-    chat.moderation.came(session)
-    yield _settle_in(session, preferences)
-    yield show_messages(session, present)
-    places = {**(places or {}), **(former.places or {} if former else {})}
-    session.places |= {room: chat.rooms[room].last_id for room in places if room in chat.rooms}
-    registry.save([session])
-    yield recall_of(session).returned(places, name)
+
+
+def _meet(session: "Session") -> None:
+    """Leave out whom this person ignores, and have them left out by who ignores them."""
+    for other in list(session.chat.sessions.values()):
+        ignoring.meet(other, session)
+        ignoring.meet(session, other)
+
+
+def _room_for(session: "Session", preferences: Preferences) -> "Room":
+    """Where they were last, if it is there and they may be in it."""
+    chat = session.chat
+    room = chat.rooms.get(preferences.room)
+    if room is None or chat.moderation.since(session, room.key) is None:
+        return chat.lobby
+    return room
 
 
 @inlineCallbacks
-def _settle_in(session: "Session", preferences: Preferences) -> Flow:
-    """Leave out whom this person ignores, and let them be where they were last."""
+def _bring(session: "Session", claimed: _Claimed, former: "Session | None") -> Flow:
+    """Show what was left for the account, and tell what it missed."""
     chat = session.chat
-    for other in list(chat.sessions.values()):
-        ignoring.meet(other, session)
-        ignoring.meet(session, other)
-    room = chat.rooms.get(preferences.room)
-    if room is None or chat.moderation.since(session, room.key) is None:
-        room = chat.lobby
-    if room is not session.room and session.room in (chat.lobby, chat.entrance):
-        yield session.go(room)
+    account = claimed.account
+    yield show_messages(session, account)
+    places = {**(claimed.places or {}), **(former.places or {} if former else {})}
+    session.places |= {room: chat.rooms[room].last_id for room in places if room in chat.rooms}
+    chat.registry.save([session])
+    yield recall_of(session).returned(places, account.name)
 
 
 # -- claims

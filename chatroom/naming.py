@@ -4,21 +4,24 @@ The rule: a name is claimed first, then it is looked up whose it is, and it is h
 so. Whom it belongs to takes it, whoever had it.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.logger import Logger
 
 from chatroom import names
 from chatroom.accounts import Account
+from chatroom.chat import Refused
 from chatroom.events import Renamed
-from chatroom.flow import NAMING, in_time
+from chatroom.flow import NAMING, Flow, in_time, patiently
 from chatroom.formats import paragraph
 
 if TYPE_CHECKING:
     from chatroom.session import Session
 
 log = Logger()
+
+NOT_NOW = "Names cannot be had just now. /nick NAME tries again."
 
 
 def rename(session: "Session", name: str) -> None:
@@ -57,6 +60,41 @@ def rename(session: "Session", name: str) -> None:
         failed(session, name, "names cannot be changed just now")
 
     chat.claims.claim(key, session.origin).addCallback(claimed).addErrback(not_claimed)
+
+
+@inlineCallbacks
+def have(session: "Session", name: str) -> Flow:
+    """Have *name*, which is allowed, from the beginning: *session* is nowhere yet.
+
+    Fails with Refused, and with flow.Gone. Whenever the claim comes that nobody waits for any more,
+    it is given back.
+    """
+    key = session.naming = names.fold(name)
+    answer: Deferred[bool] = Deferred()
+
+    def claimed(free: bool) -> None:
+        if free and (answer.called or session.over):
+            give_back(session, name)
+        if not answer.called:
+            answer.callback(free)
+
+    def not_claimed(failure: Any) -> None:
+        give_back(session, name)
+        if not answer.called:
+            answer.errback(failure)
+
+    session.chat.claims.claim(key, session.origin).addCallback(claimed).addErrback(not_claimed)
+    if not (yield patiently(session, answer, NOT_NOW)):
+        raise Refused(f"{name} is taken.")
+    try:
+        owner = yield patiently(session, session.chat.registry.book.find(key), NOT_NOW)
+        if owner is not None or session.naming != key:
+            raise Refused(f"{name} is registered. If it is yours: /login {name}.")
+    except Exception:
+        give_back(session, name)
+        raise
+    session.naming = ""
+    session.name = session.submitted = name
 
 
 def become(session: "Session", name: str) -> "Deferred[bool]":

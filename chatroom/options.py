@@ -39,8 +39,9 @@ from chatroom.store.store import rehearse
 class Options(usage.Options):
     """The parsed options: a value for every row of `settings.OPTIONS`, and what follows from them.
 
-    ``options["endpoints"]``, ``options["secured"]`` and ``options["relays"]`` are the endpoint
-    strings to listen on for the chat, for the chat over TLS and for the bare relay;
+    ``options["endpoints"]``, ``options["secured"]``, ``options["consoles"]`` and
+    ``options["relays"]`` are the endpoint strings to listen on for the chat, for the chat over TLS,
+    for telnet clients that are taken over, and for the bare relay;
     ``options["credentials"]`` is the `tls.Certificate` for them, or None; ``options["motd"]`` is
     the text itself, ``options["folder"]`` the folder for what is to be kept, or None;
     ``options["monitor"]`` is the endpoint string for who watches, empty for none.
@@ -68,7 +69,7 @@ class Options(usage.Options):
         self._started: dict[str, Any] = {}
         for option in OPTIONS:
             self[option.name] = list(option.default) if option.kind.repeated else option.default
-        self.update(endpoints=[], secured=[], relays=[], credentials=None, folder=None)
+        self.update(endpoints=[], secured=[], consoles=[], relays=[], credentials=None, folder=None)
         self["monitor"] = ""
         # Who may connect, None for everybody, and what is wrong with the list of them.
         self.update({"allowed": None, "allowed-fault": ""})
@@ -124,6 +125,7 @@ class Options(usage.Options):
             self["endpoints"] += listening.default_endpoints(self["port"], self["interface"])
         self["endpoints"] += map(listening.with_backlog, self["listen"])
         self["secured"] += map(listening.with_backlog, self["tls"])
+        self["consoles"] += map(listening.with_backlog, self["telnet"])
         self["relays"] += map(listening.with_backlog, self["relay"])
         self._check_endpoints()
         self._read_certificate()
@@ -137,6 +139,7 @@ class Options(usage.Options):
         listening.probe(
             *self["endpoints"],
             *self["secured"],
+            *self["consoles"],
             *self["relays"],
             *filter(None, [self["monitor"]]),
             rundir=server.get("rundir", "."),
@@ -159,7 +162,7 @@ class Options(usage.Options):
             sys.exit(0)
 
     def _check_endpoints(self) -> None:
-        plain = [*self["endpoints"], *self["relays"]]
+        plain = [*self["endpoints"], *self["consoles"], *self["relays"]]
         for text in plain:
             listening.check(text, tls=False, proxies=bool(self["proxy-from"]))
         for text in self["secured"]:
@@ -231,6 +234,7 @@ class Options(usage.Options):
         lines = [f"# chatroom {__version__} can start. It would listen for:"]
         lines += [f"#   {listening.describe(text)}" for text in self["endpoints"]]
         lines += [f"#   {listening.describe(text, tls=True)}" for text in self["secured"]]
+        lines += [f"#   {listening.describe(text)} (telnet)" for text in self["consoles"]]
         lines += [f"#   {listening.describe(text)} (relay)" for text in self["relays"]]
         if self["credentials"] is not None and self["credentials"].concern:
             lines.append(f"# {self['credentials'].concern}")

@@ -7,7 +7,7 @@ nobody anything else.
 
 import secrets
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -42,6 +42,24 @@ TURNED_AWAY = 5
 
 #: How many private lines one source may leave in an hour for people who are not here.
 LEFT_PER_HOUR = 100
+
+
+class Guesser(Protocol):
+    """Who tries passwords: a session, or somebody who has none yet.
+
+    source: whom their connection counts for, see limits.source_of. opened: when it came, in
+    seconds since the epoch. failures: how many wrong passwords came from it. turned_away: how often
+    one was not looked at, because too many waited.
+    """
+
+    source: str
+    opened: float
+    failures: int
+    turned_away: int
+
+    @property
+    def over(self) -> bool:
+        """Nobody waits for the answer any more."""
 
 
 class Registry:
@@ -85,10 +103,10 @@ class Registry:
 
     # -- passwords
 
-    def matches(self, session: "Session", account: Account, password: str) -> Deferred[bool]:
+    def matches(self, guesser: Guesser, account: Account, password: str) -> Deferred[bool]:
         """Whether *password* is that of *account*, found out in its turn; fails with TooMany."""
         return self._attempt(
-            session, account.key, lambda: self._run(passwords.matches, password, account.password)
+            guesser, account.key, lambda: self._run(passwords.matches, password, account.password)
         )
 
     def stored_form(self, session: "Session", password: str) -> Deferred[str]:
@@ -105,36 +123,42 @@ class Registry:
         return done.addCallback(lambda _: made[0])
 
     def _attempt(
-        self, session: "Session", name: str, work: Callable[[], Deferred[bool]]
+        self, guesser: Guesser, name: str, work: Callable[[], Deferred[bool]]
     ) -> Deferred[bool]:
         attempt = self.attempts.add(
             name,
-            session.source,
-            session.failures,
-            session.opened,
+            guesser.source,
+            guesser.failures,
+            guesser.opened,
             work,
             # A closed connection's lines still count: it ends when they are done.
-            lambda: session.over,
+            lambda: guesser.over,
         )
 
         def turned_away(failure: Any) -> Any:
             # Who was unlucky tries again as who has never failed, who hammers does not.
             if failure.check(TooMany) is not None:
-                session.turned_away += 1
-                session.failures += session.turned_away > TURNED_AWAY
+                guesser.turned_away += 1
+                guesser.failures += guesser.turned_away > TURNED_AWAY
             return failure
 
         return attempt.addErrback(turned_away)
 
     # -- who is here
 
-    def came(self, session: "Session", account: Account) -> "Session | None":
-        """*session* is logged in; returns who was until now, and what was to be kept of them is."""
+    def came(
+        self, session: "Session", account: Account, *, paired: bool = False
+    ) -> "Session | None":
+        """*session* is logged in; returns who was until now, and what was to be kept of them is.
+
+        paired: whether all that they had for it is a code of /pair.
+        """
         former = self.online.get(account.id)
         if former is not None:
             self.gone(former)
         self.online[account.id] = session
         session.account = account
+        session.paired = paired
         return former
 
     def gone(self, session: "Session", *, keep: bool = True) -> None:

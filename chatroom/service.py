@@ -30,6 +30,7 @@ from twisted.python.threadpool import ThreadPool
 
 from chatroom import __version__, listening, logs, systemd
 from chatroom.chat import Chat, Settings
+from chatroom.doors.console import ConsoleFactory
 from chatroom.doors.door import DoorFactory
 from chatroom.doors.line import ChatFactory
 from chatroom.doors.proxy import ProxyFactory
@@ -316,6 +317,8 @@ def makeService(options: Options) -> IService:
     line = ChatFactory(chat)
     doors += [(endpoint, line, False) for endpoint in options["endpoints"]]
     doors += [(endpoint, line, True) for endpoint in options["secured"]]
+    console = ConsoleFactory(chat)
+    doors += [(endpoint, console, False) for endpoint in options["consoles"]]
     doors += [(endpoint, RelayFactory(chat), False) for endpoint in options["relays"]]
 
     observer = None

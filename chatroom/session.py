@@ -8,24 +8,28 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import islice
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from chatroom import ignoring, names, naming, passwords
+from chatroom import ignoring, login, names, naming, passwords
 from chatroom.accounts import Account, Preferences, Visit
 from chatroom.chat import Chat, Refused
 from chatroom.commands import COMMANDS, Command, run
 from chatroom.events import SERVER, Emoted, Event, Left, Noticed, Renamed, Said, Whispered
 from chatroom.flow import ENTERING, MAIL, NAMING, OVER, PACE, READING
-from chatroom.formats import BELL, Format, enumerate_names, transcript
+from chatroom.formats import BELL, Format, enumerate_names, paragraph, transcript
 from chatroom.history import LAST
 from chatroom.limits import LOCAL
 from chatroom.mailbox import MAX_BYTES, Mailbox
 from chatroom.presence import Call
+from chatroom.publickeys import PublicKey
 from chatroom.recall import Recall
 from chatroom.room import Member, Outlet, Room, encode
+
+if TYPE_CHECKING:
+    from chatroom.arriving import Arrival
 
 log = Logger()
 
@@ -38,7 +42,9 @@ class Connection(Protocol):
 
     address: what the network has as the address of the other end; anything else if it has none.
     place: where that is, in words. encrypted: whether nobody on the way can read along.
-    hidden: what is typed is not shown, by the client's own word.
+    hidden: what is typed is not shown, by the client's own word. echo: it is shown its own lines
+    from the log, since it draws its own screen. hint: what a greeting says of this way in, empty
+    for nothing.
     """
 
     @property
@@ -52,6 +58,15 @@ class Connection(Protocol):
 
     @property
     def hidden(self) -> bool: ...
+
+    @property
+    def echo(self) -> bool: ...
+
+    @property
+    def hint(self) -> str: ...
+
+    def adapt(self, preferences: Preferences) -> Format:
+        """Show things like that from here on; returns the format for it, shared where it can be."""
 
     def hide_input(self) -> bool:
         """Have the client not show what is typed next; returns whether it can be asked to."""
@@ -69,7 +84,8 @@ class Connection(Protocol):
 class Session:
     """One connection's conversation. The door calls `open` once, then what is listed under it.
 
-    source: whom the connection counts for, see limits.source_of.
+    source: whom the connection counts for, see limits.source_of. origin: the number of the
+    connection (Chat.next_origin), if it has one already.
     """
 
     __slots__ = (
@@ -81,8 +97,10 @@ class Session:
         "_unsure",
         "_waiters",
         "_welcomed",
+        "_why",
         "account",
         "active",
+        "arriving",
         "away",
         "chat",
         "claimed",
@@ -95,6 +113,7 @@ class Session:
         "held",
         "ignored",
         "invited",
+        "key",
         "mailbox",
         "member",
         "missed",
@@ -103,6 +122,7 @@ class Session:
         "opened",
         "origin",
         "outlet",
+        "paired",
         "places",
         "preferences",
         "recall",
@@ -124,21 +144,21 @@ class Session:
         chat: Chat,
         connection: Connection,
         outlet: Outlet,
-        format: Format,
         source: str = LOCAL,
         commands: Mapping[str, Command] = COMMANDS,
+        origin: int | None = None,
     ) -> None:
         self.chat = chat
         self.connection = connection
         self.outlet = outlet
-        self.format = format
-        #: How this person wants to be shown things.
+        #: How this person wants to be shown things, and what does.
         self.preferences = Preferences()
+        self.format = connection.adapt(self.preferences)
         self.source = source
         #: What its slash commands are, by name and by alias.
         self.commands = commands
         self.mailbox = Mailbox()
-        self.origin = chat.next_origin()
+        self.origin = chat.next_origin() if origin is None else origin
         self.name = chat.next_guest()
         #: Reasons for which no further line may be handed in: ENTERING and its like, or 0.
         self.held = 0
@@ -162,6 +182,12 @@ class Session:
         self.whisperer = SERVER
         #: Whose this connection is, None for a guest.
         self.account: Account | None = None
+        #: Whether all that they had for it is a code that /pair gave them.
+        self.paired = False
+        #: The public key that whoever is there has proved to have, None for none.
+        self.key: PublicKey | None = None
+        #: Whether they are nowhere yet, since it is still to be found out who they are.
+        self.arriving = False
         #: Up to which id this account has read the rooms that it is not in, by their keys.
         self.places: dict[str, int] = {}
         #: Whether this connection, whoever has it, keeps order.
@@ -188,6 +214,8 @@ class Session:
         # Where to go back to when a move fails.
         self._former: Room | None = None
         self._welcomed = False
+        # Why they have not got the name that they came for; empty for nothing.
+        self._why = ""
         # Whether it is to be looked at whether this person may stay where they are.
         self._unsure = False
         # The state of the token bucket for lines, see limits.Pace.
@@ -197,12 +225,33 @@ class Session:
 
     # -- what the door calls
 
-    def open(self) -> None:
-        """The connection is made: give it a name and a place in the lobby."""
+    def open(self, arrival: "Arrival | None" = None) -> None:
+        """The connection is made: give it a name and a place in the lobby.
+
+        arrival: who the door knows them to be. Until it is found out whether they get that name,
+        and the room that goes with it, input waits, and nobody sees them.
+        """
         chat = self.chat
         chat.sessions[self.origin] = self
-        chat.people[names.fold(self.name)] = self
-        self.enter(chat.first_room)
+        if arrival is None:
+            chat.people[names.fold(self.name)] = self
+            self.enter(chat.first_room)
+            return
+        self.key = arrival.key
+        self.arriving = True
+        self.hold(ENTERING)
+        self.room = chat.doorstep
+        self.member = Member(self.origin, self.name, self.format, self.outlet, self.mailbox)
+        login.arrive(self, arrival)
+
+    def come_in(self, room: Room | None = None, *, why: str = "") -> None:
+        """It is known who this is: enter *room*, or where guests come in.
+
+        why: why they have not got the name that they came for, in whole sentences.
+        """
+        self.arriving = False
+        self._why = why
+        self.enter(room or self.chat.first_room)
 
     def received(self, text: str) -> None:
         """One line came in, without its end. Not to be called while `held`."""
@@ -259,6 +308,10 @@ class Session:
         """No more input will come: leave when what was said is said."""
         if not self.held & OVER:
             self.hold(OVER)
+            if self.arriving:
+                # Nobody has seen them.
+                self._finish()
+                return
             shown = self.chat.presence(self.room).leaving(self.member)
             now = self.chat.clock.seconds()
             self.chat.submit(self.room, Left(now, self.origin, self.name, reason, shown))
@@ -443,9 +496,18 @@ class Session:
 
     def read_so_far(self) -> dict[str, int]:
         """Up to which id this person has read each room, by their keys."""
-        if not self.member.joined:
+        if not self.member.joined or not self._welcomed:
             return self.places
         return {**self.places, self.room.key: self.room.last_shown(self.member)}
+
+    def write_to(self, outlet: Outlet) -> None:
+        """Send everything to *outlet* from here on, which leads to where the present one does."""
+        self.outlet = outlet
+        if self.origin in self.chat.sessions:
+            self.member.outlet = outlet
+            former = self._former and self._former.members.get(self.origin)
+            if former:
+                former.outlet = outlet
 
     def prefer(self, preferences: Preferences) -> None:
         """Show this person things like that from here on; if they are logged in it is kept."""
@@ -455,11 +517,12 @@ class Session:
     def show_like(self, preferences: Preferences) -> None:
         """The same, where nothing is to be kept."""
         self.preferences = preferences
-        self.format = self.format.styled(preferences)
+        self.format = self.connection.adapt(preferences)
         self._apply_preferences()
 
     def _apply_preferences(self) -> None:
         self.member.format = self.format
+        self.member.echo = self.connection.echo
         self.member.mentioned = self._mentioned if self.preferences.bell == "mentions" else None
         self.room.listen(self.member)
 
@@ -516,7 +579,10 @@ class Session:
         """
         kept = [event for event in events if not ignoring.hides(self, event)]
         shown = transcript(kept, self.chat.clock.seconds(), self.format.zone)
-        pieces = [encode(self.format, event, isinstance(event, Noticed)) for event in shown]
+        format = self.format
+        pieces = [encode(format, event, isinstance(event, Noticed)) for event in shown]
+        if format.highlights:
+            pieces = [format.highlighted(piece, self.name) for piece in pieces]
         size = sum(map(len, pieces))
         first = 0
         while size > most:
@@ -564,6 +630,9 @@ class Session:
             room=room.name,
         )
         chat.presence(room).entered(member)
+        if not self._welcomed:
+            # From here on they are found by their name: nothing is shown them before the greeting.
+            chat.people[names.fold(self.name)] = self
         if self.closed:
             return
         settings = chat.settings
@@ -584,6 +653,10 @@ class Session:
                     f"Welcome to {settings.name}. You are {self.name}.",
                     "Only registered people enter and talk just now: /login NAME.",
                 ]
+            if self._why:
+                lines.insert(1, paragraph(self._why))
+            if self.connection.hint:
+                lines.append(self.connection.hint)
             if settings.motd:
                 lines.append(settings.motd)
         else:
@@ -630,11 +703,14 @@ class Session:
         failed, former = self.room, self._former
         self.notice(f"#{failed.name} cannot be entered: {why}.")
         self._former = None
-        if self.held & OVER or former is None:
+        chat = self.chat
+        # Who has just come may have tried the room in which they were last.
+        tried = former is None and failed in (chat.lobby, chat.entrance)
+        if self.held & OVER or tried:
             self._finish()
         else:
             # The former room may be gone by now, with its last member.
-            self.enter(self.chat.rooms.get(former.key, self.chat.lobby))
+            self.enter(chat.rooms.get(former.key if former else "", chat.lobby))
 
     def rename_failed(self, name: str, why: str) -> None:
         """The name stays what it was."""

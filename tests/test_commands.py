@@ -43,6 +43,9 @@ ANSWERS = [
     ("/passwd one twotwotwo", ["-- You are not logged in."]),
     ("/unregister", ["-- You are not logged in."]),
     ("/pair", ["-- You are not logged in."]),
+    ("/key", ["-- Keys are for registered people: /register or /login comes first."]),
+    ("/keys list", ["-- Keys are for registered people: /register or /login comes first."]),
+    ("/key remove", ["-- Usage: /key list, /key add [KEY], /key remove FINGERPRINT"]),
     # /away, /back
     ("/away", ["-- You are away. /back says that you are here again."]),
     ("/away lunch", ["-- You are away. /back says that you are here again."]),

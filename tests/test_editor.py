@@ -168,13 +168,13 @@ def test_the_history_is_bounded() -> None:
 
 
 def test_a_line_with_a_secret_is_forgotten() -> None:
-    editor = Editor(LIMIT)
-    editor.forget()
+    editor = Editor(LIMIT, secret=lambda text: "secret" in text)
     press(editor, "one", Key.ENTER, "/login alice secret", Key.ENTER)
-    editor.forget()
+    press(editor, Paste("two\n/login alice secret\nthree"), Key.UP, Key.UP)
+    assert editor.text == "two"
     press(editor, Key.UP)
     assert editor.text == "one"
-    assert editor._history_size == 3
+    assert editor._history_size == len("onetwothree")
 
 
 # -- hidden
@@ -400,7 +400,7 @@ ANYTHING = st.one_of(
     st.sampled_from(list(Key)),
     st.text(alphabet="ab\n\r\t\x1b小", max_size=60).map(Paste),
 )
-EVENTS: list[Callable[[Editor], None]] = [Editor.hide, Editor.unhide, Editor.forget]
+EVENTS: list[Callable[[Editor], None]] = [Editor.hide, Editor.unhide]
 
 
 @given(st.lists(ANYTHING | st.sampled_from(EVENTS), max_size=40))

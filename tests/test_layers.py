@@ -18,6 +18,7 @@ CORE = frozenset(
         *("mentions", "accounts", "passwords", "attempts", "registry", "login", "metrics"),
         *("orders", "moderation", "cells", "styles", "flow", "waiting"),
         *("naming", "ignoring", "usage", "completion", "directory"),
+        *("publickeys", "keyring", "arriving"),
     }
 )
 #: What the core may use beside the standard library and itself.
@@ -25,7 +26,11 @@ CORE_LIBRARIES = ("zope.interface", "twisted.logger", "twisted.internet.defer", 
 
 #: What the doors share.
 SHARED_DOORS = frozenset(
-    {"outlet", "telnet", "intake", "door", "proxy", "keys", "editor", "screen"}
+    {
+        *("outlet", "telnet", "negotiation", "subnegotiation"),
+        *("intake", "door", "proxy", "keys", "editor", "screen"),
+        *("terminal", "takeover", "line"),
+    }
 )
 
 #: What belongs to the start of the program, and who may import it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -28,6 +29,7 @@ from fakes import (
     check,
     immediate,
     logged_in,
+    made_key,
     owner,
     stored,
 )
@@ -68,6 +70,9 @@ def come(world: World, *lines: str) -> Person:
 
 
 LOGIN = f"/login alice {WORD}"
+
+#: A public key, as people paste it.
+LINE = f"ssh-ed25519 {b64encode(made_key(1).blob).decode()} laptop"
 
 
 # -- two who want one name
@@ -364,6 +369,7 @@ def test_who_logs_in_right_after_somebody_logged_out_is_no_bother_to_them(world:
 
 
 BOOK = ["find", "add", "set_password", "remove", "save", "places", "leave", "messages", "shown"]
+BOOK += ["add_key", "keys", "remove_key", "keyholder", "prove_key"]
 DEEDS = [
     f"/register {OTHER}",
     LOGIN,
@@ -399,7 +405,11 @@ def test_input_goes_on_whatever_the_book_does(how: str, method: str, deed: str) 
 @pytest.mark.parametrize("how", ["failing", "silent"])
 @pytest.mark.parametrize("method", BOOK)
 @pytest.mark.parametrize(
-    "deed", [f"/password {WORD} {OTHER}", f"/unregister {WORD}", "/logout", "/bell on", "/quit"]
+    "deed",
+    [
+        *(f"/password {WORD} {OTHER}", f"/unregister {WORD}", "/logout", "/bell on", "/quit"),
+        *("/key", f"/key add {LINE}", "/key remove SHA"),
+    ],
 )
 def test_who_is_logged_in_goes_on_whatever_the_book_does(how: str, method: str, deed: str) -> None:
     fake = FakeBook()

@@ -53,22 +53,22 @@ def command(
     usage: str = "",
     operator: bool = False,
     into: dict[str, Command] = COMMANDS,
+    group: str = "",
 ) -> Callable[[Function], Function]:
     """Make the decorated function a slash command.
 
     A *usage* that does not begin with a bracket means that there must be an argument; the words
     that stand for arguments are those that completion.py knows. A door that has commands of its own
-    gives the mapping they belong *into*. One that is for an *operator* is refused, and not listed,
-    to everybody else.
+    gives the mapping they belong *into*, and the *group* if it is not the name of the module. One
+    that is for an *operator* is refused, and not listed, to everybody else.
     """
 
     parse(usage)
 
     def decorate(function: Function) -> Function:
-        group = function.__module__.rpartition(".")[2]
-        made = Command(
-            name, aliases, usage, cleandoc(function.__doc__ or ""), function, group, operator
-        )
+        help = cleandoc(function.__doc__ or "")
+        listed = group or function.__module__.rpartition(".")[2]
+        made = Command(name, aliases, usage, help, function, listed, operator)
         for word in (name, *aliases):
             if word in into:
                 raise ValueError(f"there are two commands /{word}")

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from chatroom import login, names
+from chatroom import keyring, login, names
 from chatroom.chat import Refused
 from chatroom.commands import command
 from chatroom.registry import as_code
@@ -86,3 +86,24 @@ def pair(session: "Session", rest: str) -> None:
         f"On the other connection, within 2 minutes: /login {code[:4]}-{code[4:]}\n"
         "Whoever types it is you. Give it to nobody."
     )
+
+
+@command("key", "keys", usage="[list|add [KEY]|remove FINGERPRINT]")
+def key(session: "Session", rest: str) -> None:
+    """the public keys that log you in, where you come with one (SSH)
+
+    /key add adds the one that you came with, /key add ssh-ed25519 AAAA... one
+    that you paste from the file that ends in .pub. Of a FINGERPRINT a beginning
+    is enough. Whoever has the private key to one of them is you.
+    """
+    word, _, what = rest.partition(" ")
+    what = what.strip()
+    match word.lower():
+        case "" | "list" if not what:
+            keyring.show(session)
+        case "add":
+            keyring.add(session, what)
+        case "remove" if what:
+            keyring.remove(session, what)
+        case _:
+            raise Refused("Usage: /key list, /key add [KEY], /key remove FINGERPRINT")

@@ -13,19 +13,34 @@ from twisted.internet.defer import Deferred, inlineCallbacks
 
 from chatroom import names
 from chatroom.accounts import (
+    MAX_KEYS,
     MAX_MESSAGES,
     MAX_PLACES,
     Account,
+    Binding,
+    BoundKey,
+    Holder,
     Message,
     Preferences,
     Visit,
 )
+from chatroom.publickeys import PublicKey
 from chatroom.store.database import transaction
 
 T = TypeVar("T")
 
 #: How many accounts lapse in one transaction: with all that is kept for them, some milliseconds.
 PORTION = 25
+
+
+#: The columns that `_account` is made of, of a table that has no other with such a name.
+_ACCOUNT = "accounts.id, name, password, created, seen, preferences"
+
+
+def _account(
+    id: int, name: str, password: str, created: float, seen: float, preferences: str
+) -> Account:
+    return Account(id, names.clean(name), password, created, seen, Preferences.load(preferences))
 
 
 class Book:
@@ -40,15 +55,9 @@ class Book:
     def find(self, key: str) -> Account | None:
         """See accounts.Accounts."""
         row = self._connection.execute(
-            "SELECT id, name, password, created, seen, preferences FROM accounts WHERE key = ?",
-            (key,),
+            f"SELECT {_ACCOUNT} FROM accounts WHERE key = ?", (key,)
         ).fetchone()
-        if row is None:
-            return None
-        id, name, password, created, seen, preferences = row
-        return Account(
-            id, names.clean(name), password, created, seen, Preferences.load(preferences)
-        )
+        return None if row is None else _account(*row)
 
     def add(self, name: str, password: str, time: float) -> Account | None:
         """See accounts.Accounts."""
@@ -142,6 +151,78 @@ class Book:
         with transaction(self._connection):
             self._gone("DELETE FROM messages WHERE account = ? AND id <= ?", (id, last))
 
+    def add_key(self, id: int, key: PublicKey, time: float, proven: bool) -> Binding:
+        """See accounts.Accounts."""
+        fingerprint = key.fingerprint
+        execute = self._connection.execute
+        with transaction(self._connection):
+            if execute("SELECT 1 FROM accounts WHERE id = ?", (id,)).fetchone() is None:
+                return Binding.GONE
+            known = execute(
+                "SELECT account, proven FROM keys WHERE fingerprint = ?", (fingerprint,)
+            ).fetchone()
+            if known is not None:
+                holder, shown = known
+                if holder == id:
+                    if proven and not shown:
+                        self._prove_key(id, fingerprint)
+                    return Binding.OURS
+                if shown or not proven:
+                    return Binding.TAKEN
+            (count,) = execute("SELECT count(*) FROM keys WHERE account = ?", (id,)).fetchone()
+            if count >= MAX_KEYS:
+                return Binding.FULL
+            self._gone("DELETE FROM keys WHERE fingerprint = ?", (fingerprint,))
+            execute(
+                "INSERT INTO keys (fingerprint, account, type, comment, added, proven) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (fingerprint, id, key.type, key.comment, time, proven),
+            )
+            return Binding.DONE
+
+    def prove_key(self, id: int, fingerprint: str) -> bool:
+        """See accounts.Accounts."""
+        with transaction(self._connection):
+            return self._prove_key(id, fingerprint)
+
+    def _prove_key(self, id: int, fingerprint: str) -> bool:
+        return self._changed(
+            "UPDATE keys SET proven = 1 WHERE account = ? AND fingerprint = ?", (id, fingerprint)
+        )
+
+    def keys(self, id: int) -> list[BoundKey]:
+        """See accounts.Accounts."""
+        rows = self._connection.execute(
+            "SELECT fingerprint, type, comment, added, proven FROM keys "
+            "WHERE account = ? ORDER BY id",
+            (id,),
+        )
+        return [
+            BoundKey(names.clean(mark), names.clean(type), names.clean(comment), added, bool(shown))
+            for mark, type, comment, added, shown in rows
+        ]
+
+    def remove_key(self, id: int, fingerprint: str) -> bool:
+        """See accounts.Accounts."""
+        with transaction(self._connection):
+            return self._gone(
+                "DELETE FROM keys WHERE account = ? AND fingerprint = ?", (id, fingerprint)
+            )
+
+    def forget_keys(self, id: int) -> None:
+        """The account has no keys any more."""
+        with transaction(self._connection):
+            self._gone("DELETE FROM keys WHERE account = ?", (id,))
+
+    def keyholder(self, fingerprint: str) -> Holder | None:
+        """See accounts.Accounts."""
+        row = self._connection.execute(
+            f"SELECT proven, {_ACCOUNT} FROM accounts JOIN keys ON keys.account = accounts.id "
+            "WHERE fingerprint = ?",
+            (fingerprint,),
+        ).fetchone()
+        return None if row is None else Holder(_account(*row[1:]), bool(row[0]))
+
     def lapse(self, before: float) -> list[str]:
         """See accounts.Accounts; PORTION of them at most."""
         with transaction(self._connection):
@@ -214,6 +295,21 @@ class StoredAccounts:
 
     def shown(self, id: int, last: int) -> Deferred[None]:
         return self._write(Book.shown, id, last)
+
+    def add_key(self, id: int, key: PublicKey, time: float, proven: bool) -> Deferred[Binding]:
+        return self._write(Book.add_key, id, key, time, proven)
+
+    def prove_key(self, id: int, fingerprint: str) -> Deferred[bool]:
+        return self._write(Book.prove_key, id, fingerprint)
+
+    def keys(self, id: int) -> Deferred[list[BoundKey]]:
+        return self._read(Book.keys, id)
+
+    def remove_key(self, id: int, fingerprint: str) -> Deferred[bool]:
+        return self._write(Book.remove_key, id, fingerprint)
+
+    def keyholder(self, fingerprint: str) -> Deferred[Holder | None]:
+        return self._read(Book.keyholder, fingerprint)
 
     @inlineCallbacks
     def lapse(self, before: float) -> Any:

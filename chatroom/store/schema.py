@@ -92,6 +92,19 @@ MIGRATIONS = (
         evidence TEXT NOT NULL          -- the last lines of the room, as they were shown
     );
     """,
+    """
+    -- The public keys that log somebody in.
+    CREATE TABLE keys (
+        id INTEGER PRIMARY KEY,
+        fingerprint TEXT NOT NULL UNIQUE,   -- publickeys.PublicKey.fingerprint
+        account INTEGER NOT NULL REFERENCES accounts ON DELETE CASCADE,
+        type TEXT NOT NULL,
+        comment TEXT NOT NULL,
+        added REAL NOT NULL,            -- seconds since the epoch
+        proven INTEGER NOT NULL         -- 1 when its owner has shown that it is theirs
+    );
+    CREATE INDEX bound ON keys (account);
+    """,
 )
 
 
