@@ -296,4 +296,9 @@ COMPLETED: Final[dict[str, Callable[[Session, str], list[str]]]] = {
 #: ... text of any number of words, in which names and rooms are as in what is said, ...
 SPOKEN: Final = frozenset({"TEXT", "WORDS", "REASON"})
 #: ... and what nobody can guess, or should see.
-FREE: Final = frozenset({"PASSWORD", "OLD", "NEW", "CODE", "NEWNAME", "N", "NUMBER", "TIME"})
+FREE: Final = frozenset(
+    {
+        *("PASSWORD", "OLD", "NEW", "CODE", "KEY", "FINGERPRINT"),
+        *("NEWNAME", "N", "NUMBER", "TIME"),
+    }
+)
