@@ -131,7 +131,7 @@ def _people_here(session: Session, word: str, starts: list[int]) -> tuple[int, l
     # An empty word becomes nothing: a tab in what is pasted is no question.
     keys = {
         start: key
-        for start in starts[-names.MAX_NAME :]
+        for start in starts
         if (key := names.fold(word[start:]))[:1].isalpha() or word == "@"
     }
     members = session.room.members
@@ -298,7 +298,7 @@ SPOKEN: Final = frozenset({"TEXT", "WORDS", "REASON"})
 #: ... and what nobody can guess, or should see.
 FREE: Final = frozenset(
     {
-        *("PASSWORD", "OLD", "NEW", "CODE", "NEWNAME", "N", "NUMBER", "TIME"),
-        *("KEY", "FINGERPRINT"),
+        *("PASSWORD", "OLD", "NEW", "CODE", "KEY", "FINGERPRINT"),
+        *("NEWNAME", "N", "NUMBER", "TIME"),
     }
 )

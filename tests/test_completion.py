@@ -246,6 +246,10 @@ def test_commands_are_offered_to_who_may_use_them(world: World) -> None:
         ("/tz ut", ["UTC"]),
         ("/tz +5", []),
         ("/away bo", ["bob "]),
+        ("/color a", ["auto"]),
+        ("/reader ", ["on", "off"]),
+        ("/key ", ["list", "add ", "remove "]),
+        ("/key add bo", []),
         ("/motd bo", []),
     ],
 )
@@ -295,17 +299,17 @@ def test_a_usage_with_a_slip_is_found_at_once() -> None:
 
 
 def test_a_command_of_which_nothing_is_known_here_is_completed(world: World) -> None:
-    def key(session: Session, rest: str) -> None:
-        """see to your keys"""
+    def gadget(session: Session, rest: str) -> None:
+        """see to your gadgets"""
 
     alice, _bob = world.people("alice", "bob")
     own = dict(COMMANDS)
-    command("keyring", usage="[list|add [UNHEARD] [NAME]|remove UNHEARD]", into=own)(key)
+    command("gadget", usage="[list|add [UNHEARD] [NAME]|remove UNHEARD]", into=own)(gadget)
     alice.session.commands = own
-    assert offered(alice.session, "/keyr") == ["/keyring "]
-    assert offered(alice.session, "/keyring ") == ["list", "add ", "remove "]
-    assert offered(alice.session, "/keyring add x b") == ["bob"]
-    assert offered(alice.session, "/keyring remove b") == []
+    assert offered(alice.session, "/ga") == ["/gadget "]
+    assert offered(alice.session, "/gadget ") == ["list", "add ", "remove "]
+    assert offered(alice.session, "/gadget add x b") == ["bob"]
+    assert offered(alice.session, "/gadget remove b") == []
 
 
 # -- what it costs
