@@ -6,6 +6,11 @@ Linux, in a terminal of tmux; of PuTTY and TinTin++ the sources were read.
 
 from __future__ import annotations
 
+import os
+import select
+import shutil
+import socket
+import subprocess
 from collections.abc import Callable
 
 import pytest
@@ -677,3 +682,73 @@ def test_a_subnegotiation_is_not_held_longer_than_it_lasts(end: bytes) -> None:
     telnet.answers()
     held = [getattr(telnet, name) for name in Telnet.__slots__]
     assert not [value for value in held if isinstance(value, bytes | bytearray) and value]
+
+
+def has_inetutils() -> bool:
+    telnet = shutil.which("telnet")
+    if telnet is None:
+        return False
+    said = subprocess.run([telnet, "--version"], capture_output=True, timeout=10, check=False)
+    return b"inetutils" in said.stdout
+
+
+@pytest.mark.skipif(not has_inetutils(), reason="the telnet here is not that of inetutils")
+def test_a_real_client_sends_characters_and_lines_and_characters() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    terminal, its_side = os.openpty()
+    environment = {"TERM": "xterm", "LC_ALL": "C.UTF-8", "PATH": os.environ["PATH"]}
+    command = ["telnet", "127.0.0.1", str(listener.getsockname()[1])]
+    client = subprocess.Popen(
+        command, stdin=its_side, stdout=its_side, stderr=its_side, env=environment
+    )
+    listener.settimeout(10)
+    connection, _ = listener.accept()
+    telnet = Telnet()
+    raw = bytearray()
+    received = bytearray()
+
+    def wait(until: Callable[[], bool]) -> None:
+        while True:
+            connection.sendall(telnet.answers())
+            if until():
+                return
+            sources = [connection.fileno(), terminal]
+            readable = select.select(sources, [], [], 10)[0]
+            assert readable, "nothing came for 10 s"
+            if terminal in readable:
+                os.read(terminal, 4096)
+            if connection.fileno() in readable:
+                data = connection.recv(4096)
+                assert data
+                raw.extend(data)
+                for part in telnet.receive(data):
+                    received.extend(part if isinstance(part, bytes) else b"")
+
+    def typed(text: str, arrives: bytes) -> None:
+        os.write(terminal, text.encode())
+        wait(lambda: len(received) >= len(arrives))
+        assert bytes(received) == arrives
+        received.clear()
+
+    try:
+        telnet.evidence()
+        telnet.ask_kind()
+        wait(lambda: telnet.kind_known and telnet.binary)
+        assert telnet.kinds[0] == "XTERM"
+        for _ in range(2):
+            telnet.take_over()
+            wait(lambda: telnet.character_mode is True)
+            typed("я", "я".encode())
+            typed("\x7f\x03\r", b"\x7f\x03\r")
+            telnet.give_back()
+            # It has done what it was told before it agrees that characters are not echoed.
+            wait(lambda: sequence((DONT, ECHO)) in raw)
+            raw.clear()
+            typed("ax\x7f来\n", "a来\n".encode())
+    finally:
+        client.kill()
+        client.wait()
+        for closing in (connection, listener):
+            closing.close()
+        os.close(terminal)
+        os.close(its_side)
