@@ -671,7 +671,11 @@ async def test_a_store_has_accounts_and_keeps_what_it_was_given_before_it_closed
     # What is handed in is as it was then.
     places.clear()
     left = [accounts.leave(account.id, text(number)) for number in range(20)]
+    key = made_key(1)
+    assert await accounts.add_key(account.id, key, NOW, False) is Binding.DONE
+    proven = accounts.prove_key(account.id, key.fingerprint)
     await first.close()
+    assert now(proven)
     assert now(saved) is None
     assert [now(answer) for answer in left] == list(range(1, 21))
     for late in (accounts.find("alice"), accounts.remove(account.id)):
@@ -681,6 +685,12 @@ async def test_a_store_has_accounts_and_keeps_what_it_was_given_before_it_closed
     assert await second.accounts.find("alice") == replace(account, seen=NOW + 1, preferences=CHOSEN)
     assert await second.accounts.places(account.id) == {"lobby": 5}
     assert len(await second.accounts.messages(account.id)) == 20
+    (kept,) = await second.accounts.keys(account.id)
+    assert (kept.fingerprint, kept.proven) == (key.fingerprint, True)
+    holder = await second.accounts.keyholder(key.fingerprint)
+    assert holder is not None
+    assert holder.account.id == account.id
+    assert await second.accounts.remove_key(account.id, key.fingerprint)
     assert await second.accounts.lapse(NOW + 2) == ["Alice"]
     await second.close()
 
