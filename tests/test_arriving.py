@@ -16,7 +16,6 @@ from chatroom.attempts import TooMany
 from chatroom.chat import Settings
 from chatroom.events import Event, Joined
 from chatroom.flow import SORRY
-from chatroom.formats import PLAIN
 from chatroom.ledger import LocalClaims
 from chatroom.limits import LOCAL
 from chatroom.orders import Order
@@ -333,7 +332,7 @@ def test_a_session_has_the_number_that_its_connection_had_before() -> None:
     session: Session
     connection = world.person()
     outlet = FakeOutlet(lambda: session.drained())
-    session = Session(world.chat, connection, outlet, PLAIN, LOCAL, origin=origin)
+    session = Session(world.chat, connection, outlet, LOCAL, origin=origin)
     assert session.origin == origin
     assert connection.session.origin > origin
     world.end()
