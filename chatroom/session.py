@@ -114,6 +114,7 @@ class Session:
         "places",
         "preferences",
         "recall",
+        "refusals",
         "room",
         "said",
         "source",
@@ -191,6 +192,8 @@ class Session:
         self.wary_until = 0.0
         #: How many lines came from here that everybody in a room was to see.
         self.spoken = 0
+        #: How often something that was asked for here was refused.
+        self.refusals = 0
         # Who gets the next line, which is not shown; None for nobody.
         self._answering: Callable[[str, bool], None] | None = None
         #: The key that is being claimed, empty for none, and the last name that was asked for.
@@ -269,7 +272,7 @@ class Session:
             else:
                 self.say(text)
         except Refused as refusal:
-            self.notice(str(refusal))
+            self.refuse(str(refusal))
 
     def _beware(self, text: str) -> None:
         """A login has just gone wrong: *text* may be the password for it. Raises Refused."""
@@ -365,7 +368,7 @@ class Session:
         try:
             answering(text, self.connection.hidden)
         except Refused as refusal:
-            self.notice(str(refusal))
+            self.refuse(str(refusal))
         finally:
             # Unless the next line is to be hidden as well.
             if self._answering is None:
@@ -530,6 +533,11 @@ class Session:
         """The server tells this person something, in one line or several."""
         self.tell(Noticed(self.chat.clock.seconds(), SERVER, text))
 
+    def refuse(self, why: str) -> None:
+        """What this person asked for is not to be had, for what the whole sentences say."""
+        self.refusals += 1
+        self.notice(why)
+
     def whisper(self, recipient: "Session", text: str) -> None:
         """Say *text*, which is clean, to one person alone. Raises Refused."""
         moderation = self.chat.moderation
@@ -673,7 +681,7 @@ class Session:
     def join_failed(self, why: str) -> None:
         """There is no place in the room: go back to the one before, or give up."""
         failed, former = self.room, self._former
-        self.notice(f"#{failed.name} cannot be entered: {why}.")
+        self.refuse(f"#{failed.name} cannot be entered: {why}.")
         self._former = None
         chat = self.chat
         # Who has just come may have tried the room in which they were last.

@@ -25,7 +25,10 @@ CORE_LIBRARIES = ("zope.interface", "twisted.logger", "twisted.internet.defer", 
 
 #: What the doors share.
 SHARED_DOORS = frozenset(
-    {"outlet", "telnet", "intake", "door", "proxy", "keys", "editor", "screen"}
+    {
+        *("outlet", "telnet", "intake", "door", "proxy", "keys", "editor", "screen", "line"),
+        *("sshtransport", "sshauth", "sshchannel"),
+    }
 )
 
 #: What belongs to the start of the program, and who may import it.
@@ -34,7 +37,8 @@ STARTING = {
     "options": frozenset({"service"}),
     "listening": frozenset({"service", "options"}),
     "tls": frozenset({"service", "options"}),
-    "settings": frozenset({"options", "tls"}),
+    "hostkey": frozenset({"service", "options"}),
+    "settings": frozenset({"options", "tls", "hostkey"}),
     "monitoring": frozenset({"service"}),
 }
 

@@ -104,16 +104,37 @@ class ChatProtocol(LineReceiver):
             self.transport.abortConnection()
 
     def _begin(self) -> None:
-        factory, transport = self.factory, self.transport
-        transport.bufferSize = READ_SIZE
-        chat = factory.chat
-        self.intake = Intake(factory.line_length)
-        tune(transport, chat.limits)
-        self.outlet = Outlet(transport, self, chat.clock.callLater, chat.limits.stall_timeout)
-        self.session = Session(chat, self, self.outlet, PLAIN, self.source)
-        factory.joined(self)
-        self.session.open()
+        self.transport.bufferSize = READ_SIZE
+        self.intake = self.make_intake()
+        tune(self.transport, self.factory.chat.limits)
+        self.outlet = self.make_outlet()
+        self.session = self.make_session()
+        self.came()
         self._begun = True
+
+    # -- what is otherwise where there is more under the lines than a socket
+
+    def make_intake(self) -> Intake:
+        """What makes lines of bytes."""
+        return Intake(self.factory.line_length)
+
+    def make_outlet(self) -> Outlet:
+        """The writing side."""
+        chat = self.factory.chat
+        return Outlet(self.transport, self, chat.clock.callLater, chat.limits.stall_timeout)
+
+    def make_session(self) -> Session:
+        """The conversation, which is not open yet."""
+        return Session(self.factory.chat, self, self.outlet, PLAIN, self.source)
+
+    def came(self) -> None:
+        """All is made: tell the factory, and begin."""
+        self.factory.joined(self)
+        self.session.open()
+
+    def went(self, reason: Failure) -> None:
+        """The connection is gone: tell the factory."""
+        self.factory.parted(self, self.source, reason)
 
     # -- from bytes to lines
 
@@ -330,7 +351,7 @@ class ChatProtocol(LineReceiver):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted: the connection is gone."""
         self._ended = self._lost = True
-        self.factory.parted(self, self.source, reason)
+        self.went(reason)
         if hasattr(self, "outlet"):
             self.outlet.lost()
         if not self._begun:
