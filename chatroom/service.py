@@ -321,11 +321,33 @@ def makeService(options: Options) -> IService:
     doors += [(endpoint, console, False) for endpoint in options["consoles"]]
     doors += [(endpoint, RelayFactory(chat), False) for endpoint in options["relays"]]
 
+    if options["shells"]:
+        # It needs what only the extra `ssh` installs.
+        from chatroom.doors.ssh import SshFactory
+
+        shell = SshFactory(chat, options["host-key"])
+        doors += [(endpoint, shell, False) for endpoint in options["shells"]]
+
     observer = None
     if options.parent is not None:
         observer = logs.observer(options.parent, options["log-format"], clock.callFromThread)
     top = Everything(observer)
-    described = [f"Listening: {listening.describe(where, tls)}" for where, _, tls in doors]
+    described = [
+        f"Listening: {listening.describe_ssh(where)}"
+        if door.door == "ssh"
+        else f"Listening: {listening.describe(where, tls)}"
+        for where, door, tls in doors
+    ]
+    if options["shells"]:
+        from chatroom.hostkey import fingerprint
+
+        described.append(f"The key of SSH is {fingerprint(options['host-key'])}.")
+    if options["host-key-passing"]:
+        log.warn(
+            "The key of SSH is of this run only: whoever comes again is warned of another one. "
+            "--data or --ssh-host-key keeps it.",
+            event="host_key_passing",
+        )
     if options["credentials"] is not None and options["credentials"].concern:
         log.warn("{concern}", event="certificate_concern", concern=options["credentials"].concern)
     if store is not None:

@@ -126,6 +126,7 @@ class Session:
         "places",
         "preferences",
         "recall",
+        "refusals",
         "room",
         "said",
         "source",
@@ -204,6 +205,8 @@ class Session:
         self.spoken = 0
         #: The state of the token bucket for completions, see limits.Pace.
         self.completed = 0.0
+        #: How often something that was asked for here was refused.
+        self.refusals = 0
         # Who gets the next line, which is not shown; None for nobody.
         self._answering: Callable[[str, bool], None] | None = None
         #: The key that is being claimed, empty for none, and the last name that was asked for.
@@ -282,7 +285,7 @@ class Session:
             else:
                 self.say(text)
         except Refused as refusal:
-            self.notice(str(refusal))
+            self.refuse(str(refusal))
 
     def _beware(self, text: str) -> None:
         """A login has just gone wrong: *text* may be the password for it. Raises Refused."""
@@ -378,7 +381,7 @@ class Session:
         try:
             answering(text, self.connection.hidden)
         except Refused as refusal:
-            self.notice(str(refusal))
+            self.refuse(str(refusal))
         finally:
             # Unless the next line is to be hidden as well.
             if self._answering is None:
@@ -553,6 +556,11 @@ class Session:
         """The server tells this person something, in one line or several."""
         self.tell(Noticed(self.chat.clock.seconds(), SERVER, text))
 
+    def refuse(self, why: str) -> None:
+        """What this person asked for is not to be had, for what the whole sentences say."""
+        self.refusals += 1
+        self.notice(why)
+
     def whisper(self, recipient: "Session", text: str) -> None:
         """Say *text*, which is clean, to one person alone. Raises Refused."""
         moderation = self.chat.moderation
@@ -701,7 +709,7 @@ class Session:
     def join_failed(self, why: str) -> None:
         """There is no place in the room: go back to the one before, or give up."""
         failed, former = self.room, self._former
-        self.notice(f"#{failed.name} cannot be entered: {why}.")
+        self.refuse(f"#{failed.name} cannot be entered: {why}.")
         self._former = None
         chat = self.chat
         # Who has just come may have tried the room in which they were last.

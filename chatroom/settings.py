@@ -189,6 +189,19 @@ OPTIONS = (
         "can be given several times.",
     ),
     Option(
+        "ssh",
+        (),
+        ENDPOINTS,
+        "Listen on this endpoint for SSH, such as tcp:2222; can be given several times.",
+    ),
+    Option(
+        "ssh-host-key",
+        "",
+        FILE,
+        "The private key of --ssh (Ed25519, ECDSA or RSA), without a passphrase; without one, "
+        "ssh_host_ed25519_key in the folder of --data is made and kept.",
+    ),
+    Option(
         "proxy-from",
         (),
         NETWORKS,

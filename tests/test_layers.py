@@ -30,6 +30,7 @@ SHARED_DOORS = frozenset(
         *("outlet", "telnet", "negotiation", "subnegotiation"),
         *("intake", "door", "proxy", "keys", "editor", "screen"),
         *("terminal", "takeover"),
+        *("sshtransport", "sshauth", "sshchannel"),
     }
 )
 
@@ -42,7 +43,8 @@ STARTING = {
     "options": frozenset({"service"}),
     "listening": frozenset({"service", "options"}),
     "tls": frozenset({"service", "options"}),
-    "settings": frozenset({"options", "tls"}),
+    "hostkey": frozenset({"service", "options"}),
+    "settings": frozenset({"options", "tls", "hostkey"}),
     "monitoring": frozenset({"service"}),
 }
 

@@ -16,7 +16,9 @@ class ConsoleProtocol(ChatProtocol):
     # Why it is no terminal.
     _why = ""
 
-    def _open(self) -> None:
+    def came(self) -> None:
+        """All is made: find out what there is to begin with."""
+        self.factory.joined(self)
         self.session.hold(ENTERING)
         self.intake.telnet.evidence()
         self.ask_for_terminal()
@@ -26,7 +28,7 @@ class ConsoleProtocol(ChatProtocol):
             super()._taken_over(why)
             return
         self._why = why
-        super()._open()
+        self.begin()
         self._conclude(why)
 
     @property

@@ -18,6 +18,7 @@ from zope.interface import implementer
 
 from chatroom import commands, passwords
 from chatroom.accounts import Preferences
+from chatroom.arriving import Arrival
 from chatroom.chat import Chat, Refused
 from chatroom.commands import command
 from chatroom.completion import complete
@@ -131,20 +132,41 @@ class ChatProtocol(LineReceiver):
             self.transport.abortConnection()
 
     def _begin(self) -> None:
-        factory, transport = self.factory, self.transport
-        transport.bufferSize = READ_SIZE
-        chat = factory.chat
-        self.intake = Intake(factory.line_length)
-        tune(transport, chat.limits)
-        self.outlet = Outlet(transport, self, chat.clock.callLater, chat.limits.stall_timeout)
-        self.session = Session(chat, self, self.outlet, self.source, COMMANDS)
-        factory.joined(self)
-        self._open()
+        self.transport.bufferSize = READ_SIZE
+        self.intake = self.make_intake()
+        tune(self.transport, self.factory.chat.limits)
+        self.outlet = self.make_outlet()
+        self.session = self.make_session()
+        self.came()
 
-    def _open(self) -> None:
+    def begin(self, arrival: Arrival | None = None) -> None:
         """Let the conversation begin."""
-        self.session.open()
+        self.session.open(arrival)
         self._begun = True
+
+    # -- what is otherwise where there is more under the lines than a socket
+
+    def make_intake(self) -> Intake:
+        """What makes lines of bytes."""
+        return Intake(self.factory.line_length)
+
+    def make_outlet(self) -> Outlet:
+        """The writing side."""
+        chat = self.factory.chat
+        return Outlet(self.transport, self, chat.clock.callLater, chat.limits.stall_timeout)
+
+    def make_session(self) -> Session:
+        """The conversation, which is not open yet."""
+        return Session(self.factory.chat, self, self.outlet, self.source, COMMANDS)
+
+    def came(self) -> None:
+        """All is made: tell the factory, and begin."""
+        self.factory.joined(self)
+        self.begin()
+
+    def went(self, reason: Failure) -> None:
+        """The connection is gone: tell the factory."""
+        self.factory.parted(self, self.source, reason)
 
     # -- from bytes to lines
 
@@ -231,7 +253,7 @@ class ChatProtocol(LineReceiver):
             elif part is Command.ARE_YOU_THERE:
                 self._say_yes()
             elif part is Command.RESIZED and telnet.size is not None:
-                self._resized(telnet.size)
+                self.resized(*telnet.size)
         self._answer_telnet()
         if telnet.character_mode is False:
             self.take_lines()
@@ -420,7 +442,7 @@ class ChatProtocol(LineReceiver):
             self._takeover.stop()
         if self.terminal is not None:
             self.terminal.end()
-        self.factory.parted(self, self.source, reason)
+        self.went(reason)
         if hasattr(self, "outlet"):
             self.outlet.lost()
         if not self._begun:
@@ -604,10 +626,10 @@ class ChatProtocol(LineReceiver):
         self.intake.telnet.give_back()
         self._answer_telnet()
 
-    def _resized(self, size: tuple[int, int]) -> None:
-        """The terminal has another size."""
+    def resized(self, width: int, height: int) -> None:
+        """The terminal has another size, in cells and rows, 0 for unknown."""
         if self.terminal is not None:
-            self.terminal.resize(size)
+            self.terminal.resize((width, height))
             self.session.show_like(self.session.preferences)
 
     @property

@@ -145,6 +145,8 @@ class Terminal:
         self._prompted = ("", "")
         # What of the input is still to be sent around a line that the outlet took in part.
         self._owed = (b"", b"")
+        # The size that the screen is to have, None for the one that it has.
+        self._resized: tuple[int, int] | None = None
         self._begun = self._over = False
 
     # -- for the session, as its outlet
@@ -161,7 +163,9 @@ class Terminal:
         """
         if self._over or not data.rstrip(BELL):
             return self._outlet.write(data)
+        resized = self._resize()
         before, after = self._screen.around()
+        before = resized + before
         if self._prompted != self._owner.prompt:
             after += self._shown()
         whole = before + data + after
@@ -202,7 +206,7 @@ class Terminal:
         reader = preferences.reader or self._kind.reader or not self._kind.draws
         screen = self._screen
         if reader is self.echo:
-            self._send(screen.show("", (), 0) + screen.ended())
+            self._send(self._resize() + screen.show("", (), 0) + screen.ended())
             self._screen = (PlainScreen if reader else Screen)(screen.width, screen.height)
             self._draw()
         if reader:
@@ -212,7 +216,8 @@ class Terminal:
             colours = colours if colours is not Colours.NONE else Colours.FEW
         elif preferences.color == "off" or self._no_color:
             colours = Colours.NONE
-        return terminal(self._screen.width, colours, preferences)
+        width, _ = self._resized or (self._screen.width, 0)
+        return terminal(width, colours, preferences)
 
     def begin(self) -> None:
         """From here on it is drawn on, in a row of its own."""
@@ -229,11 +234,17 @@ class Terminal:
         self._events.clear()
         if not self._begun:
             return farewell
-        return self._screen.show("", (), 0) + self._screen.ended() + farewell + self._screen.end()
+        taken_away = self._resize() + self._screen.show("", (), 0) + self._screen.ended()
+        return taken_away + farewell + self._screen.end()
 
     def resize(self, size: tuple[int, int]) -> None:
-        """The terminal has another *size*; its format has to be asked for again."""
-        self._send(self._screen.resize(*_size(size)) + self._shown())
+        """The terminal has another *size*; its format has to be asked for again.
+
+        It is drawn anew when that can be sent: however often it changes, nothing piles up.
+        """
+        self._resized = _size(size)
+        if not self._outlet.congested:
+            self._draw()
 
     def receive(self, data: bytes) -> int:
         """Bytes were typed; returns what they cost of the byte rate beyond themselves."""
@@ -347,12 +358,18 @@ class Terminal:
 
     def _shown(self) -> bytes:
         """What makes the screen show the prompt and the line as they are now."""
+        resized = self._resize()
         self._prompted = self._owner.prompt
         if self._editor.hidden:
             prompt = "[not shown] "
         else:
             prompt = self._prompt(*self._prompted) if self.echo else ""
-        return self._screen.show(*self._editor.view(prompt))
+        return resized + self._screen.show(*self._editor.view(prompt))
+
+    def _resize(self) -> bytes:
+        """What makes the screen have the size that the terminal has."""
+        size, self._resized = self._resized, None
+        return b"" if size is None else self._screen.resize(*size)
 
     def _prompt(self, name: str, room: str) -> str:
         """As much as leaves room for what is typed."""
