@@ -741,8 +741,8 @@ def test_a_real_client_sends_characters_and_lines_and_characters() -> None:
             typed("я", "я".encode())
             typed("\x7f\x03\r", b"\x7f\x03\r")
             telnet.give_back()
-            # It has done what it was told before it agrees that characters are not echoed.
-            wait(lambda: sequence((DONT, ECHO)) in raw)
+            # This was said last, and it answers when it has done what it was told.
+            wait(lambda: sequence((DONT, BINARY)) in raw)
             raw.clear()
             typed("ax\x7f来\n", "a来\n".encode())
     finally:

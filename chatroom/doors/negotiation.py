@@ -1,6 +1,6 @@
 """What two ends agree on: one telnet option, on one side of the connection.
 
-The rule: no end is ever told what it has not been asked, and whatever the other end does, the
+The rule: an answer is never answered, and whatever the other end does or does not answer, the
 two fall silent. This is a pure object; its user puts the words on the wire.
 
 RFC 1143 (section 7, the Q method) waits for the answer to what was said last before it says the
