@@ -255,7 +255,8 @@ class ChatProtocol(LineReceiver):
             elif part is Command.RESIZED and telnet.size is not None:
                 self.resized(*telnet.size)
         self._answer_telnet()
-        if telnet.character_mode is False:
+        if telnet.spoken and telnet.character_mode is False:
+            # It has taken its word back.
             self.take_lines()
         return cost
 
