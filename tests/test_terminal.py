@@ -517,7 +517,12 @@ def test_a_screen_reader_is_given_lines_without_anything_drawn_twice(world: Worl
     # What was typed is there already.
     assert telnet.screen[-2:] == ["half a line", ""]
     assert bob.sees[-1] == "alice: half a line"
+    telnet.types("whole\n")
+    assert telnet.screen[-2:] == ["whole", ""]
+    telnet.sends(b"\x1b[200~one\rtwo\rthree\x1b[201~")
+    assert telnet.screen[-4:] == ["one", "two", "three", ""]
     telnet.types("/reader off\n")
+    assert telnet.screen[-3] == "/reader off"
     assert telnet.last == "[alice #lobby]"
 
 

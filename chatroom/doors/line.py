@@ -576,6 +576,7 @@ class ChatProtocol(LineReceiver):
             telnet.evidence()
         if not telnet.spoken:
             raise Refused("That needs a telnet client, which yours does not seem to be.")
+        self._hinted = True
         if self._takeover is None:
             later = self.factory.chat.clock.callLater
             self._takeover = Takeover(telnet, self._answer_telnet, later, self._taken_over)
@@ -590,7 +591,6 @@ class ChatProtocol(LineReceiver):
         """Take the terminal, if there is no reason why not."""
         takeover, self._takeover = self._takeover, None
         assert takeover is not None
-        self._hinted = True
         telnet = self.intake.telnet
         if not why:
             self.take_terminal(takeover.kind, telnet.size or USUAL, telnet.no_color)

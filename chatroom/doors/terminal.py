@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from chatroom.accounts import Preferences
-from chatroom.cells import cells
+from chatroom.cells import cells, graphemes
 from chatroom.doors.editor import (
     Bell,
     Choices,
@@ -337,6 +337,10 @@ class Terminal:
         for action in self._editor.receive(event):
             match action:
                 case Line():
+                    if not (self.echo or action.hidden):
+                        # It stays where it was typed; of what came all at once nothing is there.
+                        text = graphemes(action.text)
+                        shown.append(self._screen.show("", text, len(text)))
                     shown.append(self._screen.ended())
                     if action.hidden or action.text.strip():
                         self._lines.append(action)
