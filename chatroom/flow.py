@@ -65,9 +65,9 @@ def carry_out(session: "Session", flow: "Deferred[Any]") -> None:
         if failure.check(Gone) or session.over:
             return
         if failure.check(Refused):
-            session.notice(str(failure.value))
+            session.refuse(str(failure.value))
         elif failure.check(TooMany):
-            session.notice(
+            session.refuse(
                 paragraph(
                     "Too many are trying passwords just now.",
                     "Stay, and try again in a few seconds:",
@@ -81,7 +81,7 @@ def carry_out(session: "Session", flow: "Deferred[Any]") -> None:
                 event="login_failed",
                 connection=session.origin,
             )
-            session.notice(SORRY)
+            session.refuse(SORRY)
 
     session.wait_for(flow.addCallbacks(ended, failed))
 

@@ -162,6 +162,19 @@ def describe(description: str, tls: bool = False) -> str:
     return _connecting(description, tls) + (notes and f" ({notes})")
 
 
+def describe_ssh(description: str) -> str:
+    """How to connect to the endpoint *description* by SSH, for a log line: ``ssh -p 2222 HOST``."""
+    behind, description = behind_proxy(description)
+    kind, fields = _by_name(description.removeprefix("haproxy:"))
+    note = " (behind a proxy)" if behind or description.startswith("haproxy:") else ""
+    if kind not in ("tcp", "tcp6"):
+        return f"{description} (SSH){note}"
+    address = fields.get("interface", "")
+    host = "HOST" if address in ("", "::", "0.0.0.0") else address
+    port = "PORT" if fields.get("port") == "0" else fields.get("port", "")
+    return f"ssh -p {port} {host}{note}"
+
+
 def _connecting(description: str, tls: bool) -> str:
     if description.startswith("haproxy:"):
         rest = _connecting(description.removeprefix("haproxy:"), tls)

@@ -152,7 +152,7 @@ def failed(session: "Session", name: str, why: str) -> None:
     if session.submitted == name:
         session.submitted = session.name
     give_back(session, name)
-    session.notice(f"You are still {session.name}: {why}.")
+    session.refuse(f"You are still {session.name}: {why}.")
     session.naming = ""
     _named(session)
 
@@ -160,7 +160,7 @@ def failed(session: "Session", name: str, why: str) -> None:
 def _not_named(session: "Session", why: str) -> None:
     """The name that was asked for is not to be had."""
     session.naming = ""
-    session.notice(f"{why} You are still {session.name}.")
+    session.refuse(f"{why} You are still {session.name}.")
     _named(session)
 
 

@@ -32,15 +32,17 @@ from chatroom.settings import (
     read_config,
     read_motd,
 )
-from chatroom.store.folder import Folder, StoreError, check_folder
+from chatroom.store.folder import HOST_KEY, Folder, StoreError, check_folder
 from chatroom.store.store import rehearse
 
 
 class Options(usage.Options):
     """The parsed options: a value for every row of `settings.OPTIONS`, and what follows from them.
 
-    ``options["endpoints"]``, ``options["secured"]`` and ``options["relays"]`` are the endpoint
-    strings to listen on for the chat, for the chat over TLS and for the bare relay;
+    ``options["endpoints"]``, ``options["secured"]``, ``options["consoles"]``, ``options["relays"]``
+    and ``options["shells"]`` are the endpoint strings to listen on for the chat, for the chat over
+    TLS, for telnet clients that are taken over, for the bare relay and for SSH;
+    ``options["host-key"]`` is the key for the last, or None;
     ``options["credentials"]`` is the `tls.Certificate` for them, or None; ``options["motd"]`` is
     the text itself, ``options["folder"]`` the folder for what is to be kept, or None;
     ``options["monitor"]`` is the endpoint string for who watches, empty for none.
@@ -68,7 +70,10 @@ class Options(usage.Options):
         self._started: dict[str, Any] = {}
         for option in OPTIONS:
             self[option.name] = list(option.default) if option.kind.repeated else option.default
-        self.update(endpoints=[], secured=[], relays=[], credentials=None, folder=None)
+        self.update(endpoints=[], secured=[], consoles=[], relays=[], shells=[])
+        self.update(credentials=None, folder=None)
+        # The key, and whether it is gone with the server.
+        self.update({"host-key": None, "host-key-passing": False})
         self["monitor"] = ""
         # Who may connect, None for everybody, and what is wrong with the list of them.
         self.update({"allowed": None, "allowed-fault": ""})
@@ -124,7 +129,9 @@ class Options(usage.Options):
             self["endpoints"] += listening.default_endpoints(self["port"], self["interface"])
         self["endpoints"] += map(listening.with_backlog, self["listen"])
         self["secured"] += map(listening.with_backlog, self["tls"])
+        self["consoles"] += map(listening.with_backlog, self["telnet"])
         self["relays"] += map(listening.with_backlog, self["relay"])
+        self["shells"] += map(listening.with_backlog, self["ssh"])
         self._check_endpoints()
         self._read_certificate()
         if self["metrics"]:
@@ -137,7 +144,9 @@ class Options(usage.Options):
         listening.probe(
             *self["endpoints"],
             *self["secured"],
+            *self["consoles"],
             *self["relays"],
+            *self["shells"],
             *filter(None, [self["monitor"]]),
             rundir=server.get("rundir", "."),
             chroot=server.get("chroot"),
@@ -154,12 +163,13 @@ class Options(usage.Options):
         if self["data"]:
             self["data"] = os.path.abspath(self["data"])
             self._open_folder(server)
+        self._read_host_key(server)
         if self["check"]:
             print(self._summary())
             sys.exit(0)
 
     def _check_endpoints(self) -> None:
-        plain = [*self["endpoints"], *self["relays"]]
+        plain = [*self["endpoints"], *self["consoles"], *self["relays"], *self["shells"]]
         for text in plain:
             listening.check(text, tls=False, proxies=bool(self["proxy-from"]))
         for text in self["secured"]:
@@ -188,6 +198,29 @@ class Options(usage.Options):
         except ImportError:
             raise SettingError("TLS needs more of Twisted: pip install 'twisted[tls]'") from None
         self["credentials"] = Certificate(self["certificate"], self["key"])
+
+    def _read_host_key(self, server: dict[str, Any]) -> None:
+        """Read the key of the SSH door, or make one."""
+        if self["ssh-host-key"]:
+            # The server may run in another folder.
+            self["ssh-host-key"] = os.path.abspath(self["ssh-host-key"])
+            if not self["ssh"]:
+                raise SettingError("ssh-host-key goes with ssh, such as --ssh tcp:2222")
+        if not self["ssh"]:
+            return
+        try:
+            from chatroom import hostkey
+            from chatroom.doors import ssh as _  # noqa: F401
+        except ImportError:
+            raise SettingError("ssh needs more of Twisted: pip install 'chatroom[ssh]'") from None
+        if self["ssh-host-key"]:
+            self["host-key"] = hostkey.read(self["ssh-host-key"])
+        elif not self["data"]:
+            self["host-key"], self["host-key-passing"] = hostkey.made(), True
+        elif not self["check"]:
+            self["host-key"] = hostkey.kept(self["data"], _owner(server))
+        elif os.path.lexists(os.path.join(self["data"], HOST_KEY)):
+            self["host-key"] = hostkey.read(os.path.join(self["data"], HOST_KEY))
 
     def reread_allowed(self) -> Networks:
         """Who may connect, as the file says now. Raises SettingError if that is nobody."""
@@ -220,10 +253,7 @@ class Options(usage.Options):
             raise SettingError("data does not go with twistd's --chroot")
         check_folder(self["data"])
         if not self["check"]:
-            uid, gid = server.get("uid"), server.get("gid")
-            # -1 leaves the one that was not given as it is.
-            owner = (-1 if uid is None else uid, -1 if gid is None else gid)
-            self["folder"] = Folder(self["data"], None if owner == (-1, -1) else owner)
+            self["folder"] = Folder(self["data"], _owner(server))
             rehearse(self["folder"], self["scrollback"], names.fold(self["lobby"]))
 
     def _summary(self) -> str:
@@ -231,7 +261,15 @@ class Options(usage.Options):
         lines = [f"# chatroom {__version__} can start. It would listen for:"]
         lines += [f"#   {listening.describe(text)}" for text in self["endpoints"]]
         lines += [f"#   {listening.describe(text, tls=True)}" for text in self["secured"]]
+        lines += [f"#   {listening.describe(text)} (telnet)" for text in self["consoles"]]
         lines += [f"#   {listening.describe(text)} (relay)" for text in self["relays"]]
+        lines += [f"#   {listening.describe_ssh(text)}" for text in self["shells"]]
+        if self["host-key"] is not None and not self["host-key-passing"]:
+            from chatroom.hostkey import fingerprint
+
+            lines.append(f"# The key of SSH is {fingerprint(self['host-key'])}.")
+        elif self["shells"]:
+            lines.append("# The key of SSH is made when the server starts.")
         if self["credentials"] is not None and self["credentials"].concern:
             lines.append(f"# {self['credentials'].concern}")
         if self["monitor"]:
@@ -265,6 +303,14 @@ def _absolute(values: Mapping[str, Any]) -> dict[str, Any]:
             value = os.path.abspath(value)
         found[option.name] = list(value) if option.kind.repeated else value
     return found
+
+
+def _owner(server: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Whose the files are to be that are made now, None for who starts the server."""
+    uid, gid = server.get("uid"), server.get("gid")
+    # -1 leaves the one that was not given as it is.
+    owner = (-1 if uid is None else uid, -1 if gid is None else gid)
+    return None if owner == (-1, -1) else owner
 
 
 def _method(option: Option) -> Callable[..., None]:

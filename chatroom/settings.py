@@ -175,11 +175,31 @@ OPTIONS = (
         "The key of --certificate in PEM format, if it is not in the same file.",
     ),
     Option(
+        "telnet",
+        (),
+        ENDPOINTS,
+        "Have telnet clients edit their lines here from the start, as /terminal does elsewhere, "
+        "on this endpoint; can be given several times.",
+    ),
+    Option(
         "relay",
         (),
         ENDPOINTS,
         "Open the bare relay, which passes every line on word for word, on this endpoint; "
         "can be given several times.",
+    ),
+    Option(
+        "ssh",
+        (),
+        ENDPOINTS,
+        "Listen on this endpoint for SSH, such as tcp:2222; can be given several times.",
+    ),
+    Option(
+        "ssh-host-key",
+        "",
+        FILE,
+        "The private key of --ssh (Ed25519, ECDSA or RSA), without a passphrase; without one, "
+        "ssh_host_ed25519_key in the folder of --data is made and kept.",
     ),
     Option(
         "proxy-from",

@@ -40,7 +40,7 @@ from wire import on_reactor, reactor
 T = TypeVar("T")
 
 NOW = 1_800_000_000.25
-CHOSEN = Preferences({7: "王明"}, "seconds", "Europe/Berlin", True, "mentions", "den")
+CHOSEN = Preferences({7: "王明"}, "seconds", "Europe/Berlin", True, "mentions", "on", True, "den")
 
 
 def now(answer: Deferred[T]) -> T:

@@ -16,7 +16,7 @@ from chatroom.attempts import TooMany
 from chatroom.chat import Settings
 from chatroom.events import Event, Joined
 from chatroom.flow import SORRY
-from chatroom.formats import PLAIN
+from chatroom.formats import plain
 from chatroom.ledger import LocalClaims
 from chatroom.limits import LOCAL
 from chatroom.orders import Order
@@ -91,7 +91,7 @@ def test_who_arrives_is_where_they_were_with_what_they_prefer(world: World) -> N
     assert greetings(told) == [f"{FIRST}alice, in #den with bob."]
     assert [line[6:] for line in told if line.endswith(("hi", "den", "this"))] == ["alice: hi"]
     assert person.session.preferences.bell == "on"
-    assert person.session.format.styled(person.session.preferences) is person.session.format
+    assert person.session.format is plain(person.session.preferences)
     bob.says("nor this")
     assert person.sees == []
     check(world)
@@ -351,7 +351,7 @@ def test_a_session_has_the_number_that_its_connection_had_before() -> None:
     session: Session
     connection = world.person()
     outlet = FakeOutlet(lambda: session.drained())
-    session = Session(world.chat, connection, outlet, PLAIN, LOCAL, origin=origin)
+    session = Session(world.chat, connection, outlet, LOCAL, origin=origin)
     assert session.origin == origin
     assert connection.session.origin > origin
     world.end()

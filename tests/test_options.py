@@ -99,6 +99,7 @@ def test_without_arguments_everything_has_its_default() -> None:
         "tls": [],
         "certificate": "",
         "key": "",
+        "telnet": [],
         "relay": [],
         "proxy-from": [],
         "name": "chatroom",
@@ -137,6 +138,7 @@ def test_without_arguments_everything_has_its_default() -> None:
         "endpoints": ["tcp6:8008:backlog=4096"],
         "secured": [],
         "credentials": None,
+        "consoles": [],
         "relays": [],
     }
 
@@ -188,6 +190,7 @@ def test_help_names_every_option_and_fits_a_terminal(
         "--scrollback=",
         "--stall-timeout=",
         "--sync=",
+        "--telnet=",
         "--tls=",
         "--version",
     ]

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 
 from chatroom.chat import Chat
 from chatroom.limits import Limits, address_of, source_of
-from chatroom.metrics import BARRED, STOPPING
+from chatroom.metrics import BARRED, CROWDED, STOPPING
 from chatroom.presence import Call
 
 log = Logger()
@@ -182,6 +182,8 @@ class DoorFactory(ServerFactory, Generic[C]):
         why = admission.refusal(source) if not self.stopping else self._stopping()
         if why is None and (why := self.chat.moderation.refusal(host)) is not None:
             self.chat.counters.refused[BARRED] += 1
+        if why is None and (why := self.crowded(source)) is not None:
+            self.chat.counters.refused[CROWDED] += 1
         if why is not None:
             log.info(
                 "Connection {connection} from {address} was refused: {why}",
@@ -192,12 +194,20 @@ class DoorFactory(ServerFactory, Generic[C]):
                 door=self.door,
                 why=why,
             )
-            return Refused(self.chat, why)
+            return self.turned_away(why)
         admission.entered(source)
         protocol: Any = super().buildProtocol(addr)
         protocol.source = source
         protocol.address = address
         return protocol
+
+    def crowded(self, source: str) -> str | None:
+        """Why this door takes no more connections from *source* just now; None if it does."""
+        return None
+
+    def turned_away(self, why: str) -> TwistedProtocol:
+        """What tells somebody, in the protocol of the door, that they may not stay."""
+        return Refused(self.chat, why)
 
     def _stopping(self) -> str:
         self.chat.counters.refused[STOPPING] += 1

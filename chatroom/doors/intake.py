@@ -3,16 +3,36 @@
 The rule: this is a pure object, and however the bytes are cut over reads, the same lines come out.
 """
 
+from chatroom.doors.editor import Line
 from chatroom.doors.telnet import IAC, Command, Telnet
 
 #: What stands for the beginning of a line of which nothing is kept.
 _UNKNOWN = b"?"
 
 
+class NoTelnet(Telnet):
+    """Where there is no telnet: every byte is text, and the client is told nothing."""
+
+    __slots__ = ()
+
+    @property
+    def pending(self) -> bool:
+        """Nothing is ever left unfinished."""
+        return False
+
+    def receive(self, data: bytes) -> list[bytes | Command]:
+        """All of it."""
+        return [data]
+
+    def evidence(self) -> None:
+        """There is none of what is not spoken."""
+
+
 class Intake:
     """The lines of one connection, ended by LF, CR LF or CR NUL.
 
-    line_length: the longest line, in bytes without its end. After `take` the caller looks at
+    line_length: the longest line, in bytes without its end. telnet: what takes telnet's commands
+    out; NoTelnet where there are none. After `take` the caller looks at
     what it left here, and clears what it has dealt with.
     """
 
@@ -27,12 +47,13 @@ class Intake:
         "telnet",
     )
 
-    def __init__(self, line_length: int) -> None:
+    def __init__(self, line_length: int, telnet: Telnet | None = None) -> None:
         #: The longest line taken, in bytes; it may change.
         self.line_length = line_length
-        self.telnet = Telnet()
-        #: Whole lines without their LF, oldest first; one that came in whole may be too long.
-        self.lines: list[bytes] = []
+        self.telnet = telnet or Telnet()
+        #: Whole lines, oldest first: without their LF, of which one that came in whole may be too
+        #: long, or as they were typed at a terminal.
+        self.lines: list[bytes | Line] = []
         #: What there is of the next one.
         self.tail = b""
         #: How a line began that grew too long and of which nothing is kept; empty for none.

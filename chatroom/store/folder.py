@@ -17,7 +17,9 @@ CLAIM = "claim-code"
 
 
 #: All that this program puts into it.
-OURS = {DATABASE, LOCK, CLAIM, f"{DATABASE}-wal", f"{DATABASE}-shm"}
+#: The key of the SSH door, which is kept here unless it is kept elsewhere.
+HOST_KEY = "ssh_host_ed25519_key"
+OURS = {DATABASE, LOCK, CLAIM, HOST_KEY, f"{DATABASE}-wal", f"{DATABASE}-shm"}
 
 
 class StoreError(Exception):

@@ -1,0 +1,555 @@
+"""The SSH door: the line door, without telnet, in the session of an SSH connection.
+
+The rule: one connection is one conversation. Until it is known who somebody is they cost little
+and have little time; from then on they are held to what holds at the line door.
+"""
+
+from collections import Counter
+from functools import partial
+from typing import Any, Final
+
+from twisted.conch.ssh.keys import Key
+from twisted.conch.ssh.transport import DISCONNECT_BY_APPLICATION, DISCONNECT_CONNECTION_LOST
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from chatroom import arriving
+from chatroom.accounts import Account
+from chatroom.arriving import Arrival, Stranger
+from chatroom.chat import Chat
+from chatroom.doors.door import GOING, DoorFactory, tune
+from chatroom.doors.intake import Intake, NoTelnet
+from chatroom.doors.line import READ_SIZE, ChatProtocol
+from chatroom.doors.outlet import Outlet
+from chatroom.doors.sshauth import Arrivals, Authentication
+from chatroom.doors.sshchannel import OneSession, Requested
+from chatroom.doors.sshtransport import (
+    VERSION,
+    BoundedTransport,
+    Misbehaved,
+    disconnect_packet,
+    signatures_of,
+)
+from chatroom.doors.terminal import kind_of
+from chatroom.events import Event
+from chatroom.formats import PlainFormat
+from chatroom.limits import LOCAL
+from chatroom.presence import Call
+from chatroom.publickeys import PublicKey
+from chatroom.session import Session
+
+log = Logger()
+
+#: How long, in seconds, a client has to say who it is, and then to ask for its session.
+LOGIN_GRACE: Final = 30.0
+
+#: How many may be at that at the same time, and how many from one source; loopback is exempt from
+#: the second.
+ARRIVING: Final = 100
+ARRIVING_PER_SOURCE: Final = 10
+
+#: New keys cost as much of the byte rate as so many bytes: they take that much longer than text.
+EXCHANGE_COST: Final = 4096
+
+
+class NothingShown(PlainFormat):
+    """For whoever does not want to see what happens in a room."""
+
+    def encode(self, event: Event, live: bool) -> bytes:
+        """Nothing."""
+        return b""
+
+
+NOTHING_SHOWN = NothingShown()
+
+
+class MutedOutlet(Outlet):
+    """An outlet that says nothing until it is not `muted` any more."""
+
+    __slots__ = ("muted",)
+
+    muted: bool
+
+    def write(self, data: bytes) -> int:
+        """Send *data*, or take it and send nothing."""
+        return len(data) if self.muted else super().write(data)
+
+
+class SshProtocol(ChatProtocol):
+    """The conversation in the session of *connection*, of who arrived as *arrival*.
+
+    requested: what the client has asked of its session; where there is a terminal it sends keys.
+    """
+
+    # There are no browsers here.
+    _first = False
+    factory: Any
+    outlet: Outlet
+
+    def __init__(self, connection: "SshConnection", arrival: Arrival, requested: Requested) -> None:
+        self.connection = connection
+        self.arrival = arrival
+        self.requested = requested
+        self.factory = connection.factory
+        self.source = connection.source
+        self.address = connection.address
+        # A command that was not begun yet.
+        self._command = requested.command
+
+    def make_intake(self) -> Intake:
+        """What makes lines of bytes, in which there is no telnet."""
+        return Intake(self.factory.line_length, NoTelnet())
+
+    def make_outlet(self) -> Outlet:
+        """The writing side; of a command only what answers it goes out."""
+        if self._command is None:
+            return super().make_outlet()
+        chat = self.factory.chat
+        outlet = MutedOutlet(self.transport, self, chat.clock.callLater, chat.limits.stall_timeout)
+        outlet.muted = True
+        return outlet
+
+    def make_session(self) -> Session:
+        """The conversation, under the number that the connection has."""
+        chat, origin = self.factory.chat, self.connection.origin
+        return Session(chat, self, self.outlet, self.source, origin=origin)
+
+    def came(self) -> None:
+        """All is made: begin."""
+        self.begin(self.arrival)
+        requested = self.requested
+        if requested.terminal is not None and self._command is None:
+            kind = kind_of([requested.terminal] if requested.terminal else [])
+            no_color = bool(requested.environment.get("NO_COLOR"))
+            self.take_terminal(kind, (requested.width, requested.height), no_color)
+
+    def went(self, reason: Failure) -> None:
+        """The session is over; the connection tells the factory when it is, too."""
+
+    def connectionMade(self) -> None:
+        """The channel is there."""
+        super().connectionMade()
+        if self._command is not None and self._begun:
+            self.dataReceived(self._command + b"\n")
+            self.readConnectionLost()
+
+    def lineReceived(self, line: bytes) -> None:
+        """One line that the session is ready for."""
+        if self._command is not None:
+            self._command = None
+            self._unmute()
+        super().lineReceived(line)
+
+    def _unmute(self) -> None:
+        """From here on it is the command that is answered."""
+        session = self.session
+        session.mailbox.clear()
+        session.member.format = NOTHING_SHOWN
+        session.member.mentioned = None
+        session.refusals = 0
+        assert isinstance(self.outlet, MutedOutlet)
+        self.outlet.muted = False
+
+    def close(self, farewell: bytes) -> None:
+        """The session: the conversation is over."""
+        if self.requested.command is not None:
+            done = self._command is None and not self.session.refusals
+            self.transport.status = 0 if done else 1
+            assert isinstance(self.outlet, MutedOutlet)
+            # If it could not even begin, what is said last says why.
+            self.outlet.muted = False
+        super().close(farewell)
+
+    def cut(self) -> None:
+        """The outlet: nothing was read for too long."""
+        super().cut()
+        self.connection.closing = self.closing
+
+    @property
+    def origin(self) -> int:
+        """The connection's number."""
+        return self.connection.origin
+
+    @property
+    def place(self) -> str:
+        """For the session: where the other end is."""
+        return f"{self.address} (an encrypted line)"
+
+    @property
+    def encrypted(self) -> bool:
+        """For the session: nobody on the way can read along."""
+        return True
+
+
+@implementer(IPushProducer)
+class SshConnection(BoundedTransport):
+    """One connection to the SSH door, from its first byte on."""
+
+    transport: Any
+    # mypy: conch's has the type of its own factory.
+    factory: Any
+    source: str
+    address: str
+    origin = 0
+    opened = 0.0
+    #: Why the server closes the connection, see door.Connected.
+    closing = ""
+
+    _stranger: Stranger
+    _arrival: Arrival | None = None
+    _connection: OneSession | None = None
+    _talker: SshProtocol | None = None
+    _timer: Call | None = None
+    _rest: Call | None = None
+    _bytes_full_at = 0.0
+    _full = False
+    _reading = True
+    _asked = False
+
+    # -- the connection
+
+    def connectionMade(self) -> None:
+        """Twisted: the connection is there."""
+        try:
+            self._begin()
+        except Exception:
+            # Twisted would leave it open and served, half made.
+            log.failure("A connection could not be served", event="connection_failed")
+            self.transport.abortConnection()
+
+    def _begin(self) -> None:
+        factory, transport = self.factory, self.transport
+        chat: Chat = factory.chat
+        self.clock = chat.clock
+        self.host_key = factory.host_key
+        self.supportedPublicKeys = signatures_of(self.host_key)
+        transport.bufferSize = READ_SIZE
+        tune(transport, chat.limits)
+        self.origin = chat.next_origin()
+        self.opened = chat.clock.seconds()
+        self._stranger = Stranger(self.origin, self.address, self.source, self.opened)
+        factory.joined(self)
+        transport.registerProducer(self, True)
+        self._wait(LOGIN_GRACE, self._late)
+        super().connectionMade()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Twisted: bytes came in, whatever they are."""
+        if self.over:
+            return
+        self._spend(len(data))
+        super().dataReceived(data)
+
+    def _spend(self, cost: int) -> None:
+        chat: Chat = self.factory.chat
+        pace = chat.byte_pace
+        if not pace.rate:
+            return
+        now = chat.clock.seconds()
+        self._bytes_full_at = pace.spend(self._bytes_full_at, now, cost)
+        wait = pace.wait(self._bytes_full_at, now)
+        if wait > 0 and self._rest is None:
+            self._rest = chat.clock.callLater(wait, self._rested)
+            self._read_or_not()
+
+    def _rested(self) -> None:
+        self._rest = None
+        self._read_or_not()
+
+    def began_exchange(self) -> None:
+        """The client asks for new keys."""
+        self._spend(EXCHANGE_COST)
+
+    def hold(self) -> None:
+        """Take no further packet until `go_on`."""
+        super().hold()
+        self._read_or_not()
+
+    def go_on(self) -> None:
+        """Take packets again."""
+        super().go_on()
+        self._read_or_not()
+
+    def _read_or_not(self) -> None:
+        """Read from the socket, or leave it to the kernel to stop the client."""
+        if self.over:
+            return
+        reading = self._rest is None and not self._holds and not self._full
+        if reading is not self._reading:
+            self._reading = reading
+            if reading:
+                self.transport.resumeProducing()
+            else:
+                self.transport.pauseProducing()
+
+    def connectionLost(self, reason: Failure | None = connectionDone) -> None:
+        """Twisted: the connection is gone."""
+        self.over = True
+        self.end_timers()
+        self._stop_timer()
+        if self._rest is not None and self._rest.active():
+            self._rest.cancel()
+        if self.origin:
+            self._stranger.over = True
+        # First, as at the other doors: who has left the room comes after it in the log.
+        self.factory.parted(self, self.source, reason or connectionDone)
+        service, self.service = self.service, None
+        if service is not None:
+            service.serviceStopped()
+
+    # -- who it is, and what it wants
+
+    def service_for(self, name: bytes) -> Any:
+        """What the client may ask for first, once."""
+        if name != b"ssh-userauth" or self._asked:
+            return None
+        self._asked = True
+        return Authentication(self.factory.arrivals, self._stranger, self._arrived)
+
+    def _arrived(self, arrival: Arrival) -> None:
+        self._arrival = arrival
+        self.factory.arrived(self)
+        self._connection = OneSession(partial(self._start, arrival))
+        self.setService(self._connection)
+        self._wait(LOGIN_GRACE, self._late)
+
+    def _start(self, arrival: Arrival, requested: Requested) -> SshProtocol:
+        self._stop_timer()
+        self._talker = SshProtocol(self, arrival, requested)
+        return self._talker
+
+    def _late(self) -> None:
+        self.misbehaved(Misbehaved("Nobody has logged in in time.", DISCONNECT_BY_APPLICATION))
+
+    # -- the end
+
+    def misbehaved(self, why: Misbehaved) -> None:
+        """The client may not go on: it is told why, and so is the log."""
+        if self.over:
+            return
+        log.info(
+            "Connection {connection} from {address} was ended: {why}",
+            event="ssh_ended",
+            connection=self.origin,
+            address=self.address,
+            source=self.source,
+            why=str(why),
+        )
+        self._end("not let in" if self._arrival is None else "no proper SSH", why.code, str(why))
+
+    def _end(self, closing: str, code: int, text: str) -> None:
+        """Say why, and close when that is sent."""
+        self.closing = self.closing or closing
+        if self.over:
+            return
+        self.over = True
+        self.say_why(code, text)
+        self.transport.unregisterProducer()
+        # It is read on, and thrown away: of a socket that is closed with something unread in it
+        # the client might not see what was sent last.
+        self.transport.resumeProducing()
+        self.transport.loseWriteConnection()
+        self._wait(GOING, self.transport.abortConnection)
+
+    def session_over(self) -> None:
+        """The channel: it is closed. The client leaves, or is made to."""
+        if not self.over:
+            self._wait(GOING, self._leave)
+
+    def _leave(self) -> None:
+        self._end("left", DISCONNECT_BY_APPLICATION, "The session is over.")
+
+    def abort(self) -> None:
+        """Drop the connection and whatever was to be sent on it."""
+        self.over = True
+        self.transport.abortConnection()
+
+    def ssh_DISCONNECT(self, packet: bytes) -> None:
+        """Conch: the client leaves."""
+        self.over = True
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+        self._wait(GOING, self.transport.abortConnection)
+
+    def _wait(self, seconds: float, then: Any) -> None:
+        self._stop_timer()
+        self._timer = self.clock.callLater(seconds, then)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+
+    # -- what the socket says
+
+    @property
+    def writable(self) -> bool:
+        """Whether data may be sent now."""
+        return not (self.over or self._full or self.exchanging)
+
+    def unblocked(self) -> None:
+        """Keys are agreed on."""
+        self._push()
+
+    def sendKexInit(self) -> None:
+        """Conch: keys are to be agreed on, and no data goes out until they are."""
+        super().sendKexInit()
+        self._push()
+
+    def pauseProducing(self) -> None:
+        """Twisted: what is to be sent piles up. Who does not read may not ask for more."""
+        self._full = True
+        self._read_or_not()
+        self._push()
+
+    def resumeProducing(self) -> None:
+        """Twisted: it is sent."""
+        self._full = False
+        self._read_or_not()
+        self._push()
+
+    def stopProducing(self) -> None:
+        """Twisted: the connection is lost; `connectionLost` comes, too."""
+
+    def _push(self) -> None:
+        if self._connection is not None and self._connection.session is not None:
+            self._connection.session.push()
+
+    # -- what the factory asks and says
+
+    @property
+    def spoken(self) -> int:
+        """For the factory: how many lines were said over it."""
+        talker = self._talker
+        return talker.spoken if talker is not None and hasattr(talker, "session") else 0
+
+    def set_line_length(self, line_length: int) -> None:
+        """The factory: lines may have so many bytes from here on."""
+        if self._talker is not None and hasattr(self._talker, "intake"):
+            self._talker.intake.line_length = line_length
+
+    def stop_reading(self) -> None:
+        """The factory: the server stops. It is read on for what is no input: windows, goodbyes."""
+        if self._talker is not None and hasattr(self._talker, "session"):
+            self._talker.stop_reading()
+
+    def dismiss(self) -> None:
+        """The factory: the server is gone in a moment."""
+        self.closing = "the server stops"
+        if self._talker is not None and hasattr(self._talker, "session"):
+            self._talker.dismiss()
+        else:
+            self._end(self.closing, DISCONNECT_BY_APPLICATION, "The server is shutting down.")
+
+    def drop(self) -> None:
+        """The factory: time is up."""
+        self.abort()
+
+
+class TurnedAway(Protocol):
+    """A connection that may not stay: it is told why in SSH, before there are keys."""
+
+    def __init__(self, chat: Chat, why: str) -> None:
+        self._chat = chat
+        self._why = why
+        self._overdue: Call | None = None
+
+    def connectionMade(self) -> None:
+        """Twisted: the connection is there."""
+        transport: Any = self.transport
+        why = disconnect_packet(DISCONNECT_CONNECTION_LOST, self._why)
+        transport.write(VERSION + b"\r\n" + why)
+        self._overdue = self._chat.clock.callLater(GOING, transport.abortConnection)
+        # Closed at once, with the client's first words unread, the client might not see it.
+        transport.loseWriteConnection()
+
+    def connectionLost(self, reason: object = None) -> None:
+        """Twisted: the connection is gone."""
+        if self._overdue is not None and self._overdue.active():
+            self._overdue.cancel()
+
+
+class ChatArrivals:
+    """What a chat knows of those who come, see chatroom.arriving."""
+
+    def __init__(self, chat: Chat) -> None:
+        self._chat = chat
+
+    def by_key(self, name: str, key: PublicKey) -> "Deferred[Arrival | None]":
+        """See Arrivals."""
+        return arriving.by_key(self._chat, name, key)
+
+    def owner(self, name: str) -> "Deferred[Account | None]":
+        """See Arrivals."""
+        return arriving.owner(self._chat, name)
+
+    def by_name(self, name: str, key: PublicKey | None) -> Arrival:
+        """See Arrivals."""
+        return arriving.by_name(self._chat, name, key)
+
+    def by_password(
+        self, stranger: Stranger, account: Account, password: str
+    ) -> "Deferred[Arrival | None]":
+        """See Arrivals."""
+        return arriving.by_password(self._chat, stranger, account, password)
+
+
+class SshFactory(DoorFactory[SshConnection]):
+    """Makes the connections of the SSH door.
+
+    host_key: what it proves to be itself with. arrivals: who says who people are; the chat, unless
+    it is somebody else.
+    """
+
+    protocol: Any = SshConnection
+    door = "ssh"
+
+    def __init__(self, chat: Chat, host_key: Key, arrivals: Arrivals | None = None) -> None:
+        super().__init__(chat)
+        self.host_key = host_key
+        self.arrivals: Arrivals = arrivals or ChatArrivals(chat)
+        self.line_length = chat.limits.line_length
+        # Those of whom it is not known yet who they are, by their source.
+        self._strangers: set[SshConnection] = set()
+        self._by_source: Counter[str] = Counter()
+
+    def crowded(self, source: str) -> str | None:
+        """Why there may be no further stranger from *source*, None if there may."""
+        if len(self._strangers) >= ARRIVING:
+            return "Too many are logging in just now. Please try again later."
+        if source != LOCAL and self._by_source[source] >= ARRIVING_PER_SOURCE:
+            return "Too many connections from your address are logging in just now."
+        return None
+
+    def turned_away(self, why: str) -> Protocol:
+        """What tells somebody that they may not stay."""
+        return TurnedAway(self.chat, why)
+
+    def joined(self, client: SshConnection) -> None:
+        """*client* is connected."""
+        self._strangers.add(client)
+        self._by_source[client.source] += 1
+        super().joined(client)
+
+    def arrived(self, client: SshConnection) -> None:
+        """It is known who *client* is, or it is gone."""
+        if client in self._strangers:
+            self._strangers.discard(client)
+            self._by_source[client.source] -= 1
+            if not self._by_source[client.source]:
+                del self._by_source[client.source]
+
+    def parted(self, client: SshConnection, source: str, reason: Failure) -> None:
+        """*client* is not connected any more."""
+        self.arrived(client)
+        super().parted(client, source, reason)
+
+    def configure(self) -> None:
+        """The limits of the chat are other ones."""
+        self.line_length = self.chat.limits.line_length
+        for client in self.clients:
+            client.set_line_length(self.line_length)
