@@ -69,7 +69,7 @@ def _show(session: "Session", account: Account) -> Flow:
     used = session.key.fingerprint if session.key is not None else ""
     lines = [_shown(session, key, used) for key in keys]
     if lines:
-        lines.insert(0, "You are logged in by these keys:" if len(lines) > 1 else "Your key:")
+        lines.insert(0, "These keys log you in:" if len(lines) > 1 else "This key logs you in:")
     else:
         lines.append("You have no keys. /key add ssh-... AAAA adds one that you paste.")
     if used and used not in {key.fingerprint for key in keys}:

@@ -97,6 +97,24 @@ def test_who_arrives_is_where_they_were_with_what_they_prefer(world: World) -> N
     check(world)
 
 
+@pytest.mark.parametrize("why", ["private", "gone"])
+def test_who_cannot_be_where_they_were_is_in_the_lobby(world: World, why: str) -> None:
+    alice, bob = owner(world), owner(world, "bob", "198.51.100.2")
+    bob.says("/join den", "hello den")
+    alice.says("/join den", "/quit")
+    if why == "private":
+        bob.says("/room private")
+    else:
+        bob.says("/quit")
+        del world.chat.rooms["den"]
+        world.chat._presences.pop("den").close()
+    person = world.arrives(again(world))
+    (greeting,) = greetings(person.sees)
+    assert greeting.startswith(f"{FIRST}alice, in #lobby")
+    assert (world.chat.moderation.access("den") is not None) or why == "gone"
+    check(world)
+
+
 def test_what_was_missed_and_what_was_left_is_told_once(world: World) -> None:
     owner(world).says("/quit")
     bob = world.person("bob")
@@ -496,6 +514,40 @@ def test_whose_name_is_taken_by_its_owner_while_they_arrive_ends_well(ledger: An
         world.end()
 
 
+def test_who_has_a_name_only_as_long_as_nobody_took_it_meanwhile(make_world: MakeWorld) -> None:
+    world = make_world()
+    fake: Any = FakeBook()
+    fake.book = world.chat.registry.book
+    world.chat.registry.book = fake
+    fake.silent = {"find"}
+    guest = Person(world, arrival=Arrival("alice"))
+    fake.silent = set()
+    arrival = as_owner(world)
+    assert arrival.account is not None
+    alice = world.arrives(arrival)
+    # What the guest is told of the name is from another moment.
+    now(fake.book.remove(arrival.account.id))
+    fake.answer_all()
+    world.settle()
+    assert logged_in(world, alice, "alice")
+    assert names.is_reserved(guest.name)
+    assert guest.sees[1] == "-- alice is registered. If it is yours: /login alice."
+    check(world)
+
+
+def test_a_claim_that_was_made_though_its_answer_failed_is_given_back(
+    make_world: MakeWorld,
+) -> None:
+    claims = LateClaims()
+    world = make_world(claims=claims)
+    person = Person(world, arrival=Arrival("alice"))
+    claims.local.claim("alice", person.session.origin)
+    claims.fail()
+    world.settle()
+    assert names.is_reserved(person.name)
+    assert claims.local._holders == {}
+
+
 def test_a_room_that_cannot_be_entered_leads_to_the_lobby(failing: World) -> None:
     alice = owner(failing)
     alice.says("/join den", "hi", "/quit")
@@ -666,6 +718,7 @@ def test_who_does_not_get_their_turn_in_time_is_told_so(world: World) -> None:
     world.chat.registry.attempts._width = 1
     tries(world, stranger(world), account, WORD)
     world.wait(1)
+    assert world.chat.registry.attempts._pairs["alice", "192.0.2.7"].failures == 0
     assert (who.failures, world.chat.counters.wrong_passwords) == (0, 0)
 
 

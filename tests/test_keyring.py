@@ -70,7 +70,7 @@ def test_a_key_that_is_pasted_logs_in_under_the_name_and_then_by_itself(world: W
     first = f"{MARK} is a key of yours."
     assert told == f"{first} Come with it as alice once; from then on it is enough by itself."
     assert listed(alice) == [f"{MARK} ssh-ed25519, laptop, since 2027-01-15, not used yet"]
-    assert alice.asks("/key")[0] == "-- Your key:"
+    assert alice.asks("/key")[0] == "-- This key logs you in:"
     alice.says("/quit")
     stranger = comes(world, "zoe", KEY)
     assert stranger is not None
