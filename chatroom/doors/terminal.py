@@ -43,9 +43,8 @@ ESCAPE: Final = 0.3
 WAITING_LINES: Final = 64
 
 #: What keys cost of the byte rate beyond their bytes, so that who types as fast as they may keeps
-#: the processor busy for a twentieth of the time: completion looks at everybody, a key is work for
-#: some characters of the line at a time, and showing the line is so for fewer.
-TAB_COST: Final = 512
+#: the processor busy for a twentieth of the time: a byte for so many characters of the line that a
+#: key changes, and for so many that are shown again.
 CHARACTERS_OF_KEY: Final = 32
 CHARACTERS_SHOWN: Final = 6
 
@@ -300,8 +299,6 @@ class Terminal:
             if event is Key.INTERRUPT:
                 # It is not to wait behind what it is for.
                 self._drop()
-            elif event is Key.TAB:
-                cost += TAB_COST
             cost += length // CHARACTERS_OF_KEY
             self._events.append(event)
             self.backlog += _weight(event)
