@@ -430,8 +430,12 @@ def test_a_password_is_not_shown_nor_brought_back(world: World) -> None:
     shown = "\n".join(telnet.shown.rows)
     assert "alice is yours" in shown
     assert "correct" not in shown
+    telnet.types("/password\n")
+    telnet.types("half a pass\x03")
+    assert telnet.screen[-2:] == ["-- Your password stays as it is.", "[alice #lobby]"]
+    assert "half a" not in "\n".join(telnet.shown.rows)
     telnet.types("/password correct-horse other-horse\n\x1b[A")
-    assert telnet.last == "[alice #lobby] /register"
+    assert telnet.last == "[alice #lobby] /password"
 
 
 def test_the_prompt_says_who_and_where(world: World) -> None:
@@ -546,9 +550,6 @@ class Owner:
 
     def ended(self) -> None:
         """They stay."""
-
-    def expired(self) -> None:
-        """Nobody waits."""
 
 
 def made(outlet: Any, clock: Clock, size: tuple[int, int] = (30, 6)) -> Terminal:

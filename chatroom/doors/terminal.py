@@ -103,15 +103,13 @@ class Owner(Protocol):
     def ended(self) -> None:
         """They want to leave, when the lines before that were taken."""
 
-    def expired(self) -> None:
-        """Some time has passed after the last key: there may be more lines."""
-
 
 class Terminal:
     """One person's terminal.
 
     outlet: the connection's. lines: where the lines that were typed are to wait; who takes them out
-    says so with `work`. kind, size: what is known of it; the size is in cells and rows.
+    says so with `work`, and looks for them after what was called `later`, too. kind, size: what is
+    known of it; the size is in cells and rows.
     """
 
     def __init__(
@@ -254,6 +252,10 @@ class Terminal:
         """A *key* came in some other way than as bytes."""
         self._take([key])
 
+    def limit(self, line_length: int) -> None:
+        """A line may have so many bytes from here on."""
+        self._editor.line_length = line_length
+
     def hide(self) -> None:
         """What is typed is not shown from here on."""
         self._editor.hide()
@@ -321,7 +323,6 @@ class Terminal:
         """What there is of a key will not be completed."""
         self._timer = None
         self._take(self._keys.expire())
-        self._owner.expired()
 
     def _stop_timer(self) -> None:
         if self._timer is not None and self._timer.active():
@@ -349,6 +350,9 @@ class Terminal:
                     shown.append(BELL)
                 case Interrupt():
                     shown.append(self._screen.ended())
+                    if self._editor.hidden:
+                        # Whoever is asked for a secret answers with none.
+                        self._lines.append(Line("", hidden=True))
                 case Unsent():
                     self._owner.told(action.sentence)
                 case Eof():
