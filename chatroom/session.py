@@ -111,6 +111,7 @@ class Session:
         "origin",
         "outlet",
         "paired",
+        "passing",
         "places",
         "preferences",
         "recall",
@@ -192,6 +193,8 @@ class Session:
         self.wary_until = 0.0
         #: How many lines came from here that everybody in a room was to see.
         self.spoken = 0
+        #: Somebody is here for one command alone, and reads nothing but what answers it.
+        self.passing = False
         #: How often something that was asked for here was refused.
         self.refusals = 0
         # Who gets the next line, which is not shown; None for nobody.
