@@ -123,6 +123,7 @@ class Session:
         "origin",
         "outlet",
         "paired",
+        "passing",
         "places",
         "preferences",
         "recall",
@@ -205,6 +206,8 @@ class Session:
         self.spoken = 0
         #: The state of the token bucket for completions, see limits.Pace.
         self.completed = 0.0
+        #: Somebody is here for one command alone, and reads nothing but what answers it.
+        self.passing = False
         #: How often something that was asked for here was refused.
         self.refusals = 0
         # Who gets the next line, which is not shown; None for nobody.

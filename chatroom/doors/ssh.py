@@ -116,7 +116,9 @@ class SshProtocol(ChatProtocol):
     def make_session(self) -> Session:
         """The conversation, under the number that the connection has."""
         chat, origin = self.factory.chat, self.connection.origin
-        return Session(chat, self, self.outlet, self.source, origin=origin)
+        session = Session(chat, self, self.outlet, self.source, origin=origin)
+        session.passing = self._command is not None
+        return session
 
     def came(self) -> None:
         """All is made: begin."""
