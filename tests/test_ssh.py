@@ -165,19 +165,6 @@ def test_people_talk_and_quit(world: World, factory: SshFactory) -> None:
     bob.hangs_up()
 
 
-def test_a_terminal_ends_its_lines_with_cr(world: World, factory: SshFactory) -> None:
-    guest = Guest(world, factory, "bob", term="xterm")
-    _ = guest.sees
-    guest.sends(b"/who\r")
-    assert guest.sees == ["-- 1 person in #lobby: bob"]
-    (client,) = factory.clients
-    requested: Any = client._talker
-    assert requested.requested.terminal == "xterm"
-    assert (requested.requested.width, requested.requested.height) == (80, 24)
-    guest.sends(b"\x03")
-    assert guest.session_closed
-
-
 def test_no_byte_is_a_telnet_command(world: World, factory: SshFactory) -> None:
     guest = Guest(world, factory, "bob")
     _ = guest.sees
