@@ -26,10 +26,13 @@ CORE_LIBRARIES = ("zope.interface", "twisted.logger", "twisted.internet.defer", 
 #: What the doors share.
 SHARED_DOORS = frozenset(
     {
-        *("outlet", "telnet", "intake", "door", "proxy", "keys", "editor", "screen", "line"),
+        *("outlet", "telnet", "intake", "door", "proxy", "keys", "editor", "screen"),
         *("sshtransport", "sshauth", "sshchannel"),
     }
 )
+
+#: What one door alone may use of another: in a session of SSH there is the line door.
+WITHIN_DOORS = {"doors.ssh": frozenset({"line"})}
 
 #: What belongs to the start of the program, and who may import it.
 STARTING = {
@@ -102,7 +105,9 @@ def faults(module: str, source: str, modules: frozenset[str]) -> list[str]:
             elif area in ("store", "monitoring") and other not in CORE | {"store", area}:
                 found.append(f"{module} imports {own}")
             elif area == "doors":
-                shared = other == "doors" and own.removeprefix("doors.") in SHARED_DOORS | {"doors"}
+                shared = other == "doors" and own.removeprefix("doors.") in (
+                    SHARED_DOORS | {"doors"} | WITHIN_DOORS.get(module, frozenset())
+                )
                 if other not in CORE and not shared:
                     found.append(f"{module} imports {own}")
         elif area in CORE:

@@ -138,6 +138,11 @@ def test_without_arguments_everything_has_its_default() -> None:
         "secured": [],
         "credentials": None,
         "relays": [],
+        "ssh": [],
+        "ssh-host-key": "",
+        "shells": [],
+        "host-key": None,
+        "host-key-passing": False,
     }
 
 
@@ -186,6 +191,8 @@ def test_help_names_every_option_and_fits_a_terminal(
         "--relay=",
         "--rooms-per-hour=",
         "--scrollback=",
+        "--ssh-host-key=",
+        "--ssh=",
         "--stall-timeout=",
         "--sync=",
         "--tls=",
