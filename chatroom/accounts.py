@@ -31,6 +31,9 @@ MAX_KEYS = 20
 TIMESTAMPS = ("off", "on", "seconds")
 BELLS = ("off", "mentions", "on")
 
+#: Whether names have colours: as the terminal has it (NO_COLOR), or whatever it says.
+COLORS = ("auto", "on", "off")
+
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
@@ -39,7 +42,8 @@ class Preferences:
     ignores: the accounts whose lines are left out, by id, with the name each had then.
     timestamps: one of TIMESTAMPS, whether lines are shown with their time as they come. timezone:
     see times.zone. quiet: joins, leaves and renames are left out. bell: one of BELLS, when the
-    terminal's bell rings. room: the key of the room to return to, empty for the lobby.
+    terminal's bell rings. color: one of COLORS. reader: a screen reader reads this out. room: the
+    key of the room to return to, empty for the lobby.
     """
 
     ignores: Mapping[int, str] = field(default_factory=dict)
@@ -47,6 +51,8 @@ class Preferences:
     timezone: str = "UTC"
     quiet: bool = False
     bell: str = "off"
+    color: str = "auto"
+    reader: bool = False
     room: str = ""
 
     def dump(self) -> str:
@@ -94,6 +100,8 @@ _LOADERS: dict[str, Any] = {
     "timezone": _text,
     "quiet": bool,
     "bell": _one_of(*BELLS),
+    "color": _one_of(*COLORS),
+    "reader": bool,
     "room": _text,
 }
 

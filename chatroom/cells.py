@@ -13,7 +13,7 @@ from itertools import pairwise
 import regex
 from wcwidth import wcswidth
 
-from chatroom.names import clean
+from chatroom.names import clean, fold
 
 _REPLACEMENT = "\ufffd"
 _CLUSTER = regex.compile(r"\X")
@@ -182,12 +182,12 @@ def _last_column(word: str, width: int) -> int:
 
 
 def common_prefix(texts: list[str]) -> str:
-    """What all *texts* begin with, whatever the case, as the first of them spells it."""
+    """What all *texts* begin with (names.fold), as the first of them spells it."""
     split = [graphemes(text) for text in texts]
     first = split[0] if split else []
     count = min(map(len, split), default=0)
     for one, other in pairwise(split):
-        same = (a.casefold() == b.casefold() for a, b in zip(one, other, strict=False))
+        same = (a == b or fold(a) == fold(b) for a, b in zip(one, other, strict=False))
         count = min(count, next((index for index, equal in enumerate(same) if not equal), count))
     return "".join(first[:count])
 

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from chatroom import names
 from chatroom.accounts import Accounts, MemoryAccounts
+from chatroom.directory import Directory
 from chatroom.events import (
     SERVER,
     Emoted,
@@ -123,7 +124,7 @@ class Chat:
         #: The conversations by origin.
         self.sessions: dict[int, Session] = {}
         #: Who has which name, by its key.
-        self.people: dict[str, Session] = {}
+        self.people = Directory()
         #: What was said before the rooms' own logs begin.
         self.history = history or MemoryHistory(self.rooms)
         #: What operators have decided.
@@ -187,16 +188,18 @@ class Chat:
 
     def find(self, name: str) -> "Session":
         """The person called *name*, or by a unique beginning of it. Raises Refused."""
-        exact = self.people.get(names.fold(name))
+        key = names.fold(name)
+        exact = self.people.get(key)
         if exact is not None:
             return exact
-        matches = names.match_prefix(name, [person.name for person in self.people.values()])
+        matches = self.people.beginning(key)
         if not matches:
             raise Refused(f"Nobody here is called {names.clean(name)[: names.MAX_NAME]}.")
         if len(matches) > 1:
-            some = ", ".join(sorted(matches)[:5]) + (" ..." if len(matches) > 5 else "")
-            raise Refused(f"Several people's names begin like that: {some}")
-        return self.people[names.fold(matches[0])]
+            some = ", ".join(self.people[one].name for one in matches[:5])
+            more = " ..." if len(matches) > 5 else ""
+            raise Refused(f"Several people's names begin like that: {some}{more}")
+        return self.people[matches[0]]
 
     # -- rooms
 

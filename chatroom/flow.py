@@ -43,6 +43,18 @@ def in_time(answer: "Deferred[Any]", clock: Clock, patience: float = PATIENCE) -
     return answer.addTimeout(patience, clock)  # type: ignore[arg-type]
 
 
+def apart(answer: "Deferred[Any]") -> "Deferred[Any]":
+    """The same answer for somebody who may give up waiting for it.
+
+    What else is to be done with *answer*, by callbacks that it has already, is done whenever it
+    comes.
+    """
+    waits: Deferred[Any] = Deferred()
+    # Once it is given up it takes what comes too late in silence.
+    answer.chainDeferred(waits)
+    return waits
+
+
 def carry_out(session: "Session", flow: "Deferred[Any]") -> None:
     """Let input wait until *flow* has ended, and say what there is to say about how it did."""
 

@@ -46,23 +46,25 @@ class Format(Protocol):
     def zone(self) -> tzinfo:
         """Where the times that it shows are."""
 
+    @property
+    def highlights(self) -> bool:
+        """Whether a line looks different for those whom it names."""
+
     def encode(self, event: Event, live: bool) -> bytes:
         """The bytes for *event*, empty for what this format does not show.
 
         *live* is false for what happened before its reader came, which is shown with its time.
         """
 
-    def styled(self, preferences: Preferences) -> "Format":
-        """This format as somebody prefers it: for equal preferences the same object.
-
-        Whom they ignore and the room they return to do not count.
-        """
+    def highlighted(self, encoded: bytes, name: str) -> bytes:
+        """What `encode` made of a line that names *name*, for the person who has that name."""
 
 
 class PlainFormat:
     """Lines for a terminal without colour: UTF-8, each ended by CR LF."""
 
     zone: tzinfo = UTC
+    highlights = False
 
     def encode(self, event: Event, live: bool) -> bytes:
         match event:
@@ -106,13 +108,8 @@ class PlainFormat:
             shown = f"{local(event.time, self.zone):%H:%M} {shown}"
         return f"{shown}\r\n".encode()
 
-    def styled(self, preferences: Preferences) -> Format:
-        where = zone(preferences.timezone) or UTC
-        style = (preferences.timestamps, str(where), preferences.quiet, preferences.bell)
-        made = _STYLED.get(style)
-        if made is None:
-            made = _STYLED[style] = StyledPlainFormat(where, preferences)
-        return made
+    def highlighted(self, encoded: bytes, name: str) -> bytes:
+        return encoded
 
 
 class StyledPlainFormat(PlainFormat):
@@ -155,12 +152,13 @@ class RawFormat:
     """What came over the bare relay, byte for byte, each line ended by LF."""
 
     zone: tzinfo = UTC
+    highlights = False
 
     def encode(self, event: Event, live: bool) -> bytes:
         return event.data + b"\n" if isinstance(event, Relayed) else b""
 
-    def styled(self, preferences: Preferences) -> Format:
-        return self
+    def highlighted(self, encoded: bytes, name: str) -> bytes:
+        return encoded
 
 
 PLAIN = PlainFormat()
@@ -170,6 +168,19 @@ RAW = RawFormat()
 _STYLED: WeakValueDictionary[tuple[str, str, bool, str], PlainFormat] = WeakValueDictionary(
     {("off", "UTC", False, "off"): PLAIN}
 )
+
+
+def plain(preferences: Preferences) -> Format:
+    """Lines for a terminal without colour as somebody prefers them: for equal preferences the same.
+
+    Whom they ignore and the room they return to do not count.
+    """
+    where = zone(preferences.timezone) or UTC
+    style = (preferences.timestamps, str(where), preferences.quiet, preferences.bell)
+    made = _STYLED.get(style)
+    if made is None:
+        made = _STYLED[style] = StyledPlainFormat(where, preferences)
+    return made
 
 
 def enumerate_names(names: Sequence[str], count: int) -> str:

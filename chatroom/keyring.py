@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from chatroom import publickeys
 from chatroom.accounts import MAX_KEYS, Account, Binding, BoundKey
 from chatroom.chat import Refused
-from chatroom.flow import Flow, carry_out, patiently
+from chatroom.flow import Flow, apart, carry_out, patiently
 from chatroom.formats import paragraph
 from chatroom.publickeys import PublicKey
 from chatroom.times import local
@@ -69,7 +69,7 @@ def _show(session: "Session", account: Account) -> Flow:
     used = session.key.fingerprint if session.key is not None else ""
     lines = [_shown(session, key, used) for key in keys]
     if lines:
-        lines.insert(0, "You are logged in by these keys:" if len(lines) > 1 else "Your key:")
+        lines.insert(0, "These keys log you in:" if len(lines) > 1 else "This key logs you in:")
     else:
         lines.append("You have no keys. /key add ssh-... AAAA adds one that you paste.")
     if used and used not in {key.fingerprint for key in keys}:
@@ -94,9 +94,9 @@ def _add(session: "Session", account: Account, key: PublicKey) -> Flow:
     mark = key.fingerprint
     doubt = "It is not sure whether the key is added. /key lists them."
     added = registry.book.add_key(account.id, key, session.chat.clock.seconds(), proven)
-    # Whoever waits for it may be gone by then.
+    # Whoever waits for it may have given up by then.
     added.addCallback(lambda became: _note_added(session, account, mark, became))
-    match (yield patiently(session, added, doubt)):
+    match (yield patiently(session, apart(added), doubt)):
         case Binding.OURS:
             raise Refused(f"{mark} is a key of yours already.")
         case Binding.TAKEN:
@@ -142,9 +142,9 @@ def _remove(session: "Session", account: Account, beginning: str) -> Flow:
     (mark,) = found
     doubt = "It is not sure whether the key is removed. /key lists them."
     removed = book.remove_key(account.id, mark)
-    # Whoever waits for it may be gone by then.
+    # Whoever waits for it may have given up by then.
     removed.addCallback(lambda was: _note_removed(session, account, mark, was))
-    if not (yield patiently(session, removed, doubt)):
+    if not (yield patiently(session, apart(removed), doubt)):
         raise Refused("You have no key with such a fingerprint. /key lists them.")
     session.notice(f"{mark} is no key of yours any more.")
 

@@ -18,6 +18,7 @@ from chatroom.flow import (
     SORRY,
     Flow,
     Gone,
+    apart,
     carry_out,
     if_there,
     or_none,
@@ -364,9 +365,9 @@ def _unregister(session: "Session", account: Account, password: str) -> Flow:
     yield _prove(session, account, password)
     doubt = f"It is not sure whether {account.name} is given up. Please look again later."
     removed = registry.book.remove(account.id)
-    # Whoever waits for it may be gone by then.
+    # Whoever waits for it may have given up by then.
     removed.addCallback(lambda _: _forget(session, account))
-    yield patiently(session, removed, doubt)
+    yield patiently(session, apart(removed), doubt)
     log.info("{name!r} was given up", event="unregistered", name=account.name, **_whom(session))
     if session.account is account:
         registry.gone(session, keep=False)
@@ -392,8 +393,9 @@ def _unregister_other(session: "Session", name: str) -> Flow:
             naming.become(person, chat.next_guest())
             person.reconsider()
 
-    # Whoever waits for it may be gone by then.
-    yield patiently(session, chat.registry.book.remove(account.id).addCallback(removed), doubt)
+    # Whoever waits for it may have given up by then.
+    gone = chat.registry.book.remove(account.id).addCallback(removed)
+    yield patiently(session, apart(gone), doubt)
     session.notice(f"{account.name} is registered no more.")
 
 

@@ -39,9 +39,10 @@ from chatroom.store.store import rehearse
 class Options(usage.Options):
     """The parsed options: a value for every row of `settings.OPTIONS`, and what follows from them.
 
-    ``options["endpoints"]``, ``options["secured"]``, ``options["relays"]`` and
-    ``options["shells"]`` are the endpoint strings to listen on for the chat, for the chat over TLS,
-    for the bare relay and for SSH; ``options["host-key"]`` is the key for the last, or None;
+    ``options["endpoints"]``, ``options["secured"]``, ``options["consoles"]``, ``options["relays"]``
+    and ``options["shells"]`` are the endpoint strings to listen on for the chat, for the chat over
+    TLS, for telnet clients that are taken over, for the bare relay and for SSH;
+    ``options["host-key"]`` is the key for the last, or None;
     ``options["credentials"]`` is the `tls.Certificate` for them, or None; ``options["motd"]`` is
     the text itself, ``options["folder"]`` the folder for what is to be kept, or None;
     ``options["monitor"]`` is the endpoint string for who watches, empty for none.
@@ -69,7 +70,8 @@ class Options(usage.Options):
         self._started: dict[str, Any] = {}
         for option in OPTIONS:
             self[option.name] = list(option.default) if option.kind.repeated else option.default
-        self.update(endpoints=[], secured=[], relays=[], shells=[], credentials=None, folder=None)
+        self.update(endpoints=[], secured=[], consoles=[], relays=[], shells=[])
+        self.update(credentials=None, folder=None)
         # The key, and whether it is gone with the server.
         self.update({"host-key": None, "host-key-passing": False})
         self["monitor"] = ""
@@ -127,6 +129,7 @@ class Options(usage.Options):
             self["endpoints"] += listening.default_endpoints(self["port"], self["interface"])
         self["endpoints"] += map(listening.with_backlog, self["listen"])
         self["secured"] += map(listening.with_backlog, self["tls"])
+        self["consoles"] += map(listening.with_backlog, self["telnet"])
         self["relays"] += map(listening.with_backlog, self["relay"])
         self["shells"] += map(listening.with_backlog, self["ssh"])
         self._check_endpoints()
@@ -141,6 +144,7 @@ class Options(usage.Options):
         listening.probe(
             *self["endpoints"],
             *self["secured"],
+            *self["consoles"],
             *self["relays"],
             *self["shells"],
             *filter(None, [self["monitor"]]),
@@ -165,7 +169,7 @@ class Options(usage.Options):
             sys.exit(0)
 
     def _check_endpoints(self) -> None:
-        plain = [*self["endpoints"], *self["relays"], *self["shells"]]
+        plain = [*self["endpoints"], *self["consoles"], *self["relays"], *self["shells"]]
         for text in plain:
             listening.check(text, tls=False, proxies=bool(self["proxy-from"]))
         for text in self["secured"]:
@@ -257,6 +261,7 @@ class Options(usage.Options):
         lines = [f"# chatroom {__version__} can start. It would listen for:"]
         lines += [f"#   {listening.describe(text)}" for text in self["endpoints"]]
         lines += [f"#   {listening.describe(text, tls=True)}" for text in self["secured"]]
+        lines += [f"#   {listening.describe(text)} (telnet)" for text in self["consoles"]]
         lines += [f"#   {listening.describe(text)} (relay)" for text in self["relays"]]
         lines += [f"#   {listening.describe_ssh(text)}" for text in self["shells"]]
         if self["host-key"] is not None and not self["host-key-passing"]:

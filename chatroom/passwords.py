@@ -54,6 +54,12 @@ _WORDS = frozenset(
 _MISTYPED = ("login", "register")
 
 
+#: Commands with a secret behind them; what follows /login alone is no secret, or good only once.
+_TYPED = re.compile(
+    r"/(?:register|password|passwd|unregister|claim)\s+\S|/login\s+\S+\s+\S", re.IGNORECASE
+)
+
+
 class PasswordRefused(ValueError):
     """What cannot be a password; `str` of it is a sentence for the person who typed it."""
 
@@ -86,6 +92,12 @@ def misplaced(text: str) -> bool:
         return False
     word = match[1].lower()
     return word in _WORDS or any(_slipped(word, meant) for meant in _MISTYPED)
+
+
+def typed_in(text: str) -> bool:
+    """Whether there is a password, or what is as good as one, in the line *text*."""
+    command = text.startswith("/") and not text.startswith("//")
+    return _TYPED.match(text) is not None if command else misplaced(text)
 
 
 def _slipped(word: str, meant: str) -> bool:

@@ -6,7 +6,7 @@ A member who does not take their output stays where they are, and is served from
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import accumulate, islice
 from operator import attrgetter, length_hint
 from sys import maxsize
@@ -127,12 +127,12 @@ class Member:
         self.announced = False
         #: Whether it leaves for another room, rather than for good.
         self.moves = False
-        #: Whether this member is shown its own lines too (doors that draw their own screen).
+        #: Whether this member is shown what it said itself, too (doors that draw their own screen).
         self.echo = False
         #: The origins whose events are left out; None for nobody.
         self.ignores: frozenset[int] | None = None
         #: Called before a line that names this member is delivered; None if nobody wants to know.
-        #: Whoever changes it in a room says so with `Room.listen`.
+        #: Whoever changes it, or the format, in a room says so with `Room.listen`.
         self.mentioned: Callable[[], None] | None = None
         #: When this member entered, in seconds since the epoch.
         self.joined = 0.0
@@ -153,24 +153,33 @@ class Row(NamedTuple):
 class Batch:
     """The new events of one turn as one format writes them.
 
-    own: the indexes of *rows* by the origin of their events.
+    own: the indexes of *rows* by the origin of their events. named: the indexes of those that name
+    somebody, by the origins of these.
     """
 
-    __slots__ = ("_own", "_rows", "_starts", "data", "pieces", "talk")
+    __slots__ = ("_format", "_named", "_own", "_rows", "_starts", "data", "pieces", "talk")
 
-    def __init__(self, format: Format, rows: Sequence[Row], own: dict[int, list[int]]) -> None:
+    def __init__(
+        self,
+        format: Format,
+        rows: Sequence[Row],
+        own: dict[int, list[int]],
+        named: dict[int, list[int]],
+    ) -> None:
         self.pieces = [encode(format, row.event) for row in rows]
         self.data = b"".join(self.pieces)
         #: Whether all of it are lines that were said, so that they need no counting.
         self.talk = rows[-1].line + rows[-1].event.line - rows[0].line == len(rows)
         self._rows = rows
+        self._format = format
         self._own = own
+        self._named = named
         self._starts: list[int] | None = None
 
     def left_out(self, member: Member, first: int, last: int) -> Sequence[int]:
         """The indexes from *first* up to *last* that *member* is not shown, in order."""
         if member.ignores is None:
-            if member.echo or member.origin not in self._own:
+            if member.origin not in self._own:
                 return ()
             indexes = self._own[member.origin]
         else:
@@ -182,8 +191,22 @@ class Batch:
             if first <= index < last and _hidden(member, self._rows[index].event)
         ]
 
-    def part(self, first: int, last: int, skip: Sequence[int]) -> bytes:
-        """The bytes of the events from *first* up to *last*, but for the indexes *skip*."""
+    def marked(self, member: Member) -> dict[int, bytes]:
+        """What *member* is shown otherwise, by its index, since it names them."""
+        if member.origin not in self._named or not self._format.highlights:
+            return {}
+        return {
+            index: self._format.highlighted(self.pieces[index], member.name)
+            for index in self._named[member.origin]
+        }
+
+    def part(self, first: int, last: int, skip: Sequence[int], marked: dict[int, bytes]) -> bytes:
+        """The bytes of the events from *first* up to *last*, but for the indexes *skip*.
+
+        marked: what stands in the place of some of them.
+        """
+        if marked:
+            return b"".join([piece for _, piece in self.places(0, first, last, skip, marked)])
         if self._starts is None:
             self._starts = [0, *accumulate(map(len, self.pieces))]
         starts, data = self._starts, self.data
@@ -195,11 +218,11 @@ class Batch:
         return b"".join(kept)
 
     def places(
-        self, start: int, first: int, last: int, skip: Sequence[int]
+        self, start: int, first: int, last: int, skip: Sequence[int], marked: dict[int, bytes]
     ) -> list[tuple[int, bytes]]:
         """What `part` joins, each piece with the cursor after it; the batch begins at *start*."""
         return [
-            (start + index + 1, self.pieces[index])
+            (start + index + 1, marked.get(index, self.pieces[index]))
             for index in range(first, last)
             if index not in skip
         ]
@@ -265,8 +288,9 @@ class Room:
         self._mentions.forget(origin)
 
     def listen(self, member: Member) -> None:
-        """The name of *member*, or whether it wants to know of lines with it, has changed."""
-        if member.mentioned is not None and self.members.get(member.origin) is member:
+        """The name of *member*, or what is done about lines with it, has changed."""
+        wanted = member.mentioned is not None or member.format.highlights
+        if wanted and self.members.get(member.origin) is member:
             self._mentions.listen(member.origin, member.name)
         else:
             self._mentions.forget(member.origin)
@@ -433,13 +457,14 @@ class Room:
         own: dict[int, list[int]] = {}
         for index, row in enumerate(rows):
             own.setdefault(row.event.origin, []).append(index)
-        if self._mentions:
-            self._tell_of_mentions(rows, start)
+        named = self._tell_of_mentions(rows, start) if self._mentions else {}
+        # To whom it is not what everybody gets.
+        differing: Collection[int] = own.keys() | named.keys() if named else own
         batches: dict[Format, Batch] = {}
 
         def batch_for(format: Format) -> Batch:
             if format not in batches:
-                batches[format] = Batch(format, rows, own)
+                batches[format] = Batch(format, rows, own, named)
             return batches[format]
 
         def deliver_up_to(member: Member, last: int) -> None:
@@ -477,7 +502,7 @@ class Room:
                     format = member.format
                 if (
                     member.cursor != start
-                    or member.origin in own
+                    or member.origin in differing
                     or member.ignores is not None
                     or member.mailbox.size
                 ):
@@ -487,7 +512,7 @@ class Room:
                 # What nearly everybody gets, nearly always.
                 if size and (taken := outlet.write(data)) != size:
                     others += 1
-                    self._stall(member, batch.places(start, 0, count, ()), taken)
+                    self._stall(member, batch.places(start, 0, count, (), {}), taken)
                     self._count_lines(member, start)
                 else:
                     member.cursor = end
@@ -507,8 +532,12 @@ class Room:
         if len(self._log) > LOG_EVENTS:
             self._trim()
 
-    def _tell_of_mentions(self, rows: Sequence[Row], start: int) -> None:
-        """Tell the members whom *rows*, which begin at *start*, name, once for each row."""
+    def _tell_of_mentions(self, rows: Sequence[Row], start: int) -> dict[int, list[int]]:
+        """Tell the members whom *rows*, which begin at *start*, name, once for each row.
+
+        Returns the indexes of these rows by the origins of those members.
+        """
+        named: dict[int, list[int]] = {}
         for position, row in enumerate(rows, start):
             event = row.event
             if not isinstance(event, Said | Emoted):
@@ -520,24 +549,27 @@ class Room:
                     origin != event.origin
                     and member.cursor <= position
                     and not _hidden(member, event)
-                    and member.mentioned is not None
                 ):
-                    _guarded(member, member.mentioned)
+                    named.setdefault(origin, []).append(position - start)
+                    if member.mentioned is not None:
+                        _guarded(member, member.mentioned)
+        return named
 
     def _deliver(self, member: Member, batch: Batch, start: int, last: int) -> None:
         """Send the batch, which begins at *start*, up to its index *last*, then the mailbox."""
         # Who entered in this batch is shown what came after that.
         first = member.cursor - start
         skip = batch.left_out(member, first, last)
-        if skip or first or last != len(batch.pieces):
-            data = batch.part(first, last, skip)
+        marked = batch.marked(member)
+        if skip or marked or first or last != len(batch.pieces):
+            data = batch.part(first, last, skip, marked)
         else:
             data = batch.data
         mailbox = member.mailbox
         if mailbox.size:
             data += mailbox.contents()
         if data and (taken := member.outlet.write(data)) != len(data):
-            self._stall(member, batch.places(start, first, last, skip), taken)
+            self._stall(member, batch.places(start, first, last, skip, marked), taken)
         else:
             counters = self._counters
             counters.bytes += len(data)
@@ -583,6 +615,8 @@ class Room:
             event = self._log[index].event
             if not _hidden(member, event):
                 piece = encode(format, event)
+                if format.highlights and event.line and event.origin != member.origin:
+                    piece = format.highlighted(piece, member.name)
                 pieces.append((cursor, piece))
                 size -= len(piece)
                 if size <= 0:
@@ -661,5 +695,5 @@ def encode(format: Format, event: Event, live: bool = True) -> bytes:
 def _hidden(member: Member, event: Event) -> bool:
     """Whether *event* is left out for *member*."""
     if event.origin == member.origin:
-        return not (member.echo or event.echoed)
+        return not (event.echoed or (member.echo and event.line))
     return member.ignores is not None and event.ignorable and event.origin in member.ignores

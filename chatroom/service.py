@@ -30,6 +30,7 @@ from twisted.python.threadpool import ThreadPool
 
 from chatroom import __version__, listening, logs, systemd
 from chatroom.chat import Chat, Settings
+from chatroom.doors.console import ConsoleFactory
 from chatroom.doors.door import DoorFactory
 from chatroom.doors.line import ChatFactory
 from chatroom.doors.proxy import ProxyFactory
@@ -42,6 +43,7 @@ from chatroom.options import Options
 from chatroom.orders import MemoryRecords, Networks
 from chatroom.reloading import ReloadService
 from chatroom.store.store import Store
+from chatroom.times import places
 
 __all__ = ["Options", "makeService"]
 
@@ -275,6 +277,8 @@ def makeService(options: Options) -> IService:
 
     assert IReactorTime.providedBy(reactor)
     clock: Any = reactor
+    # It takes some 10 ms: now, and not when the first person asks for a time zone.
+    places()
     settings, limits = chosen(options)
     store = None
     if options["folder"] is not None:
@@ -313,6 +317,8 @@ def makeService(options: Options) -> IService:
     line = ChatFactory(chat)
     doors += [(endpoint, line, False) for endpoint in options["endpoints"]]
     doors += [(endpoint, line, True) for endpoint in options["secured"]]
+    console = ConsoleFactory(chat)
+    doors += [(endpoint, console, False) for endpoint in options["consoles"]]
     doors += [(endpoint, RelayFactory(chat), False) for endpoint in options["relays"]]
 
     if options["shells"]:

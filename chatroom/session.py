@@ -42,7 +42,9 @@ class Connection(Protocol):
 
     address: what the network has as the address of the other end; anything else if it has none.
     place: where that is, in words. encrypted: whether nobody on the way can read along.
-    hidden: what is typed is not shown, by the client's own word.
+    hidden: what is typed is not shown, by the client's own word. echo: it is shown its own lines
+    from the log, since it draws its own screen. hint: what a greeting says of this way in, empty
+    for nothing.
     """
 
     @property
@@ -56,6 +58,15 @@ class Connection(Protocol):
 
     @property
     def hidden(self) -> bool: ...
+
+    @property
+    def echo(self) -> bool: ...
+
+    @property
+    def hint(self) -> str: ...
+
+    def adapt(self, preferences: Preferences) -> Format:
+        """Show things like that from here on; returns the format for it, shared where it can be."""
 
     def hide_input(self) -> bool:
         """Have the client not show what is typed next; returns whether it can be asked to."""
@@ -95,6 +106,7 @@ class Session:
         "claimed",
         "closed",
         "commands",
+        "completed",
         "connection",
         "failures",
         "format",
@@ -134,7 +146,6 @@ class Session:
         chat: Chat,
         connection: Connection,
         outlet: Outlet,
-        format: Format,
         source: str = LOCAL,
         commands: Mapping[str, Command] = COMMANDS,
         origin: int | None = None,
@@ -142,9 +153,9 @@ class Session:
         self.chat = chat
         self.connection = connection
         self.outlet = outlet
-        self.format = format
-        #: How this person wants to be shown things.
+        #: How this person wants to be shown things, and what does.
         self.preferences = Preferences()
+        self.format = connection.adapt(self.preferences)
         self.source = source
         #: What its slash commands are, by name and by alias.
         self.commands = commands
@@ -195,6 +206,8 @@ class Session:
         self.spoken = 0
         #: Somebody is here for one command alone, and reads nothing but what answers it.
         self.passing = False
+        #: The state of the token bucket for completions, see limits.Pace.
+        self.completed = 0.0
         #: How often something that was asked for here was refused.
         self.refusals = 0
         # Who gets the next line, which is not shown; None for nobody.
@@ -493,6 +506,15 @@ class Session:
             return self.places
         return {**self.places, self.room.key: self.room.last_shown(self.member)}
 
+    def write_to(self, outlet: Outlet) -> None:
+        """Send everything to *outlet* from here on, which leads to where the present one does."""
+        self.outlet = outlet
+        if self.origin in self.chat.sessions:
+            self.member.outlet = outlet
+            former = self._former and self._former.members.get(self.origin)
+            if former:
+                former.outlet = outlet
+
     def prefer(self, preferences: Preferences) -> None:
         """Show this person things like that from here on; if they are logged in it is kept."""
         self.show_like(preferences)
@@ -501,11 +523,12 @@ class Session:
     def show_like(self, preferences: Preferences) -> None:
         """The same, where nothing is to be kept."""
         self.preferences = preferences
-        self.format = self.format.styled(preferences)
+        self.format = self.connection.adapt(preferences)
         self._apply_preferences()
 
     def _apply_preferences(self) -> None:
         self.member.format = self.format
+        self.member.echo = self.connection.echo
         self.member.mentioned = self._mentioned if self.preferences.bell == "mentions" else None
         self.room.listen(self.member)
 
@@ -567,7 +590,10 @@ class Session:
         """
         kept = [event for event in events if not ignoring.hides(self, event)]
         shown = transcript(kept, self.chat.clock.seconds(), self.format.zone)
-        pieces = [encode(self.format, event, isinstance(event, Noticed)) for event in shown]
+        format = self.format
+        pieces = [encode(format, event, isinstance(event, Noticed)) for event in shown]
+        if format.highlights:
+            pieces = [format.highlighted(piece, self.name) for piece in pieces]
         size = sum(map(len, pieces))
         first = 0
         while size > most:
@@ -640,6 +666,8 @@ class Session:
                 ]
             if self._why:
                 lines.insert(1, paragraph(self._why))
+            if self.connection.hint:
+                lines.append(self.connection.hint)
             if settings.motd:
                 lines.append(settings.motd)
         else:

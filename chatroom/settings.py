@@ -175,6 +175,13 @@ OPTIONS = (
         "The key of --certificate in PEM format, if it is not in the same file.",
     ),
     Option(
+        "telnet",
+        (),
+        ENDPOINTS,
+        "Have telnet clients edit their lines here from the start, as /terminal does elsewhere, "
+        "on this endpoint; can be given several times.",
+    ),
+    Option(
         "relay",
         (),
         ENDPOINTS,

@@ -1,7 +1,7 @@
 """Styles: events as the lines of a terminal of a certain width, with colours.
 
 The rule: as for all formats (formats.py), so people with equal preferences, width and colours are
-sent the same bytes. What differs from one person to the next is `highlight`, which is for the few
+sent the same bytes. What differs from one person to the next is `highlighted`, which is for the few
 lines that name them.
 
 The attributes are ECMA-48's SGR (8.3.117) and the indexed colours of xterm's ctlseqs ("Character
@@ -11,7 +11,6 @@ have chosen for their terminals stay theirs.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from enum import Enum
 from functools import lru_cache
 from typing import Final
@@ -33,7 +32,7 @@ from chatroom.events import (
     Said,
     Whispered,
 )
-from chatroom.formats import PLAIN, Format, StyledPlainFormat
+from chatroom.formats import PLAIN, StyledPlainFormat
 from chatroom.names import fold
 from chatroom.times import zone
 
@@ -101,11 +100,6 @@ def terminal(
     return made
 
 
-def unwrapped(preferences: Preferences) -> Format:
-    """The format for who listens to a screen reader: one line each, without colours."""
-    return PLAIN.styled(preferences)
-
-
 class TerminalFormat(StyledPlainFormat):
     """Lines for a terminal of a certain width, wrapped at words, made by `terminal`."""
 
@@ -113,16 +107,8 @@ class TerminalFormat(StyledPlainFormat):
         super().__init__(zone(preferences.timezone) or PLAIN.zone, preferences)
         self.width = width
         self.colours = colours
-        # Whom they ignore and the room they return to do not count.
-        self._preferences = replace(preferences, ignores={}, room="")
         self._beginnings = _BEGINNINGS[colours]
-
-    def styled(self, preferences: Preferences) -> TerminalFormat:
-        return terminal(self.width, self.colours, preferences)
-
-    def resized(self, width: int) -> TerminalFormat:
-        """The same for a terminal of another *width*."""
-        return terminal(width, self.colours, self._preferences)
+        self.highlights = colours is not Colours.NONE
 
     def encode(self, event: Event, live: bool) -> bytes:
         plain = super().encode(event, live)
@@ -132,13 +118,13 @@ class TerminalFormat(StyledPlainFormat):
         lines = plain.decode().removesuffix("\r\n").split("\r\n")
         return "".join([self._shown(said, line) for line in lines]).encode()
 
-    def highlight(self, encoded: bytes, name: str) -> bytes:
-        """What `encode` made of a line that mentions *name*, for the person who has that name.
+    def highlighted(self, encoded: bytes, name: str) -> bytes:
+        """The same with *name* in reverse video.
 
         A name that is spelled otherwise (mentions.py knows it still), or broken over two rows,
         stays as it is.
         """
-        if not self._beginnings:
+        if not self.highlights:
             return encoded
         return _mention(name).sub(rf"{_REVERSE}\g<0>{_POSITIVE}", encoded.decode()).encode()
 

@@ -6,16 +6,17 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 
-from chatroom import names
-from chatroom.accounts import Accounts, MemoryAccounts
+from chatroom import names, publickeys
+from chatroom.accounts import Accounts, MemoryAccounts, Preferences
 from chatroom.arriving import Arrival
 from chatroom.chat import Chat, Settings
 from chatroom.events import Event
-from chatroom.formats import PLAIN, Format
+from chatroom.formats import PLAIN, Format, plain
 from chatroom.ledger import Claims, Entry, Ledger, LedgerReceiver, LocalClaims, MemoryLedger
 from chatroom.limits import LOCAL, Limits, source_of
 from chatroom.moderation import Moderation
 from chatroom.orders import Action, MemoryRecords, Records, Report
+from chatroom.publickeys import PublicKey
 from chatroom.session import Session
 from chatroom.store.ledger import StoredLedger
 
@@ -112,7 +113,8 @@ class Person:
         self._waiting: list[str] = []
         self._ended = False
         self._seen = 0
-        self.session = Session(world.chat, self, self.outlet, format, source)
+        self._format = format
+        self.session = Session(world.chat, self, self.outlet, source)
         world.came.append(self)
         self.session.open(arrival)
 
@@ -127,8 +129,14 @@ class Person:
     complies = True
     encrypted = False
     hidden = False
+    #: Whether it draws its own screen.
+    echo = False
+    hint = ""
     place = "192.0.2.7 (a plain line)"
     address = "127.0.0.1"
+
+    def adapt(self, preferences: Preferences) -> Format:
+        return plain(preferences) if self._format is PLAIN else self._format
 
     def hide_input(self) -> bool:
         if self.telnet:
@@ -440,6 +448,13 @@ def book_of(fake: FakeBook) -> Accounts:
     made: Any = fake
     accounts: Accounts = made
     return accounts
+
+
+def made_key(number: int, comment: str = "") -> PublicKey:
+    """A public key that looks like one; nobody has it."""
+    fields = (b"ssh-ed25519", number.to_bytes(32))
+    blob = b"".join(len(field).to_bytes(4) + field for field in fields)
+    return publickeys.decode(blob, comment)
 
 
 #: A password.

@@ -15,10 +15,14 @@ from twisted.internet.defer import Deferred, maybeDeferred
 
 from chatroom import names
 from chatroom.accounts import (
+    MAX_KEYS,
     MAX_MESSAGES,
     MAX_PLACES,
     Account,
     Accounts,
+    Binding,
+    BoundKey,
+    Holder,
     MemoryAccounts,
     Message,
     Preferences,
@@ -30,12 +34,13 @@ from chatroom.store.accounts import Book, Do, StoredAccounts
 from chatroom.store.database import Reader, Writer
 from chatroom.store.folder import Folder, StoreError
 from chatroom.store.store import Store
+from fakes import made_key
 from wire import on_reactor, reactor
 
 T = TypeVar("T")
 
 NOW = 1_800_000_000.25
-CHOSEN = Preferences({7: "王明"}, "seconds", "Europe/Berlin", True, "mentions", "den")
+CHOSEN = Preferences({7: "王明"}, "seconds", "Europe/Berlin", True, "mentions", "on", True, "den")
 
 
 def now(answer: Deferred[T]) -> T:
@@ -288,6 +293,113 @@ def test_for_nobody_no_message_waits(accounts: Accounts) -> None:
     now(accounts.shown(account.id, 5))
 
 
+# -- keys
+
+
+def bound(accounts: Accounts, account: Account) -> list[tuple[str, bool]]:
+    """The keys of the account, and whether each is proven."""
+    return [(key.fingerprint, key.proven) for key in now(accounts.keys(account.id))]
+
+
+def add_key(accounts: Accounts, account: Account, number: int, *, proven: bool = True) -> Binding:
+    return now(accounts.add_key(account.id, made_key(number), NOW + number, proven))
+
+
+def test_a_key_is_found_with_whose_it_is_and_listed_as_it_was_added(accounts: Accounts) -> None:
+    account, other = add(accounts), add(accounts, "Bob")
+    key = made_key(7, "王's laptop")
+    assert now(accounts.add_key(account.id, key, NOW, True)) is Binding.DONE
+    assert add_key(accounts, account, 3, proven=False) is Binding.DONE
+    first, second = now(accounts.keys(account.id))
+    assert first == BoundKey(key.fingerprint, "ssh-ed25519", "王's laptop", NOW, True)
+    assert second == BoundKey(made_key(3).fingerprint, "ssh-ed25519", "", NOW + 3, False)
+    assert now(accounts.keyholder(key.fingerprint)) == Holder(account, True)
+    assert now(accounts.keyholder(second.fingerprint)) == Holder(account, False)
+    assert now(accounts.keyholder(made_key(4).fingerprint)) is None
+    assert now(accounts.keys(other.id)) == []
+
+
+def test_a_key_is_one_accounts(accounts: Accounts) -> None:
+    account, other = add(accounts), add(accounts, "Bob")
+    assert add_key(accounts, account, 1) is Binding.DONE
+    assert add_key(accounts, account, 1) is Binding.OURS
+    for proven in (True, False):
+        assert add_key(accounts, other, 1, proven=proven) is Binding.TAKEN
+    assert bound(accounts, account) == [(made_key(1).fingerprint, True)]
+    assert bound(accounts, other) == []
+
+
+def test_who_has_shown_that_a_key_is_theirs_gets_it_from_who_has_not(accounts: Accounts) -> None:
+    account, other = add(accounts), add(accounts, "Bob")
+    mark = made_key(1).fingerprint
+    assert add_key(accounts, account, 1, proven=False) is Binding.DONE
+    assert add_key(accounts, other, 1, proven=False) is Binding.TAKEN
+    assert add_key(accounts, other, 1, proven=True) is Binding.DONE
+    assert bound(accounts, account) == []
+    assert bound(accounts, other) == [(mark, True)]
+    assert now(accounts.remove_key(account.id, mark)) is False
+    assert now(accounts.keyholder(mark)) == Holder(other, True)
+
+
+def test_a_key_is_proven_once_and_for_all(accounts: Accounts) -> None:
+    account, other = add(accounts), add(accounts, "Bob")
+    mark = made_key(1).fingerprint
+    add_key(accounts, account, 1, proven=False)
+    assert now(accounts.prove_key(other.id, mark)) is False
+    assert now(accounts.prove_key(account.id, made_key(2).fingerprint)) is False
+    assert bound(accounts, account) == [(mark, False)]
+    assert now(accounts.prove_key(account.id, mark)) is True
+    assert add_key(accounts, account, 1, proven=False) is Binding.OURS
+    assert bound(accounts, account) == [(mark, True)]
+    add_key(accounts, other, 2, proven=False)
+    assert add_key(accounts, other, 2, proven=True) is Binding.OURS
+    assert bound(accounts, other) == [(made_key(2).fingerprint, True)]
+
+
+def test_an_account_has_only_so_many_keys(accounts: Accounts) -> None:
+    account, other = add(accounts), add(accounts, "Bob")
+    numbers = range(MAX_KEYS)
+    assert {add_key(accounts, account, number) for number in numbers} == {Binding.DONE}
+    assert add_key(accounts, account, MAX_KEYS) is Binding.FULL
+    assert add_key(accounts, account, 0) is Binding.OURS
+    # It is not taken from who has it, either.
+    add_key(accounts, other, MAX_KEYS, proven=False)
+    assert add_key(accounts, account, MAX_KEYS) is Binding.FULL
+    assert len(bound(accounts, other)) == 1
+    assert now(accounts.remove_key(account.id, made_key(0).fingerprint)) is True
+    assert add_key(accounts, account, MAX_KEYS) is Binding.DONE
+
+
+def test_a_key_that_was_removed_is_nobodys(accounts: Accounts) -> None:
+    account, other = add(accounts), add(accounts, "Bob")
+    mark = made_key(1).fingerprint
+    add_key(accounts, account, 1)
+    add_key(accounts, account, 2)
+    assert now(accounts.remove_key(other.id, mark)) is False
+    assert now(accounts.remove_key(account.id, mark)) is True
+    assert now(accounts.remove_key(account.id, mark)) is False
+    assert now(accounts.keyholder(mark)) is None
+    assert bound(accounts, account) == [(made_key(2).fingerprint, True)]
+    assert add_key(accounts, other, 1) is Binding.DONE
+
+
+@pytest.mark.parametrize("way", ["removed", "lapsed"])
+def test_with_an_account_its_keys_are_gone(accounts: Accounts, way: str) -> None:
+    account, other = add(accounts, "Alice", NOW - 9), add(accounts, "Bob")
+    add_key(accounts, account, 1)
+    add_key(accounts, other, 2)
+    if way == "removed":
+        now(accounts.remove(account.id))
+    else:
+        assert now(accounts.lapse(NOW)) == ["Alice"]
+    assert add_key(accounts, account, 3) is Binding.GONE
+    assert now(accounts.keyholder(made_key(1).fingerprint)) is None
+    assert bound(accounts, account) == []
+    assert bound(accounts, other) == [(made_key(2).fingerprint, True)]
+    # And may be somebody else's.
+    assert add_key(accounts, add(accounts), 1) is Binding.DONE
+
+
 # -- lapsing
 
 
@@ -419,6 +531,10 @@ def test_what_a_file_has_is_made_safe(writer: Writer) -> None:
         expected = replace(expected, room="\ufffd[2J" if "room" in preferences else "")
         (found,) = [book.find("alice")]
         assert found == replace(account, name="\ufffd[2J", preferences=expected)
+    book.add_key(account.id, made_key(1), NOW, True)
+    safe = "\ufffd[2J"
+    execute("UPDATE keys SET fingerprint = ?, type = ?, comment = ?", (evil, evil, evil))
+    assert book.keys(account.id) == [BoundKey(safe, safe, safe, NOW, True)]
     assert book.lapse(NOW + 1) == ["\ufffd[2J"]
 
 
@@ -429,6 +545,8 @@ def test_what_a_file_has_is_made_safe(writer: Writer) -> None:
         lambda book, id: book.remove(id),
         lambda book, id: book.lapse(NOW + 1),
         lambda book, id: book.set_password(id, "other"),
+        lambda book, id: book.remove_key(id, made_key(1).fingerprint),
+        lambda book, id: book.forget_keys(id),
     ],
 )
 def test_what_is_gone_is_cleaned_away(
@@ -438,6 +556,7 @@ def test_what_is_gone_is_cleaned_away(
     account = book.add("Alice", "zanzibar", NOW)
     assert account is not None
     book.leave(account.id, text(1)._replace(text="zanzibar"))
+    book.add_key(account.id, made_key(1, "zanzibar"), NOW, True)
     id = account.id
     delete(book, id)
     assert writer.unclean
@@ -451,6 +570,7 @@ def test_what_is_gone_is_cleaned_away(
     account = book.find("alice")
     kept = [account.password] if account else []
     kept += [message.text for message in book.messages(id)]
+    kept += [key.comment for key in book.keys(id)]
     data = b"".join(file.read_bytes() for file in path.parent.glob(f"{path.name}*"))
     assert data.count(b"zanzibar") == kept.count("zanzibar")
 
@@ -489,6 +609,46 @@ def test_a_file_of_version_1_keeps_what_it_has_and_can_keep_accounts(path: Path)
         assert book.leave(account.id, text(1)) == 1
 
 
+def test_a_file_of_version_3_keeps_its_accounts_and_can_keep_keys(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as old:
+        scripts = " ".join(schema.MIGRATIONS[:3])
+        old.executescript(
+            f"PRAGMA journal_mode = WAL; {scripts} "
+            f"PRAGMA application_id = {schema.APPLICATION}; PRAGMA user_version = 3;"
+            "INSERT INTO accounts VALUES (7, 'alice', 'Alice', '$', 5.0, 6.0, '{}');"
+        )
+    with closing(Writer(path)) as writer:
+        book = Book(writer.connection)
+        account = book.find("alice")
+        assert account == Account(7, "Alice", "$", 5.0, 6.0)
+        assert book.add_key(7, made_key(1), NOW, True) is Binding.DONE
+    with closing(Writer(path)) as writer:
+        assert Book(writer.connection).keyholder(made_key(1).fingerprint) == Holder(account, True)
+
+
+def test_of_two_who_add_one_key_at_the_same_time_one_gets_it(path: Path) -> None:
+    with closing(Writer(path)) as writer:
+        ids = [found.id for name in "ab" if (found := Book(writer.connection).add(name, "", NOW))]
+    barrier = Barrier(2, timeout=20)
+    got: list[list[Binding]] = [[], []]
+
+    def bind(which: int) -> None:
+        with closing(Writer(path)) as writer:
+            for number in range(MAX_KEYS // 2):
+                barrier.wait()
+                key = made_key(number)
+                got[which].append(Book(writer.connection).add_key(ids[which], key, NOW, True))
+
+    threads = [Thread(target=bind, args=(which,)) for which in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(got[0]) == MAX_KEYS // 2
+    for pair in zip(*got, strict=True):
+        assert set(pair) == {Binding.DONE, Binding.TAKEN}
+
+
 # -- in the store
 
 
@@ -511,7 +671,11 @@ async def test_a_store_has_accounts_and_keeps_what_it_was_given_before_it_closed
     # What is handed in is as it was then.
     places.clear()
     left = [accounts.leave(account.id, text(number)) for number in range(20)]
+    key = made_key(1)
+    assert await accounts.add_key(account.id, key, NOW, False) is Binding.DONE
+    proven = accounts.prove_key(account.id, key.fingerprint)
     await first.close()
+    assert now(proven)
     assert now(saved) is None
     assert [now(answer) for answer in left] == list(range(1, 21))
     for late in (accounts.find("alice"), accounts.remove(account.id)):
@@ -521,6 +685,12 @@ async def test_a_store_has_accounts_and_keeps_what_it_was_given_before_it_closed
     assert await second.accounts.find("alice") == replace(account, seen=NOW + 1, preferences=CHOSEN)
     assert await second.accounts.places(account.id) == {"lobby": 5}
     assert len(await second.accounts.messages(account.id)) == 20
+    (kept,) = await second.accounts.keys(account.id)
+    assert (kept.fingerprint, kept.proven) == (key.fingerprint, True)
+    holder = await second.accounts.keyholder(key.fingerprint)
+    assert holder is not None
+    assert holder.account.id == account.id
+    assert await second.accounts.remove_key(account.id, key.fingerprint)
     assert await second.accounts.lapse(NOW + 2) == ["Alice"]
     await second.close()
 

@@ -145,6 +145,8 @@ def test_wrapped_rows_fit_and_lose_nothing_but_blanks(text: str, width: int, ind
         (["e\u0301a", "e\u0301b"], "e\u0301"),
         (["ea", "e\u0301b"], ""),
         (["小明", "小红"], "小"),
+        (["ａlina", "Alice"], "ａli"),
+        (["Élo", "e\u0301la"], "Él"),
     ],
 )
 def test_a_common_prefix(texts: list[str], prefix: str) -> None:

@@ -11,7 +11,7 @@ from fakes import World
 #: What a person with one other, bob, in the lobby is answered.
 ANSWERS = [
     # /nick
-    ("/nick", ["-- Usage: /nick NAME"]),
+    ("/nick", ["-- Usage: /nick NEWNAME"]),
     ("/nick alice", ["-- You are alice already."]),
     ("/nick a b", ["-- A name consists of letters, digits, _ and -. You are still alice."]),
     ("/nick 1st", ["-- A name begins with a letter. You are still alice."]),
@@ -43,6 +43,9 @@ ANSWERS = [
     ("/passwd one twotwotwo", ["-- You are not logged in."]),
     ("/unregister", ["-- You are not logged in."]),
     ("/pair", ["-- You are not logged in."]),
+    ("/key", ["-- Keys are for registered people: /register or /login comes first."]),
+    ("/keys list", ["-- Keys are for registered people: /register or /login comes first."]),
+    ("/key remove", ["-- Usage: /key list, /key add [KEY], /key remove FINGERPRINT"]),
     # /away, /back
     ("/away", ["-- You are away. /back says that you are here again."]),
     ("/away lunch", ["-- You are away. /back says that you are here again."]),
@@ -103,7 +106,7 @@ ANSWERS = [
                      "x before 12:03", "before 24:00", "before 2027-13-01", "before 2027-02-30")
     ],
     # /search
-    ("/search", ["-- Usage: /search WORDS"]),
+    ("/search", ["-- Usage: /search WORDS [in ROOM] [from NAME]"]),
     ("/find tea", ["-- Nothing was found."]),
     ("/search ...", [
         "-- There is no word to look for. Usage: /search WORDS [in ROOM] [from NAME]",
@@ -144,6 +147,15 @@ ANSWERS = [
     ("/bell mentions", ["-- The bell rings for lines that name you and for private lines."]),
     ("/bell off", ["-- The bell does not ring."]),
     ("/bell loud", ["-- The bell can be off, mentions or on."]),
+    ("/color", ["-- Names have colours if your terminal can show them."]),
+    ("/color on", ["-- Names have colours."]),
+    ("/colour off", ["-- Nothing has colours."]),
+    ("/color auto", ["-- Names have colours if your terminal can show them."]),
+    ("/color red", ["-- Colours can be auto, on or off."]),
+    ("/reader", ["-- A terminal is drawn on. /reader on is for screen readers."]),
+    ("/reader on", ["-- What arrives is one line each, and nothing is drawn twice."]),
+    ("/reader off", ["-- A terminal is drawn on. /reader on is for screen readers."]),
+    ("/reader maybe", ["-- It can be off or on."]),
     # keeping order: what operators can do is in test_moderation.py
     ("/claim", ["-- Usage: /claim CODE"]),
     ("/claim 9F3A-22C1", [
@@ -185,11 +197,12 @@ ANSWERS = [
     ("/help /back", ["-- /back", "-- you are here again"]),
     ("/? me", ["-- /me TEXT", "-- say what you do: /me waves"]),
     ("/help rooms", [
-        "-- /join ROOM           go to another room, which is made if there is none",
-        "-- /rooms               which rooms there are, and when each had its last line",
-        "-- /who [ROOM]          who is in your room, or in another",
-        "-- /topic [TEXT]        what the room is about, or say it: /topic TEXT",
-        "-- /room [WHAT] [NAME]  whose the room is, and who may enter it",
+        "-- /join ROOM     go to another room, which is made if there is none",
+        "-- /rooms         which rooms there are, and when each had its last line",
+        "-- /who [ROOM]    who is in your room, or in another",
+        "-- /topic [TEXT]  what the room is about, or say it: /topic TEXT",
+        "-- /room [private|public|invite NAME|uninvite NAME|give NAME]",
+        "--                whose the room is, and who may enter it",
     ]),
     ("/help /rooms", [
         "-- /rooms   (also /list)",
@@ -233,7 +246,10 @@ def test_help_lists_all_commands_by_their_groups(world: World) -> None:
 
 def test_the_groups_of_help_are_the_modules() -> None:
     assert groups()["rooms"] == ["/join", "/rooms", "/who", "/topic", "/room"]
-    assert groups()["preferences"] == ["/timestamps", "/timezone", "/quiet", "/bell"]
+    assert groups()["preferences"] == [
+        *("/timestamps", "/timezone", "/quiet", "/bell"),
+        *("/color", "/reader"),
+    ]
 
 
 def test_every_group_has_help(world: World) -> None:

@@ -22,6 +22,7 @@ from chatroom.doors.editor import (
     Unsent,
 )
 from chatroom.doors.keys import Event, Key, Paste, Text
+from chatroom.names import fold
 
 FAMILY = "\U0001f469\u200d\U0001f469\u200d\U0001f467"
 LIMIT = 200
@@ -167,13 +168,13 @@ def test_the_history_is_bounded() -> None:
 
 
 def test_a_line_with_a_secret_is_forgotten() -> None:
-    editor = Editor(LIMIT)
-    editor.forget()
+    editor = Editor(LIMIT, secret=lambda text: "secret" in text)
     press(editor, "one", Key.ENTER, "/login alice secret", Key.ENTER)
-    editor.forget()
+    press(editor, Paste("two\n/login alice secret\nthree"), Key.UP, Key.UP)
+    assert editor.text == "two"
     press(editor, Key.UP)
     assert editor.text == "one"
-    assert editor._history_size == 3
+    assert editor._history_size == len("onetwothree")
 
 
 # -- hidden
@@ -284,6 +285,27 @@ def test_several_are_completed_as_far_as_they_agree_and_then_shown() -> None:
     ]
 
 
+def test_a_word_is_completed_whatever_its_form() -> None:
+    def complete(before: str, after: str) -> list[str]:
+        return [name for name in ("Élodie ", "Éloïse ", "alice ") if fold(name)[0] == fold(before)]
+
+    editor = Editor(LIMIT, complete)
+    assert press(editor, "e\u0301", Key.TAB) == []
+    assert editor.text == "Élo"
+    assert press(editor, Key.INTERRUPT, "Ａ", Key.TAB) == [Interrupt("Élo")]
+    assert editor.text == "alice "
+
+
+def test_one_choice_may_begin_otherwise_but_several_may_not() -> None:
+    choices = ["Europe/Berlin"]
+    editor = Editor(LIMIT, lambda before, after: choices)
+    press(editor, "/tz berl", Key.TAB)
+    assert editor.text == "/tz Europe/Berlin"
+    choices += ["Europe/Bern"]
+    assert press(editor, Key.INTERRUPT, "ber", Key.TAB, Key.TAB)[1:] == [Bell(), Choices(choices)]
+    assert editor.text == "ber"
+
+
 def test_nothing_to_complete_rings_the_bell() -> None:
     editor = completing()
     assert press(editor, "zz", Key.TAB) == [Bell()]
@@ -378,7 +400,7 @@ ANYTHING = st.one_of(
     st.sampled_from(list(Key)),
     st.text(alphabet="ab\n\r\t\x1b小", max_size=60).map(Paste),
 )
-EVENTS: list[Callable[[Editor], None]] = [Editor.hide, Editor.unhide, Editor.forget]
+EVENTS: list[Callable[[Editor], None]] = [Editor.hide, Editor.unhide]
 
 
 @given(st.lists(ANYTHING | st.sampled_from(EVENTS), max_size=40))

@@ -21,7 +21,7 @@ def taken(chunks: list[bytes]) -> list[bytes]:
     for chunk in chunks:
         intake.take(chunk)
     intake.end()
-    return intake.lines
+    return [line for line in intake.lines if isinstance(line, bytes)]
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\0"])

@@ -17,7 +17,8 @@ CORE = frozenset(
         *("chat", "session", "commands", "names", "limits", "history", "recall", "times", "words"),
         *("mentions", "accounts", "passwords", "attempts", "registry", "login", "metrics"),
         *("orders", "moderation", "cells", "styles", "flow", "waiting"),
-        *("naming", "ignoring", "publickeys", "keyring", "arriving"),
+        *("naming", "ignoring", "usage", "completion", "directory"),
+        *("publickeys", "keyring", "arriving"),
     }
 )
 #: What the core may use beside the standard library and itself.
@@ -26,13 +27,15 @@ CORE_LIBRARIES = ("zope.interface", "twisted.logger", "twisted.internet.defer", 
 #: What the doors share.
 SHARED_DOORS = frozenset(
     {
-        *("outlet", "telnet", "intake", "door", "proxy", "keys", "editor", "screen"),
+        *("outlet", "telnet", "negotiation", "subnegotiation"),
+        *("intake", "door", "proxy", "keys", "editor", "screen"),
+        *("terminal", "takeover"),
         *("sshtransport", "sshauth", "sshchannel"),
     }
 )
 
-#: What one door alone may use of another: in a session of SSH there is the line door.
-WITHIN_DOORS = {"doors.ssh": frozenset({"line"})}
+#: Doors that are another one with something before or around it.
+BEYOND = {"doors.console": "doors.line", "doors.ssh": "doors.line"}
 
 #: What belongs to the start of the program, and who may import it.
 STARTING = {
@@ -105,10 +108,8 @@ def faults(module: str, source: str, modules: frozenset[str]) -> list[str]:
             elif area in ("store", "monitoring") and other not in CORE | {"store", area}:
                 found.append(f"{module} imports {own}")
             elif area == "doors":
-                shared = other == "doors" and own.removeprefix("doors.") in (
-                    SHARED_DOORS | {"doors"} | WITHIN_DOORS.get(module, frozenset())
-                )
-                if other not in CORE and not shared:
+                shared = other == "doors" and own.removeprefix("doors.") in SHARED_DOORS | {"doors"}
+                if other not in CORE and not shared and own != BEYOND.get(module):
                     found.append(f"{module} imports {own}")
         elif area in CORE:
             library = name.partition(".")[0]

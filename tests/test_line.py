@@ -51,6 +51,8 @@ class Door:
         """Somebody who has read the greeting."""
         visitor = Visitor(self.world, self.factory)
         _ = visitor.received
+        # What those who speak telnet are told of terminals is tested with these.
+        visitor.protocol._hinted = True
         return visitor
 
     def alice(self) -> Visitor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from twisted.internet.defer import Deferred
 
 from chatroom import names, passwords
 from chatroom.accounts import MAX_MESSAGES, Account, MemoryAccounts
+from chatroom.arriving import Arrival
 from chatroom.chat import Settings
 from chatroom.ledger import LocalClaims
 from chatroom.registry import as_code
@@ -28,9 +30,11 @@ from fakes import (
     check,
     immediate,
     logged_in,
+    made_key,
     owner,
     stored,
 )
+from test_accounts_book import now
 
 OTHER = "sellerie-88"
 LEDGERS = [immediate, DelayedLedger, stored]
@@ -68,6 +72,9 @@ def come(world: World, *lines: str) -> Person:
 
 
 LOGIN = f"/login alice {WORD}"
+
+#: A public key, as people paste it.
+LINE = f"ssh-ed25519 {b64encode(made_key(1).blob).decode()} laptop"
 
 
 # -- two who want one name
@@ -364,6 +371,7 @@ def test_who_logs_in_right_after_somebody_logged_out_is_no_bother_to_them(world:
 
 
 BOOK = ["find", "add", "set_password", "remove", "save", "places", "leave", "messages", "shown"]
+BOOK += ["add_key", "keys", "remove_key", "keyholder", "prove_key"]
 DEEDS = [
     f"/register {OTHER}",
     LOGIN,
@@ -399,7 +407,11 @@ def test_input_goes_on_whatever_the_book_does(how: str, method: str, deed: str) 
 @pytest.mark.parametrize("how", ["failing", "silent"])
 @pytest.mark.parametrize("method", BOOK)
 @pytest.mark.parametrize(
-    "deed", [f"/password {WORD} {OTHER}", f"/unregister {WORD}", "/logout", "/bell on", "/quit"]
+    "deed",
+    [
+        *(f"/password {WORD} {OTHER}", f"/unregister {WORD}", "/logout", "/bell on", "/quit"),
+        *("/key", f"/key add {LINE}", "/key remove SHA"),
+    ],
 )
 def test_who_is_logged_in_goes_on_whatever_the_book_does(how: str, method: str, deed: str) -> None:
     fake = FakeBook()
@@ -418,6 +430,25 @@ def test_who_is_logged_in_goes_on_whatever_the_book_does(how: str, method: str, 
     world.end()
 
 
+@pytest.mark.parametrize("by", ["owner", "operator"])
+def test_an_account_that_is_given_up_too_late_is_gone_all_the_same(by: str) -> None:
+    fake = FakeBook()
+    world = World(accounts=book_of(fake))
+    alice, root = owner(world), world.person("root1")
+    account, root.session.claimed = alice.session.account, True
+    assert account is not None
+    fake.silent = {"remove"}
+    if by == "owner":
+        alice.types(f"/unregister {WORD}")
+    else:
+        root.types("/unregister alice")
+    world.wait(6)
+    assert account.id not in world.chat.registry.removed
+    fake.answer_all()
+    assert account.id in world.chat.registry.removed
+    world.end()
+
+
 # -- anything at all
 
 
@@ -429,7 +460,19 @@ ACTIONS = st.lists(
                 *("nick", "respell", "register", "log in", "log in", "wrong", "log out"),
                 *("unregister", "hang up", "quit", "come", "no claim", "late", "late claims"),
                 *("stall", "drain", "wait", "prompt", "answer", "join", "bell"),
-                *("turn", "turns", "claim", "claim", "book", "book", "book"),
+                *(
+                    "arrive",
+                    "arrive",
+                    "arrive by name",
+                    "key",
+                    "turn",
+                    "turns",
+                    "claim",
+                    "claim",
+                    "book",
+                    "book",
+                    "book",
+                ),
             ]
         ),
         st.sampled_from(["alice", "bob"]),
@@ -468,6 +511,7 @@ def test_whatever_people_do_a_name_has_one_owner(
     people = [world.person(source=f"192.0.2.{number}") for number in range(4)]
     people[0].says("/nick alice", f"/register {WORD}", "/bell on", "/logout")
     people[1].says("/nick bob", f"/register {WORD}", "/bell on")
+    accounts = {name: now(fake.book.find(name)) for name in ("alice", "bob")}
     for index, action, name in actions:
         person = people[index]
         match action:
@@ -498,6 +542,13 @@ def test_whatever_people_do_a_name_has_one_owner(
                 person.types("/quit")
             case "come" if person.gone:
                 people[index] = Person(world, f"192.0.2.{index}")
+            case "arrive" if person.gone:
+                arrival = Arrival(name, accounts[name])
+                people[index] = Person(world, f"192.0.2.{index}", arrival=arrival)
+            case "arrive by name" if person.gone:
+                people[index] = Person(world, f"192.0.2.{index}", arrival=Arrival(name))
+            case "key":
+                person.types(f"/key add {LINE}")
             case "turn":
                 world.clock.advance(0.001)
             case "claim" if claims._asked:

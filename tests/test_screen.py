@@ -154,13 +154,6 @@ def test_a_message_takes_the_input_away_and_draws_it_again_once() -> None:
     assert screen.above(lines) == b"\r\x1b[J" + lines + b"> hi\x1b[4G"
 
 
-def test_a_bell_and_nothing_leave_the_input_alone() -> None:
-    screen = Screen(80, 24)
-    screen.show("> ", [], 0)
-    assert screen.above(b"\a") == b"\a"
-    assert screen.above(b"") == b""
-
-
 def test_a_message_before_there_is_an_input_is_sent_as_it_is() -> None:
     assert Screen(80, 24).above(b"hi\r\n") == b"hi\r\n"
 
@@ -287,7 +280,6 @@ def test_a_screen_reader_is_sent_nothing_twice() -> None:
     assert screen.show("", ["h", "小"], 2) == "小".encode()
     assert screen.show("", ["h", "小"], 1) == b"\b\b"
     assert screen.show("", ["h", "小"], 2) == "小".encode()
-    assert screen.above(b"\a") == b"\a"
     assert screen.above(b"two\r\nthree\r\n") == b"\r\ntwo\r\nthree\r\n"
     assert screen.above(b"four\r\n") == b"four\r\n"
     assert screen.show("", ["h", "小", "!"], 3) == "h小!".encode()

@@ -47,7 +47,7 @@ class Ssh(ProcessProtocol):
         self.ended.callback(None)
 
     async def reads(self, expected: bytes) -> None:
-        await until(lambda: expected in self.data or self.status is not None)
+        await until(lambda: expected in self.data or self.ended.called)
         assert expected in self.data, (self.data, self.errors)
 
 
@@ -85,7 +85,7 @@ async def opened(folder: Path, limits: Limits = UNLIMITED) -> AsyncIterator[Lodg
     finally:
         await port.stopListening()
         for client in lodge.clients:
-            if client.status is None:
+            if not client.ended.called:
                 client.transport.signalProcess("KILL")
                 await client.ended
         await until(lambda: not factory.clients)

@@ -23,6 +23,7 @@ from chatroom.accounts import Account, Message, Preferences, Visit
 from chatroom.store import codec, schema, tool
 from chatroom.store.accounts import Book
 from chatroom.store.database import Writer
+from fakes import made_key
 
 ROOT = Path(__file__).parent.parent
 DEADLINE = 20.0
@@ -30,6 +31,9 @@ NOON = float(timegm((2026, 11, 24, 12, 3, 5, 0, 0, 0)))
 
 #: The stored form of a password, which is nobody's to see.
 SECRET = "$scrypt$ln=15,r=8,p=3$c2FsdA$aGFzaA"
+
+KEY = made_key(1, "laptop")
+OTHER_KEY = made_key(2)
 
 LIMITED = """
 import resource, sys
@@ -409,20 +413,54 @@ def test_accounts_are_listed_by_name_with_their_times_and_what_waits(
 ) -> None:
     assert call("accounts", store.folder) == (
         0,
-        "created (UTC)        last used (UTC)      waiting  name\n",
+        "created (UTC)        last used (UTC)      waiting  keys  name\n",
         "",
     )
     store.has_account("王明")
-    store.has_account("bob", waiting=2)
+    bob = store.has_account("bob", waiting=2)
+    store.book.add_key(bob.id, KEY, NOON, True)
     store.has_account("Alice")
     expected = (
-        "created (UTC)        last used (UTC)      waiting  name\n"
-        "2026-11-24 12:03:05  2026-11-24 12:04:05        0  Alice\n"
-        "2026-11-24 12:03:05  2026-11-24 12:04:05        2  bob\n"
-        "2026-11-24 12:03:05  2026-11-24 12:04:05        0  王明\n"
+        "created (UTC)        last used (UTC)      waiting  keys  name\n"
+        "2026-11-24 12:03:05  2026-11-24 12:04:05        0     0  Alice\n"
+        "2026-11-24 12:03:05  2026-11-24 12:04:05        2     1  bob\n"
+        "2026-11-24 12:03:05  2026-11-24 12:04:05        0     0  王明\n"
     )
     assert call("accounts", store.folder) == (0, expected, "")
     assert call("accounts", store.path) == (0, expected, "")
+
+
+def test_the_keys_of_an_account_are_listed_and_forgotten(store: Store, call: Call) -> None:
+    alice, bob = store.has_account("alice"), store.has_account("bob")
+    heading = f"{'added (UTC)':19}  {'fingerprint':50}  type, comment\n"
+    assert call("accounts", store.folder, "--keys", "Alice") == (0, heading, "")
+    store.book.add_key(alice.id, KEY, NOON, True)
+    store.book.add_key(bob.id, OTHER_KEY, NOON, False)
+    listed = f"2026-11-24 12:03:05  {KEY.fingerprint}  ssh-ed25519 laptop\n"
+    assert call("accounts", store.folder, "--keys", "alice") == (0, heading + listed, "")
+    listed = f"2026-11-24 12:03:05  {OTHER_KEY.fingerprint}  ssh-ed25519 (not used yet)\n"
+    assert call("accounts", store.path, "--keys", "bob") == (0, heading + listed, "")
+    assert call("accounts", store.folder, "--forget-keys", "alice") == (0, "", "")
+    assert store.book.keys(alice.id) == []
+    assert len(store.book.keys(bob.id)) == 1
+    # The server is to clean away what is left of it.
+    with closing(Writer(store.path)) as writer:
+        assert writer.unclean
+    for option in ("--keys", "--forget-keys"):
+        assert complaint(call("accounts", store.folder, option, "zoe")) == (
+            "there is no account zoe"
+        )
+
+
+def test_listed_keys_are_safe_for_the_terminal_and_damage_is_said(store: Store, call: Call) -> None:
+    alice = store.has_account("alice")
+    store.book.add_key(alice.id, KEY, NOON, True)
+    store.connection.execute("UPDATE keys SET comment = ?", ("\x1b[2J\nroot",))
+    shown = call("accounts", store.folder, "--keys", "alice")[1]
+    assert shown.endswith("  ssh-ed25519 \ufffd[2J\ufffdroot\n")
+    store.connection.execute("UPDATE keys SET added = 1e300")
+    status, _, err = call("accounts", store.folder, "--keys", "alice")
+    assert (status, err) == (1, f"chatroom-data: the key {KEY.fingerprint} is damaged\n")
 
 
 def test_listed_accounts_are_safe_for_the_terminal_and_damage_is_said(
@@ -507,9 +545,11 @@ def test_a_password_that_is_reset_is_printed_once_and_is_the_accounts(
 def test_an_account_that_is_removed_takes_all_along(store: Store, call: Call) -> None:
     account = store.has_account("alice", waiting=2)
     other = store.has_account("bob", waiting=1)
+    store.book.add_key(account.id, KEY, NOON, True)
+    store.book.add_key(other.id, OTHER_KEY, NOON, True)
     assert call("accounts", store.folder, "--remove", "alice") == (0, "", "")
     assert store.book.find("alice") is None
-    for table in ("messages", "places"):
+    for table in ("messages", "places", "keys"):
         rows = store.connection.execute(f"SELECT DISTINCT account FROM {table}").fetchall()
         assert rows == [(other.id,)]
     # The server is to clean away what is left of it.
@@ -683,11 +723,16 @@ def test_what_belongs_to_no_account_is_a_problem(store: Store, call: Call) -> No
     store.has_account("alice", waiting=2)
     store.connection.execute("UPDATE messages SET account = 7")
     store.connection.execute("UPDATE places SET account = 8")
+    store.connection.execute(
+        "INSERT INTO keys (fingerprint, account, type, comment, added, proven) "
+        "VALUES ('SHA256:x', 9, 'ssh-rsa', '', 0, 1)"
+    )
     status, out, err = call("check", store.folder)
     assert (status, err) == (1, "")
     assert [line.removeprefix(f"{store.path}: ") for line in out.splitlines()] == [
         "messages of account 7, which is not there: 2",
         "places of account 8, which is not there: 1",
+        "keys of account 9, which is not there: 1",
     ]
 
 

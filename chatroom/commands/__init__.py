@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from chatroom import names
 from chatroom.chat import Refused
+from chatroom.usage import parse
 
 if TYPE_CHECKING:
     from chatroom.session import Session
@@ -23,9 +24,9 @@ Function = Callable[["Session", str], None]
 class Command:
     """One slash command.
 
-    usage: its arguments as help shows them, optional ones in brackets. help: its docstring, the
-    first line of which is what `/help GROUP` lists. group: what `/help` lists it under, which is
-    the name of the module it is in. operator: whether it is for those alone who keep order.
+    usage: its arguments as help shows them, see usage.py. help: its docstring, the first line of
+    which is what `/help GROUP` lists. group: what `/help` lists it under, which is the name of the
+    module it is in. operator: whether it is for those alone who keep order.
     """
 
     name: str
@@ -52,19 +53,22 @@ def command(
     usage: str = "",
     operator: bool = False,
     into: dict[str, Command] = COMMANDS,
+    group: str = "",
 ) -> Callable[[Function], Function]:
     """Make the decorated function a slash command.
 
-    A *usage* that does not begin with a bracket means that there must be an argument. A door
-    that has commands of its own gives the mapping they belong *into*. One that is for an *operator*
-    is refused, and not listed, to everybody else.
+    A *usage* that does not begin with a bracket means that there must be an argument; the words
+    that stand for arguments are those that completion.py knows. A door that has commands of its own
+    gives the mapping they belong *into*, and the *group* if it is not the name of the module. One
+    that is for an *operator* is refused, and not listed, to everybody else.
     """
 
+    parse(usage)
+
     def decorate(function: Function) -> Function:
-        group = function.__module__.rpartition(".")[2]
-        made = Command(
-            name, aliases, usage, cleandoc(function.__doc__ or ""), function, group, operator
-        )
+        help = cleandoc(function.__doc__ or "")
+        listed = group or function.__module__.rpartition(".")[2]
+        made = Command(name, aliases, usage, help, function, listed, operator)
         for word in (name, *aliases):
             if word in into:
                 raise ValueError(f"there are two commands /{word}")

@@ -25,7 +25,7 @@ TAKE_BACK = 3600.0
 MAX_PHRASES = 8
 
 
-@command("history", usage="[N]")
+@command("history", usage="[N] [before TIME]")
 def history(session: "Session", rest: str) -> None:
     """the last N lines of the room, or those before a time
 
@@ -49,9 +49,9 @@ def history(session: "Session", rest: str) -> None:
     recall_of(session).history(session.room, count, before)
 
 
-@command("search", "find", usage="WORDS")
+@command("search", "find", usage="WORDS [in ROOM] [from NAME]")
 def search(session: "Session", rest: str) -> None:
-    """find what was said: /search WORDS [in ROOM] [from NAME]
+    """find what was said
 
     All words have to be in a line; "in quotes" they follow one another, and
     umbr* is any word that begins so. The newest lines come first, ten at a

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MAX_REASON = 200
 
 
-@command("nick", "name", usage="NAME")
+@command("nick", "name", usage="NEWNAME")
 def nick(session: "Session", rest: str) -> None:
     """pick another name
 

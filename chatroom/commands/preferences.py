@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chatroom import names
-from chatroom.accounts import BELLS, TIMESTAMPS
+from chatroom.accounts import BELLS, COLORS, TIMESTAMPS
 from chatroom.chat import Refused
 from chatroom.commands import command
 from chatroom.times import local, places, zone
@@ -80,6 +80,42 @@ _BELLS = {
     "mentions": "The bell rings for lines that name you and for private lines.",
     "on": "The bell rings for all that others say.",
 }
+
+
+@command("color", "colour", usage="[on|off|auto]")
+def color(session: "Session", rest: str) -> None:
+    """names in colour, where there is a terminal
+
+    With auto as your terminal can, unless it says NO_COLOR. Plain lines have no
+    colours.
+    """
+    if rest:
+        chosen = _choice("Colours", rest, COLORS)
+        session.prefer(replace(session.preferences, color=chosen))
+    session.notice(_COLORS[session.preferences.color])
+
+
+_COLORS = {
+    "auto": "Names have colours if your terminal can show them.",
+    "on": "Names have colours.",
+    "off": "Nothing has colours.",
+}
+
+
+@command("reader", usage="[on|off]")
+def reader(session: "Session", rest: str) -> None:
+    """for screen readers: nothing is drawn twice
+
+    What arrives is one line each, without colours, and what you type is not
+    drawn again. Plain lines are like that anyway.
+    """
+    if rest:
+        chosen = _choice("It", rest, ("off", "on"))
+        session.prefer(replace(session.preferences, reader=chosen == "on"))
+    if session.preferences.reader:
+        session.notice("What arrives is one line each, and nothing is drawn twice.")
+    else:
+        session.notice("A terminal is drawn on. /reader on is for screen readers.")
 
 
 def _choice(what: str, rest: str, choices: tuple[str, ...]) -> str:

@@ -89,7 +89,7 @@ def topic(session: "Session", rest: str) -> None:
     session.chat.submit(room, event)
 
 
-@command("room", usage="[WHAT] [NAME]")
+@command("room", usage="[private|public|invite NAME|uninvite NAME|give NAME]")
 def room(session: "Session", rest: str) -> None:
     """whose the room is, and who may enter it
 

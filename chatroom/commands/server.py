@@ -10,6 +10,9 @@ from chatroom.formats import WIDTH, duration
 if TYPE_CHECKING:
     from chatroom.session import Session
 
+#: How broad the left column of a table may be, in characters.
+MAX_LEFT = 28
+
 
 @command("motd")
 def motd(session: "Session", rest: str) -> None:
@@ -27,7 +30,7 @@ def uptime(session: "Session", rest: str) -> None:
     session.notice(f"{chat.settings.name} has been up for {up}. {here} here.")
 
 
-@command("help", "h", "?", usage="[GROUP or COMMAND]")
+@command("help", "h", "?", usage="[GROUP|COMMAND]")
 def help(session: "Session", rest: str) -> None:
     """what there is, or more about a group or a command
 
@@ -59,12 +62,18 @@ def help(session: "Session", rest: str) -> None:
 
 
 def _table(rows: Mapping[str, str]) -> list[str]:
-    """*rows* as lines in two columns, of which the right one is wrapped."""
-    left = max(map(len, rows)) + 2
+    """*rows* as lines in two columns, of which the right one is wrapped.
+
+    What is too long for the left column has a line for itself.
+    """
+    left = max((len(head) for head in rows if len(head) <= MAX_LEFT), default=MAX_LEFT) + 2
     lines = []
     for head, text in rows.items():
         # "/me" is not to be parted from its slash, nor "-name" from what it is in.
         right = wrap(text, WIDTH - left, break_on_hyphens=False, break_long_words=False) or [""]
+        if len(head) > MAX_LEFT:
+            lines.append(head)
+            head = ""
         lines += [f"{head:<{left}}{right[0]}".rstrip()]
         lines += [f"{'':<{left}}{more}" for more in right[1:]]
     return lines

@@ -15,6 +15,7 @@ import regex
 
 from chatroom.cells import common_prefix, graphemes
 from chatroom.doors.keys import Event, Key, Paste, Text
+from chatroom.names import fold
 
 #: Lines that the history holds, and their bytes in all.
 MAX_HISTORY: Final = 100
@@ -22,6 +23,9 @@ MAX_HISTORY_BYTES: Final = 16 * 1024
 
 #: A paste of more lines is asked about.
 ASKED_LINES: Final = 20
+
+#: More are not taken: at two lines a second these take minutes.
+MAX_LINES: Final = 500
 
 # A word of any script begins and ends at a boundary of UAX 29, which makes one of each ideograph.
 _WORD: Final = regex.compile(r"\b\w(?:.*?\w)??\b", regex.V1 | regex.WORD | regex.DOTALL)
@@ -35,6 +39,12 @@ class Line:
 
     text: str
     hidden: bool = False
+
+    def __len__(self) -> int:
+        return len(self.text)
+
+    def __bool__(self) -> bool:
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +94,15 @@ def _complete_nothing(before: str, after: str) -> Sequence[str]:
     return ()
 
 
+def _no_secret(text: str) -> bool:
+    return False
+
+
 class Editor:
     """The line that one person types.
 
-    line_length: the longest line, in bytes. After each key the door shows `view`.
+    line_length: the longest line, in bytes. secret: whether a line is not to be brought back. After
+    each key the door shows `view`.
     """
 
     __slots__ = (
@@ -101,13 +116,20 @@ class Editor:
         "_killed",
         "_line_length",
         "_place",
+        "_secret",
         "_tabbed",
         "cursor",
     )
 
-    def __init__(self, line_length: int, complete: Complete = _complete_nothing) -> None:
+    def __init__(
+        self,
+        line_length: int,
+        complete: Complete = _complete_nothing,
+        secret: Callable[[str], bool] = _no_secret,
+    ) -> None:
         self._line_length = line_length
         self._complete = complete
+        self._secret = secret
         self._graphemes: list[str] = []
         #: How many graphemes stand before the cursor.
         self.cursor = 0
@@ -129,6 +151,10 @@ class Editor:
     def text(self) -> str:
         """What was typed."""
         return "".join(self._graphemes)
+
+    def __len__(self) -> int:
+        """How many graphemes were typed."""
+        return len(self._graphemes)
 
     @property
     def hidden(self) -> bool:
@@ -158,12 +184,6 @@ class Editor:
         if self._hidden:
             self._hidden = False
             self._set("")
-
-    def forget(self) -> None:
-        """The last line is taken out of the history, since a secret was in it."""
-        if self._history:
-            self._history_size -= len(self._history.pop().encode())
-            self._place = min(self._place, len(self._history))
 
     def receive(self, event: Event) -> list[Action]:
         """A key was typed, or something was pasted."""
@@ -278,7 +298,8 @@ class Editor:
 
     def _remember(self, text: str) -> None:
         history = self._history
-        if not self._hidden and text.strip() and not (history and history[-1] == text):
+        wanted = text.strip() and not self._hidden and not self._secret(text)
+        if wanted and not (history and history[-1] == text):
             history.append(text)
             self._history_size += len(text.encode())
             while len(history) > MAX_HISTORY or self._history_size > MAX_HISTORY_BYTES:
@@ -358,6 +379,8 @@ class Editor:
             return self._insert(lines[0])
         if self._hidden:
             return [Bell()]
+        if len(lines) > MAX_LINES:
+            return [Unsent(f"That is more than {MAX_LINES} lines; nothing of it was sent.")]
         before, after = self._halves()
         lines = [_printable(line) for line in lines]
         lines[0] = before + lines[0]
@@ -407,8 +430,13 @@ class Editor:
             return [Bell()]
         start, blank, word = before.rpartition(" ")
         prefix = _printable(common_prefix(choices))
-        longer = len(prefix) > len(word) or (len(choices) == 1 and prefix != word)
-        if longer and prefix.casefold().startswith(word.casefold()[: len(prefix)]):
+        if len(choices) == 1:
+            # Which may begin otherwise: a city becomes its time zone.
+            longer = prefix != word
+        else:
+            key, former = fold(prefix), fold(word)
+            longer = key != former and key.startswith(former)
+        if longer:
             completed = start + blank + prefix
             if len((completed + after).encode()) > self._line_length:
                 return [Bell()]

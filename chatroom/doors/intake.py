@@ -3,6 +3,7 @@
 The rule: this is a pure object, and however the bytes are cut over reads, the same lines come out.
 """
 
+from chatroom.doors.editor import Line
 from chatroom.doors.telnet import IAC, Command, Telnet
 
 #: What stands for the beginning of a line of which nothing is kept.
@@ -50,8 +51,9 @@ class Intake:
         #: The longest line taken, in bytes; it may change.
         self.line_length = line_length
         self.telnet = telnet or Telnet()
-        #: Whole lines without their LF, oldest first; one that came in whole may be too long.
-        self.lines: list[bytes] = []
+        #: Whole lines, oldest first: without their LF, of which one that came in whole may be too
+        #: long, or as they were typed at a terminal.
+        self.lines: list[bytes | Line] = []
         #: What there is of the next one.
         self.tail = b""
         #: How a line began that grew too long and of which nothing is kept; empty for none.

@@ -1,10 +1,11 @@
 """The line door: whoever comes with telnet, netcat or anything else that sends lines.
 
 The rule: nothing is sent that is not UTF-8 text in lines, and no telnet command to a client that
-has not shown that it speaks telnet.
+has not shown that it speaks telnet; until somebody asks for a terminal, and their client agrees.
 """
 
 import re
+from functools import partial
 from typing import Any, Final
 
 from twisted.internet.error import ConnectionDone
@@ -15,13 +16,22 @@ from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatroom.chat import Chat
+from chatroom import commands, passwords
+from chatroom.accounts import Preferences
+from chatroom.arriving import Arrival
+from chatroom.chat import Chat, Refused
+from chatroom.commands import command
+from chatroom.completion import complete
 from chatroom.doors.door import DoorFactory, is_encrypted, peer_ended, tune
+from chatroom.doors.editor import Line
 from chatroom.doors.intake import Intake
+from chatroom.doors.keys import Key
 from chatroom.doors.outlet import Outlet
-from chatroom.doors.telnet import IAC
+from chatroom.doors.takeover import Takeover
+from chatroom.doors.telnet import IAC, Command
+from chatroom.doors.terminal import USUAL, Kind, Terminal
 from chatroom.events import SERVER, Noticed
-from chatroom.formats import PLAIN
+from chatroom.formats import PLAIN, Format, plain
 from chatroom.presence import Call
 from chatroom.session import Session
 
@@ -44,6 +54,19 @@ WAITING_BYTES: Final = 4096
 #: for how long they may go on waiting then: a room must not be haunted.
 LOOK: Final = 10.0
 LINGER: Final = 300.0
+
+#: What the keys are for which telnet has commands of its own (RFC 854; RFC 1184, section 2.5).
+KEYS: Final = {
+    Command.INTERRUPT_PROCESS: Key.INTERRUPT,
+    Command.ABORT: Key.INTERRUPT,
+    Command.END_OF_FILE: Key.END_OF_FILE,
+    Command.ERASE_CHARACTER: Key.BACKSPACE,
+    Command.ERASE_LINE: Key.KILL_TO_START,
+}
+
+#: What is said of terminals to those who have one, and to those who may have one.
+TERMINAL_HINT: Final = "Tab completes, the arrow keys edit. For screen readers: /reader on."
+TELNET_HINT: Final = "/terminal keeps what you type apart from what arrives."
 
 #: What the end-of-file key leaves in a line (ASCII EOT).
 EOT: Final = "\x04"
@@ -91,6 +114,11 @@ class ChatProtocol(LineReceiver):
     _overlong = False
     _look_at = 0.0
     _seen_ended = 0.0
+    _hinted = False
+    _typed_hidden = False
+    _takeover: Takeover | None = None
+    #: What draws on the other end's screen; None while that sends lines.
+    terminal: Terminal | None = None
     #: Why the server closes the connection, see door.Connected.
     closing = ""
 
@@ -110,6 +138,10 @@ class ChatProtocol(LineReceiver):
         self.outlet = self.make_outlet()
         self.session = self.make_session()
         self.came()
+
+    def begin(self, arrival: Arrival | None = None) -> None:
+        """Let the conversation begin."""
+        self.session.open(arrival)
         self._begun = True
 
     # -- what is otherwise where there is more under the lines than a socket
@@ -125,12 +157,12 @@ class ChatProtocol(LineReceiver):
 
     def make_session(self) -> Session:
         """The conversation, which is not open yet."""
-        return Session(self.factory.chat, self, self.outlet, PLAIN, self.source)
+        return Session(self.factory.chat, self, self.outlet, self.source, COMMANDS)
 
     def came(self) -> None:
         """All is made: tell the factory, and begin."""
         self.factory.joined(self)
-        self.session.open()
+        self.begin()
 
     def went(self, reason: Failure) -> None:
         """The connection is gone: tell the factory."""
@@ -154,10 +186,10 @@ class ChatProtocol(LineReceiver):
         while self._raw:
             data, self._raw = self._raw, b""
             cost = len(data)
-            if IAC in data:
+            if IAC in data or self.terminal is not None:
                 data, self._raw = data[:BITE], data[BITE:]
                 cost = len(data) + COMMAND_COST * data.count(IAC)
-            self._take(data)
+            cost += self._take(data)
             if pace.rate:
                 now = chat.clock.seconds()
                 self._bytes_full_at = pace.spend(self._bytes_full_at, now, cost)
@@ -181,8 +213,13 @@ class ChatProtocol(LineReceiver):
             )
             self.outlet.abort()
 
-    def _take(self, data: bytes) -> None:
-        """Make lines of *data*, and say what there is to say about it."""
+    def _take(self, data: bytes) -> int:
+        """Make lines of *data*, and say what there is to say about it.
+
+        Returns what it costs of the byte rate beyond its size.
+        """
+        if self.terminal is not None:
+            return self._take_keys(self.terminal, data)
         intake = self.intake
         intake.take(data)
         if intake.overlong:
@@ -196,7 +233,35 @@ class ChatProtocol(LineReceiver):
         self._answer_telnet()
         if intake.asked:
             intake.asked = False
-            self.session.notice(f"Yes, {self.factory.chat.settings.name} is here.")
+            self._say_yes()
+        if self._takeover is not None:
+            self._takeover.look()
+        return 0
+
+    def _take_keys(self, terminal: Terminal, data: bytes) -> int:
+        """Make keys of *data*; returns what they cost of the byte rate beyond its size."""
+        telnet = self.intake.telnet
+        cost = 0
+        parts: list[bytes | Command] = [data]
+        if IAC in data or telnet.pending:
+            parts = telnet.receive(data)
+        for part in parts:
+            if isinstance(part, bytes):
+                cost += terminal.receive(part)
+            elif part in KEYS:
+                terminal.press(KEYS[part])
+            elif part is Command.ARE_YOU_THERE:
+                self._say_yes()
+            elif part is Command.RESIZED and telnet.size is not None:
+                self.resized(*telnet.size)
+        self._answer_telnet()
+        if telnet.spoken and telnet.character_mode is False:
+            # It has taken its word back.
+            self.take_lines()
+        return cost
+
+    def _say_yes(self) -> None:
+        self.session.notice(f"Yes, {self.factory.chat.settings.name} is here.")
 
     def _answer_telnet(self) -> None:
         answers = self.intake.telnet.answers()
@@ -211,11 +276,19 @@ class ChatProtocol(LineReceiver):
         self._handing_in = True
         done = 0
         try:
-            for line in lines:
+            while True:
+                if self.terminal is not None:
+                    self.terminal.work()
+                if done == len(lines):
+                    break
                 if session.held or (outlet.congested and not self._lost):
                     break
+                line = lines[done]
                 done += 1
-                self.lineReceived(line)
+                if isinstance(line, bytes):
+                    self.lineReceived(line)
+                else:
+                    self._typed(line)
         except Exception:
             # Of a connection that is gone already Twisted would not tell once more.
             lines.clear()
@@ -230,10 +303,9 @@ class ChatProtocol(LineReceiver):
                 session.end()
         elif not self.transport.disconnecting:
             stop = (outlet.congested and not outlet.shaking_hands) or self._rest is not None
-            if lines and not stop:
-                stop = len(lines) > WAITING_LINES or sum(map(len, lines)) > WAITING_BYTES
-                if stop:
-                    self._look()
+            if not stop and self._overfull():
+                stop = True
+                self._look()
             if stop is self._reading:
                 self._reading = not self._reading
                 if self._reading:
@@ -241,6 +313,14 @@ class ChatProtocol(LineReceiver):
                 else:
                     self.transport.pauseProducing()
         self.factory.chat.relieve()
+
+    def _overfull(self) -> bool:
+        """Whether more waits than should."""
+        if self.terminal is not None:
+            # However many lines wait, ^C drops them.
+            return self.terminal.backlog > WAITING_BYTES
+        lines = self.intake.lines
+        return len(lines) > WAITING_LINES or (bool(lines) and sum(map(len, lines)) > WAITING_BYTES)
 
     def _look(self) -> None:
         """A close is not seen while nothing is read: look for it, and do not wait for ever."""
@@ -288,6 +368,14 @@ class ChatProtocol(LineReceiver):
             text = self._replaced(line)
         # ^D on an empty line of stock telnet: a key, not text.
         self.session.received(text.lstrip(EOT))
+        if telnet.spoken and not self._hinted and not telnet.hidden:
+            self._hinted = True
+            self.session.notice(TELNET_HINT)
+
+    def _typed(self, line: Line) -> None:
+        """One line from the terminal, that the session is ready for."""
+        self._typed_hidden = line.hidden
+        self.session.received(line.text)
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """A line is too long, of which *line* is the beginning: the connection lives."""
@@ -351,6 +439,10 @@ class ChatProtocol(LineReceiver):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted: the connection is gone."""
         self._ended = self._lost = True
+        if self._takeover is not None:
+            self._takeover.stop()
+        if self.terminal is not None:
+            self.terminal.end()
         self.went(reason)
         if hasattr(self, "outlet"):
             self.outlet.lost()
@@ -413,11 +505,33 @@ class ChatProtocol(LineReceiver):
 
     @property
     def hidden(self) -> bool:
-        """For the session: whether the client does not show what is typed."""
+        """For the session: whether the client did not show what was typed."""
+        if self.terminal is not None:
+            return self._typed_hidden
         return self.intake.telnet.hidden
+
+    @property
+    def echo(self) -> bool:
+        """For the session: whether its own lines are to be sent to it."""
+        return self.terminal is not None and self.terminal.echo
+
+    @property
+    def hint(self) -> str:
+        """For the session: what its greeting says of this door."""
+        if self.terminal is not None:
+            return TERMINAL_HINT
+        self._hinted = self.intake.telnet.spoken
+        return TELNET_HINT if self._hinted else ""
+
+    def adapt(self, preferences: Preferences) -> Format:
+        """The session: show things like that."""
+        return plain(preferences) if self.terminal is None else self.terminal.adapt(preferences)
 
     def hide_input(self) -> bool:
         """The session: what is typed next is not to be shown."""
+        if self.terminal is not None:
+            self.terminal.hide()
+            return True
         telnet = self.intake.telnet
         if not telnet.spoken and self._ended_cr:
             # netcat ends lines with LF alone: whoever asks to be asked for a password, in a line
@@ -431,14 +545,113 @@ class ChatProtocol(LineReceiver):
 
     def show_input(self) -> None:
         """The session: what is typed may be shown again."""
-        self.intake.telnet.show()
-        self._answer_telnet()
+        if self.terminal is not None:
+            self.terminal.unhide()
+        else:
+            self.intake.telnet.show()
+            self._answer_telnet()
 
     def close(self, farewell: bytes) -> None:
         """The session: the conversation is over."""
         if not self.closing:
             self.closing = "closed by the client" if self._ended else "left"
+        self._take_leave(farewell)
+
+    def _take_leave(self, farewell: bytes) -> None:
+        """Send *farewell* after all else, and close."""
+        if self._takeover is not None:
+            self._takeover.stop()
+        if self.terminal is not None:
+            farewell = self.terminal.end(farewell)
         self.outlet.close(farewell)
+
+    # -- the terminal
+
+    def ask_for_terminal(self) -> None:
+        """Somebody wants a terminal. Raises Refused."""
+        if self.terminal is not None:
+            raise Refused("It is a terminal already. /terminal off goes back to lines.")
+        telnet = self.intake.telnet
+        if not telnet.spoken and self._ended_cr:
+            telnet.evidence()
+        if not telnet.spoken:
+            raise Refused("That needs a telnet client, which yours does not seem to be.")
+        if self._takeover is None:
+            later = self.factory.chat.clock.callLater
+            self._takeover = Takeover(telnet, self._answer_telnet, later, self._taken_over)
+            self._takeover.begin()
+
+    def _taken_over(self, why: str) -> None:
+        """It is known whether the client sends keys from here on; if not, *why*."""
+        self._conclude(why)
+        self.session.notice(why or f"{TERMINAL_HINT} /terminal off goes back.")
+
+    def _conclude(self, why: str) -> None:
+        """Take the terminal, if there is no reason why not."""
+        takeover, self._takeover = self._takeover, None
+        assert takeover is not None
+        self._hinted = True
+        telnet = self.intake.telnet
+        if not why:
+            self.take_terminal(takeover.kind, telnet.size or USUAL, telnet.no_color)
+
+    def take_terminal(self, kind: Kind, size: tuple[int, int], no_color: bool) -> None:
+        """What comes from here on are keys, and there is a screen of that *size* to draw on."""
+        chat, intake = self.factory.chat, self.intake
+        self.terminal = Terminal(
+            self.outlet,
+            self,
+            intake.lines,
+            chat.clock.callLater,
+            line_length=intake.line_length,
+            kind=kind,
+            size=size,
+            no_color=no_color,
+            complete=partial(complete, self.session),
+            secret=passwords.typed_in,
+        )
+        self.session.write_to(self.terminal)
+        self.session.show_like(self.session.preferences)
+        self.terminal.begin()
+        tail, intake.tail = intake.tail, b""
+        self.terminal.receive(tail)
+
+    def take_lines(self) -> None:
+        """What comes from here on are lines. Raises Refused."""
+        if self.terminal is None:
+            raise Refused("It is no terminal. /terminal makes it one.")
+        self.outlet.insert(self.terminal.end())
+        self.terminal = None
+        self.session.write_to(self.outlet)
+        self.session.show_like(self.session.preferences)
+        self.intake.telnet.give_back()
+        self._answer_telnet()
+
+    def resized(self, width: int, height: int) -> None:
+        """The terminal has another size, in cells and rows, 0 for unknown."""
+        if self.terminal is not None:
+            self.terminal.resize((width, height))
+            self.session.show_like(self.session.preferences)
+
+    @property
+    def prompt(self) -> tuple[str, str]:
+        """For the terminal: the names that its prompt shows, empty before they are known."""
+        session = self.session
+        return ("", "") if session.arriving else (session.name, session.room.name)
+
+    def told(self, text: str) -> None:
+        """The terminal: this person is to know something."""
+        self.session.notice(text)
+
+    def ended(self) -> None:
+        """The terminal: they want to leave."""
+        self._ended = True
+
+    def expired(self) -> None:
+        """The terminal: there may be lines."""
+        self._hand_in()
+
+    # -- what the outlet and the factory say
 
     def stalled(self) -> None:
         """The outlet: read no further."""
@@ -471,11 +684,34 @@ class ChatProtocol(LineReceiver):
         self.closing = "the server stops"
         text = "The server is shutting down."
         now = self.factory.chat.clock.seconds()
-        self.outlet.close(PLAIN.encode(Noticed(now, SERVER, text), True))
+        self._take_leave(PLAIN.encode(Noticed(now, SERVER, text), True))
 
     def drop(self) -> None:
         """The factory: time is up."""
         self.outlet.abort()
+
+
+#: What can be typed at this door: the slash commands, and one of its own.
+COMMANDS = dict(commands.COMMANDS)
+
+
+@command("terminal", usage="[on|off]", into=COMMANDS, group="preferences")
+def terminal(session: Session, rest: str) -> None:
+    """edit lines here, apart from what arrives
+
+    For telnet clients: Tab completes, the arrow keys edit and bring lines back,
+    and what arrives is shown above what you type. /terminal off goes back to
+    plain lines.
+    """
+    connection = session.connection
+    assert isinstance(connection, ChatProtocol)
+    if rest.lower() in ("", "on"):
+        connection.ask_for_terminal()
+    elif rest.lower() == "off":
+        connection.take_lines()
+        session.notice("Back to plain lines.")
+    else:
+        raise Refused("It can be on or off.")
 
 
 class ChatFactory(DoorFactory[ChatProtocol]):

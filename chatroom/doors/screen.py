@@ -92,15 +92,18 @@ class Screen:
         return drawn.encode()
 
     def above(self, lines: bytes) -> bytes:
-        """*lines* above the input: whole ones for this width, each ended by CR LF; or a bell.
+        """*lines* above the input: whole ones for this width, each ended by CR LF.
 
         However many they are, the input is taken away and drawn again once.
         """
-        if not lines.endswith(b"\n"):
-            return lines
+        before, after = self.around()
+        return before + lines + after
+
+    def around(self) -> tuple[bytes, bytes]:
+        """What `above` sends before the lines and after them."""
         if self._erase is None:
             self._prepare()
-        return b"".join((self._erase or b"", lines, self._redraw))
+        return self._erase or b"", self._redraw
 
     def choices(self, choices: Sequence[str]) -> bytes:
         """Words to choose from, in columns above the input."""
@@ -250,8 +253,8 @@ class PlainScreen(Screen):
         self._shown, self._at = wanted, place
         return "".join(parts).encode()
 
-    def above(self, lines: bytes) -> bytes:
-        return self.ended() + lines if lines.endswith(b"\n") else lines
+    def around(self) -> tuple[bytes, bytes]:
+        return self.ended(), b""
 
     def choices(self, choices: Sequence[str]) -> bytes:
         words = ["".join(visible(one)[0] for one in graphemes(text)) for text in choices]

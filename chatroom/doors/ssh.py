@@ -34,8 +34,9 @@ from chatroom.doors.sshtransport import (
     disconnect_packet,
     signatures_of,
 )
+from chatroom.doors.terminal import kind_of
 from chatroom.events import Event
-from chatroom.formats import PLAIN, PlainFormat
+from chatroom.formats import PlainFormat
 from chatroom.limits import LOCAL
 from chatroom.presence import Call
 from chatroom.publickeys import PublicKey
@@ -53,10 +54,6 @@ ARRIVING_PER_SOURCE: Final = 10
 
 #: New keys cost as much of the byte rate as so many bytes: they take that much longer than text.
 EXCHANGE_COST: Final = 4096
-
-#: What the keys ^C and ^D send where the client has left it to us to make something of them.
-INTERRUPT: Final = b"\x03"
-END: Final = b"\x04"
 
 
 class NothingShown(PlainFormat):
@@ -85,8 +82,7 @@ class MutedOutlet(Outlet):
 class SshProtocol(ChatProtocol):
     """The conversation in the session of *connection*, of who arrived as *arrival*.
 
-    requested: what the client has asked of its session; where there is a terminal it sends keys,
-    Enter as CR, and shows nothing of what is typed.
+    requested: what the client has asked of its session; where there is a terminal it sends keys.
     """
 
     # There are no browsers here.
@@ -120,13 +116,18 @@ class SshProtocol(ChatProtocol):
     def make_session(self) -> Session:
         """The conversation, under the number that the connection has."""
         chat, origin = self.factory.chat, self.connection.origin
-        session = Session(chat, self, self.outlet, PLAIN, self.source, origin=origin)
+        session = Session(chat, self, self.outlet, self.source, origin=origin)
         session.passing = self._command is not None
         return session
 
     def came(self) -> None:
         """All is made: begin."""
-        self.session.open(self.arrival)
+        self.begin(self.arrival)
+        requested = self.requested
+        if requested.terminal is not None and self._command is None:
+            kind = kind_of([requested.terminal] if requested.terminal else [])
+            no_color = bool(requested.environment.get("NO_COLOR"))
+            self.take_terminal(kind, (requested.width, requested.height), no_color)
 
     def went(self, reason: Failure) -> None:
         """The session is over; the connection tells the factory when it is, too."""
@@ -137,15 +138,6 @@ class SshProtocol(ChatProtocol):
         if self._command is not None and self._begun:
             self.dataReceived(self._command + b"\n")
             self.readConnectionLost()
-
-    def dataReceived(self, data: bytes) -> None:
-        """The channel: bytes came in."""
-        if self.requested.terminal is not None and self._command is None:
-            if INTERRUPT in data or END in data:
-                self.readConnectionLost()
-                return
-            data = data.replace(b"\r", b"\n")
-        super().dataReceived(data)
 
     def lineReceived(self, line: bytes) -> None:
         """One line that the session is ready for."""
@@ -179,9 +171,6 @@ class SshProtocol(ChatProtocol):
         super().cut()
         self.connection.closing = self.closing
 
-    def resized(self, width: int, height: int) -> None:
-        """The channel: the terminal has another size; see Requested."""
-
     @property
     def origin(self) -> int:
         """The connection's number."""
@@ -196,18 +185,6 @@ class SshProtocol(ChatProtocol):
     def encrypted(self) -> bool:
         """For the session: nobody on the way can read along."""
         return True
-
-    @property
-    def hidden(self) -> bool:
-        """For the session: whether the client does not show what is typed."""
-        return self.requested.terminal is not None
-
-    def hide_input(self) -> bool:
-        """The session: what is typed next is not to be shown."""
-        return self.hidden
-
-    def show_input(self) -> None:
-        """The session: what is typed may be shown again."""
 
 
 @implementer(IPushProducer)

@@ -209,6 +209,11 @@ class Book:
                 "DELETE FROM keys WHERE account = ? AND fingerprint = ?", (id, fingerprint)
             )
 
+    def forget_keys(self, id: int) -> None:
+        """The account has no keys any more."""
+        with transaction(self._connection):
+            self._gone("DELETE FROM keys WHERE account = ?", (id,))
+
     def keyholder(self, fingerprint: str) -> Holder | None:
         """See accounts.Accounts."""
         row = self._connection.execute(

@@ -76,7 +76,7 @@ CHECKS = (
             f"SELECT account, count(*) FROM {table} "
             "WHERE account NOT IN (SELECT id FROM accounts) GROUP BY account",
         )
-        for table in ("messages", "places")
+        for table in ("messages", "places", "keys")
     ),
     (
         "accounts with the key {}, which is one account's",
@@ -237,11 +237,18 @@ def _shown(kind: int, time: float, name: str, text: str) -> str:
 
 
 def accounts(arguments: argparse.Namespace) -> int:
-    """list the accounts: when made and last used (UTC), how many messages wait; or change one"""
+    """list the accounts: when made and last used (UTC), how many messages wait, how many public
+    keys they have; or the keys of one; or change one
+    """
     if arguments.rename:
         _rename(arguments.store, *arguments.rename)
     elif arguments.reset is not None:
         _reset(arguments.store, arguments.reset)
+    elif arguments.keys is not None:
+        _list_keys(arguments.store, arguments.keys)
+    elif arguments.forget_keys is not None:
+        with writing(arguments.store) as book:
+            book.forget_keys(_account(book, arguments.forget_keys).id)
     elif arguments.remove is not None:
         with writing(arguments.store) as book:
             account = _account(book, arguments.remove)
@@ -254,17 +261,34 @@ def accounts(arguments: argparse.Namespace) -> int:
 
 def _list(place: str) -> None:
     with reading(place) as (_, connection):
-        print(f"{'created (UTC)':19}  {'last used (UTC)':19}  {'waiting':>7}  name")
-        for name, created, seen, count in connection.execute(
+        print(f"{'created (UTC)':19}  {'last used (UTC)':19}  {'waiting':>7}  {'keys':>4}  name")
+        for name, created, seen, count, keys in connection.execute(
             "SELECT name, created, seen, "
-            "(SELECT count(*) FROM messages WHERE account = accounts.id) "
+            "(SELECT count(*) FROM messages WHERE account = accounts.id), "
+            "(SELECT count(*) FROM keys WHERE account = accounts.id) "
             "FROM accounts ORDER BY key"
         ):
             try:
                 made, used = (f"{_utc(when):%Y-%m-%d %H:%M:%S}" for when in (created, seen))
             except (ArithmeticError, TypeError, ValueError, OSError) as error:
                 raise ToolError(f"the account {names.clean(name)} is damaged") from error
-            print(f"{made}  {used}  {count:7,}  {names.clean(name)}")
+            print(f"{made}  {used}  {count:7,}  {keys:4}  {names.clean(name)}")
+
+
+def _list_keys(place: str, name: str) -> None:
+    with reading(place) as (_, connection):
+        book = Book(connection)
+        account = _account(book, name)
+        print(f"{'added (UTC)':19}  {'fingerprint':50}  type, comment")
+        for key in book.keys(account.id):
+            try:
+                added = f"{_utc(key.added):%Y-%m-%d %H:%M:%S}"
+            except (ArithmeticError, TypeError, ValueError, OSError) as error:
+                raise ToolError(f"the key {key.fingerprint} is damaged") from error
+            about = f"{key.type} {key.comment}".rstrip()
+            print(
+                f"{added}  {key.fingerprint:50}  {about}{'' if key.proven else ' (not used yet)'}"
+            )
 
 
 def _rename(place: str, old: str, new: str) -> None:
@@ -443,12 +467,14 @@ COMMANDS: dict[Callable[[argparse.Namespace], int], dict[str, dict[str, Any]]] =
     accounts: {
         "--rename": {"nargs": 2, "metavar": ("OLD", "NEW"), "help": "call the account OLD NEW"},
         "--reset": {"metavar": "NAME", "help": "give it a random password, and print that"},
+        "--keys": {"metavar": "NAME", "help": "list its public keys"},
+        "--forget-keys": {"metavar": "NAME", "help": "remove all its public keys"},
         "--remove": {"metavar": "NAME", "help": "remove it, and all that is kept for it"},
     },
 }
 
 #: Of these options a command takes one.
-EXCLUSIVE = frozenset({"--rename", "--reset", "--remove"})
+EXCLUSIVE = frozenset({"--rename", "--reset", "--keys", "--forget-keys", "--remove"})
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,0 +1,399 @@
+"""The terminal: what one person types, and above it what arrives.
+
+The rule: it stands between a connection's outlet and whoever writes to it, and is an outlet itself.
+What is written to it is put above the input; all others who are shown the same were sent the same
+bytes, only what takes the input away and draws it again is this person's own. While the outlet is
+congested no key is dealt with, since keys lead to output.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, Protocol
+
+from chatroom.accounts import Preferences
+from chatroom.cells import cells
+from chatroom.doors.editor import (
+    Bell,
+    Choices,
+    Complete,
+    Editor,
+    Eof,
+    Interrupt,
+    Line,
+    Redraw,
+    Unsent,
+)
+from chatroom.doors.keys import Event, Key, Keys, Paste, Text
+from chatroom.doors.outlet import Outlet, Timers
+from chatroom.doors.screen import PlainScreen, Screen
+from chatroom.formats import BELL, Format, plain
+from chatroom.presence import Call
+from chatroom.styles import Colours, terminal
+
+#: What is taken for the size of a terminal that does not say it, in cells and rows (VT100).
+USUAL: Final = (80, 24)
+
+#: How long, in seconds, the rest of a key may take on its way; then it was the Escape key.
+ESCAPE: Final = 0.3
+
+#: No further line is taken while more than so many wait.
+WAITING_LINES: Final = 64
+
+#: What keys cost of the byte rate beyond their bytes, so that who types as fast as they may keeps
+#: the processor busy for a twentieth of the time: completion looks at everybody, a key is work for
+#: some characters of the line at a time, and showing the line is so for fewer.
+TAB_COST: Final = 512
+CHARACTERS_OF_KEY: Final = 32
+CHARACTERS_SHOWN: Final = 6
+
+#: What is shown is sent in portions of about so many bytes.
+PORTION: Final = 4096
+
+# By how a terminal's name (RFC 1091; the TERM of terminfo) begins. A VT52 has other sequences.
+_DUMB: Final = re.compile(r"DUMB|UNKNOWN|NETWORK|VT52|EMACS")
+_MONOCHROME: Final = re.compile(r"VT[1-9]|.*-MONO|.*-M$")
+_MANY: Final = re.compile(r".*256|.*DIRECT|XTERM|TMUX|PUTTY|ALACRITTY|FOOT|KITTY|WEZTERM|GHOSTTY")
+
+#: Bits of the Mud Terminal Type Standard: what VT100 has, 256 colours, a screen reader.
+_MTTS_VT100: Final = 2
+_MTTS_COLOURS: Final = 8
+_MTTS_READER: Final = 64
+
+
+class Kind(NamedTuple):
+    """What can be known of a terminal.
+
+    draws: it moves its cursor where it is told to, and its user wants that. reader: its user
+    listens to a screen reader.
+    """
+
+    draws: bool = True
+    colours: Colours = Colours.FEW
+    reader: bool = False
+
+
+def kind_of(names: Sequence[str], mtts: int = 0) -> Kind:
+    """What to think of a terminal that calls itself so, with the best name first; none for unsaid.
+
+    mtts: what it says of itself by the Mud Terminal Type Standard, 0 for nothing. Its clients have
+    a line editor of their own, and most of them show lines only.
+    """
+    name = names[0].upper() if names else ""
+    draws = not _DUMB.match(name) if not mtts else bool(mtts & _MTTS_VT100)
+    colours = Colours.FEW
+    if mtts & _MTTS_COLOURS or any(_MANY.match(name.upper()) for name in names):
+        colours = Colours.MANY
+    elif _MONOCHROME.match(name):
+        colours = Colours.NONE
+    return Kind(draws, colours, bool(mtts & _MTTS_READER))
+
+
+class Owner(Protocol):
+    """Whose terminal it is."""
+
+    @property
+    def prompt(self) -> tuple[str, str]:
+        """The name of this person, and of the room they are in; empty before these are known."""
+
+    def told(self, text: str) -> None:
+        """Tell this person something."""
+
+    def ended(self) -> None:
+        """They want to leave, when the lines before that were taken."""
+
+    def expired(self) -> None:
+        """Some time has passed after the last key: there may be more lines."""
+
+
+class Terminal:
+    """One person's terminal.
+
+    outlet: the connection's. lines: where the lines that were typed are to wait; who takes them out
+    says so with `work`. kind, size: what is known of it; the size is in cells and rows.
+    """
+
+    def __init__(
+        self,
+        outlet: Outlet,
+        owner: Owner,
+        lines: list[bytes | Line],
+        later: Timers,
+        *,
+        line_length: int,
+        kind: Kind,
+        size: tuple[int, int],
+        no_color: bool,
+        complete: Complete,
+        secret: Callable[[str], bool],
+    ) -> None:
+        self._outlet = outlet
+        self._owner = owner
+        self._lines = lines
+        self._later = later
+        self._kind = kind
+        self._no_color = no_color
+        self._keys = Keys()
+        self._editor = Editor(line_length, complete, secret)
+        self._screen = Screen(*_size(size))
+        # Keys that were not dealt with yet, oldest first, and about how many bytes they were.
+        self._events: deque[Event] = deque()
+        self.backlog = 0
+        self._timer: Call | None = None
+        self._prompted = ("", "")
+        # What of the input is still to be sent around a line that the outlet took in part.
+        self._owed = (b"", b"")
+        # The size that the screen is to have, None for the one that it has.
+        self._resized: tuple[int, int] | None = None
+        self._begun = self._over = False
+
+    # -- for the session, as its outlet
+
+    @property
+    def congested(self) -> bool:
+        """See Outlet."""
+        return self._outlet.congested
+
+    def write(self, data: bytes) -> int:
+        """Show *data*, whole lines with bells between and after them; see Outlet.
+
+        Returns how many bytes of *data* itself were taken.
+        """
+        if self._over or not data.rstrip(BELL):
+            return self._outlet.write(data)
+        resized = self._resize()
+        before, after = self._screen.around()
+        before = resized + before
+        if self._prompted != self._owner.prompt:
+            after += self._shown()
+        whole = before + data + after
+        taken = self._outlet.write(whole)
+        if taken == len(whole):
+            return len(data)
+        taken -= len(before)
+        if taken >= len(data):
+            self._outlet.finish(after[taken - len(data) :])
+            return len(data)
+        self._owed = (before[taken:] if taken < 0 else b"", after)
+        return max(0, taken)
+
+    def finish(self, rest: bytes) -> None:
+        """See Outlet."""
+        before, after = self._owed
+        self._owed = (b"", b"")
+        self._outlet.finish(before + rest + after)
+
+    def abort(self) -> None:
+        """See Outlet."""
+        self._outlet.abort()
+
+    # -- for the door
+
+    @property
+    def echo(self) -> bool:
+        """Whether the lines of this person are to be shown to them when they are said."""
+        return not isinstance(self._screen, PlainScreen)
+
+    @property
+    def colours(self) -> Colours:
+        """What this terminal shows, if nobody wants it otherwise."""
+        return self._kind.colours
+
+    def adapt(self, preferences: Preferences) -> Format:
+        """Show things like that from here on; returns the format for it."""
+        reader = preferences.reader or self._kind.reader or not self._kind.draws
+        screen = self._screen
+        if reader is self.echo:
+            self._send(self._resize() + screen.show("", (), 0) + screen.ended())
+            self._screen = (PlainScreen if reader else Screen)(screen.width, screen.height)
+            self._draw()
+        if reader:
+            return plain(preferences)
+        colours = self._kind.colours
+        if preferences.color == "on":
+            colours = colours if colours is not Colours.NONE else Colours.FEW
+        elif preferences.color == "off" or self._no_color:
+            colours = Colours.NONE
+        width, _ = self._resized or (self._screen.width, 0)
+        return terminal(width, colours, preferences)
+
+    def begin(self) -> None:
+        """From here on it is drawn on, in a row of its own."""
+        self._begun = True
+        self._send(b"\r\x1b[J" * self.echo + self._screen.begin())
+        self._draw()
+
+    def end(self, farewell: bytes = b"") -> bytes:
+        """It is left as it was, below *farewell*; returns what has still to be sent for that."""
+        if self._over:
+            return farewell
+        self._over = True
+        self._stop_timer()
+        self._events.clear()
+        if not self._begun:
+            return farewell
+        taken_away = self._resize() + self._screen.show("", (), 0) + self._screen.ended()
+        return taken_away + farewell + self._screen.end()
+
+    def resize(self, size: tuple[int, int]) -> None:
+        """The terminal has another *size*; its format has to be asked for again.
+
+        It is drawn anew when that can be sent: however often it changes, nothing piles up.
+        """
+        self._resized = _size(size)
+        if not self._outlet.congested:
+            self._draw()
+
+    def receive(self, data: bytes) -> int:
+        """Bytes were typed; returns what they cost of the byte rate beyond themselves."""
+        self._stop_timer()
+        return 0 if self._over else self._take(self._keys.receive(data))
+
+    def press(self, key: Key) -> None:
+        """A *key* came in some other way than as bytes."""
+        self._take([key])
+
+    def hide(self) -> None:
+        """What is typed is not shown from here on."""
+        self._editor.hide()
+        self._draw()
+
+    def unhide(self) -> None:
+        """What is typed is shown again."""
+        self._editor.unhide()
+        self._draw()
+
+    def work(self) -> bool:
+        """Deal with keys while that is possible; returns whether any were."""
+        worked = False
+        shown: list[bytes] = []
+        size = 0
+        while self._events and not self._outlet.congested and not self._over:
+            event = self._events[0]
+            if len(self._lines) > WAITING_LINES and (
+                event is Key.ENTER or isinstance(event, Paste)
+            ):
+                break
+            del self._events[0]
+            worked = True
+            self.backlog -= _weight(event)
+            part = self._dealt(event)
+            shown.append(part)
+            size += len(part)
+            if size > PORTION:
+                self._send(b"".join([*shown, self._shown()]))
+                shown, size = [], 0
+        if worked and not self._over:
+            self._send(b"".join([*shown, self._shown()]))
+        return worked
+
+    # -- keys
+
+    def _take(self, events: Sequence[Event]) -> int:
+        if not events and not self._keys.pending:
+            return 0
+        length = len(self._editor)
+        cost = length // CHARACTERS_SHOWN
+        for event in events:
+            if event is Key.INTERRUPT:
+                # It is not to wait behind what it is for.
+                self._drop()
+            elif event is Key.TAB:
+                cost += TAB_COST
+            cost += length // CHARACTERS_OF_KEY
+            self._events.append(event)
+            self.backlog += _weight(event)
+        if self._keys.pending:
+            self._timer = self._later(ESCAPE, self._expire)
+        self.work()
+        return cost
+
+    def _drop(self) -> None:
+        """What waits is not said any more."""
+        self._events.clear()
+        self.backlog = 0
+        dropped = len(self._lines)
+        if dropped:
+            self._lines.clear()
+            lines = "line that waited was" if dropped == 1 else "lines that waited were"
+            self._owner.told(f"{dropped:,} {lines} not said.")
+
+    def _expire(self) -> None:
+        """What there is of a key will not be completed."""
+        self._timer = None
+        self._take(self._keys.expire())
+        self._owner.expired()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+
+    def _dealt(self, event: Event) -> bytes:
+        """Deal with one key; returns what is shown for it beside the line."""
+        shown = []
+        for action in self._editor.receive(event):
+            match action:
+                case Line():
+                    shown.append(self._screen.ended())
+                    if action.hidden or action.text.strip():
+                        self._lines.append(action)
+                case Choices():
+                    shown.append(self._screen.choices(action.choices))
+                case Redraw():
+                    shown.append(self._screen.clear())
+                case Bell():
+                    shown.append(BELL)
+                case Interrupt():
+                    shown.append(self._screen.ended())
+                case Unsent():
+                    self._owner.told(action.sentence)
+                case Eof():
+                    self._owner.ended()
+        return b"".join(shown)
+
+    # -- the screen
+
+    def _shown(self) -> bytes:
+        """What makes the screen show the prompt and the line as they are now."""
+        resized = self._resize()
+        self._prompted = self._owner.prompt
+        if self._editor.hidden:
+            prompt = "[not shown] "
+        else:
+            prompt = self._prompt(*self._prompted) if self.echo else ""
+        return resized + self._screen.show(*self._editor.view(prompt))
+
+    def _resize(self) -> bytes:
+        """What makes the screen have the size that the terminal has."""
+        size, self._resized = self._resized, None
+        return b"" if size is None else self._screen.resize(*size)
+
+    def _prompt(self, name: str, room: str) -> str:
+        """As much as leaves room for what is typed."""
+        if not name:
+            return ""
+        for prompt in (f"[{name} #{room}] ", f"[{name}] "):
+            if 2 * cells(prompt) <= self._screen.width:
+                return prompt
+        return "> "
+
+    def _draw(self) -> None:
+        if self._begun and not self._over:
+            self._send(self._shown())
+
+    def _send(self, data: bytes) -> None:
+        if data and self._begun:
+            self._outlet.insert(data)
+
+
+def _size(size: tuple[int, int]) -> tuple[int, int]:
+    """A size in which nothing is 0, which is what a terminal says that does not know (RFC 1073)."""
+    return size[0] or USUAL[0], size[1] or USUAL[1]
+
+
+def _weight(event: Event) -> int:
+    """About how many bytes a key was."""
+    return len(event.text) if isinstance(event, Text | Paste) else 1

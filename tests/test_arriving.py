@@ -1,0 +1,728 @@
+"""Who arrives with an identity: greeted once, with their name, where they were, or told why not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.logger import LogEvent
+
+from chatroom import arriving, names
+from chatroom.accounts import Account
+from chatroom.arriving import Arrival, Stranger
+from chatroom.attempts import TooMany
+from chatroom.chat import Settings
+from chatroom.events import Event, Joined
+from chatroom.flow import SORRY
+from chatroom.formats import plain
+from chatroom.ledger import LocalClaims
+from chatroom.limits import LOCAL
+from chatroom.orders import Order
+from chatroom.session import Session
+from conftest import MakeWorld
+from fakes import (
+    WORD,
+    FakeBook,
+    FakeOutlet,
+    LateClaims,
+    Person,
+    World,
+    book_of,
+    check,
+    logged_in,
+    made_key,
+    owner,
+)
+from test_accounts_book import now
+from test_registry import LEDGERS, LOGIN, code_of, register
+
+KEY, OTHER_KEY = made_key(1), made_key(2)
+FIRST = "-- Welcome to chatroom. You are "
+SECOND = "-- Just type to talk. /nick NAME picks a name, /help lists the rest, /quit leaves."
+LAST = "-- You were last here 08:00. This server keeps names only as long as it runs."
+
+
+def as_owner(world: World, name: str = "alice") -> Arrival:
+    """How the owner of *name*, which is registered here and now, arrives."""
+    account = register(world, name)
+    return Arrival(account.name, account)
+
+
+def again(world: World, name: str = "alice") -> Arrival:
+    account = now(world.chat.registry.book.find(name))
+    assert account is not None
+    return Arrival(account.name, account)
+
+
+def with_key(world: World, name: str = "alice", *, proven: bool = True) -> Arrival:
+    account = register(world, name)
+    now(world.chat.registry.book.add_key(account.id, KEY, world.clock.seconds(), proven))
+    return Arrival(account.name, account, KEY, by_key=True)
+
+
+def greetings(lines: list[str]) -> list[str]:
+    return [line for line in lines if "Welcome to" in line or "You are now" in line]
+
+
+# -- with an account
+
+
+def test_who_has_an_account_is_greeted_once_by_their_name(world: World) -> None:
+    bob = world.person("bob")
+    alice = world.arrives(as_owner(world))
+    assert alice.sees == [f"{FIRST}alice, in #lobby with bob.", SECOND, LAST]
+    assert logged_in(world, alice, "alice")
+    check(world)
+    alice.says("hello")
+    assert bob.sees == ["-- alice joined.", "alice: hello"]
+    alice.says("/quit")
+    assert bob.sees == ["-- alice left."]
+
+
+def test_who_arrives_is_where_they_were_with_what_they_prefer(world: World) -> None:
+    alice, bob = owner(world), owner(world, "bob", "198.51.100.2")
+    bob.says("/join den", "hello den")
+    alice.says("/join den", "hi", "/bell on", "/timestamps on", "/ignore bob", "/quit")
+    bob.says("you are not shown this")
+    person = world.arrives(again(world))
+    told = person.sees
+    assert greetings(told) == [f"{FIRST}alice, in #den with bob."]
+    assert [line[6:] for line in told if line.endswith(("hi", "den", "this"))] == ["alice: hi"]
+    assert person.session.preferences.bell == "on"
+    assert person.session.format is plain(person.session.preferences)
+    bob.says("nor this")
+    assert person.sees == []
+    check(world)
+
+
+@pytest.mark.parametrize("why", ["private", "gone"])
+def test_who_cannot_be_where_they_were_is_in_the_lobby(world: World, why: str) -> None:
+    alice, bob = owner(world), owner(world, "bob", "198.51.100.2")
+    bob.says("/join den", "hello den")
+    alice.says("/join den", "/quit")
+    if why == "private":
+        bob.says("/room private")
+    else:
+        bob.says("/quit")
+        del world.chat.rooms["den"]
+        world.chat._presences.pop("den").close()
+    person = world.arrives(again(world))
+    (greeting,) = greetings(person.sees)
+    assert greeting.startswith(f"{FIRST}alice, in #lobby")
+    assert (world.chat.moderation.access("den") is not None) or why == "gone"
+    check(world)
+
+
+def test_what_was_missed_and_what_was_left_is_told_once(world: World) -> None:
+    owner(world).says("/quit")
+    bob = world.person("bob")
+    bob.says("alice, look", "/msg alice psst")
+    person = world.arrives(again(world))
+    told = person.sees
+    assert [line for line in told if "look" in line] == ["08:00 bob: alice, look"]
+    assert told[told.index(LAST) :] == [
+        LAST,
+        "-- A private line was left for you:",
+        "-- Today (times are UTC)",
+        "08:00 -> bob to you: psst",
+        "-- You missed 1 line since 08:00, which names you. /missed shows it.",
+    ]
+    bob.says("and now?")
+    assert person.sees == ["bob: and now?"]
+    person.says("/quit")
+    assert not [line for line in world.arrives(again(world)).sees if "psst" in line]
+
+
+def test_what_somebody_who_left_before_the_greeting_missed_is_missed_still(world: World) -> None:
+    owner(world).says("/quit")
+    world.person("bob").says("one", "two")
+    gone = Person(world, arrival=again(world))
+    gone.hangs_up()
+    world.settle()
+    assert "-- You missed 2 lines since 08:00. /missed shows them." in (
+        world.arrives(again(world)).sees
+    )
+
+
+def test_the_former_connection_ends_and_who_squatted_is_a_guest_again(world: World) -> None:
+    former = owner(world)
+    former.says("/join den", "hi")
+    person = world.arrives(again(world))
+    assert former.sees[-1] == (
+        "-- You are logged in at 192.0.2.7 (a plain line) now. This connection ends."
+    )
+    assert former.gone
+    assert greetings(person.sees) == [f"{FIRST}alice, in #den."]
+    assert logged_in(world, person, "alice")
+    squatter = world.person("carol")
+    carol = world.arrives(as_owner(world, "carol"))
+    assert names.is_reserved(squatter.name)
+    assert "-- carol is registered, and who it belongs to is here." in squatter.sees
+    assert logged_in(world, carol, "carol")
+    check(world)
+
+
+def test_what_is_typed_waits_and_is_said_under_the_name(world: World) -> None:
+    bob = world.person("bob")
+    alice = Person(world, arrival=as_owner(world))
+    alice.types("one", "two")
+    alice.ends()
+    assert alice.session.held
+    world.settle()
+    assert bob.sees == ["-- alice joined.", "alice: one", "alice: two", "-- alice left."]
+    assert alice.gone
+
+
+def test_nobody_finds_who_has_not_been_greeted(world: World) -> None:
+    fake: Any = FakeBook()
+    fake.book = world.chat.registry.book
+    world.chat.registry.book = fake
+    arrival, bob = as_owner(world), world.person("bob")
+    fake.late = True
+    alice = Person(world, arrival=arrival)
+    for line in ("/who", "/msg guest2 psst", "/whois guest2", "/whois alice"):
+        assert not [told for told in bob.asks(line) if "guest" in told and "Nobody" not in told]
+    bob.says("a line from before")
+    assert alice.sees == []
+    fake.late = False
+    fake.answer_all()
+    world.settle()
+    told = alice.sees
+    assert told[0].startswith(FIRST)
+    assert sum("a line from before" in line for line in told) == 1
+    check(world)
+
+
+def test_in_lockdown_who_has_an_account_enters_and_who_has_none_waits(world: World) -> None:
+    world.chat.moderation.put("lockdown", "", Order("", 0, "", "root", 0))
+    alice = world.arrives(as_owner(world))
+    assert alice.sees[0] == f"{FIRST}alice, in #lobby."
+    dave = world.arrives(Arrival("dave"))
+    assert dave.sees == [
+        f"{FIRST}dave.",
+        "-- Only registered people enter and talk just now: /login NAME.",
+    ]
+    register(world, "carol")
+    carol = world.arrives(Arrival("carol"))
+    assert carol.sees[1] == "-- carol is registered. If it is yours: /login carol."
+    assert carol.session.room is world.chat.entrance
+    check(world)
+
+
+def test_who_is_banned_is_a_guest_and_told_why(world: World) -> None:
+    arrival = as_owner(world)
+    assert arrival.account is not None
+    order = Order("alice", 0, "spam", "root", 0)
+    world.chat.moderation.put("ban account", str(arrival.account.id), order)
+    person = world.arrives(arrival)
+    told = person.sees
+    assert told[:2] == [f"{FIRST}{person.name}, in #lobby.", "-- alice is banned: spam."]
+    assert names.is_reserved(person.name)
+    assert person.session.account is None
+    check(world)
+
+
+def test_a_network_that_is_banned_meanwhile_is_sent_away(world: World) -> None:
+    fake: Any = FakeBook()
+    fake.book = world.chat.registry.book
+    world.chat.registry.book = fake
+    arrival, root = as_owner(world), world.person("root1")
+    root.session.claimed = True
+    fake.late = True
+    person = Person(world, "192.0.2.9", address="192.0.2.9", arrival=arrival)
+    root.types("/ban 192.0.2.0/24 1h spam")
+    assert person.gone
+    assert person.sees[0].startswith("-- You are banned until ")
+    fake.answer_all()
+    fake.late = False
+    world.settle()
+    check(world)
+
+
+def test_an_account_that_is_gone_meanwhile_leaves_a_guest(world: World) -> None:
+    arrival = as_owner(world)
+    assert arrival.account is not None
+    now(world.chat.registry.book.remove(arrival.account.id))
+    person = world.arrives(arrival)
+    assert person.sees[1] == "-- alice is not registered any more."
+    assert names.is_reserved(person.name)
+    check(world)
+
+
+def test_a_code_from_who_arrived_logs_a_plain_line_in(world: World) -> None:
+    alice = world.arrives(with_key(world))
+    phone = world.person()
+    phone.says(f"/login {code_of(alice)}")
+    assert logged_in(world, phone, "alice")
+    assert alice.gone
+    check(world)
+
+
+# -- by a key
+
+
+def test_the_key_is_kept_with_the_session_and_is_in_the_log(
+    world: World, log_events: list[LogEvent]
+) -> None:
+    alice = world.arrives(with_key(world))
+    assert alice.session.key == KEY
+    assert not [line for line in alice.sees if "/key" in line]
+    (event,) = [event for event in log_events if event.get("event") == "logged_in"]
+    assert (event["name"], event["key"]) == ("alice", KEY.fingerprint)
+    assert not [event for event in log_events if "guest" in str(event.get("name", ""))]
+
+
+def test_a_key_that_was_pasted_is_proven_by_arriving_with_it(world: World) -> None:
+    world.arrives(with_key(world, proven=False))
+    holder = now(world.chat.registry.book.keyholder(KEY.fingerprint))
+    assert holder is not None
+    assert holder.proven
+
+
+def test_a_key_that_was_removed_meanwhile_opens_nothing(world: World) -> None:
+    arrival = with_key(world)
+    assert arrival.account is not None
+    book = world.chat.registry.book
+    now(book.remove_key(arrival.account.id, KEY.fingerprint))
+    person = world.arrives(arrival)
+    assert person.sees[1] == "-- Your key is not a key of alice any more."
+    assert person.session.account is None
+    # Nor is it bound anew by that.
+    assert now(book.keyholder(KEY.fingerprint)) is None
+    check(world)
+
+
+def test_who_came_by_password_with_a_key_is_told_how_to_add_it(world: World) -> None:
+    account = register(world, "alice")
+    alice = world.arrives(Arrival("alice", account, KEY))
+    assert "-- You have a key with you: /key add has it log you in from now on." in alice.sees
+    assert logged_in(world, alice, "alice")
+
+
+# -- without an account
+
+
+def test_a_guest_who_asks_for_a_name_has_it_from_the_beginning(world: World) -> None:
+    bob = world.person("bob")
+    zoe = world.arrives(Arrival("Zoe", key=KEY))
+    assert zoe.sees == [f"{FIRST}Zoe, in #lobby with bob.", SECOND]
+    assert zoe.session.key == KEY
+    zoe.says("hello")
+    assert bob.sees == ["-- Zoe joined.", "Zoe: hello"]
+    check(world)
+    assert bob.asks("/nick zoe") == ["-- zoe is taken. You are still bob."]
+    zoe.says(f"/register {WORD}")
+    assert logged_in(world, zoe, "Zoe")
+
+
+def test_who_does_not_get_the_name_is_a_guest_and_told_why_in_one_line(world: World) -> None:
+    register(world, "alice")
+    world.person("bob")
+    for arrival, why in (
+        (Arrival("bob"), "bob is taken."),
+        (Arrival("ALICE"), "ALICE is registered. If it is yours: /login ALICE."),
+        (Arrival(why="root is reserved."), "root is reserved."),
+    ):
+        person = world.arrives(arrival)
+        name = person.name
+        assert names.is_reserved(name)
+        told = person.sees
+        assert greetings(told) == [told[0]]
+        assert told[0].startswith(f"{FIRST}{name}, in #lobby with ")
+        assert told[1:] == [f"-- {why}", SECOND]
+        check(world)
+    assert world.arrives(Arrival()).sees[1:] == [SECOND]
+
+
+def test_who_arrives_as_nobody_else_sees_what_a_bare_session_sees(world: World) -> None:
+    bare, arrived = world.arrives(Arrival()), Person(world)
+    world.settle()
+    one, other = bare.sees, arrived.sees
+    assert [line.replace(bare.name, "X") for line in one[1:]] == other[1:]
+    assert one[0] == f"{FIRST}{bare.name}, in #lobby."
+    assert other[0] == f"{FIRST}{arrived.name}, in #lobby with {bare.name}."
+
+
+def test_a_session_has_the_number_that_its_connection_had_before() -> None:
+    world = World()
+    origin = world.chat.next_origin()
+    session: Session
+    connection = world.person()
+    outlet = FakeOutlet(lambda: session.drained())
+    session = Session(world.chat, connection, outlet, LOCAL, origin=origin)
+    assert session.origin == origin
+    assert connection.session.origin > origin
+    world.end()
+
+
+# -- what is late, fails, or is not there any more
+
+
+BOOK = ["find", "save", "places", "messages", "shown", "keyholder", "prove_key"]
+WAYS: list[Callable[[World], Arrival]] = [
+    as_owner,
+    with_key,
+    lambda world: with_key(world, proven=False),
+    lambda world: Arrival("alice"),
+]
+
+
+@pytest.mark.parametrize("how", ["failing", "silent", "too late"])
+@pytest.mark.parametrize("method", BOOK)
+@pytest.mark.parametrize("way", WAYS)
+def test_everybody_is_greeted_whatever_the_book_does(
+    way: Callable[[World], Arrival], method: str, how: str
+) -> None:
+    fake = FakeBook()
+    world = World(accounts=book_of(fake))
+    bob, arrival = world.person("bob"), way(world)
+    setattr(fake, "failing" if how == "failing" else "silent", {method})
+    person = Person(world, arrival=arrival)
+    person.types("I go on")
+    for _ in range(4):
+        world.wait(6)
+    told = person.sees
+    assert len(greetings(told)) == 1
+    assert told[0].startswith(f"{FIRST}{person.name}, ")
+    assert bob.sees[-1] == f"{person.name}: I go on"
+    if how == "too late":
+        fake.answer_all()
+        world.settle()
+    fake.failing = fake.silent = set()
+    check(world)
+    if method == "find" or (method == "keyholder" and arrival.by_key):
+        assert names.is_reserved(person.name)
+        assert told[1].endswith("try again later." if arrival.account else "tries again.")
+    elif arrival.account is not None:
+        assert logged_in(world, person, "alice")
+    world.end()
+
+
+@pytest.mark.parametrize("how", ["fails", "too late", "gone"])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_claim_that_is_not_there_in_time_leaves_a_guest(
+    way: Callable[[World], Arrival], how: str, make_world: MakeWorld
+) -> None:
+    claims = LateClaims()
+    world = make_world(claims=claims)
+    person = Person(world, arrival=way(world))
+    world.settle()
+    assert person.sees == []
+    if how == "fails":
+        claims.fail()
+    elif how == "gone":
+        person.hangs_up()
+        claims.answer()
+    world.wait(6)
+    if how == "too late":
+        claims.answer()
+    world.settle()
+    assert person.gone is (how == "gone")
+    assert claims.local._holders == {}
+    if how != "gone":
+        told = person.sees
+        assert names.is_reserved(person.name)
+        assert len(greetings(told)) == 1
+        assert told[1].startswith(("-- Accounts cannot be used", "-- Names cannot be had"))
+    check(world)
+
+
+@pytest.mark.parametrize("ledger", LEDGERS)
+@pytest.mark.parametrize("way", WAYS)
+def test_who_hangs_up_at_any_moment_leaves_nothing(
+    ledger: Any, way: Callable[[World], Arrival]
+) -> None:
+    for moment in range(20):
+        fake, claims = FakeBook(), LocalClaims()
+        world = World(ledger, claims=claims, accounts=book_of(fake))
+        arrival = way(world)
+        fake.late = True
+        person = Person(world, arrival=arrival)
+        for step in range(20):
+            if step == moment:
+                person.hangs_up()
+            if step % 2:
+                fake.answer()
+            else:
+                world.clock.advance(0.001)
+        fake.late = False
+        fake.answer_all()
+        world.wait(6)
+        assert not world.chat.sessions, moment
+        assert not world.chat.people, moment
+        assert claims._holders == {}, moment
+        assert not world.chat.registry.online, moment
+        if arrival.account is not None:
+            back = world.arrives(again(world))
+            assert logged_in(world, back, "alice")
+        world.end()
+
+
+@pytest.mark.parametrize("ledger", LEDGERS)
+@pytest.mark.parametrize("other", ["arrives", "logs in", "nick"])
+def test_of_two_who_want_a_name_at_once_one_has_it(ledger: Any, other: str) -> None:
+    for moment in range(14):
+        fake = FakeBook()
+        world = World(ledger, accounts=book_of(fake))
+        arrival = as_owner(world)
+        second = world.person() if other != "arrives" else None
+        fake.late = True
+        first = Person(world, arrival=arrival)
+        for step in range(moment):
+            if step % 2:
+                fake.answer()
+            else:
+                world.clock.advance(0.001)
+        fake.late = False
+        fake.answer_all()
+        if second is None:
+            second = Person(world, arrival=arrival)
+        else:
+            second.types(LOGIN if other == "logs in" else "/nick alice")
+        world.settle()
+        assert len(greetings(first.sees)) <= 1
+        winner = first if other == "nick" else second
+        assert logged_in(world, winner, "alice"), moment
+        assert first.gone is (winner is second)
+        check(world)
+        world.end()
+
+
+@pytest.mark.parametrize("ledger", LEDGERS)
+def test_whose_name_is_taken_by_its_owner_while_they_arrive_ends_well(ledger: Any) -> None:
+    for moment in range(14):
+        fake = FakeBook()
+        world = World(ledger, accounts=book_of(fake))
+        fake.late = True
+        guest = Person(world, arrival=Arrival("alice"))
+        for step in range(moment):
+            if step % 2:
+                fake.answer()
+            else:
+                world.clock.advance(0.001)
+        fake.late = False
+        arrival = as_owner(world)
+        alice = Person(world, arrival=arrival)
+        world.settle()
+        fake.answer_all()
+        world.settle()
+        assert logged_in(world, alice, "alice"), moment
+        assert names.is_reserved(guest.name)
+        check(world)
+        world.end()
+
+
+def test_who_has_a_name_only_as_long_as_nobody_took_it_meanwhile(make_world: MakeWorld) -> None:
+    world = make_world()
+    fake: Any = FakeBook()
+    fake.book = world.chat.registry.book
+    world.chat.registry.book = fake
+    fake.silent = {"find"}
+    guest = Person(world, arrival=Arrival("alice"))
+    fake.silent = set()
+    arrival = as_owner(world)
+    assert arrival.account is not None
+    alice = world.arrives(arrival)
+    # What the guest is told of the name is from another moment.
+    now(fake.book.remove(arrival.account.id))
+    fake.answer_all()
+    world.settle()
+    assert logged_in(world, alice, "alice")
+    assert names.is_reserved(guest.name)
+    assert guest.sees[1] == "-- alice is registered. If it is yours: /login alice."
+    check(world)
+
+
+def test_a_claim_that_was_made_though_its_answer_failed_is_given_back(
+    make_world: MakeWorld,
+) -> None:
+    claims = LateClaims()
+    world = make_world(claims=claims)
+    person = Person(world, arrival=Arrival("alice"))
+    claims.local.claim("alice", person.session.origin)
+    claims.fail()
+    world.settle()
+    assert names.is_reserved(person.name)
+    assert claims.local._holders == {}
+
+
+def test_a_room_that_cannot_be_entered_leads_to_the_lobby(failing: World) -> None:
+    alice = owner(failing)
+    alice.says("/join den", "hi", "/quit")
+
+    def no_den(event: Event) -> bool:
+        return isinstance(event, Joined) and next(refusals)
+
+    refusals = iter([True, False])
+    failing.ledger.refuses = no_den  # type: ignore[attr-defined]
+    person = failing.arrives(again(failing))
+    told = person.sees
+    assert told[0] == "-- #den cannot be entered: the disk is full."
+    assert greetings(told) == [f"{FIRST}alice, in #lobby."]
+    assert logged_in(failing, person, "alice")
+    failing.ledger.refuses = lambda event: isinstance(event, Joined)  # type: ignore[attr-defined]
+    for arrival in (again(failing), Arrival("zoe"), Arrival()):
+        gone = failing.arrives(arrival)
+        assert gone.gone
+        assert gone.session.origin not in failing.chat.sessions
+    failing.ledger.refuses = lambda event: False  # type: ignore[attr-defined]
+    check(failing)
+
+
+# -- what a door asks
+
+
+def known(answer: Deferred[Any]) -> Any:
+    """The answer that is there already; a failure is raised."""
+    return now(answer)
+
+
+def test_whose_a_name_is(world: World) -> None:
+    account = register(world, "alice")
+    assert known(arriving.owner(world.chat, "ALICE")) == account
+    assert known(arriving.owner(world.chat, "bob")) is None
+    assert known(arriving.owner(world.chat, "")) is None
+    assert known(arriving.owner(world.chat, "a" * 1_000_000)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("", ""),
+        ("zoe", ""),
+        ("7up", "A name begins with a letter."),
+        ("x" * 25, "A name has at most 24 characters."),
+        ("\x1b[2J", "A name begins with a letter."),
+        ("root", "root is reserved."),
+        ("guest7", "guest7 is reserved."),
+        ("Boss", "Boss is kept for an operator."),
+    ],
+)
+def test_what_a_guest_may_be_called(name: str, why: str) -> None:
+    world = World(reserved=["boss"])
+    arrival = arriving.by_name(world.chat, name, KEY)
+    assert arrival == Arrival("" if why else name, None, KEY, why=why)
+    assert known(arriving.by_key(world.chat, name, KEY)) == arrival
+    world.end()
+
+
+def test_a_key_that_is_an_accounts_makes_whoever_has_it_that_account(world: World) -> None:
+    arrival = with_key(world)
+    register(world, "bob")
+    for name in ("alice", "ALICE", "zoe", "", "root", "\x1b"):
+        assert known(arriving.by_key(world.chat, name, KEY)) == arrival
+    assert known(arriving.by_key(world.chat, "bob", KEY)) is None
+
+
+def test_a_key_that_was_pasted_does_so_for_who_asks_for_that_account_alone(world: World) -> None:
+    arrival = with_key(world, proven=False)
+    register(world, "bob")
+    assert known(arriving.by_key(world.chat, "Alice", KEY)) == arrival
+    assert known(arriving.by_key(world.chat, "zoe", KEY)) == Arrival("zoe", key=KEY)
+    assert known(arriving.by_key(world.chat, "bob", KEY)) is None
+    # Asking has changed nothing.
+    holder = now(world.chat.registry.book.keyholder(KEY.fingerprint))
+    assert holder is not None
+    assert not holder.proven
+
+
+def test_a_key_that_is_nobodys_is_not_let_in_as_somebody(world: World) -> None:
+    with_key(world)
+    assert known(arriving.by_key(world.chat, "alice", OTHER_KEY)) is None
+    assert known(arriving.by_key(world.chat, "zoe", OTHER_KEY)) == Arrival("zoe", key=OTHER_KEY)
+
+
+@pytest.mark.parametrize("how", ["failing", "silent"])
+@pytest.mark.parametrize("method", ["find", "keyholder"])
+def test_a_door_has_its_answer_in_time_whatever_the_book_does(how: str, method: str) -> None:
+    fake = FakeBook()
+    world = World(accounts=book_of(fake))
+    arrival = with_key(world)
+    setattr(fake, how, {method})
+    by_key = arriving.by_key(world.chat, "alice", KEY)
+    owns = arriving.owner(world.chat, "alice")
+    world.wait(6)
+    world.wait(6)
+    assert known(by_key) == Arrival(key=KEY, why=SORRY)
+    assert known(owns) == (None if method == "find" else arrival.account)
+    fake.answer_all()
+    world.end()
+
+
+# -- passwords
+
+
+def stranger(world: World, source: str = "192.0.2.7") -> Stranger:
+    return Stranger(world.chat.next_origin(), source, source, world.clock.seconds())
+
+
+def tries(world: World, who: Stranger, account: Account, password: str) -> Deferred[Any]:
+    return arriving.by_password(world.chat, who, account, password)
+
+
+def test_a_password_makes_whoever_has_it_that_account(world: World) -> None:
+    account, who = register(world, "alice"), stranger(world)
+    who.key = KEY
+    assert known(tries(world, who, account, WORD)) == Arrival("alice", account, KEY)
+    assert who.failures == 0
+
+
+def test_a_wrong_password_counts_and_is_logged(world: World, log_events: list[LogEvent]) -> None:
+    account, who = register(world, "alice"), stranger(world)
+    for wrong in ("", "guess", WORD.upper()):
+        assert known(tries(world, who, account, wrong)) is None
+    assert who.failures == world.chat.counters.wrong_passwords == 3
+    logged = [event for event in log_events if event.get("event") == "password_wrong"]
+    assert len(logged) == 3
+    fields = ("name", "connection", "address", "source")
+    assert [logged[0][field] for field in fields] == [
+        *("alice", who.origin, "192.0.2.7", "192.0.2.7")
+    ]
+    assert WORD not in str(logged)
+
+
+def test_who_guesses_waits_as_with_login_and_shares_the_limit_with_it(world: World) -> None:
+    account, who = register(world, "alice"), stranger(world)
+    guesser = world.person(source="192.0.2.7")
+    guesser.says(*["/login alice guess-0001"] * 4)
+    answers: list[Any] = []
+    tries(world, who, account, WORD).addCallback(answers.append)
+    assert answers == []
+    world.wait(1)
+    assert answers == [Arrival("alice", account)]
+
+
+def test_who_is_gone_is_not_looked_at(world: World) -> None:
+    account, who = register(world, "alice"), stranger(world)
+    world.chat.registry.attempts._width = 0
+    answers: list[Any] = []
+    tries(world, who, account, "guess").addBoth(answers.append)
+    who.over = True
+    world.chat.registry.attempts._width = 1
+    assert known(tries(world, stranger(world), account, WORD)) == Arrival("alice", account)
+    world.wait(31)
+    assert who.failures == 0
+
+
+def test_who_does_not_get_their_turn_in_time_is_told_so(world: World) -> None:
+    account, who = register(world, "alice"), stranger(world)
+    world.chat.registry.attempts._width = 0
+    answers: list[Any] = []
+    tries(world, who, account, "guess").addBoth(answers.append)
+    world.wait(31)
+    (failure,) = answers
+    assert failure.check(TooMany)
+    # Nor is it made afterwards.
+    world.chat.registry.attempts._width = 1
+    tries(world, stranger(world), account, WORD)
+    world.wait(1)
+    assert world.chat.registry.attempts._pairs["alice", "192.0.2.7"].failures == 0
+    assert (who.failures, world.chat.counters.wrong_passwords) == (0, 0)
+
+
+def test_a_wrong_password_over_there_does_not_change_what_is_shown(make_world: MakeWorld) -> None:
+    world = make_world(Settings(motd="Be kind."))
+    alice = world.arrives(as_owner(world))
+    assert alice.sees == [f"{FIRST}alice, in #lobby.", SECOND, "-- Be kind.", LAST]
