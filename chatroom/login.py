@@ -5,6 +5,7 @@ a step ended, and after each step it is asked whether anybody is still there.
 """
 
 from collections.abc import Callable, Generator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twisted.internet.defer import Deferred, inlineCallbacks
@@ -138,7 +139,7 @@ def log_out(session: "Session") -> None:
     )
     chat.registry.gone(session)
     session.missed = None
-    session.show_like(Preferences())
+    session.show_like(_as_read(session, Preferences()))
     ignoring.nobody(session)
     naming.become(session, chat.next_guest())
     session.reconsider()
@@ -194,6 +195,11 @@ def unregister(session: "Session", password: str) -> None:
 def unregister_other(session: "Session", name: str) -> None:
     """An operator gives up the account called *name*."""
     carry_out(session, _unregister_other(session, name))
+
+
+def _as_read(session: "Session", preferences: Preferences) -> Preferences:
+    """*preferences*, but for whoever needs a screen reader, who does so logged in or not."""
+    return replace(preferences, reader=preferences.reader or session.preferences.reader)
 
 
 # -- asking for passwords
@@ -450,7 +456,7 @@ def _adopt(session: "Session", account: Account, *, paired: bool = False) -> Flo
         # It was given up meanwhile.
         return
     _note_login(session)
-    session.show_like(preferences)
+    session.show_like(_as_read(session, preferences))
     _say_last(session, present, former)
     _meet(session)
     room = _room_for(session, preferences)
@@ -496,7 +502,7 @@ def _arrive(session: "Session", arrival: "Arrival") -> Flow:
     former, preferences = _take_over(session, claimed)
     # Nobody has seen them: they have had this name, and all that is theirs, from the beginning.
     session.name = session.submitted = present.name
-    session.show_like(preferences)
+    session.show_like(_as_read(session, preferences))
     _note_login(session, arrival.key if arrival.by_key else None)
     _meet(session)
     entered = session.released(ENTERING)

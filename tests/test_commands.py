@@ -148,7 +148,7 @@ ANSWERS = [
     ("/bell off", ["-- The bell does not ring."]),
     ("/bell loud", ["-- The bell can be off, mentions or on."]),
     ("/color", ["-- Names have colours if your terminal can show them."]),
-    ("/color on", ["-- Names have colours."]),
+    ("/color on", ["-- Names have colours in a terminal."]),
     ("/colour off", ["-- Nothing has colours."]),
     ("/color auto", ["-- Names have colours if your terminal can show them."]),
     ("/color red", ["-- Colours can be auto, on or off."]),

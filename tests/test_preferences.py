@@ -366,3 +366,18 @@ def test_a_room_in_which_nobody_listens_does_not_look_for_names(
     monkeypatch.delattr("chatroom.mentions.words")
     alice.says("bob")
     assert bob.sees == ["alice: bob"]
+
+
+# -- screen readers
+
+
+def test_who_listens_to_a_screen_reader_does_so_logged_in_or_not(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.says("/register correct-horse")
+    bob.says("/register battery-staple", "/color off")
+    alice.says("/reader on", "/bell on")
+    alice.says("/logout")
+    assert alice.session.preferences == Preferences(reader=True)
+    alice.says("/login bob battery-staple")
+    assert alice.name == "bob"
+    assert alice.session.preferences == Preferences(reader=True, color="off")

@@ -430,8 +430,12 @@ def test_a_password_is_not_shown_nor_brought_back(world: World) -> None:
     shown = "\n".join(telnet.shown.rows)
     assert "alice is yours" in shown
     assert "correct" not in shown
+    telnet.types("/password\n")
+    telnet.types("half a pass\x03")
+    assert telnet.screen[-2:] == ["-- Your password stays as it is.", "[alice #lobby]"]
+    assert "half a" not in "\n".join(telnet.shown.rows)
     telnet.types("/password correct-horse other-horse\n\x1b[A")
-    assert telnet.last == "[alice #lobby] /register"
+    assert telnet.last == "[alice #lobby] /password"
 
 
 def test_the_prompt_says_who_and_where(world: World) -> None:
@@ -517,7 +521,12 @@ def test_a_screen_reader_is_given_lines_without_anything_drawn_twice(world: Worl
     # What was typed is there already.
     assert telnet.screen[-2:] == ["half a line", ""]
     assert bob.sees[-1] == "alice: half a line"
+    telnet.types("whole\n")
+    assert telnet.screen[-2:] == ["whole", ""]
+    telnet.sends(b"\x1b[200~one\rtwo\rthree\x1b[201~")
+    assert telnet.screen[-4:] == ["one", "two", "three", ""]
     telnet.types("/reader off\n")
+    assert telnet.screen[-3] == "/reader off"
     assert telnet.last == "[alice #lobby]"
 
 
@@ -541,9 +550,6 @@ class Owner:
 
     def ended(self) -> None:
         """They stay."""
-
-    def expired(self) -> None:
-        """Nobody waits."""
 
 
 def made(outlet: Any, clock: Clock, size: tuple[int, int] = (30, 6)) -> Terminal:

@@ -97,7 +97,7 @@ def color(session: "Session", rest: str) -> None:
 
 _COLORS = {
     "auto": "Names have colours if your terminal can show them.",
-    "on": "Names have colours.",
+    "on": "Names have colours in a terminal.",
     "off": "Nothing has colours.",
 }
 

@@ -114,11 +114,11 @@ class Editor:
         "_history",
         "_history_size",
         "_killed",
-        "_line_length",
         "_place",
         "_secret",
         "_tabbed",
         "cursor",
+        "line_length",
     )
 
     def __init__(
@@ -127,7 +127,8 @@ class Editor:
         complete: Complete = _complete_nothing,
         secret: Callable[[str], bool] = _no_secret,
     ) -> None:
-        self._line_length = line_length
+        #: As above; it may change.
+        self.line_length = line_length
         self._complete = complete
         self._secret = secret
         self._graphemes: list[str] = []
@@ -335,7 +336,7 @@ class Editor:
         """Put in as many graphemes as there is room for."""
         text = _printable(text)
         before, after = self._halves()
-        room = self._line_length - len(before.encode()) - len(after.encode())
+        room = self.line_length - len(before.encode()) - len(after.encode())
         fitting = _fitting(text, room)
         self._set(before + fitting + after, len(before) + len(fitting))
         return [] if fitting == text else [Bell()]
@@ -386,11 +387,9 @@ class Editor:
         lines[0] = before + lines[0]
         lines[-1] += after
         longest = max(len(line.encode()) for line in lines)
-        if longest > self._line_length:
+        if longest > self.line_length:
             return [
-                Unsent(
-                    f"A line of that is longer than {self._line_length} bytes; nothing was sent."
-                )
+                Unsent(f"A line of that is longer than {self.line_length} bytes; nothing was sent.")
             ]
         self._asked = lines
         return [] if len(lines) > ASKED_LINES else self._send()
@@ -438,7 +437,7 @@ class Editor:
             longer = key != former and key.startswith(former)
         if longer:
             completed = start + blank + prefix
-            if len((completed + after).encode()) > self._line_length:
+            if len((completed + after).encode()) > self.line_length:
                 return [Bell()]
             self._set(completed + after, len(completed))
             return []

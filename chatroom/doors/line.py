@@ -5,6 +5,7 @@ has not shown that it speaks telnet; until somebody asks for a terminal, and the
 """
 
 import re
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -201,8 +202,12 @@ class ChatProtocol(LineReceiver):
     def _rested(self) -> None:
         """There is a place for more bytes."""
         self._rest = None
+        self._guarded(self._digest)
+
+    def _guarded(self, call: Callable[[], object]) -> None:
+        """Do what there is to do after some time, and go on with the input."""
         try:
-            self._digest()
+            call()
             self._hand_in()
         except Exception:
             # The reactor would only log it.
@@ -212,6 +217,10 @@ class ChatProtocol(LineReceiver):
                 connection=self.origin,
             )
             self.outlet.abort()
+
+    def _later(self, delay: float, callable: Callable[..., object]) -> Call:
+        """Do something about the input in *delay* seconds."""
+        return self.factory.chat.clock.callLater(delay, self._guarded, callable)
 
     def _take(self, data: bytes) -> int:
         """Make lines of *data*, and say what there is to say about it.
@@ -242,6 +251,7 @@ class ChatProtocol(LineReceiver):
         """Make keys of *data*; returns what they cost of the byte rate beyond its size."""
         telnet = self.intake.telnet
         cost = 0
+        size = telnet.size
         parts: list[bytes | Command] = [data]
         if IAC in data or telnet.pending:
             parts = telnet.receive(data)
@@ -252,8 +262,8 @@ class ChatProtocol(LineReceiver):
                 terminal.press(KEYS[part])
             elif part is Command.ARE_YOU_THERE:
                 self._say_yes()
-            elif part is Command.RESIZED and telnet.size is not None:
-                self.resized(*telnet.size)
+        if telnet.size is not None and telnet.size != size:
+            self.resized(*telnet.size)
         self._answer_telnet()
         if telnet.spoken and telnet.character_mode is False:
             # It has taken its word back.
@@ -576,9 +586,9 @@ class ChatProtocol(LineReceiver):
             telnet.evidence()
         if not telnet.spoken:
             raise Refused("That needs a telnet client, which yours does not seem to be.")
+        self._hinted = True
         if self._takeover is None:
-            later = self.factory.chat.clock.callLater
-            self._takeover = Takeover(telnet, self._answer_telnet, later, self._taken_over)
+            self._takeover = Takeover(telnet, self._answer_telnet, self._later, self._taken_over)
             self._takeover.begin()
 
     def _taken_over(self, why: str) -> None:
@@ -590,19 +600,18 @@ class ChatProtocol(LineReceiver):
         """Take the terminal, if there is no reason why not."""
         takeover, self._takeover = self._takeover, None
         assert takeover is not None
-        self._hinted = True
         telnet = self.intake.telnet
         if not why:
             self.take_terminal(takeover.kind, telnet.size or USUAL, telnet.no_color)
 
     def take_terminal(self, kind: Kind, size: tuple[int, int], no_color: bool) -> None:
         """What comes from here on are keys, and there is a screen of that *size* to draw on."""
-        chat, intake = self.factory.chat, self.intake
+        intake = self.intake
         self.terminal = Terminal(
             self.outlet,
             self,
             intake.lines,
-            chat.clock.callLater,
+            self._later,
             line_length=intake.line_length,
             kind=kind,
             size=size,
@@ -615,6 +624,12 @@ class ChatProtocol(LineReceiver):
         self.terminal.begin()
         tail, intake.tail = intake.tail, b""
         self.terminal.receive(tail)
+
+    def limit(self, line_length: int) -> None:
+        """The factory: a line may have so many bytes from here on."""
+        self.intake.line_length = line_length
+        if self.terminal is not None:
+            self.terminal.limit(line_length)
 
     def take_lines(self) -> None:
         """What comes from here on are lines. Raises Refused."""
@@ -646,10 +661,6 @@ class ChatProtocol(LineReceiver):
     def ended(self) -> None:
         """The terminal: they want to leave."""
         self._ended = True
-
-    def expired(self) -> None:
-        """The terminal: there may be lines."""
-        self._hand_in()
 
     # -- what the outlet and the factory say
 
@@ -729,4 +740,4 @@ class ChatFactory(DoorFactory[ChatProtocol]):
         """The limits of the chat are other ones."""
         self.line_length = self.chat.limits.line_length
         for client in self.clients:
-            client.intake.line_length = self.line_length
+            client.limit(self.line_length)

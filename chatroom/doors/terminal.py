@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from chatroom.accounts import Preferences
-from chatroom.cells import cells
+from chatroom.cells import cells, graphemes
 from chatroom.doors.editor import (
     Bell,
     Choices,
@@ -43,9 +43,8 @@ ESCAPE: Final = 0.3
 WAITING_LINES: Final = 64
 
 #: What keys cost of the byte rate beyond their bytes, so that who types as fast as they may keeps
-#: the processor busy for a twentieth of the time: completion looks at everybody, a key is work for
-#: some characters of the line at a time, and showing the line is so for fewer.
-TAB_COST: Final = 512
+#: the processor busy for a twentieth of the time: a byte for so many characters of the line that a
+#: key changes, and for so many that are shown again.
 CHARACTERS_OF_KEY: Final = 32
 CHARACTERS_SHOWN: Final = 6
 
@@ -104,15 +103,13 @@ class Owner(Protocol):
     def ended(self) -> None:
         """They want to leave, when the lines before that were taken."""
 
-    def expired(self) -> None:
-        """Some time has passed after the last key: there may be more lines."""
-
 
 class Terminal:
     """One person's terminal.
 
     outlet: the connection's. lines: where the lines that were typed are to wait; who takes them out
-    says so with `work`. kind, size: what is known of it; the size is in cells and rows.
+    says so with `work`, and looks for them after what was called `later`, too. kind, size: what is
+    known of it; the size is in cells and rows.
     """
 
     def __init__(
@@ -255,6 +252,10 @@ class Terminal:
         """A *key* came in some other way than as bytes."""
         self._take([key])
 
+    def limit(self, line_length: int) -> None:
+        """A line may have so many bytes from here on."""
+        self._editor.line_length = line_length
+
     def hide(self) -> None:
         """What is typed is not shown from here on."""
         self._editor.hide()
@@ -300,8 +301,6 @@ class Terminal:
             if event is Key.INTERRUPT:
                 # It is not to wait behind what it is for.
                 self._drop()
-            elif event is Key.TAB:
-                cost += TAB_COST
             cost += length // CHARACTERS_OF_KEY
             self._events.append(event)
             self.backlog += _weight(event)
@@ -324,7 +323,6 @@ class Terminal:
         """What there is of a key will not be completed."""
         self._timer = None
         self._take(self._keys.expire())
-        self._owner.expired()
 
     def _stop_timer(self) -> None:
         if self._timer is not None and self._timer.active():
@@ -337,6 +335,10 @@ class Terminal:
         for action in self._editor.receive(event):
             match action:
                 case Line():
+                    if not (self.echo or action.hidden):
+                        # It stays where it was typed; of what came all at once nothing is there.
+                        text = graphemes(action.text)
+                        shown.append(self._screen.show("", text, len(text)))
                     shown.append(self._screen.ended())
                     if action.hidden or action.text.strip():
                         self._lines.append(action)
@@ -348,6 +350,9 @@ class Terminal:
                     shown.append(BELL)
                 case Interrupt():
                     shown.append(self._screen.ended())
+                    if self._editor.hidden:
+                        # Whoever is asked for a secret answers with none.
+                        self._lines.append(Line("", hidden=True))
                 case Unsent():
                     self._owner.told(action.sentence)
                 case Eof():
