@@ -204,10 +204,10 @@ class Session:
         self.wary_until = 0.0
         #: How many lines came from here that everybody in a room was to see.
         self.spoken = 0
-        #: The state of the token bucket for completions, see limits.Pace.
-        self.completed = 0.0
         #: Somebody is here for one command alone, and reads nothing but what answers it.
         self.passing = False
+        #: The state of the token bucket for completions, see limits.Pace.
+        self.completed = 0.0
         #: How often something that was asked for here was refused.
         self.refusals = 0
         # Who gets the next line, which is not shown; None for nobody.

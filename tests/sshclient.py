@@ -11,6 +11,7 @@ from twisted.conch.ssh.connection import SSHConnection
 from twisted.conch.ssh.keys import Key
 from twisted.conch.ssh.transport import SSHClientTransport
 from twisted.conch.ssh.userauth import SSHUserAuthClient
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.internet.testing import StringTransport
@@ -150,7 +151,7 @@ class Guest(SSHClientTransport):
         self.channel: Any = None
         self.wire: Any = ServerWire()
         if address:
-            self.wire.peerAddr.host = address
+            self.wire.peerAddr = IPv4Address("TCP", address, 9)
         self.server: Any = factory.buildProtocol(self.wire.getPeer())
         self.transport: Any = StringTransport()
         self._received = self._sent = 0
