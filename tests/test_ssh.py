@@ -165,17 +165,26 @@ def test_people_talk_and_quit(world: World, factory: SshFactory) -> None:
     bob.hangs_up()
 
 
-def test_a_terminal_ends_its_lines_with_cr(world: World, factory: SshFactory) -> None:
+def test_a_client_with_a_terminal_sends_keys(world: World, factory: SshFactory) -> None:
     guest = Guest(world, factory, "bob", term="xterm")
-    _ = guest.sees
-    guest.sends(b"/who\r")
-    assert guest.sees == ["-- 1 person in #lobby: bob"]
     (client,) = factory.clients
-    requested: Any = client._talker
-    assert requested.requested.terminal == "xterm"
-    assert (requested.requested.width, requested.requested.height) == (80, 24)
-    guest.sends(b"\x03")
-    assert guest.session_closed
+    talker: Any = client._talker
+    assert talker.terminal is not None
+    assert (talker.requested.width, talker.requested.height) == (80, 24)
+    guest.connection.sendRequest(guest.channel, b"window-change", struct.pack(">4L", 60, 9, 0, 0))
+    guest.sends(b"/whoo\x7f\r")
+    assert b"-- 1 person in #lobby: bob\r\n" in guest.data
+    assert (talker.requested.width, talker.requested.height) == (60, 9)
+    guest.sends(b"\x04")
+    assert (guest.status, guest.session_closed) == (0, True)
+
+
+def test_a_command_has_no_terminal_even_if_its_client_has(
+    world: World, factory: SshFactory
+) -> None:
+    guest = Guest(world, factory, "bob", term="xterm", command="/who")
+    assert guest.data == b"-- 1 person in #lobby: bob\r\n"
+    assert guest.status == 0
 
 
 def test_no_byte_is_a_telnet_command(world: World, factory: SshFactory) -> None:
@@ -240,6 +249,21 @@ def test_what_waits_for_somebody_is_not_lost_to_a_command(
     Guest(world, factory, "alice", keys=(KEY,), answers=(WORD,), command="/who")
     guest = Guest(world, factory, "alice", answers=(WORD,))
     assert any("bob to you: later" in line for line in guest.sees)
+    guest.hangs_up()
+
+
+def test_what_somebody_missed_is_told_to_who_reads(world: World, factory: SshFactory) -> None:
+    alice = owner(world)
+    alice.says("/join den")
+    alice.says("mine")
+    bob = world.person("bob", source="192.0.2.1")
+    bob.says("/join den")
+    alice.hangs_up()
+    world.settle()
+    bob.says("news")
+    Guest(world, factory, "alice", keys=(KEY,), answers=(WORD,), command="/who")
+    guest = Guest(world, factory, "alice", answers=(WORD,))
+    assert any("You missed 1 line" in line for line in guest.sees)
     guest.hangs_up()
 
 
