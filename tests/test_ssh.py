@@ -8,15 +8,18 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.conch.ssh.common import NS
 from twisted.conch.ssh.keys import Key
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.logger import LogEvent
+from twisted.logger import LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
 from chatroom import hostkey, publickeys
 from chatroom.doors import sshtransport
-from chatroom.doors.ssh import ARRIVING_PER_SOURCE, LOGIN_GRACE, SshFactory
+from chatroom.doors.ssh import ARRIVING_PER_SOURCE, LOGIN_GRACE, ChatArrivals, SshFactory
 from chatroom.limits import Limits
 from conftest import Strictness
 from fakes import WORD, World, owner
@@ -459,7 +462,64 @@ def test_the_service_is_asked_for_once(world: World, factory: SshFactory) -> Non
     assert guest.gone
 
 
+STRINGS = st.sampled_from([b"", b"session", b"pty-req", b"shell", b"exec", b"env", b"x" * 50])
+FIELDS = st.one_of(
+    STRINGS.map(NS),
+    st.sampled_from([0, 1, 2, 80, 0xFFFFFFFF]).map(lambda number: struct.pack(">L", number)),
+    st.binary(max_size=9),
+)
+PACKETS = st.tuples(
+    st.one_of(st.integers(1, 127), st.integers(90, 100)), st.lists(FIELDS, max_size=5).map(b"".join)
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(early=st.booleans(), packets=st.lists(PACKETS, max_size=8))
+def test_whatever_is_sent_ends_that_connection_at_most(
+    early: bool, packets: list[tuple[int, bytes]]
+) -> None:
+    events: list[LogEvent] = []
+    world = World(limits=Limits(rate=0, byte_rate=0))
+    factory = SshFactory(world.chat, HOST_KEY)
+    bob, guest = world.person("bob"), Guest(world, factory, "alice", opens=not early)
+    observer: Any = events.append
+    globalLogPublisher.addObserver(observer)
+    try:
+        for kind, payload in packets:
+            if not guest.gone:
+                guest.sendPacket(kind, payload)
+        guest.settle()
+        guest.hangs_up()
+    finally:
+        globalLogPublisher.removeObserver(observer)
+    assert not [event for event in events if event.get("log_failure") is not None]
+    assert sum(event.get("event") == "ssh_ended" for event in events) <= 1
+    assert bob.asks("/who") == ["-- 1 person in #lobby: bob"]
+    assert not factory.clients
+    world.end()
+
+
 # Those who are not in yet
+
+
+def test_an_answer_that_comes_too_late_changes_nothing(world: World) -> None:
+    asked: list[Deferred[Any]] = []
+
+    class Late(ChatArrivals):
+        def owner(self, name: str) -> Deferred[Any]:
+            asked.append(Deferred())
+            return asked[-1]
+
+    factory = SshFactory(world.chat, HOST_KEY, Late(world.chat))
+    guest = Guest(world, factory)
+    assert guest.wire.producerState == "paused"
+    world.wait(LOGIN_GRACE + 0.1)
+    assert guest.wire.half_closed
+    asked[0].callback(None)
+    world.wait(3)
+    assert guest.wire.aborted
+    guest.hangs_up()
+    assert not factory._strangers
 
 
 def test_whoever_says_nothing_is_cut_after_the_grace(world: World, factory: SshFactory) -> None:
