@@ -502,7 +502,7 @@ class Session:
 
     def read_so_far(self) -> dict[str, int]:
         """Up to which id this person has read each room, by their keys."""
-        if not self.member.joined or not self._welcomed:
+        if not self.member.joined or not self._welcomed or self.passing:
             return self.places
         return {**self.places, self.room.key: self.room.last_shown(self.member)}
 

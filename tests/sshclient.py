@@ -117,6 +117,7 @@ class Guest(SSHClientTransport):
 
     command: what is asked for in place of a shell. term: what they have for a terminal. reads:
     whether their window, of *window* bytes, is ever opened again.
+    starts, opens: whether they say anything, and whether they open a session.
     """
 
     _log = SILENT
@@ -133,12 +134,13 @@ class Guest(SSHClientTransport):
         window: int = 65536,
         reads: bool = True,
         starts: bool = True,
+        opens: bool = True,
         address: str = "",
     ) -> None:
         self.world, self.user, self.keys = world, user.encode(), keys
         self.answers = list(answers)
         self.command, self.term, self.window, self.reads = command, term, window, reads
-        self.opens = True
+        self.opens = opens
         self.asked = False
         self.starts = starts
         self.prompts: list[bytes] = []

@@ -8,18 +8,21 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.conch.ssh.common import NS
 from twisted.conch.ssh.keys import Key
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.logger import LogEvent
+from twisted.logger import LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
 from chatroom import hostkey, publickeys
 from chatroom.doors import sshtransport
-from chatroom.doors.ssh import ARRIVING_PER_SOURCE, LOGIN_GRACE, SshFactory
+from chatroom.doors.ssh import ARRIVING_PER_SOURCE, LOGIN_GRACE, ChatArrivals, SshFactory
 from chatroom.limits import Limits
 from conftest import Strictness
-from fakes import WORD, World, owner
+from fakes import WORD, LateClaims, World, owner
 from sshclient import HOST_KEY, Guest
 
 KEY = hostkey.made()
@@ -165,6 +168,28 @@ def test_people_talk_and_quit(world: World, factory: SshFactory) -> None:
     bob.hangs_up()
 
 
+def test_a_client_with_a_terminal_sends_keys(world: World, factory: SshFactory) -> None:
+    guest = Guest(world, factory, "bob", term="xterm")
+    (client,) = factory.clients
+    talker: Any = client._talker
+    assert talker.terminal is not None
+    assert (talker.requested.width, talker.requested.height) == (80, 24)
+    guest.connection.sendRequest(guest.channel, b"window-change", struct.pack(">4L", 60, 9, 0, 0))
+    guest.sends(b"/whoo\x7f\r")
+    assert b"-- 1 person in #lobby: bob\r\n" in guest.data
+    assert (talker.requested.width, talker.requested.height) == (60, 9)
+    guest.sends(b"\x04")
+    assert (guest.status, guest.session_closed) == (0, True)
+
+
+def test_a_command_has_no_terminal_even_if_its_client_has(
+    world: World, factory: SshFactory
+) -> None:
+    guest = Guest(world, factory, "bob", term="xterm", command="/who")
+    assert guest.data == b"-- 1 person in #lobby: bob\r\n"
+    assert guest.status == 0
+
+
 def test_no_byte_is_a_telnet_command(world: World, factory: SshFactory) -> None:
     guest = Guest(world, factory, "bob")
     _ = guest.sees
@@ -209,6 +234,24 @@ def test_a_command_prints_what_answers_it(world: World, factory: SshFactory) -> 
     assert "alice: build ok" in bob.sees
 
 
+def test_a_command_that_takes_its_time_prints_nothing_of_what_is_said_meanwhile() -> None:
+    claims = LateClaims()
+    world = World(claims=claims)
+    factory = SshFactory(world.chat, HOST_KEY)
+    bob = world.person()
+    guest = Guest(world, factory, "", command="/nick carol")
+    bob.says("noise")
+    guest.settle()
+    assert not guest.session_closed
+    claims.answer()
+    guest.settle()
+    assert guest.data == b"-- You are now carol.\n"
+    assert guest.status == 0
+    guest.hangs_up()
+    world.wait(60)
+    world.end()
+
+
 @pytest.mark.parametrize("command", ["/nosuch", "/nick bob", "/login alice nonsense"])
 def test_a_command_that_is_refused_says_so_by_its_status(
     world: World, factory: SshFactory, command: str
@@ -227,6 +270,21 @@ def test_what_waits_for_somebody_is_not_lost_to_a_command(
     Guest(world, factory, "alice", keys=(KEY,), answers=(WORD,), command="/who")
     guest = Guest(world, factory, "alice", answers=(WORD,))
     assert any("bob to you: later" in line for line in guest.sees)
+    guest.hangs_up()
+
+
+def test_what_somebody_missed_is_told_to_who_reads(world: World, factory: SshFactory) -> None:
+    alice = owner(world)
+    alice.says("/join den")
+    alice.says("mine")
+    bob = world.person("bob", source="192.0.2.1")
+    bob.says("/join den")
+    alice.hangs_up()
+    world.settle()
+    bob.says("news")
+    Guest(world, factory, "alice", keys=(KEY,), answers=(WORD,), command="/who")
+    guest = Guest(world, factory, "alice", answers=(WORD,))
+    assert any("You missed 1 line" in line for line in guest.sees)
     guest.hangs_up()
 
 
@@ -319,7 +377,7 @@ def test_ignored_packets_count_for_the_byte_rate(world: World, factory: SshFacto
         b"SSH-1.5-old\r\n",
         b"S" * 5000,
         b"SSH-2.0-x\r\n" + b"\xff" * 64,
-        b"SSH-2.0-x\r\n" + struct.pack(">LB", 40_000, 8) + bytes(40_000),
+        b"SSH-2.0-x\r\n" + struct.pack(">LB", 40_004, 8) + bytes(3),
         b"SSH-2.0-x\r\n" + struct.pack(">LB", 12, 0) + bytes(20),
         b"SSH-2.0-x\r\n" + struct.pack(">LB", 12, 200) + bytes(20),
         # NEWKEYS, KEXDH_INIT and USERAUTH_REQUEST where there was no KEXINIT.
@@ -405,6 +463,8 @@ def test_strict_key_exchange_is_offered_and_held_to(world: World, factory: SshFa
 def test_keys_that_are_never_agreed_on_end_the_connection(
     world: World, factory: SshFactory
 ) -> None:
+    # It is another matter than not reading.
+    world.chat.configure(world.chat.settings, Limits(rate=0, byte_rate=0, stall_timeout=0))
     bob, guest = world.person("bob"), Guest(world, factory, "alice")
     guest.server.sendKexInit()
     for _ in range(100):
@@ -422,7 +482,65 @@ def test_the_service_is_asked_for_once(world: World, factory: SshFactory) -> Non
     assert guest.gone
 
 
+STRINGS = st.sampled_from([b"", b"session", b"pty-req", b"shell", b"exec", b"env", b"x" * 50])
+FIELDS = st.one_of(
+    STRINGS.map(NS),
+    st.sampled_from([0, 1, 2, 80, 0xFFFFFFFF]).map(lambda number: struct.pack(">L", number)),
+    st.binary(max_size=9),
+)
+PACKETS = st.tuples(
+    st.one_of(st.integers(1, 127), st.integers(90, 100)), st.lists(FIELDS, max_size=5).map(b"".join)
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(early=st.booleans(), packets=st.lists(PACKETS, max_size=8))
+def test_whatever_is_sent_ends_that_connection_at_most(
+    early: bool, packets: list[tuple[int, bytes]]
+) -> None:
+    events: list[LogEvent] = []
+    world = World(limits=Limits(rate=0, byte_rate=0))
+    factory = SshFactory(world.chat, HOST_KEY)
+    bob, guest = world.person("bob"), Guest(world, factory, "alice", opens=not early)
+    observer: Any = events.append
+    globalLogPublisher.addObserver(observer)
+    try:
+        # Conch's client would not understand what it is answered.
+        guest.starts = False
+        for kind, payload in packets:
+            guest.sendPacket(kind, payload)
+        guest.settle()
+        guest.hangs_up()
+    finally:
+        globalLogPublisher.removeObserver(observer)
+    assert not [event for event in events if event.get("log_failure") is not None]
+    assert sum(event.get("event") == "ssh_ended" for event in events) <= 1
+    assert bob.asks("/who") == ["-- 1 person in #lobby: bob"]
+    assert not factory.clients
+    world.end()
+
+
 # Those who are not in yet
+
+
+def test_an_answer_that_comes_too_late_changes_nothing(world: World) -> None:
+    asked: list[Deferred[Any]] = []
+
+    class Late(ChatArrivals):
+        def owner(self, name: str) -> Deferred[Any]:
+            asked.append(Deferred())
+            return asked[-1]
+
+    factory = SshFactory(world.chat, HOST_KEY, Late(world.chat))
+    guest = Guest(world, factory)
+    assert guest.wire.producerState == "paused"
+    world.wait(LOGIN_GRACE + 0.1)
+    assert guest.wire.half_closed
+    asked[0].callback(None)
+    world.wait(3)
+    assert guest.wire.aborted
+    guest.hangs_up()
+    assert not factory._strangers
 
 
 def test_whoever_says_nothing_is_cut_after_the_grace(world: World, factory: SshFactory) -> None:
