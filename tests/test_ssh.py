@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
@@ -380,6 +381,9 @@ def test_ignored_packets_count_for_the_byte_rate(world: World, factory: SshFacto
         b"SSH-2.0-x\r\n" + struct.pack(">LB", 40_004, 8) + bytes(3),
         b"SSH-2.0-x\r\n" + struct.pack(">LB", 12, 0) + bytes(20),
         b"SSH-2.0-x\r\n" + struct.pack(">LB", 12, 200) + bytes(20),
+        # EXT_INFO and SERVICE_REQUEST, as somebody on the way could slip them in.
+        b"SSH-2.0-x\r\n" + struct.pack(">LBB", 12, 6, 7) + bytes(10),
+        b"SSH-2.0-x\r\n" + struct.pack(">LBB", 28, 10, 5) + NS(b"ssh-userauth") + bytes(10),
         # NEWKEYS, KEXDH_INIT and USERAUTH_REQUEST where there was no KEXINIT.
         *(
             b"SSH-2.0-x\r\n" + struct.pack(">LBB", 12, 10, kind) + bytes(10)
@@ -482,6 +486,45 @@ def test_the_service_is_asked_for_once(world: World, factory: SshFactory) -> Non
     assert guest.gone
 
 
+@pytest.mark.parametrize("kind", [81, 82, 91, 92, 99, 100])
+def test_answers_that_nobody_asked_for_end_it(
+    world: World, factory: SshFactory, kind: int
+) -> None:
+    guest = Guest(world, factory)
+    # As the answer to an opened channel it would set the size of what is sent to it.
+    guest.sendPacket(kind, struct.pack(">4L", 0, 0, 1000, 1))
+    guest.settle()
+    assert (guest.gone, guest.reason) == (True, b"nothing was asked")
+    assert not world.chat.sessions
+
+
+def test_whoever_asks_to_be_let_in_once_more_is_not_answered(
+    world: World, factory: SshFactory
+) -> None:
+    guest = Guest(world, factory)
+    before = guest.server.outgoingPacketSequence
+    guest.sendPacket(50, NS(b"alice") + NS(b"ssh-connection") + NS(b"none"))
+    guest.settle()
+    assert guest.server.outgoingPacketSequence == before
+    guest.sends(b"/who\n")
+    assert "-- 1 person in #lobby: bob" in guest.sees
+    guest.hangs_up()
+
+
+@pytest.mark.parametrize("kind", [9, 120, 200])
+def test_a_message_that_is_not_known_is_named_in_the_answer(
+    world: World, factory: SshFactory, monkeypatch: pytest.MonkeyPatch, kind: int
+) -> None:
+    named: list[int] = []
+    guest = Guest(world, factory)
+    monkeypatch.setattr(guest, "receiveUnimplemented", named.append)
+    sent = guest.outgoingPacketSequence
+    guest.sendPacket(kind, b"x")
+    guest.settle()
+    assert named == [sent]
+    guest.hangs_up()
+
+
 STRINGS = st.sampled_from([b"", b"session", b"pty-req", b"shell", b"exec", b"env", b"x" * 50])
 FIELDS = st.one_of(
     STRINGS.map(NS),
@@ -521,6 +564,57 @@ def test_whatever_is_sent_ends_that_connection_at_most(
 
 
 # Those who are not in yet
+
+
+def test_a_key_that_was_shown_for_another_name_is_not_theirs(
+    world: World, factory: SshFactory
+) -> None:
+    owner(world).hangs_up()
+    guest = Guest(world, factory, "alice", keys=(KEY,), answers=("",))
+    assert next(iter(world.chat.sessions.values())).key is not None
+    guest.hangs_up()
+    guest = Guest(world, factory, "alice", keys=(KEY,))
+    (client,) = factory.clients
+    assert client._stranger.key is not None
+    # RFC 4252, section 5.
+    asked = NS(b"carol") + NS(b"ssh-connection") + NS(b"keyboard-interactive") + NS(b"") * 2
+    guest.sendPacket(50, asked)
+    guest.settle()
+    assert [(one.name, one.key) for one in world.chat.sessions.values()] == [("carol", None)]
+    guest.hangs_up()
+
+
+def test_a_name_may_be_spelled_in_many_pieces(world: World, factory: SshFactory) -> None:
+    name = 20 * "\ud55c"
+    guest = Guest(world, factory, unicodedata.normalize("NFD", name))
+    assert f"You are {name}, " in guest.sees[0]
+    guest.hangs_up()
+
+
+def test_looking_at_signatures_counts_for_the_byte_rate(world: World, factory: SshFactory) -> None:
+    world.chat.configure(world.chat.settings, Limits(rate=0, byte_rate=4096))
+    owner(world).hangs_up()
+    keys = tuple(hostkey.made() for _ in range(5))
+    began = world.clock.seconds()
+    guest = Guest(world, factory, "alice", keys=keys, answers=("",))
+    while not guest.prompts:
+        world.wait(1)
+        guest.settle()
+    # The burst is used up by the exchange of keys.
+    assert world.clock.seconds() - began > 5
+    guest.hangs_up()
+
+
+def test_who_has_been_at_it_for_longest_makes_room(
+    world: World, factory: SshFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatroom.doors.ssh.ARRIVING", 2)
+    first, second = Guest(world, factory, starts=False), Guest(world, factory, starts=False)
+    guest = Guest(world, factory)
+    assert "You are bob" in guest.sees[0]
+    assert (first.wire.half_closed, second.wire.half_closed) == (True, False)
+    for each in (first, second, guest):
+        each.hangs_up()
 
 
 def test_an_answer_that_comes_too_late_changes_nothing(world: World) -> None:
@@ -580,6 +674,18 @@ def test_those_who_may_not_come_are_told_in_ssh(world: World, factory: SshFactor
     first = Guest(world, factory)
     assert Guest(world, factory).reason == b"The server is full. Please try again later."
     first.hangs_up()
+
+
+def test_whoever_logs_in_while_the_server_stops_gets_no_session(
+    world: World, factory: SshFactory
+) -> None:
+    owner(world).hangs_up()
+    guest = Guest(world, factory, "alice")
+    factory.stop_reading()
+    guest.settle()
+    assert guest.gone
+    assert guest.reason == b"The server is shutting down."
+    assert not world.chat.sessions
 
 
 def test_stopping_tells_everybody(world: World, factory: SshFactory) -> None:

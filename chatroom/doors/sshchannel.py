@@ -13,13 +13,22 @@ from twisted.conch.error import ConchError
 from twisted.conch.ssh.channel import SSHChannel
 from twisted.conch.ssh.common import getNS
 from twisted.conch.ssh.connection import (
+    MSG_CHANNEL_CLOSE,
+    MSG_CHANNEL_DATA,
+    MSG_CHANNEL_EOF,
+    MSG_CHANNEL_EXTENDED_DATA,
     MSG_CHANNEL_FAILURE,
+    MSG_CHANNEL_OPEN,
+    MSG_CHANNEL_REQUEST,
     MSG_CHANNEL_SUCCESS,
+    MSG_CHANNEL_WINDOW_ADJUST,
+    MSG_GLOBAL_REQUEST,
     MSG_REQUEST_FAILURE,
     OPEN_ADMINISTRATIVELY_PROHIBITED,
     OPEN_RESOURCE_SHORTAGE,
     OPEN_UNKNOWN_CHANNEL_TYPE,
     SSHConnection,
+    messages,
 )
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.logger import Logger
@@ -40,6 +49,24 @@ MIN_DATA: Final = 512
 
 #: The largest window there is (RFC 4254, section 5.2).
 MAX_WINDOW: Final = 0xFFFFFFFF
+
+#: What a client may send of the connection protocol. What else there is answers what a server asks,
+#: which this one does not: conch would look for the question.
+ASKED: Final = frozenset(
+    {
+        MSG_GLOBAL_REQUEST,
+        MSG_CHANNEL_OPEN,
+        MSG_CHANNEL_WINDOW_ADJUST,
+        MSG_CHANNEL_DATA,
+        MSG_CHANNEL_EXTENDED_DATA,
+        MSG_CHANNEL_EOF,
+        MSG_CHANNEL_CLOSE,
+        MSG_CHANNEL_REQUEST,
+    }
+)
+
+#: The messages of authentication (RFC 4250, section 4.1.2).
+AUTHENTICATION: Final = range(50, 80)
 
 #: Which variables of its environment are kept of what a client sends, how long the longest may be.
 VARIABLES: Final = frozenset({"NO_COLOR", "LANG", "COLORTERM"})
@@ -354,10 +381,12 @@ class OneSession(SSHConnection):
             self.session.lose(ConnectionDone() if self.session._told_end else ConnectionLost())
 
     def packetReceived(self, messageNum: int, packet: bytes) -> None:
-        """Conch: a packet came in. What is addressed to no channel here is a mistake."""
-        if messageNum not in self.protocolMessages:
-            raise Misbehaved("there is no such message")
-        super().packetReceived(messageNum, packet)
+        """Conch: a packet came in."""
+        if messageNum in messages and messageNum not in ASKED:
+            raise Misbehaved("nothing was asked")
+        # Whoever asks to be let in once more is not answered (RFC 4252, section 5.3).
+        if messageNum not in AUTHENTICATION:
+            super().packetReceived(messageNum, packet)
 
     def ssh_GLOBAL_REQUEST(self, packet: bytes) -> None:
         """Conch: nothing is forwarded; but who only asks if anybody is there gets an answer."""
