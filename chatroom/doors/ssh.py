@@ -9,7 +9,11 @@ from functools import partial
 from typing import Any, Final
 
 from twisted.conch.ssh.keys import Key
-from twisted.conch.ssh.transport import DISCONNECT_BY_APPLICATION, DISCONNECT_CONNECTION_LOST
+from twisted.conch.ssh.transport import (
+    DISCONNECT_BY_APPLICATION,
+    DISCONNECT_CONNECTION_LOST,
+    DISCONNECT_TOO_MANY_CONNECTIONS,
+)
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
@@ -47,13 +51,16 @@ log = Logger()
 #: How long, in seconds, a client has to say who it is, and then to ask for its session.
 LOGIN_GRACE: Final = 30.0
 
-#: How many may be at that at the same time, and how many from one source; loopback is exempt from
-#: the second.
+#: How many may be at that at the same time, of whom the first has to go when one more comes, and how
+#: many from one source, which gets no further; loopback is exempt from the second.
 ARRIVING: Final = 100
 ARRIVING_PER_SOURCE: Final = 10
 
-#: New keys cost as much of the byte rate as so many bytes: they take that much longer than text.
-EXCHANGE_COST: Final = 4096
+CROWDED: Final = "Too many are logging in just now. Please try again later."
+
+#: An exchange of keys, or a signature to be looked at, costs as much of the byte rate as so many
+#: bytes: it takes that much longer than text.
+CALCULATION: Final = 4096
 
 
 class NothingShown(PlainFormat):
@@ -274,9 +281,9 @@ class SshConnection(BoundedTransport):
         self._rest = None
         self._read_or_not()
 
-    def began_exchange(self) -> None:
-        """The client asks for new keys."""
-        self._spend(EXCHANGE_COST)
+    def calculates(self) -> None:
+        """What the client asks for is work."""
+        self._spend(CALCULATION)
 
     def hold(self) -> None:
         """Take no further packet until `go_on`."""
@@ -450,6 +457,9 @@ class SshConnection(BoundedTransport):
         """The factory: the server stops. It is read on for what is no input: windows, goodbyes."""
         if self._talker is not None and hasattr(self._talker, "session"):
             self._talker.stop_reading()
+        else:
+            # There would be no place any more for who logs in now.
+            self.dismiss()
 
     def dismiss(self) -> None:
         """The factory: the server is gone in a moment."""
@@ -527,16 +537,21 @@ class SshFactory(DoorFactory[SshConnection]):
         self.host_key = host_key
         self.arrivals: Arrivals = arrivals or ChatArrivals(chat)
         self.line_length = chat.limits.line_length
-        # Those of whom it is not known yet who they are, by their source.
-        self._strangers: set[SshConnection] = set()
+        # Those of whom it is not known yet who they are, in the order in which they came, and how
+        # many they are by their source.
+        self._strangers: dict[SshConnection, None] = {}
         self._by_source: Counter[str] = Counter()
 
     def crowded(self, source: str) -> str | None:
         """Why there may be no further stranger from *source*, None if there may."""
-        if len(self._strangers) >= ARRIVING:
-            return "Too many are logging in just now. Please try again later."
         if source != LOCAL and self._by_source[source] >= ARRIVING_PER_SOURCE:
             return "Too many connections from your address are logging in just now."
+        if len(self._strangers) >= ARRIVING:
+            # Whoever means to come in is done long before so many others have come: those who only
+            # fill the places keep nobody out.
+            first = next(iter(self._strangers))
+            self.arrived(first)
+            first.misbehaved(Misbehaved(CROWDED, DISCONNECT_TOO_MANY_CONNECTIONS))
         return None
 
     def turned_away(self, why: str) -> Protocol:
@@ -545,14 +560,14 @@ class SshFactory(DoorFactory[SshConnection]):
 
     def joined(self, client: SshConnection) -> None:
         """*client* is connected."""
-        self._strangers.add(client)
+        self._strangers[client] = None
         self._by_source[client.source] += 1
         super().joined(client)
 
     def arrived(self, client: SshConnection) -> None:
-        """It is known who *client* is, or it is gone."""
+        """It is known who *client* is, or it goes."""
         if client in self._strangers:
-            self._strangers.discard(client)
+            del self._strangers[client]
             self._by_source[client.source] -= 1
             if not self._by_source[client.source]:
                 del self._by_source[client.source]
