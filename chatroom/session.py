@@ -97,7 +97,6 @@ class Session:
         "_unsure",
         "_waiters",
         "_welcomed",
-        "_why",
         "account",
         "active",
         "arriving",
@@ -136,6 +135,7 @@ class Session:
         "turned_away",
         "wary_until",
         "whisperer",
+        "why",
     )
 
     member: Member
@@ -220,8 +220,8 @@ class Session:
         # Where to go back to when a move fails.
         self._former: Room | None = None
         self._welcomed = False
-        # Why they have not got the name that they came for; empty for nothing.
-        self._why = ""
+        #: Why they have not got the name that they came for, in whole sentences; empty for nothing.
+        self.why = ""
         # Whether it is to be looked at whether this person may stay where they are.
         self._unsure = False
         # The state of the token bucket for lines, see limits.Pace.
@@ -256,7 +256,7 @@ class Session:
         why: why they have not got the name that they came for, in whole sentences.
         """
         self.arriving = False
-        self._why = why
+        self.why = why
         self.enter(room or self.chat.first_room)
 
     def received(self, text: str) -> None:
@@ -664,8 +664,8 @@ class Session:
                     f"Welcome to {settings.name}. You are {self.name}.",
                     "Only registered people enter and talk just now: /login NAME.",
                 ]
-            if self._why:
-                lines.insert(1, paragraph(self._why))
+            if self.why:
+                lines.insert(1, paragraph(self.why))
             if self.connection.hint:
                 lines.append(self.connection.hint)
             if settings.motd:

@@ -56,6 +56,9 @@ class Channel(SSHChannel):
     def dataReceived(self, data: bytes) -> None:
         self.guest.data += data
 
+    def extReceived(self, dataType: int, data: bytes) -> None:
+        self.guest.errors += data
+
     def request_exit_status(self, data: bytes) -> bool:
         (self.guest.status,) = struct.unpack(">L", data)
         return True
@@ -144,7 +147,7 @@ class Guest(SSHClientTransport):
         self.asked = False
         self.starts = starts
         self.prompts: list[bytes] = []
-        self.data = b""
+        self.data = self.errors = b""
         self.eof = self.session_closed = self.gone = False
         self.status: int | None = None
         self.refused = 0
@@ -185,7 +188,7 @@ class Guest(SSHClientTransport):
         if self.command is None:
             channel.conn.sendRequest(channel, b"shell", b"")
         else:
-            channel.conn.sendRequest(channel, b"exec", NS(self.command.encode()))
+            channel.conn.sendRequest(channel, b"exec", NS(self.command.encode(errors="surrogateescape")))
 
     # -- what tests do
 

@@ -183,6 +183,15 @@ def test_a_client_with_a_terminal_sends_keys(world: World, factory: SshFactory) 
     assert (guest.status, guest.session_closed) == (0, True)
 
 
+def test_how_long_a_line_may_be_can_change_for_keys_too(world: World, factory: SshFactory) -> None:
+    alice, guest = world.person("alice"), Guest(world, factory, "bob", term="xterm")
+    world.chat.configure(world.chat.settings, Limits(rate=0, byte_rate=0, line_length=9))
+    factory.configure()
+    guest.sends(20 * b"x" + b"\r")
+    assert f"bob: {20 * 'x'}" not in alice.sees
+    guest.hangs_up()
+
+
 def test_a_command_has_no_terminal_even_if_its_client_has(
     world: World, factory: SshFactory
 ) -> None:
@@ -261,6 +270,25 @@ def test_a_command_that_is_refused_says_so_by_its_status(
     guest = Guest(world, factory, "carol", command=command)
     assert guest.data.startswith(b"-- ")
     assert guest.status == 1
+
+
+def test_a_command_that_is_too_long_is_refused(world: World, factory: SshFactory) -> None:
+    for damaged in ("", "\udcff"):
+        guest = Guest(world, factory, "carol", command=2050 * "x" + damaged)
+        assert guest.data == b"-- Not said: a line may have at most 2,048 bytes.\n"
+        assert guest.status == 1
+
+
+def test_whoever_comes_for_a_command_is_told_apart_that_it_is_as_a_guest(
+    world: World, factory: SshFactory
+) -> None:
+    bob = world.person("bob")
+    guest = Guest(world, factory, "bob", command="build ok")
+    assert (guest.data, guest.errors, guest.status) == (b"", b"-- bob is taken.\n", 0)
+    assert any(line.endswith(": build ok") for line in bob.sees)
+    guest = Guest(world, factory, "bob", command="/who", window=9, reads=False)
+    assert guest.errors == b""
+    guest.hangs_up()
 
 
 def test_what_waits_for_somebody_is_not_lost_to_a_command(
@@ -477,6 +505,8 @@ def test_keys_that_are_never_agreed_on_end_the_connection(
     world.wait(31)
     guest.settle()
     assert guest.gone
+    assert guest.server.closing == "no proper SSH"
+    assert guest.reason == b"new keys are overdue"
 
 
 def test_the_service_is_asked_for_once(world: World, factory: SshFactory) -> None:
@@ -653,6 +683,7 @@ def test_whoever_opens_no_session_is_cut_after_the_grace(
     world.wait(LOGIN_GRACE + 1)
     idle.settle()
     assert idle.gone
+    assert idle.reason == b"No session was opened in time."
 
 
 def test_strangers_from_one_source_are_few(world: World, factory: SshFactory) -> None:

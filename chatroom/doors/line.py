@@ -392,7 +392,7 @@ class ChatProtocol(LineReceiver):
         if not self._overlong:
             self._overlong = True
             self._log_input("sent a line that is too long", "input_overlong")
-        self.session.notice(
+        self.session.refuse(
             f"Not said: a line may have at most {self.factory.line_length:,} bytes."
         )
 

@@ -39,8 +39,8 @@ from chatroom.doors.sshtransport import (
     signatures_of,
 )
 from chatroom.doors.terminal import kind_of
-from chatroom.events import Event
-from chatroom.formats import PlainFormat
+from chatroom.events import SERVER, Event, Noticed
+from chatroom.formats import PLAIN, PlainFormat
 from chatroom.limits import LOCAL
 from chatroom.presence import Call
 from chatroom.publickeys import PublicKey
@@ -129,6 +129,7 @@ class SshProtocol(ChatProtocol):
 
     def came(self) -> None:
         """All is made: begin."""
+        self.connection.talks(self)
         self.begin(self.arrival)
         requested = self.requested
         if requested.terminal is not None and self._command is None:
@@ -148,10 +149,13 @@ class SshProtocol(ChatProtocol):
 
     def lineReceived(self, line: bytes) -> None:
         """One line that the session is ready for."""
-        if self._command is not None:
-            self._command = None
-            self._unmute()
+        self._unmute()
         super().lineReceived(line)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """A line is too long."""
+        self._unmute()
+        super().lineLengthExceeded(line)
 
     def ask_for_terminal(self) -> None:
         """Somebody wants a terminal, which is for the client to ask for. Raises Refused."""
@@ -166,9 +170,16 @@ class SshProtocol(ChatProtocol):
         raise Refused("Your ssh sends keys, not lines. ssh -T sends lines.")
 
     def _unmute(self) -> None:
-        """From here on it is the command that is answered."""
+        """From here on it is the command that is answered, if there is one."""
+        if self._command is None:
+            return
+        self._command = None
         session = self.session
         session.mailbox.clear()
+        if session.why:
+            # It is as a guest that they say what they came to say.
+            notice = Noticed(self.factory.chat.clock.seconds(), SERVER, session.why)
+            self.transport.complain(PLAIN.encode(notice, True))
         session.member.format = NOTHING_SHOWN
         session.member.mentioned = None
         session.refusals = 0
@@ -340,11 +351,15 @@ class SshConnection(BoundedTransport):
 
     def _start(self, arrival: Arrival, requested: Requested) -> SshProtocol:
         self._stop_timer()
-        self._talker = SshProtocol(self, arrival, requested)
-        return self._talker
+        return SshProtocol(self, arrival, requested)
+
+    def talks(self, talker: SshProtocol) -> None:
+        """The session: its conversation is there."""
+        self._talker = talker
 
     def _late(self) -> None:
-        self.misbehaved(Misbehaved("Nobody has logged in in time.", DISCONNECT_BY_APPLICATION))
+        missing = "Nobody has logged in" if self._arrival is None else "No session was opened"
+        self.misbehaved(Misbehaved(f"{missing} in time.", DISCONNECT_BY_APPLICATION))
 
     # -- the end
 
@@ -446,16 +461,16 @@ class SshConnection(BoundedTransport):
     def spoken(self) -> int:
         """For the factory: how many lines were said over it."""
         talker = self._talker
-        return talker.spoken if talker is not None and hasattr(talker, "session") else 0
+        return talker.spoken if talker is not None else 0
 
-    def set_line_length(self, line_length: int) -> None:
-        """The factory: lines may have so many bytes from here on."""
-        if self._talker is not None and hasattr(self._talker, "intake"):
-            self._talker.intake.line_length = line_length
+    def limit(self, line_length: int) -> None:
+        """The factory: a line may have so many bytes from here on."""
+        if self._talker is not None:
+            self._talker.limit(line_length)
 
     def stop_reading(self) -> None:
         """The factory: the server stops. It is read on for what is no input: windows, goodbyes."""
-        if self._talker is not None and hasattr(self._talker, "session"):
+        if self._talker is not None:
             self._talker.stop_reading()
         else:
             # There would be no place any more for who logs in now.
@@ -464,7 +479,7 @@ class SshConnection(BoundedTransport):
     def dismiss(self) -> None:
         """The factory: the server is gone in a moment."""
         self.closing = "the server stops"
-        if self._talker is not None and hasattr(self._talker, "session"):
+        if self._talker is not None:
             self._talker.dismiss()
         else:
             self._end(self.closing, DISCONNECT_BY_APPLICATION, "The server is shutting down.")
@@ -581,4 +596,4 @@ class SshFactory(DoorFactory[SshConnection]):
         """The limits of the chat are other ones."""
         self.line_length = self.chat.limits.line_length
         for client in self.clients:
-            client.set_line_length(self.line_length)
+            client.limit(self.line_length)

@@ -13,6 +13,7 @@ from twisted.conch.error import ConchError
 from twisted.conch.ssh.channel import SSHChannel
 from twisted.conch.ssh.common import getNS
 from twisted.conch.ssh.connection import (
+    EXTENDED_DATA_STDERR,
     MSG_CHANNEL_CLOSE,
     MSG_CHANNEL_DATA,
     MSG_CHANNEL_EOF,
@@ -149,8 +150,11 @@ class SessionChannel(SSHChannel):
         """Send *data*, as far as the client's window goes; the rest waits."""
         if self.localClosed or self._lost or not data:
             return
-        self._unsent += data.replace(b"\r\n", b"\n") if self.bare else data
+        self._unsent += self._as_wanted(data)
         self.push()
+
+    def _as_wanted(self, data: bytes) -> bytes:
+        return data.replace(b"\r\n", b"\n") if self.bare else data
 
     def push(self) -> None:
         """Send what waits, and tell the producer if that has changed anything for it."""
@@ -176,6 +180,14 @@ class SessionChannel(SSHChannel):
                     self._producer.resumeProducing()
             except Exception:
                 self._failed()
+
+    def complain(self, data: bytes) -> None:
+        """Send *data* beside what is written, where `ssh` shows errors, if there is room for it."""
+        data = self._as_wanted(data)
+        room = min(self.remoteWindowLeft, self.remoteMaxPacket)
+        if not (self.localClosed or self._lost or self._blocked) and len(data) <= room:
+            self.remoteWindowLeft -= len(data)
+            self.conn.sendExtendedData(self, EXTENDED_DATA_STDERR, data)
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """Twisted: *producer*, a push producer, is told when to write."""

@@ -275,7 +275,7 @@ class BoundedTransport(SSHServerTransport):
             self.outgoingPacketSequence = 0
         blocked: Any = self._blockedByKeyExchange
         if blocked is not None and len(blocked) > BLOCKED:
-            self._late()
+            self._keys_overdue()
 
     # -- in which order they may come
 
@@ -300,9 +300,9 @@ class BoundedTransport(SSHServerTransport):
         """Conch: begin to agree on keys, or answer who begins."""
         super().sendKexInit()
         self.end_timers()
-        self._overdue = self.clock.callLater(EXCHANGING, self._late)
+        self._overdue = self.clock.callLater(EXCHANGING, self._keys_overdue)
 
-    def _late(self) -> None:
+    def _keys_overdue(self) -> None:
         self.misbehaved(Misbehaved("new keys are overdue", DISCONNECT_KEY_EXCHANGE_FAILED))
 
     def ssh_KEXINIT(self, packet: bytes) -> None:
