@@ -358,6 +358,11 @@ class Session:
         answer.addBoth(lambda _: self.release(READING))
 
     @property
+    def asking(self) -> bool:
+        """Whether the next line is an answer that is not to be shown."""
+        return self._answering is not None
+
+    @property
     def over(self) -> bool:
         """Nothing that is typed counts any more."""
         return bool(self.held & OVER)
