@@ -196,21 +196,12 @@ class ChatProtocol(LineReceiver):
             self._take(data)
             self._spend(cost)
             if self.terminal is not None:
-                # What comes of them is first.
+                # What comes of it is first.
+                self._spend(self.terminal.spent())
                 break
 
-    def _work(self) -> int:
-        """Deal with keys for a moment; returns what that has cost of the byte rate."""
-        terminal = self.terminal
-        if terminal is None or self._rest is not None:
-            return 0
-        terminal.work()
-        cost = terminal.spent()
-        self._spend(cost)
-        return cost
-
-    def _spend(self, cost: int) -> None:
-        """So many bytes of the byte rate are used; when there are no more, wait for some."""
+    def _spend(self, cost: int) -> int:
+        """*cost* bytes of the byte rate are used; when there are no more, wait for some."""
         chat = self.factory.chat
         pace = chat.byte_pace
         if pace.rate and cost:
@@ -219,6 +210,7 @@ class ChatProtocol(LineReceiver):
             wait = pace.wait(self._bytes_full_at, now)
             if wait > 0 and self._rest is None:
                 self._rest = chat.clock.callLater(wait, self._rested)
+        return cost
 
     def _rested(self) -> None:
         """There is a place for more bytes."""
@@ -304,7 +296,6 @@ class ChatProtocol(LineReceiver):
         done = spent = 0
         try:
             while True:
-                spent += self._work()
                 if done < len(lines) and not session.held and (self._lost or not outlet.congested):
                     line = lines[done]
                     done += 1
@@ -312,7 +303,11 @@ class ChatProtocol(LineReceiver):
                         self.lineReceived(line)
                     else:
                         self._typed(line)
-                elif spent >= MOMENT or not self._keys_wait:
+                elif self.terminal is not None and self._keys_wait and spent < MOMENT:
+                    # Only now: what a line leads to decides whether the next one is shown.
+                    self.terminal.work()
+                    spent += self._spend(self.terminal.spent())
+                else:
                     break
         except Exception:
             # Of a connection that is gone already Twisted would not tell once more.

@@ -269,8 +269,11 @@ class Terminal:
         self._draw()
 
     def unhide(self) -> None:
-        """What is typed is shown again."""
+        """What is typed is shown again; what was typed until now, and waits, is dropped."""
         self._answered = False
+        if self._editor.hidden:
+            self._events.clear()
+            self.backlog = 0
         self._editor.unhide()
         self._draw()
 
@@ -280,8 +283,12 @@ class Terminal:
 
     @property
     def ready(self) -> bool:
-        """Whether there are keys that can be dealt with now."""
-        if not self._events or self._over or self._answered or self._outlet.congested:
+        """Whether there is something that can be dealt with now."""
+        if self._over or self._outlet.congested:
+            return False
+        if self._resized is not None:
+            return True
+        if not self._events or self._answered:
             return False
         event = self._events[0]
         ends_line = event is Key.ENTER or isinstance(event, Paste)
@@ -289,9 +296,12 @@ class Terminal:
 
     def work(self) -> None:
         """Deal with keys, up to the end of a line or for a moment, and show what comes of it."""
+        if not self.ready:
+            return
         waiting = len(self._lines)
         shown: list[bytes] = []
         size = 0
+        resized = self._resize()
         while self.ready and len(self._lines) == waiting:
             event = self._events.popleft()
             self.backlog -= _weight(event)
@@ -301,8 +311,7 @@ class Terminal:
             size += len(shown[-1])
             if self._cost >= MOMENT or size >= PORTION:
                 break
-        if shown or (self._resized is not None and not self._outlet.congested):
-            self._draw(b"".join(shown))
+        self._draw(b"".join([resized, *shown]))
 
     def spent(self) -> int:
         """What was done since this was last asked, in bytes of the byte rate."""
