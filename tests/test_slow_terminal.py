@@ -151,7 +151,9 @@ def test_whatever_changes_while_it_does_not_read_the_screen_is_whole_in_the_end(
         alice.settle()
     alice.reads_on()
     protocol = alice.protocol
-    assert not (protocol.intake.lines or protocol.session.held or alice.outlet.congested)
+    assert not protocol.intake.lines
+    assert not protocol.session.held
+    assert not alice.outlet.congested
     assert shown(alice, "bob: (m.*)") == said
     assert len(shown(alice, "al(?:ice)?: (t.*)")) <= len(talked)
     if protocol.terminal is not None and protocol.terminal.echo:

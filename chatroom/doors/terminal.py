@@ -49,7 +49,8 @@ KEY_SIZE: Final = 12
 SHOWN_SIZE: Final = 4
 SHOWN_COST: Final = 16
 
-#: Others have their turn when so much was spent, some milliseconds, or so many bytes are to be sent.
+#: Others have their turn when so much was spent, which is some milliseconds, or so many bytes are
+#: to be sent.
 MOMENT: Final = 1024
 PORTION: Final = 4096
 
@@ -110,8 +111,8 @@ class Terminal:
     """One person's terminal.
 
     outlet: the connection's. lines: where the lines that were typed are to wait. kind, size: what
-    is known of it; the size is in cells and rows. What keys lead to happens in `work`, which is to be
-    called while it is `ready`; it may be after any other call, and after what was called `later`.
+    is known of it; the size is in cells and rows. What keys lead to happens in `work`, to be called
+    while it is `ready`, which it may be after any other call, and after what was called `later`.
     """
 
     def __init__(
@@ -296,7 +297,7 @@ class Terminal:
 
     def work(self) -> None:
         """Deal with keys, up to the end of a line or for a moment, and show what comes of it."""
-        if not self.ready:
+        if self._over or self._outlet.congested:
             return
         waiting = len(self._lines)
         shown: list[bytes] = []
