@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from twisted.conch.ssh.channel import SSHChannel
 from twisted.conch.ssh.common import NS
 from twisted.conch.ssh.connection import SSHConnection
@@ -194,9 +195,8 @@ class SshListener(Listener):
 @cache
 def key() -> Key:
     """What every SSH listener proves to have."""
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-    return Key(Ed25519PrivateKey.generate())
+    made: Key = Key(Ed25519PrivateKey.generate())
+    return made
 
 
 class Client(SSHClientTransport):
@@ -220,7 +220,8 @@ class ByKey(SSHUserAuthClient):
 
     def getPublicKey(self) -> Key:
         """Conch: which key to offer."""
-        return key().public()
+        public: Key = key().public()
+        return public
 
     def getPrivateKey(self) -> Deferred[Key]:
         """Conch: what to prove it with."""

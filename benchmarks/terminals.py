@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -198,7 +199,7 @@ def counted(room: Room, lines: int) -> dict[str, float]:
         once = set(shown)
         lost += len(set(range(lines)) - once)
         doubled += len(shown) - len(once)
-        disordered += sum(a > b for a, b in zip(shown, shown[1:], strict=False))
+        disordered += sum(a > b for a, b in pairwise(shown))
     deliveries = lines * len(room.listeners)
     return {
         "reads": reads,
