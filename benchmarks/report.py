@@ -163,16 +163,17 @@ def terminals_section(result: Result) -> str:
     theirs = kinds[first]["runs"]
     for label, (rate, seconds) in result["rates"].items():
         parts.append(f"{label.capitalize()}: {rate:,} lines a second in all for {seconds:g} s.")
-        heading = ["listeners", "CPU per delivery, µs", f"÷ {kinds[first]['title']}"]
+        heading = ["listeners", *(column.heading for column in _COST)]
+        heading += [f"CPU per read ÷ {kinds[first]['title']}"]
         heading += [column.heading for column in _TALK]
         lines = [_row(heading), _row(["---"] + ["---:"] * (len(heading) - 1))]
         for name, kind in kinds.items():
-            key = f"{label}.cpu_us_per_delivery"
-            cells = [kind["title"], _cell(median_at(kind["runs"], key), Column("", key, 1, 2))]
-            ratio = None if name == first else ratio_at(kind["runs"], theirs, key)
-            cells.append("" if ratio is None else f"{ratio:.1f}")
-            for column in _TALK:
+            cells = [kind["title"]]
+            for column in (*_COST, *_TALK):
                 cells.append(_cell(median_at(kind["runs"], f"{label}.{column.key}"), column))
+            ratio = ratio_at(kind["runs"], theirs, f"{label}.{_COST[-1].key}")
+            shown = "" if name == first or ratio is None else f"{ratio:.1f}"
+            cells.insert(1 + len(_COST), shown)
             lines.append(_row(cells))
         parts.append("\n".join(lines))
     parts.append("Being there, and coming:")
@@ -185,9 +186,12 @@ def terminals_section(result: Result) -> str:
     return "\n\n".join(parts)
 
 
+_COST = (
+    Column("CPU per delivery, µs", "cpu_us_per_delivery", 1, 2),
+    Column("CPU per read, µs", "cpu_us_per_read", 1, 1),
+)
 _TALK = (
     Column("lines per read", "lines_per_read", 1, 1),
-    Column("CPU per read, µs", "cpu_us_per_read", 1, 1),
     Column("bytes per delivery", "bytes_per_delivery"),
     Column("lost", "lost"),
     Column("doubled", "doubled"),

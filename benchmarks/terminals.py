@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -43,6 +43,8 @@ LOGINS = 30
 """So many come and go, one after the other, before the listeners come."""
 SETTLING_S = 4.0
 """So long after the last one came nobody is told of it any more."""
+COMING_S = 120.0
+"""So long may all of them together take to come in."""
 IDLE_S = 3.0
 QUIET_S = 0.7
 """When nothing came for so long, everything has come."""
@@ -263,22 +265,24 @@ def measure(kind: Kind, tools: Tools, clients: int, logins: int, share: float) -
             come.append(talker)
             found: dict[str, Any] = {"login": log_in(pid, kind, ports, logins)}
             empty = resident(pid)
+            latest = time.monotonic() + COMING_S
             for number in range(clients):
                 come.append(kind.come(ports, number))
-            room = Room(come[1:], talker)
-            for one in room.listeners:
-                if kind.typed:
-                    one.type(kind.typed)
-            room.wait(SETTLING_S)
-            found["rss_per_client"] = (resident(pid) - empty) / clients
-            before = Clock.read(pid)
-            room.wait(IDLE_S * share)
-            after = Clock.read(pid)
-            idle = (after.server - before.server) / (after.at - before.at)
-            found["idle_cpu_share"] = idle
-            for label, (rate, seconds) in RATES.items():
-                found[label] = talk(pid, room, rate, seconds * share, idle)
-            room.close()
+                if time.monotonic() > latest:
+                    raise NotServed(f"only {number + 1} of {clients} came in {COMING_S:.0f} s")
+            with closing(Room(come[1:], talker)) as room:
+                for one in room.listeners:
+                    if kind.typed:
+                        one.type(kind.typed)
+                room.wait(SETTLING_S)
+                found["rss_per_client"] = (resident(pid) - empty) / clients
+                before = Clock.read(pid)
+                room.wait(IDLE_S * share)
+                after = Clock.read(pid)
+                idle = (after.server - before.server) / (after.at - before.at)
+                found["idle_cpu_share"] = idle
+                for label, (rate, seconds) in RATES.items():
+                    found[label] = talk(pid, room, rate, seconds * share, idle)
         finally:
             for one in come:
                 one.close()
@@ -359,7 +363,7 @@ def main(arguments: Sequence[str]) -> int:
                     runs[name].append(run)
                     print(f"  {name}: {brief(run)}", flush=True)
             load.append(os.getloadavg()[0])
-        except (Missing, NotServed) as error:
+        except (Missing, NotServed, OSError) as error:
             print(f"terminals.py: {error}", file=sys.stderr)
             return 1
         result = {
