@@ -620,6 +620,10 @@ def _bring(session: "Session", claimed: _Claimed, former: "Session | None") -> F
     account = claimed.account
     yield show_messages(session, account)
     places = {**(claimed.places or {}), **(former.places or {} if former else {})}
+    if session.passing:
+        # It has read nothing: all that was missed is told to who does.
+        session.places = places
+        return
     session.places |= {room: chat.rooms[room].last_id for room in places if room in chat.rooms}
     chat.registry.save([session])
     yield recall_of(session).returned(places, account.name)

@@ -123,6 +123,7 @@ class Session:
         "origin",
         "outlet",
         "paired",
+        "passing",
         "places",
         "preferences",
         "recall",
@@ -203,6 +204,8 @@ class Session:
         self.wary_until = 0.0
         #: How many lines came from here that everybody in a room was to see.
         self.spoken = 0
+        #: Somebody is here for one command alone, and reads nothing but what answers it.
+        self.passing = False
         #: The state of the token bucket for completions, see limits.Pace.
         self.completed = 0.0
         #: How often something that was asked for here was refused.
@@ -504,7 +507,7 @@ class Session:
 
     def read_so_far(self) -> dict[str, int]:
         """Up to which id this person has read each room, by their keys."""
-        if not self.member.joined or not self._welcomed:
+        if not self.member.joined or not self._welcomed or self.passing:
             return self.places
         return {**self.places, self.room.key: self.room.last_shown(self.member)}
 

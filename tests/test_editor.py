@@ -11,6 +11,7 @@ from chatroom.doors.editor import (
     ASKED_LINES,
     MAX_HISTORY,
     MAX_HISTORY_BYTES,
+    MAX_LINES,
     Action,
     Bell,
     Choices,
@@ -423,3 +424,12 @@ def test_whatever_is_typed_the_line_is_sound(
         for text in texts:
             assert len(text.encode()) <= 60
             assert not any(character < " " or "\x7f" <= character < "\xa0" for character in text)
+
+
+def test_a_paste_of_too_many_lines_is_not_sent() -> None:
+    editor = Editor(LIMIT)
+    assert press(editor, Paste("x\n" * (MAX_LINES + 1))) == [
+        Unsent("That is more than 500 lines; nothing of it was sent.")
+    ]
+    press(editor, Paste("x\n" * MAX_LINES))
+    assert editor.question == "Send 500 lines? y/n "

@@ -140,6 +140,11 @@ def test_without_arguments_everything_has_its_default() -> None:
         "credentials": None,
         "consoles": [],
         "relays": [],
+        "ssh": [],
+        "ssh-host-key": "",
+        "shells": [],
+        "host-key": None,
+        "host-key-passing": False,
     }
 
 
@@ -188,6 +193,8 @@ def test_help_names_every_option_and_fits_a_terminal(
         "--relay=",
         "--rooms-per-hour=",
         "--scrollback=",
+        "--ssh=",
+        "--ssh-host-key=",
         "--stall-timeout=",
         "--sync=",
         "--telnet=",

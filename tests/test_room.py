@@ -69,6 +69,9 @@ def test_who_draws_their_own_screen_is_shown_their_own_lines(world: World) -> No
     world.settle()
     assert alice.sees == ["alice: one", "bob: two", "alice: three"]
     assert bob.sees == ["alice: one", "alice: three"]
+    # What they do otherwise they are told of, or know.
+    alice.says("/me waves", "/nick ann")
+    assert alice.sees == ["* alice waves", "-- You are now ann."]
 
 
 def test_each_member_is_shown_their_own_format(world: World) -> None:
@@ -82,6 +85,51 @@ def test_each_member_is_shown_their_own_format(world: World) -> None:
     assert bob.sees == ["alice: hi"]
     assert carol.sees == dave.sees == ["ALICE: HI"]
     assert carol.outlet.written[-1] is dave.outlet.written[-1]
+
+
+class Marking(PlainFormat):
+    """A format that marks who is named."""
+
+    highlights = True
+
+    def highlighted(self, encoded: bytes, name: str) -> bytes:
+        return encoded.replace(name.encode(), b"<" + name.encode() + b">")
+
+
+def test_who_is_named_is_shown_it_and_the_others_share_what_they_are_sent(world: World) -> None:
+    marking = Marking()
+    alice = world.person("alice")
+    bob, carol, dave = (world.person(name, format=marking) for name in ("bob", "carol", "dave"))
+    world.wait(5)
+    _ = alice.sees, bob.sees, carol.sees, dave.sees
+    bob.says("/ignore dave")
+    _ = bob.sees
+    alice.types("hi bob", "hi Carol and bob", "hi all")
+    dave.types("bob!")
+    world.settle()
+    assert bob.sees == ["alice: hi <bob>", "alice: hi Carol and <bob>", "alice: hi all"]
+    assert carol.sees == ["alice: hi bob", "alice: hi Carol and bob", "alice: hi all", "dave: bob!"]
+    alice.types("hello")
+    world.settle()
+    assert bob.outlet.written[-1] is carol.outlet.written[-1]
+
+
+def test_who_is_named_while_they_do_not_read_is_shown_it_later(world: World) -> None:
+    marking = Marking()
+    alice = world.person("alice")
+    bob = world.person("bob", format=marking)
+    world.wait(5)
+    _ = bob.sees
+    bob.outlet.stall(5)
+    alice.types("hi bob", "and bob again")
+    bob.types("bob is me")
+    world.settle()
+    alice.says("bob?")
+    bob.outlet.drain()
+    assert bob.sees == ["alice: hi <bob>", "alice: and <bob> again", "alice: <bob>?"]
+    assert [line[6:] for line in bob.asks("/history 4")[1:-1]] == [
+        *("alice: hi <bob>", "alice: and <bob> again", "<bob>: <bob> is me", "alice: <bob>?"),
+    ]
 
 
 def test_who_is_ignored_is_left_out_until_they_are_not(world: World) -> None:

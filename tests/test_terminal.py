@@ -254,8 +254,8 @@ def test_what_is_no_terminal_is_left_alone(world: World, kinds: tuple[str, ...])
         (("LINUX",), 0, Kind(True, Colours.FEW)),
         (("VT100",), 0, Kind(True, Colours.NONE)),
         (("dumb",), 0, Kind(False, Colours.FEW)),
-        (("TINTIN++", "XTERM", "MTTS 271"), 271, Kind(True, Colours.MANY)),
-        (("MUDLET", "ANSI", "MTTS 69"), 69, Kind(False, Colours.FEW, True)),
+        (("TINTIN++", "XTERM-256COLOR"), 271, Kind(False, Colours.FEW)),
+        (("MUDLET", "ANSI"), 2349, Kind(False, Colours.FEW)),
     ],
 )
 def test_what_a_terminal_calls_itself(names: tuple[str, ...], mtts: int, kind: Kind) -> None:

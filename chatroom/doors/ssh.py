@@ -20,10 +20,10 @@ from zope.interface import implementer
 from chatroom import arriving
 from chatroom.accounts import Account
 from chatroom.arriving import Arrival, Stranger
-from chatroom.chat import Chat
+from chatroom.chat import Chat, Refused
 from chatroom.doors.door import GOING, DoorFactory, tune
 from chatroom.doors.intake import Intake, NoTelnet
-from chatroom.doors.line import READ_SIZE, ChatProtocol
+from chatroom.doors.line import COMMANDS, READ_SIZE, ChatProtocol
 from chatroom.doors.outlet import Outlet
 from chatroom.doors.sshauth import Arrivals, Authentication
 from chatroom.doors.sshchannel import OneSession, Requested
@@ -116,7 +116,9 @@ class SshProtocol(ChatProtocol):
     def make_session(self) -> Session:
         """The conversation, under the number that the connection has."""
         chat, origin = self.factory.chat, self.connection.origin
-        return Session(chat, self, self.outlet, self.source, origin=origin)
+        session = Session(chat, self, self.outlet, self.source, COMMANDS, origin)
+        session.passing = self._command is not None
+        return session
 
     def came(self) -> None:
         """All is made: begin."""
@@ -143,6 +145,18 @@ class SshProtocol(ChatProtocol):
             self._command = None
             self._unmute()
         super().lineReceived(line)
+
+    def ask_for_terminal(self) -> None:
+        """Somebody wants a terminal, which is for the client to ask for. Raises Refused."""
+        if self.terminal is not None:
+            super().ask_for_terminal()
+        raise Refused("Your ssh has not asked for a terminal. ssh -t does.")
+
+    def take_lines(self) -> None:
+        """Somebody wants lines, which the client does not send here. Raises Refused."""
+        if self.terminal is None:
+            super().take_lines()
+        raise Refused("Your ssh sends keys, not lines. ssh -T sends lines.")
 
     def _unmute(self) -> None:
         """From here on it is the command that is answered."""

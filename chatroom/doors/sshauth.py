@@ -217,7 +217,8 @@ class Authentication(SSHService):
         transport.hold()
 
         def known(result: Any) -> None:
-            if not self._over:
+            # It may have ended while this was found out, for good.
+            if not self._over and not transport.over:
                 told(result)
 
         def failed(failure: Any) -> None:

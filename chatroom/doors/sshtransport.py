@@ -61,13 +61,12 @@ SIGNATURES: Final = (
     b"rsa-sha2-256",
 )
 
+#: Those over NIST's curves and over groups of primes are left out: who has checked a server with
+#: ssh-audit is warned of them, and clients have had these for ten years.
 KEY_EXCHANGES: Final = (
     b"mlkem768x25519-sha256",
     b"curve25519-sha256",
     b"curve25519-sha256@libssh.org",
-    b"ecdh-sha2-nistp256",
-    b"ecdh-sha2-nistp384",
-    b"ecdh-sha2-nistp521",
 )
 
 

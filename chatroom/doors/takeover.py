@@ -19,7 +19,7 @@ from chatroom.presence import Call
 PATIENCE: Final = 3.0
 
 REFUSED: Final = "Your telnet sends whole lines, and did not agree to send keys. Lines it is."
-EDITS: Final = "Your client edits lines by itself, and does not say that it is a terminal."
+EDITS: Final = "Your client is no terminal, or edits lines by itself. Lines it is."
 
 
 class Takeover:

@@ -59,38 +59,31 @@ _DUMB: Final = re.compile(r"DUMB|UNKNOWN|NETWORK|VT52|EMACS")
 _MONOCHROME: Final = re.compile(r"VT[1-9]|.*-MONO|.*-M$")
 _MANY: Final = re.compile(r".*256|.*DIRECT|XTERM|TMUX|PUTTY|ALACRITTY|FOOT|KITTY|WEZTERM|GHOSTTY")
 
-#: Bits of the Mud Terminal Type Standard: what VT100 has, 256 colours, a screen reader.
-_MTTS_VT100: Final = 2
-_MTTS_COLOURS: Final = 8
-_MTTS_READER: Final = 64
-
 
 class Kind(NamedTuple):
     """What can be known of a terminal.
 
-    draws: it moves its cursor where it is told to, and its user wants that. reader: its user
-    listens to a screen reader.
+    draws: it moves its cursor where it is told to, and has no line editor of its own.
     """
 
     draws: bool = True
     colours: Colours = Colours.FEW
-    reader: bool = False
 
 
 def kind_of(names: Sequence[str], mtts: int = 0) -> Kind:
     """What to think of a terminal that calls itself so, with the best name first; none for unsaid.
 
-    mtts: what it says of itself by the Mud Terminal Type Standard, 0 for nothing. Its clients have
-    a line editor of their own, and most of them show lines only.
+    mtts: what it says of itself by the Mud Terminal Type Standard, 0 for nothing. Clients that do
+    have a line editor of their own, most of them show lines only, and those that could draw take it
+    for a question for a password when somebody else echoes.
     """
     name = names[0].upper() if names else ""
-    draws = not _DUMB.match(name) if not mtts else bool(mtts & _MTTS_VT100)
     colours = Colours.FEW
-    if mtts & _MTTS_COLOURS or any(_MANY.match(name.upper()) for name in names):
+    if _MANY.match(name):
         colours = Colours.MANY
     elif _MONOCHROME.match(name):
         colours = Colours.NONE
-    return Kind(draws, colours, bool(mtts & _MTTS_READER))
+    return Kind(not (mtts or _DUMB.match(name)), colours)
 
 
 class Owner(Protocol):
@@ -207,7 +200,7 @@ class Terminal:
 
     def adapt(self, preferences: Preferences) -> Format:
         """Show things like that from here on; returns the format for it."""
-        reader = preferences.reader or self._kind.reader or not self._kind.draws
+        reader = preferences.reader or not self._kind.draws
         screen = self._screen
         if reader is self.echo:
             self._send(self._resize() + screen.show("", (), 0) + screen.ended())

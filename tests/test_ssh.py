@@ -1,0 +1,597 @@
+"""The SSH door: who comes in, what they may send, and what becomes of those who do not read."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.conch.ssh.common import NS
+from twisted.conch.ssh.keys import Key
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.logger import LogEvent, globalLogPublisher
+from twisted.python.failure import Failure
+
+from chatroom import hostkey, publickeys
+from chatroom.doors import sshtransport
+from chatroom.doors.ssh import ARRIVING_PER_SOURCE, LOGIN_GRACE, ChatArrivals, SshFactory
+from chatroom.limits import Limits
+from conftest import Strictness
+from fakes import WORD, LateClaims, World, owner
+from sshclient import HOST_KEY, Guest
+
+KEY = hostkey.made()
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    world = World(limits=Limits(rate=0, byte_rate=0))
+    yield world
+    world.wait(60)
+    world.end()
+
+
+@pytest.fixture
+def factory(world: World) -> Iterator[SshFactory]:
+    factory = SshFactory(world.chat, HOST_KEY)
+    yield factory
+    for client in list(factory.clients):
+        client.connectionLost(Failure(ConnectionDone()))
+    assert not factory._strangers
+    assert not factory._by_source
+
+
+# Who comes in
+
+
+def test_whoever_has_no_account_comes_in_by_their_name(world: World, factory: SshFactory) -> None:
+    guest = Guest(world, factory, "bob")
+    assert guest.sees[0] == "-- Welcome to chatroom. You are bob, in #lobby."
+    assert guest.prompts == []
+    guest.hangs_up()
+    assert not world.chat.sessions
+    assert not world.chat.admission.connected
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        KEY,
+        Key(ec.generate_private_key(ec.SECP256R1())),
+        Key(ec.generate_private_key(ec.SECP521R1())),
+    ],
+    ids=["ed25519", "nistp256", "nistp521"],
+)
+def test_any_key_gets_in(world: World, factory: SshFactory, key: Key) -> None:
+    guest = Guest(world, factory, "bob", keys=(key,))
+    assert "You are bob" in guest.sees[0]
+    (session,) = world.chat.sessions.values()
+    assert session.key == publickeys.decode(key.public().blob())
+    guest.hangs_up()
+
+
+def test_a_registered_name_is_for_who_knows_its_password(world: World, factory: SshFactory) -> None:
+    owner(world).hangs_up()
+    guest = Guest(world, factory, "alice", answers=("wrong", WORD))
+    assert guest.prompts == 2 * [b"Password for alice (empty: come in as a guest): "]
+    assert "You are alice" in guest.sees[0]
+    assert world.chat.registry.online
+    guest.hangs_up()
+
+
+def test_an_empty_password_makes_a_guest(world: World, factory: SshFactory) -> None:
+    owner(world).hangs_up()
+    guest = Guest(world, factory, "alice", answers=("",))
+    assert "You are guest" in guest.sees[0]
+    guest.hangs_up()
+
+
+def test_three_wrong_passwords_end_it(
+    world: World, factory: SshFactory, log_events: list[LogEvent]
+) -> None:
+    owner(world).hangs_up()
+    guest = Guest(world, factory, "alice", answers=("a", "b", "c", WORD))
+    assert guest.gone
+    assert guest.reason == b"Too many wrong passwords."
+    assert world.chat.counters.wrong_passwords == 3
+    assert [event["address"] for event in log_events if event.get("event") == "password_wrong"]
+
+
+def test_a_key_that_was_bound_needs_no_password(world: World, factory: SshFactory) -> None:
+    owner(world).hangs_up()
+    first = Guest(world, factory, "alice", keys=(KEY,), answers=(WORD,))
+    first.sends(b"/key add\n")
+    first.hangs_up()
+    guest = Guest(world, factory, "alice", keys=(KEY,))
+    assert guest.prompts == []
+    assert "You are alice" in guest.sees[0]
+    guest.hangs_up()
+
+
+class Liar(Key):
+    """A key whose signatures are somebody else's."""
+
+    def sign(self, data: bytes, signatureType: bytes | None = None) -> bytes:
+        return bytes(hostkey.made().sign(data))
+
+
+def test_whoever_cannot_sign_does_not_get_in(world: World, factory: SshFactory) -> None:
+    owner(world).hangs_up()
+    Guest(world, factory, "alice", keys=(KEY,), answers=(WORD,)).sends(b"/key add\n")
+    liar = Liar(KEY._keyObject)
+    guest = Guest(world, factory, "alice", keys=(liar,), answers=("",))
+    # They were asked for the password, as if they had shown no key.
+    assert len(guest.prompts) == 1
+    assert "You are guest" in guest.sees[0]
+    guest.hangs_up()
+
+
+@pytest.mark.parametrize("algorithm", [b"ssh-rsa", b"ssh-dss", b"rsa-sha2-256-x", b"ssh-ed25519"])
+def test_other_algorithms_than_the_key_has_are_refused(algorithm: bytes) -> None:
+    from chatroom.doors.sshauth import known_key, verified
+
+    key = Key(rsa.generate_private_key(65537, 2048))
+    blob = key.public().blob()
+    assert known_key(algorithm, blob) is None
+    assert known_key(b"rsa-sha2-256", blob) is not None
+    # A signature that was made with SHA-1 is not taken for what it says to be.
+    assert not verified(b"rsa-sha2-256", blob, key.sign(b"x", b"ssh-rsa"), b"x")
+    assert verified(b"rsa-sha2-256", blob, key.sign(b"x", b"rsa-sha2-256"), b"x")
+
+
+def test_a_name_that_may_not_be_had_makes_a_guest_who_is_told(
+    world: World, factory: SshFactory
+) -> None:
+    guest = Guest(world, factory, "two words")
+    shown = guest.sees
+    assert any("You are guest" in line for line in shown)
+    guest.hangs_up()
+
+
+# Talking
+
+
+def test_people_talk_and_quit(world: World, factory: SshFactory) -> None:
+    alice, bob = Guest(world, factory, "alice"), Guest(world, factory, "bob")
+    _ = bob.sees
+    alice.sends(b"hello\n")
+    assert "alice: hello" in bob.sees
+    alice.sends(b"/quit\n")
+    assert alice.data.endswith(b"-- Good-bye.\r\n")
+    assert (alice.status, alice.eof, alice.session_closed) == (0, True, True)
+    assert len(world.chat.sessions) == 1
+    bob.hangs_up()
+
+
+def test_a_client_with_a_terminal_sends_keys(world: World, factory: SshFactory) -> None:
+    guest = Guest(world, factory, "bob", term="xterm")
+    (client,) = factory.clients
+    talker: Any = client._talker
+    assert talker.terminal is not None
+    assert (talker.requested.width, talker.requested.height) == (80, 24)
+    guest.connection.sendRequest(guest.channel, b"window-change", struct.pack(">4L", 60, 9, 0, 0))
+    guest.sends(b"/whoo\x7f\r")
+    assert b"-- 1 person in #lobby: bob\r\n" in guest.data
+    assert (talker.requested.width, talker.requested.height) == (60, 9)
+    guest.sends(b"\x04")
+    assert (guest.status, guest.session_closed) == (0, True)
+
+
+def test_a_command_has_no_terminal_even_if_its_client_has(
+    world: World, factory: SshFactory
+) -> None:
+    guest = Guest(world, factory, "bob", term="xterm", command="/who")
+    assert guest.data == b"-- 1 person in #lobby: bob\r\n"
+    assert guest.status == 0
+
+
+def test_no_byte_is_a_telnet_command(world: World, factory: SshFactory) -> None:
+    guest = Guest(world, factory, "bob")
+    _ = guest.sees
+    guest.sends(b"\xff\xfb\x01caf\xc3\xa9\r\n")
+    assert "\xff" not in guest.data.decode()
+    assert guest.sees == ["-- Your line was not UTF-8; what could not be read was said as \ufffd."]
+    guest.hangs_up()
+
+
+def test_what_was_sent_counts_when_the_client_ends_its_input(
+    world: World, factory: SshFactory
+) -> None:
+    bob, guest = world.person("bob"), Guest(world, factory, "alice")
+    guest.sends(b"one\ntwo")
+    guest.ends()
+    assert [line for line in bob.sees if "alice:" in line] == ["alice: one", "alice: two"]
+    assert (guest.status, guest.session_closed) == (0, True)
+
+
+def test_whoever_hangs_up_has_left_at_once() -> None:
+    world = World(limits=Limits(rate=0.1, burst=1))
+    factory = SshFactory(world.chat, HOST_KEY)
+    guest = Guest(world, factory, "alice")
+    guest.sends(b"one\ntwo\nthree\n")
+    guest.hangs_up()
+    assert not world.chat.sessions
+    world.end()
+
+
+# Commands
+
+
+def test_a_command_prints_what_answers_it(world: World, factory: SshFactory) -> None:
+    bob = world.person("bob")
+    bob.says("before")
+    guest = Guest(world, factory, "alice", command="/who")
+    assert guest.data == b"-- 2 people in #lobby: alice, bob\n"
+    assert (guest.status, guest.session_closed) == (0, True)
+    guest = Guest(world, factory, "alice", command="build ok")
+    assert guest.data == b""
+    assert guest.status == 0
+    assert "alice: build ok" in bob.sees
+
+
+def test_a_command_that_takes_its_time_prints_nothing_of_what_is_said_meanwhile() -> None:
+    claims = LateClaims()
+    world = World(claims=claims)
+    factory = SshFactory(world.chat, HOST_KEY)
+    bob = world.person()
+    guest = Guest(world, factory, "", command="/nick carol")
+    bob.says("noise")
+    guest.settle()
+    assert not guest.session_closed
+    claims.answer()
+    guest.settle()
+    assert guest.data == b"-- You are now carol.\n"
+    assert guest.status == 0
+    guest.hangs_up()
+    world.wait(60)
+    world.end()
+
+
+@pytest.mark.parametrize("command", ["/nosuch", "/nick bob", "/login alice nonsense"])
+def test_a_command_that_is_refused_says_so_by_its_status(
+    world: World, factory: SshFactory, command: str
+) -> None:
+    world.person("bob")
+    guest = Guest(world, factory, "carol", command=command)
+    assert guest.data.startswith(b"-- ")
+    assert guest.status == 1
+
+
+def test_what_waits_for_somebody_is_not_lost_to_a_command(
+    world: World, factory: SshFactory
+) -> None:
+    owner(world).hangs_up()
+    world.person("bob", source="192.0.2.1").says("/msg alice later")
+    Guest(world, factory, "alice", keys=(KEY,), answers=(WORD,), command="/who")
+    guest = Guest(world, factory, "alice", answers=(WORD,))
+    assert any("bob to you: later" in line for line in guest.sees)
+    guest.hangs_up()
+
+
+def test_what_somebody_missed_is_told_to_who_reads(world: World, factory: SshFactory) -> None:
+    alice = owner(world)
+    alice.says("/join den")
+    alice.says("mine")
+    bob = world.person("bob", source="192.0.2.1")
+    bob.says("/join den")
+    alice.hangs_up()
+    world.settle()
+    bob.says("news")
+    Guest(world, factory, "alice", keys=(KEY,), answers=(WORD,), command="/who")
+    guest = Guest(world, factory, "alice", answers=(WORD,))
+    assert any("You missed 1 line" in line for line in guest.sees)
+    guest.hangs_up()
+
+
+# Those who do not read
+
+
+def test_whoever_never_opens_their_window_is_cut(world: World, factory: SshFactory) -> None:
+    bob = world.person("bob")
+    guest = Guest(world, factory, "alice", window=4096, reads=False)
+    (client,) = factory.clients
+    for _ in range(200):
+        bob.says("x" * 1000)
+    session: Any = client._connection
+    assert len(session.session._unsent) < 70_000
+    assert client._talker is not None
+    assert client._talker.outlet.congested
+    guest.settle()
+    assert len(guest.data) == 4096
+    world.wait(31)
+    guest.settle()
+    assert guest.gone
+    assert world.chat.counters.cut == 1
+
+
+def test_whoever_reads_again_has_missed_nothing(world: World, factory: SshFactory) -> None:
+    bob = world.person("bob")
+    guest = Guest(world, factory, "alice", window=4096, reads=False)
+    for number in range(200):
+        bob.says(f"{number} {'x' * 1000}")
+    guest.settle()
+    guest.reads = True
+    guest.connection.adjustWindow(guest.channel, 1_000_000)
+    guest.settle()
+    said = [line.split()[1] for line in guest.sees if line.startswith("bob: ")]
+    assert said == [str(number) for number in range(200)]
+    guest.hangs_up()
+
+
+def test_a_socket_that_is_full_stops_writing_and_reading(world: World, factory: SshFactory) -> None:
+    bob, guest = world.person("bob"), Guest(world, factory, "alice")
+    (client,) = factory.clients
+    client.pauseProducing()
+    assert guest.wire.producerState == "paused"
+    before = len(guest.wire.value())
+    for _ in range(50):
+        bob.says("x" * 1000)
+    assert len(guest.wire.value()) == before
+    client.resumeProducing()
+    assert sum(line.startswith("bob: x") for line in guest.sees) == 50
+    guest.hangs_up()
+
+
+def test_a_client_may_not_send_more_than_its_window(world: World, factory: SshFactory) -> None:
+    limits = Limits(rate=1, burst=1, byte_rate=0)
+    world.chat.configure(world.chat.settings, limits)
+    guest = Guest(world, factory, "alice")
+    for _ in range(40):
+        guest.channel.write(b"line\n" * 400)
+    guest.settle()
+    (client,) = factory.clients
+    session: Any = client._connection
+    assert len(session.session._unread) <= 16 * 1024
+    assert guest.channel.buf, "the client was to be held up"
+    header = struct.pack(">L", guest.connection.channelsToRemoteChannel[guest.channel])
+    guest.sendPacket(94, header + NS(b"x" * 8192))
+    guest.sendPacket(94, header + NS(b"x" * 8192))
+    guest.settle()
+    assert guest.gone
+
+
+def test_ignored_packets_count_for_the_byte_rate(world: World, factory: SshFactory) -> None:
+    world.chat.configure(world.chat.settings, Limits(rate=0, byte_rate=4096))
+    guest = Guest(world, factory, "alice")
+    for _ in range(20):
+        guest.sendIgnore(b"x" * 4000)
+    guest.settle()
+    assert guest.wire.producerState == "paused"
+    world.wait(60)
+    guest.settle()
+    guest.hangs_up()
+
+
+# What may not be sent
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"SSH-1.5-old\r\n",
+        b"S" * 5000,
+        b"SSH-2.0-x\r\n" + b"\xff" * 64,
+        b"SSH-2.0-x\r\n" + struct.pack(">LB", 40_004, 8) + bytes(3),
+        b"SSH-2.0-x\r\n" + struct.pack(">LB", 12, 0) + bytes(20),
+        b"SSH-2.0-x\r\n" + struct.pack(">LB", 12, 200) + bytes(20),
+        # NEWKEYS, KEXDH_INIT and USERAUTH_REQUEST where there was no KEXINIT.
+        *(
+            b"SSH-2.0-x\r\n" + struct.pack(">LBB", 12, 10, kind) + bytes(10)
+            for kind in (21, 30, 50)
+        ),
+        # A KEXINIT that is cut short.
+        b"SSH-2.0-x\r\n" + struct.pack(">LBB", 12, 5, 20) + bytes(10),
+    ],
+)
+def test_what_is_no_ssh_ends_the_connection_in_one_line(
+    world: World, factory: SshFactory, junk: bytes, logged: list[str], strict: Strictness
+) -> None:
+    guest = Guest(world, factory, starts=False)
+    guest.server.dataReceived(junk)
+    assert guest.wire.half_closed
+    assert len([line for line in logged if "was ended" in line]) == 1
+    assert not strict.errors
+    guest.hangs_up()
+
+
+def test_a_second_session_and_forwarding_are_refused(world: World, factory: SshFactory) -> None:
+    from sshclient import Channel
+
+    guest = Guest(world, factory)
+    guest.connection.openChannel(Channel(guest))
+    other = Channel(guest)
+    other.name = b"direct-tcpip"
+    guest.connection.openChannel(other)
+    answers: list[object] = []
+    asked = guest.connection.sendGlobalRequest(b"tcpip-forward", NS(b"") + bytes(4), wantReply=1)
+    asked.addErrback(answers.append)
+    for kind in (b"x11-req", b"auth-agent-req@openssh.com", b"subsystem", b"shell", b"break"):
+        request = guest.connection.sendRequest(guest.channel, kind, NS(b"sftp"), wantReply=1)
+        request.addErrback(answers.append)
+    guest.settle()
+    assert guest.refused == 2
+    assert len(answers) == 6
+    guest.sends(b"/who\n")
+    assert "-- 1 person in #lobby: bob" in guest.sees
+    guest.hangs_up()
+
+
+def test_the_keys_can_be_made_anew_by_either_side(
+    world: World, factory: SshFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guest = Guest(world, factory)
+    first = guest.server.currentEncryptions
+    guest.sendKexInit()
+    guest.settle()
+    second = guest.server.currentEncryptions
+    assert second is not first
+    world.wait(sshtransport.REKEY_SECONDS)
+    guest.sends(b"/who\n")
+    assert guest.server.currentEncryptions is not second
+    assert "-- 1 person in #lobby: bob" in guest.sees
+    assert not guest.server.exchanging
+    guest.hangs_up()
+
+
+def test_strict_key_exchange_is_offered_and_held_to(world: World, factory: SshFactory) -> None:
+    from twisted.conch.ssh.common import getNS
+
+    guest = Guest(world, factory, starts=False)
+    guest.server.dataReceived(b"SSH-2.0-x\r\n")
+    kex = NS(b"curve25519-sha256," + sshtransport.STRICT_CLIENT)
+    offered = [b"ssh-ed25519", b"aes256-ctr", b"aes256-ctr", b"hmac-sha2-256", b"hmac-sha2-256"]
+    rest = b"".join(map(NS, [*offered, b"none", b"none", b"", b""]))
+    packet = bytes([20]) + bytes(16) + kex + rest + bytes(5)
+    padding = 8 - (len(packet) + 5) % 8 + 8
+    guest.server.dataReceived(
+        struct.pack(">LB", len(packet) + 1 + padding, padding) + packet + bytes(padding)
+    )
+    assert sshtransport.STRICT_SERVER in getNS(guest.server.ourKexInitPayload[17:])[0]
+    assert not guest.wire.half_closed
+    # An IGNORE, which is harmless otherwise.
+    guest.server.dataReceived(struct.pack(">LBB", 12, 6, 2) + NS(b"") + bytes(6))
+    assert guest.wire.half_closed
+    guest.hangs_up()
+
+
+def test_keys_that_are_never_agreed_on_end_the_connection(
+    world: World, factory: SshFactory
+) -> None:
+    # It is another matter than not reading.
+    world.chat.configure(world.chat.settings, Limits(rate=0, byte_rate=0, stall_timeout=0))
+    bob, guest = world.person("bob"), Guest(world, factory, "alice")
+    guest.server.sendKexInit()
+    for _ in range(100):
+        bob.says("x" * 1000)
+    assert len(guest.server._blockedByKeyExchange) < 10
+    world.wait(31)
+    guest.settle()
+    assert guest.gone
+
+
+def test_the_service_is_asked_for_once(world: World, factory: SshFactory) -> None:
+    guest = Guest(world, factory)
+    guest.sendPacket(5, NS(b"ssh-userauth"))
+    guest.settle()
+    assert guest.gone
+
+
+STRINGS = st.sampled_from([b"", b"session", b"pty-req", b"shell", b"exec", b"env", b"x" * 50])
+FIELDS = st.one_of(
+    STRINGS.map(NS),
+    st.sampled_from([0, 1, 2, 80, 0xFFFFFFFF]).map(lambda number: struct.pack(">L", number)),
+    st.binary(max_size=9),
+)
+PACKETS = st.tuples(
+    st.one_of(st.integers(1, 127), st.integers(90, 100)), st.lists(FIELDS, max_size=5).map(b"".join)
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(early=st.booleans(), packets=st.lists(PACKETS, max_size=8))
+def test_whatever_is_sent_ends_that_connection_at_most(
+    early: bool, packets: list[tuple[int, bytes]]
+) -> None:
+    events: list[LogEvent] = []
+    world = World(limits=Limits(rate=0, byte_rate=0))
+    factory = SshFactory(world.chat, HOST_KEY)
+    bob, guest = world.person("bob"), Guest(world, factory, "alice", opens=not early)
+    observer: Any = events.append
+    globalLogPublisher.addObserver(observer)
+    try:
+        # Conch's client would not understand what it is answered.
+        guest.starts = False
+        for kind, payload in packets:
+            guest.sendPacket(kind, payload)
+        guest.settle()
+        guest.hangs_up()
+    finally:
+        globalLogPublisher.removeObserver(observer)
+    assert not [event for event in events if event.get("log_failure") is not None]
+    assert sum(event.get("event") == "ssh_ended" for event in events) <= 1
+    assert bob.asks("/who") == ["-- 1 person in #lobby: bob"]
+    assert not factory.clients
+    world.end()
+
+
+# Those who are not in yet
+
+
+def test_an_answer_that_comes_too_late_changes_nothing(world: World) -> None:
+    asked: list[Deferred[Any]] = []
+
+    class Late(ChatArrivals):
+        def owner(self, name: str) -> Deferred[Any]:
+            asked.append(Deferred())
+            return asked[-1]
+
+    factory = SshFactory(world.chat, HOST_KEY, Late(world.chat))
+    guest = Guest(world, factory)
+    assert guest.wire.producerState == "paused"
+    world.wait(LOGIN_GRACE + 0.1)
+    assert guest.wire.half_closed
+    asked[0].callback(None)
+    world.wait(3)
+    assert guest.wire.aborted
+    guest.hangs_up()
+    assert not factory._strangers
+
+
+def test_whoever_says_nothing_is_cut_after_the_grace(world: World, factory: SshFactory) -> None:
+    silent = Guest(world, factory, starts=False)
+    world.wait(LOGIN_GRACE + 1)
+    silent.settle()
+    assert silent.gone
+    assert not factory.clients
+
+
+def test_whoever_opens_no_session_is_cut_after_the_grace(
+    world: World, factory: SshFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sshclient.Channel.channelOpen", lambda *_: None)
+    idle = Guest(world, factory)
+    world.wait(LOGIN_GRACE + 1)
+    idle.settle()
+    assert idle.gone
+
+
+def test_strangers_from_one_source_are_few(world: World, factory: SshFactory) -> None:
+    address = "203.0.113.9"
+    silent = [
+        Guest(world, factory, starts=False, address=address) for _ in range(ARRIVING_PER_SOURCE)
+    ]
+    refused = Guest(world, factory, address=address)
+    assert refused.reason == b"Too many connections from your address are logging in just now."
+    silent.pop().hangs_up()
+    guest = Guest(world, factory, address=address)
+    assert "You are bob" in guest.sees[0]
+    for each in [guest, *silent]:
+        each.hangs_up()
+
+
+def test_those_who_may_not_come_are_told_in_ssh(world: World, factory: SshFactory) -> None:
+    world.chat.configure(world.chat.settings, Limits(max_connections=1))
+    first = Guest(world, factory)
+    assert Guest(world, factory).reason == b"The server is full. Please try again later."
+    first.hangs_up()
+
+
+def test_stopping_tells_everybody(world: World, factory: SshFactory) -> None:
+    guest, silent = Guest(world, factory), Guest(world, factory, starts=False)
+    _ = guest.sees
+    factory.stop_reading()
+    gone: list[object] = []
+    factory.dismiss().addCallback(gone.append)
+    assert guest.sees == ["-- The server is shutting down."]
+    assert guest.status == 0
+    silent.settle()
+    assert silent.gone
+    world.wait(2)
+    guest.settle()
+    assert gone

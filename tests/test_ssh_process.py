@@ -1,0 +1,180 @@
+"""The SSH door over real sockets: with OpenSSH's client where it is, and with conch's."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.protocol import ProcessProtocol
+from twisted.python.failure import Failure
+
+from chatroom.chat import Chat
+from chatroom.doors.ssh import SshFactory
+from chatroom.history import LAST
+from chatroom.limits import Limits
+from sshclient import HOST_KEY
+from wire import UNLIMITED, on_reactor, reactor, turns, until
+
+pytestmark = pytest.mark.skipif(shutil.which("ssh") is None, reason="OpenSSH is not here")
+
+
+class Ssh(ProcessProtocol):
+    """OpenSSH's client."""
+
+    transport: Any
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.errors = b""
+        self.status: int | None = None
+        self.ended: Deferred[None] = Deferred()
+
+    def outReceived(self, data: bytes) -> None:
+        self.data += data
+
+    def errReceived(self, data: bytes) -> None:
+        self.errors += data
+
+    def processEnded(self, reason: Failure) -> None:
+        value: Any = reason.value
+        self.status = value.exitCode
+        self.ended.callback(None)
+
+    async def reads(self, expected: bytes) -> None:
+        await until(lambda: expected in self.data or self.ended.called)
+        assert expected in self.data, (self.data, self.errors)
+
+
+class Lodge:
+    """An SSH door on a real port, and those who come to it."""
+
+    def __init__(self, chat: Chat, factory: SshFactory, port: int, folder: Path) -> None:
+        self.chat, self.factory, self.port, self.folder = chat, factory, port, folder
+        self.clients: list[Ssh] = []
+
+    def comes(self, name: str, *words: str, options: tuple[str, ...] = ()) -> Ssh:
+        known = self.folder / "known_hosts"
+        blob = HOST_KEY.public().toString("openssh").decode()
+        known.write_text(f"[127.0.0.1]:{self.port} {blob}\n")
+        command = ["ssh", "-F", "none", "-T", "-p", str(self.port), "-o", "LogLevel=ERROR"]
+        command += ["-o", f"UserKnownHostsFile={known}", "-o", "StrictHostKeyChecking=yes"]
+        command += ["-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none", *options]
+        command += [f"{name}@127.0.0.1", *words]
+        client = Ssh()
+        self.clients.append(client)
+        environment = {"HOME": str(self.folder), "PATH": "/usr/bin:/bin"}
+        reactor.spawnProcess(client, shutil.which("ssh"), command, environment)
+        return client
+
+
+@asynccontextmanager
+async def opened(folder: Path, limits: Limits = UNLIMITED) -> AsyncIterator[Lodge]:
+    """An open SSH door, and in the end nothing that is left of it."""
+    chat = Chat(reactor, None, limits)
+    factory = SshFactory(chat, HOST_KEY)
+    port: Any = await serverFromString(reactor, "tcp:0:interface=127.0.0.1").listen(factory)
+    lodge = Lodge(chat, factory, port.getHost().port, folder)
+    try:
+        yield lodge
+    finally:
+        await port.stopListening()
+        for client in lodge.clients:
+            if not client.ended.called:
+                client.transport.signalProcess("KILL")
+                await client.ended
+        await until(lambda: not factory.clients)
+        await turns()
+        await chat.close()
+        await turns()
+
+
+@on_reactor
+async def test_people_with_openssh_talk(tmp_path: Path) -> None:
+    async with opened(tmp_path) as lodge:
+        alice, bob = lodge.comes("alice"), lodge.comes("bob")
+        await alice.reads(b"/quit leaves.\r\n")
+        await bob.reads(b"/quit leaves.\r\n")
+        alice.transport.write(b"hello\n")
+        await bob.reads(b"alice: hello\r\n")
+        bob.transport.write(b"/quit\n")
+        await bob.ended
+        assert bob.status == 0
+        assert bob.data.endswith(b"-- Good-bye.\r\n")
+        assert bob.errors == b""
+
+
+@on_reactor
+async def test_commands_and_scripts_with_openssh(tmp_path: Path) -> None:
+    async with opened(tmp_path) as lodge:
+        asked = lodge.comes("alice", "/who")
+        await asked.ended
+        assert (asked.data, asked.status) == (b"-- 1 person in #lobby: alice\n", 0)
+        refused = lodge.comes("alice", "/nosuch")
+        await refused.ended
+        assert (refused.data[:3], refused.status) == (b"-- ", 1)
+        script = lodge.comes("carol")
+        script.transport.write(b"one\ntwo")
+        script.transport.closeStdin()
+        await script.ended
+        assert script.status == 0
+        said: list[Any] = [event for _, event in lodge.chat.lobby.before(LAST, 9)]
+        assert [event.text for event in said] == ["one", "two"]
+
+
+@on_reactor
+async def test_keys_of_rsa_sign_with_sha2_only(tmp_path: Path) -> None:
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from twisted.conch.ssh.keys import Key
+
+    file = tmp_path / "id"
+    file.write_bytes(Key(rsa.generate_private_key(65537, 2048)).toString("openssh"))
+    file.chmod(0o600)
+    own = ("-i", str(file), "-o", "PreferredAuthentications=publickey")
+    async with opened(tmp_path) as lodge:
+        good = lodge.comes("alice", "/who", options=own)
+        await good.ended
+        assert good.status == 0, good.errors
+        old = lodge.comes("alice", "/who", options=(*own, "-o", "PubkeyAcceptedAlgorithms=ssh-rsa"))
+        await old.ended
+        assert old.status == 255
+
+
+@on_reactor
+async def test_whoever_is_killed_has_left(tmp_path: Path) -> None:
+    async with opened(tmp_path) as lodge:
+        alice = lodge.comes("alice")
+        await alice.reads(b"/quit leaves.\r\n")
+        alice.transport.signalProcess("KILL")
+        await alice.ended
+        await until(lambda: not lodge.chat.sessions)
+
+
+@on_reactor
+async def test_new_keys_while_there_is_much_to_read(tmp_path: Path) -> None:
+    async with opened(tmp_path) as lodge:
+        alice = lodge.comes("alice", options=("-o", "RekeyLimit=20K"))
+        bob = lodge.comes("bob", options=("-o", "RekeyLimit=20K"))
+        await alice.reads(b"/quit leaves.\r\n")
+        await bob.reads(b"/quit leaves.\r\n")
+        sent = [b"%04d%s" % (number, b"x" * 500) for number in range(400)]
+        alice.transport.write(b"\n".join(sent) + b"\nend\n")
+        await bob.reads(b"alice: end\r\n")
+        lines = [line.removeprefix(b"alice: ") for line in bob.data.split(b"\r\n")]
+        assert [line for line in lines if b"x" in line] == sent
+
+
+@on_reactor
+async def test_those_who_may_not_come_read_why(tmp_path: Path) -> None:
+    async with opened(tmp_path, Limits(max_connections=1)) as lodge:
+        alice = lodge.comes("alice")
+        await alice.reads(b"/quit leaves.\r\n")
+        bob = lodge.comes("bob")
+        await bob.ended
+        assert bob.status == 255
+        assert b"The server is full. Please try again later." in bob.errors
