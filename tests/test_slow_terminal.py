@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given, settings
@@ -10,8 +11,23 @@ from hypothesis import strategies as st
 
 from chatroom.doors.console import ConsoleFactory, ConsoleProtocol
 from fakes import FakeOutlet, World
-from test_terminal import Telnet
-from wire import UNLIMITED
+from terminal import Terminal
+from test_terminal import (
+    BINARY,
+    DO,
+    ECHO,
+    IAC,
+    NAWS,
+    NEW_ENVIRON,
+    SB,
+    SE,
+    SGA,
+    TTYPE,
+    WILL,
+    WONT,
+    Telnet,
+)
+from wire import UNLIMITED, on_reactor, opened, turns, until
 
 
 class SlowOutlet(FakeOutlet):
@@ -163,3 +179,34 @@ def test_whatever_changes_while_it_does_not_read_the_screen_is_whole_in_the_end(
         assert alice.last == line.rstrip()
     alice.hangs_up()
     world.end()
+
+
+@on_reactor
+async def test_what_a_real_client_did_not_read_for_a_while_it_reads_later(tmp_path: Path) -> None:
+    async with opened("line", "tcp", tmp_path) as house:
+        bob = await house.comes("bob")
+        alice = await house.comes("alice")
+        alice.sends(bytes([IAC, WILL, BINARY]) + b"/terminal\r\n")
+        await alice.reads(bytes([IAC, DO, NEW_ENVIRON]))
+        alice.sends(bytes([IAC, WONT, TTYPE, IAC, WILL, NAWS, IAC, WONT, NEW_ENVIRON]))
+        await alice.reads(bytes([IAC, WILL, ECHO]))
+        alice.sends(bytes([IAC, DO, ECHO, IAC, DO, SGA]))
+        await alice.reads(b"[alice #lobby] ")
+        alice.sends(b"half")
+        await alice.reads(b"half")
+        alice.transport.pauseProducing()
+        client = next(one for one in house.factory.clients if one.terminal is not None)
+        lines = [f"{number} {'x' * 400}" for number in range(900)]
+        for line in lines:
+            bob.sends(f"{line}\n".encode())
+        await until(lambda: client.outlet.congested and house.chat.lobby.lines == len(lines))
+        alice.sends(bytes([IAC, SB, NAWS, 0, 60, 0, 20, IAC, SE]) + b" a line")
+        await turns()
+        alice.transport.resumeProducing()
+        await until(lambda: b"half a line" in alice.data and not client.outlet.congested)
+        await turns(20)
+        shown = Terminal(60, 20)
+        shown.feed(b"[alice #lobby] half" + alice.data)
+        first = [row.split()[1] for row in shown.rows if row.startswith("bob: ")]
+        assert first == [str(number) for number in range(900)]
+        assert shown.rows[shown.above] == "[alice #lobby] half a line"
