@@ -7,20 +7,18 @@ while it is `held`, and is told through `Connection` when input may go on or is 
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from chatroom import ignoring, login, names, naming, passwords
+from chatroom import greeting, ignoring, login, names, naming, passwords
 from chatroom.accounts import Account, Preferences, Visit
 from chatroom.chat import Chat, Refused
 from chatroom.commands import COMMANDS, Command, run
 from chatroom.events import SERVER, Emoted, Event, Left, Noticed, Renamed, Said, Whispered
 from chatroom.flow import ENTERING, MAIL, NAMING, OVER, PACE, READING
-from chatroom.formats import BELL, Format, enumerate_names, paragraph, transcript
-from chatroom.history import LAST
+from chatroom.formats import BELL, Format, transcript
 from chatroom.limits import LOCAL
 from chatroom.mailbox import MAX_BYTES, Mailbox
 from chatroom.presence import Call
@@ -32,9 +30,6 @@ if TYPE_CHECKING:
     from chatroom.arriving import Arrival
 
 log = Logger()
-
-#: How many people a greeting names.
-GREETED = 10
 
 
 class Connection(Protocol):
@@ -97,7 +92,6 @@ class Session:
         "_unsure",
         "_waiters",
         "_welcomed",
-        "_why",
         "account",
         "active",
         "arriving",
@@ -136,6 +130,7 @@ class Session:
         "turned_away",
         "wary_until",
         "whisperer",
+        "why",
     )
 
     member: Member
@@ -220,8 +215,8 @@ class Session:
         # Where to go back to when a move fails.
         self._former: Room | None = None
         self._welcomed = False
-        # Why they have not got the name that they came for; empty for nothing.
-        self._why = ""
+        #: Why they have not got the name that they came for; empty for nothing.
+        self.why = ""
         # Whether it is to be looked at whether this person may stay where they are.
         self._unsure = False
         # The state of the token bucket for lines, see limits.Pace.
@@ -256,7 +251,7 @@ class Session:
         why: why they have not got the name that they came for, in whole sentences.
         """
         self.arriving = False
-        self._why = why
+        self.why = why
         self.enter(room or self.chat.first_room)
 
     def received(self, text: str) -> None:
@@ -651,45 +646,8 @@ class Session:
             chat.people[names.fold(self.name)] = self
         if self.closed:
             return
-        settings = chat.settings
-        others = [
-            other.name for other in islice(room.members.values(), GREETED + 1) if other != member
-        ][:GREETED]
-        place = f"in #{room.name}"
-        if others:
-            place += f" with {enumerate_names(others, len(room.members) - 1)}"
-        if not self._welcomed:
-            self._welcomed = True
-            lines = [
-                f"Welcome to {settings.name}. You are {self.name}, {place}.",
-                "Just type to talk. /nick NAME picks a name, /help lists the rest, /quit leaves.",
-            ]
-            if room is chat.entrance:
-                lines = [
-                    f"Welcome to {settings.name}. You are {self.name}.",
-                    "Only registered people enter and talk just now: /login NAME.",
-                ]
-            if self._why:
-                lines.insert(1, paragraph(self._why))
-            if self.connection.hint:
-                lines.append(self.connection.hint)
-            if settings.motd:
-                lines.append(settings.motd)
-        else:
-            lines = [f"You are now {place}."]
-        if room.topic:
-            lines.append(f"The topic is: {room.topic}")
-        self.notice("\n".join(lines))
-        count = settings.scrollback
-        since = chat.moderation.since(self, room.key)
-        if since is None:
-            # They were invited when they asked.
-            since = LAST
-        if since or self.ignored or self.preferences.ignores:
-            said = room.before(LAST, count)
-            self.post(self.lines([event for id, event in said if id >= since]))
-        else:
-            self.post(room.scrollback(self.format, count, chat.clock.seconds()))
+        first, self._welcomed = not self._welcomed, True
+        greeting.greet(self, room, first=first)
         self._former = None
         self.release(ENTERING)
 
