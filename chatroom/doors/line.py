@@ -456,15 +456,29 @@ class ChatProtocol(LineReceiver):
         self.went(reason)
         if hasattr(self, "outlet"):
             self.outlet.lost()
-        if not self._begun:
-            return
-        self._stop_rest()
-        if reason.check(ConnectionDone):
-            self.session.closed = True
-            self._end_of_input()
-        else:
+        if self._begun:
+            self._stop_rest()
+            if reason.check(ConnectionDone):
+                self.session.closed = True
+                self._end_of_input()
+            else:
+                self.intake.clear()
+                self.session.lost()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """If connection and conversation are both over, drop what belongs to them.
+
+        What refers to one another in a circle would wait for the garbage collector, which looks
+        seldom and then holds everybody up, the longer the more has gone meanwhile.
+        """
+        if self._lost and hasattr(self, "session"):
+            if self.session.origin in self.factory.chat.sessions:
+                return
+            self._stopped = True
             self.intake.clear()
-            self.session.lost()
+            self.terminal = self._takeover = None
+            del self.session, self.outlet
 
     def _end_of_input(self) -> None:
         """What was sent counts, its last line even without an end."""
@@ -566,6 +580,7 @@ class ChatProtocol(LineReceiver):
         if not self.closing:
             self.closing = "closed by the client" if self._ended else "left"
         self._take_leave(farewell)
+        self._let_go()
 
     def _take_leave(self, farewell: bytes) -> None:
         """Send *farewell* after all else, and close."""
