@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,10 @@ from twisted.internet.task import deferLater
 from chatroom.chat import Settings
 from chatroom.doors import line, relay
 from chatroom.doors.door import peer_ended, tune
+from chatroom.doors.outlet import Outlet
 from chatroom.limits import Limits
+from chatroom.room import Member
+from chatroom.session import Session
 from conftest import Strictness
 from wire import (
     DEADLINE,
@@ -90,6 +96,46 @@ async def test_the_factory_knows_who_is_connected(door: str, way: str, tmp_path:
         await alice.leaves()
         await until(lambda: len(house.factory.clients) == 1)
         assert house.chat.admission.connected == 1
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Nothing that refers to itself in a circle is freed meanwhile."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def kept() -> int:
+    """How many objects there are that a connection consists of."""
+    parts = (line.ChatProtocol, relay.RelayProtocol, Session, Member, Outlet)
+    return sum(isinstance(thing, parts) for thing in gc.get_objects())
+
+
+@pytest.mark.parametrize("how", ["closes", "aborts", "is let go"])
+@on_reactor
+async def test_who_has_gone_leaves_nothing_to_the_garbage_collector(
+    door: str, way: str, how: str, tmp_path: Path
+) -> None:
+    async with opened(door, way, tmp_path) as house:
+        bob = await house.comes()
+        with uncollected():
+            before = kept()
+            alice = await house.comes()
+            alice.sends(b"hello\n")
+            await bob.reads(b"hello")
+            assert kept() > before
+            if how == "is let go":
+                alice.sends(b"/quit\n" if door == "line" else b"x" * 10_000)
+                await until(lambda: alice.closed)
+            elif how == "closes":
+                alice.transport.loseConnection()
+            else:
+                alice.transport.abortConnection()
+            await until(lambda: kept() == before)
 
 
 @on_reactor
