@@ -5,8 +5,7 @@ has not shown that it speaks telnet; until somebody asks for a terminal, and the
 """
 
 import re
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from twisted.internet.error import ConnectionDone
@@ -631,7 +630,7 @@ class ChatProtocol(LineReceiver):
             kind=kind,
             size=size,
             no_color=no_color,
-            complete=partial(complete, self.session),
+            complete=self._complete,
             secret=passwords.typed_in,
         )
         self.session.write_to(self.terminal)
@@ -662,6 +661,10 @@ class ChatProtocol(LineReceiver):
         if self.terminal is not None:
             self.terminal.resize((width, height))
             self.session.show_like(self.session.preferences)
+
+    def _complete(self, before: str, after: str) -> Sequence[str]:
+        """The terminal: what the word at the end of *before* may become."""
+        return complete(self.session, before, after)
 
     @property
     def prompt(self) -> tuple[str, str]:
