@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +16,7 @@ from twisted.internet.task import deferLater
 from chatroom.chat import Settings
 from chatroom.doors import line, relay
 from chatroom.doors.door import peer_ended, tune
-from chatroom.doors.outlet import Outlet
 from chatroom.limits import Limits
-from chatroom.room import Member
-from chatroom.session import Session
 from conftest import Strictness
 from wire import (
     DEADLINE,
@@ -32,10 +26,12 @@ from wire import (
     Client,
     House,
     Wire,
+    kept,
     on_reactor,
     opened,
     reactor,
     turns,
+    uncollected,
     until,
 )
 
@@ -96,23 +92,6 @@ async def test_the_factory_knows_who_is_connected(door: str, way: str, tmp_path:
         await alice.leaves()
         await until(lambda: len(house.factory.clients) == 1)
         assert house.chat.admission.connected == 1
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Nothing that refers to itself in a circle is freed meanwhile."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
-def kept() -> int:
-    """How many objects there are that a connection consists of."""
-    parts = (line.ChatProtocol, relay.RelayProtocol, Session, Member, Outlet)
-    return sum(isinstance(thing, parts) for thing in gc.get_objects())
 
 
 @pytest.mark.parametrize("how", ["closes", "aborts", "is let go"])
