@@ -691,7 +691,7 @@ def test_who_has_gone_leaves_nothing_to_the_garbage_collector(how: str) -> None:
     with uncollected():
         before = kept()
         alice = Telnet(world, factory, answers=how != "hangs up before it has answered")
-        alice.sends(b"hello\r/bell on\r")
+        alice.sends(b"hello\r/bell mentions\r")
         assert kept() > before
         if how == "quits":
             alice.sends(b"/quit\r")
