@@ -104,7 +104,7 @@ async def test_who_has_gone_leaves_nothing_to_the_garbage_collector(
         with uncollected():
             before = kept()
             alice = await house.comes()
-            alice.sends(b"hello\n")
+            alice.sends(b"/history\nhello\n")
             await bob.reads(b"hello")
             assert kept() > before
             if how == "is let go":
