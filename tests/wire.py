@@ -253,9 +253,10 @@ class House:
 
     async def comes(self, name: str = "") -> Client:
         """A new client that is in the room; on the line door it has read its greeting."""
-        there = len(self._members)
+        # Who has hung up may still be there, and leave meanwhile.
+        there = set(self._members)
         client = await self.connects()
-        await until(lambda: len(self._members) > there)
+        await until(lambda: self._members.keys() - there)
         if isinstance(self.factory, ChatFactory):
             await client.reads(b"/quit leaves.\r\n")
             if name:
