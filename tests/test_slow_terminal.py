@@ -67,10 +67,13 @@ class SlowFactory(ConsoleFactory):
 class Slow(Telnet):
     """Somebody with telnet who does not always read."""
 
+    _outlet: SlowOutlet
+
     @property
     def outlet(self) -> SlowOutlet:
-        outlet: SlowOutlet = self.protocol.outlet
-        return outlet
+        # Of who has gone the server keeps none.
+        self._outlet = getattr(self.protocol, "outlet", None) or self._outlet
+        return self._outlet
 
     @property
     def received(self) -> bytes:

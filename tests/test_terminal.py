@@ -23,7 +23,7 @@ from chatroom.styles import Colours
 from fakes import WORD, FakeBook, FakeOutlet, World, book_of, owner
 from terminal import Terminal as Shown
 from test_screen import expected, filled
-from wire import UNLIMITED, Visitor
+from wire import UNLIMITED, Visitor, kept, uncollected
 
 IAC, DONT, DO, WONT, WILL, SB, SE = 255, 254, 253, 252, 251, 250, 240
 BINARY, ECHO, SGA, TTYPE, NAWS, NEW_ENVIRON = 0, 1, 3, 24, 31, 39
@@ -874,4 +874,23 @@ def test_at_the_door_every_message_is_whole_above_what_is_typed(
             assert alice.shown.rows[first:][: len(rows)] == [row.rstrip() for row in rows]
             assert (alice.shown.above - first, alice.shown.cursor.x) == place
     alice.hangs_up()
+    world.end()
+
+
+@pytest.mark.parametrize("how", ["quits", "hangs up", "hangs up before it has answered"])
+def test_who_has_gone_leaves_nothing_to_the_garbage_collector(how: str) -> None:
+    world = World(limits=UNLIMITED)
+    factory = ConsoleFactory(world.chat)
+    with uncollected():
+        before = kept()
+        alice = Telnet(world, factory, answers=how != "hangs up before it has answered")
+        alice.sends(b"hello\r/bell mentions\r")
+        assert kept() > before
+        if how == "quits":
+            alice.sends(b"/quit\r")
+        else:
+            alice.hangs_up()
+        assert alice.gone
+        del alice
+        assert kept() == before
     world.end()

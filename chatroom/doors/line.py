@@ -5,8 +5,7 @@ has not shown that it speaks telnet; until somebody asks for a terminal, and the
 """
 
 import re
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from twisted.internet.error import ConnectionDone
@@ -482,15 +481,29 @@ class ChatProtocol(LineReceiver):
         self.went(reason)
         if hasattr(self, "outlet"):
             self.outlet.lost()
-        if not self._begun:
-            return
-        if reason.check(ConnectionDone):
-            self.session.closed = True
-            self._end_of_input()
-        else:
-            self._raw = b""
+        if self._begun:
+            if reason.check(ConnectionDone):
+                self.session.closed = True
+                self._end_of_input()
+            else:
+                self._raw = b""
+                self.intake.clear()
+                self.session.lost()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """If connection and conversation are both over, drop what belongs to them.
+
+        What refers to one another in a circle would wait for the garbage collector, which looks
+        seldom and then holds everybody up, the longer the more has gone meanwhile.
+        """
+        if self._lost and hasattr(self, "session"):
+            if self.session.origin in self.factory.chat.sessions:
+                return
+            self._stopped = True
             self.intake.clear()
-            self.session.lost()
+            self.terminal = self._takeover = None
+            del self.session, self.outlet
 
     def _end_of_input(self) -> None:
         """What was sent counts, its last line even without an end."""
@@ -593,6 +606,7 @@ class ChatProtocol(LineReceiver):
             gone = self._ended or self._leaving
             self.closing = "closed by the client" if gone else "left"
         self._take_leave(farewell)
+        self._let_go()
 
     def _take_leave(self, farewell: bytes) -> None:
         """Send *farewell* after all else, and close."""
@@ -648,7 +662,7 @@ class ChatProtocol(LineReceiver):
             kind=kind,
             size=size,
             no_color=no_color,
-            complete=partial(complete, self.session),
+            complete=self._complete,
             secret=passwords.typed_in,
         )
         self.session.write_to(self.terminal)
@@ -686,6 +700,10 @@ class ChatProtocol(LineReceiver):
         if self.terminal is not None:
             self.terminal.resize((width, height))
             self.session.show_like(self.session.preferences)
+
+    def _complete(self, before: str, after: str) -> Sequence[str]:
+        """The terminal: what the word at the end of *before* may become."""
+        return complete(self.session, before, after)
 
     @property
     def prompt(self) -> tuple[str, str]:

@@ -132,6 +132,11 @@ class SshProtocol(ChatProtocol):
     def went(self, reason: Failure) -> None:
         """The session is over; the connection tells the factory when it is, too."""
 
+    def _let_go(self) -> None:
+        if hasattr(self, "session"):
+            self.connection.said = self.spoken
+        super()._let_go()
+
     def connectionMade(self) -> None:
         """The channel is there."""
         super().connectionMade()
@@ -212,6 +217,8 @@ class SshConnection(BoundedTransport):
     opened = 0.0
     #: Why the server closes the connection, see door.Connected.
     closing = ""
+    #: How many lines were said in a session that is over.
+    said = 0
 
     _stranger: Stranger
     _arrival: Arrival | None = None
@@ -314,6 +321,8 @@ class SshConnection(BoundedTransport):
         service, self.service = self.service, None
         if service is not None:
             service.serviceStopped()
+        # No circle, see ChatProtocol._let_go.
+        self._connection = self._talker = None
 
     # -- who it is, and what it wants
 
@@ -439,7 +448,7 @@ class SshConnection(BoundedTransport):
     def spoken(self) -> int:
         """For the factory: how many lines were said over it."""
         talker = self._talker
-        return talker.spoken if talker is not None and hasattr(talker, "session") else 0
+        return talker.spoken if talker is not None and hasattr(talker, "session") else self.said
 
     def set_line_length(self, line_length: int) -> None:
         """The factory: lines may have so many bytes from here on."""
