@@ -21,7 +21,8 @@ BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 REFERENCE = "chatroom"
 SEARCH = "search"
 LOGIN = "login"
-"""The result of search.py, which is no scenario of run.py's."""
+TERMINALS = "terminals"
+"""The results of search.py, login.py and terminals.py, which are no scenarios of run.py's."""
 
 Result = dict[str, Any]
 
@@ -150,12 +151,73 @@ def login_section(result: Result) -> str:
     return "\n\n".join(parts)
 
 
+def terminals_section(result: Result) -> str:
+    """What terminals.py measured: what a delivery, a client and a login cost at each door."""
+    kinds = result["kinds"]
+    first = next(iter(kinds))
+    count = max(len(kind["runs"]) for kind in kinds.values())
+    load = " and ".join(f"{average:.1f}" for average in result["load_average"])
+    parts = [f"### `{TERMINALS}`: {result['title']}"]
+    how = f"Medians of {count} alternating runs" if count > 1 else "One run"
+    parts.append(f"{how}, {result['date']}; load average before and after {load}.")
+    theirs = kinds[first]["runs"]
+    for label, (rate, seconds) in result["rates"].items():
+        parts.append(f"{label.capitalize()}: {rate:,} lines a second in all for {seconds:g} s.")
+        heading = ["listeners", *(column.heading for column in _COST)]
+        heading += [f"CPU per read ÷ {kinds[first]['title']}"]
+        heading += [column.heading for column in _TALK]
+        lines = [_row(heading), _row(["---"] + ["---:"] * (len(heading) - 1))]
+        for name, kind in kinds.items():
+            cells = [kind["title"]]
+            for column in (*_COST, *_TALK):
+                cells.append(_cell(median_at(kind["runs"], f"{label}.{column.key}"), column))
+            ratio = ratio_at(kind["runs"], theirs, f"{label}.{_COST[-1].key}")
+            shown = "" if name == first or ratio is None else f"{ratio:.1f}"
+            cells.insert(1 + len(_COST), shown)
+            lines.append(_row(cells))
+        parts.append("\n".join(lines))
+    parts.append("Being there, and coming:")
+    heading = ["listeners", *(column.heading for column in _THERE)]
+    lines = [_row(heading), _row(["---"] + ["---:"] * (len(heading) - 1))]
+    for kind in kinds.values():
+        cells = [_cell(median_at(kind["runs"], column.key), column) for column in _THERE]
+        lines.append(_row([kind["title"], *cells]))
+    parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+_COST = (
+    Column("CPU per delivery, µs", "cpu_us_per_delivery", 1, 2),
+    Column("CPU per read, µs", "cpu_us_per_read", 1, 1),
+)
+_TALK = (
+    Column("lines per read", "lines_per_read", 1, 1),
+    Column("bytes per delivery", "bytes_per_delivery"),
+    Column("lost", "lost"),
+    Column("doubled", "doubled"),
+    Column("out of order", "reordered"),
+    Column("server busy, %", "server_cpu_share", 100),
+    Column("generator busy, %", "generator_cpu_share", 100),
+    Column("latest line, ms", "late_s", 1e3),
+    Column("other programs, % of a core", "others_cpu_share", 100),
+)
+_THERE = (
+    Column("resident, KiB per client", "rss_per_client", 1 / 1024, 1),
+    Column("CPU while idle, %", "idle_cpu_share", 100, 3),
+    Column("one login: CPU, ms", "login.cpu_us", 1e-3, 2),
+    Column("one login: p50, ms", "login.p50_us", 1e-3, 2),
+    Column("one login: max, ms", "login.max_us", 1e-3, 2),
+)
+
+
 def section(result: Result) -> str:
     """One scenario's heading, table and what is missing from it."""
     if result["scenario"] == SEARCH:
         return search_section(result)
     if result["scenario"] == LOGIN:
         return login_section(result)
+    if result["scenario"] == TERMINALS:
+        return terminals_section(result)
     scenario = SCENARIOS[result["scenario"]]
     count = max(
         (len(s["runs"]) for p in result["points"].values() for s in p["servers"].values()),
@@ -184,7 +246,7 @@ def machine(result: Result) -> str:
 def load_results(folder: Path = RESULTS) -> list[Result]:
     """All stored results, in the order of the scenarios."""
     stored = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-    order = [*SCENARIOS, SEARCH, LOGIN]
+    order = [*SCENARIOS, SEARCH, LOGIN, TERMINALS]
     return sorted(
         (r for r in stored if r["scenario"] in order), key=lambda r: order.index(r["scenario"])
     )

@@ -328,6 +328,26 @@ def on_store(data: Path, *options: str) -> Server:
     return Server("chatroom", "chatroom with --data", "line", command, _check_data)
 
 
+def with_terminals(telnet: int, ssh: int) -> Server:
+    """chatroom, without its limits, with the telnet door and SSH on these ports, too."""
+
+    def command(tools: Tools, need: Need) -> tuple[list[str], dict[str, str]]:
+        program, extra = _chatroom(tools, need)
+        program += [f"--telnet=tcp:{telnet}:interface=127.0.0.1"]
+        return [*program, f"--ssh=tcp:{ssh}:interface=127.0.0.1"], extra
+
+    return Server("chatroom", "chatroom with terminals", "line", command, _check_terminals)
+
+
+def _check_terminals(tools: Tools) -> str:
+    version = _check_chatroom(tools)
+    for option in ("telnet", "ssh"):
+        if f"--{option}=" not in _chatroom_help(tools.python):
+            raise Missing(f"this checkout has no --{option}")
+    _module_version(tools, "bcrypt", "pip install 'chatroom[ssh]'")
+    return version
+
+
 def check(server: Server, tools: Tools) -> str:
     """The version of SERVER. Raises Missing when it cannot be run."""
     try:

@@ -1,8 +1,9 @@
 """What stays of people who have gone: ``python benchmarks/soak.py [--connections N]``.
 
 The rule: somebody connects, says a line, is heard, and leaves, so many times; half-way and at the
-end everybody is gone, and the server is asked for its memory, descriptors and delayed calls. It is
-all on 127.0.0.0/8, and bounded in count and time.
+end everybody is gone, and the server is asked for its memory, descriptors and delayed calls, and
+for what only the garbage collector has freed. It is all on 127.0.0.0/8, and bounded in count and
+time.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -26,6 +28,10 @@ AT_ONCE = 40
 MOST_S = 1200.0
 SETTLING_S = 5.0
 """So long after the last one has gone what was put off is done."""
+COLLECTED = (
+    "(__import__('gc').collect(), sum(one['collected'] for one in __import__('gc').get_stats()))[1]"
+)
+"""Collects, and gives how many objects were ever left to that."""
 
 
 def ask(manhole: Path, code: str) -> str:
@@ -63,7 +69,7 @@ def visit(port: int, number: int) -> None:
 
 def state(pid: int, manhole: Path) -> dict[str, int]:
     time.sleep(SETTLING_S)
-    ask(manhole, "__import__('gc').collect()")
+    collected = ask(manhole, COLLECTED)
     calls = ask(
         manhole, "len(__import__('twisted.internet.reactor').internet.reactor.getDelayedCalls())"
     )
@@ -72,6 +78,7 @@ def state(pid: int, manhole: Path) -> dict[str, int]:
         "descriptors": len(os.listdir(f"/proc/{pid}/fd")),
         "delayed calls": int(calls),
         "sessions": int(ask(manhole, "len(chat.sessions)")),
+        "collected": int(collected),
     }
 
 
@@ -94,17 +101,25 @@ def main(arguments: Sequence[str]) -> int:
                 time.sleep(0.05)
             states = [state(process.pid, folder / "manhole")]
             print(0, states[-1], flush=True)
+            slowest = 0.0
             for number in range(rounds):
+                came = time.monotonic()
                 visit(need.port, number)
+                slowest = max(slowest, time.monotonic() - came)
                 if number + 1 in (rounds // 2, rounds):
                     states.append(state(process.pid, folder / "manhole"))
                     took = time.monotonic() - begin
                     print(f"{(number + 1) * AT_ONCE:,} in {took:.0f} s", states[-1], flush=True)
                 if time.monotonic() - begin > MOST_S:
                     raise SystemExit("soak.py: it took too long")
-    grown = states[2]["resident"] - states[1]["resident"]
-    each = grown / (rounds * AT_ONCE / 2)
-    print(f"The second half: {grown:+,} bytes resident, {each:.1f} a connection.")
+    for half, (before, after) in zip(("first", "second"), pairwise(states), strict=True):
+        grown, freed = (after[what] - before[what] for what in ("resident", "collected"))
+        each = rounds * AT_ONCE / 2
+        print(
+            f"The {half} half: {grown:+,} bytes resident, {grown / each:.1f} a connection; "
+            f"{freed / each:.1f} objects of each left to the garbage collector."
+        )
+    print(f"The longest that {AT_ONCE} visitors together took: {slowest * 1000:.0f} ms.")
     return 0
 
 

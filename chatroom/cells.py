@@ -16,7 +16,11 @@ from wcwidth import wcswidth
 from chatroom.names import clean, fold
 
 _REPLACEMENT = "\ufffd"
-_CLUSTER = regex.compile(r"\X")
+# Flags are taken apart here: at each half of one \X looks back to where they began, so that many
+# of them take quadratic time.
+_CLUSTER = regex.compile(
+    r"\p{Regional_Indicator}{2}[\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}]*+|\X"
+)
 
 # Everything up to the next place where a row may end, and the blanks there. A link goes on until
 # a blank, and a piece of `code` may hold blanks. Between wide characters there are no blanks: a

@@ -63,7 +63,8 @@ class Presence:
         self._submit = submit
         self.quiet_above = quiet_above
         self._silent = silent
-        self._staying: deque[tuple[float, Member]] = deque()
+        # When, whose and when that member joined: who has gone is not kept for it.
+        self._staying: deque[tuple[float, int, float]] = deque()
         self._stay_call: Call | None = None
         self._joins = _Crowd(self, joined=True)
         self._leaves = _Crowd(self, joined=False)
@@ -72,7 +73,8 @@ class Presence:
         """*member* is in; if they stay, the room is told."""
         if self._silent:
             return
-        self._staying.append((self._clock.seconds() + STAY, member))
+        due = self._clock.seconds() + STAY
+        self._staying.append((due, member.origin, member.joined))
         if self._stay_call is None:
             self._stay_call = self._clock.callLater(STAY, self._stayed)
 
@@ -96,10 +98,13 @@ class Presence:
         now = self._clock.seconds()
         room = self._room
         while self._staying and self._staying[0][0] <= now:
-            member = self._staying.popleft()[1]
-            here = room.members.get(member.origin) is member
+            _, origin, joined = self._staying.popleft()
+            member = room.members.get(origin)
             many = self.quiet_above and len(room.members) > self.quiet_above
-            if here and not member.announced and not many:
+            # Who went and came again has an entry of their own.
+            if member is None or member.joined != joined:
+                continue
+            if not member.announced and not many:
                 self._announce(member)
         if self._staying:
             self._stay_call = self._clock.callLater(self._staying[0][0] - now, self._stayed)

@@ -7,20 +7,18 @@ while it is `held`, and is told through `Connection` when input may go on or is 
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from chatroom import ignoring, login, names, naming, passwords
+from chatroom import greeting, ignoring, login, names, naming, passwords
 from chatroom.accounts import Account, Preferences, Visit
 from chatroom.chat import Chat, Refused
 from chatroom.commands import COMMANDS, Command, run
 from chatroom.events import SERVER, Emoted, Event, Left, Noticed, Renamed, Said, Whispered
 from chatroom.flow import ENTERING, MAIL, NAMING, OVER, PACE, READING
-from chatroom.formats import BELL, Format, enumerate_names, paragraph, transcript
-from chatroom.history import LAST
+from chatroom.formats import BELL, Format, transcript
 from chatroom.limits import LOCAL
 from chatroom.mailbox import MAX_BYTES, Mailbox
 from chatroom.presence import Call
@@ -32,9 +30,6 @@ if TYPE_CHECKING:
     from chatroom.arriving import Arrival
 
 log = Logger()
-
-#: How many people a greeting names.
-GREETED = 10
 
 
 class Connection(Protocol):
@@ -361,6 +356,11 @@ class Session:
         answer.addBoth(lambda _: self.release(READING))
 
     @property
+    def asking(self) -> bool:
+        """Whether the next line is an answer that is not to be shown."""
+        return self._answering is not None
+
+    @property
     def over(self) -> bool:
         """Nothing that is typed counts any more."""
         return bool(self.held & OVER)
@@ -646,45 +646,8 @@ class Session:
             chat.people[names.fold(self.name)] = self
         if self.closed:
             return
-        settings = chat.settings
-        others = [
-            other.name for other in islice(room.members.values(), GREETED + 1) if other != member
-        ][:GREETED]
-        place = f"in #{room.name}"
-        if others:
-            place += f" with {enumerate_names(others, len(room.members) - 1)}"
-        if not self._welcomed:
-            self._welcomed = True
-            lines = [
-                f"Welcome to {settings.name}. You are {self.name}, {place}.",
-                "Just type to talk. /nick NAME picks a name, /help lists the rest, /quit leaves.",
-            ]
-            if room is chat.entrance:
-                lines = [
-                    f"Welcome to {settings.name}. You are {self.name}.",
-                    "Only registered people enter and talk just now: /login NAME.",
-                ]
-            if self.why:
-                lines.insert(1, paragraph(self.why))
-            if self.connection.hint:
-                lines.append(self.connection.hint)
-            if settings.motd:
-                lines.append(settings.motd)
-        else:
-            lines = [f"You are now {place}."]
-        if room.topic:
-            lines.append(f"The topic is: {room.topic}")
-        self.notice("\n".join(lines))
-        count = settings.scrollback
-        since = chat.moderation.since(self, room.key)
-        if since is None:
-            # They were invited when they asked.
-            since = LAST
-        if since or self.ignored or self.preferences.ignores:
-            said = room.before(LAST, count)
-            self.post(self.lines([event for id, event in said if id >= since]))
-        else:
-            self.post(room.scrollback(self.format, count, chat.clock.seconds()))
+        first, self._welcomed = not self._welcomed, True
+        greeting.greet(self, room, first=first)
         self._former = None
         self.release(ENTERING)
 
@@ -739,6 +702,9 @@ class Session:
         if chat.sessions.pop(self.origin, None) is not None:
             if self._pace_call is not None and self._pace_call.active():
                 self._pace_call.cancel()
+            # Whoever has gone is to be freed without the garbage collector, which looks seldom.
+            self._pace_call = self.recall = None
+            self.member.owner = self.member.mentioned = None
             key = names.fold(self.name)
             if chat.people.get(key) is self:
                 del chat.people[key]

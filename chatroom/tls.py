@@ -210,6 +210,9 @@ class HalfClosing(BufferingTLSTransport):
             door.readConnectionLost()
         else:
             self.loseConnection()
+        if self.disconnecting:
+            # Nor will the answer to our word of TLS that it is over.
+            self.transport.loseConnection()
 
     def writeConnectionLost(self) -> None:
         """Twisted: our side is closed. Only we close it."""

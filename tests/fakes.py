@@ -38,7 +38,7 @@ class FakeOutlet:
         self.room: int | None = None
         self.congested = False
         self.aborted = False
-        self.lost = False
+        self._lost = False
         self._draining = False
         self._unfinished = False
         self._drained = drained
@@ -68,11 +68,11 @@ class FakeOutlet:
         self.data += rest
 
     def abort(self) -> None:
-        self.aborted = self.congested = self.lost = True
+        self.aborted = self.congested = self._lost = True
 
     def lose(self) -> None:
         """The connection is gone."""
-        self.congested = self.lost = True
+        self.congested = self._lost = True
 
     def stall(self, room: int = 0) -> None:
         """The client stops reading: after *room* bytes more nothing is taken."""
@@ -81,7 +81,7 @@ class FakeOutlet:
     def drain(self, room: int | None = None) -> None:
         """The client reads again: what waits, and *room* bytes more, or all there is."""
         self.room = room
-        if not self.congested or self.lost:
+        if not self.congested or self._lost:
             return
         self._draining = True
         self._unfinished = done = False

@@ -188,7 +188,9 @@ class Guest(SSHClientTransport):
         if self.command is None:
             channel.conn.sendRequest(channel, b"shell", b"")
         else:
-            channel.conn.sendRequest(channel, b"exec", NS(self.command.encode(errors="surrogateescape")))
+            channel.conn.sendRequest(
+                channel, b"exec", NS(self.command.encode(errors="surrogateescape"))
+            )
 
     # -- what tests do
 

@@ -26,10 +26,12 @@ from wire import (
     Client,
     House,
     Wire,
+    kept,
     on_reactor,
     opened,
     reactor,
     turns,
+    uncollected,
     until,
 )
 
@@ -90,6 +92,29 @@ async def test_the_factory_knows_who_is_connected(door: str, way: str, tmp_path:
         await alice.leaves()
         await until(lambda: len(house.factory.clients) == 1)
         assert house.chat.admission.connected == 1
+
+
+@pytest.mark.parametrize("how", ["closes", "aborts", "is let go"])
+@on_reactor
+async def test_who_has_gone_leaves_nothing_to_the_garbage_collector(
+    door: str, way: str, how: str, tmp_path: Path
+) -> None:
+    async with opened(door, way, tmp_path) as house:
+        bob = await house.comes()
+        with uncollected():
+            before = kept()
+            alice = await house.comes()
+            alice.sends(b"/history\nhello\n")
+            await bob.reads(b"hello")
+            assert kept() > before
+            if how == "is let go":
+                alice.sends(b"/quit\n" if door == "line" else b"x" * 10_000)
+                await until(lambda: alice.closed)
+            elif how == "closes":
+                alice.transport.loseConnection()
+            else:
+                alice.transport.abortConnection()
+            await until(lambda: kept() == before)
 
 
 @on_reactor

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chatroom.doors.keys import MAX_PASTE, Event, Key, Keys, Paste, Text
@@ -214,6 +214,7 @@ PIECES = st.lists(
 
 
 @given(PIECES, st.lists(st.integers(0, 400), max_size=8))
+@example(b"\x1b\x80\x80x", [2])
 @settings(max_examples=1000, deadline=None)
 def test_any_cutting_of_the_bytes_gives_the_same_keys(data: bytes, places: list[int]) -> None:
     edges = sorted({0, len(data), *(place % (len(data) + 1) for place in places)})

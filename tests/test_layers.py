@@ -18,7 +18,7 @@ CORE = frozenset(
         *("mentions", "accounts", "passwords", "attempts", "registry", "login", "metrics"),
         *("orders", "moderation", "cells", "styles", "flow", "waiting"),
         *("naming", "ignoring", "usage", "completion", "directory"),
-        *("publickeys", "keyring", "arriving"),
+        *("publickeys", "keyring", "arriving", "greeting"),
     }
 )
 #: What the core may use beside the standard library and itself.

@@ -28,7 +28,7 @@ from chatroom.session import Session
 from conftest import Strictness
 from fakes import DelayedLedger, Person, World
 from test_telnet import DAMAGED
-from wire import UNLIMITED, Visitor, Wire
+from wire import UNLIMITED, Visitor, Wire, kept, uncollected
 
 BOUNDED = settings(max_examples=100, deadline=None)
 
@@ -976,3 +976,19 @@ def test_a_connection_is_told_and_closed_when_its_owner_comes_from_elsewhere(
     assert ghost.wire.value().endswith(
         b"-- You are logged in at 127.0.0.1 (a plain line) now. This connection ends.\r\n"
     )
+
+
+def test_who_hangs_up_is_freed_when_what_they_sent_has_been_said() -> None:
+    world = World(limits=Limits(rate=2, burst=10))
+    factory = ChatFactory(world.chat)
+    with uncollected():
+        before = kept()
+        visitor = Visitor(world, factory)
+        visitor.sends(b"hello\n" * 14)
+        visitor.hangs_up()
+        del visitor
+        assert kept() > before
+        world.wait(5)
+        assert world.chat.lobby.lines == 14
+        assert kept() == before
+    world.end()

@@ -66,6 +66,8 @@ class Upgraded(tcp.Server):
     def registerProducer(self, producer: object, streaming: bool) -> None:
         assert streaming
 
+    def unregisterProducer(self) -> None: ...
+
 
 class Log:
     """Whose outlet it is: lines that are to be sent, and how far it has come."""

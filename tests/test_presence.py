@@ -32,6 +32,18 @@ def test_who_comes_and_goes_without_a_word_is_not_mentioned(world: World) -> Non
     assert alice.sees == []
 
 
+def test_who_goes_and_comes_again_is_announced_two_seconds_after_that(world: World) -> None:
+    (alice,) = world.people("alice")
+    bob = Person(world)
+    bob.says("/join tea")
+    world.wait(1.5)
+    bob.says("/join lobby")
+    world.wait(1.8)
+    assert alice.sees == []
+    world.wait(0.3)
+    assert alice.sees == ["-- guest2 joined."]
+
+
 def test_who_speaks_is_announced_first(world: World) -> None:
     (alice,) = world.people("alice")
     world.person().says("hi", "there")

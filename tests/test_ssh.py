@@ -25,6 +25,7 @@ from chatroom.limits import Limits
 from conftest import Strictness
 from fakes import WORD, LateClaims, World, owner
 from sshclient import HOST_KEY, Guest
+from wire import kept, uncollected
 
 KEY = hostkey.made()
 
@@ -517,9 +518,7 @@ def test_the_service_is_asked_for_once(world: World, factory: SshFactory) -> Non
 
 
 @pytest.mark.parametrize("kind", [81, 82, 91, 92, 99, 100])
-def test_answers_that_nobody_asked_for_end_it(
-    world: World, factory: SshFactory, kind: int
-) -> None:
+def test_answers_that_nobody_asked_for_end_it(world: World, factory: SshFactory, kind: int) -> None:
     guest = Guest(world, factory)
     # As the answer to an opened channel it would set the size of what is sent to it.
     guest.sendPacket(kind, struct.pack(">4L", 0, 0, 1000, 1))
@@ -732,3 +731,27 @@ def test_stopping_tells_everybody(world: World, factory: SshFactory) -> None:
     world.wait(2)
     guest.settle()
     assert gone
+
+
+@pytest.mark.parametrize("term", ["", "xterm"])
+def test_who_has_gone_leaves_nothing_to_the_garbage_collector(
+    world: World, factory: SshFactory, term: str
+) -> None:
+    with uncollected():
+        before = kept()
+        guest = Guest(world, factory, term=term)
+        guest.sends(b"hello\r")
+        assert kept() > before
+        guest.hangs_up()
+        assert kept() == before
+
+
+def test_the_lines_of_a_session_that_was_left_are_counted(
+    world: World, factory: SshFactory, log_events: list[LogEvent]
+) -> None:
+    guest = Guest(world, factory)
+    guest.sends(b"hello\nyou\n/quit\n")
+    assert guest.session_closed
+    guest.hangs_up()
+    (ended,) = [event for event in log_events if event.get("event") == "connection_closed"]
+    assert ended["lines"] == 2

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.error import ConnectionAborted
 from twisted.internet.task import Clock
 
 from chatroom.accounts import Preferences
@@ -19,10 +20,10 @@ from chatroom.doors.terminal import WAITING_LINES, Kind, Terminal, kind_of
 from chatroom.limits import Limits
 from chatroom.names import clean
 from chatroom.styles import Colours
-from fakes import FakeOutlet, World
+from fakes import WORD, FakeBook, FakeOutlet, World, book_of, owner
 from terminal import Terminal as Shown
 from test_screen import expected, filled
-from wire import UNLIMITED, Visitor
+from wire import UNLIMITED, Visitor, kept, uncollected
 
 IAC, DONT, DO, WONT, WILL, SB, SE = 255, 254, 253, 252, 251, 250, 240
 BINARY, ECHO, SGA, TTYPE, NAWS, NEW_ENVIRON = 0, 1, 3, 24, 31, 39
@@ -268,6 +269,37 @@ def test_a_size_of_nothing_is_that_of_a_vt100(world: World) -> None:
     assert telnet.protocol.session.format.width == 80
 
 
+@pytest.mark.parametrize(
+    "hello", [b"\x16\x03\x01\x02\x00\x01", b"GET /" + b"x" * 3000, b"GET / HTTP/1.1\r\n\r\n"]
+)
+def test_what_is_no_person_is_let_go(world: World, hello: bytes) -> None:
+    bob = world.person("bob")
+    telnet = console(world, answers=False)
+    telnet.sends(hello)
+    world.wait(7)
+    telnet.settle()
+    assert telnet.wire.disconnecting
+    assert b"Welcome" not in telnet.received or b"HTTP" in hello
+    if not telnet.gone:
+        telnet.hangs_up()
+    world.wait(7)
+    assert bob.asks("/who")[0].count("guest") == 0
+
+
+def test_who_goes_before_they_are_greeted_is_not_there() -> None:
+    world = World(limits=Limits(byte_rate=100))
+    bob = world.person("bob")
+    telnet = console(world, answers=False)
+    agreed = bytes([IAC, WONT, TTYPE, IAC, WONT, NAWS, IAC, WONT, NEW_ENVIRON, IAC, DONT, ECHO])
+    telnet.protocol.dataReceived(bytes([IAC, 241]) * 128 + agreed)
+    telnet.hangs_up(ConnectionAborted())
+    world.wait(100)
+    world.wait(10)
+    assert bob.asks("/who") == ["-- 1 person in #lobby: bob"]
+    assert not telnet.protocol._begun
+    world.end()
+
+
 # -- to and fro
 
 
@@ -415,6 +447,78 @@ def test_a_flood_is_said_to_its_end() -> None:
     world.end()
 
 
+# -- what keys cost
+
+
+def test_keys_cost_what_they_make_the_server_do() -> None:
+    world = World(limits=Limits())
+    telnet = named(world)
+    world.wait(20)
+    # Both cost next to nothing by the line that there is before them.
+    telnet.types("я" * 1000)
+    telnet.sends(b"\x15")
+    world.wait(20)
+    telnet.sends(b"\x19\x15" * 4000)
+    seconds = 0
+    while telnet.wire.producerState == "paused":
+        world.wait(1)
+        seconds += 1
+    assert 30 < seconds < 60
+    telnet.hangs_up()
+    world.end()
+
+
+def test_so_does_a_terminal_that_is_resized_all_the_time() -> None:
+    world = World(limits=Limits())
+    telnet = named(world)
+    telnet.types("я" * 1000)
+    world.wait(20)
+    turns = 0
+    while telnet.wire.producerState == "producing":
+        telnet.size = (40 + turns % 2, 24)
+        telnet.protocol.dataReceived(telnet._naws())
+        turns += 1
+    assert turns < 50
+    telnet.hangs_up()
+    world.end()
+
+
+@pytest.mark.parametrize("limits", [UNLIMITED, Limits()])
+def test_others_have_their_turn_between_many_keys(limits: Limits) -> None:
+    world = World(limits=limits)
+    telnet = named(world)
+    telnet.types("x" * 2000)
+    world.wait(20)
+    _ = telnet.received
+    telnet.protocol.dataReceived(b"\x14" * 100 + b"\x15done")
+    assert telnet.wire.producerState == "paused"
+    assert b"done" not in telnet.received
+    world.wait(20)
+    telnet.settle()
+    assert telnet.last == "[alice #lobby] done"
+    assert telnet.wire.producerState == "producing"
+    telnet.hangs_up()
+    world.end()
+
+
+def test_who_wants_to_leave_is_still_not_read_while_nothing_is_taken() -> None:
+    world = World(limits=Limits(rate=1, burst=2, byte_rate=0))
+    telnet = named(world)
+    telnet.sends(b"one\rtwo\rthree\rfour\r\x04")
+    telnet.protocol.outlet.congested = True
+    telnet.protocol.stalled()
+    assert telnet.wire.producerState == "paused"
+    telnet.protocol.outlet.congested = False
+    telnet.protocol.flowing()
+    assert telnet.wire.producerState == "producing"
+    # They may still drop what waits, and go at once.
+    telnet.sends(b"\x03")
+    world.wait(1)
+    telnet.settle()
+    assert telnet.gone
+    world.end()
+
+
 # -- what is shown
 
 
@@ -436,6 +540,92 @@ def test_a_password_is_not_shown_nor_brought_back(world: World) -> None:
     assert "half a" not in "\n".join(telnet.shown.rows)
     telnet.types("/password correct-horse other-horse\n\x1b[A")
     assert telnet.last == "[alice #lobby] /password"
+
+
+def test_what_follows_the_answer_at_once_is_not_said(world: World) -> None:
+    bob = world.person("bob")
+    telnet = named(world)
+    _ = bob.sees
+    telnet.sends(b"/register\rcorrect-horse\rcorrect-horse\r")
+    world.wait(1)
+    telnet.settle()
+    assert telnet.protocol.session.account is not None
+    # What was typed behind the last answer was not shown, and is nothing that was said.
+    telnet.types("/password\n")
+    telnet.sends(b"wrong-horse\rwrong-horse\r\x1b[A")
+    world.wait(1)
+    telnet.settle()
+    assert "horse" not in "\n".join(telnet.shown.rows)
+    assert bob.sees == []
+
+
+def test_more_answers_than_questions_are_never_said(world: World) -> None:
+    bob = world.person("bob")
+    telnet = named(world)
+    _ = bob.sees
+    telnet.types("/register\n")
+    assert telnet.last == "[not shown]"
+    telnet.sends(b"\rcorrect-horse")
+    assert telnet.last == "[alice #lobby]"
+    telnet.types("/register\n")
+    telnet.protocol.outlet.congested = True
+    telnet.sends(b"\rcorrect-horse\r")
+    telnet.protocol.outlet.congested = False
+    telnet.protocol.flowing()
+    telnet.settle()
+    assert bob.sees == []
+
+
+def test_a_password_typed_before_it_was_asked_for_is_not_brought_back() -> None:
+    book = FakeBook()
+    world = World(limits=UNLIMITED, accounts=book_of(book))
+    owner(world)
+    telnet = console(world)
+    telnet.types("/nick carol\n")
+    book.late = True
+    telnet.types("/login alice\n")
+    telnet.types(f"{WORD}\n")
+    while book.waiting:
+        book.answer_all()
+        world.wait(1)
+        telnet.settle()
+    telnet.types("\x1b[A")
+    assert telnet.last.endswith("/login alice")
+    telnet.hangs_up()
+    world.end()
+
+
+def test_a_terminal_that_begins_at_a_question_does_not_show_the_answer(world: World) -> None:
+    telnet = visitor(world, answers=False)
+    telnet.types("/nick alice\n")
+    telnet.types("/terminal\n")
+    telnet.types("/register\n")
+    assert telnet.protocol.session.asking
+    telnet.answers = True
+    telnet.sends(bytes([IAC, WONT, TTYPE, IAC, WONT, NAWS, IAC, WONT, NEW_ENVIRON, IAC, DO, ECHO]))
+    telnet.sends(bytes([IAC, DO, SGA]))
+    assert telnet.protocol.terminal is not None
+    telnet.sends(b"correct-horse\r")
+    telnet.sends(b"correct-horse\r")
+    world.wait(1)
+    telnet.settle()
+    assert "correct" not in "\n".join(telnet.shown.rows)
+    assert telnet.protocol.session.account is not None
+    telnet.types("/terminal off\n")
+    # Its client shows again what is typed.
+    assert ECHO not in telnet.theirs
+
+
+def test_a_terminal_that_ends_at_a_question_has_the_client_hide_the_answer(world: World) -> None:
+    telnet = named(world)
+    telnet.types("/register\n")
+    telnet.theirs.discard(ECHO)
+    telnet.sends(bytes([IAC, DONT, ECHO]))
+    assert telnet.protocol.terminal is None
+    assert ECHO in telnet.theirs
+    assert telnet.protocol.hidden
+    telnet.sends(b"\r\n")
+    assert ECHO not in telnet.theirs
 
 
 def test_the_prompt_says_who_and_where(world: World) -> None:
@@ -596,6 +786,7 @@ def test_however_little_is_taken_at_a_time_the_screen_is_whole(
     outlet = Inserting()
     terminal = made(outlet, clock)
     terminal.receive(typed.encode())
+    terminal.work()
     rows = [wrap(f"bob: {message}", 30, 5) for message in messages]
     pieces = ["".join(f"{row}\r\n" for row in part).encode() for part in rows]
     data = b"".join(pieces) + b"\a" * rings
@@ -621,6 +812,7 @@ def test_however_little_is_taken_at_a_time_the_screen_is_whole(
     again = Inserting()
     other = made(again, clock)
     other.receive(typed.encode())
+    other.work()
     other.write(data)
     whole.feed(again.data)
     assert shown.rows == whole.rows
@@ -635,10 +827,11 @@ def test_keys_wait_while_nothing_is_taken() -> None:
     outlet.congested = True
     before = outlet.data
     terminal.receive(b"hello\t\t")
+    terminal.work()
     assert outlet.data == before
     assert terminal.backlog == 7
     outlet.congested = False
-    assert terminal.work()
+    terminal.work()
     assert outlet.data.endswith(b"hello")
 
 
@@ -681,4 +874,23 @@ def test_at_the_door_every_message_is_whole_above_what_is_typed(
             assert alice.shown.rows[first:][: len(rows)] == [row.rstrip() for row in rows]
             assert (alice.shown.above - first, alice.shown.cursor.x) == place
     alice.hangs_up()
+    world.end()
+
+
+@pytest.mark.parametrize("how", ["quits", "hangs up", "hangs up before it has answered"])
+def test_who_has_gone_leaves_nothing_to_the_garbage_collector(how: str) -> None:
+    world = World(limits=UNLIMITED)
+    factory = ConsoleFactory(world.chat)
+    with uncollected():
+        before = kept()
+        alice = Telnet(world, factory, answers=how != "hangs up before it has answered")
+        alice.sends(b"hello\r/bell mentions\r")
+        assert kept() > before
+        if how == "quits":
+            alice.sends(b"/quit\r")
+        else:
+            alice.hangs_up()
+        assert alice.gone
+        del alice
+        assert kept() == before
     world.end()

@@ -336,3 +336,29 @@ async def test_who_ends_before_tls_is_agreed_on_is_gone(files: Files) -> None:
         client.half_closes()
         assert await client.reads_to_the_end() == b""
         await until(lambda: not opened.door.clients)
+
+
+@on_reactor
+async def test_who_leaves_without_a_word_of_tls_is_gone_at_once(files: Files) -> None:
+    async with door(files) as opened:
+        endpoint: Any = clientFromString(reactor, f"tcp:127.0.0.1:{opened.port}")
+        client: Client = await endpoint.connect(Factory.forProtocol(Client))
+        opened.clients.append(client)
+        tls = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None)
+        tls.set_connect_state()
+        agreed = False
+        while not agreed:
+            try:
+                tls.do_handshake()
+                agreed = True
+            except SSL.WantReadError:
+                client.sends(tls.bio_read(65536))
+                await until(lambda: client.data)
+                tls.bio_write(client.data)
+                client.data = b""
+        tls.send(b"/quit\n")
+        client.sends(tls.bio_read(65536))
+        await until(lambda: opened.chat.counters.accepted and not opened.chat.sessions)
+        assert opened.door.clients
+        client.transport.loseConnection()
+        await until(lambda: not opened.door.clients)

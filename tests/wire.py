@@ -6,8 +6,9 @@ The rule: whoever waits for bytes waits for those bytes, with a deadline, never 
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+import gc
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -32,10 +33,15 @@ from zope.interface import implementer
 
 from chatroom.chat import Chat, Settings
 from chatroom.doors.door import DoorFactory
-from chatroom.doors.line import ChatFactory
+from chatroom.doors.line import ChatFactory, ChatProtocol
+from chatroom.doors.outlet import Outlet
 from chatroom.doors.proxy import ProxyFactory
-from chatroom.doors.relay import RelayFactory
+from chatroom.doors.relay import RelayFactory, RelayProtocol
+from chatroom.doors.sshchannel import SessionChannel
+from chatroom.doors.terminal import Terminal
 from chatroom.limits import Limits
+from chatroom.room import Member
+from chatroom.session import Session
 from fakes import World
 
 # Its module stands in for itself, so mypy does not know what it is.
@@ -78,6 +84,23 @@ async def until(condition: Callable[[], object]) -> None:
     while not condition():
         assert reactor.seconds() < overdue, "it did not come about"
         await deferLater(reactor, 0.002)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Nothing that refers to itself in a circle is freed meanwhile."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def kept() -> int:
+    """How many objects there are that a connection consists of."""
+    parts = (ChatProtocol, RelayProtocol, SessionChannel, Terminal, Session, Member, Outlet)
+    return sum(isinstance(thing, parts) for thing in gc.get_objects())
 
 
 # Without sockets
@@ -230,9 +253,10 @@ class House:
 
     async def comes(self, name: str = "") -> Client:
         """A new client that is in the room; on the line door it has read its greeting."""
-        there = len(self._members)
+        # Who has hung up may still be there, and leave meanwhile.
+        there = set(self._members)
         client = await self.connects()
-        await until(lambda: len(self._members) > there)
+        await until(lambda: self._members.keys() - there)
         if isinstance(self.factory, ChatFactory):
             await client.reads(b"/quit leaves.\r\n")
             if name:

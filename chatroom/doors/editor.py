@@ -119,6 +119,7 @@ class Editor:
         "_tabbed",
         "cursor",
         "line_length",
+        "size",
     )
 
     def __init__(
@@ -132,8 +133,8 @@ class Editor:
         self._complete = complete
         self._secret = secret
         self._graphemes: list[str] = []
-        #: How many graphemes stand before the cursor.
-        self.cursor = 0
+        #: How many graphemes stand before the cursor, and how many code points there are in all.
+        self.cursor = self.size = 0
         self._hidden = False
         self._killed = ""
         # Lines that were ended, oldest first, where in them this one is from, and what it was
@@ -152,10 +153,6 @@ class Editor:
     def text(self) -> str:
         """What was typed."""
         return "".join(self._graphemes)
-
-    def __len__(self) -> int:
-        """How many graphemes were typed."""
-        return len(self._graphemes)
 
     @property
     def hidden(self) -> bool:
@@ -185,6 +182,12 @@ class Editor:
         if self._hidden:
             self._hidden = False
             self._set("")
+
+    def forget(self, text: str) -> None:
+        """The line *text*, which was ended last, is not to be brought back."""
+        if self._history and self._history[-1] == text:
+            self._history_size -= len(self._history.pop().encode())
+            self._place = min(self._place, len(self._history))
 
     def receive(self, event: Event) -> list[Action]:
         """A key was typed, or something was pasted."""
@@ -315,6 +318,7 @@ class Editor:
         Within a grapheme, which it may be since neighbours can become one, it goes to its end.
         """
         self._graphemes = split = graphemes(text)
+        self.size = len(text)
         self.cursor = len(split)
         if cursor is not None:
             self.cursor = self._grapheme_at(cursor)
@@ -483,7 +487,8 @@ def _fitting(text: str, room: int) -> str:
     if len(text.encode()) <= room:
         return text
     fitting = []
-    for grapheme in graphemes(text):
+    # No character takes less than a byte; one more, so that the last is not cut off its marks.
+    for grapheme in graphemes(text[: room + 1]):
         room -= len(grapheme.encode())
         if room < 0:
             break

@@ -348,7 +348,9 @@ def _overlap(data: bytes, end: bytes) -> int:
 
 def _character_end(data: bytes, place: int) -> int:
     """Where the UTF-8 character at *place* ends; bytes that are no part of one stand alone."""
+    lead = data[place]
+    size = 1 if not 0xC2 <= lead <= 0xF4 else 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
     end = place + 1
-    while end < len(data) and end < place + 4 and data[end] & 0xC0 == 0x80:
+    while end < len(data) and end < place + size and data[end] & 0xC0 == 0x80:
         end += 1
     return end

@@ -5,8 +5,7 @@ has not shown that it speaks telnet; until somebody asks for a terminal, and the
 """
 
 import re
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from twisted.internet.error import ConnectionDone
@@ -30,7 +29,7 @@ from chatroom.doors.keys import Key
 from chatroom.doors.outlet import Outlet
 from chatroom.doors.takeover import Takeover
 from chatroom.doors.telnet import IAC, Command
-from chatroom.doors.terminal import USUAL, Kind, Terminal
+from chatroom.doors.terminal import MOMENT, USUAL, Kind, Terminal
 from chatroom.events import SERVER, Noticed
 from chatroom.formats import PLAIN, Format, plain
 from chatroom.presence import Call
@@ -45,6 +44,9 @@ READ_SIZE: Final = 8192
 #: much of the byte rate as so many bytes: it takes that much longer than text.
 BITE: Final = 256
 COMMAND_COST: Final = 32
+
+#: What one read of keys costs of it: whoever types sends each by itself.
+KEYS_COST: Final = 16
 
 #: A connection is read while fewer lines, and bytes in them, wait; so the end of a paste, and a
 #: close, are seen at once.
@@ -107,6 +109,7 @@ class ChatProtocol(LineReceiver):
     _handing_in = False
     _first = True
     _ended = False
+    _leaving = False
     _lost = False
     _stopped = False
     _withheld = False
@@ -181,23 +184,32 @@ class ChatProtocol(LineReceiver):
         self._hand_in()
 
     def _digest(self) -> None:
-        """Make lines of what came in, as far as the byte rate allows."""
-        chat = self.factory.chat
-        pace = chat.byte_pace
-        while self._raw:
+        """Make lines of what came in, or some keys, as far as the byte rate allows."""
+        while self._raw and self._rest is None:
             data, self._raw = self._raw, b""
-            cost = len(data)
             if IAC in data or self.terminal is not None:
                 data, self._raw = data[:BITE], data[BITE:]
-                cost = len(data) + COMMAND_COST * data.count(IAC)
-            cost += self._take(data)
-            if pace.rate:
-                now = chat.clock.seconds()
-                self._bytes_full_at = pace.spend(self._bytes_full_at, now, cost)
-                wait = pace.wait(self._bytes_full_at, now)
-                if wait > 0:
-                    self._rest = chat.clock.callLater(wait, self._rested)
-                    break
+            cost = len(data) + COMMAND_COST * data.count(IAC)
+            if self.terminal is not None:
+                cost += KEYS_COST
+            self._take(data)
+            self._spend(cost)
+            if self.terminal is not None:
+                # What comes of it is first.
+                self._spend(self.terminal.spent())
+                break
+
+    def _spend(self, cost: int) -> int:
+        """*cost* bytes of the byte rate are used; when there are no more, wait for some."""
+        chat = self.factory.chat
+        pace = chat.byte_pace
+        if pace.rate and cost:
+            now = chat.clock.seconds()
+            self._bytes_full_at = pace.spend(self._bytes_full_at, now, cost)
+            wait = pace.wait(self._bytes_full_at, now)
+            if wait > 0 and self._rest is None:
+                self._rest = chat.clock.callLater(wait, self._rested)
+        return cost
 
     def _rested(self) -> None:
         """There is a place for more bytes."""
@@ -222,42 +234,39 @@ class ChatProtocol(LineReceiver):
         """Do something about the input in *delay* seconds."""
         return self.factory.chat.clock.callLater(delay, self._guarded, callable)
 
-    def _take(self, data: bytes) -> int:
-        """Make lines of *data*, and say what there is to say about it.
-
-        Returns what it costs of the byte rate beyond its size.
-        """
+    def _take(self, data: bytes) -> None:
+        """Make lines, or keys, of *data*, and say what there is to say about it."""
         if self.terminal is not None:
-            return self._take_keys(self.terminal, data)
+            self._take_keys(self.terminal, data)
+            return
         intake = self.intake
         intake.take(data)
         if intake.overlong:
             beginning, intake.overlong = intake.overlong, b""
             if self._first and not intake.lines and STRANGER.match(beginning):
                 self._refuse()
-            else:
-                self.lineLengthExceeded(beginning)
+                return
+            self.lineLengthExceeded(beginning)
         if self._first and intake.tail.startswith(TLS_HELLO):
             self._refuse()
+            return
         self._answer_telnet()
         if intake.asked:
             intake.asked = False
             self._say_yes()
         if self._takeover is not None:
             self._takeover.look()
-        return 0
 
-    def _take_keys(self, terminal: Terminal, data: bytes) -> int:
-        """Make keys of *data*; returns what they cost of the byte rate beyond its size."""
+    def _take_keys(self, terminal: Terminal, data: bytes) -> None:
+        """Make keys of *data*."""
         telnet = self.intake.telnet
-        cost = 0
         size = telnet.size
         parts: list[bytes | Command] = [data]
         if IAC in data or telnet.pending:
             parts = telnet.receive(data)
         for part in parts:
             if isinstance(part, bytes):
-                cost += terminal.receive(part)
+                terminal.receive(part)
             elif part in KEYS:
                 terminal.press(KEYS[part])
             elif part is Command.ARE_YOU_THERE:
@@ -268,7 +277,6 @@ class ChatProtocol(LineReceiver):
         if telnet.spoken and telnet.character_mode is False:
             # It has taken its word back.
             self.take_lines()
-        return cost
 
     def _say_yes(self) -> None:
         self.session.notice(f"Yes, {self.factory.chat.settings.name} is here.")
@@ -284,21 +292,22 @@ class ChatProtocol(LineReceiver):
             return
         lines, session, outlet = self.intake.lines, self.session, self.outlet
         self._handing_in = True
-        done = 0
+        done = spent = 0
         try:
             while True:
-                if self.terminal is not None:
+                if done < len(lines) and not session.held and (self._lost or not outlet.congested):
+                    line = lines[done]
+                    done += 1
+                    if isinstance(line, bytes):
+                        self.lineReceived(line)
+                    else:
+                        self._typed(line)
+                elif self.terminal is not None and self._keys_wait and spent < MOMENT:
+                    # Only now: what a line leads to decides whether the next one is shown.
                     self.terminal.work()
-                if done == len(lines):
-                    break
-                if session.held or (outlet.congested and not self._lost):
-                    break
-                line = lines[done]
-                done += 1
-                if isinstance(line, bytes):
-                    self.lineReceived(line)
+                    spent += self._spend(self.terminal.spent())
                 else:
-                    self._typed(line)
+                    break
         except Exception:
             # Of a connection that is gone already Twisted would not tell once more.
             lines.clear()
@@ -307,11 +316,14 @@ class ChatProtocol(LineReceiver):
         finally:
             self._handing_in = False
             del lines[:done]
-        if self._ended:
+        if self._rest is None and (self._keys_wait or (self.terminal is not None and self._raw)):
+            # Others have their turn meanwhile.
+            self._rest = self.factory.chat.clock.callLater(0, self._rested)
+        done_with = not lines and not session.held and self._rest is None
+        if (self._ended or self._leaving) and done_with and (self._lost or not outlet.congested):
             # Whoever reads on gets all there is before they go.
-            if not lines and not session.held and (self._lost or not outlet.congested):
-                session.end()
-        elif not self.transport.disconnecting:
+            session.end()
+        if not self._ended and not self.transport.disconnecting:
             stop = (outlet.congested and not outlet.shaking_hands) or self._rest is not None
             if not stop and self._overfull():
                 stop = True
@@ -323,6 +335,11 @@ class ChatProtocol(LineReceiver):
                 else:
                     self.transport.pauseProducing()
         self.factory.chat.relieve()
+
+    @property
+    def _keys_wait(self) -> bool:
+        """Whether there are keys that can be dealt with now."""
+        return self.terminal is not None and self._rest is None and self.terminal.ready
 
     def _overfull(self) -> bool:
         """Whether more waits than should."""
@@ -384,8 +401,14 @@ class ChatProtocol(LineReceiver):
 
     def _typed(self, line: Line) -> None:
         """One line from the terminal, that the session is ready for."""
+        session = self.session
+        if line.hidden and not session.asking:
+            # Nobody asks for it any more, and it is nobody's business.
+            return
+        if session.asking and not line.hidden and self.terminal is not None:
+            self.terminal.forget(line.text)
         self._typed_hidden = line.hidden
-        self.session.received(line.text)
+        session.received(line.text)
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """A line is too long, of which *line* is the beginning: the connection lives."""
@@ -419,7 +442,9 @@ class ChatProtocol(LineReceiver):
         self._first = False
         self.intake.clear()
         self._raw = b""
-        self.session.end()
+        self._give_up_takeover()
+        if self._begun:
+            self.session.end()
         self.outlet.close(b"")
 
     def _log_input(self, what: str, event: str) -> None:
@@ -449,22 +474,36 @@ class ChatProtocol(LineReceiver):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted: the connection is gone."""
         self._ended = self._lost = True
-        if self._takeover is not None:
-            self._takeover.stop()
+        self._stop_rest()
+        self._give_up_takeover()
         if self.terminal is not None:
             self.terminal.end()
         self.went(reason)
         if hasattr(self, "outlet"):
             self.outlet.lost()
-        if not self._begun:
-            return
-        self._stop_rest()
-        if reason.check(ConnectionDone):
-            self.session.closed = True
-            self._end_of_input()
-        else:
+        if self._begun:
+            if reason.check(ConnectionDone):
+                self.session.closed = True
+                self._end_of_input()
+            else:
+                self._raw = b""
+                self.intake.clear()
+                self.session.lost()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """If connection and conversation are both over, drop what belongs to them.
+
+        What refers to one another in a circle would wait for the garbage collector, which looks
+        seldom and then holds everybody up, the longer the more has gone meanwhile.
+        """
+        if self._lost and hasattr(self, "session"):
+            if self.session.origin in self.factory.chat.sessions:
+                return
+            self._stopped = True
             self.intake.clear()
-            self.session.lost()
+            self.terminal = self._takeover = None
+            del self.session, self.outlet
 
     def _end_of_input(self) -> None:
         """What was sent counts, its last line even without an end."""
@@ -564,13 +603,14 @@ class ChatProtocol(LineReceiver):
     def close(self, farewell: bytes) -> None:
         """The session: the conversation is over."""
         if not self.closing:
-            self.closing = "closed by the client" if self._ended else "left"
+            gone = self._ended or self._leaving
+            self.closing = "closed by the client" if gone else "left"
         self._take_leave(farewell)
+        self._let_go()
 
     def _take_leave(self, farewell: bytes) -> None:
         """Send *farewell* after all else, and close."""
-        if self._takeover is not None:
-            self._takeover.stop()
+        self._give_up_takeover()
         if self.terminal is not None:
             farewell = self.terminal.end(farewell)
         self.outlet.close(farewell)
@@ -590,6 +630,12 @@ class ChatProtocol(LineReceiver):
         if self._takeover is None:
             self._takeover = Takeover(telnet, self._answer_telnet, self._later, self._taken_over)
             self._takeover.begin()
+
+    def _give_up_takeover(self) -> None:
+        """Whether the client agrees makes no difference any more."""
+        takeover, self._takeover = self._takeover, None
+        if takeover is not None:
+            takeover.stop()
 
     def _taken_over(self, why: str) -> None:
         """It is known whether the client sends keys from here on; if not, *why*."""
@@ -616,11 +662,15 @@ class ChatProtocol(LineReceiver):
             kind=kind,
             size=size,
             no_color=no_color,
-            complete=partial(complete, self.session),
+            complete=self._complete,
             secret=passwords.typed_in,
         )
         self.session.write_to(self.terminal)
         self.session.show_like(self.session.preferences)
+        if self.session.asking:
+            # From here on it is the terminal that does not show it.
+            intake.telnet.show()
+            self.terminal.hide()
         self.terminal.begin()
         tail, intake.tail = intake.tail, b""
         self.terminal.receive(tail)
@@ -639,7 +689,10 @@ class ChatProtocol(LineReceiver):
         self.terminal = None
         self.session.write_to(self.outlet)
         self.session.show_like(self.session.preferences)
-        self.intake.telnet.give_back()
+        telnet = self.intake.telnet
+        if self.session.asking:
+            telnet.hide()
+        telnet.give_back()
         self._answer_telnet()
 
     def resized(self, width: int, height: int) -> None:
@@ -647,6 +700,10 @@ class ChatProtocol(LineReceiver):
         if self.terminal is not None:
             self.terminal.resize((width, height))
             self.session.show_like(self.session.preferences)
+
+    def _complete(self, before: str, after: str) -> Sequence[str]:
+        """The terminal: what the word at the end of *before* may become."""
+        return complete(self.session, before, after)
 
     @property
     def prompt(self) -> tuple[str, str]:
@@ -660,7 +717,7 @@ class ChatProtocol(LineReceiver):
 
     def ended(self) -> None:
         """The terminal: they want to leave."""
-        self._ended = True
+        self._leaving = True
 
     # -- what the outlet and the factory say
 
@@ -682,7 +739,8 @@ class ChatProtocol(LineReceiver):
         """The outlet: nothing was read for too long."""
         self.factory.chat.counters.cut += 1
         self.closing = "not reading"
-        self.session.lost("not reading")
+        if self._begun:
+            self.session.lost("not reading")
 
     def stop_reading(self) -> None:
         """The factory: the server stops."""

@@ -182,7 +182,10 @@ class Outlet:
 
     def lost(self) -> None:
         """The connection is gone."""
-        self._aborting = True
+        if not (self._at_once or self._closing):
+            # TLS would keep it, and it keeps TLS.
+            self._transport.unregisterProducer()
+        self._aborting = self._closing = True
         self.congested = True
         self._stop_timer()
 

@@ -38,6 +38,9 @@ class RelayProtocol(LineOnlyReceiver):
     _over = True
     # The client sends nothing more; it leaves when it has been told what there is.
     _ended = False
+    # The connection is gone; the room has let it go.
+    _lost = False
+    _out = False
     #: See door.Connected.
     spoken = 0
     closing = ""
@@ -103,6 +106,14 @@ class RelayProtocol(LineOnlyReceiver):
             # Over TLS there is no half-close before.
             self.readConnectionLost()
         self._leave()
+        self._lost = True
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """When it is lost and out of the room: drop what would be a circle, see line.py."""
+        if self._lost and self._out:
+            self.member.owner = None
+            del self.outlet, self.member
 
     def _leave(self) -> None:
         if not self._over:
@@ -119,6 +130,8 @@ class RelayProtocol(LineOnlyReceiver):
     def left(self, member: Member, event: Left) -> None:
         """What was to be passed on to it is on its way."""
         self.outlet.close(b"")
+        self._out = True
+        self._let_go()
 
     def renamed(self, event: Renamed) -> None:
         """Nobody has a name here."""

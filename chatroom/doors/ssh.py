@@ -51,8 +51,8 @@ log = Logger()
 #: How long, in seconds, a client has to say who it is, and then to ask for its session.
 LOGIN_GRACE: Final = 30.0
 
-#: How many may be at that at the same time, of whom the first has to go when one more comes, and how
-#: many from one source, which gets no further; loopback is exempt from the second.
+#: How many may be at that at the same time, of whom the first has to go when one more comes, and
+#: how many from one source, which gets no further; loopback is exempt from the second.
 ARRIVING: Final = 100
 ARRIVING_PER_SOURCE: Final = 10
 
@@ -139,6 +139,12 @@ class SshProtocol(ChatProtocol):
 
     def went(self, reason: Failure) -> None:
         """The session is over; the connection tells the factory when it is, too."""
+
+    def _let_go(self) -> None:
+        spoken = self.spoken if hasattr(self, "session") else 0
+        super()._let_go()
+        if not hasattr(self, "session"):
+            self.connection.talked(spoken)
 
     def connectionMade(self) -> None:
         """The channel is there."""
@@ -230,6 +236,8 @@ class SshConnection(BoundedTransport):
     opened = 0.0
     #: Why the server closes the connection, see door.Connected.
     closing = ""
+    #: How many lines were said in a session that is over.
+    said = 0
 
     _stranger: Stranger
     _arrival: Arrival | None = None
@@ -332,6 +340,8 @@ class SshConnection(BoundedTransport):
         service, self.service = self.service, None
         if service is not None:
             service.serviceStopped()
+        # No circle, see ChatProtocol._let_go.
+        self._connection = self._talker = None
 
     # -- who it is, and what it wants
 
@@ -356,6 +366,11 @@ class SshConnection(BoundedTransport):
     def talks(self, talker: SshProtocol) -> None:
         """The session: its conversation is there."""
         self._talker = talker
+
+    def talked(self, spoken: int) -> None:
+        """The session: its conversation is over, in which *spoken* lines were said."""
+        if self._talker is not None:
+            self._talker, self.said = None, spoken
 
     def _late(self) -> None:
         missing = "Nobody has logged in" if self._arrival is None else "No session was opened"
@@ -461,7 +476,7 @@ class SshConnection(BoundedTransport):
     def spoken(self) -> int:
         """For the factory: how many lines were said over it."""
         talker = self._talker
-        return talker.spoken if talker is not None else 0
+        return talker.spoken if talker is not None else self.said
 
     def limit(self, line_length: int) -> None:
         """The factory: a line may have so many bytes from here on."""

@@ -365,8 +365,9 @@ class SessionChannel(SSHChannel):
         if not self._lost:
             self._lost = self.disconnecting = True
             self._producer = None
-            if self._protocol is not None:
-                self._protocol.connectionLost(Failure(reason))
+            protocol, self._protocol = self._protocol, None
+            if protocol is not None:
+                protocol.connectionLost(Failure(reason))
 
 
 class OneSession(SSHConnection):
@@ -389,8 +390,12 @@ class OneSession(SSHConnection):
 
     def serviceStopped(self) -> None:
         """Conch: the connection is over."""
-        if self.session is not None:
-            self.session.lose(ConnectionDone() if self.session._told_end else ConnectionLost())
+        session, self.session = self.session, None
+        if session is not None:
+            session.lose(ConnectionDone() if session._told_end else ConnectionLost())
+        # No circle, see ChatProtocol._let_go.
+        self.channels.clear()
+        self.channelsToRemoteChannel.clear()
 
     def packetReceived(self, messageNum: int, packet: bytes) -> None:
         """Conch: a packet came in."""

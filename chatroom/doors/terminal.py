@@ -42,13 +42,16 @@ ESCAPE: Final = 0.3
 #: No further line is taken while more than so many wait.
 WAITING_LINES: Final = 64
 
-#: What keys cost of the byte rate beyond their bytes, so that who types as fast as they may keeps
-#: the processor busy for a twentieth of the time: a byte for so many characters of the line that a
-#: key changes, and for so many that are shown again.
-CHARACTERS_OF_KEY: Final = 32
-CHARACTERS_SHOWN: Final = 6
+#: What the work for keys costs of the byte rate, so that who types as fast as they may keeps the
+#: processor busy for less than a tenth of the time: a byte for so many code points of the line that
+#: a key is typed into, for so many that are shown again, and so many bytes for showing anything.
+KEY_SIZE: Final = 12
+SHOWN_SIZE: Final = 4
+SHOWN_COST: Final = 16
 
-#: What is shown is sent in portions of about so many bytes.
+#: Others have their turn when so much was spent, which is some milliseconds, or so many bytes are
+#: to be sent.
+MOMENT: Final = 1024
 PORTION: Final = 4096
 
 # By how a terminal's name (RFC 1091; the TERM of terminfo) begins. A VT52 has other sequences.
@@ -100,9 +103,9 @@ class Owner(Protocol):
 class Terminal:
     """One person's terminal.
 
-    outlet: the connection's. lines: where the lines that were typed are to wait; who takes them out
-    says so with `work`, and looks for them after what was called `later`, too. kind, size: what is
-    known of it; the size is in cells and rows.
+    outlet: the connection's. lines: where the lines that were typed are to wait. kind, size: what
+    is known of it; the size is in cells and rows. What keys lead to happens in `work`, to be called
+    while it is `ready`, which it may be after any other call, and after what was called `later`.
     """
 
     def __init__(
@@ -137,6 +140,10 @@ class Terminal:
         self._owed = (b"", b"")
         # The size that the screen is to have, None for the one that it has.
         self._resized: tuple[int, int] | None = None
+        # What was done since `spent` was asked for.
+        self._cost = 0
+        # A hidden line waits: only when that was taken it is known whether the next is hidden.
+        self._answered = False
         self._begun = self._over = False
 
     # -- for the session, as its outlet
@@ -236,10 +243,10 @@ class Terminal:
         if not self._outlet.congested:
             self._draw()
 
-    def receive(self, data: bytes) -> int:
-        """Bytes were typed; returns what they cost of the byte rate beyond themselves."""
+    def receive(self, data: bytes) -> None:
+        """Bytes were typed."""
         self._stop_timer()
-        return 0 if self._over else self._take(self._keys.receive(data))
+        self._take(self._keys.receive(data))
 
     def press(self, key: Key) -> None:
         """A *key* came in some other way than as bytes."""
@@ -251,61 +258,79 @@ class Terminal:
 
     def hide(self) -> None:
         """What is typed is not shown from here on."""
+        self._answered = False
         self._editor.hide()
         self._draw()
 
     def unhide(self) -> None:
-        """What is typed is shown again."""
+        """What is typed is shown again; what was typed until now, and waits, is dropped."""
+        self._answered = False
+        if self._editor.hidden:
+            self._events.clear()
+            self.backlog = 0
         self._editor.unhide()
         self._draw()
 
-    def work(self) -> bool:
-        """Deal with keys while that is possible; returns whether any were."""
-        worked = False
+    def forget(self, text: str) -> None:
+        """The line *text*, which was ended last, is not to be brought back."""
+        self._editor.forget(text)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something that can be dealt with now."""
+        if self._over or self._outlet.congested:
+            return False
+        if self._resized is not None:
+            return True
+        if not self._events or self._answered:
+            return False
+        event = self._events[0]
+        ends_line = event is Key.ENTER or isinstance(event, Paste)
+        return len(self._lines) <= WAITING_LINES or not ends_line
+
+    def work(self) -> None:
+        """Deal with keys, up to the end of a line or for a moment, and show what comes of it."""
+        if self._over or self._outlet.congested:
+            return
+        waiting = len(self._lines)
         shown: list[bytes] = []
         size = 0
-        while self._events and not self._outlet.congested and not self._over:
-            event = self._events[0]
-            if len(self._lines) > WAITING_LINES and (
-                event is Key.ENTER or isinstance(event, Paste)
-            ):
-                break
-            del self._events[0]
-            worked = True
+        resized = self._resize()
+        while self.ready and len(self._lines) == waiting:
+            event = self._events.popleft()
             self.backlog -= _weight(event)
-            part = self._dealt(event)
-            shown.append(part)
-            size += len(part)
-            if size > PORTION:
-                self._send(b"".join([*shown, self._shown()]))
-                shown, size = [], 0
-        if worked and not self._over:
-            self._send(b"".join([*shown, self._shown()]))
-        return worked
+            before = self._editor.size
+            shown.append(self._dealt(event))
+            self._cost += max(before, self._editor.size) // KEY_SIZE
+            size += len(shown[-1])
+            if self._cost >= MOMENT or size >= PORTION:
+                break
+        self._draw(b"".join([resized, *shown]))
+
+    def spent(self) -> int:
+        """What was done since this was last asked, in bytes of the byte rate."""
+        cost, self._cost = self._cost, 0
+        return cost
 
     # -- keys
 
-    def _take(self, events: Sequence[Event]) -> int:
-        if not events and not self._keys.pending:
-            return 0
-        length = len(self._editor)
-        cost = length // CHARACTERS_SHOWN
+    def _take(self, events: Sequence[Event]) -> None:
+        if self._over:
+            return
         for event in events:
             if event is Key.INTERRUPT:
                 # It is not to wait behind what it is for.
                 self._drop()
-            cost += length // CHARACTERS_OF_KEY
             self._events.append(event)
             self.backlog += _weight(event)
         if self._keys.pending:
             self._timer = self._later(ESCAPE, self._expire)
-        self.work()
-        return cost
 
     def _drop(self) -> None:
         """What waits is not said any more."""
         self._events.clear()
         self.backlog = 0
+        self._answered = False
         dropped = len(self._lines)
         if dropped:
             self._lines.clear()
@@ -335,10 +360,12 @@ class Terminal:
                     shown.append(self._screen.ended())
                     if action.hidden or action.text.strip():
                         self._lines.append(action)
+                    self._answered = action.hidden
                 case Choices():
                     shown.append(self._screen.choices(action.choices))
                 case Redraw():
                     shown.append(self._screen.clear())
+                    self._cost += self._editor.size // SHOWN_SIZE
                 case Bell():
                     shown.append(BELL)
                 case Interrupt():
@@ -346,6 +373,7 @@ class Terminal:
                     if self._editor.hidden:
                         # Whoever is asked for a secret answers with none.
                         self._lines.append(Line("", hidden=True))
+                        self._answered = True
                 case Unsent():
                     self._owner.told(action.sentence)
                 case Eof():
@@ -357,6 +385,7 @@ class Terminal:
     def _shown(self) -> bytes:
         """What makes the screen show the prompt and the line as they are now."""
         resized = self._resize()
+        self._cost += SHOWN_COST + self._editor.size // SHOWN_SIZE
         self._prompted = self._owner.prompt
         if self._editor.hidden:
             prompt = "[not shown] "
@@ -367,7 +396,10 @@ class Terminal:
     def _resize(self) -> bytes:
         """What makes the screen have the size that the terminal has."""
         size, self._resized = self._resized, None
-        return b"" if size is None else self._screen.resize(*size)
+        if size is None:
+            return b""
+        self._cost += SHOWN_COST + self._editor.size // SHOWN_SIZE
+        return self._screen.resize(*size)
 
     def _prompt(self, name: str, room: str) -> str:
         """As much as leaves room for what is typed."""
@@ -378,9 +410,10 @@ class Terminal:
                 return prompt
         return "> "
 
-    def _draw(self) -> None:
+    def _draw(self, before: bytes = b"") -> None:
+        """Send what is to be shown *before*, and the prompt and the line as they are now."""
         if self._begun and not self._over:
-            self._send(self._shown())
+            self._send(before + self._shown())
 
     def _send(self, data: bytes) -> None:
         if data and self._begun:
