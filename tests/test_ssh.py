@@ -184,6 +184,24 @@ def test_a_client_with_a_terminal_sends_keys(world: World, factory: SshFactory) 
     assert (guest.status, guest.session_closed) == (0, True)
 
 
+def test_sizes_that_follow_one_another_are_drawn_once(world: World, factory: SshFactory) -> None:
+    guest = Guest(world, factory, "bob", term="xterm")
+    (client,) = factory.clients
+    talker: Any = client._talker
+    drawn: list[tuple[int, int]] = []
+    talker.resized = lambda *size: drawn.append(size)
+    for width in range(40, 80):
+        size = struct.pack(">4L", width, 9, 0, 0)
+        guest.connection.sendRequest(guest.channel, b"window-change", size)
+    guest.settle()
+    assert drawn == [(79, 9)]
+    size = struct.pack(">4L", 20, 9, 0, 0)
+    guest.connection.sendRequest(guest.channel, b"window-change", size)
+    guest._move()
+    guest.hangs_up()
+    del talker.resized
+
+
 def test_how_long_a_line_may_be_can_change_for_keys_too(world: World, factory: SshFactory) -> None:
     alice, guest = world.person("alice"), Guest(world, factory, "bob", term="xterm")
     world.chat.configure(world.chat.settings, Limits(rate=0, byte_rate=0, line_length=9))

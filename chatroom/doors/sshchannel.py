@@ -36,6 +36,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatroom.doors.sshtransport import SILENT, Misbehaved
+from chatroom.presence import Call
 
 log = Logger()
 
@@ -47,6 +48,9 @@ PACKET: Final = 8 * 1024
 #: server to make thousands of them of one write.
 MAX_DATA: Final = 16 * 1024
 MIN_DATA: Final = 512
+
+#: How long, in seconds, a new size waits for the next one.
+RESIZING: Final = 0.03
 
 #: The largest window there is (RFC 4254, section 5.2).
 MAX_WINDOW: Final = 0xFFFFFFFF
@@ -143,6 +147,7 @@ class SessionChannel(SSHChannel):
         self._told_end = False
         self._owed = 0
         self._lost = False
+        self._resizing: Call | None = None
 
     # -- as a transport: writing
 
@@ -308,12 +313,19 @@ class SessionChannel(SSHChannel):
     def _resized(self, data: bytes) -> bool:
         requested = self.requested
         requested.width, requested.height = struct.unpack(">2L", data[:8])
+        if self._protocol is not None and self._resizing is None:
+            # Drawing is work, and who draws at a window's corner sends many sizes.
+            self._resizing = self.conn.transport.clock.callLater(RESIZING, self._resize)
+        return True
+
+    def _resize(self) -> None:
+        self._resizing = None
+        requested = self.requested
         if self._protocol is not None and requested.terminal is not None:
             try:
                 self._protocol.resized(requested.width, requested.height)
             except Exception:
                 self._failed()
-        return True
 
     def _variable(self, data: bytes) -> bool:
         name, value, _ = getNS(data, 2)
@@ -365,6 +377,8 @@ class SessionChannel(SSHChannel):
         if not self._lost:
             self._lost = self.disconnecting = True
             self._producer = None
+            if self._resizing is not None:
+                self._resizing.cancel()
             protocol, self._protocol = self._protocol, None
             if protocol is not None:
                 protocol.connectionLost(Failure(reason))
