@@ -5,10 +5,11 @@ from __future__ import annotations
 import struct
 import unicodedata
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.conch.ssh.common import NS
@@ -144,6 +145,28 @@ def test_other_algorithms_than_the_key_has_are_refused(algorithm: bytes) -> None
     # A signature that was made with SHA-1 is not taken for what it says to be.
     assert not verified(b"rsa-sha2-256", blob, key.sign(b"x", b"ssh-rsa"), b"x")
     assert verified(b"rsa-sha2-256", blob, key.sign(b"x", b"rsa-sha2-256"), b"x")
+
+
+def test_a_security_token_has_been_touched_for_this_connection() -> None:
+    from chatroom.doors.sshauth import known_key, verified
+
+    token = ed25519.Ed25519PrivateKey.generate()
+    kind = b"sk-ssh-ed25519@openssh.com"
+    blob = NS(kind) + NS(token.public_key().public_bytes_raw()) + NS(b"ssh:")
+    assert known_key(kind, blob) is not None
+
+    def signed(said: bytes, flags: int = 1, application: bytes = b"ssh:") -> bytes:
+        # OpenSSH's PROTOCOL.u2f, "SSH U2F Signatures".
+        counted = struct.pack(">BL", flags, 7)
+        what = sha256(application).digest() + counted + sha256(said).digest()
+        return NS(kind) + NS(token.sign(what)) + counted
+
+    assert verified(kind, blob, signed(b"x"), b"x")
+    assert not verified(kind, blob, signed(b"y"), b"x")
+    assert not verified(kind, blob, signed(b"x", flags=0), b"x")
+    assert not verified(kind, blob, signed(b"x", application=b"web:"), b"x")
+    assert not verified(kind, blob, signed(b"x") + b"z", b"x")
+    assert not verified(kind, blob, NS(kind) + NS(token.sign(b"x")), b"x")
 
 
 def test_a_name_that_may_not_be_had_makes_a_guest_who_is_told(
