@@ -14,22 +14,19 @@ from twisted.conch.ssh.transport import (
     DISCONNECT_CONNECTION_LOST,
     DISCONNECT_TOO_MANY_CONNECTIONS,
 )
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatroom import arriving
-from chatroom.accounts import Account
 from chatroom.arriving import Arrival, Stranger
 from chatroom.chat import Chat, Refused
 from chatroom.doors.door import GOING, DoorFactory, tune
 from chatroom.doors.intake import Intake, NoTelnet
 from chatroom.doors.line import COMMANDS, READ_SIZE, ChatProtocol
 from chatroom.doors.outlet import Outlet
-from chatroom.doors.sshauth import Arrivals, Authentication
+from chatroom.doors.sshauth import Authentication
 from chatroom.doors.sshchannel import OneSession, Requested
 from chatroom.doors.sshtransport import (
     VERSION,
@@ -43,7 +40,6 @@ from chatroom.events import SERVER, Event, Noticed
 from chatroom.formats import PLAIN, PlainFormat
 from chatroom.limits import LOCAL
 from chatroom.presence import Call
-from chatroom.publickeys import PublicKey
 from chatroom.session import Session
 
 log = Logger()
@@ -350,7 +346,7 @@ class SshConnection(BoundedTransport):
         if name != b"ssh-userauth" or self._asked:
             return None
         self._asked = True
-        return Authentication(self.factory.arrivals, self._stranger, self._arrived)
+        return Authentication(self.factory.chat, self._stranger, self._arrived)
 
     def _arrived(self, arrival: Arrival) -> None:
         self._arrival = arrival
@@ -527,45 +523,18 @@ class TurnedAway(Protocol):
             self._overdue.cancel()
 
 
-class ChatArrivals:
-    """What a chat knows of those who come, see chatroom.arriving."""
-
-    def __init__(self, chat: Chat) -> None:
-        self._chat = chat
-
-    def by_key(self, name: str, key: PublicKey) -> "Deferred[Arrival | None]":
-        """See Arrivals."""
-        return arriving.by_key(self._chat, name, key)
-
-    def owner(self, name: str) -> "Deferred[Account | None]":
-        """See Arrivals."""
-        return arriving.owner(self._chat, name)
-
-    def by_name(self, name: str, key: PublicKey | None) -> Arrival:
-        """See Arrivals."""
-        return arriving.by_name(self._chat, name, key)
-
-    def by_password(
-        self, stranger: Stranger, account: Account, password: str
-    ) -> "Deferred[Arrival | None]":
-        """See Arrivals."""
-        return arriving.by_password(self._chat, stranger, account, password)
-
-
 class SshFactory(DoorFactory[SshConnection]):
     """Makes the connections of the SSH door.
 
-    host_key: what it proves to be itself with. arrivals: who says who people are; the chat, unless
-    it is somebody else.
+    host_key: what it proves to be itself with.
     """
 
     protocol: Any = SshConnection
     door = "ssh"
 
-    def __init__(self, chat: Chat, host_key: Key, arrivals: Arrivals | None = None) -> None:
+    def __init__(self, chat: Chat, host_key: Key) -> None:
         super().__init__(chat)
         self.host_key = host_key
-        self.arrivals: Arrivals = arrivals or ChatArrivals(chat)
         self.line_length = chat.limits.line_length
         # Those of whom it is not known yet who they are, in the order in which they came, and how
         # many they are by their source.

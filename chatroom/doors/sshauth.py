@@ -7,7 +7,7 @@ their password, and one question is answered before the next is looked at.
 import struct
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from twisted.conch.ssh.common import NS, getNS
 from twisted.conch.ssh.keys import Key
@@ -16,10 +16,11 @@ from twisted.conch.ssh.transport import DISCONNECT_NO_MORE_AUTH_METHODS_AVAILABL
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from chatroom import names, publickeys
+from chatroom import arriving, names, publickeys
 from chatroom.accounts import Account
 from chatroom.arriving import Arrival, Stranger
 from chatroom.attempts import TooMany
+from chatroom.chat import Chat
 from chatroom.doors.sshtransport import SIGNATURES, SILENT, Misbehaved
 from chatroom.publickeys import KeyRefused, PublicKey
 
@@ -58,27 +59,6 @@ NAME_BYTES: Final = 12 * (names.MAX_NAME + 1)
 USER_PRESENT: Final = 1
 
 
-class Arrivals(Protocol):
-    """What the door asks about those who come; see chatroom.arriving. All answers come in time."""
-
-    def by_key(self, name: str, key: PublicKey) -> "Deferred[Arrival | None]":
-        """Fires with how somebody arrives who has *key* and asks for *name*; None: not at all."""
-
-    def owner(self, name: str) -> "Deferred[Account | None]":
-        """Fires with whose *name* is, None if it is nobody's."""
-
-    def by_name(self, name: str, key: PublicKey | None) -> Arrival:
-        """How a guest arrives who asks for *name* and has proved to have *key*."""
-
-    def by_password(
-        self, stranger: Stranger, account: Account, password: str
-    ) -> "Deferred[Arrival | None]":
-        """Fires with how *stranger* arrives with *password* for *account*, None if it is wrong.
-
-        Fails with TooMany if its turn does not come.
-        """
-
-
 class Authentication(SSHService):
     """The service `ssh-userauth` (RFC 4252) of one connection.
 
@@ -90,10 +70,8 @@ class Authentication(SSHService):
     _log = SILENT
     protocolMessages = MESSAGES
 
-    def __init__(
-        self, arrivals: Arrivals, stranger: Stranger, arrived: Callable[[Arrival], None]
-    ) -> None:
-        self._arrivals = arrivals
+    def __init__(self, chat: Chat, stranger: Stranger, arrived: Callable[[Arrival], None]) -> None:
+        self._chat = chat
         self._stranger = stranger
         self._arrived = arrived
         self._requests = 0
@@ -129,7 +107,7 @@ class Authentication(SSHService):
         elif method == b"publickey":
             self._by_key(user, rest)
         elif method == b"keyboard-interactive":
-            self._wait_for(self._arrivals.owner(self._name), self._owner_known)
+            self._wait_for(arriving.owner(self._chat, self._name), self._owner_known)
         elif method == b"none":
             # It is how a client asks what there is, which is no failure.
             self._send_failure()
@@ -176,13 +154,13 @@ class Authentication(SSHService):
             else:
                 self._succeed(arrival)
 
-        self._wait_for(self._arrivals.by_key(self._name, key), looked_up)
+        self._wait_for(arriving.by_key(self._chat, self._name, key), looked_up)
 
     # -- passwords
 
     def _owner_known(self, account: Account | None) -> None:
         if account is None:
-            self._succeed(self._arrivals.by_name(self._name, self._stranger.key))
+            self._succeed(arriving.by_name(self._chat, self._name, self._stranger.key))
             return
         self._asked = account
         prompt = f"Password for {account.name} (empty: come in as a guest): "
@@ -199,7 +177,7 @@ class Authentication(SSHService):
         answer, _ = getNS(packet[4:])
         password = answer.decode(errors="replace").strip()
         if not password:
-            self._succeed(self._arrivals.by_name(self._name, self._stranger.key))
+            self._succeed(arriving.by_name(self._chat, self._name, self._stranger.key))
             return
 
         def compared(arrival: Arrival | None) -> None:
@@ -213,7 +191,7 @@ class Authentication(SSHService):
                 )
             self._refuse()
 
-        known = self._arrivals.by_password(self._stranger, account, password)
+        known = arriving.by_password(self._chat, self._stranger, account, password)
         self._wait_for(known, compared)
 
     # -- answers
