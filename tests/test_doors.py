@@ -14,7 +14,7 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 
 from chatroom.chat import Settings
-from chatroom.doors import conversation, relay
+from chatroom.doors import conversation, line, relay
 from chatroom.doors.door import peer_ended, tune
 from chatroom.limits import Limits
 from conftest import Strictness
