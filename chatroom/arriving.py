@@ -122,25 +122,31 @@ def by_password(
     Fails with TooMany if their turn does not come; who tries again later may have more luck. Once
     they are gone it need not fire.
     """
-    registry = chat.registry
+    return _by_password(chat, stranger, account, password)
 
-    def known(right: bool) -> Arrival | None:
-        if right:
-            return Arrival(account.name, account, stranger.key)
-        whom = {
-            "connection": stranger.origin,
-            "address": stranger.address,
-            "source": stranger.source,
-        }
-        login.note_failure(chat, stranger, account, whom)
-        return None
 
-    def too_late(failure: Any) -> None:
-        failure.trap(TimeoutError)
-        raise TooMany
-
-    answer: Deferred[Any] = in_time(registry.matches(stranger, account, password), chat.clock, TURN)
-    return answer.addCallbacks(known, too_late)
+@inlineCallbacks
+def _by_password(
+    chat: "Chat", stranger: Stranger, account: Account, password: str
+) -> Generator["Deferred[Any]", Any, Arrival | None]:
+    try:
+        present = yield _find(chat, account.name)
+    except Exception as error:
+        _unavailable(error)
+        return Arrival(key=stranger.key, why=SORRY)
+    if present is None or present.id != account.id:
+        return Arrival(key=stranger.key, why=f"{account.name} is not registered any more.")
+    # As it is now: between the question and the answer they had all the time in the world.
+    answer = chat.registry.matches(stranger, present, password)
+    try:
+        right = yield in_time(answer, chat.clock, TURN)
+    except TimeoutError:
+        raise TooMany from None
+    if right:
+        return Arrival(present.name, present, stranger.key)
+    whom = {"connection": stranger.origin, "address": stranger.address, "source": stranger.source}
+    login.note_failure(chat, stranger, present, whom)
+    return None
 
 
 def _find(chat: "Chat", name: str) -> "Deferred[Any]":

@@ -6,6 +6,7 @@ warned when it is another one. What is wrong with one shows before the server st
 
 import contextlib
 import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import Any, Final
@@ -34,13 +35,18 @@ def read(path: str) -> Key:
     Raises SettingError, which names the file and what is wrong with it.
     """
     try:
-        with open(path, "rb") as file:
-            data = file.read(FILE_BYTES)
+        # Of a pipe one would wait for whoever writes into it.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            data = file.read(FILE_BYTES) if stat.S_ISREG(mode) else b""
     except OSError as error:
         raise SettingError(f"ssh-host-key: cannot read {path}: {reason(error)}") from None
     where = f"ssh-host-key: the key in {path}"
     if b"PRIVATE KEY-----" not in data:
         raise SettingError(f"ssh-host-key: {path} has no private key")
+    if mode & stat.S_IRWXO:
+        # As OpenSSH has it: whoever has read it can be the server.
+        raise SettingError(f"{where} can be read by everybody; chmod 600 is for its owner alone")
     openssh = b"OPENSSH PRIVATE KEY-----" in data
     load: Any = (
         serialization.load_ssh_private_key if openssh else serialization.load_pem_private_key
@@ -112,6 +118,7 @@ def _write(path: Path, owner: tuple[int, int] | None) -> None:
 
 
 def fingerprint(key: Key) -> str:
-    """What people compare: 'SHA256:...', as `ssh-keygen -l` prints it, and the kind of key."""
+    """What people compare: 'SHA256:...' and the kind of key, as `ssh-keygen -l` prints them."""
     digest = key.fingerprint(FingerprintFormats.SHA256_BASE64).rstrip("=")
-    return f"SHA256:{digest} ({key.type()})"
+    kind = "ECDSA" if key.type() == "EC" else key.type().upper()
+    return f"SHA256:{digest} ({kind})"

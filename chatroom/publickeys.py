@@ -165,8 +165,8 @@ def _rsa(fields: _Fields) -> None:
         raise KeyRefused(f"An RSA key has at least {MIN_RSA:,} bits; this one has {bits:,}.")
     if bits > MAX_RSA:
         raise KeyRefused(f"An RSA key has at most {MAX_RSA:,} bits; this one has {bits:,}.")
-    # More than 64 bits OpenSSL does not use with a long modulus.
-    if not modulus % 2 or not exponent % 2 or not 3 <= exponent < 2**64:
+    # It is 65537, or small; the longer it is the longer looking at a signature takes.
+    if not modulus % 2 or not exponent % 2 or not 3 <= exponent < 2**32:
         raise KeyRefused(DAMAGED)
 
 

@@ -215,7 +215,7 @@ class Session:
         # Where to go back to when a move fails.
         self._former: Room | None = None
         self._welcomed = False
-        #: Why they have not got the name that they came for; empty for nothing.
+        #: Why they have not got the name that they came for, in whole sentences; empty for nothing.
         self.why = ""
         # Whether it is to be looked at whether this person may stay where they are.
         self._unsure = False

@@ -1,4 +1,4 @@
-"""SSH clients for tests: conch's own, in memory, over wires that a test moves bytes on."""
+"""SSH clients for tests: conch's own, over wires that a test moves bytes on, or real ones."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Channel(SSHChannel):
     _log = SILENT
     conn: Any
 
-    def __init__(self, guest: Guest) -> None:
+    def __init__(self, guest: Caller) -> None:
         super().__init__(localWindow=guest.window, localMaxPacket=8192)
         self.guest = guest
 
@@ -55,6 +55,9 @@ class Channel(SSHChannel):
 
     def dataReceived(self, data: bytes) -> None:
         self.guest.data += data
+
+    def extReceived(self, dataType: int, data: bytes) -> None:
+        self.guest.errors += data
 
     def request_exit_status(self, data: bytes) -> bool:
         (self.guest.status,) = struct.unpack(">L", data)
@@ -71,7 +74,7 @@ class Connection(SSHConnection):
     """The service of sessions; `reads` says whether its window is opened again."""
 
     _log = SILENT
-    guest: Guest
+    guest: Caller
 
     def serviceStarted(self) -> None:
         self.guest.connection = self
@@ -88,7 +91,7 @@ class Auth(SSHUserAuthClient):
 
     _log = SILENT
 
-    def __init__(self, guest: Guest) -> None:
+    def __init__(self, guest: Caller) -> None:
         self.guest = guest
         connection = Connection()
         connection.guest = guest
@@ -112,20 +115,18 @@ class Auth(SSHUserAuthClient):
         return None
 
 
-class Guest(SSHClientTransport):
-    """Somebody at the SSH door, over a connection in memory.
+class Caller(SSHClientTransport):
+    """Somebody who comes to the SSH door.
 
     command: what is asked for in place of a shell. term: what they have for a terminal. reads:
-    whether their window, of *window* bytes, is ever opened again.
-    starts, opens: whether they say anything, and whether they open a session.
+    whether their window, of *window* bytes, is ever opened again. opens: whether they open a
+    session.
     """
 
     _log = SILENT
 
     def __init__(
         self,
-        world: World,
-        factory: SshFactory,
         user: str = "bob",
         keys: tuple[Key, ...] = (),
         answers: tuple[str, ...] = (),
@@ -133,36 +134,26 @@ class Guest(SSHClientTransport):
         term: str = "",
         window: int = 65536,
         reads: bool = True,
-        starts: bool = True,
         opens: bool = True,
-        address: str = "",
     ) -> None:
-        self.world, self.user, self.keys = world, user.encode(), keys
-        self.answers = list(answers)
+        self.user, self.keys, self.answers = user.encode(), keys, list(answers)
         self.command, self.term, self.window, self.reads = command, term, window, reads
         self.opens = opens
         self.asked = False
-        self.starts = starts
         self.prompts: list[bytes] = []
-        self.data = b""
+        self.data = self.errors = b""
         self.eof = self.session_closed = self.gone = False
         self.status: int | None = None
         self.refused = 0
         self.reason = b""
         self.connection: Any = None
         self.channel: Any = None
-        self.wire: Any = ServerWire()
-        if address:
-            self.wire.peerAddr = IPv4Address("TCP", address, 9)
-        self.server: Any = factory.buildProtocol(self.wire.getPeer())
-        self.transport: Any = StringTransport()
-        self._received = self._sent = 0
-        self.server.makeConnection(self.wire)
-        if starts:
-            self.makeConnection(self.transport)
-        self.settle()
 
     # -- what conch calls
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        self.gone = True
+        super().connectionLost(reason)
 
     def verifyHostKey(self, hostKey: bytes, fingerprint: bytes) -> Deferred[Any]:
         assert hostKey == HOST_KEY.public().blob()
@@ -185,7 +176,37 @@ class Guest(SSHClientTransport):
         if self.command is None:
             channel.conn.sendRequest(channel, b"shell", b"")
         else:
-            channel.conn.sendRequest(channel, b"exec", NS(self.command.encode()))
+            channel.conn.sendRequest(
+                channel, b"exec", NS(self.command.encode(errors="surrogateescape"))
+            )
+
+
+class Guest(Caller):
+    """Somebody whose connection is in memory; starts: whether they say anything."""
+
+    def __init__(
+        self,
+        world: World,
+        factory: SshFactory,
+        user: str = "bob",
+        *,
+        starts: bool = True,
+        address: str = "",
+        **able: Any,
+    ) -> None:
+        super().__init__(user, **able)
+        self.world = world
+        self.starts = starts
+        self.wire: Any = ServerWire()
+        if address:
+            self.wire.peerAddr = IPv4Address("TCP", address, 9)
+        self.server: Any = factory.buildProtocol(self.wire.getPeer())
+        self.transport: Any = StringTransport()
+        self._received = self._sent = 0
+        self.server.makeConnection(self.wire)
+        if starts:
+            self.makeConnection(self.transport)
+        self.settle()
 
     # -- what tests do
 

@@ -9,7 +9,7 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent
 
-from chatroom import arriving, names
+from chatroom import arriving, names, passwords
 from chatroom.accounts import Account
 from chatroom.arriving import Arrival, Stranger
 from chatroom.attempts import TooMany
@@ -667,6 +667,20 @@ def test_a_password_makes_whoever_has_it_that_account(world: World) -> None:
     who.key = KEY
     assert known(tries(world, who, account, WORD)) == Arrival("alice", account, KEY)
     assert who.failures == 0
+
+
+def test_it_is_the_password_that_counts_when_it_is_given(world: World) -> None:
+    account, who = register(world, "alice"), stranger(world)
+    book = world.chat.registry.book
+    book.set_password(account.id, passwords.make("another one"))
+    assert known(tries(world, who, account, WORD)) is None
+    arrival = known(tries(world, who, account, "another one"))
+    assert arrival is not None
+    assert arrival.account is not None
+    assert arrival.account.id == account.id
+    book.remove(account.id)
+    why = "alice is not registered any more."
+    assert known(tries(world, who, account, "another one")) == Arrival(why=why)
 
 
 def test_a_wrong_password_counts_and_is_logged(world: World, log_events: list[LogEvent]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 import subprocess
@@ -19,6 +20,7 @@ import chatroom
 from chatroom import hostkey
 from chatroom.options import Options
 from chatroom.settings import SettingError
+from chatroom.store.folder import HOST_KEY
 
 
 def written(path: Path, key: Any, format: PrivateFormat, password: bytes = b"") -> str:
@@ -27,6 +29,7 @@ def written(path: Path, key: Any, format: PrivateFormat, password: bytes = b"") 
     if password:
         encryption = serialization.BestAvailableEncryption(password)
     path.write_bytes(key.private_bytes(Encoding.PEM, format, encryption))
+    path.chmod(0o600)
     return str(path)
 
 
@@ -60,10 +63,12 @@ def test_whatever_is_there_in_place_of_a_key_is_not_overwritten(tmp_path: Path) 
 
 @pytest.mark.skipif(which("ssh-keygen") is None, reason="ssh-keygen is not here")
 def test_the_fingerprint_is_that_of_ssh_keygen(tmp_path: Path) -> None:
-    key = hostkey.kept(str(tmp_path))
-    command = ["ssh-keygen", "-l", "-f", str(tmp_path / "ssh_host_ed25519_key")]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert hostkey.fingerprint(key).split()[0] == shown.split()[1]
+    hostkey.kept(str(tmp_path))
+    ecdsa = ec.generate_private_key(ec.SECP256R1())
+    for path in (tmp_path / HOST_KEY, written(tmp_path / "other", ecdsa, PrivateFormat.OpenSSH)):
+        command = ["ssh-keygen", "-l", "-f", str(path)]
+        shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        assert hostkey.fingerprint(hostkey.read(str(path))).split() == [shown[1], shown[-1]]
 
 
 @pytest.mark.parametrize("format", [PrivateFormat.OpenSSH, PrivateFormat.PKCS8])
@@ -83,7 +88,11 @@ def test_keys_that_are_taken(tmp_path: Path, key: Any, format: PrivateFormat) ->
 def test_keys_that_are_not_taken(tmp_path: Path) -> None:
     path = tmp_path / "key"
     assert fault(path) == f"ssh-host-key: cannot read {path}: no such file or directory"
+    os.mkfifo(path)
+    assert fault(path) == f"ssh-host-key: {path} has no private key"
+    path.unlink()
     path.write_bytes(b"ssh-ed25519 AAAA comment\n")
+    path.chmod(0o600)
     assert fault(path) == f"ssh-host-key: {path} has no private key"
     path.write_bytes(
         b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----"
@@ -94,6 +103,9 @@ def test_keys_that_are_not_taken(tmp_path: Path) -> None:
     for format in (PrivateFormat.OpenSSH, PrivateFormat.PKCS8):
         written(path, own, format, b"secret")
         assert fault(path) == f"{why} is encrypted; the server has no passphrase"
+    written(path, own, PrivateFormat.OpenSSH)
+    path.chmod(0o644)
+    assert fault(path).startswith(f"{why} can be read by everybody; chmod 600")
     written(path, rsa.generate_private_key(65537, 2048), PrivateFormat.PKCS8)
     assert fault(path) == f"{why} has 2048 bits; RSA needs 3,072"
     written(path, dsa.generate_private_key(2048), PrivateFormat.PKCS8)
@@ -142,7 +154,7 @@ def test_a_check_makes_nothing_and_says_what_there_is(
     with pytest.raises(SystemExit):
         parsed(*SSH, "--data", str(tmp_path), "--check")
     assert re.search(
-        r"\n# The key of SSH is SHA256:\S{43} \(Ed25519\)\.\n", capsys.readouterr().out
+        r"\n# The key of SSH is SHA256:\S{43} \(ED25519\)\.\n", capsys.readouterr().out
     )
 
 

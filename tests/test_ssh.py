@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import struct
+import unicodedata
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.conch.ssh.common import NS
@@ -145,6 +147,28 @@ def test_other_algorithms_than_the_key_has_are_refused(algorithm: bytes) -> None
     assert verified(b"rsa-sha2-256", blob, key.sign(b"x", b"rsa-sha2-256"), b"x")
 
 
+def test_a_security_token_has_been_touched_for_this_connection() -> None:
+    from chatroom.doors.sshauth import known_key, verified
+
+    token = ed25519.Ed25519PrivateKey.generate()
+    kind = b"sk-ssh-ed25519@openssh.com"
+    blob = NS(kind) + NS(token.public_key().public_bytes_raw()) + NS(b"ssh:")
+    assert known_key(kind, blob) is not None
+
+    def signed(said: bytes, flags: int = 1, application: bytes = b"ssh:") -> bytes:
+        # OpenSSH's PROTOCOL.u2f, "SSH U2F Signatures".
+        counted = struct.pack(">BL", flags, 7)
+        what = sha256(application).digest() + counted + sha256(said).digest()
+        return NS(kind) + NS(token.sign(what)) + counted
+
+    assert verified(kind, blob, signed(b"x"), b"x")
+    assert not verified(kind, blob, signed(b"y"), b"x")
+    assert not verified(kind, blob, signed(b"x", flags=0), b"x")
+    assert not verified(kind, blob, signed(b"x", application=b"web:"), b"x")
+    assert not verified(kind, blob, signed(b"x") + b"z", b"x")
+    assert not verified(kind, blob, NS(kind) + NS(token.sign(b"x")), b"x")
+
+
 def test_a_name_that_may_not_be_had_makes_a_guest_who_is_told(
     world: World, factory: SshFactory
 ) -> None:
@@ -181,6 +205,33 @@ def test_a_client_with_a_terminal_sends_keys(world: World, factory: SshFactory) 
     assert (talker.requested.width, talker.requested.height) == (60, 9)
     guest.sends(b"\x04")
     assert (guest.status, guest.session_closed) == (0, True)
+
+
+def test_sizes_that_follow_one_another_are_drawn_once(world: World, factory: SshFactory) -> None:
+    guest = Guest(world, factory, "bob", term="xterm")
+    (client,) = factory.clients
+    talker: Any = client._talker
+    drawn: list[tuple[int, int]] = []
+    talker.resized = lambda *size: drawn.append(size)
+    for width in range(40, 80):
+        size = struct.pack(">4L", width, 9, 0, 0)
+        guest.connection.sendRequest(guest.channel, b"window-change", size)
+    guest.settle()
+    assert drawn == [(79, 9)]
+    size = struct.pack(">4L", 20, 9, 0, 0)
+    guest.connection.sendRequest(guest.channel, b"window-change", size)
+    guest._move()
+    guest.hangs_up()
+    del talker.resized
+
+
+def test_how_long_a_line_may_be_can_change_for_keys_too(world: World, factory: SshFactory) -> None:
+    alice, guest = world.person("alice"), Guest(world, factory, "bob", term="xterm")
+    world.chat.configure(world.chat.settings, Limits(rate=0, byte_rate=0, line_length=9))
+    factory.configure()
+    guest.sends(20 * b"x" + b"\r")
+    assert f"bob: {20 * 'x'}" not in alice.sees
+    guest.hangs_up()
 
 
 def test_a_command_has_no_terminal_even_if_its_client_has(
@@ -261,6 +312,25 @@ def test_a_command_that_is_refused_says_so_by_its_status(
     guest = Guest(world, factory, "carol", command=command)
     assert guest.data.startswith(b"-- ")
     assert guest.status == 1
+
+
+def test_a_command_that_is_too_long_is_refused(world: World, factory: SshFactory) -> None:
+    for damaged in ("", "\udcff"):
+        guest = Guest(world, factory, "carol", command=2050 * "x" + damaged)
+        assert guest.data == b"-- Not said: a line may have at most 2,048 bytes.\n"
+        assert guest.status == 1
+
+
+def test_whoever_comes_for_a_command_is_told_apart_that_it_is_as_a_guest(
+    world: World, factory: SshFactory
+) -> None:
+    bob = world.person("bob")
+    guest = Guest(world, factory, "bob", command="build ok")
+    assert (guest.data, guest.errors, guest.status) == (b"", b"-- bob is taken.\n", 0)
+    assert any(line.endswith(": build ok") for line in bob.sees)
+    guest = Guest(world, factory, "bob", command="/who", window=9, reads=False)
+    assert guest.errors == b""
+    guest.hangs_up()
 
 
 def test_what_waits_for_somebody_is_not_lost_to_a_command(
@@ -381,6 +451,9 @@ def test_ignored_packets_count_for_the_byte_rate(world: World, factory: SshFacto
         b"SSH-2.0-x\r\n" + struct.pack(">LB", 40_004, 8) + bytes(3),
         b"SSH-2.0-x\r\n" + struct.pack(">LB", 12, 0) + bytes(20),
         b"SSH-2.0-x\r\n" + struct.pack(">LB", 12, 200) + bytes(20),
+        # EXT_INFO and SERVICE_REQUEST, as somebody on the way could slip them in.
+        b"SSH-2.0-x\r\n" + struct.pack(">LBB", 12, 6, 7) + bytes(10),
+        b"SSH-2.0-x\r\n" + struct.pack(">LBB", 28, 10, 5) + NS(b"ssh-userauth") + bytes(10),
         # NEWKEYS, KEXDH_INIT and USERAUTH_REQUEST where there was no KEXINIT.
         *(
             b"SSH-2.0-x\r\n" + struct.pack(">LBB", 12, 10, kind) + bytes(10)
@@ -474,6 +547,8 @@ def test_keys_that_are_never_agreed_on_end_the_connection(
     world.wait(31)
     guest.settle()
     assert guest.gone
+    assert guest.server.closing == "no proper SSH"
+    assert guest.reason == b"new keys are overdue"
 
 
 def test_the_service_is_asked_for_once(world: World, factory: SshFactory) -> None:
@@ -481,6 +556,43 @@ def test_the_service_is_asked_for_once(world: World, factory: SshFactory) -> Non
     guest.sendPacket(5, NS(b"ssh-userauth"))
     guest.settle()
     assert guest.gone
+
+
+@pytest.mark.parametrize("kind", [81, 82, 91, 92, 99, 100])
+def test_answers_that_nobody_asked_for_end_it(world: World, factory: SshFactory, kind: int) -> None:
+    guest = Guest(world, factory)
+    # As the answer to an opened channel it would set the size of what is sent to it.
+    guest.sendPacket(kind, struct.pack(">4L", 0, 0, 1000, 1))
+    guest.settle()
+    assert (guest.gone, guest.reason) == (True, b"nothing was asked")
+    assert not world.chat.sessions
+
+
+def test_whoever_asks_to_be_let_in_once_more_is_not_answered(
+    world: World, factory: SshFactory
+) -> None:
+    guest = Guest(world, factory)
+    before = guest.server.outgoingPacketSequence
+    guest.sendPacket(50, NS(b"alice") + NS(b"ssh-connection") + NS(b"none"))
+    guest.settle()
+    assert guest.server.outgoingPacketSequence == before
+    guest.sends(b"/who\n")
+    assert "-- 1 person in #lobby: bob" in guest.sees
+    guest.hangs_up()
+
+
+@pytest.mark.parametrize("kind", [9, 120, 200])
+def test_a_message_that_is_not_known_is_named_in_the_answer(
+    world: World, factory: SshFactory, monkeypatch: pytest.MonkeyPatch, kind: int
+) -> None:
+    named: list[int] = []
+    guest = Guest(world, factory)
+    monkeypatch.setattr(guest, "receiveUnimplemented", named.append)
+    sent = guest.outgoingPacketSequence
+    guest.sendPacket(kind, b"x")
+    guest.settle()
+    assert named == [sent]
+    guest.hangs_up()
 
 
 STRINGS = st.sampled_from([b"", b"session", b"pty-req", b"shell", b"exec", b"env", b"x" * 50])
@@ -524,6 +636,57 @@ def test_whatever_is_sent_ends_that_connection_at_most(
 # Those who are not in yet
 
 
+def test_a_key_that_was_shown_for_another_name_is_not_theirs(
+    world: World, factory: SshFactory
+) -> None:
+    owner(world).hangs_up()
+    guest = Guest(world, factory, "alice", keys=(KEY,), answers=("",))
+    assert next(iter(world.chat.sessions.values())).key is not None
+    guest.hangs_up()
+    guest = Guest(world, factory, "alice", keys=(KEY,))
+    (client,) = factory.clients
+    assert client._stranger.key is not None
+    # RFC 4252, section 5.
+    asked = NS(b"carol") + NS(b"ssh-connection") + NS(b"keyboard-interactive") + NS(b"") * 2
+    guest.sendPacket(50, asked)
+    guest.settle()
+    assert [(one.name, one.key) for one in world.chat.sessions.values()] == [("carol", None)]
+    guest.hangs_up()
+
+
+def test_a_name_may_be_spelled_in_many_pieces(world: World, factory: SshFactory) -> None:
+    name = 20 * "\ud55c"
+    guest = Guest(world, factory, unicodedata.normalize("NFD", name))
+    assert f"You are {name}, " in guest.sees[0]
+    guest.hangs_up()
+
+
+def test_looking_at_signatures_counts_for_the_byte_rate(world: World, factory: SshFactory) -> None:
+    world.chat.configure(world.chat.settings, Limits(rate=0, byte_rate=4096))
+    owner(world).hangs_up()
+    keys = tuple(hostkey.made() for _ in range(5))
+    began = world.clock.seconds()
+    guest = Guest(world, factory, "alice", keys=keys, answers=("",))
+    while not guest.prompts:
+        world.wait(1)
+        guest.settle()
+    # The burst is used up by the exchange of keys.
+    assert world.clock.seconds() - began > 5
+    guest.hangs_up()
+
+
+def test_who_has_been_at_it_for_longest_makes_room(
+    world: World, factory: SshFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatroom.doors.ssh.ARRIVING", 2)
+    first, second = Guest(world, factory, starts=False), Guest(world, factory, starts=False)
+    guest = Guest(world, factory)
+    assert "You are bob" in guest.sees[0]
+    assert (first.wire.half_closed, second.wire.half_closed) == (True, False)
+    for each in (first, second, guest):
+        each.hangs_up()
+
+
 def test_an_answer_that_comes_too_late_changes_nothing(world: World) -> None:
     asked: list[Deferred[Any]] = []
 
@@ -560,6 +723,7 @@ def test_whoever_opens_no_session_is_cut_after_the_grace(
     world.wait(LOGIN_GRACE + 1)
     idle.settle()
     assert idle.gone
+    assert idle.reason == b"No session was opened in time."
 
 
 def test_strangers_from_one_source_are_few(world: World, factory: SshFactory) -> None:
@@ -581,6 +745,18 @@ def test_those_who_may_not_come_are_told_in_ssh(world: World, factory: SshFactor
     first = Guest(world, factory)
     assert Guest(world, factory).reason == b"The server is full. Please try again later."
     first.hangs_up()
+
+
+def test_whoever_logs_in_while_the_server_stops_gets_no_session(
+    world: World, factory: SshFactory
+) -> None:
+    owner(world).hangs_up()
+    guest = Guest(world, factory, "alice")
+    factory.stop_reading()
+    guest.settle()
+    assert guest.gone
+    assert guest.reason == b"The server is shutting down."
+    assert not world.chat.sessions
 
 
 def test_stopping_tells_everybody(world: World, factory: SshFactory) -> None:

@@ -10,18 +10,19 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.endpoints import clientFromString, connectProtocol, serverFromString
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
+from chatroom import hostkey
 from chatroom.chat import Chat
 from chatroom.doors.ssh import SshFactory
 from chatroom.history import LAST
 from chatroom.limits import Limits
-from sshclient import HOST_KEY
+from sshclient import HOST_KEY, Caller
 from wire import UNLIMITED, on_reactor, reactor, turns, until
 
-pytestmark = pytest.mark.skipif(shutil.which("ssh") is None, reason="OpenSSH is not here")
+needs_openssh = pytest.mark.skipif(shutil.which("ssh") is None, reason="OpenSSH is not here")
 
 
 class Ssh(ProcessProtocol):
@@ -94,6 +95,7 @@ async def opened(folder: Path, limits: Limits = UNLIMITED) -> AsyncIterator[Lodg
         await turns()
 
 
+@needs_openssh
 @on_reactor
 async def test_people_with_openssh_talk(tmp_path: Path) -> None:
     async with opened(tmp_path) as lodge:
@@ -109,6 +111,7 @@ async def test_people_with_openssh_talk(tmp_path: Path) -> None:
         assert bob.errors == b""
 
 
+@needs_openssh
 @on_reactor
 async def test_commands_and_scripts_with_openssh(tmp_path: Path) -> None:
     async with opened(tmp_path) as lodge:
@@ -127,6 +130,7 @@ async def test_commands_and_scripts_with_openssh(tmp_path: Path) -> None:
         assert [event.text for event in said] == ["one", "two"]
 
 
+@needs_openssh
 @on_reactor
 async def test_keys_of_rsa_sign_with_sha2_only(tmp_path: Path) -> None:
     from cryptography.hazmat.primitives.asymmetric import rsa
@@ -145,6 +149,7 @@ async def test_keys_of_rsa_sign_with_sha2_only(tmp_path: Path) -> None:
         assert old.status == 255
 
 
+@needs_openssh
 @on_reactor
 async def test_whoever_is_killed_has_left(tmp_path: Path) -> None:
     async with opened(tmp_path) as lodge:
@@ -155,6 +160,7 @@ async def test_whoever_is_killed_has_left(tmp_path: Path) -> None:
         await until(lambda: not lodge.chat.sessions)
 
 
+@needs_openssh
 @on_reactor
 async def test_new_keys_while_there_is_much_to_read(tmp_path: Path) -> None:
     async with opened(tmp_path) as lodge:
@@ -169,6 +175,7 @@ async def test_new_keys_while_there_is_much_to_read(tmp_path: Path) -> None:
         assert [line for line in lines if b"x" in line] == sent
 
 
+@needs_openssh
 @on_reactor
 async def test_those_who_may_not_come_read_why(tmp_path: Path) -> None:
     async with opened(tmp_path, Limits(max_connections=1)) as lodge:
@@ -178,3 +185,25 @@ async def test_those_who_may_not_come_read_why(tmp_path: Path) -> None:
         await bob.ended
         assert bob.status == 255
         assert b"The server is full. Please try again later." in bob.errors
+
+
+@on_reactor
+async def test_people_with_conch_talk_and_send_commands(tmp_path: Path) -> None:
+    async with opened(tmp_path) as lodge:
+        endpoint: Any = clientFromString(reactor, f"tcp:127.0.0.1:{lodge.port}")
+
+        async def comes(name: str, **able: Any) -> Caller:
+            caller: Caller = await connectProtocol(endpoint, Caller(name, **able))
+            return caller
+
+        alice = await comes("alice", keys=(hostkey.made(),))
+        await until(lambda: b"/quit leaves." in alice.data)
+        said = await comes("bob", command="build ok")
+        await until(lambda: said.gone)
+        assert (said.data, said.status) == (b"", 0)
+        await until(lambda: b"bob: build ok\r\n" in alice.data)
+        alice.channel.write(b"/who\n/quit\n")
+        await until(lambda: alice.gone)
+        assert b"-- 1 person in #lobby: alice\r\n" in alice.data
+        assert alice.data.endswith(b"-- Good-bye.\r\n")
+        assert (alice.status, alice.eof, alice.session_closed) == (0, True, True)

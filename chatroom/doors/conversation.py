@@ -336,7 +336,7 @@ class Conversation(LineReceiver):
         if not self._overlong:
             self._overlong = True
             self.log_input("sent a line that is too long", "input_overlong")
-        self.session.notice(
+        self.session.refuse(
             f"Not said: a line may have at most {self.factory.line_length:,} bytes."
         )
 

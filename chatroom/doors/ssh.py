@@ -9,7 +9,11 @@ from functools import partial
 from typing import Any, Final
 
 from twisted.conch.ssh.keys import Key
-from twisted.conch.ssh.transport import DISCONNECT_BY_APPLICATION, DISCONNECT_CONNECTION_LOST
+from twisted.conch.ssh.transport import (
+    DISCONNECT_BY_APPLICATION,
+    DISCONNECT_CONNECTION_LOST,
+    DISCONNECT_TOO_MANY_CONNECTIONS,
+)
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
@@ -34,8 +38,8 @@ from chatroom.doors.sshtransport import (
     signatures_of,
 )
 from chatroom.doors.terminal import kind_of
-from chatroom.events import Event
-from chatroom.formats import PlainFormat
+from chatroom.events import SERVER, Event, Noticed
+from chatroom.formats import PLAIN, PlainFormat
 from chatroom.limits import LOCAL
 from chatroom.presence import Call
 from chatroom.publickeys import PublicKey
@@ -46,13 +50,16 @@ log = Logger()
 #: How long, in seconds, a client has to say who it is, and then to ask for its session.
 LOGIN_GRACE: Final = 30.0
 
-#: How many may be at that at the same time, and how many from one source; loopback is exempt from
-#: the second.
+#: How many may be at that at the same time, of whom the first has to go when one more comes, and
+#: how many from one source, which gets no further; loopback is exempt from the second.
 ARRIVING: Final = 100
 ARRIVING_PER_SOURCE: Final = 10
 
-#: New keys cost as much of the byte rate as so many bytes: they take that much longer than text.
-EXCHANGE_COST: Final = 4096
+CROWDED: Final = "Too many are logging in just now. Please try again later."
+
+#: An exchange of keys, or a signature to be looked at, costs as much of the byte rate as so many
+#: bytes: it takes that much longer than text.
+CALCULATION: Final = 4096
 
 
 class NothingShown(PlainFormat):
@@ -112,6 +119,7 @@ class SshProtocol(Conversation):
 
     def came(self) -> None:
         """All is made: begin."""
+        self.connection.talks(self)
         self.begin(self.arrival)
         requested = self.requested
         if requested.terminal is not None and self._command is None:
@@ -123,9 +131,10 @@ class SshProtocol(Conversation):
         """The session is over; the connection tells the factory when it is, too."""
 
     def _let_go(self) -> None:
-        if hasattr(self, "session"):
-            self.connection.said = self.spoken
+        spoken = self.spoken if hasattr(self, "session") else 0
         super()._let_go()
+        if not hasattr(self, "session"):
+            self.connection.talked(spoken)
 
     def connectionMade(self) -> None:
         """The channel is there."""
@@ -136,10 +145,13 @@ class SshProtocol(Conversation):
 
     def lineReceived(self, line: bytes) -> None:
         """One line that the session is ready for."""
-        if self._command is not None:
-            self._command = None
-            self._unmute()
+        self._unmute()
         super().lineReceived(line)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """A line is too long."""
+        self._unmute()
+        super().lineLengthExceeded(line)
 
     def ask_for_terminal(self) -> None:
         """Somebody wants a terminal, which is for the client to ask for. Raises Refused."""
@@ -153,9 +165,16 @@ class SshProtocol(Conversation):
         raise Refused("Your ssh sends keys, not lines. ssh -T sends lines.")
 
     def _unmute(self) -> None:
-        """From here on it is the command that is answered."""
+        """From here on it is the command that is answered, if there is one."""
+        if self._command is None:
+            return
+        self._command = None
         session = self.session
         session.mailbox.clear()
+        if session.why:
+            # It is as a guest that they say what they came to say.
+            notice = Noticed(self.factory.chat.clock.seconds(), SERVER, session.why)
+            self.transport.complain(PLAIN.encode(notice, True))
         session.member.format = NOTHING_SHOWN
         session.member.mentioned = None
         session.refusals = 0
@@ -270,9 +289,9 @@ class SshConnection(BoundedTransport):
         self._rest = None
         self._read_or_not()
 
-    def began_exchange(self) -> None:
-        """The client asks for new keys."""
-        self._spend(EXCHANGE_COST)
+    def calculates(self) -> None:
+        """What the client asks for is work."""
+        self._spend(CALCULATION)
 
     def hold(self) -> None:
         """Take no further packet until `go_on`."""
@@ -331,11 +350,20 @@ class SshConnection(BoundedTransport):
 
     def _start(self, arrival: Arrival, requested: Requested) -> SshProtocol:
         self._stop_timer()
-        self._talker = SshProtocol(self, arrival, requested)
-        return self._talker
+        return SshProtocol(self, arrival, requested)
+
+    def talks(self, talker: SshProtocol) -> None:
+        """The session: its conversation is there."""
+        self._talker = talker
+
+    def talked(self, spoken: int) -> None:
+        """The session: its conversation is over, in which *spoken* lines were said."""
+        if self._talker is not None:
+            self._talker, self.said = None, spoken
 
     def _late(self) -> None:
-        self.misbehaved(Misbehaved("Nobody has logged in in time.", DISCONNECT_BY_APPLICATION))
+        missing = "Nobody has logged in" if self._arrival is None else "No session was opened"
+        self.misbehaved(Misbehaved(f"{missing} in time.", DISCONNECT_BY_APPLICATION))
 
     # -- the end
 
@@ -437,22 +465,25 @@ class SshConnection(BoundedTransport):
     def spoken(self) -> int:
         """For the factory: how many lines were said over it."""
         talker = self._talker
-        return talker.spoken if talker is not None and hasattr(talker, "session") else self.said
+        return talker.spoken if talker is not None else self.said
 
-    def set_line_length(self, line_length: int) -> None:
-        """The factory: lines may have so many bytes from here on."""
-        if self._talker is not None and hasattr(self._talker, "intake"):
-            self._talker.intake.line_length = line_length
+    def limit(self, line_length: int) -> None:
+        """The factory: a line may have so many bytes from here on."""
+        if self._talker is not None:
+            self._talker.limit(line_length)
 
     def stop_reading(self) -> None:
         """The factory: the server stops. It is read on for what is no input: windows, goodbyes."""
-        if self._talker is not None and hasattr(self._talker, "session"):
+        if self._talker is not None:
             self._talker.stop_reading()
+        else:
+            # There would be no place any more for who logs in now.
+            self.dismiss()
 
     def dismiss(self) -> None:
         """The factory: the server is gone in a moment."""
         self.closing = "the server stops"
-        if self._talker is not None and hasattr(self._talker, "session"):
+        if self._talker is not None:
             self._talker.dismiss()
         else:
             self._end(self.closing, DISCONNECT_BY_APPLICATION, "The server is shutting down.")
@@ -525,16 +556,21 @@ class SshFactory(DoorFactory[SshConnection]):
         self.host_key = host_key
         self.arrivals: Arrivals = arrivals or ChatArrivals(chat)
         self.line_length = chat.limits.line_length
-        # Those of whom it is not known yet who they are, by their source.
-        self._strangers: set[SshConnection] = set()
+        # Those of whom it is not known yet who they are, in the order in which they came, and how
+        # many they are by their source.
+        self._strangers: dict[SshConnection, None] = {}
         self._by_source: Counter[str] = Counter()
 
     def crowded(self, source: str) -> str | None:
         """Why there may be no further stranger from *source*, None if there may."""
-        if len(self._strangers) >= ARRIVING:
-            return "Too many are logging in just now. Please try again later."
         if source != LOCAL and self._by_source[source] >= ARRIVING_PER_SOURCE:
             return "Too many connections from your address are logging in just now."
+        if len(self._strangers) >= ARRIVING:
+            # Whoever means to come in is done long before so many others have come: those who only
+            # fill the places keep nobody out.
+            first = next(iter(self._strangers))
+            self.arrived(first)
+            first.misbehaved(Misbehaved(CROWDED, DISCONNECT_TOO_MANY_CONNECTIONS))
         return None
 
     def turned_away(self, why: str) -> Protocol:
@@ -543,14 +579,14 @@ class SshFactory(DoorFactory[SshConnection]):
 
     def joined(self, client: SshConnection) -> None:
         """*client* is connected."""
-        self._strangers.add(client)
+        self._strangers[client] = None
         self._by_source[client.source] += 1
         super().joined(client)
 
     def arrived(self, client: SshConnection) -> None:
-        """It is known who *client* is, or it is gone."""
+        """It is known who *client* is, or it goes."""
         if client in self._strangers:
-            self._strangers.discard(client)
+            del self._strangers[client]
             self._by_source[client.source] -= 1
             if not self._by_source[client.source]:
                 del self._by_source[client.source]
@@ -564,4 +600,4 @@ class SshFactory(DoorFactory[SshConnection]):
         """The limits of the chat are other ones."""
         self.line_length = self.chat.limits.line_length
         for client in self.clients:
-            client.set_line_length(self.line_length)
+            client.limit(self.line_length)

@@ -50,8 +50,9 @@ MESSAGES: Final = {
 #: How a client can say who it is.
 METHODS: Final = b"publickey,keyboard-interactive"
 
-#: Of what a client calls itself, so much is looked at: more is no name anyway.
-NAME_BYTES: Final = 4 * (names.MAX_NAME + 1)
+#: Of what a client calls itself, so much is looked at: more is no name anyway, not even where it
+#: is spelled with several code points for each character.
+NAME_BYTES: Final = 12 * (names.MAX_NAME + 1)
 
 #: A key on a security token signs that somebody has touched it (OpenSSH, PROTOCOL.u2f).
 USER_PRESENT: Final = 1
@@ -100,6 +101,7 @@ class Authentication(SSHService):
         self._wrong = 0
         # Whose password was asked for, None for nobody's.
         self._asked: Account | None = None
+        self._user = b""
         self._name = ""
         self._over = False
 
@@ -117,6 +119,10 @@ class Authentication(SSHService):
             )
         # A new request takes back a question that was not answered (RFC 4256, section 3.1).
         self._asked = None
+        if user != self._user:
+            # What was proved was proved for another one (RFC 4252, section 5).
+            self._stranger.key = None
+        self._user = user
         self._name = user[:NAME_BYTES].decode(errors="replace")
         if service != b"ssh-connection":
             self._refuse()
@@ -145,6 +151,7 @@ class Authentication(SSHService):
             self.transport.sendPacket(MSG_USERAUTH_PK_OK, NS(algorithm) + NS(blob))
             return
         signature, _ = getNS(rest)
+        self.transport.calculates()
         said = (
             NS(self.transport.sessionID)
             + bytes([MSG_USERAUTH_REQUEST])

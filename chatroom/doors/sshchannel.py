@@ -13,19 +13,30 @@ from twisted.conch.error import ConchError
 from twisted.conch.ssh.channel import SSHChannel
 from twisted.conch.ssh.common import getNS
 from twisted.conch.ssh.connection import (
+    EXTENDED_DATA_STDERR,
+    MSG_CHANNEL_CLOSE,
+    MSG_CHANNEL_DATA,
+    MSG_CHANNEL_EOF,
+    MSG_CHANNEL_EXTENDED_DATA,
     MSG_CHANNEL_FAILURE,
+    MSG_CHANNEL_OPEN,
+    MSG_CHANNEL_REQUEST,
     MSG_CHANNEL_SUCCESS,
+    MSG_CHANNEL_WINDOW_ADJUST,
+    MSG_GLOBAL_REQUEST,
     MSG_REQUEST_FAILURE,
     OPEN_ADMINISTRATIVELY_PROHIBITED,
     OPEN_RESOURCE_SHORTAGE,
     OPEN_UNKNOWN_CHANNEL_TYPE,
     SSHConnection,
+    messages,
 )
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatroom.doors.sshtransport import SILENT, Misbehaved
+from chatroom.presence import Call
 
 log = Logger()
 
@@ -38,8 +49,29 @@ PACKET: Final = 8 * 1024
 MAX_DATA: Final = 16 * 1024
 MIN_DATA: Final = 512
 
+#: How long, in seconds, a new size waits for the next one.
+RESIZING: Final = 0.03
+
 #: The largest window there is (RFC 4254, section 5.2).
 MAX_WINDOW: Final = 0xFFFFFFFF
+
+#: What a client may send of the connection protocol. What else there is answers what a server asks,
+#: which this one does not: conch would look for the question.
+ASKED: Final = frozenset(
+    {
+        MSG_GLOBAL_REQUEST,
+        MSG_CHANNEL_OPEN,
+        MSG_CHANNEL_WINDOW_ADJUST,
+        MSG_CHANNEL_DATA,
+        MSG_CHANNEL_EXTENDED_DATA,
+        MSG_CHANNEL_EOF,
+        MSG_CHANNEL_CLOSE,
+        MSG_CHANNEL_REQUEST,
+    }
+)
+
+#: The messages of authentication (RFC 4250, section 4.1.2).
+AUTHENTICATION: Final = range(50, 80)
 
 #: Which variables of its environment are kept of what a client sends, how long the longest may be.
 VARIABLES: Final = frozenset({"NO_COLOR", "LANG", "COLORTERM"})
@@ -115,6 +147,7 @@ class SessionChannel(SSHChannel):
         self._told_end = False
         self._owed = 0
         self._lost = False
+        self._resizing: Call | None = None
 
     # -- as a transport: writing
 
@@ -122,8 +155,11 @@ class SessionChannel(SSHChannel):
         """Send *data*, as far as the client's window goes; the rest waits."""
         if self.localClosed or self._lost or not data:
             return
-        self._unsent += data.replace(b"\r\n", b"\n") if self.bare else data
+        self._unsent += self._as_wanted(data)
         self.push()
+
+    def _as_wanted(self, data: bytes) -> bytes:
+        return data.replace(b"\r\n", b"\n") if self.bare else data
 
     def push(self) -> None:
         """Send what waits, and tell the producer if that has changed anything for it."""
@@ -149,6 +185,14 @@ class SessionChannel(SSHChannel):
                     self._producer.resumeProducing()
             except Exception:
                 self._failed()
+
+    def complain(self, data: bytes) -> None:
+        """Send *data* beside what is written, where `ssh` shows errors, if there is room for it."""
+        data = self._as_wanted(data)
+        room = min(self.remoteWindowLeft, self.remoteMaxPacket)
+        if not (self.localClosed or self._lost or self._blocked) and len(data) <= room:
+            self.remoteWindowLeft -= len(data)
+            self.conn.sendExtendedData(self, EXTENDED_DATA_STDERR, data)
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """Twisted: *producer*, a push producer, is told when to write."""
@@ -269,12 +313,19 @@ class SessionChannel(SSHChannel):
     def _resized(self, data: bytes) -> bool:
         requested = self.requested
         requested.width, requested.height = struct.unpack(">2L", data[:8])
+        if self._protocol is not None and self._resizing is None:
+            # Drawing is work, and who draws at a window's corner sends many sizes.
+            self._resizing = self.conn.transport.clock.callLater(RESIZING, self._resize)
+        return True
+
+    def _resize(self) -> None:
+        self._resizing = None
+        requested = self.requested
         if self._protocol is not None and requested.terminal is not None:
             try:
                 self._protocol.resized(requested.width, requested.height)
             except Exception:
                 self._failed()
-        return True
 
     def _variable(self, data: bytes) -> bool:
         name, value, _ = getNS(data, 2)
@@ -326,6 +377,8 @@ class SessionChannel(SSHChannel):
         if not self._lost:
             self._lost = self.disconnecting = True
             self._producer = None
+            if self._resizing is not None:
+                self._resizing.cancel()
             protocol, self._protocol = self._protocol, None
             if protocol is not None:
                 protocol.connectionLost(Failure(reason))
@@ -359,10 +412,12 @@ class OneSession(SSHConnection):
         self.channelsToRemoteChannel.clear()
 
     def packetReceived(self, messageNum: int, packet: bytes) -> None:
-        """Conch: a packet came in. What is addressed to no channel here is a mistake."""
-        if messageNum not in self.protocolMessages:
-            raise Misbehaved("there is no such message")
-        super().packetReceived(messageNum, packet)
+        """Conch: a packet came in."""
+        if messageNum in messages and messageNum not in ASKED:
+            raise Misbehaved("nothing was asked")
+        # Whoever asks to be let in once more is not answered (RFC 4252, section 5.3).
+        if messageNum not in AUTHENTICATION:
+            super().packetReceived(messageNum, packet)
 
     def ssh_GLOBAL_REQUEST(self, packet: bytes) -> None:
         """Conch: nothing is forwarded; but who only asks if anybody is there gets an answer."""

@@ -19,6 +19,7 @@ from twisted.conch.ssh.transport import (
     MSG_IGNORE,
     MSG_NEWKEYS,
     MSG_SERVICE_ACCEPT,
+    MSG_UNIMPLEMENTED,
     SSHServerTransport,
 )
 
@@ -27,9 +28,8 @@ from chatroom.presence import Call, Clock
 #: What the server says first (RFC 4253, section 4.2): of which software it is, not how old.
 VERSION: Final = b"SSH-2.0-chatroom"
 
-#: The longest version line, and how much may come before it and with it, in bytes.
+#: The longest version line, in bytes.
 VERSION_LINE: Final = 255
-GREETING: Final = 1024
 
 #: The longest packet, in bytes without its MAC (RFC 4253, section 6.1), and the shortest.
 MAX_PACKET: Final = 35_000
@@ -152,8 +152,8 @@ class BoundedTransport(SSHServerTransport):
     def unblocked(self) -> None:
         """Keys are agreed on: data may be sent again."""
 
-    def began_exchange(self) -> None:
-        """The client asks for new keys, which costs more than reading its few bytes."""
+    def calculates(self) -> None:
+        """The client has keys exchanged, or a signature looked at: that is work."""
 
     def service_for(self, name: bytes) -> Any:
         """The service called *name*, None if there is none for the client now."""
@@ -275,7 +275,7 @@ class BoundedTransport(SSHServerTransport):
             self.outgoingPacketSequence = 0
         blocked: Any = self._blockedByKeyExchange
         if blocked is not None and len(blocked) > BLOCKED:
-            self._late()
+            self._keys_overdue()
 
     # -- in which order they may come
 
@@ -287,7 +287,8 @@ class BoundedTransport(SSHServerTransport):
         elif self._theirs_began and not (messageNum <= 4 or 21 <= messageNum <= 49):
             # RFC 4253, section 7.1.
             raise Misbehaved("a key exchange is not finished")
-        if not self._keyed and messageNum >= 50:
+        if not self._keyed and (5 <= messageNum <= 19 or messageNum >= 50):
+            # Whoever sits between client and server could have sent it.
             raise Misbehaved("there are no keys yet")
         if 30 <= messageNum <= 49 and not (self._theirs_began and not self._may_take_keys):
             raise Misbehaved("no key exchange was begun")
@@ -299,9 +300,9 @@ class BoundedTransport(SSHServerTransport):
         """Conch: begin to agree on keys, or answer who begins."""
         super().sendKexInit()
         self.end_timers()
-        self._overdue = self.clock.callLater(EXCHANGING, self._late)
+        self._overdue = self.clock.callLater(EXCHANGING, self._keys_overdue)
 
-    def _late(self) -> None:
+    def _keys_overdue(self) -> None:
         self.misbehaved(Misbehaved("new keys are overdue", DISCONNECT_KEY_EXCHANGE_FAILED))
 
     def ssh_KEXINIT(self, packet: bytes) -> None:
@@ -310,7 +311,7 @@ class BoundedTransport(SSHServerTransport):
             raise Misbehaved("a key exchange is not finished")
         self._theirs_began = True
         self._may_take_keys = False
-        self.began_exchange()
+        self.calculates()
         if not self._keyed:
             offered, _ = getNS(packet[16:])
             self._strict = STRICT_CLIENT in offered.split(b",")
@@ -354,9 +355,14 @@ class BoundedTransport(SSHServerTransport):
         self.sendPacket(MSG_SERVICE_ACCEPT, NS(name))
         self.setService(service)
 
-    def sendDisconnect(self, reason: int, desc: bytes) -> None:
+    def sendDisconnect(self, reason: int, desc: bytes | str) -> None:
         """Conch: it has found out that the client may not go on."""
-        raise Misbehaved(f"{desc!r}", reason)
+        raise Misbehaved(desc.decode() if isinstance(desc, bytes) else desc, reason)
+
+    def sendUnimplemented(self) -> None:
+        """Conch: the packet that came last is of no kind that is known; it would name the next."""
+        number = (self.incomingPacketSequence - 1) & 0xFFFFFFFF
+        self.sendPacket(MSG_UNIMPLEMENTED, struct.pack(">L", number))
 
     def say_why(self, code: int, text: str) -> None:
         """Tell the client, whose connection ends, why."""

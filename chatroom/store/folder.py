@@ -15,10 +15,10 @@ DATABASE = "chatroom.sqlite"
 LOCK = "lock"
 CLAIM = "claim-code"
 
-
-#: All that this program puts into it.
 #: The key of the SSH door, which is kept here unless it is kept elsewhere.
 HOST_KEY = "ssh_host_ed25519_key"
+
+#: All that this program puts into it.
 OURS = {DATABASE, LOCK, CLAIM, HOST_KEY, f"{DATABASE}-wal", f"{DATABASE}-shm"}
 
 
