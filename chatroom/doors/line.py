@@ -501,6 +501,7 @@ class ChatProtocol(LineReceiver):
             if self.session.origin in self.factory.chat.sessions:
                 return
             self._stopped = True
+            self._stop_rest()
             self.intake.clear()
             self.terminal = self._takeover = None
             del self.session, self.outlet
