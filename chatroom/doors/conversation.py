@@ -402,6 +402,7 @@ class Conversation(LineReceiver):
             if self.session.origin in self.factory.chat.sessions:
                 return
             self._stopped = True
+            self._stop_rest()
             self.intake.clear()
             self.terminal = None
             del self.session, self.outlet
