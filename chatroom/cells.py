@@ -71,6 +71,7 @@ def _measured(text: str) -> int:
     return max(0, wcswidth(text))
 
 
+@lru_cache(maxsize=4096)
 def visible(grapheme: str) -> tuple[str, int]:
     """What to show for one grapheme of any text, and its width in cells, at least 1.
 
