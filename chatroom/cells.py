@@ -8,6 +8,7 @@ cut inside one. Pure functions of their arguments; what is measured has been thr
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 
 import regex
@@ -42,6 +43,12 @@ _PIECE = regex.compile(
     """,
     regex.V1 | regex.VERBOSE | regex.DOTALL,
 )
+
+# A line is wrapped for each width that somebody in the room has. What takes long, and does not
+# depend on the width, is kept of the last long texts, for the next width; that is some MB at most.
+_LONG = 40
+_KEPT = 64
+
 _LINK = regex.compile(r"(?:(?:https?|ftp|gopher|ircs?)://|www\.)")
 _SPECIAL = regex.compile(r"`|://|www\.")
 _CHUNK = regex.compile(r"([^ ]++)( *+)")
@@ -54,9 +61,17 @@ def graphemes(text: str) -> list[str]:
 
 def cells(text: str) -> int:
     """How many cells of a terminal's row *text* takes."""
-    return len(text) if text.isascii() else max(0, wcswidth(text))
+    if text.isascii():
+        return len(text)
+    return _measured(text) if len(text) > _LONG else max(0, wcswidth(text))
 
 
+@lru_cache(maxsize=_KEPT)
+def _measured(text: str) -> int:
+    return max(0, wcswidth(text))
+
+
+@lru_cache(maxsize=4096)
 def visible(grapheme: str) -> tuple[str, int]:
     """What to show for one grapheme of any text, and its width in cells, at least 1.
 
@@ -121,8 +136,7 @@ def _wrapped(text: str, width: int, indent: int) -> list[str]:
     # The row so far, its width, the blanks to come before what follows, and whether it has more
     # than its margin.
     row, taken, blanks, begun = "", 0, "", False
-    for word, following in _pieces(text, width):
-        size = cells(word)
+    for word, following, size in _pieces(text, width):
         if begun and taken + len(blanks) + size > width:
             rows.append(row)
             row, taken, blanks, begun = margin, indent, "", False
@@ -150,24 +164,45 @@ def _wrapped(text: str, width: int, indent: int) -> list[str]:
     return [*rows, row]
 
 
-def _pieces(text: str, width: int) -> Iterator[tuple[str, str]]:
-    """What stays whole in rows of *width* cells, and the blanks after each."""
-    for match in _PIECE.finditer(text):
-        word, blanks = match.groups()
-        if " " in word and cells(word) > width:
+def _pieces(text: str, width: int) -> Iterator[tuple[str, str, int]]:
+    """What stays whole in rows of *width* cells, the blanks after each, and its cells."""
+    for piece in _taken_apart(text):
+        word, blanks, size = piece
+        if size > width and " " in word:
             # Code that fits into no row is broken at its blanks.
-            *before, last = _CHUNK.findall(word)
-            yield from before
-            yield last[0], blanks
+            *before, (last, _) = _CHUNK.findall(word)
+            for chunk, following in before:
+                yield chunk, following, cells(chunk)
+            yield last, blanks, cells(last)
         else:
-            yield word, blanks
+            yield piece
+
+
+@lru_cache(maxsize=_KEPT)
+def _taken_apart(text: str) -> list[tuple[str, str, int]]:
+    """The pieces of *text*, the blanks after each, and their cells."""
+    return [(word, blanks, cells(word)) for word, blanks in _PIECE.findall(text)]
+
+
+@lru_cache(maxsize=_KEPT)
+def _characters(word: str) -> list[tuple[str, int]]:
+    """The graphemes of *word*, and their cells."""
+    return [(grapheme, cells(grapheme)) for grapheme in graphemes(word)]
 
 
 def _broken(row: str, word: str, width: int, margin: str) -> Iterator[str]:
     """The rows of a *word* that fits into none, of which the first begins with *row*."""
     taken = cells(row)
-    for grapheme in graphemes(word):
-        size = cells(grapheme)
+    if word.isascii():
+        room = max(0, width - taken)
+        row, rest = row + word[:room], word[room:]
+        room = width - len(margin)
+        while rest:
+            yield row
+            row, rest = margin + rest[:room], rest[room:]
+        yield row
+        return
+    for grapheme, size in _characters(word):
         if taken + size > width:
             yield row
             row, taken = margin, len(margin)
@@ -179,8 +214,7 @@ def _broken(row: str, word: str, width: int, margin: str) -> Iterator[str]:
 def _last_column(word: str, width: int) -> int:
     """How many cells of its last row a *word* takes that the terminal itself continues."""
     column = 0
-    for grapheme in graphemes(word):
-        size = cells(grapheme)
+    for _, size in _characters(word):
         column = column + size if column + size <= width else size
     return column
 

@@ -14,7 +14,7 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 
 from chatroom.chat import Settings
-from chatroom.doors import line, relay
+from chatroom.doors import conversation, line, relay
 from chatroom.doors.door import peer_ended, tune
 from chatroom.limits import Limits
 from conftest import Strictness
@@ -228,7 +228,7 @@ async def test_a_fault_when_a_connection_begins_ends_that_connection_alone(
     async with opened(door, way, tmp_path) as house:
         alice, bob = await house.comes(), await house.comes()
         with monkeypatch.context() as patch:
-            patch.setattr(line if door == "line" else relay, "tune", broken)
+            patch.setattr(conversation if door == "line" else relay, "tune", broken)
             unlucky = await house.connects()
             await unlucky.reads_to_the_end()
         await turns()

@@ -29,13 +29,13 @@ SHARED_DOORS = frozenset(
     {
         *("outlet", "telnet", "negotiation", "subnegotiation"),
         *("intake", "door", "proxy", "keys", "editor", "screen"),
-        *("terminal", "takeover"),
+        *("conversation", "terminal", "takeover"),
         *("sshtransport", "sshauth", "sshchannel"),
     }
 )
 
 #: Doors that are another one with something before or around it.
-BEYOND = {"doors.console": "doors.line", "doors.ssh": "doors.line"}
+BEYOND = {"doors.console": "doors.line"}
 
 #: What belongs to the start of the program, and who may import it.
 STARTING = {

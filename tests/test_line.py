@@ -21,7 +21,7 @@ from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
-from chatroom.doors import line as line_door
+from chatroom.doors import conversation
 from chatroom.doors.line import ChatFactory, ChatProtocol
 from chatroom.limits import Limits
 from chatroom.session import Session
@@ -376,7 +376,7 @@ def test_lines_of_a_client_that_has_closed_do_not_wait_for_ever(
     door = made(Limits(rate=0.1, burst=1, byte_rate=0))
     alice = door.visitor()
     ended = False
-    monkeypatch.setattr(line_door, "peer_ended", lambda _: ended)
+    monkeypatch.setattr(conversation, "peer_ended", lambda _: ended)
     alice.sends(b"line\n" * 1000)
     for _ in range(6):
         door.world.wait(60)
@@ -402,7 +402,7 @@ def test_a_connection_that_cannot_be_begun_is_dropped(
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(line_door, "tune", broken)
+    monkeypatch.setattr(conversation, "tune", broken)
     visitor = Visitor(door.world, door.factory)
     assert visitor.wire.aborted
     assert visitor.gone

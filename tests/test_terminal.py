@@ -13,8 +13,9 @@ from twisted.internet.task import Clock
 from chatroom.accounts import Preferences
 from chatroom.cells import wrap
 from chatroom.doors.console import ConsoleFactory
+from chatroom.doors.conversation import TERMINAL_HINT
 from chatroom.doors.editor import Line
-from chatroom.doors.line import TELNET_HINT, TERMINAL_HINT, ChatFactory
+from chatroom.doors.line import TELNET_HINT, ChatFactory
 from chatroom.doors.takeover import EDITS, REFUSED
 from chatroom.doors.terminal import WAITING_LINES, Kind, Terminal, kind_of
 from chatroom.limits import Limits

@@ -10,47 +10,18 @@ from chatroom.doors.telnet import IAC, Command, Telnet
 _UNKNOWN = b"?"
 
 
-class NoTelnet(Telnet):
-    """Where there is no telnet: every byte is text, and the client is told nothing."""
-
-    __slots__ = ()
-
-    @property
-    def pending(self) -> bool:
-        """Nothing is ever left unfinished."""
-        return False
-
-    def receive(self, data: bytes) -> list[bytes | Command]:
-        """All of it."""
-        return [data]
-
-    def evidence(self) -> None:
-        """There is none of what is not spoken."""
-
-
-class Intake:
+class Lines:
     """The lines of one connection, ended by LF, CR LF or CR NUL.
 
-    line_length: the longest line, in bytes without its end. telnet: what takes telnet's commands
-    out; NoTelnet where there are none. After `take` the caller looks at
-    what it left here, and clears what it has dealt with.
+    line_length: the longest line, in bytes without its end. After `take` the caller looks at what
+    it left here, and clears what it has dealt with.
     """
 
-    __slots__ = (
-        "_skipping",
-        "asked",
-        "begun_before",
-        "line_length",
-        "lines",
-        "overlong",
-        "tail",
-        "telnet",
-    )
+    __slots__ = ("_skipping", "line_length", "lines", "overlong", "tail")
 
-    def __init__(self, line_length: int, telnet: Telnet | None = None) -> None:
+    def __init__(self, line_length: int) -> None:
         #: The longest line taken, in bytes; it may change.
         self.line_length = line_length
-        self.telnet = telnet or Telnet()
         #: Whole lines, oldest first: without their LF, of which one that came in whole may be too
         #: long, or as they were typed at a terminal.
         self.lines: list[bytes | Line] = []
@@ -58,44 +29,10 @@ class Intake:
         self.tail = b""
         #: How a line began that grew too long and of which nothing is kept; empty for none.
         self.overlong = b""
-        #: Whether the client asked if somebody is there (RFC 854, AYT).
-        self.asked = False
-        #: How many of the lines that come next began before the client's BINARY was on.
-        self.begun_before = 0
         self._skipping = False
 
     def take(self, data: bytes) -> None:
         """Bytes came in."""
-        if IAC not in data and not self.telnet.pending:
-            self._take_text(data)
-            return
-        for part in self.telnet.receive(data):
-            if isinstance(part, bytes):
-                self._take_text(part)
-            elif part is Command.ERASE_CHARACTER:
-                text = self.tail.decode(errors="surrogateescape")
-                self.tail = text[:-1].encode(errors="surrogateescape")
-            elif part is Command.ERASE_LINE:
-                self.tail = b""
-            elif part is Command.OVERLONG:
-                self._skip_line(_UNKNOWN)
-            elif part is Command.ARE_YOU_THERE:
-                self.asked = True
-            elif part is Command.BINARY_ON:
-                self.begun_before = len(self.lines) + bool(self.tail)
-
-    def end(self) -> None:
-        """No more bytes will come: what there is of a line is a line."""
-        tail, self.tail = self.tail, b""
-        if tail and not self._skipping:
-            self.lines.append(tail)
-
-    def clear(self) -> None:
-        """Forget all that came in."""
-        self.lines.clear()
-        self.tail = b""
-
-    def _take_text(self, data: bytes) -> None:
         data = self.tail + data
         if b"\0" in data:
             # RFC 854: a bare carriage return; Enter in character mode.
@@ -116,8 +53,53 @@ class Intake:
             # The NUL that ends the line may be still to come.
             self.tail = b"\r" if ends_cr else b""
 
+    def end(self) -> None:
+        """No more bytes will come: what there is of a line is a line."""
+        tail, self.tail = self.tail, b""
+        if tail and not self._skipping:
+            self.lines.append(tail)
+
+    def clear(self) -> None:
+        """Forget all that came in."""
+        self.lines.clear()
+        self.tail = b""
+
     def _skip_line(self, beginning: bytes) -> None:
         """What came of this line, and what will, is not kept."""
         self._skipping = True
         self.tail = b""
         self.overlong = beginning
+
+
+class Intake(Lines):
+    """The lines of a connection over which there may be telnet commands, which are taken out."""
+
+    __slots__ = ("asked", "begun_before", "telnet")
+
+    def __init__(self, line_length: int) -> None:
+        super().__init__(line_length)
+        self.telnet = Telnet()
+        #: Whether the client asked if somebody is there (RFC 854, AYT).
+        self.asked = False
+        #: How many of the lines that come next began before the client's BINARY was on.
+        self.begun_before = 0
+
+    def take(self, data: bytes) -> None:
+        """Bytes came in."""
+        if IAC not in data and not self.telnet.pending:
+            super().take(data)
+            return
+        for part in self.telnet.receive(data):
+            if isinstance(part, bytes):
+                super().take(part)
+            elif part is Command.ERASE_CHARACTER:
+                text = self.tail.decode(errors="surrogateescape")
+                self.tail = text[:-1].encode(errors="surrogateescape")
+            elif part is Command.ERASE_LINE:
+                self.tail = b""
+            elif part is Command.OVERLONG:
+                self._skip_line(_UNKNOWN)
+            elif part is Command.ARE_YOU_THERE:
+                self.asked = True
+            elif part is Command.BINARY_ON:
+                self.begun_before = len(self.lines) + bool(self.tail)

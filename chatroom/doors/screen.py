@@ -14,7 +14,7 @@ emoji and of sequences: behind each the column is said anew, and nothing wraps m
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from chatroom.cells import cells, columns, doubtful, graphemes, visible
 
@@ -33,15 +33,8 @@ _BEGIN: Final = b"\x1b[?2004h"
 _END: Final = b"\x1b[?2004l"
 
 
-class Cell(NamedTuple):
-    """One visible grapheme, where it stands in its row, and the cells that it takes."""
-
-    shown: str
-    column: int
-    width: int
-
-
-Row = list[Cell]
+#: What is in a row: visible graphemes, each with the cells that it takes (cells.visible).
+Row = list[tuple[str, int]]
 
 
 def bounded(width: int, height: int) -> tuple[int, int]:
@@ -152,15 +145,16 @@ class Screen:
         rows: list[Row] = [[]]
         column = 0
         place = (0, 0)
-        for index, (shown, width) in enumerate(units):
-            if width > self.width:
-                shown, width = "\ufffd", 1
+        for index, unit in enumerate(units):
+            if unit[1] > self.width:
+                unit = visible("\ufffd")
+            width = unit[1]
             if column + width > self.width:
                 rows.append([])
                 column = 0
             if index == target:
                 place = (len(rows) - 1, column)
-            rows[-1].append(Cell(shown, column, width))
+            rows[-1].append(unit)
             column += width
         if column == self.width:
             rows.append([])
@@ -201,9 +195,9 @@ class Screen:
             parts.append(_move(at, (row, column)))
             if len(drawn) > row + 1 or len(drawn[row]) > same:
                 parts.append(_ERASE_BELOW)
-            parts.append(_written(rows[row][same:]))
+            parts.append(_written(rows[row][same:], column))
             for following in rows[row + 1 :]:
-                parts += ["\r\n", _written(following)]
+                parts += ["\r\n", _written(following, 0)]
             at = (len(rows) - 1, _end(rows[-1]))
         parts.append(_move(at, place))
         self._rows, self._cursor = rows, place
@@ -276,21 +270,22 @@ class PlainScreen(Screen):
         return b""
 
 
-def _written(row: Row) -> str:
-    """A row's cells, from the first of them on."""
+def _written(row: Row, column: int) -> str:
+    """The rest of a row, which begins at *column*."""
     text = []
     doubts = False
-    for cell in row:
-        text.append(cell.shown)
-        if doubtful(cell.shown):
+    for shown, width in row:
+        text.append(shown)
+        column += width
+        if doubtful(shown):
             doubts = True
-            text.append(f"\x1b[{cell.column + cell.width + 1}G")
+            text.append(f"\x1b[{column + 1}G")
     return "".join([_WRAP_OFF, *text, _WRAP_ON] if doubts else text)
 
 
 def _end(row: Row) -> int:
     """The column behind the last of these cells, which begin a row."""
-    return row[-1].column + row[-1].width if row else 0
+    return sum([width for _, width in row])
 
 
 def _move(at: tuple[int, int], to: tuple[int, int]) -> str:

@@ -22,9 +22,8 @@ from zope.interface import implementer
 
 from chatroom.arriving import Arrival, Stranger
 from chatroom.chat import Chat, Refused
+from chatroom.doors.conversation import COMMANDS, READ_SIZE, Conversation
 from chatroom.doors.door import GOING, DoorFactory, tune
-from chatroom.doors.intake import Intake, NoTelnet
-from chatroom.doors.line import COMMANDS, READ_SIZE, ChatProtocol
 from chatroom.doors.outlet import Outlet
 from chatroom.doors.sshauth import Authentication
 from chatroom.doors.sshchannel import OneSession, Requested
@@ -82,16 +81,11 @@ class MutedOutlet(Outlet):
         return len(data) if self.muted else super().write(data)
 
 
-class SshProtocol(ChatProtocol):
+class SshProtocol(Conversation):
     """The conversation in the session of *connection*, of who arrived as *arrival*.
 
     requested: what the client has asked of its session; where there is a terminal it sends keys.
     """
-
-    # There are no browsers here.
-    _first = False
-    factory: Any
-    outlet: Outlet
 
     def __init__(self, connection: "SshConnection", arrival: Arrival, requested: Requested) -> None:
         self.connection = connection
@@ -102,10 +96,6 @@ class SshProtocol(ChatProtocol):
         self.address = connection.address
         # A command that was not begun yet.
         self._command = requested.command
-
-    def make_intake(self) -> Intake:
-        """What makes lines of bytes, in which there is no telnet."""
-        return Intake(self.factory.line_length, NoTelnet())
 
     def make_outlet(self) -> Outlet:
         """The writing side; of a command only what answers it goes out."""
@@ -161,8 +151,7 @@ class SshProtocol(ChatProtocol):
 
     def ask_for_terminal(self) -> None:
         """Somebody wants a terminal, which is for the client to ask for. Raises Refused."""
-        if self.terminal is not None:
-            super().ask_for_terminal()
+        super().ask_for_terminal()
         raise Refused("Your ssh has not asked for a terminal. ssh -t does.")
 
     def take_lines(self) -> None:
