@@ -325,7 +325,7 @@ class SshConnection(BoundedTransport):
         service, self.service = self.service, None
         if service is not None:
             service.serviceStopped()
-        # No circle, see ChatProtocol._let_go.
+        # No circle, see Conversation._let_go.
         self._connection = self._talker = None
 
     # -- who it is, and what it wants

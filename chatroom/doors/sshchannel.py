@@ -407,7 +407,7 @@ class OneSession(SSHConnection):
         session, self.session = self.session, None
         if session is not None:
             session.lose(ConnectionDone() if session._told_end else ConnectionLost())
-        # No circle, see ChatProtocol._let_go.
+        # No circle, see Conversation._let_go.
         self.channels.clear()
         self.channelsToRemoteChannel.clear()
 
