@@ -120,8 +120,7 @@ class SshProtocol(Conversation):
         requested = self.requested
         if requested.terminal is not None and self._command is None:
             kind = kind_of([requested.terminal] if requested.terminal else [])
-            no_color = bool(requested.environment.get("NO_COLOR"))
-            self.take_terminal(kind, (requested.width, requested.height), no_color)
+            self.take_terminal(kind, (requested.width, requested.height), requested.no_color)
 
     def went(self, reason: Failure) -> None:
         """The session is over; the connection tells the factory when it is, too."""

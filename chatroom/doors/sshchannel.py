@@ -6,7 +6,7 @@ window is used up is one that does not read; a protocol that is paused leaves th
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from twisted.conch.error import ConchError
@@ -73,9 +73,8 @@ ASKED: Final = frozenset(
 #: The messages of authentication (RFC 4250, section 4.1.2).
 AUTHENTICATION: Final = range(50, 80)
 
-#: Which variables of its environment are kept of what a client sends, how long the longest may be.
-VARIABLES: Final = frozenset({"NO_COLOR", "LANG", "COLORTERM"})
-VARIABLE: Final = 100
+#: The longest name of a terminal that is kept, in characters.
+TERMINAL: Final = 100
 
 
 @dataclass(slots=True)
@@ -83,16 +82,14 @@ class Requested:
     """What a client has asked of its session.
 
     terminal: the type of its terminal as TERM has it (empty for unknown), None if it has none.
-    width, height: in columns and rows, 0 for unknown. modes: the encoded modes of the terminal (RFC
-    4254, section 8). environment: those of VARIABLES that it has sent. command: what is to be done
-    in place of a conversation, None for that.
+    width, height: in columns and rows, 0 for unknown. no_color: its environment has NO_COLOR, and it
+    is not empty. command: what is to be done in place of a conversation, None for that.
     """
 
     terminal: str | None = None
     width: int = 0
     height: int = 0
-    modes: bytes = b""
-    environment: dict[str, str] = field(default_factory=dict)
+    no_color: bool = False
     command: bytes | None = None
 
 
@@ -304,10 +301,8 @@ class SessionChannel(SSHChannel):
         if self._protocol is not None:
             return False
         kind, data = getNS(data)
-        width, height = struct.unpack(">2L", data[:8])
-        modes, _ = getNS(data[16:])
+        requested.width, requested.height = struct.unpack(">2L", data[:8])
         requested.terminal = _printable(kind)
-        requested.width, requested.height, requested.modes = width, height, modes[:1024]
         return True
 
     def _resized(self, data: bytes) -> bool:
@@ -329,10 +324,9 @@ class SessionChannel(SSHChannel):
 
     def _variable(self, data: bytes) -> bool:
         name, value, _ = getNS(data, 2)
-        wanted = _printable(name)
-        if self._protocol is not None or wanted not in VARIABLES:
+        if self._protocol is not None or name != b"NO_COLOR":
             return False
-        self.requested.environment[wanted] = _printable(value)
+        self.requested.no_color = bool(value)
         return True
 
     def _begin(self, command: bytes | None) -> bool:
@@ -492,5 +486,5 @@ class OneSession(SSHConnection):
 
 def _printable(data: bytes) -> str:
     """What can be shown of the beginning of *data*."""
-    text = data[:VARIABLE].decode("ascii", errors="replace")
+    text = data[:TERMINAL].decode("ascii", errors="replace")
     return "".join(character for character in text if character.isprintable())
