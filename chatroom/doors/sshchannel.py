@@ -82,7 +82,7 @@ class Requested:
     """What a client has asked of its session.
 
     terminal: the type of its terminal as TERM has it (empty for unknown), None if it has none.
-    width, height: in columns and rows, 0 for unknown. no_color: its environment has NO_COLOR, and it
+    width, height: in columns and rows, 0 for unknown. no_color: its environment has a NO_COLOR that
     is not empty. command: what is to be done in place of a conversation, None for that.
     """
 
