@@ -193,11 +193,6 @@ class Terminal:
         """Whether the lines of this person are to be shown to them when they are said."""
         return not isinstance(self._screen, PlainScreen)
 
-    @property
-    def colours(self) -> Colours:
-        """What this terminal shows, if nobody wants it otherwise."""
-        return self._kind.colours
-
     def adapt(self, preferences: Preferences) -> Format:
         """Show things like that from here on; returns the format for it."""
         reader = preferences.reader or not self._kind.draws
