@@ -157,7 +157,7 @@ class Batch:
     somebody, by the origins of these.
     """
 
-    __slots__ = ("_format", "_named", "_own", "_rows", "_starts", "data", "pieces", "talk")
+    __slots__ = ("_format", "_own", "_rows", "_starts", "data", "named", "pieces", "talk")
 
     def __init__(
         self,
@@ -173,7 +173,7 @@ class Batch:
         self._rows = rows
         self._format = format
         self._own = own
-        self._named = named
+        self.named = named if format.highlights else {}
         self._starts: list[int] | None = None
 
     def left_out(self, member: Member, first: int, last: int) -> Sequence[int]:
@@ -193,11 +193,9 @@ class Batch:
 
     def marked(self, member: Member) -> dict[int, bytes]:
         """What *member* is shown otherwise, by its index, since it names them."""
-        if member.origin not in self._named or not self._format.highlights:
-            return {}
         return {
             index: self._format.highlighted(self.pieces[index], member.name)
-            for index in self._named[member.origin]
+            for index in self.named.get(member.origin, ())
         }
 
     def part(self, first: int, last: int, skip: Sequence[int], marked: dict[int, bytes]) -> bytes:
@@ -560,7 +558,7 @@ class Room:
         # Who entered in this batch is shown what came after that.
         first = member.cursor - start
         skip = batch.left_out(member, first, last)
-        marked = batch.marked(member)
+        marked = batch.marked(member) if batch.named else {}
         if skip or marked or first or last != len(batch.pieces):
             data = batch.part(first, last, skip, marked)
         else:

@@ -154,11 +154,12 @@ class Conversation(LineReceiver):
     def _digest(self) -> None:
         """Make lines of what came in, or some keys, as far as the byte rate allows."""
         while self._raw and self._rest is None:
-            data, self._raw = self._raw, b""
-            bite = self.bite(data)
-            if bite < len(data):
-                data, self._raw = data[:bite], data[bite:]
-            cost = self.cost(data)
+            data = self._raw
+            share, cost = self.share(data)
+            if share < len(data):
+                data, self._raw = data[:share], data[share:]
+            else:
+                self._raw = b""
             self._take(data)
             self._spend(cost)
             if self.terminal is not None:
@@ -166,13 +167,15 @@ class Conversation(LineReceiver):
                 self._spend(self.terminal.spent())
                 break
 
-    def bite(self, data: bytes) -> int:
-        """How many bytes of *data* are looked at before anything else is."""
-        return len(data) if self.terminal is None else BITE
-
-    def cost(self, data: bytes) -> int:
-        """What *data* costs of the byte rate, beside what it leads to."""
-        return len(data) if self.terminal is None else len(data) + KEYS_COST
+    def share(self, data: bytes) -> tuple[int, int]:
+        """How much of *data* is looked at before anything else is, and what of the byte rate that
+        costs beside what it leads to; both in bytes.
+        """
+        size = len(data)
+        if self.terminal is None:
+            return size, size
+        size = min(size, BITE)
+        return size, size + KEYS_COST
 
     def _spend(self, cost: int) -> int:
         """*cost* bytes of the byte rate are used; when there are no more, wait for some."""
@@ -211,11 +214,10 @@ class Conversation(LineReceiver):
         return call
 
     def _take(self, data: bytes) -> None:
-        """Make lines, or keys, of *data*, and say what there is to say about it."""
-        if self.terminal is not None:
-            self.take_keys(self.terminal, data)
-        else:
+        if self.terminal is None:
             self.take_text(data)
+        else:
+            self.take_keys(self.terminal, data)
 
     def take_text(self, data: bytes) -> None:
         """Make lines of *data*."""
@@ -259,16 +261,17 @@ class Conversation(LineReceiver):
         finally:
             self._handing_in = False
             del lines[:done]
-        if self._rest is None and (self._keys_wait or (self.terminal is not None and self._raw)):
+        if self.terminal is not None and self._rest is None and (self._keys_wait or self._raw):
             # Others have their turn meanwhile.
             self._rest = self.factory.chat.clock.callLater(0, self._rested)
-        done_with = not lines and not session.held and self._rest is None
-        if (self._ended or self._leaving) and done_with and (self._lost or not outlet.congested):
+        if self._ended or self._leaving:
+            done_with = not lines and not session.held and self._rest is None
             # Whoever reads on gets all there is before they go.
-            session.end()
+            if done_with and (self._lost or not outlet.congested):
+                session.end()
         if not self._ended and not self.transport.disconnecting:
             stop = (outlet.congested and not outlet.shaking_hands) or self._rest is not None
-            if not stop and self._overfull():
+            if not stop and (lines or self.terminal is not None) and self._overfull():
                 stop = True
                 self._look()
             if stop is self._reading:
@@ -290,7 +293,7 @@ class Conversation(LineReceiver):
             # However many lines wait, ^C drops them.
             return self.terminal.backlog > WAITING_BYTES
         lines = self.intake.lines
-        return len(lines) > WAITING_LINES or (bool(lines) and sum(map(len, lines)) > WAITING_BYTES)
+        return len(lines) > WAITING_LINES or sum(map(len, lines)) > WAITING_BYTES
 
     def _look(self) -> None:
         """A close is not seen while nothing is read: look for it, and do not wait for ever."""

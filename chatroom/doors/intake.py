@@ -87,11 +87,11 @@ class Intake(Lines):
     def take(self, data: bytes) -> None:
         """Bytes came in."""
         if IAC not in data and not self.telnet.pending:
-            super().take(data)
+            Lines.take(self, data)
             return
         for part in self.telnet.receive(data):
             if isinstance(part, bytes):
-                super().take(part)
+                Lines.take(self, part)
             elif part is Command.ERASE_CHARACTER:
                 text = self.tail.decode(errors="surrogateescape")
                 self.tail = text[:-1].encode(errors="surrogateescape")

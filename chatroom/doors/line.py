@@ -68,13 +68,12 @@ class ChatProtocol(Conversation):
 
     # -- from bytes to lines
 
-    def bite(self, data: bytes) -> int:
-        """How many bytes of *data* are looked at before anything else is."""
-        return BITE if IAC in data else super().bite(data)
-
-    def cost(self, data: bytes) -> int:
-        """What *data* costs of the byte rate, beside what it leads to."""
-        return super().cost(data) + COMMAND_COST * data.count(IAC)
+    def share(self, data: bytes) -> tuple[int, int]:
+        """How much of *data* is looked at before anything else is, and what that costs."""
+        if IAC not in data:
+            return Conversation.share(self, data)
+        _, cost = Conversation.share(self, data[:BITE])
+        return BITE, cost + COMMAND_COST * data.count(IAC, 0, BITE)
 
     def take_text(self, data: bytes) -> None:
         """Make lines of *data*, and say what there is to say about it."""
@@ -145,7 +144,7 @@ class ChatProtocol(Conversation):
         if telnet.spoken and (begun_before or not telnet.binary) and self._withhold(line):
             return
         # ^D on an empty line of stock telnet: a key, not text.
-        super().lineReceived(line.lstrip(EOT))
+        Conversation.lineReceived(self, line.lstrip(EOT))
         if telnet.spoken and not self._hinted and not telnet.hidden:
             self._hinted = True
             self.session.notice(TELNET_HINT)
