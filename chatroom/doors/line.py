@@ -186,8 +186,10 @@ class ChatProtocol(Conversation):
         """For the session: what its greeting says of this door."""
         if self.terminal is not None:
             return super().hint
-        self._hinted = self.intake.telnet.spoken
-        return TELNET_HINT if self._hinted else ""
+        if not self.intake.telnet.spoken:
+            return ""
+        self._hinted = True
+        return TELNET_HINT
 
     def hide_input(self) -> bool:
         """The session: what is typed next is not to be shown."""
