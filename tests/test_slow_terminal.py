@@ -192,6 +192,7 @@ async def test_what_a_real_client_did_not_read_for_a_while_it_reads_later(tmp_pa
         alice.sends(bytes([IAC, WILL, BINARY]) + b"/terminal\r\n")
         await alice.reads(bytes([IAC, DO, NEW_ENVIRON]))
         alice.sends(bytes([IAC, WONT, TTYPE, IAC, WILL, NAWS, IAC, WONT, NEW_ENVIRON]))
+        alice.sends(bytes([IAC, SB, NAWS, 0, 80, 0, 24, IAC, SE]))
         await alice.reads(bytes([IAC, WILL, ECHO]))
         alice.sends(bytes([IAC, DO, ECHO, IAC, DO, SGA]))
         await alice.reads(b"[alice #lobby] ")

@@ -75,7 +75,9 @@ class Takeover:
             self._end(EDITS)
 
     def _overdue(self) -> None:
-        if self._asking:
+        telnet = self._telnet
+        # Some clients leave out one answer. Who has given none will not agree to anything either.
+        if self._asking and (telnet.kinds or telnet.size is not None):
             self._offer()
         else:
             self._end(REFUSED)
