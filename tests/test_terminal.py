@@ -33,7 +33,8 @@ BINARY, ECHO, SGA, TTYPE, NAWS, NEW_ENVIRON = 0, 1, 3, 24, 31, 39
 class Telnet(Visitor):
     """Somebody with a telnet client that can do everything but what it *refuses*.
 
-    *kinds*: what it calls its terminal, one after another. answers: whether it answers at all.
+    *kinds*: what it calls its terminal, one after another. answers: whether it answers at all, but
+    for the options that it *leaves_out*.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Telnet(Visitor):
         size: tuple[int, int] = (80, 24),
         *,
         refuses: tuple[int, ...] = (),
+        leaves_out: tuple[int, ...] = (),
         kinds: tuple[str, ...] = ("XTERM-256COLOR",),
         no_color: str = "",
         answers: bool = True,
@@ -50,6 +52,7 @@ class Telnet(Visitor):
         self.shown = Shown(*size)
         self.size = size
         self.refuses = refuses
+        self.leaves_out = leaves_out
         self.kinds = list(kinds)
         self.no_color = no_color
         self.answers = answers
@@ -84,7 +87,8 @@ class Telnet(Visitor):
                 answer += self._told(asked)
             else:
                 verb, option, data = data[0], data[1], data[2:]
-                answer += self._negotiated(verb, option)
+                if option not in self.leaves_out:
+                    answer += self._negotiated(verb, option)
         return answer if self.answers else b""
 
     def _told(self, asked: bytes) -> bytes:
@@ -234,6 +238,24 @@ def test_a_client_that_says_nothing_is_greeted_in_lines_in_the_end(world: World)
     assert netcat.screen[0].startswith("-- Welcome to chatroom.")
     assert bob.sees[-1] == "guest2: hello"
     assert not netcat.theirs
+
+
+def test_a_client_that_leaves_out_an_answer_is_a_terminal_a_little_later(world: World) -> None:
+    telnet = console(world, leaves_out=(NEW_ENVIRON,))
+    assert not telnet.theirs
+    world.wait(3)
+    telnet.settle()
+    assert telnet.characters
+    assert telnet.last == "[guest1 #lobby]"
+
+
+def test_the_telnet_door_can_be_plain_lines_and_a_terminal_again(world: World) -> None:
+    telnet = named(world)
+    telnet.types("/terminal off\n")
+    assert telnet.screen[-2:] == ["-- Back to plain lines.", ""]
+    telnet.types("/terminal\n")
+    assert f"-- {TERMINAL_HINT}" in " ".join(telnet.screen)
+    assert telnet.last == "[alice #lobby]"
 
 
 @pytest.mark.parametrize(
