@@ -15,6 +15,7 @@ from chatroom.accounts import MAX_KEYS, Account, Binding, BoundKey
 from chatroom.chat import Refused
 from chatroom.flow import Flow, apart, carry_out, patiently
 from chatroom.formats import paragraph
+from chatroom.login import whom
 from chatroom.publickeys import PublicKey
 from chatroom.times import local
 
@@ -118,11 +119,9 @@ def _note_added(session: "Session", account: Account, mark: str, became: Binding
         log.info(
             "{name!r} has added the key {fingerprint}",
             event="key_added",
-            connection=session.origin,
-            address=session.connection.address,
-            source=session.source,
             name=account.name,
             fingerprint=mark,
+            **whom(session),
         )
     return became
 
@@ -154,10 +153,8 @@ def _note_removed(session: "Session", account: Account, mark: str, was: bool) ->
         log.info(
             "{name!r} has removed the key {fingerprint}",
             event="key_removed",
-            connection=session.origin,
-            address=session.connection.address,
-            source=session.source,
             name=account.name,
             fingerprint=mark,
+            **whom(session),
         )
     return was

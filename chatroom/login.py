@@ -111,7 +111,7 @@ def log_in_by_code(session: "Session", code: str) -> None:
         log.info(
             "A wrong code from {address} (connection {connection})",
             event="code_wrong",
-            **_whom(session),
+            **whom(session),
         )
         raise Refused("That code is wrong, or was used, or is older than 2 minutes.")
     account = issuer.account
@@ -135,7 +135,7 @@ def log_out(session: "Session") -> None:
         "Connection {connection} logged out: {name!r}",
         event="logged_out",
         name=session.name,
-        **_whom(session),
+        **whom(session),
     )
     chat.registry.gone(session)
     session.missed = None
@@ -291,7 +291,7 @@ def _register(session: "Session", name: str, password: str, *, hidden: bool) -> 
         raise Refused(f"Somebody else has just registered {name}.")
     session.chat.counters.registrations += 1
     log.info(
-        "{name!r} was registered from {address}", event="registered", name=name, **_whom(session)
+        "{name!r} was registered from {address}", event="registered", name=name, **whom(session)
     )
     if not naming.stays(session, name):
         # Somebody whom the name belonged to until just now has taken it.
@@ -324,7 +324,7 @@ def _log_in(session: "Session", name: str, password: str, *, hidden: bool) -> Fl
 
 
 def _failed(session: "Session", account: Account) -> None:
-    note_failure(session.chat, session, account, _whom(session))
+    note_failure(session.chat, session, account, whom(session))
 
 
 def note_failure(
@@ -359,7 +359,7 @@ def _change_password(
         "{name!r} has another password",
         event="password_changed",
         name=account.name,
-        **_whom(session),
+        **whom(session),
     )
     session.notice("Your password is changed.")
     _warn(session, hidden)
@@ -374,7 +374,7 @@ def _unregister(session: "Session", account: Account, password: str) -> Flow:
     # Whoever waits for it may have given up by then.
     removed.addCallback(lambda _: _forget(session, account))
     yield patiently(session, apart(removed), doubt)
-    log.info("{name!r} was given up", event="unregistered", name=account.name, **_whom(session))
+    log.info("{name!r} was given up", event="unregistered", name=account.name, **whom(session))
     if session.account is account:
         registry.gone(session, keep=False)
         session.reconsider()
@@ -585,7 +585,7 @@ def _note_login(session: "Session", key: PublicKey | None = None) -> None:
         event="logged_in",
         name=session.account.name,
         key=key.fingerprint if key is not None else "",
-        **_whom(session),
+        **whom(session),
     )
     session.chat.moderation.came(session)
 
@@ -685,7 +685,7 @@ def find(session: "Session", name: str) -> "Deferred[Any]":
     return patiently(session, registry.book.find(names.fold(name))).addCallback(found)
 
 
-def _whom(session: "Session") -> dict[str, Any]:
+def whom(session: "Session") -> dict[str, Any]:
     """What the log says of each step: whose it is, and where they are."""
     return {
         "connection": session.origin,

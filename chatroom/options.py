@@ -12,6 +12,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
@@ -210,7 +211,9 @@ class Options(usage.Options):
             return
         try:
             from chatroom import hostkey
-            from chatroom.doors import ssh as _  # noqa: F401
+
+            # Not needed here, but now is the time to find out that it cannot be had.
+            import_module("chatroom.doors.ssh")
         except ImportError:
             raise SettingError("ssh needs more of Twisted: pip install 'chatroom[ssh]'") from None
         if self["ssh-host-key"]:

@@ -155,7 +155,7 @@ class Certificate:
         try:
             options = CertificateOptions(
                 privateKey=key,
-                # mypy: Twisted names the class that pyOpenSSL does not want any more.
+                # mypy, for both: Twisted names the class that pyOpenSSL does not want any more.
                 certificate=own,  # type: ignore[arg-type]
                 extraCertChain=others,  # type: ignore[arg-type]
                 # Those before are forbidden (RFC 8996).

@@ -528,3 +528,19 @@ class FakeRecords(MemoryRecords):
 
     def report(self, report: Report) -> Deferred[int]:
         return fail(OSError("the disk is full")) if self.full else super().report(report)
+
+
+def hangs_up_while_answered(person: Person, fake: FakeBook, steps: int, moment: int) -> None:
+    """In each of so many steps a late book answers, or some time passes; *person* goes at one.
+
+    After them everything is answered.
+    """
+    for step in range(steps):
+        if step == moment:
+            person.hangs_up()
+        if step % 2:
+            fake.answer()
+        else:
+            person.world.clock.advance(0.001)
+    fake.late = False
+    fake.answer_all()

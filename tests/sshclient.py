@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 from twisted.conch.ssh.channel import SSHChannel
@@ -25,6 +26,16 @@ from wire import Wire
 
 #: What every server in tests is; making one takes no time, but it is the same for all.
 HOST_KEY = hostkey.made()
+
+
+def ssh_door(world: World) -> Iterator[SshFactory]:
+    """An SSH door, which nobody may haunt when a test is over."""
+    factory = SshFactory(world.chat, HOST_KEY)
+    yield factory
+    for client in list(factory.clients):
+        client.connectionLost(Failure(ConnectionDone()))
+    assert not factory._strangers
+    assert not factory._by_source
 
 
 class ServerWire(Wire):

@@ -24,6 +24,7 @@ from chatroom.session import Session
 from conftest import MakeWorld
 from fakes import (
     WORD,
+    FailingLedger,
     FakeBook,
     FakeOutlet,
     LateClaims,
@@ -31,6 +32,7 @@ from fakes import (
     World,
     book_of,
     check,
+    hangs_up_while_answered,
     logged_in,
     made_key,
     owner,
@@ -440,15 +442,7 @@ def test_who_hangs_up_at_any_moment_leaves_nothing(
         arrival = way(world)
         fake.late = True
         person = Person(world, arrival=arrival)
-        for step in range(20):
-            if step == moment:
-                person.hangs_up()
-            if step % 2:
-                fake.answer()
-            else:
-                world.clock.advance(0.001)
-        fake.late = False
-        fake.answer_all()
+        hangs_up_while_answered(person, fake, 20, moment)
         world.wait(6)
         assert not world.chat.sessions, moment
         assert not world.chat.people, moment
@@ -556,18 +550,20 @@ def test_a_room_that_cannot_be_entered_leads_to_the_lobby(failing: World) -> Non
         return isinstance(event, Joined) and next(refusals)
 
     refusals = iter([True, False])
-    failing.ledger.refuses = no_den  # type: ignore[attr-defined]
+    ledger = failing.ledger
+    assert isinstance(ledger, FailingLedger)
+    ledger.refuses = no_den
     person = failing.arrives(again(failing))
     told = person.sees
     assert told[0] == "-- #den cannot be entered: the disk is full."
     assert greetings(told) == [f"{FIRST}alice, in #lobby."]
     assert logged_in(failing, person, "alice")
-    failing.ledger.refuses = lambda event: isinstance(event, Joined)  # type: ignore[attr-defined]
+    ledger.refuses = lambda event: isinstance(event, Joined)
     for arrival in (again(failing), Arrival("zoe"), Arrival()):
         gone = failing.arrives(arrival)
         assert gone.gone
         assert gone.session.origin not in failing.chat.sessions
-    failing.ledger.refuses = lambda event: False  # type: ignore[attr-defined]
+    ledger.refuses = lambda event: False
     check(failing)
 
 

@@ -28,6 +28,7 @@ from fakes import (
     World,
     book_of,
     check,
+    hangs_up_while_answered,
     immediate,
     logged_in,
     made_key,
@@ -246,15 +247,7 @@ def test_who_hangs_up_at_any_moment_of_a_login_leaves_nothing(ledger: Any) -> No
         fake.late = True
         person = world.person()
         person.types(LOGIN)
-        for step in range(25):
-            if step == moment:
-                person.hangs_up()
-            if step % 2:
-                fake.answer()
-            else:
-                world.clock.advance(0.001)
-        fake.late = False
-        fake.answer_all()
+        hangs_up_while_answered(person, fake, 25, moment)
         world.settle()
         fake.answer_all()
         world.wait(6)

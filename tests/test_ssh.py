@@ -15,9 +15,7 @@ from hypothesis import strategies as st
 from twisted.conch.ssh.common import NS
 from twisted.conch.ssh.keys import Key
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone
 from twisted.logger import LogEvent, globalLogPublisher
-from twisted.python.failure import Failure
 
 from chatroom import hostkey, publickeys
 from chatroom.doors import sshtransport
@@ -25,7 +23,7 @@ from chatroom.doors.ssh import ARRIVING_PER_SOURCE, LOGIN_GRACE, SshFactory
 from chatroom.limits import Limits
 from conftest import Strictness
 from fakes import WORD, LateClaims, World, owner
-from sshclient import HOST_KEY, Guest
+from sshclient import HOST_KEY, Guest, ssh_door
 from wire import kept, uncollected
 
 KEY = hostkey.made()
@@ -41,12 +39,7 @@ def world() -> Iterator[World]:
 
 @pytest.fixture
 def factory(world: World) -> Iterator[SshFactory]:
-    factory = SshFactory(world.chat, HOST_KEY)
-    yield factory
-    for client in list(factory.clients):
-        client.connectionLost(Failure(ConnectionDone()))
-    assert not factory._strangers
-    assert not factory._by_source
+    yield from ssh_door(world)
 
 
 # Who comes in

@@ -8,13 +8,11 @@ from typing import Any
 
 import pytest
 from twisted.conch.ssh.common import NS
-from twisted.internet.error import ConnectionDone
-from twisted.python.failure import Failure
 
 from chatroom.doors.ssh import SshFactory
 from chatroom.styles import Colours
 from fakes import World
-from sshclient import HOST_KEY, Guest
+from sshclient import Guest, ssh_door
 from terminal import Terminal as Shown
 from wire import UNLIMITED
 
@@ -74,10 +72,7 @@ def world() -> Iterator[World]:
 
 @pytest.fixture
 def factory(world: World) -> Iterator[SshFactory]:
-    factory = SshFactory(world.chat, HOST_KEY)
-    yield factory
-    for client in list(factory.clients):
-        client.connectionLost(Failure(ConnectionDone()))
+    yield from ssh_door(world)
 
 
 def test_who_has_a_terminal_is_greeted_at_one(world: World, factory: SshFactory) -> None:

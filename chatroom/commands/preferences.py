@@ -1,7 +1,8 @@
 """Commands about how one person is shown things."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chatroom import names
 from chatroom.accounts import BELLS, COLORS, TIMESTAMPS
@@ -11,6 +12,9 @@ from chatroom.times import local, places, zone
 
 if TYPE_CHECKING:
     from chatroom.session import Session
+
+#: What may be chosen for what is so or not.
+SWITCH = ("off", "on")
 
 #: How much of what is no time zone is said again, in characters.
 MAX_SHOWN = 40
@@ -22,9 +26,7 @@ def timestamps(session: "Session", rest: str) -> None:
 
     With seconds as 12:03:59, with on as 12:03. /timezone says where that is.
     """
-    if rest:
-        chosen = _choice("Timestamps", rest, TIMESTAMPS)
-        session.prefer(replace(session.preferences, timestamps=chosen))
+    _choose(session, "timestamps", "Timestamps", rest, TIMESTAMPS)
     style = session.preferences.timestamps
     if style == "off":
         session.notice("Lines are shown without their time.")
@@ -55,9 +57,7 @@ def timezone(session: "Session", rest: str) -> None:
 @command("quiet", usage="[on|off]")
 def quiet(session: "Session", rest: str) -> None:
     """do not show who joins, leaves or is renamed"""
-    if rest:
-        chosen = _choice("Quiet", rest, ("off", "on"))
-        session.prefer(replace(session.preferences, quiet=chosen == "on"))
+    _choose(session, "quiet", "Quiet", rest, SWITCH)
     shown = "not shown" if session.preferences.quiet else "shown"
     session.notice(f"Who joins, leaves or is renamed is {shown}.")
 
@@ -69,9 +69,7 @@ def bell(session: "Session", rest: str) -> None:
     With on for all that others say, with mentions for lines with your name in
     them and for private lines.
     """
-    if rest:
-        chosen = _choice("The bell", rest, BELLS)
-        session.prefer(replace(session.preferences, bell=chosen))
+    _choose(session, "bell", "The bell", rest, BELLS)
     session.notice(_BELLS[session.preferences.bell])
 
 
@@ -89,9 +87,7 @@ def color(session: "Session", rest: str) -> None:
     With auto as your terminal can, unless it says NO_COLOR. Plain lines have no
     colours.
     """
-    if rest:
-        chosen = _choice("Colours", rest, COLORS)
-        session.prefer(replace(session.preferences, color=chosen))
+    _choose(session, "color", "Colours", rest, COLORS)
     session.notice(_COLORS[session.preferences.color])
 
 
@@ -109,20 +105,24 @@ def reader(session: "Session", rest: str) -> None:
     What arrives is one line each, without colours, and what you type is not
     drawn again. Plain lines are like that anyway.
     """
-    if rest:
-        chosen = _choice("It", rest, ("off", "on"))
-        session.prefer(replace(session.preferences, reader=chosen == "on"))
+    _choose(session, "reader", "It", rest, SWITCH)
     if session.preferences.reader:
         session.notice("What arrives is one line each, and nothing is drawn twice.")
     else:
         session.notice("A terminal is drawn on. /reader on is for screen readers.")
 
 
-def _choice(what: str, rest: str, choices: tuple[str, ...]) -> str:
-    """Which of *choices* somebody typed. Raises Refused."""
-    if rest.lower() not in choices:
+def _choose(
+    session: "Session", preference: str, what: str, rest: str, choices: Sequence[str]
+) -> None:
+    """Have that *preference* be what somebody typed, if they did. Raises Refused."""
+    if not rest:
+        return
+    chosen = rest.lower()
+    if chosen not in choices:
         raise Refused(f"{what} can be {', '.join(choices[:-1])} or {choices[-1]}.")
-    return rest.lower()
+    value: Any = chosen == "on" if choices is SWITCH else chosen
+    session.prefer(replace(session.preferences, **{preference: value}))
 
 
 def _meant(text: str) -> str:

@@ -22,7 +22,7 @@ from chatroom.arriving import Arrival
 from chatroom.chat import Chat, Refused
 from chatroom.commands import command
 from chatroom.completion import complete
-from chatroom.doors.door import DoorFactory, is_encrypted, peer_ended, tune
+from chatroom.doors.door import DoorFactory, begin_or_drop, is_encrypted, peer_ended, tune
 from chatroom.doors.editor import Line
 from chatroom.doors.intake import Lines
 from chatroom.doors.outlet import Outlet
@@ -96,12 +96,7 @@ class Conversation(LineReceiver):
 
     def connectionMade(self) -> None:
         """Twisted: the connection is there."""
-        try:
-            self._begin()
-        except Exception:
-            # Twisted would leave it open and served, half made.
-            log.failure("A connection could not be served", event="connection_failed")
-            self.transport.abortConnection()
+        begin_or_drop(self._begin, self.transport)
 
     def _begin(self) -> None:
         self.transport.bufferSize = READ_SIZE

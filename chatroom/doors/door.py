@@ -6,6 +6,7 @@ whoever does not read.
 
 import select
 import socket
+from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, succeed
@@ -94,6 +95,18 @@ def peer_ended(transport: Any) -> bool:
     poll = select.poll()
     poll.register(handle.fileno(), select.POLLRDHUP)
     return bool(poll.poll(0))
+
+
+def begin_or_drop(begin: Callable[[], object], transport: Any) -> None:
+    """Let a connection begin; one that cannot is dropped, and the others go on.
+
+    Twisted would leave it open and served, half made.
+    """
+    try:
+        begin()
+    except Exception:
+        log.failure("A connection could not be served", event="connection_failed")
+        transport.abortConnection()
 
 
 class Connected(Protocol):

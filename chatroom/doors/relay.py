@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatroom.chat import Chat
-from chatroom.doors.door import DoorFactory, tune
+from chatroom.doors.door import DoorFactory, begin_or_drop, tune
 from chatroom.doors.outlet import Outlet
 from chatroom.events import Left, Relayed, Renamed
 from chatroom.formats import RAW
@@ -47,12 +47,7 @@ class RelayProtocol(LineOnlyReceiver):
 
     def connectionMade(self) -> None:
         """Twisted: the connection is there."""
-        try:
-            self._begin()
-        except Exception:
-            # Twisted would leave it open and served, half made.
-            log.failure("A connection could not be served", event="connection_failed")
-            self.transport.abortConnection()
+        begin_or_drop(self._begin, self.transport)
 
     def _begin(self) -> None:
         factory, transport = self.factory, self.transport

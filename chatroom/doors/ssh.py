@@ -23,7 +23,7 @@ from zope.interface import implementer
 from chatroom.arriving import Arrival, Stranger
 from chatroom.chat import Chat, Refused
 from chatroom.doors.conversation import COMMANDS, READ_SIZE, Conversation
-from chatroom.doors.door import GOING, DoorFactory, tune
+from chatroom.doors.door import GOING, DoorFactory, begin_or_drop, tune
 from chatroom.doors.outlet import Outlet
 from chatroom.doors.sshauth import Authentication
 from chatroom.doors.sshchannel import OneSession, Requested
@@ -197,11 +197,6 @@ class SshProtocol(Conversation):
         return self.connection.origin
 
     @property
-    def place(self) -> str:
-        """For the session: where the other end is."""
-        return f"{self.address} (an encrypted line)"
-
-    @property
     def encrypted(self) -> bool:
         """For the session: nobody on the way can read along."""
         return True
@@ -238,12 +233,7 @@ class SshConnection(BoundedTransport):
 
     def connectionMade(self) -> None:
         """Twisted: the connection is there."""
-        try:
-            self._begin()
-        except Exception:
-            # Twisted would leave it open and served, half made.
-            log.failure("A connection could not be served", event="connection_failed")
-            self.transport.abortConnection()
+        begin_or_drop(self._begin, self.transport)
 
     def _begin(self) -> None:
         factory, transport = self.factory, self.transport

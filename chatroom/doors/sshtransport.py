@@ -146,8 +146,9 @@ class BoundedTransport(SSHServerTransport):
     # -- for whoever inherits
 
     def misbehaved(self, why: Misbehaved) -> None:
-        """The client did what it may not: the connection is to end."""
-        raise NotImplementedError
+        """The client did what it may not: the connection is to end, if need be without a word."""
+        transport: Any = self.transport
+        transport.abortConnection()
 
     def unblocked(self) -> None:
         """Keys are agreed on: data may be sent again."""
@@ -157,7 +158,7 @@ class BoundedTransport(SSHServerTransport):
 
     def service_for(self, name: bytes) -> Any:
         """The service called *name*, None if there is none for the client now."""
-        raise NotImplementedError
+        return None
 
     @property
     def exchanging(self) -> bool:
