@@ -13,7 +13,7 @@ from twisted.logger import LogLevel, capturedLogs, formatEvent
 from chatroom import moderation as module
 from chatroom.accounts import Account, MemoryAccounts
 from chatroom.chat import Settings
-from chatroom.doors.door import Refused
+from chatroom.doors.door import TurnedAway
 from chatroom.doors.line import ChatFactory
 from chatroom.doors.relay import RelayFactory
 from chatroom.moderation import CLAIM_TRIES, Moderation, read_networks
@@ -404,7 +404,7 @@ def test_who_comes_from_a_banned_network_is_cut_at_every_door(
     ):
         wire = Wire()
         refusing = line.buildProtocol(address)
-        assert isinstance(refusing, Refused)
+        assert isinstance(refusing, TurnedAway)
         refusing.makeConnection(wire)
         assert wire.value() == b"-- You are banned: spam.\r\n"
         refusing.connectionLost()

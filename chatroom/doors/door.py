@@ -145,7 +145,7 @@ class Connected(Protocol):
         """Close without sending anything more."""
 
 
-class Refused(TwistedProtocol):
+class TurnedAway(TwistedProtocol):
     """A connection that may not stay: it is told why and closed."""
 
     def __init__(self, chat: Chat, why: str) -> None:
@@ -156,8 +156,16 @@ class Refused(TwistedProtocol):
     def connectionMade(self) -> None:
         """Twisted: the connection is there."""
         transport: Any = self.transport
-        transport.write(f"-- {self._why}\r\n".encode())
+        transport.write(self.words(self._why))
         self._overdue = self._chat.clock.callLater(GOING, transport.abortConnection)
+        self.leave(transport)
+
+    def words(self, why: str) -> bytes:
+        """What says *why* to a client of this door."""
+        return f"-- {why}\r\n".encode()
+
+    def leave(self, transport: Any) -> None:
+        """Close when that is sent."""
         transport.loseConnection()
 
     def connectionLost(self, reason: object = None) -> None:
@@ -220,7 +228,7 @@ class DoorFactory(ServerFactory, Generic[C]):
 
     def turned_away(self, why: str) -> TwistedProtocol:
         """What tells somebody, in the protocol of the door, that they may not stay."""
-        return Refused(self.chat, why)
+        return TurnedAway(self.chat, why)
 
     def _stopping(self) -> str:
         self.chat.counters.refused[STOPPING] += 1

@@ -15,7 +15,7 @@ from twisted.conch.ssh.transport import (
     DISCONNECT_TOO_MANY_CONNECTIONS,
 )
 from twisted.internet.interfaces import IPushProducer
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -23,7 +23,7 @@ from zope.interface import implementer
 from chatroom.arriving import Arrival, Stranger
 from chatroom.chat import Chat, Refused
 from chatroom.doors.conversation import COMMANDS, READ_SIZE, Conversation
-from chatroom.doors.door import GOING, DoorFactory, begin_or_drop, tune
+from chatroom.doors.door import GOING, DoorFactory, TurnedAway, begin_or_drop, tune
 from chatroom.doors.outlet import Outlet
 from chatroom.doors.sshauth import Authentication
 from chatroom.doors.sshchannel import OneSession, Requested
@@ -478,27 +478,16 @@ class SshConnection(BoundedTransport):
         self.abort()
 
 
-class TurnedAway(Protocol):
+class TurnedAwaySsh(TurnedAway):
     """A connection that may not stay: it is told why in SSH, before there are keys."""
 
-    def __init__(self, chat: Chat, why: str) -> None:
-        self._chat = chat
-        self._why = why
-        self._overdue: Call | None = None
+    def words(self, why: str) -> bytes:
+        """What says *why* to a client of this door."""
+        return VERSION + b"\r\n" + disconnect_packet(DISCONNECT_CONNECTION_LOST, why)
 
-    def connectionMade(self) -> None:
-        """Twisted: the connection is there."""
-        transport: Any = self.transport
-        why = disconnect_packet(DISCONNECT_CONNECTION_LOST, self._why)
-        transport.write(VERSION + b"\r\n" + why)
-        self._overdue = self._chat.clock.callLater(GOING, transport.abortConnection)
-        # Closed at once, with the client's first words unread, the client might not see it.
+    def leave(self, transport: Any) -> None:
+        """Closed at once, with the client's first words unread, the client might not see it."""
         transport.loseWriteConnection()
-
-    def connectionLost(self, reason: object = None) -> None:
-        """Twisted: the connection is gone."""
-        if self._overdue is not None and self._overdue.active():
-            self._overdue.cancel()
 
 
 class SshFactory(DoorFactory[SshConnection]):
@@ -531,9 +520,9 @@ class SshFactory(DoorFactory[SshConnection]):
             first.misbehaved(Misbehaved(CROWDED, DISCONNECT_TOO_MANY_CONNECTIONS))
         return None
 
-    def turned_away(self, why: str) -> Protocol:
+    def turned_away(self, why: str) -> TurnedAway:
         """What tells somebody that they may not stay."""
-        return TurnedAway(self.chat, why)
+        return TurnedAwaySsh(self.chat, why)
 
     def joined(self, client: SshConnection) -> None:
         """*client* is connected."""
