@@ -42,7 +42,7 @@ from test_process import (
     alive,
     comes,
     kill,
-    wait_for_socket,
+    wait_for_answer,
 )
 from test_process import running as run
 from wire import UNLIMITED, Visitor
@@ -378,7 +378,7 @@ def test_in_the_background_the_file_is_rotated_on_sigusr1(tmp_path: Path, ended:
     )
     pid = int(pid_file.read_text())
     ended.callback(kill, pid)
-    wait_for_socket(path, lambda: alive(pid), log)
+    wait_for_answer(path, lambda: alive(pid), log)
     os.kill(pid, signal.SIGUSR1)
     former = tmp_path / "log.1"
     overdue = time.monotonic() + DEADLINE

@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
@@ -47,7 +48,7 @@ class Server:
         return self.log.read_text(errors="replace")
 
     def started(self) -> Server:
-        wait_for_socket(self.path, lambda: self.process.poll() is None, self.log)
+        wait_for_answer(self.path, lambda: self.process.poll() is None, self.log)
         return self
 
     def stop(self) -> int:
@@ -56,16 +57,22 @@ class Server:
         return self.process.wait(DEADLINE)
 
 
-def wait_for_socket(path: Path, alive: object, log: Path) -> None:
+def wait_for_answer(path: Path, alive: Callable[[], bool], log: Path) -> None:
+    """Until the server at *path* has greeted somebody, and has seen them leave.
+
+    A socket takes connections as soon as it listens, which is before the server's other
+    sockets do, and before it has logged where they are.
+    """
     overdue = time.monotonic() + DEADLINE
-    while True:
-        with socket.socket(socket.AF_UNIX) as trial:
-            if trial.connect_ex(str(path)) == 0:
-                return
-        assert callable(alive)
-        assert alive(), log.read_text()
-        assert time.monotonic() < overdue, log.read_text()
-        time.sleep(0.01)
+    with socket.socket(socket.AF_UNIX) as trial:
+        trial.settimeout(DEADLINE)
+        while trial.connect_ex(str(path)):
+            assert alive(), log.read_text()
+            assert time.monotonic() < overdue, log.read_text()
+            time.sleep(0.01)
+        trial.shutdown(socket.SHUT_WR)
+        greeting = b"".join(iter(lambda: trial.recv(65536), b""))
+        assert greeting, log.read_text()
 
 
 class Terminal:
@@ -310,7 +317,7 @@ def test_as_a_daemon_it_writes_its_pid_and_its_log_and_ends_by_its_pid(
     assert started.returncode == 0, started
     pid = int(pid_file.read_text())
     ended.callback(kill, pid)
-    wait_for_socket(path, lambda: alive(pid), log)
+    wait_for_answer(path, lambda: alive(pid), log)
     alice = Terminal(path)
     ended.callback(alice.close)
     alice.greeted()

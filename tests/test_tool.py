@@ -38,8 +38,13 @@ OTHER_KEY = made_key(2)
 LIMITED = """
 import resource, sys
 from chatroom.store.tool import main
-resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))
-sys.exit(main())
+at_first = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, at_first[1]))
+try:
+    sys.exit(main())
+finally:
+    # What else is written as the process ends, such as what was covered, is no part of it.
+    resource.setrlimit(resource.RLIMIT_FSIZE, at_first)
 """
 
 
