@@ -86,10 +86,9 @@ def register(session: "Session", password: str) -> None:
 
 def log_in(session: "Session", name: str, password: str) -> None:
     """Log in as *name* with *password*, or ask for it. Raises Refused."""
-    if session.account is not None:
-        if session.account.key == names.fold(name):
-            raise Refused(f"You are {session.name} already.")
-        raise Refused(f"You are logged in as {session.name}. /logout ends that.")
+    if session.account is not None and session.account.key == names.fold(name):
+        raise Refused(f"You are {session.name} already.")
+    _may_log_in(session)
     if password:
         carry_out(session, _log_in(session, name, password, hidden=False))
     else:
@@ -100,12 +99,11 @@ def log_in_by_code(session: "Session", code: str) -> None:
     """Log in as whoever made *code* with /pair. Raises Refused."""
     chat = session.chat
     registry = chat.registry
-    if session.account is not None:
-        raise Refused(f"You are logged in as {session.name}. /logout ends that.")
+    _may_log_in(session)
     if registry.wrong_codes.spent(session.source):
         raise Refused("Too many wrong codes came from your address. Try again in an hour.")
-    issuer = registry.redeem(code)
-    if issuer is None:
+    issued = registry.redeem(code)
+    if issued is None:
         registry.wrong_codes.take(session.source)
         chat.counters.wrong_codes += 1
         log.info(
@@ -114,16 +112,26 @@ def log_in_by_code(session: "Session", code: str) -> None:
             **whom(session),
         )
         raise Refused("That code is wrong, or was used, or is older than 2 minutes.")
-    account = issuer.account
-    assert account is not None
-    issuer.notice(
-        paragraph(
-            f"Your code was used at {session.connection.place}.",
-            f"If that was not you: /login {account.name}, then /password.",
+    account = issued.account
+    present = registry.online.get(account.id)
+    if present is not None:
+        present.notice(
+            paragraph(
+                f"Your code was used at {session.connection.place}.",
+                f"If that was not you: /login {account.name}, then /password.",
+            )
         )
-    )
-    session.notice(f"Your code came from {issuer.connection.place}.")
+    session.notice(f"Your code came from {issued.place}.")
     carry_out(session, _adopt(session, account, paired=True))
+
+
+def _may_log_in(session: "Session") -> None:
+    """Raises Refused."""
+    if session.account is not None:
+        raise Refused(f"You are logged in as {session.name}. /logout ends that.")
+    if session.passing:
+        # It would end the connection that is logged in, and be over itself.
+        raise Refused("One command is no login: whose it is, is said and shown on the way in.")
 
 
 def log_out(session: "Session") -> None:
@@ -375,10 +383,11 @@ def _unregister(session: "Session", account: Account, password: str) -> Flow:
     removed.addCallback(lambda _: _forget(session, account))
     yield patiently(session, apart(removed), doubt)
     log.info("{name!r} was given up", event="unregistered", name=account.name, **whom(session))
-    if session.account is account:
-        registry.gone(session, keep=False)
-        session.reconsider()
-    session.notice(f"{account.name} is given up; when you leave it is anybody's.")
+    for person in {session, registry.online.get(account.id, session)}:
+        if person.account is not None and person.account.id == account.id:
+            registry.gone(person, keep=False)
+            person.reconsider()
+        person.notice(f"{account.name} is given up; when you leave it is anybody's.")
 
 
 @inlineCallbacks
@@ -415,9 +424,7 @@ def _forget(session: "Session", account: Account) -> None:
 def _prove(session: "Session", account: Account, password: str) -> Flow:
     """Go on only if *password* is that of the account as it is now."""
     registry = session.chat.registry
-    present = yield patiently(session, registry.book.find(account.key))
-    if present is None or present.id != account.id:
-        raise Refused(f"{account.name} is not registered any more.")
+    present = yield _as_it_is(session, account)
     if not (yield if_there(session, registry.matches(session, present, password))):
         _failed(session, account)
         raise Refused("That is not your password. Nothing was changed.")
@@ -497,6 +504,9 @@ def _arrive(session: "Session", arrival: "Arrival") -> Flow:
         return
     if arrival.by_key:
         yield _see_key(session, arrival)
+    if session.passing:
+        yield _pass(session, arrival)
+        return
     claimed = yield _claim(session, arrival.account)
     present = claimed.account
     former, preferences = _take_over(session, claimed)
@@ -514,6 +524,25 @@ def _arrive(session: "Session", arrival: "Arrival") -> Flow:
     if arrival.key is not None and not arrival.by_key:
         session.notice("You have a key with you: /key add has it log you in from now on.")
     yield _bring(session, claimed, former)
+
+
+@inlineCallbacks
+def _pass(session: "Session", arrival: "Arrival") -> Flow:
+    """One command of an account: its name, and what it has read, stay with who is here as it."""
+    registry = session.chat.registry
+    assert arrival.account is not None
+    account = yield _as_it_is(session, arrival.account)
+    if (why := _barred(session, account)) is not None:
+        raise Refused(why)
+    present = registry.online.get(account.id)
+    visit = present.visit() if present is not None else None
+    preferences = visit.preferences if visit is not None else account.preferences
+    session.account = account
+    session.name = session.submitted = account.name
+    session.show_like(_as_read(session, preferences))
+    _note_login(session, arrival.key if arrival.by_key else None)
+    _meet(session)
+    session.come_in(_room_for(session, preferences))
 
 
 @inlineCallbacks
@@ -537,19 +566,30 @@ def _claim(session: "Session", account: Account) -> Generator["Deferred[Any]", A
     chat = session.chat
     registry = chat.registry
     places = yield or_none(session, registry.book.places(account.id))
-    # As it is now: finding out about the password took a while.
-    present = yield patiently(session, registry.book.find(account.key))
-    if present is None or present.id != account.id:
-        raise Refused(f"{account.name} is not registered any more.")
+    present = yield _as_it_is(session, account)
     holder = yield _take(session, present.key)
     # What was decided while all this took its time counts.
-    why = chat.moderation.banned(present.id)
-    if present.id in registry.removed:
-        why = f"{account.name} is not registered any more."
-    if why is not None:
+    if (why := _barred(session, present)) is not None:
         _return(session, present.key, holder)
         raise Refused(why)
     return _Claimed(present, holder, places)
+
+
+@inlineCallbacks
+def _as_it_is(session: "Session", account: Account) -> Generator["Deferred[Any]", Any, Account]:
+    """*account* as it is now: finding out whose it is took a while. Fails with Refused."""
+    present = yield patiently(session, session.chat.registry.book.find(account.key))
+    if present is None or present.id != account.id:
+        raise Refused(f"{account.name} is not registered any more.")
+    found: Account = present
+    return found
+
+
+def _barred(session: "Session", account: Account) -> str | None:
+    """Why nobody may be logged in as *account*, None if they may."""
+    if account.id in session.chat.registry.removed:
+        return f"{account.name} is not registered any more."
+    return session.chat.moderation.banned(account.id)
 
 
 def _take_over(
@@ -620,10 +660,6 @@ def _bring(session: "Session", claimed: _Claimed, former: "Session | None") -> F
     account = claimed.account
     yield show_messages(session, account)
     places = {**(claimed.places or {}), **(former.places or {} if former else {})}
-    if session.passing:
-        # It has read nothing: all that was missed is told to who does.
-        session.places = places
-        return
     session.places |= {room: chat.rooms[room].last_id for room in places if room in chat.rooms}
     chat.registry.save([session])
     yield recall_of(session).returned(places, account.name)

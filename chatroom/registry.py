@@ -1,13 +1,13 @@
 """The registry: who is logged in, and what all sessions share about accounts.
 
-The rule: an account is in use by one connection, the one that logged in last. What is kept of it
-is written when it leaves, and every minute before that; that it cannot be is logged, and costs
-nobody anything else.
+The rule: an account is in use by one connection, the one that logged in last; who passes for one
+command takes it from nobody. What is kept of it is written when it leaves, and every minute before
+that; that it cannot be is logged, and costs nobody anything else.
 """
 
 import secrets
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -62,6 +62,18 @@ class Guesser(Protocol):
         """Nobody waits for the answer any more."""
 
 
+class Code(NamedTuple):
+    """What somebody asked for with /pair.
+
+    account: as whom it logs in. place: where they were, in words. until: when it ends, in seconds
+    since the epoch.
+    """
+
+    account: Account
+    place: str
+    until: float
+
+
 class Registry:
     """The accounts of one server.
 
@@ -96,8 +108,8 @@ class Registry:
         self.removed: set[int] = set()
         self._clock = clock
         self._run = run
-        # By code: whose it is, and until when it is good.
-        self._codes: dict[str, tuple[Session, float]] = {}
+        # By what is to be typed.
+        self._codes: dict[str, Code] = {}
         self._failing = False
         self._closed = False
 
@@ -146,6 +158,12 @@ class Registry:
 
     # -- who is here
 
+    def present(self, session: "Session") -> "Session":
+        """Who is here as whoever *session* is: itself, but for who passes while they are here."""
+        if session.account is None:
+            return session
+        return self.online.get(session.account.id, session)
+
     def came(
         self, session: "Session", account: Account, *, paired: bool = False
     ) -> "Session | None":
@@ -168,11 +186,12 @@ class Registry:
             return
         if keep and not self._closed:
             self.save([session])
-        # What it has read stays with it, for who comes in its place.
-        session.places = session.read_so_far()
-        del self.online[account.id]
+        if self.online.get(account.id) is session:
+            # What it has read stays with it, for who comes in its place.
+            session.places = session.read_so_far()
+            del self.online[account.id]
+            self._drop_codes(account)
         session.account = None
-        self._codes = {code: pair for code, pair in self._codes.items() if pair[0] is not session}
 
     def save(self, sessions: "list[Session] | None" = None) -> None:
         """Keep what is to be kept of these people, or of all who are logged in."""
@@ -219,22 +238,32 @@ class Registry:
     # -- codes
 
     def pair(self, session: "Session") -> str:
-        """A code that logs another connection in once as who *session* is; its last one ends."""
-        self._codes = {
-            code: (issuer, until)
-            for code, (issuer, until) in self._codes.items()
-            if issuer is not session and until > self._clock.seconds()
-        }
-        code = secrets.choice(DIGITS)
-        code += "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH - 1))
-        self._codes[code] = session, self._clock.seconds() + CODE_LASTS
-        return code
+        """A code that logs another connection in once as who *session* is; their last one ends.
 
-    def redeem(self, code: str) -> "Session | None":
-        """Who made *code*, None if it is not good; it is not good a second time."""
-        session, until = self._codes.pop(code, (None, 0.0))
-        good = session is not None and session.account is not None
-        return session if good and until > self._clock.seconds() else None
+        It ends when they leave, but not with whoever is only passing.
+        """
+        account = session.account
+        assert account is not None
+        self._drop_codes(account)
+        text = secrets.choice(DIGITS)
+        text += "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH - 1))
+        until = self._clock.seconds() + CODE_LASTS
+        self._codes[text] = Code(account, session.connection.place, until)
+        return text
+
+    def redeem(self, text: str) -> Code | None:
+        """What was asked for with /pair, None if it is not good; it is not good a second time."""
+        code = self._codes.pop(text, None)
+        return code if code is not None and code.until > self._clock.seconds() else None
+
+    def _drop_codes(self, account: Account) -> None:
+        """The codes of *account*, and those whose time is up, are good no more."""
+        now = self._clock.seconds()
+        self._codes = {
+            text: code
+            for text, code in self._codes.items()
+            if code.account.id != account.id and code.until > now
+        }
 
     def close(self) -> None:
         """The server stops: keep what there is to keep, and begin nothing more."""

@@ -18,7 +18,7 @@ from chatroom.chat import Chat, Refused
 from chatroom.commands import COMMANDS, Command, run
 from chatroom.events import SERVER, Emoted, Event, Left, Noticed, Renamed, Said, Whispered
 from chatroom.flow import ENTERING, MAIL, NAMING, OVER, PACE, READING
-from chatroom.formats import BELL, Format, transcript
+from chatroom.formats import BELL, NOTHING, Format, transcript
 from chatroom.limits import LOCAL
 from chatroom.mailbox import MAX_BYTES, Mailbox
 from chatroom.presence import Call
@@ -199,7 +199,8 @@ class Session:
         self.wary_until = 0.0
         #: How many lines came from here that everybody in a room was to see.
         self.spoken = 0
-        #: Somebody is here for one command alone, and reads nothing but what answers it.
+        #: Somebody is here for one command alone: they read nothing but what answers it, the room
+        #: is not told of them, and the account whose it is stays with who is here as it.
         self.passing = False
         #: The state of the token bucket for completions, see limits.Pace.
         self.completed = 0.0
@@ -428,7 +429,7 @@ class Session:
         chat, room, member = self.chat, self.room, self.member
         if (why := chat.moderation.silence(self)) is not None:
             raise Refused(why)
-        if not member.announced:
+        if not member.announced and not self.passing:
             chat.presence(room).spoke(member)
         if room.listed:
             if self.said is None:
@@ -495,13 +496,16 @@ class Session:
         # Until they have their name they have not got their preferences either.
         if self.account is None or self.account.name != self.name:
             return None
+        present = self.chat.registry.present(self)
+        if present is not self:
+            return present.visit()
         room = "" if self.room is self.chat.lobby else self.room.key
         now = self.chat.clock.seconds()
         preferences = replace(self.preferences, room=room)
         return Visit(self.account.id, now, preferences, self.read_so_far())
 
     def read_so_far(self) -> dict[str, int]:
-        """Up to which id this person has read each room, by their keys."""
+        """Up to which id this person has read each room, by their keys; who passes reads none."""
         if not self.member.joined or not self._welcomed or self.passing:
             return self.places
         return {**self.places, self.room.key: self.room.last_shown(self.member)}
@@ -518,6 +522,9 @@ class Session:
     def prefer(self, preferences: Preferences) -> None:
         """Show this person things like that from here on; if they are logged in it is kept."""
         self.show_like(preferences)
+        present = self.chat.registry.present(self)
+        if present is not self:
+            present.show_like(preferences)
         self.chat.registry.save([self])
 
     def show_like(self, preferences: Preferences) -> None:
@@ -527,9 +534,10 @@ class Session:
         self._apply_preferences()
 
     def _apply_preferences(self) -> None:
-        self.member.format = self.format
+        self.member.format = NOTHING if self.passing else self.format
         self.member.echo = self.connection.echo
-        self.member.mentioned = self._mentioned if self.preferences.bell == "mentions" else None
+        bell = self.preferences.bell == "mentions" and not self.passing
+        self.member.mentioned = self._mentioned if bell else None
         self.room.listen(self.member)
 
     def _mentioned(self) -> None:
@@ -578,7 +586,7 @@ class Session:
         sent = (self.name, recipient.name, text)
         if self.origin not in (recipient.ignored or ()):
             recipient.tell(Whispered(self.active, self.origin, *sent, outgoing=False))
-            recipient.whisperer = self.origin
+            recipient.whisperer = self.chat.registry.present(self).origin
         self.tell(Whispered(self.active, self.origin, *sent, outgoing=True))
         if recipient.away is not None:
             self.notice(f"{recipient.name} is away{recipient.away and f': {recipient.away}'}.")
@@ -640,8 +648,9 @@ class Session:
             name=self.name,
             room=room.name,
         )
-        chat.presence(room).entered(member)
-        if not self._welcomed:
+        if not self.passing:
+            chat.presence(room).entered(member)
+        if not self._welcomed and not (self.passing and self.account):
             # From here on they are found by their name: nothing is shown them before the greeting.
             chat.people[names.fold(self.name)] = self
         if self.closed:

@@ -29,10 +29,7 @@ def leave_message(session: "Session", name: str, text: str, otherwise: Callable[
 
 @inlineCallbacks
 def show_messages(session: "Session", account: Account) -> Flow:
-    """Show what was left for the account, and forget it; not to who is only passing."""
-    if session.passing:
-        # Nobody reads: it waits for who does.
-        return
+    """Show what was left for the account, and forget it."""
     book = session.chat.registry.book
     messages = yield or_none(session, book.messages(account.id))
     if messages is None:

@@ -103,6 +103,7 @@ class Person:
         format: Format = PLAIN,
         address: str = "",
         arrival: Arrival | None = None,
+        passing: bool = False,
     ) -> None:
         self.address = address or self.address
         self.outlet = FakeOutlet(lambda: self.session.drained(), lambda: self.resume())
@@ -115,6 +116,7 @@ class Person:
         self._seen = 0
         self._format = format
         self.session = Session(world.chat, self, self.outlet, source)
+        self.session.passing = passing
         world.came.append(self)
         self.session.open(arrival)
 
@@ -262,6 +264,16 @@ class World:
         person = Person(self, source, format, arrival=arrival)
         self.settle()
         return person
+
+    def passes(self, arrival: Arrival, line: str, source: str = LOCAL) -> list[str]:
+        """What answers the one *line* that somebody has come for, who is gone then."""
+        person = Person(self, source, arrival=arrival, passing=True)
+        self.settle()
+        answer = person.asks(line)
+        person.ends()
+        self.settle()
+        assert person.gone
+        return answer
 
     def people(self, *names: str) -> list[Person]:
         """Several people, all announced, who have read everything so far."""

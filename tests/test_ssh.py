@@ -326,6 +326,17 @@ def test_whoever_comes_for_a_command_is_told_apart_that_it_is_as_a_guest(
     guest.hangs_up()
 
 
+def test_a_command_ends_nobodys_connection(world: World, factory: SshFactory) -> None:
+    alice = owner(world)
+    bob = world.person("bob")
+    alice.says("here")
+    _ = alice.sees
+    guest = Guest(world, factory, "alice", answers=(WORD,), command="build ok")
+    assert (guest.data, guest.errors, guest.status) == (b"", b"", 0)
+    assert (alice.gone, alice.sees) == (False, ["alice: build ok"])
+    assert bob.sees == ["-- alice joined.", "alice: here", "alice: build ok"]
+
+
 def test_what_waits_for_somebody_is_not_lost_to_a_command(
     world: World, factory: SshFactory
 ) -> None:

@@ -61,12 +61,13 @@ def ignore(session: "Session", rest: str) -> None:
     They are not told. Of a guest it holds until they or you leave. If they are
     logged in it holds wherever they come from, and if you are, for good.
     """
+    me = session.chat.registry.present(session)
     if not rest:
         chat = session.chat
-        ignores = session.preferences.ignores
+        ignores = me.preferences.ignores
         here = [
             person.name
-            for origin in session.ignored or ()
+            for origin in me.ignored or ()
             if (person := chat.sessions.get(origin)) is not None
             and (person.account is None or person.account.id not in ignores)
         ]
@@ -74,23 +75,24 @@ def ignore(session: "Session", rest: str) -> None:
         session.notice(f"You ignore {', '.join(here)}." if here else "You ignore nobody.")
         return
     person = session.chat.find(rest)
-    if person is session:
+    if person is me:
         raise Refused("You cannot ignore yourself.")
-    if len(session.preferences.ignores) >= MAX_IGNORED:
+    if len(me.preferences.ignores) >= MAX_IGNORED:
         raise Refused(f"You ignore {MAX_IGNORED} people already.")
-    ignoring.ignore(session, person)
+    ignoring.ignore(me, person)
     session.notice(f"You ignore {person.name}. /unignore {person.name} ends it.")
 
 
 @command("unignore", usage="NAME")
 def unignore(session: "Session", rest: str) -> None:
     """show what somebody says again"""
+    me = session.chat.registry.present(session)
     key = names.fold(rest)
-    ignores = session.preferences.ignores.values()
+    ignores = me.preferences.ignores.values()
     known = next((name for name in ignores if names.fold(name) == key), None)
     # Who is ignored by account need not be here.
     name = known or session.chat.find(rest).name
-    if not ignoring.unignore(session, names.fold(name)):
+    if not ignoring.unignore(me, names.fold(name)):
         raise Refused(f"You do not ignore {name}.")
     session.notice(f"You see what {name} says again.")
 
@@ -98,16 +100,17 @@ def unignore(session: "Session", rest: str) -> None:
 @command("away", usage="[TEXT]")
 def away(session: "Session", rest: str) -> None:
     """tell those who message you that you are away"""
-    session.away = rest[:MAX_REASON]
+    session.chat.registry.present(session).away = rest[:MAX_REASON]
     session.notice("You are away. /back says that you are here again.")
 
 
 @command("back")
 def back(session: "Session", rest: str) -> None:
     """you are here again"""
-    if session.away is None:
+    me = session.chat.registry.present(session)
+    if me.away is None:
         raise Refused("You are not away.")
-    session.away = None
+    me.away = None
     session.notice("You are back.")
 
 

@@ -35,8 +35,8 @@ from chatroom.doors.sshtransport import (
     signatures_of,
 )
 from chatroom.doors.terminal import kind_of
-from chatroom.events import SERVER, Event, Noticed
-from chatroom.formats import PLAIN, PlainFormat
+from chatroom.events import SERVER, Noticed
+from chatroom.formats import PLAIN
 from chatroom.limits import LOCAL
 from chatroom.presence import Call
 from chatroom.session import Session
@@ -56,17 +56,6 @@ CROWDED: Final = "Too many are logging in just now. Please try again later."
 #: An exchange of keys, or a signature to be looked at, costs as much of the byte rate as so many
 #: bytes: it takes that much longer than text.
 CALCULATION: Final = 4096
-
-
-class NothingShown(PlainFormat):
-    """For whoever does not want to see what happens in a room."""
-
-    def encode(self, event: Event, live: bool) -> bytes:
-        """Nothing."""
-        return b""
-
-
-NOTHING_SHOWN = NothingShown()
 
 
 class MutedOutlet(Outlet):
@@ -170,8 +159,6 @@ class SshProtocol(Conversation):
             # It is as a guest that they say what they came to say.
             notice = Noticed(self.factory.chat.clock.seconds(), SERVER, session.why)
             self.transport.complain(PLAIN.encode(notice, True))
-        session.member.format = NOTHING_SHOWN
-        session.member.mentioned = None
         session.refusals = 0
         assert isinstance(self.outlet, MutedOutlet)
         self.outlet.muted = False

@@ -1,0 +1,258 @@
+"""Whoever passes for one command: what is theirs stays with who is here as them."""
+
+from __future__ import annotations
+
+import pytest
+
+from chatroom.accounts import Account
+from chatroom.arriving import Arrival
+from chatroom.events import Said
+from fakes import WORD, FailingLedger, LateClaims, Person, World, check, logged_in, owner
+from test_accounts_book import now
+
+
+def account_of(world: World, name: str = "alice") -> Account:
+    """The account as it is kept."""
+    account = now(world.chat.registry.book.find(name))
+    assert account is not None
+    return account
+
+
+def as_account(world: World, name: str = "alice") -> Arrival:
+    account = account_of(world, name)
+    return Arrival(account.name, account)
+
+
+def test_a_command_ends_nobodys_connection_and_comes_and_goes_in_silence(
+    world: World,
+) -> None:
+    alice = owner(world)
+    bob = world.person("bob")
+    world.wait(5)
+    _ = alice.sees, bob.sees
+    assert world.passes(as_account(world), "the build is green") == []
+    world.wait(5)
+    assert bob.sees == ["alice: the build is green"]
+    assert alice.sees == ["alice: the build is green"]
+    assert logged_in(world, alice, "alice")
+    assert alice.asks("/who") == ["-- 2 people in #lobby: alice, bob"]
+    check(world)
+
+
+def test_it_is_done_where_who_is_here_is_and_where_they_were_last_otherwise(world: World) -> None:
+    alice, bob = owner(world), world.person("bob")
+    alice.says("/join den")
+    bob.says("/join den")
+    world.wait(5)
+    _ = bob.sees
+    world.passes(as_account(world), "one")
+    alice.hangs_up()
+    world.passes(as_account(world), "two")
+    world.settle()
+    assert [line for line in bob.sees if ": " in line] == ["alice: one", "alice: two"]
+
+
+def test_a_command_of_a_guest_is_no_noise_either(world: World) -> None:
+    (bob,) = world.people("bob")
+    assert world.passes(Arrival("ci"), "build ok") == []
+    world.passes(Arrival("ci"), "/nick deploy")
+    world.wait(5)
+    assert bob.sees == ["ci: build ok"]
+    # The name is anybody's again.
+    assert bob.asks("/nick ci") == ["-- You are now ci."]
+
+
+def test_whoever_comes_in_while_a_command_lasts_is_whose_name_it_is(world: World) -> None:
+    owner(world).hangs_up()
+    passing = Person(world, arrival=as_account(world), passing=True)
+    world.settle()
+    alice = world.arrives(as_account(world))
+    assert logged_in(world, alice, "alice")
+    assert not passing.gone
+    _ = alice.sees
+    # However long it takes, nobody is told of it.
+    world.wait(5)
+    assert alice.sees == []
+    passing.ends()
+    world.settle()
+    assert logged_in(world, alice, "alice")
+    check(world)
+
+
+def test_private_lines_go_to_who_is_here_or_wait_for_them(world: World) -> None:
+    alice, bob = owner(world), world.person("bob")
+    world.passes(as_account(world), "/msg bob ready?")
+    bob.says("/reply yes")
+    assert alice.sees[-1] == "-> bob to you: yes"
+    passing = Person(world, arrival=as_account(world), passing=True)
+    alice.hangs_up()
+    world.settle()
+    _ = passing.sees, bob.sees
+    assert bob.asks("/msg alice later")[-1].startswith("-- alice is not here. Your line waits")
+    assert passing.sees == []
+    passing.hangs_up()
+    assert "-> bob to you: later" in world.arrives(as_account(world)).sees[-1]
+
+
+def test_nothing_of_the_room_is_shown_whatever_is_preferred(world: World) -> None:
+    owner(world)
+    bob = world.person("bob")
+    passing = Person(world, arrival=as_account(world), passing=True)
+    world.settle()
+    _ = passing.sees
+    passing.says("/bell mentions")
+    passing.says("/join den")
+    bob.says("/join den", "alice: here?")
+    assert passing.sees == [
+        "-- The bell rings for lines that name you and for private lines.",
+        "-- You are now in #den.",
+    ]
+
+
+def test_preferences_are_those_of_who_is_here(world: World) -> None:
+    alice = owner(world)
+    bob = world.person("bob")
+    bob.says("here")
+    world.passes(as_account(world), "/timestamps on")
+    _ = alice.sees
+    bob.says("hello")
+    assert alice.sees == ["08:00 bob: hello"]
+    assert account_of(world).preferences.timestamps == "on"
+    # What they choose afterwards is not lost to a command that ends later.
+    passing = Person(world, arrival=as_account(world), passing=True)
+    world.settle()
+    alice.says("/timestamps seconds", "/join den")
+    passing.hangs_up()
+    world.settle()
+    assert account_of(world).preferences.timestamps == "seconds"
+    assert account_of(world).preferences.room == "den"
+
+
+def test_preferences_are_kept_if_nobody_is_here(world: World) -> None:
+    alice = owner(world)
+    alice.says("/join den", "still here")
+    alice.hangs_up()
+    before = account_of(world).seen
+    world.wait(60)
+    world.passes(as_account(world), "/timezone Europe/Berlin")
+    account = account_of(world)
+    assert (account.preferences.timezone, account.preferences.room) == ("Europe/Berlin", "den")
+    # An account that only scripts use does not lapse.
+    assert account.seen >= before + 60
+
+
+def test_being_away_and_ignoring_are_of_who_is_here(world: World) -> None:
+    alice, bob = owner(world), world.person("bob")
+    assert world.passes(as_account(world), "/away lunch")[-1].startswith("-- You are away.")
+    assert bob.asks("/msg alice hi")[-1] == "-- alice is away: lunch."
+    assert world.passes(as_account(world), "/back") == ["-- You are back."]
+    assert bob.asks("/msg alice hi") == ["-> you to alice: hi"]
+    assert world.passes(as_account(world), "/ignore alice") == ["-- You cannot ignore yourself."]
+    world.passes(as_account(world), "/ignore bob")
+    _ = alice.sees
+    bob.says("hello")
+    assert alice.sees == []
+    assert world.passes(as_account(world), "/ignore") == ["-- You ignore bob."]
+    world.passes(as_account(world), "/unignore bob")
+    bob.says("hello")
+    assert alice.sees == ["bob: hello"]
+
+
+def test_what_was_missed_and_what_waits_is_left_for_who_reads(world: World) -> None:
+    alice, bob = owner(world), world.person("bob")
+    alice.hangs_up()
+    world.settle()
+    bob.says("news", "/msg alice later")
+    world.passes(as_account(world), "/who")
+    seen = world.arrives(as_account(world)).sees
+    assert any("bob to you: later" in line for line in seen)
+    assert any("You missed 1 line" in line for line in seen)
+
+
+def test_a_code_outlasts_the_command_that_asked_for_it(world: World) -> None:
+    owner(world).hangs_up()
+    code = code_of(world.passes(as_account(world), "/pair"))
+    bob = world.person("bob")
+    assert f"-- Your code came from {bob.place}." in bob.asks(f"/login {code}")
+    assert logged_in(world, bob, "alice")
+    # Who is here is told, and takes it back by leaving.
+    code = code_of(world.passes(as_account(world), "/pair"))
+    carol = world.person("carol")
+    assert bob.sees == []
+    carol.says(f"/login {code}")
+    assert any("Your code was used" in line for line in bob.sees)
+    assert logged_in(world, carol, "alice")
+    code = code_of(world.passes(as_account(world), "/pair"))
+    carol.says("/logout")
+    assert carol.asks(f"/login {code}")[-1].startswith("-- That code is wrong")
+
+
+def test_a_code_has_its_time_and_is_the_last_one(world: World) -> None:
+    owner(world).hangs_up()
+    first = code_of(world.passes(as_account(world), "/pair"))
+    second = code_of(world.passes(as_account(world), "/pair"))
+    bob = world.person("bob")
+    assert bob.asks(f"/login {first}")[-1].startswith("-- That code is wrong")
+    world.wait(121)
+    assert bob.asks(f"/login {second}")[-1].startswith("-- That code is wrong")
+
+
+def code_of(answer: list[str]) -> str:
+    (line,) = [line for line in answer if "/login" in line]
+    return line.rpartition(" ")[2]
+
+
+@pytest.mark.parametrize("line", [f"/login alice {WORD}", "/login 2345-6789"])
+def test_a_command_does_not_log_in(world: World, line: str) -> None:
+    alice = owner(world)
+    (answer,) = world.passes(Arrival("bob"), line)
+    assert answer == "-- One command is no login: whose it is, is said and shown on the way in."
+    assert logged_in(world, alice, "alice")
+
+
+def test_an_account_that_a_command_gives_up_is_nobodys(world: World) -> None:
+    alice = owner(world)
+    world.passes(as_account(world), f"/unregister {WORD}")
+    assert alice.session.account is None
+    assert alice.sees[-1] == "-- alice is given up; when you leave it is anybody's."
+    assert not world.chat.registry.online
+    check(world)
+
+
+def test_logging_out_is_of_the_command_alone(world: World) -> None:
+    alice = owner(world)
+    assert world.passes(as_account(world), "/logout")[-1].startswith("-- You are now guest")
+    assert logged_in(world, alice, "alice")
+    check(world)
+
+
+def test_no_claim_is_waited_for() -> None:
+    claims = LateClaims()
+    world = World(claims=claims)
+    alice = world.person()
+    alice.types("/nick alice")
+    claims.answer()
+    world.settle()
+    alice.says(f"/register {WORD}")
+    # A claim is not answered, and nobody would wait for it so long.
+    assert world.passes(as_account(world), "build ok") == []
+    world.end()
+
+
+def test_whoever_may_not_be_here_says_nothing_as_themselves(world: World) -> None:
+    chief, alice = owner(world, "chief", "203.0.113.9"), owner(world)
+    arrival = as_account(world)
+    chief.session.claimed = True
+    chief.says("/ban alice")
+    assert alice.gone
+    _ = chief.sees
+    world.passes(arrival, "hello")
+    assert not any("alice: hello" in line for line in chief.sees)
+
+
+def test_a_line_that_is_not_said_is_told(failing: World) -> None:
+    owner(failing)
+    assert isinstance(failing.ledger, FailingLedger)
+    failing.ledger.refuses = lambda event: isinstance(event, Said)
+    (answer,) = failing.passes(as_account(failing), "lost")
+    assert answer.startswith("-- Your line was not said: the disk is full.")
