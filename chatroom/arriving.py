@@ -1,7 +1,7 @@
 """Arriving: who somebody is that a door knows before there is a session, as SSH does.
 
 The rule: nothing is taken, changed or shown here. What a door is told is what holds at this
-moment; the session looks again when it gives the name (login.arrive). No answer takes for ever.
+moment; the session looks again when it gives the name (adoption.arrive). No answer takes for ever.
 """
 
 from collections.abc import Generator
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred, TimeoutError, inlineCallbacks
 from twisted.logger import Logger
 
-from chatroom import login, names
+from chatroom import names
 from chatroom.accounts import Account
 from chatroom.attempts import TooMany
 from chatroom.flow import SORRY, in_time
+from chatroom.login import note_failure
 from chatroom.publickeys import PublicKey
 
 if TYPE_CHECKING:
@@ -144,8 +145,7 @@ def _by_password(
         raise TooMany from None
     if right:
         return Arrival(present.name, present, stranger.key)
-    whom = {"connection": stranger.origin, "address": stranger.address, "source": stranger.source}
-    login.note_failure(chat, stranger, present, whom)
+    note_failure(chat, stranger, present)
     return None
 
 

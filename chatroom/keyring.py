@@ -15,8 +15,8 @@ from chatroom.accounts import MAX_KEYS, Account, Binding, BoundKey
 from chatroom.chat import Refused
 from chatroom.flow import Flow, apart, carry_out, patiently
 from chatroom.formats import paragraph
-from chatroom.login import whom
 from chatroom.publickeys import PublicKey
+from chatroom.registry import whom
 from chatroom.times import local
 
 if TYPE_CHECKING:

@@ -47,19 +47,33 @@ LEFT_PER_HOUR = 100
 class Guesser(Protocol):
     """Who tries passwords: a session, or somebody who has none yet.
 
-    source: whom their connection counts for, see limits.source_of. opened: when it came, in
+    origin, address: the number of their connection, and what the network has as its other end.
+    source: whom it counts for, see limits.source_of. opened: when it came, in
     seconds since the epoch. failures: how many wrong passwords came from it. turned_away: how often
     one was not looked at, because too many waited.
     """
 
+    origin: int
     source: str
     opened: float
     failures: int
     turned_away: int
 
     @property
+    def address(self) -> str: ...
+
+    @property
     def over(self) -> bool:
         """Nobody waits for the answer any more."""
+
+
+def whom(guesser: Guesser) -> dict[str, Any]:
+    """What the log says of each step of a login: whose it is, and where they are."""
+    return {
+        "connection": guesser.origin,
+        "address": guesser.address,
+        "source": guesser.source,
+    }
 
 
 class Code(NamedTuple):
@@ -234,6 +248,19 @@ class Registry:
         self.save()
         before = self._clock.seconds() - self.keep_days * DAY
         self.book.lapse(before).addCallbacks(lapsed, failed)
+
+    def lapses(self, name: str) -> tuple[str, ...]:
+        """When *name* lapses that nobody uses, as sentences."""
+        if not (self.keep_days and self.book.lasting):
+            return ()
+        days = f"{self.keep_days:g} day{'' if self.keep_days == 1 else 's'}"
+        return (f"{name} lapses after {days} without a visit.",)
+
+    def lasts(self) -> tuple[str, ...]:
+        """For how long a name stays registered, as sentences."""
+        if not self.book.lasting:
+            return ("This server keeps names only as long as it runs.",)
+        return self.lapses("It")
 
     # -- codes
 

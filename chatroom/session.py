@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from chatroom import greeting, ignoring, login, names, naming, passwords
+from chatroom import adoption, greeting, ignoring, names, naming, passwords
 from chatroom.accounts import Account, Preferences, Visit
 from chatroom.chat import Chat, Refused
 from chatroom.commands import COMMANDS, Command, run
@@ -244,7 +244,7 @@ class Session:
         self.hold(ENTERING)
         self.room = chat.doorstep
         self.member = Member(self.origin, self.name, self.format, self.outlet, self.mailbox)
-        login.arrive(self, arrival)
+        adoption.arrive(self, arrival)
 
     def come_in(self, room: Room | None = None, *, why: str = "") -> None:
         """It is known who this is: enter *room*, or where guests come in.
@@ -355,6 +355,11 @@ class Session:
         """Let input wait until *answer* is there; what it leads to is dealt with already."""
         self.hold(READING)
         answer.addBoth(lambda _: self.release(READING))
+
+    @property
+    def address(self) -> str:
+        """What the network has as the address of the other end."""
+        return self.connection.address
 
     @property
     def asking(self) -> bool:

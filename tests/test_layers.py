@@ -15,7 +15,16 @@ CORE = frozenset(
     {
         *("events", "room", "ledger", "mailbox", "formats", "presence"),
         *("chat", "session", "commands", "names", "limits", "history", "recall", "times", "words"),
-        *("mentions", "accounts", "passwords", "attempts", "registry", "login", "metrics"),
+        *(
+            "mentions",
+            "accounts",
+            "passwords",
+            "attempts",
+            "registry",
+            "login",
+            "adoption",
+            "metrics",
+        ),
         *("orders", "moderation", "cells", "styles", "flow", "waiting"),
         *("naming", "ignoring", "usage", "completion", "directory"),
         *("publickeys", "keyring", "arriving", "greeting"),
