@@ -1,4 +1,4 @@
-"""The SSH door: the line door, without telnet, in the session of an SSH connection.
+"""The SSH door: its connections, each with one conversation.
 
 The rule: one connection is one conversation. Until it is known who somebody is they cost little
 and have little time; from then on they are held to what holds at the line door.
@@ -21,12 +21,12 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatroom.arriving import Arrival, Stranger
-from chatroom.chat import Chat, Refused
-from chatroom.doors.conversation import COMMANDS, READ_SIZE, Conversation
+from chatroom.chat import Chat
+from chatroom.doors.conversation import READ_SIZE
 from chatroom.doors.door import GOING, DoorFactory, TurnedAway, begin_or_drop, tune
-from chatroom.doors.outlet import Outlet
 from chatroom.doors.sshauth import Authentication
 from chatroom.doors.sshchannel import OneSession, Requested
+from chatroom.doors.sshprotocol import SshProtocol
 from chatroom.doors.sshtransport import (
     VERSION,
     BoundedTransport,
@@ -34,12 +34,8 @@ from chatroom.doors.sshtransport import (
     disconnect_packet,
     signatures_of,
 )
-from chatroom.doors.terminal import kind_of
-from chatroom.events import SERVER, Noticed
-from chatroom.formats import PLAIN
 from chatroom.limits import LOCAL
 from chatroom.presence import Call
-from chatroom.session import Session
 
 log = Logger()
 
@@ -56,137 +52,6 @@ CROWDED: Final = "Too many are logging in just now. Please try again later."
 #: An exchange of keys, or a signature to be looked at, costs as much of the byte rate as so many
 #: bytes: it takes that much longer than text.
 CALCULATION: Final = 4096
-
-
-class MutedOutlet(Outlet):
-    """An outlet that says nothing until it is not `muted` any more."""
-
-    __slots__ = ("muted",)
-
-    muted: bool
-
-    def write(self, data: bytes) -> int:
-        """Send *data*, or take it and send nothing."""
-        return len(data) if self.muted else super().write(data)
-
-
-class SshProtocol(Conversation):
-    """The conversation in the session of *connection*, of who arrived as *arrival*.
-
-    requested: what the client has asked of its session; where there is a terminal it sends keys.
-    """
-
-    def __init__(self, connection: "SshConnection", arrival: Arrival, requested: Requested) -> None:
-        self.connection = connection
-        self.arrival = arrival
-        self.requested = requested
-        self.factory = connection.factory
-        self.source = connection.source
-        self.address = connection.address
-        # A command that was not begun yet.
-        self._command = requested.command
-
-    def make_outlet(self) -> Outlet:
-        """The writing side; of a command only what answers it goes out."""
-        if self._command is None:
-            return super().make_outlet()
-        chat = self.factory.chat
-        outlet = MutedOutlet(self.transport, self, chat.clock.callLater, chat.limits.stall_timeout)
-        outlet.muted = True
-        return outlet
-
-    def make_session(self) -> Session:
-        """The conversation, under the number that the connection has."""
-        chat, origin = self.factory.chat, self.connection.origin
-        session = Session(chat, self, self.outlet, self.source, COMMANDS, origin)
-        session.passing = self._command is not None
-        return session
-
-    def came(self) -> None:
-        """All is made: begin."""
-        self.connection.talks(self)
-        self.begin(self.arrival)
-        requested = self.requested
-        if requested.terminal is not None and self._command is None:
-            kind = kind_of([requested.terminal] if requested.terminal else [])
-            self.take_terminal(kind, (requested.width, requested.height), requested.no_color)
-
-    def went(self, reason: Failure) -> None:
-        """The session is over; the connection tells the factory when it is, too."""
-
-    def _let_go(self) -> None:
-        spoken = self.spoken if hasattr(self, "session") else 0
-        super()._let_go()
-        if not hasattr(self, "session"):
-            self.connection.talked(spoken)
-
-    def connectionMade(self) -> None:
-        """The channel is there."""
-        super().connectionMade()
-        if self._command is not None and self._begun:
-            self.dataReceived(self._command + b"\n")
-            self.readConnectionLost()
-
-    def lineReceived(self, line: bytes) -> None:
-        """One line that the session is ready for."""
-        self._unmute()
-        super().lineReceived(line)
-
-    def lineLengthExceeded(self, line: bytes) -> None:
-        """A line is too long."""
-        self._unmute()
-        super().lineLengthExceeded(line)
-
-    def ask_for_terminal(self) -> None:
-        """Somebody wants a terminal, which is for the client to ask for. Raises Refused."""
-        super().ask_for_terminal()
-        raise Refused("Your ssh has not asked for a terminal. ssh -t does.")
-
-    def take_lines(self) -> None:
-        """Somebody wants lines, which the client does not send here. Raises Refused."""
-        if self.terminal is None:
-            super().take_lines()
-        raise Refused("Your ssh sends keys, not lines. ssh -T sends lines.")
-
-    def _unmute(self) -> None:
-        """From here on it is the command that is answered, if there is one."""
-        if self._command is None:
-            return
-        self._command = None
-        session = self.session
-        session.mailbox.clear()
-        if session.why:
-            # It is as a guest that they say what they came to say.
-            notice = Noticed(self.factory.chat.clock.seconds(), SERVER, session.why)
-            self.transport.complain(PLAIN.encode(notice, True))
-        session.refusals = 0
-        assert isinstance(self.outlet, MutedOutlet)
-        self.outlet.muted = False
-
-    def close(self, farewell: bytes) -> None:
-        """The session: the conversation is over."""
-        if self.requested.command is not None:
-            done = self._command is None and not self.session.refusals
-            self.transport.status = 0 if done else 1
-            assert isinstance(self.outlet, MutedOutlet)
-            # If it could not even begin, what is said last says why.
-            self.outlet.muted = False
-        super().close(farewell)
-
-    def cut(self) -> None:
-        """The outlet: nothing was read for too long."""
-        super().cut()
-        self.connection.closing = self.closing
-
-    @property
-    def origin(self) -> int:
-        """The connection's number."""
-        return self.connection.origin
-
-    @property
-    def encrypted(self) -> bool:
-        """For the session: nobody on the way can read along."""
-        return True
 
 
 @implementer(IPushProducer)
