@@ -210,6 +210,14 @@ def test_a_command_does_not_log_in(world: World, line: str) -> None:
     assert logged_in(world, alice, "alice")
 
 
+def test_a_command_does_not_use_up_the_code_of_the_first_operator(world: World) -> None:
+    code = world.chat.moderation.open_claim()
+    assert code
+    (answer,) = world.passes(Arrival("bob"), f"/claim {code}")
+    assert answer.startswith("-- You would be an operator as long as this connection lasts")
+    assert world.person().asks(f"/claim {code}")[0].startswith("-- You are an operator")
+
+
 def test_an_account_that_a_command_gives_up_is_nobodys(world: World) -> None:
     alice = owner(world)
     world.passes(as_account(world), f"/unregister {WORD}")

@@ -45,14 +45,17 @@ MAX_ORDERS = 10_000
 def claim(session: "Session", rest: str) -> None:
     """become an operator, with the code that is in the server's log"""
     moderation = session.chat.moderation
+    account = session.account if moderation.records.lasting else None
+    if account is None and session.passing:
+        # The code would be used up for nothing.
+        raise Refused("You would be an operator as long as this connection lasts: it is over now.")
     right = moderation.claim(rest)
     if right is None:
         raise Refused("There is no code to claim: see the log of the server's last start.")
     if not right:
         left = moderation.tries
         raise Refused(f"That is not the code. It may be tried {left} more time{'s'[left == 1 :]}.")
-    account = session.account
-    if account is not None and moderation.records.lasting:
+    if account is not None:
         moderation.make_operator(session, account)
         session.notice(f"{account.name} is an operator. /help moderation lists what you can do.")
     else:
