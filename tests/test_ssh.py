@@ -401,13 +401,13 @@ def test_whoever_reads_again_has_missed_nothing(world: World, factory: SshFactor
 def test_a_socket_that_is_full_stops_writing_and_reading(world: World, factory: SshFactory) -> None:
     bob, guest = world.person("bob"), Guest(world, factory, "alice")
     (client,) = factory.clients
-    client.pauseProducing()
+    client.outlet.pauseProducing()
     assert guest.wire.producerState == "paused"
     before = len(guest.wire.value())
     for _ in range(50):
         bob.says("x" * 1000)
     assert len(guest.wire.value()) == before
-    client.resumeProducing()
+    client.outlet.resumeProducing()
     assert sum(line.startswith("bob: x") for line in guest.sees) == 50
     guest.hangs_up()
 

@@ -6,12 +6,19 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from socket import SO_SNDBUF, SOL_SOCKET
 from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import clientFromString, connectProtocol, serverFromString
+from twisted.internet.endpoints import (
+    clientFromString,
+    connectProtocol,
+    serverFromString,
+    wrapClientTLS,
+)
 from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.ssl import CertificateOptions
 from twisted.python.failure import Failure
 
 from chatroom import hostkey
@@ -20,7 +27,10 @@ from chatroom.doors.ssh import SshFactory
 from chatroom.history import LAST
 from chatroom.limits import Limits
 from sshclient import HOST_KEY, Caller
-from wire import UNLIMITED, on_reactor, reactor, turns, until
+from wire import UNLIMITED, certificate, on_reactor, reactor, turns, until
+
+# Twisted's ssl: endpoint hands pyOpenSSL objects of a kind that it does not want any more.
+pytestmark = pytest.mark.filterwarnings("ignore:Passing pyOpenSSL:DeprecationWarning")
 
 needs_openssh = pytest.mark.skipif(shutil.which("ssh") is None, reason="OpenSSH is not here")
 
@@ -75,11 +85,16 @@ class Lodge:
 
 
 @asynccontextmanager
-async def opened(folder: Path, limits: Limits = UNLIMITED) -> AsyncIterator[Lodge]:
-    """An open SSH door, and in the end nothing that is left of it."""
+async def opened(
+    folder: Path, limits: Limits = UNLIMITED, *, way: str = "tcp"
+) -> AsyncIterator[Lodge]:
+    """An open SSH door, and in the end nothing that is left of it. way: tcp or ssl."""
     chat = Chat(reactor, None, limits)
     factory = SshFactory(chat, HOST_KEY)
-    port: Any = await serverFromString(reactor, "tcp:0:interface=127.0.0.1").listen(factory)
+    place = f"{way}:0:interface=127.0.0.1"
+    if way == "ssl":
+        place += f":privateKey={certificate(folder)}"
+    port: Any = await serverFromString(reactor, place).listen(factory)
     lodge = Lodge(chat, factory, port.getHost().port, folder)
     try:
         yield lodge
@@ -207,3 +222,44 @@ async def test_people_with_conch_talk_and_send_commands(tmp_path: Path) -> None:
         assert b"-- 1 person in #lobby: alice\r\n" in alice.data
         assert alice.data.endswith(b"-- Good-bye.\r\n")
         assert (alice.status, alice.eof, alice.session_closed) == (0, True, True)
+
+
+@on_reactor
+@pytest.mark.parametrize("way", ["tcp", "ssl"])
+async def test_whoever_does_not_read_for_a_while_gets_all_of_it_in_order(
+    way: str, tmp_path: Path
+) -> None:
+    async with opened(tmp_path, way=way) as lodge:
+        endpoint: Any = clientFromString(reactor, f"tcp:127.0.0.1:{lodge.port}")
+        if way == "ssl":
+            endpoint = wrapClientTLS(CertificateOptions(), endpoint)
+        # It is not their window that keeps them from reading.
+        alice: Any = await connectProtocol(endpoint, Caller("alice", window=1 << 30))
+        await until(lambda: b"/quit leaves." in alice.data)
+        (connection,) = lodge.factory.clients
+        if way == "tcp":
+            connection.transport.getHandle().setsockopt(SOL_SOCKET, SO_SNDBUF, 4096)
+        bob: Any = await connectProtocol(endpoint, Caller("bob"))
+        await until(lambda: b"/quit leaves." in bob.data)
+        alice.transport.pauseProducing()
+        said = 0
+
+        async def says_some() -> None:
+            nonlocal said
+            more = [b"%d %s\n" % (said + number, b"x" * 1000) for number in range(100)]
+            said += len(more)
+            bob.channel.write(b"".join(more))
+            await until(lambda: not bob.channel.buf)
+
+        while not connection.outlet.congested:
+            assert said < 20_000
+            await says_some()
+        await says_some()
+        bob.channel.write(b"end\n")
+        alice.transport.resumeProducing()
+        await until(lambda: b"bob: end\r\n" in alice.data)
+        lines = [line for line in alice.data.split(b"\r\n") if line.startswith(b"bob: ")]
+        assert lines.pop() == b"bob: end"
+        assert [int(line.split()[1]) for line in lines] == list(range(said))
+        for each in (alice, bob):
+            each.transport.loseConnection()

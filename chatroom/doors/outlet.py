@@ -148,17 +148,28 @@ class Outlet:
         self._closing = True
         if farewell:
             self.insert(farewell)
-        self.congested = True
         self._stop_timer()
         self._timer = self._later(CLOSING, self.abort)
-        # While there is a producer, loseConnection waits for it.
-        if self._producing or not self._at_once:
-            self._transport.unregisterProducer()
-            self._producing = False
+        self._write_no_more()
         self._transport.loseConnection()
         if not self._at_once:
             # TLS is not closed before the peer's answer was read.
             self._transport.resumeProducing()
+
+    def half_close(self) -> None:
+        """Close the writing side after all that was taken; the caller sees to an end in time."""
+        if not self._closing and not self._aborting:
+            self._closing = True
+            self._stop_timer()
+            self._write_no_more()
+            self._transport.loseWriteConnection()
+
+    def _write_no_more(self) -> None:
+        self.congested = True
+        # While there is a producer, the transport waits for it before it closes.
+        if self._producing or not self._at_once:
+            self._transport.unregisterProducer()
+            self._producing = False
 
     def abort(self) -> None:
         """Drop the connection and whatever was to be sent on it."""

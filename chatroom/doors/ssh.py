@@ -14,7 +14,7 @@ from twisted.conch.ssh.transport import (
     DISCONNECT_CONNECTION_LOST,
     DISCONNECT_TOO_MANY_CONNECTIONS,
 )
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -24,6 +24,7 @@ from chatroom.arriving import Arrival, Stranger
 from chatroom.chat import Chat
 from chatroom.doors.conversation import READ_SIZE
 from chatroom.doors.door import GOING, DoorFactory, TurnedAway, begin_or_drop, tune
+from chatroom.doors.outlet import Outlet
 from chatroom.doors.sshauth import Authentication
 from chatroom.doors.sshchannel import OneSession, Requested
 from chatroom.doors.sshprotocol import SshProtocol
@@ -54,7 +55,7 @@ CROWDED: Final = "Too many are logging in just now. Please try again later."
 CALCULATION: Final = 4096
 
 
-@implementer(IPushProducer)
+@implementer(IHandshakeListener)
 class SshConnection(BoundedTransport):
     """One connection to the SSH door, from its first byte on."""
 
@@ -63,6 +64,7 @@ class SshConnection(BoundedTransport):
     factory: Any
     source: str
     address: str
+    outlet: Outlet
     origin = 0
     opened = 0.0
     #: Why the server closes the connection, see door.Connected.
@@ -98,8 +100,9 @@ class SshConnection(BoundedTransport):
         self.origin = chat.next_origin()
         self.opened = chat.clock.seconds()
         self._stranger = Stranger(self.origin, self.address, self.source, self.opened)
+        # Who does not read is cut by the session, or has not much time yet.
+        self.outlet = Outlet(transport, self, chat.clock.callLater, stall_timeout=0)
         factory.joined(self)
-        transport.registerProducer(self, True)
         self._wait(LOGIN_GRACE, self._late)
         super().connectionMade()
 
@@ -144,7 +147,8 @@ class SshConnection(BoundedTransport):
         """Read from the socket, or leave it to the kernel to stop the client."""
         if self.over:
             return
-        reading = self._rest is None and not self._holds and not self._full
+        full = self._full and not self.outlet.shaking_hands
+        reading = self._rest is None and not self._holds and not full
         if reading is not self._reading:
             self._reading = reading
             if reading:
@@ -161,6 +165,7 @@ class SshConnection(BoundedTransport):
             self._rest.cancel()
         if self.origin:
             self._stranger.over = True
+            self.outlet.lost()
         # First, as at the other doors: who has left the room comes after it in the log.
         self.factory.parted(self, self.source, reason or connectionDone)
         service, self.service = self.service, None
@@ -168,6 +173,8 @@ class SshConnection(BoundedTransport):
             service.serviceStopped()
         # No circle, see Conversation._let_go.
         self._connection = self._talker = None
+        if self.origin:
+            del self.outlet
 
     # -- who it is, and what it wants
 
@@ -225,12 +232,11 @@ class SshConnection(BoundedTransport):
             return
         self.over = True
         self.say_why(code, text)
-        self.transport.unregisterProducer()
+        self.outlet.half_close()
         # It is read on, and thrown away: of a socket that is closed with something unread in it
         # the client might not see what was sent last.
         self.transport.resumeProducing()
-        self.transport.loseWriteConnection()
-        self._wait(GOING, self.transport.abortConnection)
+        self._wait(GOING, self.abort)
 
     def session_over(self) -> None:
         """The channel: it is closed. The client leaves, or is made to."""
@@ -248,9 +254,8 @@ class SshConnection(BoundedTransport):
     def ssh_DISCONNECT(self, packet: bytes) -> None:
         """Conch: the client leaves."""
         self.over = True
-        self.transport.unregisterProducer()
-        self.transport.loseConnection()
-        self._wait(GOING, self.transport.abortConnection)
+        self.outlet.close(b"")
+        self._wait(GOING, self.abort)
 
     def _wait(self, seconds: float, then: Any) -> None:
         self._stop_timer()
@@ -261,7 +266,11 @@ class SshConnection(BoundedTransport):
             self._timer.cancel()
         self._timer = None
 
-    # -- what the socket says
+    # -- what is sent
+
+    def send(self, data: bytes) -> None:
+        """Send whole packets: at once, if nothing waits."""
+        self.outlet.insert(data)
 
     @property
     def writable(self) -> bool:
@@ -277,20 +286,30 @@ class SshConnection(BoundedTransport):
         super().sendKexInit()
         self._push()
 
-    def pauseProducing(self) -> None:
-        """Twisted: what is to be sent piles up. Who does not read may not ask for more."""
+    def stalled(self) -> None:
+        """The outlet: what is to be sent piles up. Who does not read may not ask for more."""
         self._full = True
         self._read_or_not()
         self._push()
 
-    def resumeProducing(self) -> None:
-        """Twisted: it is sent."""
+    def drained(self) -> bool:
+        """The outlet: it is sent. What the session has to send comes when it flows."""
+        return True
+
+    def flowing(self) -> None:
+        """The outlet: more can be sent."""
         self._full = False
         self._read_or_not()
         self._push()
 
-    def stopProducing(self) -> None:
-        """Twisted: the connection is lost; `connectionLost` comes, too."""
+    def cut(self) -> None:
+        """The outlet: TLS was not agreed on in time."""
+        self.closing = "not reading"
+
+    def handshakeCompleted(self) -> None:
+        """Twisted: TLS is agreed on."""
+        self.outlet.agreed()
+        self._read_or_not()
 
     def _push(self) -> None:
         if self._connection is not None and self._connection.session is not None:

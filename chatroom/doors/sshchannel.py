@@ -152,7 +152,13 @@ class SessionChannel(SSHChannel):
         """Send *data*, as far as the client's window goes; the rest waits."""
         if self.localClosed or self._lost or not data:
             return
-        self._unsent += self._as_wanted(data)
+        data = self._as_wanted(data)
+        room = min(self.remoteWindowLeft, self.remoteMaxPacket)
+        if len(data) <= room and not self._unsent and self.conn.transport.writable:
+            self.remoteWindowLeft -= len(data)
+            self.conn.sendData(self, data)
+            return
+        self._unsent += data
         self.push()
 
     def _as_wanted(self, data: bytes) -> bytes:

@@ -20,8 +20,10 @@ from twisted.conch.ssh.transport import (
     MSG_NEWKEYS,
     MSG_SERVICE_ACCEPT,
     MSG_UNIMPLEMENTED,
+    SSHCiphers,
     SSHServerTransport,
 )
+from twisted.python.randbytes import secureRandom
 
 from chatroom.presence import Call, Clock
 
@@ -34,6 +36,9 @@ VERSION_LINE: Final = 255
 #: The longest packet, in bytes without its MAC (RFC 4253, section 6.1), and the shortest.
 MAX_PACKET: Final = 35_000
 MIN_PACKET: Final = 16
+
+#: What a packet begins with: its length, that of its padding, and its type.
+HEADER: Final = struct.Struct(">LBB")
 
 #: The keys of a connection are made anew after so many bytes, or seconds (RFC 4253, section 9).
 REKEY_BYTES: Final = 1 << 30
@@ -150,6 +155,11 @@ class BoundedTransport(SSHServerTransport):
         transport: Any = self.transport
         transport.abortConnection()
 
+    def send(self, data: bytes) -> None:
+        """Send *data*, whole packets, now or after what waits to be sent."""
+        transport: Any = self.transport
+        transport.write(data)
+
     def unblocked(self) -> None:
         """Keys are agreed on: data may be sent again."""
 
@@ -190,6 +200,14 @@ class BoundedTransport(SSHServerTransport):
         self._overdue = None
 
     # -- from bytes to packets
+
+    def connectionMade(self) -> None:
+        """Twisted: the connection is there. Conch's own writes to the transport by itself."""
+        self.send(self.ourVersionString + b"\r\n")
+        self.currentEncryptions = SSHCiphers(b"none", b"none", b"none", b"none")
+        self.currentEncryptions.setKeys(b"", b"", b"", b"", b"", b"")
+        self._gotNewKeys = 0
+        self.sendKexInit()
 
     def dataReceived(self, data: bytes) -> None:
         """Twisted: bytes came in."""
@@ -266,17 +284,32 @@ class BoundedTransport(SSHServerTransport):
         return payload
 
     def sendPacket(self, messageType: int, payload: bytes) -> None:
-        """Conch: send a packet, or let it wait until keys are agreed on."""
+        """Send a packet (RFC 4253, section 6), or let it wait until keys are agreed on.
+
+        Conch's own writes to the transport by itself.
+        """
         if self.over and messageType != MSG_DISCONNECT:
             return
-        super().sendPacket(messageType, payload)
-        self._traffic += len(payload)
-        self.outgoingPacketSequence &= 0xFFFFFFFF
+        if self.exchanging and not self._allowedKeyExchangeMessageType(messageType):
+            blocked: Any = self._blockedByKeyExchange
+            blocked.append((messageType, payload))
+            if len(blocked) > BLOCKED:
+                self._keys_overdue()
+            return
+        keys, number = self.currentEncryptions, self.outgoingPacketSequence
+        block = keys.encBlockSize
+        # The length, how much padding there is, and the type; the padding is four bytes at least.
+        size = len(payload) + 6
+        padding = block - size % block
+        if padding < 4:
+            padding += block
+        packet = HEADER.pack(size + padding - 4, padding, messageType)
+        packet += payload + secureRandom(padding)
+        self.outgoingPacketSequence = (number + 1) & 0xFFFFFFFF
         if self._strict and messageType == MSG_NEWKEYS:
             self.outgoingPacketSequence = 0
-        blocked: Any = self._blockedByKeyExchange
-        if blocked is not None and len(blocked) > BLOCKED:
-            self._keys_overdue()
+        self._traffic += len(packet)
+        self.send(keys.encrypt(packet) + keys.makeMAC(number, packet))
 
     # -- in which order they may come
 
