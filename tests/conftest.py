@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import Any, Protocol
 
 import pytest
+from hypothesis import HealthCheck, settings
 from twisted.internet import reactor
 from twisted.internet.interfaces import IReactorFDSet, IReactorTime
 from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
@@ -16,6 +17,10 @@ from chatroom.chat import Settings
 from chatroom.ledger import Claims
 from chatroom.limits import Limits
 from fakes import DelayedLedger, FailingLedger, World, immediate, stored
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @implementer(ILogObserver)
