@@ -361,6 +361,7 @@ async def test_a_header_that_does_not_come_is_not_waited_for(
         await until(lambda: opened.chat.admission.connected == 1)
         assert await silent.reads_to_the_end() == b""
         await until(lambda: opened.chat.admission.connected == 0)
+        monkeypatch.setattr(proxy, "PATIENCE", 1000)
         stays = await opened.connects(FAR)
         await stays.reads(b"/quit leaves.\r\n")
     assert any("no whole header in 0.2 seconds" in line for line in logged)
