@@ -57,11 +57,6 @@ def numbered(count: int, size: int = 500) -> list[bytes]:
     return [b"%06d%s" % (number, b"x" * size) for number in range(count)]
 
 
-def stall(client: Client) -> None:
-    """The client stops reading, and its kernel holds but little for it."""
-    client.transport.pauseProducing()
-
-
 @on_reactor
 async def test_a_line_reaches_the_others(door: str, way: str, tmp_path: Path) -> None:
     async with opened(door, way, tmp_path) as house:
@@ -150,12 +145,12 @@ async def test_whoever_does_not_read_holds_up_nobody_and_misses_nothing_when_it_
 ) -> None:
     async with opened(door, way, tmp_path) as house:
         alice, bob, carol = [await house.comes() for _ in range(3)]
-        stall(carol)
+        carol.stops_reading()
         sent = numbered(800, 1900)
         alice.sends(b"".join(line + b"\n" for line in sent) + b"end\n")
         await bob.reads(b"end")
         assert any(client.outlet.congested for client in house.factory.clients)
-        carol.transport.resumeProducing()
+        carol.reads_on()
         heard = (await carol.reads(b"end")).split(b"\n")[:-1]
         heard = [line.rstrip(b"\r").rpartition(b" ")[2] for line in heard]
         assert [line for line in heard if b"x" in line] == sent
@@ -173,7 +168,7 @@ async def test_whoever_does_not_read_is_cut_after_the_stall_timeout(
         limits = Limits(rate=0, byte_rate=0, stall_timeout=0.2)
         house.chat.configure(house.chat.settings, limits)
         carol = await house.comes()
-        stall(carol)
+        carol.stops_reading()
         alice.sends(b"".join(line + b"\n" for line in numbered(1500, 1900)) + b"end\n")
         await bob.reads(b"end")
         await until(lambda: len(house.factory.clients) == 2)
@@ -212,7 +207,7 @@ async def test_stopping_does_not_wait_for_whoever_does_not_read(
     monkeypatch.setattr("chatroom.doors.door.GOING", 0.2)
     async with opened(door, way, tmp_path) as house:
         alice, bob, carol = [await house.comes() for _ in range(3)]
-        stall(carol)
+        carol.stops_reading()
         alice.sends(b"".join(line + b"\n" for line in numbered(1500, 1900)) + b"end\n")
         await bob.reads(b"end")
         house.factory.stop_reading()

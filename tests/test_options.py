@@ -25,7 +25,7 @@ from chatroom.options import Options
 from chatroom.settings import OPTIONS, SettingError, fit
 from chatroom.store.database import Writer
 from chatroom.store.folder import Folder
-from wire import certificate, issued
+from wire import DEADLINE, certificate, issued
 
 ROOT = Path(chatroom.__file__).parent.parent
 
@@ -45,7 +45,7 @@ def python(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=DEADLINE,
     )
 
 
