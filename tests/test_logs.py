@@ -363,6 +363,20 @@ def test_a_server_logs_json_from_its_first_line_to_its_last(
     assert events.index("twisted") < events.index("started") < events.index("stopped")
 
 
+@pytest.mark.parametrize("format", ["text", "json"])
+def test_a_log_is_utf8_wherever_it_is_shown(
+    tmp_path: Path, ended: ExitStack, format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As where the locale is of another encoding: what that does not have is logged all the same.
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    server = run(ended, tmp_path, MODULE, "--log-format", format).started()
+    alice = comes(ended, server)
+    alice.sends("/nick 王明\n".encode())
+    alice.reads("You are now 王明.\r\n".encode())
+    server.stop()
+    assert "is '王明' now" in server.output
+
+
 def test_in_the_background_the_file_is_rotated_on_sigusr1(tmp_path: Path, ended: ExitStack) -> None:
     path, pid_file, log = tmp_path / "line", tmp_path / "pid", tmp_path / "log"
     subprocess.run(
