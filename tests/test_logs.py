@@ -38,6 +38,7 @@ from test_process import (
     Terminal,
     alive,
     comes,
+    environment,
     kill,
     wait_for_answer,
     wait_for_end,
@@ -385,7 +386,7 @@ def test_in_the_background_the_file_is_rotated_on_sigusr1(tmp_path: Path, ended:
             *("chatroom", "--listen", f"unix:{path}", "--log-format", "json"),
         ],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=environment(tmp_path),
         timeout=DEADLINE,
         check=True,
     )

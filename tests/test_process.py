@@ -26,18 +26,22 @@ FOREGROUND = [TWISTD, "-n", "--pidfile=", "chatroom"]
 MODULE = [sys.executable, "-m", "chatroom"]
 
 
+def environment(folder: Path) -> dict[str, str]:
+    """That of a server of the checkout, which leaves what it forgets in *folder*."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)}
+
+
 class Server:
     """A server process that listens on a UNIX socket in *folder*."""
 
     def __init__(self, folder: Path, command: list[str], *arguments: str) -> None:
         self.path = folder / "line"
         self.log = folder / "output"
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
                 [*command, "--listen", f"unix:{self.path}", *arguments],
                 cwd=folder,
-                env=environment,
+                env={**environment(folder), "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -314,7 +318,7 @@ def test_as_a_daemon_it_writes_its_pid_and_its_log_and_ends_by_its_pid(
     started = subprocess.run(
         [*command, "chatroom", "--listen", f"unix:{path}"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=environment(tmp_path),
         capture_output=True,
         timeout=DEADLINE,
         check=False,

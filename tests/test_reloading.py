@@ -25,7 +25,7 @@ from chatroom.reloading import ReloadService
 from chatroom.settings import SettingError
 from chatroom.systemd import Notifier
 from fakes import World
-from test_process import MODULE, ROOT, Server, Terminal, running
+from test_process import MODULE, Server, Terminal, environment, running
 from wire import DEADLINE, UNLIMITED, Visitor
 
 
@@ -272,7 +272,7 @@ def test_closing_the_terminal_still_ends_a_server_in_the_foreground(
     server = subprocess.Popen(
         [sys.executable, "-c", program, *MODULE, "--listen", f"unix:{path}"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=environment(tmp_path),
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,

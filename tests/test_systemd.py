@@ -18,7 +18,7 @@ import pytest
 from twisted.internet.task import Clock
 
 from chatroom.systemd import STATUS, Notifier, NotifyService, from_environment
-from test_process import MODULE, ROOT, TWISTD, Terminal, comes, kill, running, wait_for_end
+from test_process import MODULE, TWISTD, Terminal, comes, environment, kill, running, wait_for_end
 from wire import DEADLINE
 
 
@@ -262,7 +262,7 @@ def activated(listening: socket.socket, folder: Path, *command: str) -> Any:
     return subprocess.Popen(
         [sys.executable, "-c", program, str(listening.fileno()), *command],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=environment(folder),
         pass_fds=[listening.fileno()],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
