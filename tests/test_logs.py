@@ -199,7 +199,9 @@ def test_every_event_has_a_name_and_stands_in_the_table() -> None:
     # Those that are handed to Conversation.log_input.
     names |= {"input_overlong", "input_not_utf8", "stranger_refused"}
     assert all(re.fullmatch(r"[a-z]+[a-z0-9_]*", name) for name in names)
-    table = set(re.findall(r"^\| `([a-z0-9_]+)` \|", RUNNING.read_text(), re.MULTILINE))
+    table = set(
+        re.findall(r"^\| `([a-z0-9_]+)` \|", RUNNING.read_text(encoding="utf-8"), re.MULTILINE)
+    )
     assert table == names
 
 

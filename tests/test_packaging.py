@@ -79,7 +79,7 @@ def test_the_folders_of_twisted_stay_twisteds(folder: str) -> None:
 
 
 def test_the_plugin_holds_one_service_maker_and_imports_nothing_of_ours() -> None:
-    plugin = (ROOT / "twisted/plugins/chatroom_plugin.py").read_text()
+    plugin = (ROOT / "twisted/plugins/chatroom_plugin.py").read_text(encoding="utf-8")
     assert re.findall(r"^(?:from|import) .*", plugin, re.MULTILINE) == [
         "from twisted.application.service import ServiceMaker"
     ]
