@@ -18,7 +18,7 @@ from chatroom.chat import Chat, Refused
 from chatroom.commands import COMMANDS, Command, run
 from chatroom.events import SERVER, Emoted, Event, Left, Noticed, Renamed, Said, Whispered
 from chatroom.flow import ENTERING, MAIL, NAMING, OVER, PACE, READING
-from chatroom.formats import BELL, NOTHING, Format, transcript
+from chatroom.formats import BELL, Format, transcript
 from chatroom.limits import LOCAL
 from chatroom.mailbox import MAX_BYTES, Mailbox
 from chatroom.presence import Call
@@ -476,6 +476,7 @@ class Session:
         self.member = Member(
             self.origin, self.name, self.format, self.outlet, self.mailbox, owner=self
         )
+        self.member.passing = self.passing
         ignoring.apply(self)
         self._apply_preferences()
         self.chat.enter(room, self.member)
@@ -539,10 +540,9 @@ class Session:
         self._apply_preferences()
 
     def _apply_preferences(self) -> None:
-        self.member.format = NOTHING if self.passing else self.format
+        self.member.format = self.format
         self.member.echo = self.connection.echo
-        bell = self.preferences.bell == "mentions" and not self.passing
-        self.member.mentioned = self._mentioned if bell else None
+        self.member.mentioned = self._mentioned if self.preferences.bell == "mentions" else None
         self.room.listen(self.member)
 
     def _mentioned(self) -> None:

@@ -36,6 +36,7 @@ def test_a_command_ends_nobodys_connection_and_comes_and_goes_in_silence(
     assert alice.sees == ["alice: the build is green"]
     assert logged_in(world, alice, "alice")
     assert alice.asks("/who") == ["-- 2 people in #lobby: alice, bob"]
+    assert world.passes(as_account(world), "/who") == ["-- 2 people in #lobby: alice, bob"]
     check(world)
 
 
@@ -100,13 +101,30 @@ def test_nothing_of_the_room_is_shown_whatever_is_preferred(world: World) -> Non
     passing = Person(world, arrival=as_account(world), passing=True)
     world.settle()
     _ = passing.sees
+    bob.says("/join den")
     passing.says("/bell mentions")
+    bob.says("alice: here?")
     passing.says("/join den")
-    bob.says("/join den", "alice: here?")
+    bob.says("alice: and there?", *"abcdefgh")
+    bob.types("in the same turn")
+    passing.ends()
+    world.settle()
     assert passing.sees == [
         "-- The bell rings for lines that name you and for private lines.",
-        "-- You are now in #den.",
+        "-- You are now in #den with bob.",
+        "-- Today (times are UTC)",
+        "08:00 bob: alice: here?",
+        "-- Now",
     ]
+
+
+def test_who_passes_is_counted_with_nobody(world: World) -> None:
+    crowd = [world.person(f"p{letter}") for letter in "abcdefghijkl"]
+    passing = Person(world, arrival=Arrival("ci"), passing=True)
+    world.settle()
+    assert "and 2 others" in passing.sees[0]
+    assert crowd[0].asks("/who")[0].startswith("-- 12 people in #lobby: pa,")
+    passing.hangs_up()
 
 
 def test_preferences_are_those_of_who_is_here(world: World) -> None:

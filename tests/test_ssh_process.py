@@ -132,7 +132,7 @@ async def test_commands_and_scripts_with_openssh(tmp_path: Path) -> None:
     async with opened(tmp_path) as lodge:
         asked = lodge.comes("alice", "/who")
         await asked.ended
-        assert (asked.data, asked.status) == (b"-- 1 person in #lobby: alice\n", 0)
+        assert (asked.data, asked.status) == (b"-- 0 people in #lobby\n", 0)
         refused = lodge.comes("alice", "/nosuch")
         await refused.ended
         assert (refused.data[:3], refused.status) == (b"-- ", 1)
