@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from chatroom import ignoring, naming
 from chatroom.accounts import Account, Preferences
 from chatroom.chat import Refused
-from chatroom.flow import ENTERING, SORRY, Flow, Gone, or_none, patiently
+from chatroom.flow import ENTERING, SORRY, Flow, Gone, or_none, patiently, to_the_end
 from chatroom.formats import paragraph
 from chatroom.publickeys import PublicKey
 from chatroom.recall import recall_of, when
@@ -79,7 +79,7 @@ def arrive(session: "Session", arrival: "Arrival") -> None:
         else:
             session.notice(why)
 
-    session.wait_for(_arrive(session, arrival).addErrback(failed))
+    session.wait_for(_arrive(session, arrival).addErrback(to_the_end(failed)))
 
 
 @inlineCallbacks

@@ -773,13 +773,15 @@ def test_stopping_tells_everybody(world: World, factory: SshFactory) -> None:
     assert gone
 
 
+@pytest.mark.parametrize("name", ["bob", "taken"])
 @pytest.mark.parametrize("term", ["", "xterm"])
 def test_who_has_gone_leaves_nothing_to_the_garbage_collector(
-    world: World, factory: SshFactory, term: str
+    world: World, factory: SshFactory, term: str, name: str
 ) -> None:
+    world.person("taken")
     with uncollected():
         before = kept()
-        guest = Guest(world, factory, term=term)
+        guest = Guest(world, factory, name, term=term)
         guest.sends(b"hello\r")
         assert kept() > before
         guest.hangs_up()
