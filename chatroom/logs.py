@@ -5,6 +5,7 @@ stays what it is, and stands in the table in docs/running.md. Whatever people pu
 lines, an event is one line; only a line that begins with a tab goes on with the one before.
 """
 
+import io
 import json
 import re
 import signal
@@ -92,7 +93,12 @@ def observer(
     name = server.get("logfile")
     # With "-" in the background twistd has to complain.
     if name == "-" or (not name and server.get("nodaemon")):
-        return FileLogObserver(sys.stdout, FORMATS[format]) if server.get("nodaemon") else None
+        if not server.get("nodaemon"):
+            return None
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # As in a file. An event with what its encoding does not have would not be logged.
+            sys.stdout.reconfigure(encoding="utf-8")
+        return FileLogObserver(sys.stdout, FORMATS[format])
     file = LogFile.fromFullPath(name or "twistd.log")
     if not signal.getsignal(signal.SIGUSR1):
         signal.signal(signal.SIGUSR1, lambda *_: call(file.rotate))

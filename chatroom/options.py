@@ -7,6 +7,7 @@ daemonises, and ends the start with one line. The options themselves are rows in
 from __future__ import annotations
 
 import getopt
+import io
 import json
 import os
 import platform
@@ -166,6 +167,9 @@ class Options(usage.Options):
             self._open_folder(server)
         self._read_host_key(server)
         if self["check"]:
+            if isinstance(sys.stdout, io.TextIOWrapper):
+                # TOML is UTF-8, whatever the locale is.
+                sys.stdout.reconfigure(encoding="utf-8", errors="replace")
             print(self._summary())
             sys.exit(0)
 

@@ -1,11 +1,15 @@
 """What every test gets: an error that is logged, or a reactor left dirty, fails it."""
 
 import gc
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, Protocol
 
 import pytest
+from hypothesis import HealthCheck, settings
 from twisted.internet import reactor
 from twisted.internet.interfaces import IReactorFDSet, IReactorTime
 from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
@@ -16,6 +20,18 @@ from chatroom.chat import Settings
 from chatroom.ledger import Claims
 from chatroom.limits import Limits
 from fakes import DelayedLedger, FailingLedger, World, immediate, stored
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests make sockets in their folders, and the path of a socket has at most 107 bytes."""
+    if config.option.basetemp is None and len(os.fsencode(tempfile.gettempdir())) > 30:
+        folder = tempfile.mkdtemp(prefix="chatroom-", dir="/tmp")
+        config.option.basetemp = folder
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 @implementer(ILogObserver)

@@ -35,7 +35,7 @@ from chatroom.store.database import Reader, Writer
 from chatroom.store.folder import Folder, StoreError
 from chatroom.store.store import Store
 from fakes import made_key
-from wire import on_reactor, reactor
+from wire import DEADLINE, on_reactor, reactor
 
 T = TypeVar("T")
 
@@ -460,7 +460,7 @@ def test_what_was_kept_is_there_in_the_next_run(path: Path) -> None:
 def test_of_two_who_add_one_name_at_the_same_time_one_gets_it(path: Path) -> None:
     Writer(path).close()
     rounds = 20
-    barrier = Barrier(2, timeout=20)
+    barrier = Barrier(2, timeout=DEADLINE)
     got: list[list[Account | None]] = [[], []]
 
     def register(mine: list[Account | None]) -> None:
@@ -629,7 +629,7 @@ def test_a_file_of_version_3_keeps_its_accounts_and_can_keep_keys(path: Path) ->
 def test_of_two_who_add_one_key_at_the_same_time_one_gets_it(path: Path) -> None:
     with closing(Writer(path)) as writer:
         ids = [found.id for name in "ab" if (found := Book(writer.connection).add(name, "", NOW))]
-    barrier = Barrier(2, timeout=20)
+    barrier = Barrier(2, timeout=DEADLINE)
     got: list[list[Binding]] = [[], []]
 
     def bind(which: int) -> None:

@@ -489,7 +489,10 @@ LINES = st.one_of(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=400)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=400,
+)
 @given(before=LINES, after=st.one_of(st.text(max_size=5), st.just("")))
 def test_whatever_is_typed_every_choice_begins_with_it(
     crowd: Session, before: str, after: str

@@ -22,6 +22,7 @@ from chatroom.listening import (
     probe,
     with_backlog,
 )
+from wire import DEADLINE
 
 
 def refusal(*descriptions: str, rundir: str = ".") -> str:
@@ -252,7 +253,7 @@ finally:
             pass_fds=[handed.fileno()],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=DEADLINE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
 

@@ -12,7 +12,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -33,19 +32,19 @@ from chatroom.limits import Limits, address_of
 from chatroom.service import Everything
 from fakes import World
 from test_process import (
-    DEADLINE,
     MODULE,
     ROOT,
     TWISTD,
-    Server,
     Terminal,
     alive,
     comes,
+    environment,
     kill,
     wait_for_answer,
+    wait_for_end,
 )
 from test_process import running as run
-from wire import UNLIMITED, Visitor
+from wire import DEADLINE, UNLIMITED, Visitor
 
 PACKAGE = Path(chatroom.__file__).parent
 RUNNING = ROOT / "docs" / "running.md"
@@ -360,8 +359,23 @@ def test_a_server_logs_json_from_its_first_line_to_its_last(
         "room_left",
         "connection_closed",
     ]
-    assert found[0]["event"] == "twisted"
-    assert "stopped" in {row["event"] for row in found}
+    events = [row["event"] for row in found]
+    # What is logged before the server has started is so, too.
+    assert events.index("twisted") < events.index("started") < events.index("stopped")
+
+
+@pytest.mark.parametrize("format", ["text", "json"])
+def test_a_log_is_utf8_wherever_it_is_shown(
+    tmp_path: Path, ended: ExitStack, format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As where the locale is of another encoding: what that does not have is logged all the same.
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    server = run(ended, tmp_path, MODULE, "--log-format", format).started()
+    alice = comes(ended, server)
+    alice.sends("/nick 王明\n".encode())
+    alice.reads("You are now 王明.\r\n".encode())
+    server.stop()
+    assert "is '王明' now" in server.output
 
 
 def test_in_the_background_the_file_is_rotated_on_sigusr1(tmp_path: Path, ended: ExitStack) -> None:
@@ -372,7 +386,7 @@ def test_in_the_background_the_file_is_rotated_on_sigusr1(tmp_path: Path, ended:
             *("chatroom", "--listen", f"unix:{path}", "--log-format", "json"),
         ],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=environment(tmp_path),
         timeout=DEADLINE,
         check=True,
     )
@@ -390,9 +404,7 @@ def test_in_the_background_the_file_is_rotated_on_sigusr1(tmp_path: Path, ended:
     terminal.greeted()
     os.kill(pid, signal.SIGTERM)
     terminal.reads_to_the_end()
-    while alive(pid):
-        assert time.monotonic() < overdue
-        time.sleep(0.01)
+    wait_for_end(pid)
     assert "started" in {row["event"] for row in rows(former.read_text())}
     assert "connection_closed" in {row["event"] for row in rows(log.read_text())}
 
@@ -420,13 +432,9 @@ def found_by_fail2ban(output: str, format: str, prefix: str = "") -> list[str]:
     return hosts
 
 
-def own_address() -> str | None:
-    """An address of this machine that is not loopback, to which it can connect."""
-    answer = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=False)
-    for word in answer.stdout.split():
-        if re.fullmatch(r"[\d.]+", word) and not IPv4Address(word).is_loopback:
-            return word
-    return None
+#: Somebody who is not of this machine, to whom limits apply, and the header of a proxy for them.
+FAR = "192.0.2.7"
+HEADER = f"PROXY TCP4 {FAR} 192.0.2.1 1024 8008\r\n".encode()
 
 
 @pytest.mark.parametrize("format", ["text", "json"])
@@ -434,15 +442,19 @@ def own_address() -> str | None:
 def test_fail2ban_finds_wrong_passwords_and_codes_and_refusals(
     tmp_path: Path, ended: ExitStack, format: str, prefix: str
 ) -> None:
-    if own_address() is None:
-        pytest.skip("this machine has no address but loopback")
-    server, address = tcp_server(tmp_path, ended, "--log-format", format, "--log-chat")
-    for index in range(3):
-        terminal = Terminal(address)
+    path = tmp_path / "proxy"
+    server = run(
+        *(ended, tmp_path, MODULE, "--listen", f"proxy:unix:{path}", "--attempts-per-minute", "2"),
+        *("--log-format", format, "--log-chat"),
+    ).started()
+    # At once, because after half a minute there may be one more.
+    terminals = [Terminal(path) for _ in range(3)]
+    for terminal in terminals:
         ended.callback(terminal.close)
-        if index == 2:
-            assert b"Too many connections" in terminal.reads_to_the_end()
-            break
+        terminal.sends(HEADER)
+    first, second, third = terminals
+    assert b"Too many connections" in third.reads_to_the_end()
+    for index, terminal in enumerate((first, second)):
         terminal.greeted()
         terminal.sends(b"/nick bob\n/register s3cretpass9\n/logout\n/login bob wrong1wrong\n")
         terminal.reads(b"That is not the password" if not index else b"/login bob")
@@ -453,20 +465,4 @@ def test_fail2ban_finds_wrong_passwords_and_codes_and_refusals(
     server.stop()
     hosts = found_by_fail2ban(server.output, format, prefix)
     assert len(hosts) >= 4
-    assert set(hosts) == {address[0]}
-
-
-def tcp_server(folder: Path, ended: ExitStack, *arguments: str) -> tuple[Server, tuple[str, int]]:
-    """A server that knows who comes, by way of an address that is not loopback."""
-    host = own_address()
-    assert host is not None
-    server = run(
-        ended,
-        folder,
-        MODULE,
-        *("--listen", f"tcp:0:interface={host}", "--attempts-per-minute", "2"),
-        *arguments,
-    ).started()
-    port = re.search(r"ChatFactory starting on (\d+)", server.output)
-    assert port
-    return server, (host, int(port[1]))
+    assert set(hosts) == {FAR}

@@ -25,7 +25,7 @@ from chatroom.options import Options
 from chatroom.settings import OPTIONS, SettingError, fit
 from chatroom.store.database import Writer
 from chatroom.store.folder import Folder
-from wire import certificate, issued
+from wire import DEADLINE, certificate, issued
 
 ROOT = Path(chatroom.__file__).parent.parent
 
@@ -44,8 +44,8 @@ def python(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        text=True,
-        timeout=30,
+        encoding="utf-8",
+        timeout=DEADLINE,
     )
 
 
@@ -482,6 +482,16 @@ def test_check_prints_a_configuration_that_runs_the_same(
     again, once = parsed("--config", "chat.toml"), parsed(*arguments)
     assert {**again, "config": None} == once
     assert set(tomllib.loads(shown)) == {option.name for option in OPTIONS} - {"port", "interface"}
+
+
+def test_check_prints_utf8_whatever_the_locale_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    (tmp_path / "chat.toml").write_text('port = 0\nname = "王明"\n', encoding="utf-8")
+    done = python("-m", "chatroom", "--config", "chat.toml", "--check", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert tomllib.loads(done.stdout)["name"] == "王明"
 
 
 # What cannot start

@@ -15,6 +15,7 @@ import pytest
 
 import chatroom
 from chatroom import __main__ as short
+from wire import DEADLINE
 
 ROOT = Path(chatroom.__file__).parent.parent
 VERSION = f"chatroom {chatroom.__version__} (Twisted "
@@ -29,7 +30,7 @@ def output(*command: str | Path, cwd: Path) -> str:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=DEADLINE,
         check=True,
     ).stdout
 
@@ -115,7 +116,7 @@ def ci_run(folder: Path, readme: str) -> subprocess.CompletedProcess[str]:
     (folder / ".ci" / "run").write_bytes((ROOT / ".ci" / "run").read_bytes())
     (folder / "README.md").write_text(readme)
     return subprocess.run(
-        ["bash", folder / ".ci" / "run"], capture_output=True, text=True, timeout=30
+        ["bash", folder / ".ci" / "run"], capture_output=True, text=True, timeout=DEADLINE
     )
 
 

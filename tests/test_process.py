@@ -17,13 +17,18 @@ from pathlib import Path
 
 import pytest
 
-from wire import issued
+from chatroom.doors.outlet import CLOSING
+from wire import DEADLINE, issued
 
-DEADLINE = 20.0
 ROOT = Path(__file__).parent.parent
 TWISTD = str(Path(sys.executable).with_name("twistd"))
 FOREGROUND = [TWISTD, "-n", "--pidfile=", "chatroom"]
 MODULE = [sys.executable, "-m", "chatroom"]
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """That of a server of the checkout, which leaves what it forgets in *folder*."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)}
 
 
 class Server:
@@ -32,12 +37,11 @@ class Server:
     def __init__(self, folder: Path, command: list[str], *arguments: str) -> None:
         self.path = folder / "line"
         self.log = folder / "output"
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
                 [*command, "--listen", f"unix:{self.path}", *arguments],
                 cwd=folder,
-                env=environment,
+                env={**environment(folder), "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -45,7 +49,16 @@ class Server:
 
     @property
     def output(self) -> str:
-        return self.log.read_text(errors="replace")
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def port(self) -> int:
+        """Where it listens on TCP, if that is one place; it has to have started.
+
+        A port that a test finds free may be somebody else's when the server comes to it.
+        """
+        (found,) = re.findall(r" starting on (\d+)$", self.output, re.MULTILINE)
+        return int(found)
 
     def started(self) -> Server:
         wait_for_answer(self.path, lambda: self.process.poll() is None, self.log)
@@ -152,6 +165,9 @@ def test_people_talk_until_the_server_is_stopped(
 
 
 def test_ctrl_c_stops_it_as_well(tmp_path: Path, ended: ExitStack) -> None:
+    # What a shell has started in the background ignores it, and so would all that is started here.
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    ended.callback(signal.signal, signal.SIGINT, former)
     server = running(ended, tmp_path, MODULE).started()
     alice = comes(ended, server)
     server.process.send_signal(signal.SIGINT)
@@ -181,8 +197,8 @@ def test_of_200_clients_all_who_read_are_told_and_one_who_does_not_holds_nobody_
         client.reads(b": end\r\n")
     begun = time.monotonic()
     assert server.stop() == -signal.SIGTERM
-    # What the server promises; no measure of speed.
-    assert time.monotonic() - begun < 5
+    # It does not wait until the connection would be closed anyhow; no measure of speed.
+    assert time.monotonic() - begun < CLOSING
     farewells = [client.reads_to_the_end() for client in clients]
     assert all(last.endswith(b"-- The server is shutting down.\r\n") for last in farewells)
     assert b"shutting down" not in deaf.reads_to_the_end()
@@ -209,13 +225,9 @@ def test_an_unknown_option_is_said_in_one_line(tmp_path: Path, ended: ExitStack)
 def test_over_tcp_a_script_says_all_its_lines_and_reads_its_answers(
     tmp_path: Path, ended: ExitStack
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    server = running(
-        ended, tmp_path, MODULE, "--listen", f"tcp:{port}:interface=127.0.0.1"
-    ).started()
+    server = running(ended, tmp_path, MODULE, "--listen", "tcp:0:interface=127.0.0.1").started()
     bob = comes(ended, server)
-    script = Terminal(("127.0.0.1", port))
+    script = Terminal(("127.0.0.1", server.port))
     ended.callback(script.close)
     script.sends(b"/nick u1\nhi\nlast")
     script.socket.shutdown(socket.SHUT_WR)
@@ -242,15 +254,14 @@ def encrypted(ended: ExitStack, port: int, hello: bytes = b"") -> tuple[Terminal
 def test_through_a_proxy_and_tls_while_the_certificate_is_renewed(
     tmp_path: Path, ended: ExitStack
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
     path = tmp_path / "both.pem"
     path.write_bytes(b"".join(issued("first")))
     server = running(
         *(ended, tmp_path, FOREGROUND),
-        *("--tls", f"proxy:tcp:{port}:interface=127.0.0.1", "--certificate", "both.pem"),
+        *("--tls", "proxy:tcp:0:interface=127.0.0.1", "--certificate", "both.pem"),
         *("--proxy-from", "127.0.0.1", "--connections-per-source", "1"),
     ).started()
+    port = server.port
     hello = b"PROXY TCP4 192.0.2.%d 192.0.2.1 1 2\r\n"
     alice, first = encrypted(ended, port, hello % 1)
     with pytest.raises(AssertionError, match="There are 1 connections from your address"):
@@ -281,15 +292,13 @@ def test_through_a_proxy_and_tls_while_the_certificate_is_renewed(
 def test_a_script_that_ends_without_a_word_of_tls_is_heard_and_answered(
     tmp_path: Path, ended: ExitStack
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
     (tmp_path / "both.pem").write_bytes(b"".join(issued("localhost")))
     server = running(
         *(ended, tmp_path, MODULE),
-        *("--tls", f"tcp:{port}:interface=127.0.0.1", "--certificate", "both.pem"),
+        *("--tls", "tcp:0:interface=127.0.0.1", "--certificate", "both.pem"),
     ).started()
     bob = comes(ended, server)
-    script, _ = encrypted(ended, port)
+    script, _ = encrypted(ended, server.port)
     script.sends(b"/nick ci\none\n/nick ci2\ntwo\nlast")
     # As ncat --ssl does: TCP ends, TLS does not.
     socket.socket.shutdown(script.socket, socket.SHUT_WR)
@@ -309,7 +318,7 @@ def test_as_a_daemon_it_writes_its_pid_and_its_log_and_ends_by_its_pid(
     started = subprocess.run(
         [*command, "chatroom", "--listen", f"unix:{path}"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=environment(tmp_path),
         capture_output=True,
         timeout=DEADLINE,
         check=False,
@@ -323,10 +332,7 @@ def test_as_a_daemon_it_writes_its_pid_and_its_log_and_ends_by_its_pid(
     alice.greeted()
     os.kill(pid, signal.SIGTERM)
     assert alice.reads_to_the_end() == b"-- The server is shutting down.\r\n"
-    overdue = time.monotonic() + DEADLINE
-    while alive(pid):
-        assert time.monotonic() < overdue
-        time.sleep(0.01)
+    wait_for_end(pid)
     assert not pid_file.exists()
     text = log.read_text()
     assert re.search(r"Stopped; \d+ connections were told", text)
@@ -338,6 +344,14 @@ def alive(pid: int) -> bool:
     with suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False
+
+
+def wait_for_end(pid: int) -> None:
+    """Until a process has ended of which this one is not the parent."""
+    overdue = time.monotonic() + DEADLINE
+    while alive(pid):
+        assert time.monotonic() < overdue, f"process {pid} does not end"
+        time.sleep(0.01)
 
 
 def kill(pid: int) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-import pty
+import select
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -23,8 +25,8 @@ from chatroom.reloading import ReloadService
 from chatroom.settings import SettingError
 from chatroom.systemd import Notifier
 from fakes import World
-from test_process import DEADLINE, MODULE, ROOT, Server, Terminal, running
-from wire import UNLIMITED, Visitor
+from test_process import MODULE, Server, Terminal, environment, running
+from wire import DEADLINE, UNLIMITED, Visitor
 
 
 def named(events: list[LogEvent], name: str) -> list[LogEvent]:
@@ -255,19 +257,38 @@ def test_sighup_changes_the_motd_and_a_limit_and_drops_nobody(
     assert "Traceback" not in server.output
 
 
-def test_closing_the_terminal_still_ends_a_server_in_the_foreground(tmp_path: Path) -> None:
+def test_closing_the_terminal_still_ends_a_server_in_the_foreground(
+    tmp_path: Path, ended: ExitStack
+) -> None:
     path = tmp_path / "line"
-    process, master = pty.fork()
-    if not process:
-        os.chdir(tmp_path)
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        os.execve(MODULE[0], [*MODULE, "--listen", f"unix:{path}"], environment)
+    # The terminal is to be its controlling one. Not by pty.fork: there may be threads here.
+    program = (
+        "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+        " os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    master, terminal = os.openpty()
+    closing = ended.enter_context(ExitStack())
+    closing.callback(os.close, master)
+    server = subprocess.Popen(
+        [sys.executable, "-c", program, *MODULE, "--listen", f"unix:{path}"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+    )
+    os.close(terminal)
+    ended.callback(server.wait)
+    ended.callback(server.kill)
     output = b""
     while b"ends with the server" not in output:
+        assert select.select([master], [], [], DEADLINE)[0], output
         output += os.read(master, 65536)
-    alice = Terminal(path).greeted()
-    os.close(master)
+    alice = Terminal(path)
+    ended.callback(alice.close)
+    alice.greeted()
+    closing.close()
     assert alice.reads_to_the_end().endswith(b"-- The server is shutting down.\r\n")
-    alice.close()
-    os.waitpid(process, 0)
+    server.wait(DEADLINE)
     assert not path.exists()

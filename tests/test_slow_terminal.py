@@ -198,7 +198,7 @@ async def test_what_a_real_client_did_not_read_for_a_while_it_reads_later(tmp_pa
         await alice.reads(b"[alice #lobby] ")
         alice.sends(b"half")
         await alice.reads(b"half")
-        alice.transport.pauseProducing()
+        alice.stops_reading()
         client = next(one for one in house.factory.clients if one.terminal is not None)
         lines = [f"{number} {'x' * 400}" for number in range(900)]
         for line in lines:
@@ -206,7 +206,7 @@ async def test_what_a_real_client_did_not_read_for_a_while_it_reads_later(tmp_pa
         await until(lambda: client.outlet.congested and house.chat.lobby.lines == len(lines))
         alice.sends(bytes([IAC, SB, NAWS, 0, 60, 0, 20, IAC, SE]) + b" a line")
         await turns()
-        alice.transport.resumeProducing()
+        alice.reads_on()
         await until(lambda: b"half a line" in alice.data and not client.outlet.congested)
         await turns(20)
         shown = Terminal(60, 20)

@@ -37,6 +37,7 @@ from chatroom.doors.telnet import (
     Command,
     Telnet,
 )
+from wire import DEADLINE
 
 SGA = SUPPRESS_GO_AHEAD
 TERMINAL_SPEED = b"\x20"
@@ -688,7 +689,13 @@ def has_inetutils() -> bool:
     telnet = shutil.which("telnet")
     if telnet is None:
         return False
-    said = subprocess.run([telnet, "--version"], capture_output=True, timeout=10, check=False)
+    said = subprocess.run(
+        [telnet, "--version"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=DEADLINE,
+        check=False,
+    )
     return b"inetutils" in said.stdout
 
 
@@ -701,7 +708,7 @@ def test_a_real_client_sends_characters_and_lines_and_characters() -> None:
     client = subprocess.Popen(
         command, stdin=its_side, stdout=its_side, stderr=its_side, env=environment
     )
-    listener.settimeout(10)
+    listener.settimeout(DEADLINE)
     connection, _ = listener.accept()
     telnet = Telnet()
     raw = bytearray()
@@ -713,8 +720,8 @@ def test_a_real_client_sends_characters_and_lines_and_characters() -> None:
             if until():
                 return
             sources = [connection.fileno(), terminal]
-            readable = select.select(sources, [], [], 10)[0]
-            assert readable, "nothing came for 10 s"
+            readable = select.select(sources, [], [], DEADLINE)[0]
+            assert readable, "nothing came"
             if terminal in readable:
                 os.read(terminal, 4096)
             if connection.fileno() in readable:

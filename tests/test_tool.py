@@ -24,9 +24,9 @@ from chatroom.store import codec, schema, tool
 from chatroom.store.accounts import Book
 from chatroom.store.database import Writer
 from fakes import made_key
+from wire import DEADLINE
 
 ROOT = Path(__file__).parent.parent
-DEADLINE = 20.0
 NOON = float(timegm((2026, 11, 24, 12, 3, 5, 0, 0, 0)))
 
 #: The stored form of a password, which is nobody's to see.

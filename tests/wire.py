@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
+from socket import SO_RCVBUF, SOL_SOCKET
 from typing import Any, ParamSpec
 
 from cryptography import x509
@@ -47,8 +48,11 @@ from fakes import World
 # Its module stands in for itself, so mypy does not know what it is.
 reactor: Any = installed_reactor
 
-#: How long a test waits, in seconds, for something that is to come.
-DEADLINE = 20.0
+#: How long a test waits, in seconds, for something that is to come, late on a busy machine.
+DEADLINE = 60.0
+
+#: How many bytes the kernel may hold for a client that does not read, which it doubles (socket(7)).
+LITTLE = 32 * 1024
 
 #: What everybody may do where a test is not about limits.
 UNLIMITED = Limits(rate=0, byte_rate=0)
@@ -222,6 +226,16 @@ class Client(Protocol):
         """All that was sent is sent, then the server sees an end."""
         self.transport.loseWriteConnection()
 
+    def stops_reading(self) -> None:
+        """What comes waits, and of that its kernel holds but little, however much it could."""
+        self.transport.pauseProducing()
+        below = getattr(self.transport, "transport", self.transport)
+        below.getHandle().setsockopt(SOL_SOCKET, SO_RCVBUF, LITTLE)
+
+    def reads_on(self) -> None:
+        """What has waited comes now."""
+        self.transport.resumeProducing()
+
     async def reads(self, expected: bytes) -> bytes:
         """All up to and with *expected*, which is awaited."""
         await until(lambda: expected in self.data or self.closed)
@@ -300,7 +314,9 @@ async def opened(
     if way == "proxy":
         gate = ProxyFactory(factory, chat, [ip_network("127.0.0.1")])
     port: Any = await serverFromString(reactor, listen).listen(gate)
-    address = f"unix:{path}" if way == "unix" else f"tcp:127.0.0.1:{port.getHost().port}:timeout=10"
+    address = f"unix:{path}"
+    if way != "unix":
+        address = f"tcp:127.0.0.1:{port.getHost().port}:timeout={DEADLINE:g}"
     house = House(chat, factory, way, address)
     try:
         yield house
