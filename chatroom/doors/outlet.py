@@ -105,16 +105,7 @@ class Outlet:
         Not to be called while congested. When not all was taken, it is congested from then on,
         and `finish` must be called with the rest of the line in which it stopped.
         """
-        if not self._at_once:
-            self._transport.write(data)
-            return len(data)
-        try:
-            taken: int = self._socket.send(data)
-        except BlockingIOError:
-            taken = 0
-        except OSError:
-            self.abort()
-            return len(data)
+        taken = self._send(data)
         if taken != len(data):
             self._stall()
         return taken
@@ -136,10 +127,28 @@ class Outlet:
         """Send *data*, which is for the connection alone (protocol answers), congested or not."""
         if self.congested:
             self._transport.write(data)
-        else:
-            taken = self.write(data)
-            if taken != len(data):
-                self.finish(data[taken:])
+            return
+        taken = self._send(data)
+        if taken != len(data):
+            self.congested = True
+            # First: what somebody inserts who is told that it is congested comes after it.
+            self.finish(data[taken:])
+            self._restart_timer()
+            self._client.stalled()
+
+    def _send(self, data: bytes) -> int:
+        """Send *data* now; returns how much of it was taken, all of it if it is in vain."""
+        if not self._at_once:
+            self._transport.write(data)
+            return len(data)
+        try:
+            taken: int = self._socket.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            self.abort()
+            return len(data)
+        return taken
 
     def close(self, farewell: bytes) -> None:
         """Send *farewell* after all that was taken, then close; whoever does not read is cut."""
