@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import errno
 import socket
+import struct
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.conch.ssh.common import NS
 from twisted.internet import tcp
-from twisted.internet.error import ConnectionAborted, ConnectionDone
+from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
@@ -105,9 +107,8 @@ class Squeezed(Caller):
         self.turns = Turns(world)
         self.transport: Any = StringTransport()
         self.server: Any = factory.buildProtocol(None)
-        handle: Any = self.socket
-        reactor: Any = self.turns
-        self.server_side = tcp.Server(handle, self.server, ("127.0.0.1", 9), None, 1, reactor)
+        made: Any = tcp.Server
+        self.server_side = made(self.socket, self.server, ("127.0.0.1", 9), None, 1, self.turns)
         self.server_side.repstr = "a connection"
         self.server.makeConnection(self.server_side)
         self._read = self._said = 0
@@ -208,6 +209,30 @@ def test_closing_sends_each_packet_once_and_whole(
     assert guest.data.endswith(b"-- Good-bye.\r\n")
     assert (guest.status, guest.eof, guest.session_closed) == (0, True, True)
     guest.hangs_up()
+
+
+def test_whoever_stops_reading_before_their_session_begins_is_cut_like_others(
+    world: World, factory: SshFactory
+) -> None:
+    bob = world.person("bob")
+    guest = Squeezed(world, factory, opens=False)
+    guest.settle()
+    guest.socket.room = 10
+    # RFC 4254, sections 5.1 and 6.5, without waiting for an answer between them.
+    guest.sendPacket(90, NS(b"session") + struct.pack(">3L", 0, 1 << 30, 32768))
+    guest.sendPacket(98, struct.pack(">L", 0) + NS(b"shell") + b"\1")
+    guest.settle()
+    (client,) = factory.clients
+    talker, session = client._talker, guest.server._connection.session
+    assert talker is not None
+    for _ in range(300):
+        bob.says("x" * 1000)
+    assert len(session._unsent) < 70_000
+    assert talker.outlet.congested
+    world.wait(31)
+    guest.settle()
+    assert not factory.clients
+    assert world.chat.counters.cut == 1
 
 
 SIZES = st.one_of(st.integers(0, 60), st.integers(0, 1900))

@@ -202,6 +202,8 @@ class SessionChannel(SSHChannel):
         """Twisted: *producer*, a push producer, is told when to write."""
         assert streaming
         self._producer = producer
+        # Nobody could be told before. What it writes first tells it, if it is so still.
+        self._blocked = False
 
     def unregisterProducer(self) -> None:
         """Twisted: nobody is to be told any more."""
