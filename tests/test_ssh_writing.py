@@ -35,7 +35,8 @@ class Narrow:
         self.room = ENDLESS
         self.sent = b""
         self.incoming = b""
-        self.error: OSError | None = None
+        #: What errno says of every attempt to send.
+        self.error = 0
         self.shut = self.closed = False
 
     def fileno(self) -> int:
@@ -48,8 +49,8 @@ class Narrow:
     def send(self, data: Any) -> int:
         assert not self.closed
         assert not self.shut, "written to after it was shut"
-        if self.error is not None:
-            raise self.error
+        if self.error:
+            raise OSError(self.error, "no")
         taken = min(len(data), self.room)
         if len(data) and not taken:
             raise BlockingIOError(errno.EWOULDBLOCK, "full")
