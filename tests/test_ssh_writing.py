@@ -212,6 +212,30 @@ def test_closing_sends_each_packet_once_and_whole(
     guest.hangs_up()
 
 
+def test_a_kernel_without_memory_costs_nobody_their_connection(
+    world: World, factory: SshFactory
+) -> None:
+    bob, guest = world.person("bob"), Squeezed(world, factory)
+    guest.settle()
+    guest.socket.error = errno.ENOBUFS
+    bob.says("hello")
+    guest.writes()
+    guest.socket.error = 0
+    guest.settle()
+    assert guest.lines[-1] == b"bob: hello"
+    guest.hangs_up()
+
+
+def test_whoever_cannot_be_sent_anything_has_gone(world: World, factory: SshFactory) -> None:
+    bob, guest = world.person("bob"), Squeezed(world, factory)
+    guest.settle()
+    guest.socket.error = errno.EPIPE
+    bob.says("hello")
+    world.settle()
+    assert not factory.clients
+    assert bob.asks("/who") == ["-- 1 person in #lobby: bob"]
+
+
 def test_whoever_stops_reading_before_their_session_begins_is_cut_like_others(
     world: World, factory: SshFactory
 ) -> None:

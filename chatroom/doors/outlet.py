@@ -6,6 +6,7 @@ is cut.
 """
 
 from collections.abc import Callable
+from errno import ENOBUFS
 from typing import Any, Protocol
 
 from twisted.internet import tcp, unix
@@ -145,7 +146,10 @@ class Outlet:
             taken: int = self._socket.send(data)
         except BlockingIOError:
             return 0
-        except OSError:
+        except OSError as error:
+            if error.errno == ENOBUFS:
+                # The kernel has no memory just now, which will pass: Twisted waits, too.
+                return 0
             self.abort()
             return len(data)
         return taken
