@@ -18,6 +18,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from chatroom.doors.ssh import SshFactory
+from chatroom.doors.sshtransport import Misbehaved
 from chatroom.limits import Limits
 from fakes import World
 from sshclient import HOST_KEY, Caller, ssh_door
@@ -258,6 +259,24 @@ def test_whoever_stops_reading_before_their_session_begins_is_cut_like_others(
     guest.settle()
     assert not factory.clients
     assert world.chat.counters.cut == 1
+
+
+def test_whoever_has_been_told_of_new_keys_can_read_why_they_may_not_go_on(
+    world: World, factory: SshFactory
+) -> None:
+    guest = Squeezed(world, factory)
+    guest.settle()
+    guest.sendKexInit()
+    # Up to the server's NEWKEYS; the client's is not read any more.
+    for _ in range(2):
+        guest.is_read()
+        guest.receives()
+    assert guest.server.exchanging
+    assert guest._keyExchangeState == guest._KEY_EXCHANGE_NONE
+    guest.server.misbehaved(Misbehaved("Enough."))
+    guest.settle()
+    assert guest.reason == b"Enough."
+    guest.hangs_up()
 
 
 SIZES = st.one_of(st.integers(0, 60), st.integers(0, 1900))
