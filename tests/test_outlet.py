@@ -421,6 +421,23 @@ def test_closing_twice_is_closing_once(plain: Plain) -> None:
     assert len(plain.clock.getDelayedCalls()) == 1
 
 
+def test_half_closing_sends_all_that_was_taken_and_nothing_more(plain: Plain) -> None:
+    plain.log.says(*lines(500))
+    standing = plain.log.cursor
+    plain.outlet.insert(b"bye\r\n")
+    plain.outlet.half_close()
+    plain.outlet.half_close()
+    plain.outlet.close(b"bye again\r\n")
+    plain.reads_all()
+    assert plain.received == b"".join([*plain.log.lines[:standing], b"bye\r\n"])
+    assert plain.peer.recv(100) == b""
+    assert plain.result is None, "it is to be read on"
+    assert "drained" not in plain.log.heard
+    assert not plain.clock.getDelayedCalls()
+    plain.outlet.abort()
+    assert plain.was_dropped()
+
+
 def test_what_is_dropped_is_not_closed_afterwards(plain: Plain) -> None:
     plain.outlet.abort()
     plain.outlet.abort()

@@ -26,7 +26,10 @@ class Client(Protocol):
     """Whose outlet it is."""
 
     def stalled(self) -> None:
-        """The outlet is congested: read no further."""
+        """The outlet is congested: read no further.
+
+        The rest of what was written is still to be finished; whoever only inserts may do so.
+        """
 
     def drained(self) -> bool:
         """The outlet can take more: write it. Returns whether nothing is left to write."""
