@@ -48,6 +48,14 @@ CLOSING = 30.0
 HANDSHAKE = 10.0
 
 
+def close_writing(transport: Any) -> None:
+    """Close the writing side of *transport* after what was written to it, see Outlet.half_close."""
+    if INegotiated.providedBy(transport):
+        transport.loseConnection()
+    else:
+        transport.loseWriteConnection()
+
+
 @implementer(IPushProducer, IPullProducer)
 class Outlet:
     """The writing side of one connection.
@@ -173,12 +181,16 @@ class Outlet:
             self._transport.resumeProducing()
 
     def half_close(self) -> None:
-        """Close the writing side after all that was taken; the caller sees to an end in time."""
+        """Close the writing side after all that was taken; the caller sees to an end in time.
+
+        TLS is closed as a whole, and read on until the peer has answered: whoever closes the socket
+        below it cuts off what TLS still has to send, all of it if it was not agreed on yet.
+        """
         if not self._closing and not self._aborting:
             self._closing = True
             self._stop_timer()
             self._write_no_more()
-            self._transport.loseWriteConnection()
+            close_writing(self._transport)
 
     def _write_no_more(self) -> None:
         self.congested = True
