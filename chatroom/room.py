@@ -642,6 +642,8 @@ class Room:
         else:
             self._counters.bytes += len(data)
             member.cursor = cursor
+            # The log may move past the rest before there is another portion.
+            self._note_line(member)
             if cursor >= end:
                 member.mailbox.clear()
         self._counters.missed += missed
@@ -663,12 +665,16 @@ class Room:
         else:
             if taken > 0:
                 rest = member.mailbox.sent(taken)
+        self._note_line(member)
+        self._counters.bytes += len(rest)
+        member.outlet.finish(rest)
+
+    def _note_line(self, member: Member) -> None:
+        """Note how many lines there were before the cursor of *member*, who is behind."""
         row = member.cursor - self._base
         # Before the log begins it stays: what was missed has still to be told.
         if row >= 0:
             member.line = self._log[row].line if row < len(self._log) else self._lines
-        self._counters.bytes += len(rest)
-        member.outlet.finish(rest)
 
 
 def said_by(event: Event, key: str) -> bool:

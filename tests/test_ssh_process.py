@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 from chatroom import hostkey
 from chatroom.chat import Chat
 from chatroom.doors.ssh import SshFactory
+from chatroom.doors.sshtransport import Misbehaved
 from chatroom.history import LAST
 from chatroom.limits import Limits
 from sshclient import HOST_KEY, Caller
@@ -200,6 +201,32 @@ async def test_those_who_may_not_come_read_why(tmp_path: Path) -> None:
         await bob.ended
         assert bob.status == 255
         assert b"The server is full. Please try again later." in bob.errors
+
+
+@on_reactor
+async def test_those_who_may_not_stay_read_why_over_tls_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path, Limits(max_connections=1), way="ssl") as lodge:
+        endpoint: Any = clientFromString(reactor, f"tcp:127.0.0.1:{lodge.port}")
+        endpoint = wrapClientTLS(CertificateOptions(), endpoint)
+        alice: Any = await connectProtocol(endpoint, Caller("alice"))
+        await until(lambda: b"/quit leaves." in alice.data)
+        bob: Caller = await connectProtocol(endpoint, Caller("bob"))
+        await until(lambda: bob.gone)
+        assert bob.reason == b"The server is full. Please try again later."
+        alice.transport.loseConnection()
+        await until(lambda: not lodge.factory.clients)
+
+        # Before TLS is agreed on.
+        monkeypatch.setattr(SshFactory, "joined", lambda _, client: ended.append(client))
+        ended: list[Any] = []
+        connecting = connectProtocol(endpoint, Caller("carol"))
+        await until(lambda: ended)
+        ended[0].misbehaved(Misbehaved("Enough."))
+        carol: Caller = await connecting
+        await until(lambda: carol.gone)
+        assert carol.reason == b"Enough."
 
 
 @on_reactor
