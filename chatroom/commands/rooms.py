@@ -84,7 +84,8 @@ def topic(session: "Session", rest: str) -> None:
     if (why := session.chat.moderation.silence(session)) is not None:
         raise Refused(why)
     text = "" if rest == "-" else names.clean_topic(rest)
-    session.chat.presence(room).spoke(session.member)
+    if not session.passing:
+        session.chat.presence(room).spoke(session.member)
     event = TopicSet(session.chat.clock.seconds(), session.origin, session.name, text)
     session.chat.submit(room, event)
 
