@@ -677,7 +677,7 @@ class Session:
         )
         if member is self.member:
             self._finish()
-        elif self._former is not None:
+        elif self._former is not None and not self.passing:
             self.places[self._former.key] = self._former.last_shown(member)
 
     def renamed(self, event: Renamed) -> None:

@@ -79,6 +79,25 @@ def test_whoever_comes_in_while_a_command_lasts_is_whose_name_it_is(world: World
     check(world)
 
 
+def test_nobody_is_told_of_who_only_sets_a_topic(world: World) -> None:
+    alice, bob = owner(world), world.person("bob")
+    world.wait(5)
+    _ = alice.sees, bob.sees
+    world.passes(as_account(world), "/topic green")
+    world.passes(Arrival("ci"), "/topic red")
+    world.wait(5)
+    assert bob.sees == ["-- alice set the topic: green", "-- ci set the topic: red"]
+
+
+def test_what_a_command_came_by_is_not_read(world: World) -> None:
+    alice, bob = owner(world), world.person("bob")
+    alice.hangs_up()
+    world.settle()
+    bob.says("news")
+    world.passes(as_account(world), "/join den")
+    assert any("You missed 1 line" in line for line in world.arrives(as_account(world)).sees)
+
+
 def test_private_lines_go_to_who_is_here_or_wait_for_them(world: World) -> None:
     alice, bob = owner(world), world.person("bob")
     world.passes(as_account(world), "/msg bob ready?")
