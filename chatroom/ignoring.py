@@ -3,7 +3,6 @@
 The rule: a guest is ignored as a connection, who is logged in as an account, and that is kept.
 """
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chatroom import names
@@ -18,7 +17,7 @@ def ignore(session: "Session", person: "Session") -> None:
     _leave_out(session, person)
     if person.account is not None:
         ignores = {**session.preferences.ignores, person.account.id: person.name}
-        session.prefer(replace(session.preferences, ignores=ignores))
+        session.prefer(ignores=ignores)
 
 
 def unignore(session: "Session", key: str) -> bool:
@@ -37,7 +36,7 @@ def unignore(session: "Session", key: str) -> bool:
     apply(session)
     if ids:
         left = {id: name for id, name in ignores.items() if id not in ids}
-        session.prefer(replace(session.preferences, ignores=left))
+        session.prefer(ignores=left)
     return bool(origins or ids)
 
 

@@ -504,8 +504,11 @@ class Session:
         present = self.chat.registry.present(self)
         if present is not self:
             return present.visit()
-        room = "" if self.room is self.chat.lobby else self.room.key
         now = self.chat.clock.seconds()
+        if self.account.id not in self.chat.registry.online:
+            # Others may have changed meanwhile what held when this command came.
+            return Visit(self.account.id, now, None, {})
+        room = "" if self.room is self.chat.lobby else self.room.key
         preferences = replace(self.preferences, room=room)
         return Visit(self.account.id, now, preferences, self.read_so_far())
 
@@ -524,13 +527,17 @@ class Session:
             if former:
                 former.outlet = outlet
 
-    def prefer(self, preferences: Preferences) -> None:
-        """Show this person things like that from here on; if they are logged in it is kept."""
-        self.show_like(preferences)
-        present = self.chat.registry.present(self)
-        if present is not self:
-            present.show_like(preferences)
-        self.chat.registry.save([self])
+    def prefer(self, **changes: Any) -> None:
+        """Have these Preferences from here on, whoever is here; if they are logged in it is kept.
+
+        The others are for this person to have changed meanwhile, elsewhere.
+        """
+        registry = self.chat.registry
+        for person in {self, registry.present(self)}:
+            person.show_like(replace(person.preferences, **changes))
+        visit = self.visit()
+        if visit is not None:
+            registry.keep([visit._replace(preferences=visit.preferences or self.preferences)])
 
     def show_like(self, preferences: Preferences) -> None:
         """The same, where nothing is to be kept."""

@@ -147,6 +147,39 @@ def test_preferences_are_those_of_who_is_here(world: World) -> None:
     assert account_of(world).preferences.room == "den"
 
 
+def test_a_command_changes_one_preference_and_leaves_the_others_alone(world: World) -> None:
+    alice = owner(world)
+    owner(world, "bob", "198.51.100.2")
+    passing = Person(world, arrival=as_account(world), passing=True)
+    world.settle()
+    alice.says("/timestamps seconds", "/ignore bob")
+    passing.says("/bell on")
+    passing.ends()
+    world.settle()
+    for found in (alice.session.preferences, account_of(world).preferences):
+        assert (found.timestamps, found.bell) == ("seconds", "on")
+        assert list(found.ignores.values()) == ["bob"]
+
+
+def test_a_command_that_ends_later_does_not_bring_back_what_was_preferred_before(
+    world: World,
+) -> None:
+    alice = owner(world)
+    alice.says("/join den", "here")
+    first = Person(world, arrival=as_account(world), passing=True)
+    second = Person(world, arrival=as_account(world), passing=True)
+    world.settle()
+    # Whoever was here changes something, and leaves; so does another command.
+    alice.says("/timestamps seconds", "/quit")
+    world.passes(as_account(world), "/bell on")
+    first.says("/join lobby")
+    for passing in (first, second):
+        passing.ends()
+        world.settle()
+        kept = account_of(world).preferences
+        assert (kept.timestamps, kept.bell, kept.room) == ("seconds", "on", "den")
+
+
 def test_preferences_are_kept_if_nobody_is_here(world: World) -> None:
     alice = owner(world)
     alice.says("/join den", "still here")
