@@ -488,7 +488,7 @@ class Session:
     def expel(self, told: str, reason: str) -> None:
         """An operator ends this connection: they are *told*, the room is given the *reason*."""
         if not self.over:
-            self.notice(told)
+            self.refuse(told)
             self.end(reason)
 
     def replaced(self, place: str) -> None:

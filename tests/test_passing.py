@@ -310,6 +310,107 @@ def test_whoever_may_not_be_here_says_nothing_as_themselves(world: World) -> Non
     assert not any("alice: hello" in line for line in chief.sees)
 
 
+def in_passing(world: World, source: str = "198.51.100.7") -> Person:
+    """A command that goes on for a while."""
+    person = Person(world, source, arrival=as_account(world), passing=True)
+    world.settle()
+    _ = person.sees
+    return person
+
+
+def chief_of(world: World) -> Person:
+    chief = owner(world, "chief", "203.0.113.9")
+    chief.session.claimed = True
+    return chief
+
+
+@pytest.mark.parametrize("here", [True, False])
+@pytest.mark.parametrize("line", ["/kick alice spam", "/ban alice spam"])
+def test_whoever_is_sent_away_goes_with_all_their_commands(
+    world: World, here: bool, line: str
+) -> None:
+    chief, alice = chief_of(world), owner(world)
+    commands = in_passing(world), in_passing(world)
+    if not here:
+        alice.hangs_up()
+        world.settle()
+    chief.says(line)
+    for one in (alice, *commands):
+        assert one.gone
+    assert "spam" in commands[0].sees[-1]
+    assert commands[0].session.refusals
+    check(world)
+    if line.startswith("/ban"):
+        # The address that they come from, if only to say something.
+        source = "198.51.100.1" if here else "198.51.100.7"
+        assert world.chat.moderation.refusal(source)
+
+
+def test_an_operator_who_is_only_passing_is_spared(world: World) -> None:
+    chief, alice = chief_of(world), owner(world)
+    chief.says("/op alice")
+    alice.hangs_up()
+    command = in_passing(world)
+    for line in ("/kick alice", "/ban alice", "/mute alice"):
+        assert chief.asks(line)[-1].startswith("-- alice is an operator.")
+    assert not command.gone
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_whoever_is_muted_says_nothing_by_a_command_either(world: World, here: bool) -> None:
+    chief, alice = chief_of(world), owner(world)
+    command = in_passing(world)
+    if not here:
+        alice.hangs_up()
+        world.settle()
+    chief.says("/mute alice")
+    assert command.asks("hello")[-1].startswith("-- You are muted")
+    # Nor as a guest, from wherever they said something last.
+    guest = world.person("bob", source=(alice if here else command).session.source)
+    assert guest.asks("hello")[-1].startswith("-- You are muted")
+    chief.says("/unmute alice")
+    assert command.asks("hello") == guest.asks("hello") == []
+
+
+@pytest.mark.parametrize("who", ["chief", "alice", "another"])
+def test_commands_end_with_their_account(world: World, who: str) -> None:
+    chief, alice, command = chief_of(world), owner(world), in_passing(world)
+    # One that is not in a room yet, too.
+    arrival = as_account(world)
+    late = Person(world, arrival=arrival, passing=True)
+    if who == "chief":
+        chief.says("/unregister alice")
+    elif who == "alice":
+        alice.says(f"/unregister {WORD}")
+    else:
+        world.passes(arrival, f"/unregister {WORD}")
+    assert command.gone
+    assert late.gone
+    assert alice.name.startswith("guest" if who == "chief" else "alice")
+    check(world)
+    carol = world.person()
+    alice.hangs_up()
+    world.settle()
+    carol.says("/nick alice")
+    assert carol.name == "alice"
+
+
+def test_whoever_is_uninvited_is_not_there_by_a_command_either(world: World) -> None:
+    bob, alice = owner(world, "bob", "198.51.100.2"), owner(world)
+    bob.says("/join den", "/room private", "/room invite alice")
+    alice.says("/join den")
+    command = in_passing(world)
+    assert command.session.room.name == "den"
+    bob.says("/room uninvite alice")
+    assert command.session.room is world.chat.lobby
+    bob.says("/room invite alice")
+    alice.says("/join den")
+    command.says("/join den")
+    alice.hangs_up()
+    bob.says("/room uninvite alice")
+    assert command.session.room is world.chat.lobby
+
+
 def test_a_line_that_is_not_said_is_told(failing: World) -> None:
     owner(failing)
     assert isinstance(failing.ledger, FailingLedger)
