@@ -22,14 +22,13 @@ def greet(session: "Session", room: "Room", *, first: bool) -> None:
 
     first: they have just come, and are told who they are and what to do.
     """
-    others = [
-        other.name
-        for other in islice(room.members.values(), GREETED + 1)
-        if other.origin != session.origin
-    ][:GREETED]
+    seen = list(islice(room.members.values(), GREETED + 1))
+    # Whoever passes for one command has the name of who is here.
+    others = list(dict.fromkeys(other.name for other in seen if other.name != session.name))
+    count = len(others) if len(seen) == len(room.members) else len(room.members) - 1
     place = f"in #{room.name}"
     if others:
-        place += f" with {enumerate_names(others, len(room.members) - 1)}"
+        place += f" with {enumerate_names(others[:GREETED], count)}"
     lines = _welcome(session, room, place) if first else [f"You are now {place}."]
     if room.topic:
         lines.append(f"The topic is: {room.topic}")

@@ -598,7 +598,9 @@ class Session:
         sent = (self.name, recipient.name, text)
         if self.origin not in (recipient.ignored or ()):
             recipient.tell(Whispered(self.active, self.origin, *sent, outgoing=False))
-            recipient.whisperer = self.chat.registry.present(self).origin
+            sender = self.chat.registry.present(self)
+            if sender is not recipient:
+                recipient.whisperer = sender.origin
         self.tell(Whispered(self.active, self.origin, *sent, outgoing=True))
         if recipient.away is not None:
             self.notice(f"{recipient.name} is away{recipient.away and f': {recipient.away}'}.")

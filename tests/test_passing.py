@@ -98,6 +98,20 @@ def test_what_a_command_came_by_is_not_read(world: World) -> None:
     assert any("You missed 1 line" in line for line in world.arrives(as_account(world)).sees)
 
 
+def test_everybody_is_listed_once(world: World) -> None:
+    alice = owner(world)
+    world.person("bob")
+    alice.says("/away")
+    assert world.passes(as_account(world), "/who") == ["-- 2 people in #lobby: alice (away), bob"]
+    command = Person(world, arrival=as_account(world), passing=True)
+    world.settle()
+    assert alice.asks("/who") == ["-- 2 people in #lobby: alice (away), bob"]
+    assert "with alice and bob." in world.arrives(Arrival("carol")).sees[0]
+    alice.hangs_up()
+    assert "in #lobby with bob and carol." in world.arrives(as_account(world)).sees[0]
+    command.hangs_up()
+
+
 def test_private_lines_go_to_who_is_here_or_wait_for_them(world: World) -> None:
     alice, bob = owner(world), world.person("bob")
     world.passes(as_account(world), "/msg bob ready?")
@@ -191,6 +205,35 @@ def test_preferences_are_kept_if_nobody_is_here(world: World) -> None:
     assert (account.preferences.timezone, account.preferences.room) == ("Europe/Berlin", "den")
     # An account that only scripts use does not lapse.
     assert account.seen >= before + 60
+
+
+def test_what_is_asked_about_oneself_is_about_who_is_here(world: World) -> None:
+    alice, bob = owner(world), world.person("bob")
+    bob.says("/msg alice ready?")
+    assert world.passes(as_account(world), "/reply yes") == ["-> you to bob: yes"]
+    assert bob.sees[-1] == "-> alice to you: yes"
+    # A script may tell its owner something, which nobody answers.
+    world.passes(as_account(world), "/msg alice done")
+    assert alice.sees[-1] == "-> alice to you: done"
+    assert alice.asks("/reply no") == ["-> you to bob: no"]
+    # Who is here is shown nothing of theirs that was said by accident any more.
+    alice.says("my secret")
+    assert world.passes(as_account(world), "/forget") == []
+    assert not any("my secret" in line for line in bob.asks("/history"))
+
+
+@pytest.mark.parametrize("line", ["/missed", "/away", "/back"])
+def test_a_command_does_not_say_that_it_did_what_it_cannot(world: World, line: str) -> None:
+    alice, bob = owner(world), world.person("bob")
+    alice.hangs_up()
+    world.settle()
+    bob.says("news")
+    command = Person(world, arrival=as_account(world), passing=True)
+    world.settle()
+    (answer,) = command.asks(line)
+    assert command.session.refusals
+    assert "You missed nothing" not in answer
+    command.ends()
 
 
 def test_being_away_and_ignoring_are_of_who_is_here(world: World) -> None:

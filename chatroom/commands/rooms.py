@@ -58,12 +58,13 @@ def who(session: "Session", rest: str) -> None:
     """who is in your room, or in another"""
     chat = session.chat
     room = chat.find_room(rest, session) if rest else session.room
-    people = sorted(room.members.values(), key=lambda member: names.fold(member.name))
+    # Whoever passes for one command has the name of who is here.
+    people = sorted({member.name for member in room.members.values()}, key=names.fold)
     shown = []
-    for member in people[:MAX_NAMED]:
-        person = chat.sessions.get(member.origin)
+    for name in people[:MAX_NAMED]:
+        person = chat.people.get(names.fold(name))
         away = " (away)" if person is not None and person.away is not None else ""
-        shown.append(member.name + away)
+        shown.append(name + away)
     more = len(people) - len(shown)
     listed = ", ".join(shown) + (f" and {more:,} others" if more else "")
     answer = f"{_people(len(people))} in #{room.name}" + (f": {listed}" if shown else "")
