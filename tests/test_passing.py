@@ -7,6 +7,7 @@ import pytest
 from chatroom.accounts import Account
 from chatroom.arriving import Arrival
 from chatroom.events import Said
+from chatroom.ignoring import GONE
 from fakes import WORD, FailingLedger, LateClaims, Person, World, check, logged_in, owner
 from test_accounts_book import now
 
@@ -251,6 +252,37 @@ def test_being_away_and_ignoring_are_of_who_is_here(world: World) -> None:
     world.passes(as_account(world), "/unignore bob")
     bob.says("hello")
     assert alice.sees == ["bob: hello"]
+
+
+def test_whoever_is_ignored_is_so_in_the_middle_of_a_command(world: World) -> None:
+    owner(world)
+    bob = world.person("bob")
+    command = Person(world, arrival=as_account(world), passing=True)
+    world.settle()
+    bob.says("/ignore alice")
+    _ = bob.sees
+    command.says("hello")
+    assert bob.sees == []
+    bob.says("/unignore alice")
+    command.says("hello again")
+    assert bob.sees[-1] == "alice: hello again"
+
+
+def test_the_commands_of_somebody_ignored_cost_nothing_in_the_end(world: World) -> None:
+    owner(world)
+    bob = world.person("bob")
+    bob.says("/ignore alice")
+    arrival = as_account(world)
+    for _ in range(GONE + 50):
+        Person(world, arrival=arrival, passing=True).ends()
+        world.settle()
+    ignored = bob.session.ignored or {}
+    # Whoever is here, and the last command, which was when it came.
+    assert len(ignored) <= GONE + 2
+    assert bob.session.member.ignores == frozenset(ignored)
+    _ = bob.sees
+    world.passes(arrival, "hello")
+    assert bob.sees == []
 
 
 def test_what_was_missed_and_what_waits_is_left_for_who_reads(world: World) -> None:
