@@ -141,7 +141,7 @@ def _pass(session: "Session", arrival: "Arrival") -> Flow:
         raise Refused(why)
     present = registry.online.get(account.id)
     visit = present.visit() if present is not None else None
-    preferences = visit.preferences if visit is not None else account.preferences
+    preferences = (visit and visit.preferences) or account.preferences
     session.account = account
     session.name = session.submitted = account.name
     session.show_like(as_read(session, preferences))
@@ -215,7 +215,7 @@ def _take_over(
     visit = former.visit() if former is not None else None
     registry.came(session, account, paired=paired)
     if former is not None:
-        preferences = visit.preferences if visit is not None else preferences
+        preferences = (visit and visit.preferences) or preferences
         former.replaced(session.connection.place)
     squatter = chat.sessions.get(claimed.holder)
     if squatter is not None and squatter is not session and squatter is not former:

@@ -420,6 +420,26 @@ class LateClaims:
         self._answers.pop(0).errback(ConnectionError("the engine is away"))
 
 
+class SomeClaims(LateClaims):
+    """Claims that are late while `late`."""
+
+    late = False
+
+    def claim(self, key: str, origin: int) -> Deferred[bool]:
+        answer = super().claim(key, origin)
+        self.hurry()
+        return answer
+
+    def take(self, key: str, origin: int) -> Deferred[int]:
+        answer = super().take(key, origin)
+        self.hurry()
+        return answer
+
+    def hurry(self) -> None:
+        while self._asked and not self.late:
+            self.answer()
+
+
 class FakeBook:
     """A book of accounts that is late, fails, or never answers, as the test says.
 
