@@ -117,7 +117,13 @@ class Outlet:
         Not to be called while congested. When not all was taken, it is congested from then on,
         and `finish` must be called with the rest of the line in which it stopped.
         """
-        taken = self._send(data)
+        if not self._at_once:
+            self._transport.write(data)
+            return len(data)
+        try:
+            taken: int = self._socket.send(data)
+        except OSError as error:
+            taken = self._refused(error, data)
         if taken != len(data):
             self._stall()
         return taken
@@ -140,7 +146,13 @@ class Outlet:
         if self.congested:
             self._transport.write(data)
             return
-        taken = self._send(data)
+        if not self._at_once:
+            self.write(data)
+            return
+        try:
+            taken: int = self._socket.send(data)
+        except OSError as error:
+            taken = self._refused(error, data)
         if taken != len(data):
             self.congested = True
             # First: what somebody inserts who is told that it is congested comes after it.
@@ -148,22 +160,13 @@ class Outlet:
             self._restart_timer()
             self._client.stalled()
 
-    def _send(self, data: bytes) -> int:
-        """Send *data* now; returns how much of it was taken, all of it if it is in vain."""
-        if not self._at_once:
-            self._transport.write(data)
-            return len(data)
-        try:
-            taken: int = self._socket.send(data)
-        except BlockingIOError:
+    def _refused(self, error: OSError, data: bytes) -> int:
+        """The socket took nothing of *data*; returns how much of it counts as taken."""
+        # A kernel without memory will have some again: Twisted's transports wait for it, too.
+        if isinstance(error, BlockingIOError) or error.errno == ENOBUFS:
             return 0
-        except OSError as error:
-            if error.errno == ENOBUFS:
-                # The kernel has no memory just now, which will pass: Twisted waits, too.
-                return 0
-            self.abort()
-            return len(data)
-        return taken
+        self.abort()
+        return len(data)
 
     def close(self, farewell: bytes) -> None:
         """Send *farewell* after all that was taken, then close; whoever does not read is cut."""
