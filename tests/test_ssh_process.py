@@ -17,7 +17,7 @@ from twisted.internet.endpoints import (
     serverFromString,
     wrapClientTLS,
 )
-from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.protocol import ProcessProtocol, Protocol
 from twisted.internet.ssl import CertificateOptions
 from twisted.python.failure import Failure
 
@@ -290,3 +290,16 @@ async def test_whoever_does_not_read_for_a_while_gets_all_of_it_in_order(
         assert [int(line.split()[1]) for line in lines] == list(range(said))
         for each in (alice, bob):
             each.transport.loseConnection()
+
+
+@on_reactor
+async def test_whoever_does_not_agree_on_tls_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatroom.doors.outlet.HANDSHAKE", 0.2)
+    async with opened(tmp_path, way="ssl") as lodge:
+        endpoint: Any = clientFromString(reactor, f"tcp:127.0.0.1:{lodge.port}")
+        silent: Any = await connectProtocol(endpoint, Protocol())
+        await until(lambda: lodge.chat.counters.cut)
+        await until(lambda: not lodge.factory.clients)
+        silent.transport.loseConnection()

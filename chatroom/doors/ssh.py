@@ -304,6 +304,7 @@ class SshConnection(BoundedTransport):
 
     def cut(self) -> None:
         """The outlet: TLS was not agreed on in time."""
+        self.factory.chat.counters.cut += 1
         self.closing = "not reading"
 
     def handshakeCompleted(self) -> None:
