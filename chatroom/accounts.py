@@ -131,13 +131,14 @@ class Account:
 class Visit(NamedTuple):
     """What is to be kept of somebody who is logged in, or was until now.
 
-    account: its id. time: now, in seconds since the epoch. places: the ids of the last events
-    that they were shown, by the keys of the rooms; other rooms stay as they are.
+    account: its id. time: now, in seconds since the epoch. preferences: None if what is kept
+    stays as it is. places: the ids of the last events that they were shown, by the keys of the
+    rooms; other rooms stay as they are.
     """
 
     account: int
     time: float
-    preferences: Preferences
+    preferences: Preferences | None
     places: Mapping[str, int]
 
 
@@ -306,7 +307,8 @@ class MemoryAccounts:
             account = self._accounts.get(id)
             if account is not None:
                 seen = max(time, account.seen)
-                self._accounts[id] = replace(account, seen=seen, preferences=preferences)
+                chosen = account.preferences if preferences is None else preferences
+                self._accounts[id] = replace(account, seen=seen, preferences=chosen)
                 known = self._places.get(id, {})
                 for room, last in places.items():
                     known[room] = max(last, known.get(room, 0))

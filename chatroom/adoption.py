@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from chatroom import ignoring, naming
 from chatroom.accounts import Account, Preferences
 from chatroom.chat import Refused
-from chatroom.flow import ENTERING, SORRY, Flow, Gone, or_none, patiently
+from chatroom.flow import ENTERING, SORRY, Flow, Gone, or_none, patiently, to_the_end
 from chatroom.formats import paragraph
 from chatroom.publickeys import PublicKey
 from chatroom.recall import recall_of, when
@@ -79,7 +79,7 @@ def arrive(session: "Session", arrival: "Arrival") -> None:
         else:
             session.notice(why)
 
-    session.wait_for(_arrive(session, arrival).addErrback(failed))
+    session.wait_for(_arrive(session, arrival).addErrback(to_the_end(failed)))
 
 
 @inlineCallbacks
@@ -141,7 +141,7 @@ def _pass(session: "Session", arrival: "Arrival") -> Flow:
         raise Refused(why)
     present = registry.online.get(account.id)
     visit = present.visit() if present is not None else None
-    preferences = visit.preferences if visit is not None else account.preferences
+    preferences = (visit and visit.preferences) or account.preferences
     session.account = account
     session.name = session.submitted = account.name
     session.show_like(as_read(session, preferences))
@@ -215,7 +215,7 @@ def _take_over(
     visit = former.visit() if former is not None else None
     registry.came(session, account, paired=paired)
     if former is not None:
-        preferences = visit.preferences if visit is not None else preferences
+        preferences = (visit and visit.preferences) or preferences
         former.replaced(session.connection.place)
     squatter = chat.sessions.get(claimed.holder)
     if squatter is not None and squatter is not session and squatter is not former:

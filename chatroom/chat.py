@@ -201,6 +201,15 @@ class Chat:
             raise Refused(f"Several people's names begin like that: {some}{more}")
         return self.people[matches[0]]
 
+    def sessions_of(self, account: int) -> "list[Session]":
+        """Who is logged in with the account of this id: who is here first, then who only passes."""
+        found = [
+            session
+            for session in self.sessions.values()
+            if session.account is not None and session.account.id == account
+        ]
+        return sorted(found, key=lambda session: session.passing)
+
     # -- rooms
 
     def open_room(self, name: str, *, listed: bool = True) -> Room:

@@ -4,7 +4,7 @@ The rule: input waits until it is known how a step ended, nothing is waited for 
 after each step it is asked whether anybody is still there.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -83,7 +83,21 @@ def carry_out(session: "Session", flow: "Deferred[Any]") -> None:
             )
             session.refuse(SORRY)
 
-    session.wait_for(flow.addCallbacks(ended, failed))
+    session.wait_for(flow.addCallbacks(ended, to_the_end(failed)))
+
+
+def to_the_end(failed: Callable[[Any], None]) -> Callable[[Any], None]:
+    """*failed*, an errback that deals with a failure, after which nothing is left of that.
+
+    What was raised knows where, and what is there knows what was raised: in such a circle whoever
+    has gone would wait for the garbage collector, see Conversation._let_go.
+    """
+
+    def deal(failure: Any) -> None:
+        failed(failure)
+        failure.value.__traceback__ = None
+
+    return deal
 
 
 def patiently(session: "Session", answer: "Deferred[Any]", sorry: str = SORRY) -> "Deferred[Any]":

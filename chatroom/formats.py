@@ -161,16 +161,8 @@ class RawFormat:
         return encoded
 
 
-class NoFormat(PlainFormat):
-    """For those who do not want to see what happens in a room."""
-
-    def encode(self, event: Event, live: bool) -> bytes:
-        return b""
-
-
 PLAIN = PlainFormat()
 RAW = RawFormat()
-NOTHING = NoFormat()
 
 # The formats that are in use, by what makes a difference.
 _STYLED: WeakValueDictionary[tuple[str, str, bool, str], PlainFormat] = WeakValueDictionary(

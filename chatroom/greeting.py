@@ -29,7 +29,9 @@ def greet(session: "Session", room: "Room", *, first: bool) -> None:
     ][:GREETED]
     place = f"in #{room.name}"
     if others:
-        place += f" with {enumerate_names(others, len(room.members) - 1)}"
+        # Who is only passing is not among them.
+        count = len(room.members) - (session.origin in room.members)
+        place += f" with {enumerate_names(others, count)}"
     lines = _welcome(session, room, place) if first else [f"You are now {place}."]
     if room.topic:
         lines.append(f"The topic is: {room.topic}")

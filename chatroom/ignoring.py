@@ -3,7 +3,6 @@
 The rule: a guest is ignored as a connection, who is logged in as an account, and that is kept.
 """
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chatroom import names
@@ -13,12 +12,19 @@ if TYPE_CHECKING:
     from chatroom.session import Session
 
 
+#: Of how many who have gone it is kept that they are ignored, so that what they said last is not
+#: shown: an account has another connection with each login, and with each command.
+GONE = 100
+
+
 def ignore(session: "Session", person: "Session") -> None:
     """Leave out what *person* says: if they are logged in, wherever they come from."""
     _leave_out(session, person)
     if person.account is not None:
         ignores = {**session.preferences.ignores, person.account.id: person.name}
-        session.prefer(replace(session.preferences, ignores=ignores))
+        session.prefer(ignores=ignores)
+        for other in session.chat.sessions_of(person.account.id):
+            meet(session, other)
 
 
 def unignore(session: "Session", key: str) -> bool:
@@ -37,7 +43,7 @@ def unignore(session: "Session", key: str) -> bool:
     apply(session)
     if ids:
         left = {id: name for id, name in ignores.items() if id not in ids}
-        session.prefer(replace(session.preferences, ignores=left))
+        session.prefer(ignores=left)
     return bool(origins or ids)
 
 
@@ -67,7 +73,12 @@ def hides(session: "Session", event: Event) -> bool:
 
 
 def _leave_out(session: "Session", person: "Session") -> None:
-    session.ignored = {**(session.ignored or {}), person.origin: person.name}
+    ignored = {**(session.ignored or {}), person.origin: person.name}
+    if len(ignored) > GONE:
+        gone = [origin for origin in ignored if origin not in session.chat.sessions]
+        for origin in gone[:-GONE]:
+            del ignored[origin]
+    session.ignored = ignored
     apply(session)
 
 

@@ -357,11 +357,14 @@ def _unregister(session: "Session", account: Account, password: str) -> Flow:
     removed.addCallback(lambda _: _forget(session, account))
     yield patiently(session, apart(removed), doubt)
     log.info("{name!r} was given up", event="unregistered", name=account.name, **whom(session))
-    for person in {session, registry.online.get(account.id, session)}:
-        if person.account is not None and person.account.id == account.id:
+    for person in {session, *session.chat.sessions_of(account.id)}:
+        if registry.online.get(account.id) is person:
             registry.gone(person, keep=False)
             person.reconsider()
         person.notice(f"{account.name} is given up; when you leave it is anybody's.")
+        if person.passing:
+            # They have no claim to the name: somebody else may have it from now on.
+            person.end()
 
 
 @inlineCallbacks
@@ -375,10 +378,13 @@ def _unregister_other(session: "Session", name: str) -> Flow:
     def removed(_: bool) -> None:
         _forget(session, account)
         chat.moderation.note(session.name, "unregistered", account.name)
-        person = chat.registry.online.get(account.id)
-        if person is not None:
+        told = f"{session.name} has unregistered {account.name}."
+        for person in chat.sessions_of(account.id):
+            if person.passing:
+                person.expel(told, "unregistered")
+                continue
             chat.registry.gone(person, keep=False)
-            person.notice(f"{session.name} has unregistered {account.name}. You are a guest now.")
+            person.notice(f"{told} You are a guest now.")
             naming.become(person, chat.next_guest())
             person.reconsider()
 

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatroom import passwords
-from chatroom.accounts import Account, Accounts
+from chatroom.accounts import Account, Accounts, Visit
 from chatroom.attempts import Attempts, TooMany
 from chatroom.limits import Quota
 from chatroom.presence import Clock
@@ -210,7 +210,10 @@ class Registry:
     def save(self, sessions: "list[Session] | None" = None) -> None:
         """Keep what is to be kept of these people, or of all who are logged in."""
         here = list(self.online.values()) if sessions is None else sessions
-        visits = [visit for session in here if (visit := session.visit()) is not None]
+        self.keep([visit for session in here if (visit := session.visit()) is not None])
+
+    def keep(self, visits: list[Visit]) -> None:
+        """Keep these."""
 
         def failed(failure: Any) -> None:
             if not self._failing:

@@ -101,6 +101,7 @@ class Member:
         "origin",
         "outlet",
         "owner",
+        "passing",
     )
 
     def __init__(
@@ -127,6 +128,8 @@ class Member:
         self.announced = False
         #: Whether it leaves for another room, rather than for good.
         self.moves = False
+        #: Whether it is here only to say or ask something: it is shown nothing, and to nobody.
+        self.passing = False
         #: Whether this member is shown what it said itself, too (doors that draw their own screen).
         self.echo = False
         #: The origins whose events are left out; None for nobody.
@@ -245,6 +248,7 @@ class Room:
         #: When something was last said, in seconds since the epoch; 0 for never.
         self.spoken = 0.0
         self._entering: dict[int, Member] = {}
+        self._passing: dict[int, Member] = {}
         # Who is out, from which position on, and why; until the flush.
         self._leaving: list[tuple[Member, int, Left]] = []
         self._log: list[Row] = []
@@ -273,7 +277,7 @@ class Room:
     @property
     def deserted(self) -> bool:
         """Nobody is here or on the way in."""
-        return not self.members and not self._entering
+        return not (self.members or self._entering or self._passing)
 
     def expect(self, member: Member) -> None:
         """*member* enters when the `Joined` of its origin is committed."""
@@ -283,6 +287,7 @@ class Room:
         """The `Joined` or `Left` of *origin* will not come: take the member out at once."""
         self._entering.pop(origin, None)
         self.members.pop(origin, None)
+        self._passing.pop(origin, None)
         self._mentions.forget(origin)
 
     def listen(self, member: Member) -> None:
@@ -304,7 +309,7 @@ class Room:
             self._change(event)
 
     def _change(self, event: Event) -> None:
-        member = self.members.get(event.origin)
+        member = self.members.get(event.origin) or self._passing.get(event.origin)
         match event:
             case Joined():
                 entering = self._entering.pop(event.origin, None)
@@ -312,7 +317,8 @@ class Room:
                     entering.cursor = self.end
                     entering.line = self._lines
                     entering.joined = event.time
-                    self.members[event.origin] = entering
+                    here = self._passing if entering.passing else self.members
+                    here[event.origin] = entering
                     self.listen(entering)
                     if entering.owner is not None:
                         _guarded(entering, entering.owner.entered, entering, self)
@@ -320,7 +326,11 @@ class Room:
                     if not entering.outlet.congested:
                         _guarded(entering, self._serve, entering, self.end, maxsize)
             case Left() if member is not None:
-                del self.members[event.origin]
+                if member.passing:
+                    del self._passing[event.origin]
+                    member.cursor = self.end
+                else:
+                    del self.members[event.origin]
                 self.listen(member)
                 if not member.moves:
                     # Served with all others up to here.
@@ -632,6 +642,8 @@ class Room:
         else:
             self._counters.bytes += len(data)
             member.cursor = cursor
+            # The log may move past the rest before there is another portion.
+            self._note_line(member)
             if cursor >= end:
                 member.mailbox.clear()
         self._counters.missed += missed
@@ -653,12 +665,16 @@ class Room:
         else:
             if taken > 0:
                 rest = member.mailbox.sent(taken)
+        self._note_line(member)
+        self._counters.bytes += len(rest)
+        member.outlet.finish(rest)
+
+    def _note_line(self, member: Member) -> None:
+        """Note how many lines there were before the cursor of *member*, who is behind."""
         row = member.cursor - self._base
         # Before the log begins it stays: what was missed has still to be told.
         if row >= 0:
             member.line = self._log[row].line if row < len(self._log) else self._lines
-        self._counters.bytes += len(rest)
-        member.outlet.finish(rest)
 
 
 def said_by(event: Event, key: str) -> bool:

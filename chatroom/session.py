@@ -18,7 +18,7 @@ from chatroom.chat import Chat, Refused
 from chatroom.commands import COMMANDS, Command, run
 from chatroom.events import SERVER, Emoted, Event, Left, Noticed, Renamed, Said, Whispered
 from chatroom.flow import ENTERING, MAIL, NAMING, OVER, PACE, READING
-from chatroom.formats import BELL, NOTHING, Format, transcript
+from chatroom.formats import BELL, Format, transcript
 from chatroom.limits import LOCAL
 from chatroom.mailbox import MAX_BYTES, Mailbox
 from chatroom.presence import Call
@@ -476,6 +476,7 @@ class Session:
         self.member = Member(
             self.origin, self.name, self.format, self.outlet, self.mailbox, owner=self
         )
+        self.member.passing = self.passing
         ignoring.apply(self)
         self._apply_preferences()
         self.chat.enter(room, self.member)
@@ -488,7 +489,7 @@ class Session:
     def expel(self, told: str, reason: str) -> None:
         """An operator ends this connection: they are *told*, the room is given the *reason*."""
         if not self.over:
-            self.notice(told)
+            self.refuse(told)
             self.end(reason)
 
     def replaced(self, place: str) -> None:
@@ -504,8 +505,11 @@ class Session:
         present = self.chat.registry.present(self)
         if present is not self:
             return present.visit()
-        room = "" if self.room is self.chat.lobby else self.room.key
         now = self.chat.clock.seconds()
+        if self.account.id not in self.chat.registry.online:
+            # Others may have changed meanwhile what held when this command came.
+            return Visit(self.account.id, now, None, {})
+        room = "" if self.room is self.chat.lobby else self.room.key
         preferences = replace(self.preferences, room=room)
         return Visit(self.account.id, now, preferences, self.read_so_far())
 
@@ -524,13 +528,17 @@ class Session:
             if former:
                 former.outlet = outlet
 
-    def prefer(self, preferences: Preferences) -> None:
-        """Show this person things like that from here on; if they are logged in it is kept."""
-        self.show_like(preferences)
-        present = self.chat.registry.present(self)
-        if present is not self:
-            present.show_like(preferences)
-        self.chat.registry.save([self])
+    def prefer(self, **changes: Any) -> None:
+        """Have these Preferences from here on, whoever is here; if they are logged in it is kept.
+
+        The others are for this person to have changed meanwhile, elsewhere.
+        """
+        registry = self.chat.registry
+        for person in {self, registry.present(self)}:
+            person.show_like(replace(person.preferences, **changes))
+        visit = self.visit()
+        if visit is not None:
+            registry.keep([visit._replace(preferences=visit.preferences or self.preferences)])
 
     def show_like(self, preferences: Preferences) -> None:
         """The same, where nothing is to be kept."""
@@ -539,10 +547,9 @@ class Session:
         self._apply_preferences()
 
     def _apply_preferences(self) -> None:
-        self.member.format = NOTHING if self.passing else self.format
+        self.member.format = self.format
         self.member.echo = self.connection.echo
-        bell = self.preferences.bell == "mentions" and not self.passing
-        self.member.mentioned = self._mentioned if bell else None
+        self.member.mentioned = self._mentioned if self.preferences.bell == "mentions" else None
         self.room.listen(self.member)
 
     def _mentioned(self) -> None:
@@ -591,7 +598,9 @@ class Session:
         sent = (self.name, recipient.name, text)
         if self.origin not in (recipient.ignored or ()):
             recipient.tell(Whispered(self.active, self.origin, *sent, outgoing=False))
-            recipient.whisperer = self.chat.registry.present(self).origin
+            sender = self.chat.registry.present(self)
+            if sender is not recipient:
+                recipient.whisperer = sender.origin
         self.tell(Whispered(self.active, self.origin, *sent, outgoing=True))
         if recipient.away is not None:
             self.notice(f"{recipient.name} is away{recipient.away and f': {recipient.away}'}.")
@@ -677,7 +686,7 @@ class Session:
         )
         if member is self.member:
             self._finish()
-        elif self._former is not None:
+        elif self._former is not None and not self.passing:
             self.places[self._former.key] = self._former.last_shown(member)
 
     def renamed(self, event: Renamed) -> None:

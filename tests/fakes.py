@@ -83,14 +83,25 @@ class FakeOutlet:
         self.room = room
         if not self.congested or self._lost:
             return
-        self._draining = True
         self._unfinished = done = False
         while not (done or self._unfinished):
-            done = self._drained()
+            done = self._drain_some()
+
+    def drain_some(self) -> None:
+        """The client reads what waits, and one portion that it is sent then."""
+        self.room = None
+        if self.congested and not self._lost:
+            self._unfinished = False
+            self._drain_some()
+
+    def _drain_some(self) -> bool:
+        self._draining = True
+        done = self._drained()
         self._draining = False
-        if not self._unfinished:
+        if done and not self._unfinished:
             self.congested = False
             self._flowing()
+        return done
 
 
 class Person:
@@ -407,6 +418,26 @@ class LateClaims:
         """The oldest question cannot be answered."""
         self._asked.pop(0)
         self._answers.pop(0).errback(ConnectionError("the engine is away"))
+
+
+class SomeClaims(LateClaims):
+    """Claims that are late while `late`."""
+
+    late = False
+
+    def claim(self, key: str, origin: int) -> Deferred[bool]:
+        answer = super().claim(key, origin)
+        self.hurry()
+        return answer
+
+    def take(self, key: str, origin: int) -> Deferred[int]:
+        answer = super().take(key, origin)
+        self.hurry()
+        return answer
+
+    def hurry(self) -> None:
+        while self._asked and not self.late:
+            self.answer()
 
 
 class FakeBook:

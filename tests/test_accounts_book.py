@@ -189,13 +189,22 @@ def test_of_a_visit_everything_is_kept(accounts: Accounts) -> None:
     assert now(accounts.places(other.id)) == {}
 
 
+def test_a_visit_need_not_change_what_is_preferred(accounts: Accounts) -> None:
+    account = add(accounts)
+    now(accounts.save([Visit(account.id, NOW + 1, CHOSEN, {})]))
+    now(accounts.save([Visit(account.id, NOW + 2, None, {"lobby": 5})]))
+    assert found(accounts) == replace(account, seen=NOW + 2, preferences=CHOSEN)
+    assert now(accounts.places(account.id)) == {"lobby": 5}
+
+
 def test_several_visits_are_kept_in_their_order(accounts: Accounts) -> None:
     account = add(accounts)
     other = add(accounts, "Bob")
-    quiet = visit(account, NOW + 2, lobby=4)._replace(preferences=Preferences(quiet=True))
+    chosen = Preferences(quiet=True)
+    quiet = visit(account, NOW + 2, lobby=4)._replace(preferences=chosen)
     visits = [visit(account, NOW + 1, lobby=3), visit(other, NOW + 3, den=9), quiet]
     now(accounts.save(visits))
-    assert found(accounts) == replace(account, seen=NOW + 2, preferences=quiet.preferences)
+    assert found(accounts) == replace(account, seen=NOW + 2, preferences=chosen)
     assert now(accounts.places(account.id)) == {"lobby": 4}
     assert now(accounts.places(other.id)) == {"den": 9}
     now(accounts.save([]))

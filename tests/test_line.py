@@ -978,6 +978,21 @@ def test_a_connection_is_told_and_closed_when_its_owner_comes_from_elsewhere(
     )
 
 
+def test_who_hangs_up_after_a_login_that_failed_is_freed() -> None:
+    world = World()
+    factory = ChatFactory(world.chat)
+    with uncollected():
+        before = kept()
+        visitor = Visitor(world, factory)
+        visitor.sends(b"/login nobody wrong1wrong\n")
+        assert b"nobody is not registered." in visitor.received
+        visitor.hangs_up()
+        del visitor
+        world.wait(5)
+        assert kept() == before
+    world.end()
+
+
 def test_who_hangs_up_is_freed_when_what_they_sent_has_been_said() -> None:
     world = World(limits=Limits(rate=2, burst=10))
     factory = ChatFactory(world.chat)

@@ -69,7 +69,7 @@ def test_whatever_happens_what_was_handed_over_is_counted(
     people = world.people(*"abcdef")
     for person in random.sample(people, 3):
         shown = random.choice(["on", "seconds", "off"])
-        person.session.prefer(replace(person.session.preferences, timestamps=shown))
+        person.session.prefer(timestamps=shown)
     counters = world.chat.counters
     seen = 0
     for person in people:

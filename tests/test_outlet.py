@@ -306,6 +306,20 @@ def test_an_answer_that_the_kernel_does_not_take_congests_and_comes_whole(plain:
     assert not plain.outlet.congested
 
 
+def test_what_is_inserted_when_it_stalls_comes_after_what_has_stalled_it(plain: Plain) -> None:
+    stalled = plain.log.stalled
+
+    def answers() -> None:
+        stalled()
+        plain.outlet.insert(b"ANSWER")
+
+    plain.log.stalled = answers  # type: ignore[method-assign]
+    plain.outlet.insert(b"a" * 1_000_000)
+    plain.reads_all()
+    assert plain.log.heard.count("stalled") == 1
+    assert plain.received == b"a" * 1_000_000 + b"ANSWER"
+
+
 def test_a_connection_found_lost_while_writing_is_dropped(plain: Plain) -> None:
     plain.peer.close()
     assert plain.outlet.write(b"hello\r\n") == 7
@@ -405,6 +419,23 @@ def test_closing_twice_is_closing_once(plain: Plain) -> None:
     plain.reads_all()
     assert plain.received == b"bye\r\n"
     assert len(plain.clock.getDelayedCalls()) == 1
+
+
+def test_half_closing_sends_all_that_was_taken_and_nothing_more(plain: Plain) -> None:
+    plain.log.says(*lines(500))
+    standing = plain.log.cursor
+    plain.outlet.insert(b"bye\r\n")
+    plain.outlet.half_close()
+    plain.outlet.half_close()
+    plain.outlet.close(b"bye again\r\n")
+    plain.reads_all()
+    assert plain.received == b"".join([*plain.log.lines[:standing], b"bye\r\n"])
+    assert plain.peer.recv(100) == b""
+    assert plain.result is None, "it is to be read on"
+    assert "drained" not in plain.log.heard
+    assert not plain.clock.getDelayedCalls()
+    plain.outlet.abort()
+    assert plain.was_dropped()
 
 
 def test_what_is_dropped_is_not_closed_afterwards(plain: Plain) -> None:

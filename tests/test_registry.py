@@ -25,6 +25,7 @@ from fakes import (
     FakeBook,
     LateClaims,
     Person,
+    SomeClaims,
     World,
     book_of,
     check,
@@ -472,26 +473,6 @@ ACTIONS = st.lists(
     ),
     max_size=60,
 )
-
-
-class SomeClaims(LateClaims):
-    """Claims that are late while `late`."""
-
-    late = False
-
-    def claim(self, key: str, origin: int) -> Deferred[bool]:
-        answer = super().claim(key, origin)
-        self.hurry()
-        return answer
-
-    def take(self, key: str, origin: int) -> Deferred[int]:
-        answer = super().take(key, origin)
-        self.hurry()
-        return answer
-
-    def hurry(self) -> None:
-        while self._asked and not self.late:
-            self.answer()
 
 
 @given(ledger=st.sampled_from(LEDGERS), actions=ACTIONS)

@@ -381,6 +381,7 @@ STALLING = st.lists(
         st.tuples(st.just("turn"), st.just(0)),
         st.tuples(st.just("take"), st.integers(0, 200)),
         st.tuples(st.just("drain"), st.just(0)),
+        st.tuples(st.just("drain some"), st.just(0)),
     ),
     max_size=40,
 )
@@ -400,6 +401,8 @@ def act(world: World, alice: Person, bob: Person, actions: list[tuple[str, int]]
             world.settle()
         elif action == "take":
             bob.outlet.drain(number)
+        elif action == "drain some":
+            bob.outlet.drain_some()
         else:
             bob.outlet.drain()
     world.settle()
@@ -421,12 +424,17 @@ def test_wherever_a_reader_stops_they_get_every_line_once_and_in_order(
     world.end()
 
 
-@given(ledger=st.sampled_from([immediate, DelayedLedger]), actions=STALLING)
+@given(
+    ledger=st.sampled_from([immediate, DelayedLedger]),
+    actions=STALLING,
+    portion=st.sampled_from([1, 60, 10_000]),
+)
 @settings(max_examples=200, deadline=None)
 def test_wherever_the_log_moves_past_a_reader_they_are_told_how_many_lines_they_missed(
-    ledger: type[DelayedLedger], actions: list[tuple[str, int]]
+    ledger: type[DelayedLedger], actions: list[tuple[str, int]], portion: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(rooms, "PORTION", portion)
         patched.setattr(rooms, "LOG_EVENTS", 3)
         patched.setattr(rooms, "LOG_BYTES", 0)
         world = World(ledger)
@@ -467,6 +475,23 @@ def test_who_missed_lines_is_told_how_many(world: World, monkeypatch: pytest.Mon
     assert lines[:2] == ["alice: line0", "-- You missed 20 lines."]
     assert len(lines) == 12
     check(lines, 31)
+
+
+def test_who_has_caught_up_with_some_is_told_how_many_of_the_others_they_missed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short_log(monkeypatch)
+    monkeypatch.setattr(rooms, "PORTION", 1)
+    alice, bob = world.people("alice", "bob")
+    bob.outlet.stall(3)
+    for number in range(5):
+        alice.says(f"line{number}")
+    bob.outlet.drain_some()
+    assert bob.sees == ["alice: line0", "alice: line1"]
+    for number in range(5, 31):
+        alice.says(f"line{number}")
+    bob.outlet.drain()
+    assert bob.sees[0] == "-- You missed 19 lines."
 
 
 def test_one_missed_line_is_one_line(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

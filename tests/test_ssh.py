@@ -231,7 +231,7 @@ def test_a_command_has_no_terminal_even_if_its_client_has(
     world: World, factory: SshFactory
 ) -> None:
     guest = Guest(world, factory, "bob", term="xterm", command="/who")
-    assert guest.data == b"-- 1 person in #lobby: bob\r\n"
+    assert guest.data == b"-- 0 people in #lobby\r\n"
     assert guest.status == 0
 
 
@@ -271,7 +271,7 @@ def test_a_command_prints_what_answers_it(world: World, factory: SshFactory) -> 
     bob = world.person("bob")
     bob.says("before")
     guest = Guest(world, factory, "alice", command="/who")
-    assert guest.data == b"-- 2 people in #lobby: alice, bob\n"
+    assert guest.data == b"-- 1 person in #lobby: bob\n"
     assert (guest.status, guest.session_closed) == (0, True)
     guest = Guest(world, factory, "alice", command="build ok")
     assert guest.data == b""
@@ -773,13 +773,15 @@ def test_stopping_tells_everybody(world: World, factory: SshFactory) -> None:
     assert gone
 
 
+@pytest.mark.parametrize("name", ["bob", "taken"])
 @pytest.mark.parametrize("term", ["", "xterm"])
 def test_who_has_gone_leaves_nothing_to_the_garbage_collector(
-    world: World, factory: SshFactory, term: str
+    world: World, factory: SshFactory, term: str, name: str
 ) -> None:
+    world.person("taken")
     with uncollected():
         before = kept()
-        guest = Guest(world, factory, term=term)
+        guest = Guest(world, factory, name, term=term)
         guest.sends(b"hello\r")
         assert kept(before)
         guest.hangs_up()

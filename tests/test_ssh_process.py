@@ -17,13 +17,14 @@ from twisted.internet.endpoints import (
     serverFromString,
     wrapClientTLS,
 )
-from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.protocol import ProcessProtocol, Protocol
 from twisted.internet.ssl import CertificateOptions
 from twisted.python.failure import Failure
 
 from chatroom import hostkey
 from chatroom.chat import Chat
 from chatroom.doors.ssh import SshFactory
+from chatroom.doors.sshtransport import Misbehaved
 from chatroom.history import LAST
 from chatroom.limits import Limits
 from sshclient import HOST_KEY, Caller
@@ -132,7 +133,7 @@ async def test_commands_and_scripts_with_openssh(tmp_path: Path) -> None:
     async with opened(tmp_path) as lodge:
         asked = lodge.comes("alice", "/who")
         await asked.ended
-        assert (asked.data, asked.status) == (b"-- 1 person in #lobby: alice\n", 0)
+        assert (asked.data, asked.status) == (b"-- 0 people in #lobby\n", 0)
         refused = lodge.comes("alice", "/nosuch")
         await refused.ended
         assert (refused.data[:3], refused.status) == (b"-- ", 1)
@@ -203,6 +204,32 @@ async def test_those_who_may_not_come_read_why(tmp_path: Path) -> None:
 
 
 @on_reactor
+async def test_those_who_may_not_stay_read_why_over_tls_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path, Limits(max_connections=1), way="ssl") as lodge:
+        endpoint: Any = clientFromString(reactor, f"tcp:127.0.0.1:{lodge.port}")
+        endpoint = wrapClientTLS(CertificateOptions(), endpoint)
+        alice: Any = await connectProtocol(endpoint, Caller("alice"))
+        await until(lambda: b"/quit leaves." in alice.data)
+        bob: Caller = await connectProtocol(endpoint, Caller("bob"))
+        await until(lambda: bob.gone)
+        assert bob.reason == b"The server is full. Please try again later."
+        alice.transport.loseConnection()
+        await until(lambda: not lodge.factory.clients)
+
+        # Before TLS is agreed on.
+        monkeypatch.setattr(SshFactory, "joined", lambda _, client: ended.append(client))
+        ended: list[Any] = []
+        connecting = connectProtocol(endpoint, Caller("carol"))
+        await until(lambda: ended)
+        ended[0].misbehaved(Misbehaved("Enough."))
+        carol: Caller = await connecting
+        await until(lambda: carol.gone)
+        assert carol.reason == b"Enough."
+
+
+@on_reactor
 async def test_people_with_conch_talk_and_send_commands(tmp_path: Path) -> None:
     async with opened(tmp_path) as lodge:
         endpoint: Any = clientFromString(reactor, f"tcp:127.0.0.1:{lodge.port}")
@@ -263,3 +290,16 @@ async def test_whoever_does_not_read_for_a_while_gets_all_of_it_in_order(
         assert [int(line.split()[1]) for line in lines] == list(range(said))
         for each in (alice, bob):
             each.transport.loseConnection()
+
+
+@on_reactor
+async def test_whoever_does_not_agree_on_tls_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatroom.doors.outlet.HANDSHAKE", 0.2)
+    async with opened(tmp_path, way="ssl") as lodge:
+        endpoint: Any = clientFromString(reactor, f"tcp:127.0.0.1:{lodge.port}")
+        silent: Any = await connectProtocol(endpoint, Protocol())
+        await until(lambda: lodge.chat.counters.cut)
+        await until(lambda: not lodge.factory.clients)
+        silent.transport.loseConnection()

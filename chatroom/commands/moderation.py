@@ -23,6 +23,7 @@ from chatroom.orders import Action, Operator, Order, Report
 from chatroom.times import span
 
 if TYPE_CHECKING:
+    from chatroom.chat import Chat
     from chatroom.session import Session
 
 log = Logger()
@@ -105,15 +106,16 @@ def deop(session: "Session", rest: str) -> None:
     if len(operators) == 1 if ids else not operators and len(claimed) == 1:
         raise Refused("Somebody has to keep order: make somebody else an operator first.")
     name = ids[0][1] if ids else rest
+    people = [person] if person is not None and not ids else []
     for id, _ in ids:
         moderation.drop("operator", id)
-        person = session.chat.registry.online.get(int(id))
+        people += session.chat.sessions_of(int(id))
     moderation.note(session.name, "made no operator of", name)
-    if person is not None:
-        person.claimed = False
-        if person is not session:
-            person.notice(f"{session.name} has ended that you are an operator.")
-        person.reconsider()
+    for one in people:
+        one.claimed = False
+        if one is not session:
+            one.notice(f"{session.name} has ended that you are an operator.")
+        one.reconsider()
     session.notice(f"{name} is no operator any more.")
 
 
@@ -138,12 +140,14 @@ def kick(session: "Session", rest: str) -> None:
     """send somebody away, who may come back"""
     name, _, why = rest.partition(" ")
     why = why.strip()[:MAX_REASON]
-    person = session.chat.find(name)
-    if person is session:
+    people = _to_kick(session.chat, name)
+    if session in people:
         raise Refused("/quit is for leaving.")
-    _spare_operators(session, person)
-    kicked = person.name
-    person.expel(f"{session.name} has sent you away{why and f': {why}'}.", _reason("kicked", why))
+    _spare_operators(session, people[0])
+    kicked = people[0].name
+    for person in people:
+        told = f"{session.name} has sent you away{why and f': {why}'}."
+        person.expel(told, _reason("kicked", why))
     session.notice(f"{kicked} is sent away.")
     session.chat.moderation.note(session.name, "kicked", kicked, why)
 
@@ -178,11 +182,13 @@ def _ban_name(session: "Session", name: str, length: float, why: str) -> Flow:
     moderation = chat.moderation
     person, account = yield _somebody(session, name)
     now = chat.clock.seconds()
+    people = [] if person is None else [person]
     if account is not None:
         if moderation.operator(account.id):
             raise Refused(f"{account.name} is an operator. /deop {account.name} comes first.")
-        # Also of who is logged in and has another name for a moment yet.
-        person = chat.registry.online.get(account.id)
+        # Also of who is logged in and has another name for a moment yet, or only passes.
+        people = chat.sessions_of(account.id)
+        person = people[0] if people else None
     if person is not None:
         _spare_operators(session, person)
     source = as_network(person.source) if person is not None else None
@@ -205,9 +211,9 @@ def _ban_name(session: "Session", name: str, length: float, why: str) -> Flow:
         moderation.put("ban account", str(account.id), order)
     else:
         order = replace(shorter, target=banned)
-    if person is not None:
+    for one in people:
         # Not what holds for all who come from there.
-        person.expel(f"You are banned{moderation.until(order)}.", _reason("banned", why))
+        one.expel(f"You are banned{moderation.until(order)}.", _reason("banned", why))
     if spared is None:
         _ban_network(session, str(source), shorter)
     _note_ban(session, order)
@@ -289,7 +295,7 @@ def _mute(session: "Session", name: str, length: float, why: str) -> Flow:
         raise Refused(f"{account.name} is an operator. /deop {account.name} comes first.")
     if account is not None:
         # They may have logged in while the account was looked for.
-        person = chat.registry.online.get(account.id)
+        person = next(iter(chat.sessions_of(account.id)), None)
     if person is not None:
         _spare_operators(session, person)
     muted = account.name if account is not None else person.name
@@ -310,6 +316,8 @@ def unmute(session: "Session", rest: str) -> None:
     def found(pair: "tuple[Session | None, Account | None]") -> None:
         person, account = pair
         moderation = session.chat.moderation
+        if person is None and account is not None:
+            person = next(iter(session.chat.sessions_of(account.id)), None)
         name = account.name if account is not None else rest
         if not moderation.unmute(person, account.id if account is not None else 0, name):
             raise Refused(f"{name[: names.MAX_NAME]} is not muted.")
@@ -462,6 +470,21 @@ def _somebody(session: "Session", name: str, *, gone: bool = False) -> "Deferred
         # A guest who has somebody's name is not that somebody.
         return succeed(person.account).addCallback(found)
     return patiently(session, chat.registry.book.find(key)).addCallback(found)
+
+
+def _to_kick(chat: "Chat", name: str) -> "list[Session]":
+    """Who is called *name*, or by a unique beginning of it, with all their commands.
+
+    Raises Refused if nobody is.
+    """
+    key = names.fold(name)
+    if key not in chat.people:
+        # Who only passes is found by their name nowhere else.
+        passing = [one for one in chat.sessions.values() if one.account and one.account.key == key]
+        if passing:
+            return passing
+    person = chat.find(name)
+    return chat.sessions_of(person.account.id) if person.account is not None else [person]
 
 
 def _spare_operators(session: "Session", person: "Session") -> None:

@@ -91,6 +91,8 @@ def more(session: "Session", rest: str) -> None:
 @command("missed")
 def missed(session: "Session", rest: str) -> None:
     """what was said while you were not here"""
+    if session.passing and session.account is not None:
+        raise Refused("What you missed waits for when you come to read.")
     recall_of(session).missed()
 
 
@@ -104,7 +106,9 @@ def forget(session: "Session", rest: str) -> None:
     chat = session.chat
     since = chat.clock.seconds() - TAKE_BACK
     if not rest:
-        if not chat.take_back(session, since):
+        people = {session, chat.registry.present(session)}
+        taken_back = [chat.take_back(one, since) for one in people]
+        if not any(taken_back):
             raise Refused("You have said nothing in the last hour.")
         return
     if not chat.moderation.keeps_order(session):

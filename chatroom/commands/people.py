@@ -79,6 +79,8 @@ def ignore(session: "Session", rest: str) -> None:
         raise Refused("You cannot ignore yourself.")
     if len(me.preferences.ignores) >= MAX_IGNORED:
         raise Refused(f"You ignore {MAX_IGNORED} people already.")
+    if me.passing and (me.account is None or person.account is None):
+        raise Refused(f"{person.name} would be ignored as long as this command lasts.")
     ignoring.ignore(me, person)
     session.notice(f"You ignore {person.name}. /unignore {person.name} ends it.")
 
@@ -100,7 +102,10 @@ def unignore(session: "Session", rest: str) -> None:
 @command("away", usage="[TEXT]")
 def away(session: "Session", rest: str) -> None:
     """tell those who message you that you are away"""
-    session.chat.registry.present(session).away = rest[:MAX_REASON]
+    me = session.chat.registry.present(session)
+    if me.passing:
+        raise Refused("You would be away as long as this command lasts: it is over now.")
+    me.away = rest[:MAX_REASON]
     session.notice("You are away. /back says that you are here again.")
 
 

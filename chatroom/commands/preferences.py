@@ -1,7 +1,6 @@
 """Commands about how one person is shown things."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chatroom import names
@@ -48,7 +47,7 @@ def timezone(session: "Session", rest: str) -> None:
         where = zone(rest)
         if where is None:
             raise Refused(f"No time zone {rest[:MAX_SHOWN]}. {_meant(rest)}")
-        session.prefer(replace(session.preferences, timezone=str(where)))
+        session.prefer(timezone=str(where))
     where = session.format.zone
     now = local(session.chat.clock.seconds(), where)
     session.notice(f"Times are {where}. It is {now:%H:%M} there, {now:%A %d %B %Y}.")
@@ -122,7 +121,7 @@ def _choose(
     if chosen not in choices:
         raise Refused(f"{what} can be {', '.join(choices[:-1])} or {choices[-1]}.")
     value: Any = chosen == "on" if choices is SWITCH else chosen
-    session.prefer(replace(session.preferences, **{preference: value}))
+    session.prefer(**{preference: value})
 
 
 def _meant(text: str) -> str:

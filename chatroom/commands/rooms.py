@@ -84,7 +84,8 @@ def topic(session: "Session", rest: str) -> None:
     if (why := session.chat.moderation.silence(session)) is not None:
         raise Refused(why)
     text = "" if rest == "-" else names.clean_topic(rest)
-    session.chat.presence(room).spoke(session.member)
+    if not session.passing:
+        session.chat.presence(room).spoke(session.member)
     event = TopicSet(session.chat.clock.seconds(), session.origin, session.name, text)
     session.chat.submit(room, event)
 
@@ -174,6 +175,10 @@ def _uninvite(session: "Session", room: Room, access: Access, name: str) -> None
     if left == access.invited and not guest:
         raise Refused(f"{name[: names.MAX_NAME]} is not invited. /room says who is.")
     chat.moderation.put("room", room.key, replace(access, invited=left))
+    for id, _, _ in set(access.invited) - set(left):
+        for one in chat.sessions_of(id):
+            if one.passing:
+                one.reconsider()
     if person is not None:
         person.invited = {
             room: id for room, id in person.invited.items() if room != session.room.key

@@ -51,9 +51,10 @@ def msg(session: "Session", rest: str) -> None:
 @command("reply", "r", usage="TEXT")
 def reply(session: "Session", rest: str) -> None:
     """answer the last private line you got"""
-    if not session.whisperer:
+    whisperer = session.chat.registry.present(session).whisperer
+    if not whisperer:
         raise Refused("Nobody has sent you a private line yet.")
-    person = session.chat.sessions.get(session.whisperer)
+    person = session.chat.sessions.get(whisperer)
     if person is None:
         raise Refused("Whoever sent you the last private line has left.")
     session.whisper(person, rest)

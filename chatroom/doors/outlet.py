@@ -6,6 +6,7 @@ is cut.
 """
 
 from collections.abc import Callable
+from errno import ENOBUFS
 from typing import Any, Protocol
 
 from twisted.internet import tcp, unix
@@ -25,7 +26,10 @@ class Client(Protocol):
     """Whose outlet it is."""
 
     def stalled(self) -> None:
-        """The outlet is congested: read no further."""
+        """The outlet is congested: read no further.
+
+        The rest of what was written is still to be finished; whoever only inserts may do so.
+        """
 
     def drained(self) -> bool:
         """The outlet can take more: write it. Returns whether nothing is left to write."""
@@ -42,6 +46,14 @@ CLOSING = 30.0
 
 #: How long, in seconds, a connection may take to agree on TLS.
 HANDSHAKE = 10.0
+
+
+def close_writing(transport: Any) -> None:
+    """Close the writing side of *transport* after what was written to it, see Outlet.half_close."""
+    if INegotiated.providedBy(transport):
+        transport.loseConnection()
+    else:
+        transport.loseWriteConnection()
 
 
 @implementer(IPushProducer, IPullProducer)
@@ -110,11 +122,8 @@ class Outlet:
             return len(data)
         try:
             taken: int = self._socket.send(data)
-        except BlockingIOError:
-            taken = 0
-        except OSError:
-            self.abort()
-            return len(data)
+        except OSError as error:
+            taken = self._refused(error, data)
         if taken != len(data):
             self._stall()
         return taken
@@ -136,10 +145,28 @@ class Outlet:
         """Send *data*, which is for the connection alone (protocol answers), congested or not."""
         if self.congested:
             self._transport.write(data)
-        else:
-            taken = self.write(data)
-            if taken != len(data):
-                self.finish(data[taken:])
+            return
+        if not self._at_once:
+            self.write(data)
+            return
+        try:
+            taken: int = self._socket.send(data)
+        except OSError as error:
+            taken = self._refused(error, data)
+        if taken != len(data):
+            self.congested = True
+            # First: what somebody inserts who is told that it is congested comes after it.
+            self.finish(data[taken:])
+            self._restart_timer()
+            self._client.stalled()
+
+    def _refused(self, error: OSError, data: bytes) -> int:
+        """The socket took nothing of *data*; returns how much of it counts as taken."""
+        # A kernel without memory will have some again: Twisted's transports wait for it, too.
+        if isinstance(error, BlockingIOError) or error.errno == ENOBUFS:
+            return 0
+        self.abort()
+        return len(data)
 
     def close(self, farewell: bytes) -> None:
         """Send *farewell* after all that was taken, then close; whoever does not read is cut."""
@@ -157,12 +184,16 @@ class Outlet:
             self._transport.resumeProducing()
 
     def half_close(self) -> None:
-        """Close the writing side after all that was taken; the caller sees to an end in time."""
+        """Close the writing side after all that was taken; the caller sees to an end in time.
+
+        TLS is closed as a whole, and read on until the peer has answered: whoever closes the socket
+        below it cuts off what TLS still has to send, all of it if it was not agreed on yet.
+        """
         if not self._closing and not self._aborting:
             self._closing = True
             self._stop_timer()
             self._write_no_more()
-            self._transport.loseWriteConnection()
+            close_writing(self._transport)
 
     def _write_no_more(self) -> None:
         self.congested = True

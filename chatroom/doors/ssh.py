@@ -24,7 +24,7 @@ from chatroom.arriving import Arrival, Stranger
 from chatroom.chat import Chat
 from chatroom.doors.conversation import READ_SIZE
 from chatroom.doors.door import GOING, DoorFactory, TurnedAway, begin_or_drop, tune
-from chatroom.doors.outlet import Outlet
+from chatroom.doors.outlet import Outlet, close_writing
 from chatroom.doors.sshauth import Authentication
 from chatroom.doors.sshchannel import OneSession, Requested
 from chatroom.doors.sshprotocol import SshProtocol
@@ -304,6 +304,7 @@ class SshConnection(BoundedTransport):
 
     def cut(self) -> None:
         """The outlet: TLS was not agreed on in time."""
+        self.factory.chat.counters.cut += 1
         self.closing = "not reading"
 
     def handshakeCompleted(self) -> None:
@@ -358,7 +359,7 @@ class TurnedAwaySsh(TurnedAway):
 
     def leave(self, transport: Any) -> None:
         """Closed at once, with the client's first words unread, the client might not see it."""
-        transport.loseWriteConnection()
+        close_writing(transport)
 
 
 class SshFactory(DoorFactory[SshConnection]):

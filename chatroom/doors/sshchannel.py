@@ -144,6 +144,7 @@ class SessionChannel(SSHChannel):
         self._told_end = False
         self._owed = 0
         self._lost = False
+        self._finished = False
         self._resizing: Call | None = None
 
     # -- as a transport: writing
@@ -201,6 +202,8 @@ class SessionChannel(SSHChannel):
         """Twisted: *producer*, a push producer, is told when to write."""
         assert streaming
         self._producer = producer
+        # Nobody could be told before. What it writes first tells it, if it is so still.
+        self._blocked = False
 
     def unregisterProducer(self) -> None:
         """Twisted: nobody is to be told any more."""
@@ -218,7 +221,9 @@ class SessionChannel(SSHChannel):
 
     def _finish(self) -> None:
         """All is sent: say how it ended, and close."""
-        if not self.localClosed and not self._lost:
+        if not (self._finished or self.localClosed or self._lost):
+            # What is sent here may fill the socket, and who is told of that asks for this again.
+            self._finished = True
             # RFC 4254, section 6.10: before the channel is closed.
             self.conn.sendRequest(self, b"exit-status", struct.pack(">L", self.status))
             self.conn.sendEOF(self)

@@ -296,8 +296,9 @@ class BoundedTransport(SSHServerTransport):
             if len(blocked) > BLOCKED:
                 self._keys_overdue()
             return
-        keys, number = self.currentEncryptions, self.outgoingPacketSequence
-        block = keys.encBlockSize
+        # What follows our NEWKEYS is of the new keys, wherever the client is (RFC 4253, 7.3).
+        keys = self.nextEncryptions if self._may_take_keys else self.currentEncryptions
+        number, block = self.outgoingPacketSequence, keys.encBlockSize
         # The length, how much padding there is, and the type; the padding is four bytes at least.
         size = len(payload) + 6
         padding = block - size % block

@@ -98,8 +98,9 @@ class Book:
         with transaction(self._connection):
             for id, time, preferences, places in visits:
                 there = self._changed(
-                    "UPDATE accounts SET seen = max(seen, ?), preferences = ? WHERE id = ?",
-                    (time, preferences.dump(), id),
+                    "UPDATE accounts SET seen = max(seen, ?), "
+                    "preferences = coalesce(?, preferences) WHERE id = ?",
+                    (time, None if preferences is None else preferences.dump(), id),
                 )
                 if there and places:
                     self._connection.executemany(
