@@ -352,19 +352,22 @@ def _unregister(session: "Session", account: Account, password: str) -> Flow:
     registry = session.chat.registry
     yield _prove(session, account, password)
     doubt = f"It is not sure whether {account.name} is given up. Please look again later."
-    removed = registry.book.remove(account.id)
-    # Whoever waits for it may have given up by then.
-    removed.addCallback(lambda _: _forget(session, account))
-    yield patiently(session, apart(removed), doubt)
-    log.info("{name!r} was given up", event="unregistered", name=account.name, **whom(session))
-    for person in {session, *session.chat.sessions_of(account.id)}:
-        if registry.online.get(account.id) is person:
-            registry.gone(person, keep=False)
-            person.reconsider()
-        person.notice(f"{account.name} is given up; when you leave it is anybody's.")
-        if person.passing:
-            # They have no claim to the name: somebody else may have it from now on.
-            person.end()
+
+    def removed(_: bool) -> None:
+        _forget(session, account)
+        log.info("{name!r} was given up", event="unregistered", name=account.name, **whom(session))
+        for person in session.chat.sessions_of(account.id):
+            if registry.online.get(account.id) is person:
+                registry.gone(person, keep=False)
+                person.reconsider()
+            person.notice(f"{account.name} is given up; when you leave it is anybody's.")
+            if person.passing:
+                # They have no claim to the name: somebody else may have it from now on.
+                person.end()
+
+    # Whoever waits for it may have given up by then, or may have logged in elsewhere.
+    gone = registry.book.remove(account.id).addCallback(removed)
+    yield patiently(session, apart(gone), doubt)
 
 
 @inlineCallbacks

@@ -552,6 +552,8 @@ LINES = [
     *(f"/unregister {WORD}", "/unregister alice", "/op alice", "/deop alice"),
     *("/kick alice", "/ban alice 1s", "/unban alice", "/mute alice", "/unmute alice"),
 ]
+#: What is the server's or a private line, with what may stand before it; or a bell.
+ANSWER = re.compile(r"\a|\a?(\d\d:\d\d )?(-> |-- (?!\w+ (joined|left|is now)\b)).*")
 #: Who does something: four who are here, three who pass.
 PASSING = range(4, 7)
 STEPS = st.lists(
@@ -683,10 +685,7 @@ class Anything:
             assert not any("logged in at a command now" in line for line in shown)
             if isinstance(person, Passer):
                 assert person.gone
-                assert not [line for line in shown if not line.startswith(("-- ", "-> "))]
-                assert not [
-                    line for line in shown if re.match(r"-- \w+ (joined|left|is now)", line)
-                ]
+                assert not [line for line in shown if not ANSWER.fullmatch(line)]
         world.empty()
         assert self.claims.local._holders == {}
         assert not world.chat.people

@@ -438,8 +438,31 @@ def test_an_account_that_is_given_up_too_late_is_gone_all_the_same(by: str) -> N
         root.types("/unregister alice")
     world.wait(6)
     assert account.id not in world.chat.registry.removed
+    _ = alice.sees
     fake.answer_all()
     assert account.id in world.chat.registry.removed
+    world.settle()
+    assert alice.session.account is None
+    assert "alice" in alice.sees[0]
+    check(world)
+    world.end()
+
+
+def test_an_account_that_is_given_up_while_its_owner_moves_is_nobodys() -> None:
+    fake = FakeBook()
+    world = World(accounts=book_of(fake))
+    alice = owner(world)
+    fake.silent = {"remove"}
+    alice.says(f"/unregister {WORD}")
+    again = world.person()
+    again.says(LOGIN)
+    assert logged_in(world, again, "alice")
+    _ = again.sees
+    fake.answer_all()
+    world.settle()
+    assert again.session.account is None
+    assert again.sees == ["-- alice is given up; when you leave it is anybody's."]
+    check(world)
     world.end()
 
 

@@ -337,6 +337,26 @@ def test_a_command_ends_nobodys_connection(world: World, factory: SshFactory) ->
     assert bob.sees == ["-- alice joined.", "alice: here", "alice: build ok"]
 
 
+def test_whoever_is_banned_says_no_more_by_a_command_that_goes_on() -> None:
+    world = World(limits=Limits(rate=1, burst=10))
+    factory = SshFactory(world.chat, HOST_KEY)
+    alice, bob = owner(world), world.person("bob")
+    bob.session.claimed = True
+    lines = "\n".join(map(str, range(100)))
+    guest = Guest(world, factory, "alice", answers=(WORD,), command=lines)
+    world.wait(5)
+    bob.says("/ban alice spam")
+    assert alice.gone
+    guest.settle()
+    assert guest.data.endswith(b"\n-- You are banned: spam.\n")
+    assert (guest.session_closed, guest.status) == (True, 1)
+    _ = bob.sees
+    world.wait(5)
+    assert not any(line.startswith("alice: ") for line in bob.sees)
+    guest.hangs_up()
+    world.end()
+
+
 def test_what_waits_for_somebody_is_not_lost_to_a_command(
     world: World, factory: SshFactory
 ) -> None:
