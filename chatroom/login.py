@@ -116,7 +116,7 @@ def _may_log_in(session: "Session") -> None:
         raise Refused(f"You are logged in as {session.name}. /logout ends that.")
     if session.passing:
         # It would end the connection that is logged in, and be over itself.
-        raise Refused("One command is no login: whose it is, is said and shown on the way in.")
+        raise Refused("One command does not log in. Say and show on the way in who you are.")
 
 
 def log_out(session: "Session") -> None:

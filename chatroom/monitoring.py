@@ -109,7 +109,9 @@ class ChatCollector(Collector):
         }
         yield InfoMetricFamily("chatroom_build", "Which versions run.", value=versions)
         online = len(chat.registry.online)
-        people = {"guest": len(chat.sessions) - online, "logged_in": online}
+        sessions = chat.sessions.values()
+        guests = sum(one.account is None and not one.passing for one in sessions)
+        people = {"guest": guests, "logged_in": online}
         yield _gauges("chatroom_people", "People who are here.", "state", people)
         yield _gauge("chatroom_accounts_online", "Accounts somebody is logged in to.", online)
         connections: dict[str, int] = {}

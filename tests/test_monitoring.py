@@ -21,6 +21,7 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
 
 import chatroom
+from chatroom.arriving import Arrival
 from chatroom.doors.line import ChatFactory
 from chatroom.doors.relay import RelayFactory
 from chatroom.monitoring import (
@@ -34,7 +35,7 @@ from chatroom.monitoring import (
 )
 from chatroom.service import ChatService
 from chatroom.store.ledger import StoredLedger
-from fakes import World, stored
+from fakes import Person, World, stored
 from test_service import collector, made
 from wire import UNLIMITED, Client, Visitor, Wire, on_reactor, reactor, turns, until
 
@@ -135,6 +136,9 @@ def test_the_numbers_are_those_of_the_chat(watcher: Watcher) -> None:
     relayed = Visitor(world, watcher.relay)
     alice.sends(b"/nick alice\n", b"/register correct-horse-battery\n", b"hi\n")
     bob.sends(b"/join den\n")
+    # Whoever only passes is not here.
+    Person(world, arrival=Arrival("ci"), passing=True)
+    world.settle()
     numbers = watcher.numbers
     assert numbers['chatroom_people{state="guest"}'] == 1
     assert numbers['chatroom_people{state="logged_in"}'] == 1

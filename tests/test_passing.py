@@ -180,6 +180,7 @@ def test_who_passes_is_counted_with_nobody(world: World) -> None:
     world.settle()
     assert "and 2 others" in passing.sees[0]
     assert crowd[0].asks("/who")[0].startswith("-- 12 people in #lobby: pa,")
+    assert crowd[0].asks("/uptime")[0].endswith(" 12 people are here.")
     passing.hangs_up()
 
 
@@ -373,7 +374,7 @@ def code_of(answer: list[str]) -> str:
 def test_a_command_does_not_log_in(world: World, line: str) -> None:
     alice = owner(world)
     (answer,) = world.passes(Arrival("bob"), line)
-    assert answer == "-- One command is no login: whose it is, is said and shown on the way in."
+    assert answer == "-- One command does not log in. Say and show on the way in who you are."
     assert logged_in(world, alice, "alice")
 
 

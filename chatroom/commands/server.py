@@ -24,7 +24,7 @@ def motd(session: "Session", rest: str) -> None:
 def uptime(session: "Session", rest: str) -> None:
     """how long the server has been up"""
     chat = session.chat
-    people = len(chat.sessions)
+    people = sum(not person.passing for person in chat.sessions.values())
     here = "1 person is" if people == 1 else f"{people:,} people are"
     up = duration(chat.clock.seconds() - chat.started)
     session.notice(f"{chat.settings.name} has been up for {up}. {here} here.")
