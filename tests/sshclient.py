@@ -22,10 +22,18 @@ from chatroom import hostkey
 from chatroom.doors.ssh import SshFactory
 from chatroom.doors.sshtransport import SILENT
 from fakes import World
-from wire import Wire
+from wire import UNLIMITED, Wire
 
 #: What every server in tests is; making one takes no time, but it is the same for all.
 HOST_KEY = hostkey.made()
+
+
+def ssh_world() -> Iterator[World]:
+    """A chat without limits, in which everybody has gone and nothing is left when it ends."""
+    world = World(limits=UNLIMITED)
+    yield world
+    world.wait(60)
+    world.end()
 
 
 def ssh_door(world: World) -> Iterator[SshFactory]:

@@ -306,14 +306,16 @@ def test_an_answer_that_the_kernel_does_not_take_congests_and_comes_whole(plain:
     assert not plain.outlet.congested
 
 
-def test_what_is_inserted_when_it_stalls_comes_after_what_has_stalled_it(plain: Plain) -> None:
+def test_what_is_inserted_when_it_stalls_comes_after_what_has_stalled_it(
+    plain: Plain, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stalled = plain.log.stalled
 
     def answers() -> None:
         stalled()
         plain.outlet.insert(b"ANSWER")
 
-    plain.log.stalled = answers  # type: ignore[method-assign]
+    monkeypatch.setattr(plain.log, "stalled", answers)
     plain.outlet.insert(b"a" * 1_000_000)
     plain.reads_all()
     assert plain.log.heard.count("stalled") == 1

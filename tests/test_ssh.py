@@ -23,7 +23,7 @@ from chatroom.doors.ssh import ARRIVING_PER_SOURCE, LOGIN_GRACE, SshFactory
 from chatroom.limits import Limits
 from conftest import Strictness
 from fakes import WORD, LateClaims, World, owner
-from sshclient import HOST_KEY, Guest, ssh_door
+from sshclient import HOST_KEY, Guest, ssh_door, ssh_world
 from wire import kept, uncollected
 
 KEY = hostkey.made()
@@ -31,10 +31,7 @@ KEY = hostkey.made()
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    world = World(limits=Limits(rate=0, byte_rate=0))
-    yield world
-    world.wait(60)
-    world.end()
+    yield from ssh_world()
 
 
 @pytest.fixture

@@ -12,9 +12,8 @@ from twisted.conch.ssh.common import NS
 from chatroom.doors.ssh import SshFactory
 from chatroom.styles import Colours
 from fakes import World
-from sshclient import Guest, ssh_door
+from sshclient import Guest, ssh_door, ssh_world
 from terminal import Terminal as Shown
-from wire import UNLIMITED
 
 HINT = "-- Tab completes, the arrow keys edit. For screen readers: /reader on."
 
@@ -64,10 +63,7 @@ class Person(Guest):
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    world = World(limits=UNLIMITED)
-    yield world
-    world.wait(60)
-    world.end()
+    yield from ssh_world()
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from chatroom.doors.ssh import SshFactory
 from chatroom.doors.sshtransport import Misbehaved
 from chatroom.limits import Limits
 from fakes import World
-from sshclient import HOST_KEY, Caller, ssh_door
+from sshclient import HOST_KEY, Caller, ssh_door, ssh_world
 
 #: More than anybody sends.
 ENDLESS = 1 << 40
@@ -183,10 +183,7 @@ class Squeezed(Caller):
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    world = World(limits=Limits(rate=0, byte_rate=0))
-    yield world
-    world.wait(60)
-    world.end()
+    yield from ssh_world()
 
 
 @pytest.fixture

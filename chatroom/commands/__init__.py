@@ -103,7 +103,7 @@ def run(session: "Session", line: str) -> None:
     found.function(session, rest)
 
 
-# Imported for their commands; each is a group of /help, in this order.
+# Imported for their commands, which stand in /help in this order.
 for _module in (
     "talking",
     "people",
@@ -111,7 +111,9 @@ for _module in (
     "past",
     "accounts",
     "preferences",
+    "operators",
     "moderation",
+    "reports",
     "server",
 ):
     import_module(f"{__name__}.{_module}")

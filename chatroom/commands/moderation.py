@@ -1,13 +1,9 @@
-"""Commands for those who keep order, and /report for everybody."""
+"""Commands of those who keep order: whom they send away, or quiet, and when nobody may come."""
 
-import re
-from collections.abc import Sequence
 from dataclasses import replace
-from time import gmtime, strftime
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, inlineCallbacks, succeed
-from twisted.logger import Logger
 
 from chatroom import names
 from chatroom.accounts import Account
@@ -15,121 +11,20 @@ from chatroom.chat import Refused
 from chatroom.commands import command
 from chatroom.commands.people import MAX_REASON
 from chatroom.events import SERVER, Told
-from chatroom.flow import Flow, carry_out, in_time, patiently
-from chatroom.formats import PLAIN, paragraph
-from chatroom.login import find
+from chatroom.flow import Flow, carry_out, patiently
 from chatroom.moderation import SOURCE_BAN, as_network
-from chatroom.orders import Action, Operator, Order, Report
+from chatroom.orders import Order
 from chatroom.times import span
 
 if TYPE_CHECKING:
     from chatroom.chat import Chat
     from chatroom.session import Session
 
-log = Logger()
-
 #: For how long, in seconds, somebody is muted if nobody says for how long.
 MUTE = 3600.0
 
-#: How many of the last lines of a room a report keeps, actions and reports are listed.
-EVIDENCE = 20
-LISTED = 20
-
 #: How many orders of a kind there may be.
 MAX_ORDERS = 10_000
-
-
-# -- becoming one who keeps order
-
-
-@command("claim", usage="CODE")
-def claim(session: "Session", rest: str) -> None:
-    """become an operator, with the code that is in the server's log"""
-    moderation = session.chat.moderation
-    account = session.account if moderation.records.lasting else None
-    if account is None and session.passing:
-        # The code would be used up for nothing.
-        raise Refused("You would be an operator as long as this connection lasts: it is over now.")
-    right = moderation.claim(rest)
-    if right is None:
-        raise Refused("There is no code to claim: see the log of the server's last start.")
-    if not right:
-        left = moderation.tries
-        raise Refused(f"That is not the code. It may be tried {left} more time{'s'[left == 1 :]}.")
-    if account is not None:
-        moderation.make_operator(session, account)
-        session.notice(f"{account.name} is an operator. /help moderation lists what you can do.")
-    else:
-        session.claimed = True
-        told = ["You are an operator as long as this connection lasts."]
-        if moderation.records.lasting:
-            told.append("The name that you register on it is one for good: /register.")
-        session.notice(paragraph(*told))
-    moderation.note(session.name, "became an operator")
-    session.reconsider()
-
-
-@command("op", usage="NAME", operator=True)
-def op(session: "Session", rest: str) -> None:
-    """make somebody an operator, whose name is registered"""
-
-    def found(account: Account) -> None:
-        moderation = session.chat.moderation
-        if moderation.operator(account.id):
-            raise Refused(f"{account.name} is an operator already.")
-        if moderation.banned(account.id):
-            raise Refused(f"{account.name} is banned. /unban {account.name} comes first.")
-        if account.id in session.chat.registry.removed:
-            raise Refused(f"{account.name} is not registered any more.")
-        moderation.put("operator", str(account.id), Operator(account.name))
-        person = session.chat.registry.online.get(account.id)
-        if person is not None:
-            moderation.came(person)
-            person.notice(f"{session.name} has made you an operator: /help moderation.")
-        session.notice(f"{account.name} is an operator.")
-        moderation.note(session.name, "made an operator of", account.name)
-
-    carry_out(session, find(session, rest).addCallback(found))
-
-
-@command("deop", usage="NAME", operator=True)
-def deop(session: "Session", rest: str) -> None:
-    """let somebody be an operator no more"""
-    moderation = session.chat.moderation
-    key = names.fold(rest)
-    operators = moderation.all("operator")
-    ids = [(id, order.name) for _, id, order in operators if names.fold(order.name) == key]
-    person = session.chat.people.get(key)
-    claimed = [one for one in session.chat.sessions.values() if one.claimed]
-    if not ids and person not in claimed:
-        raise Refused(f"{rest[: names.MAX_NAME]} is no operator. /ops lists them.")
-    if len(operators) == 1 if ids else not operators and len(claimed) == 1:
-        raise Refused("Somebody has to keep order: make somebody else an operator first.")
-    name = ids[0][1] if ids else rest
-    people = [person] if person is not None and not ids else []
-    for id, _ in ids:
-        moderation.drop("operator", id)
-        people += session.chat.sessions_of(int(id))
-    moderation.note(session.name, "made no operator of", name)
-    for one in people:
-        one.claimed = False
-        if one is not session:
-            one.notice(f"{session.name} has ended that you are an operator.")
-        one.reconsider()
-    session.notice(f"{name} is no operator any more.")
-
-
-@command("ops")
-def ops(session: "Session", rest: str) -> None:
-    """who keeps order, and who of them is here"""
-    chat = session.chat
-    listed = [
-        f"{order.name} (here)" if int(id) in chat.registry.online else order.name
-        for _, id, order in chat.moderation.all("operator")
-    ]
-    listed += [f"{person.name} (here)" for person in chat.sessions.values() if person.claimed]
-    listed.sort(key=names.fold)
-    session.notice(f"Operators: {', '.join(listed)}." if listed else "There is no operator.")
 
 
 # -- sending away
@@ -358,94 +253,6 @@ def lockdown(session: "Session", rest: str) -> None:
     moderation.note(session.name, f"switched the lockdown {word}")
 
 
-# -- what has been done, and is to be done
-
-
-@command("report", usage="NAME [REASON]")
-def report(session: "Session", rest: str) -> None:
-    """tell those who keep order about somebody
-
-    They get the last lines of this room with it. They are told who you are.
-    """
-    name, _, why = rest.partition(" ")
-    chat = session.chat
-    if not chat.moderation.reported.take(session.source):
-        raise Refused("Three reports an hour have to do. What you reported is kept.")
-    evidence = "".join(
-        PLAIN.encode(event, False).decode() for event in session.room.recent(EVIDENCE)
-    )
-    made = Report(
-        chat.clock.seconds(),
-        session.name,
-        name[: names.MAX_NAME],
-        why.strip()[:MAX_REASON],
-        session.room.name,
-        evidence,
-    )
-
-    def tell(shown: str) -> None:
-        for person in list(chat.sessions.values()):
-            if chat.moderation.keeps_order(person):
-                person.notice(f"Report {shown}")
-
-    def kept(id: int) -> None:
-        tell(_shown_report(made._replace(id=id)))
-        if not session.over:
-            session.notice("Thank you. Those who keep order are told.")
-
-    def failed(failure: Any) -> None:
-        log.warn("A report is not kept: {why!r}.", event="report_not_kept", why=failure.value)
-        # Those who are here are told all the same, whether or not its author still is.
-        tell(f"that could not be kept: {_shown_report(made)}")
-        if not session.over:
-            session.notice("Those who keep order and are here are told. Your report is not kept.")
-
-    answer = in_time(chat.moderation.records.report(made), chat.clock)
-    carry_out(session, answer.addCallbacks(kept, failed))
-
-
-@command("reports", usage="[NUMBER]", operator=True)
-def reports(session: "Session", rest: str) -> None:
-    """what was reported, or one report with the lines that were said before it"""
-    records = session.chat.moderation.records
-
-    def listed(found: Sequence[Report]) -> None:
-        lines = [f"{_utc(report.time)} {_shown_report(report)}" for report in found]
-        session.notice("\n".join(lines) or "Nothing was reported.")
-
-    def shown(found: Report | None) -> None:
-        if found is None:
-            raise Refused(f"There is no report {rest[:20]}.")
-        session.notice(f"{_utc(found.time)} {_shown_report(found)}")
-        for line in found.evidence.splitlines():
-            session.post(f"{names.clean(line)}\r\n".encode(errors="replace"))
-
-    if not rest:
-        carry_out(session, patiently(session, records.reports(LISTED)).addCallback(listed))
-    elif not re.fullmatch("[0-9]{1,15}", rest):
-        raise Refused("Usage: /reports [NUMBER]")
-    else:
-        carry_out(session, patiently(session, records.find_report(int(rest))).addCallback(shown))
-
-
-@command("audit", usage="[NUMBER]", operator=True)
-def audit(session: "Session", rest: str) -> None:
-    """who did what to whom, when and why: the last 20 actions, or so many"""
-    if rest and not re.fullmatch("[0-9]{1,3}", rest):
-        raise Refused("Usage: /audit [NUMBER], at most 999.")
-
-    def listed(found: Sequence[Action]) -> None:
-        lines = [
-            f"{_utc(action.time)} {action.by} {action.what} {action.target}".rstrip()
-            + (action.why and f" ({action.why})")
-            for action in found
-        ]
-        session.notice("\n".join(lines) or "Nothing has been done yet.")
-
-    actions = session.chat.moderation.records.actions(int(rest or LISTED) or LISTED)
-    carry_out(session, patiently(session, actions).addCallback(listed))
-
-
 # -- what these have in common
 
 
@@ -513,13 +320,3 @@ def _tell_all(session: "Session", text: str) -> None:
     for room in list(chat.rooms.values()):
         if room.listed and room.members:
             chat.submit(room, Told(chat.clock.seconds(), SERVER, text))
-
-
-def _utc(time: float) -> str:
-    return strftime("%Y-%m-%d %H:%M", gmtime(time))
-
-
-def _shown_report(report: Report) -> str:
-    why = report.why and f": {report.why}"
-    number = f"{report.id} " if report.id else ""
-    return f"{number}by {report.by} about {report.about} in #{report.room}{why}"

@@ -1,0 +1,108 @@
+"""Commands about who keeps order.
+
+The rule: somebody always does. They are in the group of moderation.
+"""
+
+from typing import TYPE_CHECKING
+
+from chatroom import names
+from chatroom.accounts import Account
+from chatroom.chat import Refused
+from chatroom.commands import command
+from chatroom.flow import carry_out
+from chatroom.formats import paragraph
+from chatroom.login import find
+from chatroom.orders import Operator
+
+if TYPE_CHECKING:
+    from chatroom.session import Session
+
+
+@command("claim", usage="CODE", group="moderation")
+def claim(session: "Session", rest: str) -> None:
+    """become an operator, with the code that is in the server's log"""
+    moderation = session.chat.moderation
+    account = session.account if moderation.records.lasting else None
+    if account is None and session.passing:
+        # The code would be used up for nothing.
+        raise Refused("You would be an operator as long as this connection lasts: it is over now.")
+    right = moderation.claim(rest)
+    if right is None:
+        raise Refused("There is no code to claim: see the log of the server's last start.")
+    if not right:
+        left = moderation.tries
+        raise Refused(f"That is not the code. It may be tried {left} more time{'s'[left == 1 :]}.")
+    if account is not None:
+        moderation.make_operator(session, account)
+        session.notice(f"{account.name} is an operator. /help moderation lists what you can do.")
+    else:
+        session.claimed = True
+        told = ["You are an operator as long as this connection lasts."]
+        if moderation.records.lasting:
+            told.append("The name that you register on it is one for good: /register.")
+        session.notice(paragraph(*told))
+    moderation.note(session.name, "became an operator")
+    session.reconsider()
+
+
+@command("op", usage="NAME", operator=True, group="moderation")
+def op(session: "Session", rest: str) -> None:
+    """make somebody an operator, whose name is registered"""
+
+    def found(account: Account) -> None:
+        moderation = session.chat.moderation
+        if moderation.operator(account.id):
+            raise Refused(f"{account.name} is an operator already.")
+        if moderation.banned(account.id):
+            raise Refused(f"{account.name} is banned. /unban {account.name} comes first.")
+        if account.id in session.chat.registry.removed:
+            raise Refused(f"{account.name} is not registered any more.")
+        moderation.put("operator", str(account.id), Operator(account.name))
+        person = session.chat.registry.online.get(account.id)
+        if person is not None:
+            moderation.came(person)
+            person.notice(f"{session.name} has made you an operator: /help moderation.")
+        session.notice(f"{account.name} is an operator.")
+        moderation.note(session.name, "made an operator of", account.name)
+
+    carry_out(session, find(session, rest).addCallback(found))
+
+
+@command("deop", usage="NAME", operator=True, group="moderation")
+def deop(session: "Session", rest: str) -> None:
+    """let somebody be an operator no more"""
+    moderation = session.chat.moderation
+    key = names.fold(rest)
+    operators = moderation.all("operator")
+    ids = [(id, order.name) for _, id, order in operators if names.fold(order.name) == key]
+    person = session.chat.people.get(key)
+    claimed = [one for one in session.chat.sessions.values() if one.claimed]
+    if not ids and person not in claimed:
+        raise Refused(f"{rest[: names.MAX_NAME]} is no operator. /ops lists them.")
+    if len(operators) == 1 if ids else not operators and len(claimed) == 1:
+        raise Refused("Somebody has to keep order: make somebody else an operator first.")
+    name = ids[0][1] if ids else rest
+    people = [person] if person is not None and not ids else []
+    for id, _ in ids:
+        moderation.drop("operator", id)
+        people += session.chat.sessions_of(int(id))
+    moderation.note(session.name, "made no operator of", name)
+    for one in people:
+        one.claimed = False
+        if one is not session:
+            one.notice(f"{session.name} has ended that you are an operator.")
+        one.reconsider()
+    session.notice(f"{name} is no operator any more.")
+
+
+@command("ops", group="moderation")
+def ops(session: "Session", rest: str) -> None:
+    """who keeps order, and who of them is here"""
+    chat = session.chat
+    listed = [
+        f"{order.name} (here)" if int(id) in chat.registry.online else order.name
+        for _, id, order in chat.moderation.all("operator")
+    ]
+    listed += [f"{person.name} (here)" for person in chat.sessions.values() if person.claimed]
+    listed.sort(key=names.fold)
+    session.notice(f"Operators: {', '.join(listed)}." if listed else "There is no operator.")
