@@ -149,6 +149,7 @@ class Outlet:
         if not self._at_once:
             self.write(data)
             return
+        # As in `write`, which is called for each member and turn: a call more would show there.
         try:
             taken: int = self._socket.send(data)
         except OSError as error:

@@ -97,11 +97,11 @@ class SshConnection(BoundedTransport):
         self.supportedPublicKeys = signatures_of(self.host_key)
         transport.bufferSize = READ_SIZE
         tune(transport, chat.limits)
+        # Who does not read is cut by the session, or has not much time yet.
+        self.outlet = Outlet(transport, self, chat.clock.callLater, stall_timeout=0)
         self.origin = chat.next_origin()
         self.opened = chat.clock.seconds()
         self._stranger = Stranger(self.origin, self.address, self.source, self.opened)
-        # Who does not read is cut by the session, or has not much time yet.
-        self.outlet = Outlet(transport, self, chat.clock.callLater, stall_timeout=0)
         factory.joined(self)
         self._wait(LOGIN_GRACE, self._late)
         super().connectionMade()
