@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Final
 import regex
 
 from chatroom import names, usage
+from chatroom.commands import beginning, usable
 from chatroom.limits import Pace
 from chatroom.times import places
 
 if TYPE_CHECKING:
-    from chatroom.commands import Command
     from chatroom.session import Session
 
 #: How many choices of a kind are offered, and about how many code points all may have that a word
@@ -187,21 +187,13 @@ def _ranked(session: Session, people: list[tuple[str, Session]]) -> list[_Found]
 # -- commands and their arguments
 
 
-def _usable(session: Session) -> list[tuple[str, Command]]:
-    """The commands that this person may use, by name and by alias."""
-    keeps_order = session.chat.moderation.keeps_order(session)
-    return [
-        (name, command)
-        for name, command in session.commands.items()
-        if keeps_order or not command.operator
-    ]
-
-
 def _commands(session: Session, word: str) -> list[str]:
     """The names of commands that begin with *word*; other names for them if there are none."""
     key = names.fold(word)
     found = [
-        (name, command) for name, command in _usable(session) if names.fold(name).startswith(key)
+        (name, command)
+        for name, command in usable(session).items()
+        if names.fold(name).startswith(key)
     ]
     return _alphabetical([name for name, command in found if name == command.name]) or (
         _alphabetical(name for name, _ in found)
@@ -211,9 +203,11 @@ def _commands(session: Session, word: str) -> list[str]:
 def _argument(session: Session, before: str, word: str) -> list[str]:
     """What the last argument of the command in *before* may become, by the command's usage."""
     name, _, rest = before[1:].partition(" ")
-    command = dict(_usable(session)).get(name.lower())
-    if command is None:
+    words, name = usable(session), name.lower()
+    meant = [name] if name in words else beginning(words, name)
+    if len(meant) != 1:
         return []
+    command = words[meant[0]]
     typed = [one for one in rest.removesuffix(word).split(" ") if one]
     found: dict[str, str] = {}
     spoken = False
@@ -266,7 +260,7 @@ def _command_argument(session: Session, word: str) -> list[str]:
 def _groups(session: Session, word: str) -> list[str]:
     """The groups of commands that /help is about."""
     key = names.fold(word)
-    groups = {command.group for _, command in _usable(session)}
+    groups = {command.group for command in usable(session).values()}
     return _alphabetical(group for group in groups if group.startswith(key))
 
 

@@ -6,6 +6,7 @@ The rule: it comes before anything that happens there. Nobody is asked anything.
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from chatroom.events import SERVER
 from chatroom.formats import enumerate_names, paragraph
 from chatroom.history import LAST
 
@@ -32,11 +33,34 @@ def greet(session: "Session", room: "Room", *, first: bool) -> None:
         # Who is only passing is not among them.
         count = len(room.members) - (session.origin in room.members)
         place += f" with {enumerate_names(others, count)}"
-    lines = _welcome(session, room, place) if first else [f"You are now {place}."]
+    if first:
+        lines = _welcome(session, room, place)
+    elif room.maker == session.origin and not others:
+        lines = [_made(session, room)]
+    else:
+        lines = [f"You are now {place}."]
+    room.maker = SERVER
     if room.topic:
         lines.append(f"The topic is: {room.topic}")
     session.notice("\n".join(lines))
     _show_scrollback(session, room)
+
+
+def _made(session: "Session", room: "Room") -> str:
+    """That *room* is new, and which there are that somebody may have meant."""
+    key = room.key
+    near = [
+        f"#{other.name}"
+        for other in session.chat.rooms_of(session)
+        if other is not room
+        and (
+            other.key.startswith(key)
+            or key.startswith(other.key)
+            or sorted(other.key) == sorted(key)
+        )
+    ]
+    told = f"You made #{room.name}; nobody else is here."
+    return f"{told} There is {enumerate_names(near[:3], len(near))}." if near else told
 
 
 def _welcome(session: "Session", room: "Room", place: str) -> list[str]:

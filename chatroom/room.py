@@ -243,6 +243,8 @@ class Room:
         #: Whether people may see it and enter it by name.
         self.listed = listed
         self.topic = ""
+        #: The origin of who has made it, until they have been greeted in it.
+        self.maker = SERVER
         #: The members by origin, in the order in which they entered.
         self.members: dict[int, Member] = {}
         #: When something was last said, in seconds since the epoch; 0 for never.

@@ -80,10 +80,10 @@ def test_one_source_may_make_so_many_rooms_in_an_hour(make_world: MakeWorld) -> 
     assert far.asks("/join three") == [
         "-- Too many rooms were created from your address. Try again later."
     ]
-    assert near.asks("/join three") == ["-- You are now in #three."]
+    assert near.asks("/join three") == ["-- You made #three; nobody else is here."]
     assert far.asks("/join one")[0] == "-- You are now in #one."
     world.wait(3601)
-    assert far.asks("/join four") == ["-- You are now in #four."]
+    assert far.asks("/join four") == ["-- You made #four; nobody else is here."]
 
 
 def test_there_are_only_so_many_rooms(

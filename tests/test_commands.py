@@ -75,11 +75,11 @@ ANSWERS = [
     ("/reply hi", ["-- Nobody has sent you a private line yet."]),
     # /join
     ("/join", ["-- Usage: /join ROOM"]),
-    ("/join lobby", ["-- You are in #lobby already."]),
-    ("/join #LOBBY", ["-- You are in #lobby already."]),
+    ("/join lobby", ["-- You are in #lobby already. /rooms lists the others."]),
+    ("/join #LOBBY", ["-- You are in #lobby already. /rooms lists the others."]),
     ("/join a b", ["-- A room's name consists of letters, digits, _ and -."]),
-    ("/join #den", ["-- You are now in #den."]),
-    ("/j den", ["-- You are now in #den."]),
+    ("/join #den", ["-- You made #den; nobody else is here."]),
+    ("/j den", ["-- You made #den; nobody else is here."]),
     # /rooms
     ("/rooms", ["-- #lobby  2 people, silent so far"]),
     ("/list", ["-- #lobby  2 people, silent so far"]),
@@ -184,11 +184,41 @@ ANSWERS = [
     ("/ nick", ["-- A command's name follows the slash at once. /help lists them."]),
     ("/hsitory", ["-- No command /hsitory. Did you mean /history?"]),
     ("/qiut", ["-- No command /qiut. Did you mean /quit?"]),
+    # the beginning of one: it goes before what is near
+    ("/hist", ["-- Nothing has been said here."]),
+    ("/UPT", ["-- chatroom has been up for 5 seconds. 2 people are here."]),
+    ("/aw", ["-- You are away. /back says that you are here again."]),
+    ("/ti", ["-- Several commands begin with /ti: /timestamps and /timezone."]),
+    ("/na x", ["-- Several commands begin with /na: /name and /names."]),
+    ("/qui", ["-- Several commands begin with /qui: /quiet and /quit."]),
+    ("/mot", ["-- There is no message of the day."]),
+    ("/ki bob", ["-- No command /ki. /help lists them."]),
+    ("/forg", ["-- /forget has to be typed in full: /forget [NAME]"]),
+    ("/ex", ["-- /quit has to be typed in full: /quit [TEXT]"]),
+    ("/logi alice secret99", ["-- /login has to be typed in full: /login NAME [PASSWORD]"]),
+    ("/help forg", [
+        "-- /forget [NAME]",
+        "-- take back what you said in the last hour, in all rooms",
+        "--",
+        "-- The lines are removed from the history. Who has seen them has seen them. An",
+        "-- operator removes what was said as NAME.",
+    ]),
+    # other names that people try
+    ("/dm bob hi", ["-> you to bob: hi"]),
+    ("/pm bob hi", ["-> you to bob: hi"]),
+    ("/query bob hi", ["-> you to bob: hi"]),
+    ("/afk lunch", ["-- You are away. /back says that you are here again."]),
+    ("/block bob", ["-- You ignore bob. /unignore bob ends it."]),
+    ("/unblock bob", ["-- You do not ignore bob."]),
+    ("/part", [
+        "-- Everybody enters #lobby. /join ROOM goes to another room, /quit ends it all.",
+    ]),
+    ("/leave tea", ["-- You are in #lobby. /part without a name leaves the room that you are in."]),
     ("/xyzzy", ["-- No command /xyzzy. /help lists them."]),
     ("/" + "x" * 99, [f"-- No command /{'x' * 24}. /help lists them."]),
     # /help
     ("/help msg", [
-        "-- /msg NAME TEXT   (also /m, /w, /tell)",
+        "-- /msg NAME TEXT   (also /m, /w, /tell, /dm, /pm, /query)",
         "-- say something to one person alone",
         "--",
         "-- The beginning of a name is enough where only one name begins so. Who has a",
@@ -198,6 +228,7 @@ ANSWERS = [
     ("/? me", ["-- /me TEXT", "-- say what you do: /me waves"]),
     ("/help rooms", [
         "-- /join ROOM     go to another room, which is made if there is none",
+        "-- /part [ROOM]   leave the room, for the one that everybody enters first",
         "-- /rooms         which rooms there are, and when each had its last line",
         "-- /who [ROOM]    who is in your room, or in another",
         "-- /topic [TEXT]  what the room is about, or say it: /topic TEXT",
@@ -245,7 +276,7 @@ def test_help_lists_all_commands_by_their_groups(world: World) -> None:
 
 
 def test_the_groups_of_help_are_the_modules() -> None:
-    assert groups()["rooms"] == ["/join", "/rooms", "/who", "/topic", "/room"]
+    assert groups()["rooms"] == ["/join", "/part", "/rooms", "/who", "/topic", "/room"]
     assert groups()["preferences"] == [
         *("/timestamps", "/timezone", "/quiet", "/bell"),
         *("/color", "/reader"),
@@ -494,3 +525,40 @@ def test_a_door_may_have_commands_of_its_own(world: World) -> None:
     assert alice.asks("/help ping") == ["-- /ping", "--"]
     assert any("/ping" in line.split() for line in alice.asks("/help"))
     assert not any("/ping" in line for line in bob.asks("/help"))
+
+
+def test_who_leaves_a_room_is_in_the_lobby(world: World) -> None:
+    (alice,) = world.people("alice")
+    alice.says("/join tea")
+    assert alice.asks("/part #tea") == ["-- You are now in #lobby."]
+    alice.says("/join tea")
+    assert alice.asks("/leave") == ["-- You are now in #lobby."]
+
+
+def test_an_operators_command_has_to_be_typed_in_full(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.session.claimed = True
+    assert alice.asks("/kic bob") == ["-- /kick has to be typed in full: /kick NAME [REASON]"]
+    assert not bob.gone
+
+
+@pytest.mark.parametrize(("typed", "near"), [
+    ("te", " There is #tea."),
+    ("teatime", " There is #tea."),
+    ("tae", " There is #tea."),
+    ("coffee", ""),
+])  # fmt: skip
+def test_who_makes_a_room_is_told_so_and_which_they_may_have_meant(
+    world: World, typed: str, near: str
+) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.says("/join tea", "hello")
+    shown = [f"-- You made #{typed}; nobody else is here.{near}"]
+    assert alice.asks(f"/join {typed}") == shown
+
+
+def test_a_private_room_is_not_named_to_who_may_not_enter_it(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.session.claimed = True
+    bob.says("/join teapot", "/room private")
+    assert alice.asks("/join tea")[0] == "-- You made #tea; nobody else is here."

@@ -66,7 +66,7 @@ def test_others_learn_nothing_of_a_private_room(den: Den) -> None:
             "-- You missed nothing.",
         ]
         assert "#den" not in person.asks("/whois alice")[0]
-        assert person.asks("/join de") == ["-- You are now in #de."]
+        assert person.asks("/join de") == ["-- You made #de; nobody else is here."]
         person.says("/join lobby")
     # Nor where somebody goes.
     alice.says("/join lobby", "hi")

@@ -628,7 +628,7 @@ def test_a_slow_reader_who_moves_is_shown_the_new_room(world: World) -> None:
     world.settle()
     bob.outlet.drain()
     world.settle()
-    assert bob.sees == ["-- You are now in #den."]
+    assert bob.sees == ["-- You made #den; nobody else is here."]
 
 
 def test_a_reader_who_stalls_and_resumes_on_the_way_to_another_room_loses_nothing() -> None:
@@ -645,7 +645,12 @@ def test_a_reader_who_stalls_and_resumes_on_the_way_to_another_room_loses_nothin
     assert bob.outlet.congested
     bob.outlet.drain()
     world.settle()
-    assert bob.sees == ["alice: one", "alice: two", "alice: three", "-- You are now in #den."]
+    assert bob.sees == [
+        "alice: one",
+        "alice: two",
+        "alice: three",
+        "-- You made #den; nobody else is here.",
+    ]
     world.end()
 
 

@@ -649,7 +649,7 @@ def test_who_leaves_is_out_though_it_could_not_be_noted(failing: World) -> None:
 def test_who_moves_is_out_though_it_could_not_be_noted(failing: World) -> None:
     alice, bob = failing.people("alice", "bob")
     refuse(failing, Left)
-    assert alice.asks("/join den") == ["-- You are now in #den."]
+    assert alice.asks("/join den") == ["-- You made #den; nobody else is here."]
     assert list(failing.chat.lobby.members) == [bob.session.origin]
 
 

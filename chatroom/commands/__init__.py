@@ -4,7 +4,7 @@ The rule: a command takes the session and the rest of the line, which is clean t
 blanks around it, and raises Refused with whole sentences for what cannot be.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from inspect import cleandoc
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from chatroom import names
 from chatroom.chat import Refused
+from chatroom.formats import enumerate_names
 from chatroom.usage import parse
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ class Command:
 
     usage: its arguments as help shows them, see usage.py. help: its docstring, the first line of
     which is what `/help GROUP` lists. group: what `/help` lists it under, which is the name of the
-    module it is in. operator: whether it is for those alone who keep order.
+    module it is in. operator: whether it is for those alone who keep order. in_full: whether a
+    beginning of its name does not run it, since what it does is hard
+    to undo, or a secret follows it.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Command:
     function: Function
     group: str
     operator: bool = False
+    in_full: bool = False
 
     @property
     def synopsis(self) -> str:
@@ -52,6 +56,7 @@ def command(
     *aliases: str,
     usage: str = "",
     operator: bool = False,
+    in_full: bool = False,
     into: dict[str, Command] = COMMANDS,
     group: str = "",
 ) -> Callable[[Function], Function]:
@@ -60,7 +65,8 @@ def command(
     A *usage* that does not begin with a bracket means that there must be an argument; the words
     that stand for arguments are those that completion.py knows. A door that has commands of its own
     gives the mapping they belong *into*, and the *group* if it is not the name of the module. One
-    that is for an *operator* is refused, and not listed, to everybody else.
+    that is for an *operator* is refused, and not listed, to everybody else. One that is hard to
+    undo, or has a secret behind it, has to be typed *in_full*.
     """
 
     parse(usage)
@@ -68,7 +74,7 @@ def command(
     def decorate(function: Function) -> Function:
         help = cleandoc(function.__doc__ or "")
         listed = group or function.__module__.rpartition(".")[2]
-        made = Command(name, aliases, usage, help, function, listed, operator)
+        made = Command(name, aliases, usage, help, function, listed, operator, in_full)
         for word in (name, *aliases):
             if word in into:
                 raise ValueError(f"there are two commands /{word}")
@@ -78,15 +84,43 @@ def command(
     return decorate
 
 
+def usable(session: "Session") -> dict[str, Command]:
+    """The commands that *session* may use, by name and by alias."""
+    keeps_order = session.chat.moderation.keeps_order(session)
+    return {
+        word: found for word, found in session.commands.items() if keeps_order or not found.operator
+    }
+
+
+def beginning(words: Mapping[str, Command], word: str) -> list[str]:
+    """What among *words* begins with *word*, one for each command: its name if that begins so."""
+    found = {
+        words[name].name: name
+        for name in sorted(words, key=lambda name: name == words[name].name)
+        if name.startswith(word)
+    }
+    return sorted(found.values())
+
+
 def look_up(session: "Session", word: str) -> Command:
-    """The command called *word*. Raises Refused, with a suggestion where one is near."""
-    found = session.commands.get(word.lower())
-    if found is None:
-        shown = word[: names.MAX_NAME]
-        near = names.suggest(word.lower()[: names.MAX_NAME], session.commands)
-        hint = f"Did you mean /{near}?" if near else "/help lists them."
-        raise Refused(f"No command /{shown}. {hint}")
-    return found
+    """The command called *word*, or the only one that begins so. Raises Refused.
+
+    A beginning goes before a near miss: who types /hist wants /history.
+    """
+    word = word.lower()
+    if word in session.commands:
+        return session.commands[word]
+    shown = word[: names.MAX_NAME]
+    words = usable(session)
+    found = beginning(words, word)
+    if len(found) == 1:
+        return words[found[0]]
+    if found:
+        listed = enumerate_names([f"/{name}" for name in found], len(found))
+        raise Refused(f"Several commands begin with /{shown}: {listed}.")
+    near = names.suggest(word[: names.MAX_NAME], words)
+    hint = f"Did you mean /{near}?" if near else "/help lists them."
+    raise Refused(f"No command /{shown}. {hint}")
 
 
 def run(session: "Session", line: str) -> None:
@@ -98,6 +132,8 @@ def run(session: "Session", line: str) -> None:
     rest = rest.strip()
     if found.operator and not session.chat.moderation.keeps_order(session):
         raise Refused(f"/{found.name} is for operators. /ops lists them.")
+    if found.in_full and word.lower() not in session.commands:
+        raise Refused(f"/{found.name} has to be typed in full: {found.synopsis}")
     if not rest and found.usage and not found.usage.startswith("["):
         raise Refused(f"Usage: {found.synopsis}")
     found.function(session, rest)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from chatroom.session import Session
 
 
-@command("register", usage="[PASSWORD]")
+@command("register", usage="[PASSWORD]", in_full=True)
 def register(session: "Session", rest: str) -> None:
     """make your name your own
 
@@ -22,7 +22,7 @@ def register(session: "Session", rest: str) -> None:
     login.register(session, rest)
 
 
-@command("login", usage="NAME [PASSWORD]")
+@command("login", usage="NAME [PASSWORD]", in_full=True)
 def log_in(session: "Session", rest: str) -> None:
     """have your name, wherever you come from
 
@@ -39,13 +39,13 @@ def log_in(session: "Session", rest: str) -> None:
         login.log_in(session, name, password.strip())
 
 
-@command("logout")
+@command("logout", in_full=True)
 def log_out(session: "Session", rest: str) -> None:
     """be a guest again"""
     login.log_out(session)
 
 
-@command("password", "passwd", usage="[OLD NEW]")
+@command("password", "passwd", usage="[OLD NEW]", in_full=True)
 def password(session: "Session", rest: str) -> None:
     """change your password"""
     login.beware(session)
@@ -56,7 +56,7 @@ def password(session: "Session", rest: str) -> None:
     login.change_password(session, old, new)
 
 
-@command("unregister", usage="[PASSWORD]")
+@command("unregister", usage="[PASSWORD]", in_full=True)
 def unregister(session: "Session", rest: str) -> None:
     """give your name up, and all that is kept for you
 

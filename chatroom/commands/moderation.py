@@ -30,7 +30,7 @@ MAX_ORDERS = 10_000
 # -- sending away
 
 
-@command("kick", usage="NAME [REASON]", operator=True)
+@command("kick", usage="NAME [REASON]", operator=True, in_full=True)
 def kick(session: "Session", rest: str) -> None:
     """send somebody away, who may come back"""
     name, _, why = rest.partition(" ")
@@ -47,7 +47,7 @@ def kick(session: "Session", rest: str) -> None:
     session.chat.moderation.note(session.name, "kicked", kicked, why)
 
 
-@command("ban", usage="WHOM [TIME] [REASON]", operator=True)
+@command("ban", usage="WHOM [TIME] [REASON]", operator=True, in_full=True)
 def ban(session: "Session", rest: str) -> None:
     """keep somebody away: for 30m, 12h, 7d, or for good
 
@@ -173,7 +173,7 @@ def bans(session: "Session", rest: str) -> None:
 # -- quiet
 
 
-@command("mute", usage="NAME [TIME] [REASON]", operator=True)
+@command("mute", usage="NAME [TIME] [REASON]", operator=True, in_full=True)
 def mute(session: "Session", rest: str) -> None:
     """let somebody read but not talk, for 30m, 12h, 7d or an hour"""
     name, _, rest = rest.partition(" ")
@@ -224,14 +224,14 @@ def unmute(session: "Session", rest: str) -> None:
     carry_out(session, _somebody(session, rest, gone=True).addCallback(found))
 
 
-@command("announce", usage="TEXT", operator=True)
+@command("announce", usage="TEXT", operator=True, in_full=True)
 def announce(session: "Session", rest: str) -> None:
     """say something in all rooms"""
     _tell_all(session, f"{session.name} announces: {rest}")
     session.chat.moderation.note(session.name, "announced", "", rest)
 
 
-@command("lockdown", usage="[on|off]", operator=True)
+@command("lockdown", usage="[on|off]", operator=True, in_full=True)
 def lockdown(session: "Session", rest: str) -> None:
     """let only registered people enter and talk, and nobody register"""
     moderation = session.chat.moderation

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from chatroom.session import Session
 
 
-@command("claim", usage="CODE", group="moderation")
+@command("claim", usage="CODE", group="moderation", in_full=True)
 def claim(session: "Session", rest: str) -> None:
     """become an operator, with the code that is in the server's log"""
     moderation = session.chat.moderation
@@ -45,7 +45,7 @@ def claim(session: "Session", rest: str) -> None:
     session.reconsider()
 
 
-@command("op", usage="NAME", operator=True, group="moderation")
+@command("op", usage="NAME", operator=True, group="moderation", in_full=True)
 def op(session: "Session", rest: str) -> None:
     """make somebody an operator, whose name is registered"""
 
@@ -68,7 +68,7 @@ def op(session: "Session", rest: str) -> None:
     carry_out(session, find(session, rest).addCallback(found))
 
 
-@command("deop", usage="NAME", operator=True, group="moderation")
+@command("deop", usage="NAME", operator=True, group="moderation", in_full=True)
 def deop(session: "Session", rest: str) -> None:
     """let somebody be an operator no more"""
     moderation = session.chat.moderation

@@ -96,7 +96,7 @@ def missed(session: "Session", rest: str) -> None:
     recall_of(session).missed()
 
 
-@command("forget", usage="[NAME]")
+@command("forget", usage="[NAME]", in_full=True)
 def forget(session: "Session", rest: str) -> None:
     """take back what you said in the last hour, in all rooms
 

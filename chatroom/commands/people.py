@@ -54,7 +54,7 @@ def whois(session: "Session", rest: str) -> None:
     session.notice(f"{person.name} is {', '.join(facts)}.")
 
 
-@command("ignore", usage="[NAME]")
+@command("ignore", "block", usage="[NAME]")
 def ignore(session: "Session", rest: str) -> None:
     """do not show what somebody says; alone: whom you ignore
 
@@ -85,7 +85,7 @@ def ignore(session: "Session", rest: str) -> None:
     session.notice(f"You ignore {person.name}. /unignore {person.name} ends it.")
 
 
-@command("unignore", usage="NAME")
+@command("unignore", "unblock", usage="NAME")
 def unignore(session: "Session", rest: str) -> None:
     """show what somebody says again"""
     me = session.chat.registry.present(session)
@@ -99,7 +99,7 @@ def unignore(session: "Session", rest: str) -> None:
     session.notice(f"You see what {name} says again.")
 
 
-@command("away", usage="[TEXT]")
+@command("away", "afk", usage="[TEXT]")
 def away(session: "Session", rest: str) -> None:
     """tell those who message you that you are away"""
     me = session.chat.registry.present(session)
@@ -119,7 +119,7 @@ def back(session: "Session", rest: str) -> None:
     session.notice("You are back.")
 
 
-@command("quit", "exit", "bye", usage="[TEXT]")
+@command("quit", "exit", "bye", usage="[TEXT]", in_full=True)
 def quit(session: "Session", rest: str) -> None:
     """leave, with a last word"""
     silenced = session.chat.moderation.silence(session) is not None

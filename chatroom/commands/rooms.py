@@ -29,10 +29,28 @@ MAX_INVITED = 200
 @command("join", "j", usage="ROOM")
 def join(session: "Session", rest: str) -> None:
     """go to another room, which is made if there is none"""
-    room = session.chat.room_for(rest, session)
+    chat = session.chat
+    known = set(chat.rooms)
+    room = chat.room_for(rest, session)
     if room is session.room:
-        raise Refused(f"You are in #{room.name} already.")
+        raise Refused(f"You are in #{room.name} already. /rooms lists the others.")
+    if room.key not in known:
+        room.maker = session.origin
     session.move(room)
+
+
+@command("part", "leave", usage="[ROOM]")
+def part(session: "Session", rest: str) -> None:
+    """leave the room, for the one that everybody enters first"""
+    chat, room = session.chat, session.room
+    if rest and names.fold(rest[: names.MAX_NAME + 1].removeprefix("#")) != room.key:
+        here = f"You are in #{room.name}. " if room.listed else ""
+        raise Refused(f"{here}/part without a name leaves the room that you are in.")
+    if room is chat.lobby:
+        raise Refused(
+            f"Everybody enters #{room.name}. /join ROOM goes to another room, /quit ends it all."
+        )
+    session.move(chat.room_for(chat.lobby.name, session))
 
 
 @command("rooms", "list")

@@ -23,7 +23,7 @@ def me(session: "Session", rest: str) -> None:
     session.say(rest, emote=True)
 
 
-@command("msg", "m", "w", "tell", usage="NAME TEXT")
+@command("msg", "m", "w", "tell", "dm", "pm", "query", usage="NAME TEXT")
 def msg(session: "Session", rest: str) -> None:
     """say something to one person alone
 
