@@ -80,6 +80,11 @@ class Settings:
     log_chat: bool = False
 
 
+def hidden_key(name: str) -> str:
+    """The key of a room that is not listed: no name that anybody can give a room has it."""
+    return f" {name}"
+
+
 class Refused(Exception):
     """What somebody asked for cannot be; the message is whole sentences for them."""
 
@@ -153,7 +158,7 @@ class Chat:
         self.ledger.attach(self)
         self.lobby = self.open_room(self.settings.lobby)
         #: Where those are of whom it is not known yet who they are: nobody enters it.
-        self.doorstep = Room("doorstep", "doorstep", listed=False)
+        self.doorstep = Room("doorstep", hidden_key("doorstep"), listed=False)
         #: Where those wait who may not enter, None as long as there was nobody: nothing is said or
         #: told there.
         self.entrance: Room | None = None
@@ -213,8 +218,9 @@ class Chat:
     # -- rooms
 
     def open_room(self, name: str, *, listed: bool = True) -> Room:
-        """A new room called *name*; doors use it for rooms of their own."""
-        key = names.fold(name) if listed else name
+        """A new room called *name*; doors use it for rooms of their own, which are not *listed*."""
+        key = names.fold(name) if listed else hidden_key(name)
+        assert key not in self.rooms, f"there is a room with the key {key!r} already"
         room = Room(name, key, listed=listed, counters=self.counters)
         self.rooms[room.key] = room
 

@@ -509,7 +509,8 @@ class Session:
         if self.account.id not in self.chat.registry.online:
             # Others may have changed meanwhile what held when this command came.
             return Visit(self.account.id, now, None, {})
-        room = "" if self.room is self.chat.lobby else self.room.key
+        kept = self.room.listed and self.room is not self.chat.lobby
+        room = self.room.key if kept else ""
         preferences = replace(self.preferences, room=room)
         return Visit(self.account.id, now, preferences, self.read_so_far())
 

@@ -7,6 +7,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
 from chatroom import chat as chats
+from chatroom import names
 from chatroom.chat import MAX_LOOKS, Chat, Refused, Settings
 from chatroom.events import SERVER, Announced, Event, Joined, Left, Opened, Relayed, Said
 from chatroom.formats import RAW
@@ -431,3 +432,13 @@ def test_a_turn_ends_though_more_keeps_coming(monkeypatch: pytest.MonkeyPatch) -
         alice.types(f"line {number}")
         looks.take()
     assert len(bob.sees) == MAX_LOOKS + 1
+
+
+def test_two_rooms_never_have_one_key(world: World) -> None:
+    world.chat.open_room("den")
+    hidden = world.chat.open_room("den", listed=False)
+    with pytest.raises(names.NameRefused):
+        names.check_room(hidden.key)
+    for listed in (True, False):
+        with pytest.raises(AssertionError):
+            world.chat.open_room("den", listed=listed)

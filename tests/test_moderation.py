@@ -541,6 +541,29 @@ def test_in_a_lockdown_only_registered_people_enter_and_talk(server: World) -> N
     ]
 
 
+@pytest.mark.parametrize("lobby", ["lobby", "entrance"])
+def test_where_guests_wait_in_a_lockdown_is_no_room_that_anybody_can_make(
+    make_server: MakeServer, lobby: str
+) -> None:
+    server = make_server(settings=Settings(lobby=lobby))
+    olga, bob = operator(server), registered(server, "bob")
+    for name in ("entrance", "doorstep"):
+        bob.says(f"/join {name}", "/room private", "among us")
+    bob.says("/join entrance")
+    olga.says("/lockdown on")
+    guest = Person(server)
+    server.settle()
+    _ = guest.sees, bob.sees
+    bob.says("for members only")
+    assert guest.sees == []
+    assert bob.asks("/who")[0].startswith("-- 1 person in #entrance" if lobby == "lobby" else "-- ")
+    assert guest.asks("hi")[0].startswith("-- Only registered people may talk")
+    guest.says("/quit")
+    assert guest.gone
+    bob.says("/quit")
+    assert bob.gone
+
+
 def test_who_claims_in_the_entrance_is_let_in(server: World) -> None:
     code = server.chat.moderation.open_claim()
     operator(server).says("/lockdown on")
