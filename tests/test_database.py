@@ -190,6 +190,53 @@ def test_a_room_in_which_nothing_was_said_is_forgotten_but_for_the_lobby(store: 
     assert _texts(store.reader.before("den", 2**63 - 1, 5)) == ["afterwards"]
 
 
+def made(store: Store, name: str = "den") -> Entry:
+    return store.entry(Opened(store.time, 0, name), name)
+
+
+def test_nothing_of_a_former_room_is_that_of_the_room_that_is_made_in_its_place(
+    store: Store,
+) -> None:
+    topic = store.entry(TopicSet(1.0, 1, "alice", "secret plans"), "den")
+    store.writer.commit([made(store), topic])
+    store.say("of the former", room="den")
+    store.index()
+    # It is shown while a server runs, which has not told that the room is gone.
+    store.writer.commit([store.entry(Left(1.0, 1, "alice", "bye", True), "den"), made(store)])
+    store.say("of the new one", room="den")
+    store.index()
+    for _ in range(2):
+        assert _texts(store.reader.before("den", 2**63 - 1, 10)) == ["of the new one"]
+        assert store.finds("former") == []
+        assert store.finds("new") == ["of the new one"]
+        (room,) = store.writer.load(5)
+        assert (room.topic, [getattr(event, "text", "") for _, event in room.lines]) == (
+            "",
+            ["of the new one"],
+        )
+        store.close()
+        store.open()
+    # It is deleted bit by bit, and forgotten at the next start.
+    expired = store.reader.expired(0.0, 0)
+    assert len(expired) == 4 - 1
+    store.writer.delete(expired)
+    assert store.reader.expired(0.0, 0) == []
+    store.writer.load(5)
+    with closing(sqlite3.connect(store.path)) as connection:
+        assert connection.execute("SELECT key FROM rooms").fetchall() == [("den",)]
+    store.clean()
+    assert not store.holds("secret plans")
+    assert not store.holds("of the former")
+
+
+def test_a_room_that_is_made_in_a_batch_that_comes_twice_is_made_once(store: Store) -> None:
+    store.say("of the former", room="den")
+    batch = [made(store), store.entry(Said(1.0, 1, "alice", "of the new one"), "den")]
+    for _ in range(2):
+        store.writer.commit(batch)
+        assert _texts(store.reader.before("den", 2**63 - 1, 10)) == ["of the new one"]
+
+
 def test_words_are_found_newest_last_and_page_by_page(store: Store) -> None:
     store.say(*(f"tea number {number}" for number in range(7)), "coffee")
     store.index()

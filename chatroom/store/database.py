@@ -27,6 +27,10 @@ MERGE_PAGES = 64
 #: How long, in seconds, a transaction waits for another program, such as a backup, to let go.
 BUSY = 1.0
 
+#: The key of a room that is no more begins with this, as that of no other does: nothing finds what
+#: was said in it, which is deleted bit by bit.
+PAST = " "
+
 #: How many kibibytes of the file a connection keeps in memory.
 CACHE = 16 * 1024
 
@@ -115,13 +119,15 @@ class Writer:
                     "WHERE room = ? AND kind < 2 ORDER BY id DESC LIMIT ?",
                     (id, max(1, count)),
                 ).fetchall()
+                if key.startswith(PAST) and lines:
+                    continue
                 if lines or key == lobby:
                     events = [(row[0], codec.decode(*row[1:])) for row in reversed(lines)]
                     kept.append(Kept(name, topic, events))
                 else:
                     connection.execute("DELETE FROM events WHERE room = ?", (id,))
                     connection.execute("DELETE FROM rooms WHERE id = ?", (id,))
-                    del self._rooms[key]
+                    self._rooms.pop(key, None)
         return kept
 
     # -- commits
@@ -140,6 +146,9 @@ class Writer:
                 if event.line:
                     continue
                 if isinstance(event, Opened):
+                    self._insert(rows)
+                    rows = []
+                    self._end_room(known, key, id)
                     self._room(known, key, event.name)
                 elif isinstance(event, TopicSet):
                     self._connection.execute(
@@ -161,6 +170,23 @@ class Writer:
         ).fetchone()
         known[key] = id
         return int(id)
+
+    def _end_room(self, known: dict[str, int], key: str, id: int) -> None:
+        """What was kept of the room with this *key* before the event *id* is that of no room.
+
+        A batch may come twice: what is there then is of the room that was made by it.
+        """
+        room = known.get(key)
+        # One for each index.
+        earlier = " OR ".join(
+            f"EXISTS (SELECT 1 FROM events WHERE room = :room AND {kind} AND id < :id)"
+            for kind in ("kind < 2", "kind >= 2")
+        )
+        values = {"room": room, "id": id}
+        if room is not None and self._connection.execute(f"SELECT {earlier}", values).fetchone()[0]:
+            del known[key]
+            past = (f"{PAST}{room}", room)
+            self._connection.execute("UPDATE rooms SET key = ?, topic = '' WHERE id = ?", past)
 
     def _insert(self, rows: list[tuple[Any, ...]]) -> None:
         if rows:
@@ -384,13 +410,14 @@ class Reader:
     def expired(self, before: float, keep: int) -> list[int]:
         """The ids of at most SLICE events that are to be deleted.
 
-        Those from before *before* (seconds since the epoch), and in each room those before the
-        last *keep* lines; 0 keeps all.
+        Those of rooms that are no more, those from before *before* (seconds since the epoch), and
+        in each room those before the last *keep* lines; 0 keeps all.
         """
+        ids = self._of_past_rooms()
         rows: Iterable[tuple[int]] = ()
         if before:
             rows = self._connection.execute("SELECT id FROM events WHERE time < ?", (before,))
-        ids = [id for (id,) in islice(rows, SLICE)]
+        ids += [id for (id,) in islice(rows, SLICE - len(ids))]
         if keep:
             for (room,) in self._connection.execute("SELECT id FROM rooms").fetchall():
                 if len(ids) >= SLICE:
@@ -407,6 +434,20 @@ class Reader:
                         (room, oldest[0], SLICE - len(ids)),
                     )
                     ids += [id for (id,) in more]
+        return ids
+
+    def _of_past_rooms(self) -> list[int]:
+        """The ids of at most SLICE events of rooms that are no more."""
+        ids: list[int] = []
+        past = "SELECT id FROM rooms WHERE key >= ? AND key < ?"
+        for (room,) in self._connection.execute(past, (PAST, chr(ord(PAST) + 1))).fetchall():
+            # One for each index.
+            for kind in ("kind < 2", "kind >= 2"):
+                found = self._connection.execute(
+                    f"SELECT id FROM events WHERE room = ? AND {kind} LIMIT ?",
+                    (room, SLICE - len(ids)),
+                )
+                ids += [id for (id,) in found]
         return ids
 
 

@@ -16,7 +16,7 @@ MIGRATIONS = (
     """
     CREATE TABLE rooms (
         id INTEGER PRIMARY KEY,
-        key TEXT NOT NULL UNIQUE,       -- names.fold(name)
+        key TEXT NOT NULL UNIQUE,       -- names.fold(name); see database.PAST
         name TEXT NOT NULL,
         topic TEXT NOT NULL DEFAULT ''
     );

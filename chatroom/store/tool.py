@@ -33,6 +33,9 @@ from chatroom.store.folder import DATABASE
 
 PROGRAM = "chatroom-data"
 
+#: No key of a room that is no more (database.PAST) is as great as this, every other is greater.
+PRESENT = "!"
+
 #: How many pages are copied between two looks at whether the program is to end.
 PAGES = 256
 
@@ -180,7 +183,8 @@ def rooms(arguments: argparse.Namespace) -> int:
         for name, topic, count, last in connection.execute(
             "SELECT name, topic, (SELECT count(*) FROM events WHERE room = rooms.id AND kind < 2), "
             "(SELECT time FROM events WHERE room = rooms.id AND kind < 2 ORDER BY id DESC LIMIT 1) "
-            "FROM rooms ORDER BY key"
+            "FROM rooms WHERE key >= ? ORDER BY key",
+            (PRESENT,),
         ):
             when = "never" if last is None else _utc(last).strftime("%Y-%m-%d %H:%M:%S")
             print(f"{count:12,}  {when:19}  {names.clean(f'#{name}  {topic}').rstrip()}")
@@ -190,7 +194,8 @@ def rooms(arguments: argparse.Namespace) -> int:
 def export(arguments: argparse.Namespace) -> int:
     """write what was said in a room, oldest first, to the standard output in UTF-8"""
     with reading(arguments.store) as (_, connection):
-        kept = {key: row for key, *row in connection.execute("SELECT key, id, name FROM rooms")}
+        found = connection.execute("SELECT key, id, name FROM rooms WHERE key >= ?", (PRESENT,))
+        kept = {key: row for key, *row in found}
         key = names.fold(arguments.room.removeprefix("#"))
         if key not in kept:
             near = names.suggest(key, kept)
