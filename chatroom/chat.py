@@ -129,7 +129,7 @@ class Chat:
         #: The conversations by origin.
         self.sessions: dict[int, Session] = {}
         #: Who has which name, by its key.
-        self.people = Directory()
+        self.people = Directory(clock.seconds)
         #: What was said before the rooms' own logs begin.
         self.history = history or MemoryHistory(self.rooms)
         #: What operators have decided.
@@ -190,21 +190,6 @@ class Chat:
         """A name for somebody who has not chosen one, never used before in this run."""
         self._last_guest += 1
         return f"guest{self._last_guest}"
-
-    def find(self, name: str) -> "Session":
-        """The person called *name*, or by a unique beginning of it. Raises Refused."""
-        key = names.fold(name)
-        exact = self.people.get(key)
-        if exact is not None:
-            return exact
-        matches = self.people.beginning(key)
-        if not matches:
-            raise Refused(f"Nobody here is called {names.clean(name)[: names.MAX_NAME]}.")
-        if len(matches) > 1:
-            some = ", ".join(self.people[one].name for one in matches[:5])
-            more = " ..." if len(matches) > 5 else ""
-            raise Refused(f"Several people's names begin like that: {some}{more}")
-        return self.people[matches[0]]
 
     def sessions_of(self, account: int) -> "list[Session]":
         """Who is logged in with the account of this id: who is here first, then who only passes."""

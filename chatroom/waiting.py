@@ -3,28 +3,21 @@
 The rule: who leaves one is told what became of it, and it is kept until it was shown, no longer.
 """
 
-from collections.abc import Callable
 from sys import maxsize
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import inlineCallbacks
 from twisted.logger import Logger
 
-from chatroom import names
 from chatroom.accounts import Account, Message
 from chatroom.chat import Refused
 from chatroom.events import SERVER, Whispered
-from chatroom.flow import Flow, carry_out, or_none, patiently
+from chatroom.flow import Flow, or_none, patiently
 
 if TYPE_CHECKING:
     from chatroom.session import Session
 
 log = Logger()
-
-
-def leave_message(session: "Session", name: str, text: str, otherwise: Callable[[], None]) -> None:
-    """Keep *text* for whoever has *name* registered; call *otherwise* if nobody has."""
-    carry_out(session, _leave_message(session, name, text, otherwise))
 
 
 @inlineCallbacks
@@ -55,14 +48,10 @@ def show_messages(session: "Session", account: Account) -> Flow:
 
 
 @inlineCallbacks
-def _leave_message(session: "Session", name: str, text: str, otherwise: Callable[[], None]) -> Flow:
+def leave_message(session: "Session", account: Account, text: str) -> Flow:
+    """Keep *text* for the owner of *account*, who is not here. Fails with Refused."""
     chat = session.chat
     registry = chat.registry
-    account = yield patiently(session, registry.book.find(names.fold(name)))
-    if account is None or account.key in chat.people:
-        # Or they have come while they were looked up.
-        otherwise()
-        return
     why = chat.moderation.silence(session)
     if why is not None and not chat.moderation.operator(account.id):
         raise Refused(why)

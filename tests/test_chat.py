@@ -259,37 +259,6 @@ def test_lines_are_kept_as_long_as_the_settings_say(
     assert [line.partition(": ")[2] for line in shown if "alice" in line] == left
 
 
-# -- people
-
-
-def test_people_are_found_by_the_beginning_of_their_names(world: World) -> None:
-    alice, bob = world.people("alice", "bob")
-    assert world.chat.find("ALI") is alice.session
-    assert world.chat.find("Bob") is bob.session
-
-
-def test_a_whole_name_wins_over_a_beginning(world: World) -> None:
-    al, _alice = world.people("al", "alice")
-    assert world.chat.find("al") is al.session
-
-
-@pytest.mark.parametrize(
-    ("name", "why"),
-    [
-        ("zoe", "Nobody here is called zoe."),
-        ("z" * 40, f"Nobody here is called {'z' * 24}."),
-        ("z\x1b", "Nobody here is called z\ufffd."),
-        ("al", "Several people's names begin like that: alan, albert, alice"),
-        ("m", "Several people's names begin like that: m1, m2, m3, m4, m5 ..."),
-    ],
-)
-def test_who_cannot_be_found_is_not_guessed(world: World, name: str, why: str) -> None:
-    world.people("alice", "albert", "alan", "m1", "m2", "m3", "m4", "m5", "m6")
-    with pytest.raises(Refused) as refused:
-        world.chat.find(name)
-    assert str(refused.value) == why
-
-
 # -- the turn
 
 

@@ -15,7 +15,7 @@ def test_what_begins_so_is_found_whoever_came_and_went(
 ) -> None:
     world = World()
     session = world.person().session
-    directory = Directory()
+    directory = Directory(world.clock.seconds)
     for comes, one in steps:
         if comes:
             directory[one] = session

@@ -22,6 +22,7 @@ CORE = frozenset(
             "attempts",
             "registry",
             "login",
+            "addressing",
             "adoption",
             "metrics",
         ),

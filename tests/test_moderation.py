@@ -261,7 +261,9 @@ def test_who_is_kicked_is_told_why_and_may_come_back(server: World) -> None:
     assert carol.sees == ["-- bob left (kicked: buy  elsewhere)."]
     assert refused(server, HOME) is None
     assert olga.asks("/kick olga") == ["-- /quit is for leaving."]
-    assert olga.asks("/kick zoe") == ["-- Nobody here is called zoe."]
+    assert olga.asks("/kick zoe") == [
+        "-- Nobody here is called zoe. /who lists who is in your room."
+    ]
 
 
 # -- ban

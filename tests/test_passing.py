@@ -284,7 +284,9 @@ def test_being_away_and_ignoring_are_of_who_is_here(world: World) -> None:
     assert bob.asks("/msg alice hi")[-1] == "-- alice is away: lunch."
     assert world.passes(as_account(world), "/back") == ["-- You are back."]
     assert bob.asks("/msg alice hi") == ["-> you to alice: hi"]
-    assert world.passes(as_account(world), "/ignore alice") == ["-- You cannot ignore yourself."]
+    assert world.passes(as_account(world), "/ignore alice") == [
+        "-- You cannot ignore yourself. /ignore NAME is for others."
+    ]
     world.passes(as_account(world), "/ignore bob")
     _ = alice.sees
     bob.says("hello")

@@ -7,6 +7,7 @@ from twisted.internet.defer import Deferred, inlineCallbacks, succeed
 
 from chatroom import names
 from chatroom.accounts import Account
+from chatroom.addressing import exactly
 from chatroom.chat import Refused
 from chatroom.commands import command
 from chatroom.commands.people import MAX_REASON
@@ -280,7 +281,7 @@ def _somebody(session: "Session", name: str, *, gone: bool = False) -> "Deferred
 
 
 def _to_kick(chat: "Chat", name: str) -> "list[Session]":
-    """Who is called *name*, or by a unique beginning of it, with all their commands.
+    """Who has the name *name*, with all their commands.
 
     Raises Refused if nobody is.
     """
@@ -290,7 +291,7 @@ def _to_kick(chat: "Chat", name: str) -> "list[Session]":
         passing = [one for one in chat.sessions.values() if one.account and one.account.key == key]
         if passing:
             return passing
-    person = chat.find(name)
+    person = exactly(chat, name)
     return chat.sessions_of(person.account.id) if person.account is not None else [person]
 
 

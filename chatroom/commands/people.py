@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from chatroom import ignoring, names, naming
 from chatroom.accounts import MAX_IGNORED
+from chatroom.addressing import with_person
 from chatroom.chat import Refused
 from chatroom.commands import command
 from chatroom.formats import duration
@@ -39,7 +40,11 @@ def nick(session: "Session", rest: str) -> None:
 @command("whois", usage="NAME")
 def whois(session: "Session", rest: str) -> None:
     """where somebody is, since when, and whether away"""
-    person = session.chat.find(rest)
+    with_person(session, rest, lambda person: _show(session, person))
+
+
+def _show(session: "Session", person: "Session") -> None:
+    """Tell *session* about *person*."""
     now = session.chat.clock.seconds()
     facts = ["logged in"] if person.account is not None else []
     facts.append(f"here for {duration(now - person.opened)}")
@@ -61,22 +66,17 @@ def ignore(session: "Session", rest: str) -> None:
     They are not told. Of a guest it holds until they or you leave. If they are
     logged in it holds wherever they come from, and if you are, for good.
     """
-    me = session.chat.registry.present(session)
     if not rest:
-        chat = session.chat
-        ignores = me.preferences.ignores
-        here = [
-            person.name
-            for origin in me.ignored or ()
-            if (person := chat.sessions.get(origin)) is not None
-            and (person.account is None or person.account.id not in ignores)
-        ]
-        here = sorted([*here, *ignores.values()], key=names.fold)
-        session.notice(f"You ignore {', '.join(here)}." if here else "You ignore nobody.")
+        listed = sorted(_ignored(session.chat.registry.present(session)), key=names.fold)
+        session.notice(f"You ignore {', '.join(listed)}." if listed else "You ignore nobody.")
         return
-    person = session.chat.find(rest)
+    with_person(session, rest, lambda person: _ignore(session, person))
+
+
+def _ignore(session: "Session", person: "Session") -> None:
+    me = session.chat.registry.present(session)
     if person is me:
-        raise Refused("You cannot ignore yourself.")
+        raise Refused("You cannot ignore yourself. /ignore NAME is for others.")
     if len(me.preferences.ignores) >= MAX_IGNORED:
         raise Refused(f"You ignore {MAX_IGNORED} people already.")
     if me.passing and (me.account is None or person.account is None):
@@ -89,14 +89,25 @@ def ignore(session: "Session", rest: str) -> None:
 def unignore(session: "Session", rest: str) -> None:
     """show what somebody says again"""
     me = session.chat.registry.present(session)
-    key = names.fold(rest)
-    ignores = me.preferences.ignores.values()
-    known = next((name for name in ignores if names.fold(name) == key), None)
-    # Who is ignored by account need not be here.
-    name = known or session.chat.find(rest).name
-    if not ignoring.unignore(me, names.fold(name)):
-        raise Refused(f"You do not ignore {name}.")
-    session.notice(f"You see what {name} says again.")
+    found = names.match_prefix(rest[: names.MAX_NAME], _ignored(me))
+    if len(found) > 1:
+        raise Refused("Several whom you ignore have names that begin so. /ignore lists them.")
+    if not found or not ignoring.unignore(me, names.fold(found[0])):
+        shown = names.clean(rest)[: names.MAX_NAME]
+        raise Refused(f"You do not ignore {shown}. /ignore lists whom you ignore.")
+    session.notice(f"You see what {found[0]} says again.")
+
+
+def _ignored(me: "Session") -> set[str]:
+    """The names of those whom *me* ignores: of who is here their present ones."""
+    chat, ignores = me.chat, me.preferences.ignores
+    here = {
+        person.name
+        for origin in me.ignored or ()
+        if (person := chat.sessions.get(origin)) is not None
+        and (person.account is None or person.account.id not in ignores)
+    }
+    return here | set(ignores.values())
 
 
 @command("away", "afk", usage="[TEXT]")

@@ -1,8 +1,9 @@
 """Commands for saying something another way."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from chatroom import names
+from chatroom.accounts import Account
+from chatroom.addressing import with_person
 from chatroom.chat import Refused
 from chatroom.commands import command
 from chatroom.waiting import leave_message
@@ -27,25 +28,24 @@ def me(session: "Session", rest: str) -> None:
 def msg(session: "Session", rest: str) -> None:
     """say something to one person alone
 
-    The beginning of a name is enough where only one name begins so. Who has a
-    registered name and is not here is shown it when they log in.
+    The beginning of a name is enough where only one name begins so, and nobody
+    of just that name was here in the last hour. Who has a registered name and
+    is not here is shown it when they log in.
     """
     name, _, text = rest.partition(" ")
     text = text.strip()
     if not text:
         raise Refused("Usage: /msg NAME TEXT")
 
-    def whisper() -> None:
-        person = session.chat.find(name)
+    def whisper(person: "Session") -> None:
         if person is session:
-            raise Refused("You cannot send yourself a private line.")
+            raise Refused("You cannot send yourself a private line. /say says it to the room.")
         session.whisper(person, text)
 
-    if names.fold(name) in session.chat.people:
-        whisper()
-    else:
-        # Whoever has registered that very name is meant, not somebody whose name begins so.
-        leave_message(session, name, text, whisper)
+    def leave(account: Account) -> Any:
+        return leave_message(session, account, text)
+
+    with_person(session, name, whisper, absent=leave)
 
 
 @command("reply", "r", usage="TEXT")
