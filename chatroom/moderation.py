@@ -250,8 +250,8 @@ class Moderation:
 
     def until(self, order: Order) -> str:
         """For how long it holds, and why: ' until 2026-11-24 12:03 (UTC): spam'."""
-        until = strftime(" until %Y-%m-%d %H:%M (UTC)", gmtime(order.until)) if order.until else ""
-        return f"{until}{order.why and f': {order.why}'}"
+        until = strftime("until %Y-%m-%d %H:%M (UTC)", gmtime(order.until))
+        return f" {until if order.until else 'for good'}{order.why and f': {order.why}'}"
 
     def spares(self, network: Network, sessions: "Iterable[Session]") -> str | None:
         """Why *network* may not be banned, as a sentence; None if it may."""

@@ -12,9 +12,14 @@ from zoneinfo import ZoneInfo, available_timezones
 
 DAY = 24 * 60 * 60
 
+#: The units of a span by their first letter, in seconds.
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": DAY, "w": 7 * DAY}
-_SPAN = re.compile(r"(?:\d{1,6}[smhdw])+", re.ASCII)
-_PART = re.compile(r"(\d+)([smhdw])", re.ASCII)
+_PART = re.compile(
+    r"([0-9]{1,6})\s*(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|wks?|weeks?)"
+    r"(?![^\W\d_])\s*",
+    re.IGNORECASE,
+)
+_SPAN = re.compile(rf"(?:{_PART.pattern})+(?:(?<=\s)|\Z)", re.IGNORECASE)
 _MOMENT = re.compile(
     r"(?:(\d{4})-(\d{1,2})-(\d{1,2})|(today|yesterday))?(?:^|\s+|T|$)(?:(\d{1,2}):(\d\d))?",
     re.ASCII | re.IGNORECASE,
@@ -29,10 +34,22 @@ _NO_PLACES = ("localtime", "Factory", "posixrules")
 
 
 def span(text: str) -> float | None:
-    """A span of time such as '30m', '12h', '7d' or '1d12h' in seconds; None if it is none."""
-    if not _SPAN.fullmatch(text.lower()):
-        return None
-    return float(sum(int(count) * _UNITS[unit] for count, unit in _PART.findall(text.lower())))
+    """A span of time such as '30m', '1d12h', '90 min' or '2 days' in seconds; None for none."""
+    length, rest = leading_span(text)
+    return None if rest else length
+
+
+def leading_span(text: str) -> tuple[float | None, str]:
+    """The span of time that *text* begins with, in seconds, and what comes behind it.
+
+    If it does not begin with one: None and *text*.
+    """
+    match = _SPAN.match(text)
+    if match is None:
+        return None, text
+    parts = _PART.findall(match[0])
+    length = sum(int(count) * _UNITS[unit[0].lower()] for count, unit in parts)
+    return float(length), text[match.end() :]
 
 
 @cache

@@ -220,7 +220,7 @@ def test_who_is_banned_is_a_guest_and_told_why(world: World) -> None:
     world.chat.moderation.put("ban account", str(arrival.account.id), order)
     person = world.arrives(arrival)
     told = person.sees
-    assert told[:2] == [f"{FIRST}{person.name}, in #lobby.", "-- alice is banned: spam."]
+    assert told[:2] == [f"{FIRST}{person.name}, in #lobby.", "-- alice is banned for good: spam."]
     assert names.is_reserved(person.name)
     assert person.session.account is None
     check(world)

@@ -295,11 +295,11 @@ def test_a_ban_may_be_for_good(server: World) -> None:
     registered(server, "bob", HOME).hangs_up()
     server.settle()
     # Who is not here has no source.
-    assert olga.asks("/ban bob")[-1] == "-- bob is banned."
+    assert olga.asks("/ban bob")[-1] == "-- bob is banned for good."
     assert refused(server, HOME) is None
     server.wait(3 * 365 * DAY)
-    assert back(server, "bob") == ["-- bob is banned."]
-    assert olga.asks("/bans") == ["-- bob is banned (by olga)"]
+    assert back(server, "bob") == ["-- bob is banned for good."]
+    assert olga.asks("/bans") == ["-- bob is banned for good (by olga)"]
     assert olga.asks("/unban bob") == ["-- bob is banned no more."]
     assert "-- You are now bob." in back(server, "bob")
     assert olga.asks("/unban bob") == ["-- bob is not banned. /bans lists who is."]
@@ -408,14 +408,45 @@ def test_who_comes_from_a_banned_network_is_cut_at_every_door(
         refusing = line.buildProtocol(address)
         assert isinstance(refusing, TurnedAway)
         refusing.makeConnection(wire)
-        assert wire.value() == b"-- You are banned: spam.\r\n"
+        assert wire.value() == b"-- You are banned for good: spam.\r\n"
         refusing.connectionLost()
 
 
-@pytest.mark.parametrize("time", ["0m", "0d"])
-def test_a_time_is_some_time(server: World, time: str) -> None:
+@pytest.mark.parametrize(
+    ("typed", "until"),
+    [
+        ("1h flooding", "until 2027-01-15 09:00 (UTC): flooding"),
+        ("1hour flooding", "until 2027-01-15 09:00 (UTC): flooding"),
+        ("90 min", "until 2027-01-15 09:30 (UTC)"),
+        ("1h30m", "until 2027-01-15 09:30 (UTC)"),
+        ("2 days of rest", "until 2027-01-17 08:00 (UTC): of rest"),
+        ("flooding 1h", "for good: flooding 1h"),
+        ("", "for good"),
+    ],
+)
+def test_a_ban_says_until_when_it_is(server: World, typed: str, until: str) -> None:
+    olga = operator(server)
+    assert olga.asks(f"/ban {HOME} {typed}") == [f"-- {HOME}/32 is banned {until}."]
+    assert olga.asks("/bans") == [f"-- {HOME}/32 is banned {until} (by olga)"]
+
+
+@pytest.mark.parametrize(
+    "time", ["0m", "0d", "10x", "1h30", "30", "-1", "1.5h", "1e9", "3rd", "0" * 99, "5 months"]
+)
+@pytest.mark.parametrize("command", ["/ban 10.0.0.1", "/mute bob"])
+def test_what_is_no_time_is_not_taken_for_a_reason(server: World, command: str, time: str) -> None:
+    olga, _ = operator(server), server.person("bob")
+    shown = time.partition(" ")[0][:24]
+    assert olga.asks(f"{command} {time} flooding") == [
+        f"-- {shown} is no time. A time is 30m, 90 min, 12h, 1d12h or 7 days."
+    ]
+    assert olga.asks("/bans") == ["-- Nobody is banned or muted."]
+
+
+@pytest.mark.parametrize("time", ["999999w", "3651d", "999999w" * 100])
+def test_a_time_is_one_that_can_be_kept(server: World, time: str) -> None:
     assert operator(server).asks(f"/ban {HOME} {time}") == [
-        "-- A time is 30m, 12h, 7d or the like."
+        "-- A time is 10 years at most. Without a time, /ban is for good."
     ]
 
 
@@ -685,10 +716,10 @@ def test_the_audit_says_who_did_what_to_whom_when_and_why(server: World) -> None
             "switched the lockdown on",
             "switched the lockdown off",
             "unregistered bob",
-            f"banned {OFFICE}/32",
+            f"banned {OFFICE}/32 (for good)",
         )
     ]
-    assert olga.asks("/audit 1") == [f"-- 2027-01-15 08:00 olga banned {OFFICE}/32"]
+    assert olga.asks("/audit 1") == [f"-- 2027-01-15 08:00 olga banned {OFFICE}/32 (for good)"]
     assert len(olga.asks("/audit 0")) == 13
     assert olga.asks("/audit x") == ["-- Usage: /audit [NUMBER], at most 999."]
 
@@ -800,7 +831,7 @@ def slow(make_server: MakeServer) -> tuple[World, LateClaims, Person]:
 @pytest.mark.parametrize(
     ("typed", "why"),
     [
-        ("/ban bob", "-- bob is banned."),
+        ("/ban bob", "-- bob is banned for good."),
         ("/unregister bob", "-- bob is not registered any more."),
     ],
 )
@@ -907,7 +938,7 @@ def test_what_was_decided_holds_after_a_restart(make_server: MakeServer) -> None
     second.chat.moderation.restore(kept)
     assert second.chat.moderation.locked
     assert refused(second, HOME) is not None
-    assert refused(second, OFFICE) == "You are banned."
+    assert refused(second, OFFICE) == "You are banned for good."
     assert back(second, "bob") == ["-- bob is banned until 2027-01-22 08:00 (UTC): spam."]
     carol = Person(second)
     second.settle()
@@ -943,8 +974,8 @@ def test_what_cannot_be_kept_holds_and_is_tried_again(make_server: MakeServer) -
     assert {kind for kind, _ in records.kept} == {"operator", "ban account", "ban network"}
     assert [line.split(" ", 4)[4] for line in olga.asks("/audit")] == [
         f"unbanned {OFFICE}",
-        "banned bob",
-        f"banned {OFFICE}/32",
+        "banned bob (for good)",
+        f"banned {OFFICE}/32 (for good)",
     ]
 
 
@@ -961,7 +992,7 @@ def test_orders_that_are_not_understood_cost_nothing_else(server: World) -> None
             ]
         )
     assert sum(event["log_level"] is LogLevel.error for event in logged) == 4
-    assert refused(server, HOME) == "You are banned."
+    assert refused(server, HOME) == "You are banned for good."
     server.chat.moderation.keep()
     assert len(server.chat.moderation.all(*module.OF_ACCOUNTS, "ban network")) == 1
 
@@ -988,7 +1019,7 @@ def test_an_empty_list_lets_nobody_in(make_server: MakeServer) -> None:
 def test_bans_hold_for_who_is_on_the_list(make_server: MakeServer) -> None:
     server = make_server(allowed=read_networks([HOME]))
     operator(server).says(f"/ban {HOME} spam")
-    assert refused(server, HOME) == "You are banned: spam."
+    assert refused(server, HOME) == "You are banned for good: spam."
 
 
 def test_moderation_needs_nobody(server: World) -> None:

@@ -345,7 +345,7 @@ def test_whoever_is_banned_says_no_more_by_a_command_that_goes_on() -> None:
     bob.says("/ban alice spam")
     assert alice.gone
     guest.settle()
-    assert guest.data.endswith(b"\n-- You are banned: spam.\n")
+    assert guest.data.endswith(b"\n-- You are banned for good: spam.\n")
     assert (guest.session_closed, guest.status) == (True, 1)
     _ = bob.sees
     world.wait(5)

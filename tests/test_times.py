@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatroom.times import DAY, day, local, moment, places, span, zone
+from chatroom.times import DAY, day, leading_span, local, moment, places, span, zone
 
 #: Friday 15 January 2027, 08:00:05 UTC, and the midnight before.
 NOW = 1_800_000_005.0
@@ -27,6 +27,12 @@ TODAY = NOW - 8 * 3600 - 5
         ("2w", 14 * DAY),
         ("1d12h", 1.5 * DAY),
         ("0s", 0),
+        ("1hour", 3600),
+        ("90 min", 5400),
+        ("2 Days", 2 * DAY),
+        ("1 week 3 hrs", 7 * DAY + 3 * 3600),
+        ("1h30m", 5400),
+        ("1 H 30 minutes", 5400),
     ],
 )
 def test_a_span_of_time_is_read(text: str, seconds: float) -> None:
@@ -34,10 +40,28 @@ def test_a_span_of_time_is_read(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "5", "m", "5 m", "-5m", "5x", "1.5h", "٣m", "5m ", "9999999s"]
+    "text",
+    ["", "5", "m", "-5m", "5x", "1.5h", "٣m", "9999999s", "1h30", "5 months", "1houring", "2 h,"],
 )
 def test_what_is_no_span_of_time_is_none(text: str) -> None:
     assert span(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds", "rest"),
+    [
+        ("1h flooding", 3600, "flooding"),
+        ("90 min  and more", 5400, "and more"),
+        ("1h30m", 5400, ""),
+        ("2 days 3rd time", 2 * DAY, "3rd time"),
+        ("5 m guys", 300, "guys"),
+        ("2 women", None, "2 women"),
+        ("1h30 x", None, "1h30 x"),
+        ("spam 1h", None, "spam 1h"),
+    ],
+)
+def test_a_text_may_begin_with_a_span_of_time(text: str, seconds: float | None, rest: str) -> None:
+    assert leading_span(text) == (seconds, rest)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +85,8 @@ def test_what_is_no_span_of_time_is_none(text: str) -> None:
         ("30m", NOW - 1800),
         ("30m ago", NOW - 1800),
         (" 3D AGO ", NOW - 3 * DAY),
+        ("2 days ago", NOW - 2 * DAY),
+        ("90 min", NOW - 5400),
     ],
 )
 def test_a_moment_is_read(text: str, time: float) -> None:

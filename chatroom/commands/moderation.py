@@ -1,5 +1,6 @@
 """Commands of those who keep order: whom they send away, or quiet, and when nobody may come."""
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from chatroom.events import SERVER, Told
 from chatroom.flow import Flow, carry_out, patiently
 from chatroom.moderation import SOURCE_BAN, as_network
 from chatroom.orders import Order
-from chatroom.times import span
+from chatroom.times import DAY, leading_span
 
 if TYPE_CHECKING:
     from chatroom.chat import Chat
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 #: For how long, in seconds, somebody is muted if nobody says for how long.
 MUTE = 3600.0
+
+#: The longest time, in seconds, that a ban or a mute may be given.
+LONGEST = 10 * 365 * DAY
 
 #: How many orders of a kind there may be.
 MAX_ORDERS = 10_000
@@ -50,7 +54,7 @@ def kick(session: "Session", rest: str) -> None:
 
 @command("ban", usage="WHOM [TIME] [REASON]", operator=True, in_full=True)
 def ban(session: "Session", rest: str) -> None:
-    """keep somebody away: for 30m, 12h, 7d, or for good
+    """keep somebody away: for 30m, 12h, 7 days, or for good
 
     By name it is the account, and for 24 hours the address that they come from;
     of a guest it is only that. By address or network (192.0.2.0/24) it is all
@@ -176,7 +180,7 @@ def bans(session: "Session", rest: str) -> None:
 
 @command("mute", usage="NAME [TIME] [REASON]", operator=True, in_full=True)
 def mute(session: "Session", rest: str) -> None:
-    """let somebody read but not talk, for 30m, 12h, 7d or an hour"""
+    """let somebody read but not talk: for 30m, 12h, 7 days, or an hour"""
     name, _, rest = rest.partition(" ")
     length, why = _length_and_reason(rest)
     carry_out(session, _mute(session, name, length or MUTE, why))
@@ -301,15 +305,16 @@ def _spare_operators(session: "Session", person: "Session") -> None:
 
 
 def _length_and_reason(text: str) -> tuple[float, str]:
-    """How long, in seconds (0 for ever), and why."""
+    """How long, in seconds (0 if that is not said), and why. Raises Refused."""
     text = text.strip()
-    first, _, rest = text.partition(" ")
-    length = span(first) if first else None
-    if length is None:
-        return 0.0, text[:MAX_REASON]
-    if length <= 0:
-        raise Refused("A time is 30m, 12h, 7d or the like.")
-    return length, rest.strip()[:MAX_REASON]
+    length, why = leading_span(text)
+    # What was meant as a time and is none must not become a reason, and the ban one for good.
+    if length == 0 or (length is None and re.match("[-+.]?[0-9]", why)):
+        shown = text.split()[0][: names.MAX_NAME]
+        raise Refused(f"{shown} is no time. A time is 30m, 90 min, 12h, 1d12h or 7 days.")
+    if length is not None and length > LONGEST:
+        raise Refused("A time is 10 years at most. Without a time, /ban is for good.")
+    return length or 0.0, why[:MAX_REASON]
 
 
 def _reason(what: str, why: str) -> str:
