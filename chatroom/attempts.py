@@ -104,8 +104,8 @@ class Attempts:
         """Do *work* in its turn; fires with what it fires with, which is whether it succeeded.
 
         failures, since: how often this connection has failed before, and when it came. gone:
-        whether nobody waits for the answer any more; then it is not done, and nothing fires.
-        Fails with TooMany.
+        whether nobody waits for the answer any more; then it is not done, and fails with
+        CancelledError when `give_up` is told. Fails with TooMany.
         """
         self._forget()
         key = name, source
@@ -119,6 +119,13 @@ class Attempts:
             self._drop(list(self._waiting))
         self._go_on()
         return attempt.done
+
+    def give_up(self) -> None:
+        """Cancel those that wait, but for whose answer nobody waits any more."""
+        for key, pair in list(self._waiting.items()):
+            for attempt in [attempt for attempt in pair.waiting if attempt.gone()]:
+                self._take_out(key, attempt)
+                attempt.done.cancel()
 
     def close(self) -> None:
         """Nothing more is begun."""

@@ -308,19 +308,35 @@ class Session:
 
     def end(self, reason: str = "") -> None:
         """No more input will come: leave when what was said is said."""
-        if not self.held & OVER:
-            self.hold(OVER)
-            if self.arriving:
-                # Nobody has seen them.
-                self._finish()
-                return
-            shown = self.chat.presence(self.room).leaving(self.member)
-            now = self.chat.clock.seconds()
-            self.chat.submit(self.room, Left(now, self.origin, self.name, reason, shown))
+        if self.held & OVER:
+            return
+        self.hold(OVER)
+        if self.arriving:
+            # Nobody has seen them.
+            self._finish()
+        elif self.submitted != self.name:
+            # The room learns the new name first, and it is under that name that they leave.
+            self.released(NAMING).addCallback(self._leave, reason)
+        else:
+            self._leave(True, reason)
+
+    def _leave(self, here: bool, reason: str) -> None:
+        """Ask for the end of being in the room, in which they are if they are *here* still."""
+        if not here:
+            return
+        shown = self.chat.presence(self.room).leaving(self.member)
+        now = self.chat.clock.seconds()
+        self.chat.submit(self.room, Left(now, self.origin, self.name, reason, shown))
+
+    def disconnected(self) -> None:
+        """The connection is gone: nothing that is sent arrives any more. What came in counts."""
+        self.closed = True
+        self.mailbox.clear()
+        self.release(MAIL)
 
     def lost(self, reason: str = "") -> None:
-        """The connection is gone; nothing that is sent arrives any more."""
-        self.closed = True
+        """The connection is gone, and nothing that came in counts any more."""
+        self.disconnected()
         self.end(reason)
 
     # -- input
@@ -341,7 +357,10 @@ class Session:
             self.reconsider()
 
     def released(self, why: int) -> "Deferred[bool]":
-        """Fires when input does not wait for *why* any more; never once it is over."""
+        """Fires with True when input does not wait for *why* any more; with False if it never will.
+
+        That is when they are out of their last room.
+        """
         if self._waiters is None:
             self._waiters = {}
         waiter: Deferred[bool] = Deferred()
@@ -668,10 +687,9 @@ class Session:
         if not self._welcomed and not (self.passing and self.account):
             # From here on they are found by their name: nothing is shown them before the greeting.
             chat.people[names.fold(self.name)] = self
-        if self.closed:
-            return
-        first, self._welcomed = not self._welcomed, True
-        greeting.greet(self, room, first=first)
+        if not self.closed:
+            first, self._welcomed = not self._welcomed, True
+            greeting.greet(self, room, first=first)
         self._former = None
         self.release(ENTERING)
 
@@ -702,6 +720,9 @@ class Session:
         self.refuse(f"#{failed.name} cannot be entered: {why}.")
         self._former = None
         chat = self.chat
+        if self.submitted != self.name:
+            # The new name was asked for in the room in which they are not.
+            naming.failed(self, self.submitted, why)
         # Who has just come may have tried the room in which they were last.
         tried = former is None and failed in (chat.lobby, chat.entrance)
         if self.held & OVER or tried:
@@ -735,11 +756,15 @@ class Session:
             chat.claims.release(key, self.origin)
             chat.registry.gone(self)
             chat.moderation.left(self)
+            chat.registry.attempts.give_up()
             farewell = self.mailbox.contents()
             self.mailbox.clear()
             if not self.closed:
                 chat.counters.bytes += len(farewell)
             self.connection.close(farewell)
+            waiters, self._waiters = self._waiters, None
+            for waiter in (waiters or {}).values():
+                waiter.callback(False)
 
 
 def _passed_on(released: bool, earlier: "Deferred[bool]") -> bool:

@@ -188,8 +188,15 @@ class Person:
         self.outlet.lose()
         self.session.lost(reason)
 
+    def closes(self) -> None:
+        """The client has closed both ways, as it does with TLS: what it has sent counts."""
+        self.gone = True
+        self.outlet.lose()
+        self.session.disconnected()
+        self.ends()
+
     def resume(self) -> None:
-        while self._waiting and not self.session.held and not self.outlet.congested:
+        while self._waiting and not self.session.held and (self.gone or not self.outlet.congested):
             self.session.received(self._waiting.pop(0))
         if self._ended and not self._waiting and not self.session.held:
             self.session.end()

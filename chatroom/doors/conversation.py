@@ -22,7 +22,7 @@ from chatroom.arriving import Arrival
 from chatroom.chat import Chat, Refused
 from chatroom.commands import command
 from chatroom.completion import complete
-from chatroom.doors.door import DoorFactory, begin_or_drop, is_encrypted, peer_ended, tune
+from chatroom.doors.door import DoorFactory, is_encrypted, peer_ended, tune
 from chatroom.doors.editor import Line
 from chatroom.doors.intake import Lines
 from chatroom.doors.outlet import Outlet
@@ -96,9 +96,10 @@ class Conversation(LineReceiver):
 
     def connectionMade(self) -> None:
         """Twisted: the connection is there."""
-        begin_or_drop(self._begin, self.transport)
+        self.factory.connected(self)
 
-    def _begin(self) -> None:
+    def serve(self) -> None:
+        """The factory: the connection can be used."""
         self.transport.bufferSize = READ_SIZE
         self.intake = self.make_intake()
         tune(self.transport, self.factory.chat.limits)
@@ -265,7 +266,7 @@ class Conversation(LineReceiver):
             if done_with and (self._lost or not outlet.congested):
                 session.end()
         if not self._ended and not self.transport.disconnecting:
-            stop = (outlet.congested and not outlet.shaking_hands) or self._rest is not None
+            stop = outlet.congested or self._rest is not None
             if not stop and (lines or self.terminal is not None) and self._overfull():
                 stop = True
                 self._look()
@@ -361,7 +362,7 @@ class Conversation(LineReceiver):
 
     def handshakeCompleted(self) -> None:
         """Twisted: TLS is agreed on."""
-        self.outlet.agreed()
+        self.factory.agreed(self)
 
     def readConnectionLost(self) -> None:
         """Twisted: the client will send nothing more, but may still read."""
@@ -382,7 +383,7 @@ class Conversation(LineReceiver):
             self.outlet.lost()
         if self._begun:
             if reason.check(ConnectionDone):
-                self.session.closed = True
+                self.session.disconnected()
                 self._end_of_input()
             else:
                 self._raw = b""
@@ -569,7 +570,7 @@ class Conversation(LineReceiver):
 
     def stalled(self) -> None:
         """The outlet: read no further."""
-        if self._reading and not self._ended and not self.outlet.shaking_hands:
+        if self._reading and not self._ended:
             self._reading = False
             self.transport.pauseProducing()
 

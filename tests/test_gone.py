@@ -1,0 +1,287 @@
+"""A connection that is gone is gone from everything, in whatever state it was and however it went.
+
+The first half takes each state of a session apart from any door, over each kind of ledger; the
+second half closes connections of each door in each state that has to do with bytes.
+"""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from twisted.internet.defer import Deferred
+
+from chatroom.chat import Settings
+from chatroom.commands import Command
+from chatroom.ledger import Claims, Entry
+from chatroom.session import Session
+from conftest import MakeWorld
+from fakes import WORD, FailingLedger, FakeBook, LateClaims, Person, World, book_of, owner
+
+#: How a connection goes: what was sent counts when the client closes, and not when it is reset.
+GOES: dict[str, Callable[[Person], None]] = {
+    "closes": Person.closes,
+    "is reset": Person.hangs_up,
+    "is cut": lambda person: person.hangs_up("not reading"),
+    "half closes": Person.ends,
+}
+
+
+@contextmanager
+def freed(world: World, *people: Person) -> Iterator[None]:
+    """In the end nothing is left of *people*, though nothing in a circle is collected."""
+    marks = [mark(person.session) for person in people]
+    before = pending(world)
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+        settle(world)
+        chat = world.chat
+        origins = {person.session.origin for person in people}
+        for person in people:
+            world.came.remove(person)
+            assert person.session.closed or person.gone
+            # The door lets go of it.
+            del person.session
+        assert not origins & chat.sessions.keys()
+        assert not origins & {session.origin for session in chat.people.values()}
+        assert not origins & {session.origin for session in chat.registry.online.values()}
+        for room in chat.rooms.values():
+            assert not origins & {*room.members, *room._entering, *room._passing}
+        local = world.claims.local if isinstance(world.claims, LateClaims) else world.claims
+        assert not origins & set(getattr(local, "_holders", {}).values())
+        assert pending(world) <= before
+        assert not [mark for mark in marks if mark() is not None]
+    finally:
+        gc.enable()
+
+
+class Mark(dict[str, Command]):
+    """What nothing but a session has: it is there as long as that is."""
+
+
+def mark(session: Session) -> weakref.ref[Mark]:
+    """What tells whether *session*, of which there are no weak references, is there."""
+    mark = Mark(session.commands)
+    session.commands = mark
+    return weakref.ref(mark)
+
+
+def settle(world: World) -> None:
+    """Let everything end that has begun, and those be announced who were to be."""
+    world.settle()
+    world.wait(6)
+
+
+def pending(world: World) -> int:
+    """How many calls are put off."""
+    return len(world.clock.getDelayedCalls())
+
+
+# -- states that have to do with a ledger
+
+
+def talking(world: World, alice: Person) -> None:
+    alice.types("one", "two")
+
+
+def moving(world: World, alice: Person) -> None:
+    alice.types("/join elsewhere")
+
+
+def moving_on(world: World, alice: Person) -> None:
+    alice.types("/join elsewhere", "hello", "/join lobby", "hello")
+
+
+def being_renamed(world: World, alice: Person) -> None:
+    alice.types("/nick alicia")
+
+
+def leaving(world: World, alice: Person) -> None:
+    alice.types("/quit")
+
+
+def looking_up(world: World, alice: Person) -> None:
+    alice.types("/history", "/more")
+
+
+def full(world: World, alice: Person) -> None:
+    """She reads nothing, and what she has asked for fills her mailbox."""
+    alice.outlet.stall(10)
+    alice.types(*["/help"] * 200)
+
+
+STATES = [talking, moving, moving_on, being_renamed, leaving, looking_up, full]
+
+
+@pytest.mark.parametrize("way", GOES)
+@pytest.mark.parametrize("state", STATES)
+def test_nothing_is_left_of_who_goes(
+    state: Callable[[World, Person], None], way: str, world: World
+) -> None:
+    bob = world.person("bob")
+    bob.says("hello")
+    alice = world.person("alice")
+    if state is full and way == "half closes":
+        pytest.skip("a client that reads nothing is cut in the end, see test_outlet")
+    with freed(world, alice):
+        state(world, alice)
+        GOES[way](alice)
+    assert bob.asks("/who") == ["-- 1 person in #lobby: bob"]
+
+
+@pytest.mark.parametrize("way", GOES)
+def test_nothing_is_left_of_who_goes_while_coming_in(way: str, world: World) -> None:
+    bob = world.person("bob")
+    alice = Person(world)
+    with freed(world, alice):
+        GOES[way](alice)
+    assert bob.asks("/who") == ["-- 1 person in #lobby: bob"]
+
+
+@pytest.mark.parametrize("way", GOES)
+def test_the_last_lines_of_who_closes_while_coming_in_are_said(way: str, world: World) -> None:
+    bob = world.person("bob")
+    alice = Person(world)
+    alice.types("hello")
+    with freed(world, alice):
+        GOES[way](alice)
+    said = way in ("closes", "half closes")
+    assert any(line.endswith("hello") for line in bob.sees) == said
+
+
+@pytest.mark.parametrize("way", GOES)
+def test_who_goes_while_being_renamed_leaves_under_the_new_name(way: str, world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    with freed(world, alice):
+        alice.types("/nick alicia")
+        GOES[way](alice)
+    seen = bob.sees
+    assert seen[0] == "-- alice is now alicia."
+    assert seen[1].startswith("-- alicia left")
+    assert len(seen) == 2
+    # Both are free again.
+    carol = world.person()
+    assert carol.asks("/nick alice") == ["-- You are now alice."]
+    assert carol.asks("/nick alicia") == ["-- You are now alicia."]
+
+
+@pytest.mark.parametrize("way", GOES)
+@pytest.mark.parametrize("kind", ["Joined", "Left", "Renamed"])
+def test_nothing_is_left_though_the_ledger_refuses(way: str, kind: str, failing: World) -> None:
+    bob = failing.person("bob")
+    alice = failing.person("alice")
+    ledger = failing.ledger
+    assert isinstance(ledger, FailingLedger)
+    with freed(failing, alice):
+        ledger.refuses = lambda event: type(event).__name__ == kind
+        alice.types("/nick alicia" if kind == "Renamed" else "/join elsewhere", "hello")
+        GOES[way](alice)
+    ledger.refuses = lambda event: False
+    assert bob.asks("/who") == ["-- 1 person in #lobby: bob"]
+
+
+# -- states that wait for something else
+
+
+@pytest.fixture
+def book() -> FakeBook:
+    return FakeBook()
+
+
+@pytest.fixture
+def kept(book: FakeBook) -> Iterator[World]:
+    """A world whose accounts are late when a test says so."""
+    world = World(accounts=book_of(book))
+    yield world
+    book.late = False
+    book.silent.clear()
+    book.answer_all()
+    world.end()
+
+
+@pytest.mark.parametrize("way", GOES)
+@pytest.mark.parametrize("steps", range(8))
+@pytest.mark.parametrize(
+    "line", [f"/login alice {WORD}", "/login alice wrong1234", "/login nobody xyz-1234", "/nick al"]
+)
+def test_nothing_is_left_of_who_goes_while_an_account_is_asked_for(
+    way: str, steps: int, line: str, kept: World, book: FakeBook
+) -> None:
+    alice = owner(kept)
+    alice.hangs_up()
+    kept.settle()
+    guest = kept.person()
+    with freed(kept, guest):
+        book.late = True
+        guest.types(line)
+        for _ in range(steps):
+            book.answer()
+            kept.clock.advance(0.001)
+        GOES[way](guest)
+        book.late = False
+        book.answer_all()
+
+
+@pytest.mark.parametrize("way", GOES)
+def test_nothing_is_left_of_who_goes_while_a_password_waits_for_its_turn(way: str) -> None:
+    comparing: list[Deferred[bool]] = []
+
+    def run(*_: object) -> Deferred[bool]:
+        comparing.append(Deferred())
+        return comparing[-1]
+
+    world = World()
+    owner(world).hangs_up()
+    world.settle()
+    world.chat.registry._run = run
+    first, second = world.person(), world.person()
+    first.types(f"/login alice {WORD}")
+    world.settle()
+    with freed(world, second):
+        second.types(f"/login alice {WORD}")
+        world.settle()
+        assert len(comparing) == 1
+        GOES[way](second)
+        if way in ("closes", "half closes"):
+            # What was sent counts: it is compared when it is its turn.
+            comparing[0].callback(False)
+            world.settle()
+            comparing[1].callback(False)
+    if not comparing[0].called:
+        comparing[0].callback(False)
+    world.end()
+
+
+@pytest.mark.parametrize("way", GOES)
+@pytest.mark.parametrize("answer", [True, False, None])
+def test_nothing_is_left_of_who_goes_while_a_name_is_claimed(way: str, answer: bool | None) -> None:
+    claims = LateClaims()
+    world = World(claims=claims)
+    bob, alice = world.person(), world.person()
+    with freed(world, alice):
+        bob.types("/nick al") if answer is False else None
+        alice.types("/nick al")
+        GOES[way](alice)
+        while claims._asked:
+            claims.answer() if answer is not None else claims.fail()
+            world.settle()
+    world.end()
+
+
+def test_a_page_of_history_is_on_its_way(make_world: MakeWorld) -> None:
+    for way in GOES:
+        world = make_world(Settings())
+        answer: Deferred[list[Entry]] = Deferred()
+        world.chat.history.before = lambda *_: answer  # type: ignore[method-assign]
+        alice = world.person("alice")
+        with freed(world, alice):
+            alice.types("/history")
+            world.settle()
+            GOES[way](alice)
+            world.settle()
+            answer.callback([])
