@@ -748,7 +748,7 @@ class Session:
             if self._pace_call is not None and self._pace_call.active():
                 self._pace_call.cancel()
             # Whoever has gone is to be freed without the garbage collector, which looks seldom.
-            self._pace_call = self.recall = None
+            self._pace_call = self.recall = self._answering = None
             self.member.owner = self.member.mentioned = None
             key = names.fold(self.name)
             if chat.people.get(key) is self:

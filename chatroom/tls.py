@@ -205,6 +205,9 @@ class HalfClosing(BufferingTLSTransport):
         if self._ended:
             return
         self._ended = True
+        if not self._handshakeDone:
+            self.abortConnection()
+            return
         door: Any = self.wrappedProtocol
         if IHalfCloseableProtocol.providedBy(door):
             door.readConnectionLost()

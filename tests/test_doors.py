@@ -333,7 +333,7 @@ async def test_nothing_goes_out_in_the_clear_where_tls_is_spoken(door: str, tmp_
         endpoint: Any = clientFromString(reactor, house.address)
         eavesdropper: Client = await endpoint.connect(Factory.forProtocol(Client))
         house.clients.append(eavesdropper)
-        await until(lambda: len(house.factory.clients) == 2)
+        await until(lambda: house.chat.admission.connected == 2)
         alice.sends(b"hello\n")
         await turns(20)
         eavesdropper.sends(b"not TLS at all\n")
@@ -346,7 +346,7 @@ async def test_nothing_goes_out_in_the_clear_where_tls_is_spoken(door: str, tmp_
 async def test_whoever_never_agrees_on_tls_is_cut_and_counts_until_then(
     door: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatroom.doors.outlet.HANDSHAKE", 0.2)
+    monkeypatch.setattr("chatroom.doors.door.HANDSHAKE_SECONDS", 0.2)
     # It is another matter than not reading.
     limits = Limits(rate=0, byte_rate=0, stall_timeout=0)
     async with opened(door, "ssl", tmp_path, limits) as house:
@@ -354,6 +354,10 @@ async def test_whoever_never_agrees_on_tls_is_cut_and_counts_until_then(
         silent: Client = await endpoint.connect(Factory.forProtocol(Client))
         house.clients.append(silent)
         await until(lambda: house.chat.admission.connected == 1)
+        await turns()
+        # Nobody is there yet: no name was given out, and no room was told.
+        assert not house.factory.clients
+        assert not house._members
         assert await silent.reads_to_the_end() == b""
         await until(lambda: house.chat.admission.connected == 0)
 
@@ -363,7 +367,7 @@ async def test_whoever_has_agreed_on_tls_stays(
     door: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handshake = 100_000
-    monkeypatch.setattr("chatroom.doors.outlet.HANDSHAKE", handshake)
+    monkeypatch.setattr("chatroom.doors.door.HANDSHAKE_SECONDS", handshake)
 
     def overdue() -> list[Any]:
         """What is to happen when the time for agreeing on TLS is over."""
@@ -377,7 +381,6 @@ async def test_whoever_has_agreed_on_tls_stays(
         await until(overdue)
         await silent.leaves()
         alice, bob = await house.comes(), await house.comes()
-        await until(lambda: not any(each.outlet.shaking_hands for each in house.factory.clients))
         assert not overdue()
         alice.sends(b"still here\n")
         await bob.reads(b"still here")

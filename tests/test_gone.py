@@ -14,11 +14,9 @@ from contextlib import contextmanager
 import pytest
 from twisted.internet.defer import Deferred
 
-from chatroom.chat import Settings
 from chatroom.commands import Command
-from chatroom.ledger import Claims, Entry
+from chatroom.ledger import Entry
 from chatroom.session import Session
-from conftest import MakeWorld
 from fakes import WORD, FailingLedger, FakeBook, LateClaims, Person, World, book_of, owner
 
 #: How a connection goes: what was sent counts when the client closes, and not when it is reset.
@@ -273,15 +271,16 @@ def test_nothing_is_left_of_who_goes_while_a_name_is_claimed(way: str, answer: b
     world.end()
 
 
-def test_a_page_of_history_is_on_its_way(make_world: MakeWorld) -> None:
-    for way in GOES:
-        world = make_world(Settings())
-        answer: Deferred[list[Entry]] = Deferred()
-        world.chat.history.before = lambda *_: answer  # type: ignore[method-assign]
-        alice = world.person("alice")
-        with freed(world, alice):
-            alice.types("/history")
-            world.settle()
-            GOES[way](alice)
-            world.settle()
-            answer.callback([])
+@pytest.mark.parametrize("way", GOES)
+def test_nothing_is_left_of_who_goes_while_a_page_is_on_its_way(
+    way: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer: Deferred[list[Entry]] = Deferred()
+    monkeypatch.setattr(world.chat.history, "before", lambda *_: answer)
+    alice = world.person("alice")
+    with freed(world, alice):
+        alice.types("/history", "/more")
+        world.settle()
+        GOES[way](alice)
+        world.settle()
+        answer.callback([])

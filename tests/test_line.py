@@ -297,18 +297,6 @@ def test_lines_of_one_read_wait_when_their_answers_are_not_read(door: Door) -> N
     assert door.said == ["one", "two"]
 
 
-def test_a_connection_is_read_until_tls_is_agreed_on_though_it_is_congested(door: Door) -> None:
-    alice = door.alice()
-    alice.protocol.outlet.shaking_hands = True
-    alice.protocol.outlet.pauseProducing()
-    alice.protocol.resume()
-    assert alice.wire.producerState == "producing"
-    alice.protocol.handshakeCompleted()
-    alice.protocol.resume()
-    assert alice.wire.producerState == "paused"
-    alice.hangs_up()
-
-
 def test_more_lines_than_may_wait_stop_the_reading_until_they_went_out() -> None:
     door = made(Limits(rate=2, burst=10, byte_rate=0))
     alice = door.alice()

@@ -33,8 +33,6 @@ from wire import UNLIMITED, on_reactor, opened, turns, until
 class SlowOutlet(FakeOutlet):
     """A door's outlet that takes what a test wants."""
 
-    shaking_hands = False
-
     def __init__(self, protocol: Any) -> None:
         super().__init__(protocol.drained, protocol.flowing)
         self._protocol = protocol

@@ -24,7 +24,6 @@ from twisted.python.failure import Failure
 from chatroom import hostkey
 from chatroom.chat import Chat
 from chatroom.doors.ssh import SshFactory
-from chatroom.doors.sshtransport import Misbehaved
 from chatroom.history import LAST
 from chatroom.limits import Limits
 from sshclient import HOST_KEY, Caller
@@ -204,9 +203,7 @@ async def test_those_who_may_not_come_read_why(tmp_path: Path) -> None:
 
 
 @on_reactor
-async def test_those_who_may_not_stay_read_why_over_tls_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_those_who_may_not_stay_read_why_over_tls_too(tmp_path: Path) -> None:
     async with opened(tmp_path, Limits(max_connections=1), way="ssl") as lodge:
         endpoint: Any = clientFromString(reactor, f"tcp:127.0.0.1:{lodge.port}")
         endpoint = wrapClientTLS(CertificateOptions(), endpoint)
@@ -217,16 +214,6 @@ async def test_those_who_may_not_stay_read_why_over_tls_too(
         assert bob.reason == b"The server is full. Please try again later."
         alice.transport.loseConnection()
         await until(lambda: not lodge.factory.clients)
-
-        # Before TLS is agreed on.
-        monkeypatch.setattr(SshFactory, "joined", lambda _, client: ended.append(client))
-        ended: list[Any] = []
-        connecting = connectProtocol(endpoint, Caller("carol"))
-        await until(lambda: ended)
-        ended[0].misbehaved(Misbehaved("Enough."))
-        carol: Caller = await connecting
-        await until(lambda: carol.gone)
-        assert carol.reason == b"Enough."
 
 
 @on_reactor
@@ -296,10 +283,10 @@ async def test_whoever_does_not_read_for_a_while_gets_all_of_it_in_order(
 async def test_whoever_does_not_agree_on_tls_is_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatroom.doors.outlet.HANDSHAKE", 0.2)
+    monkeypatch.setattr("chatroom.doors.door.HANDSHAKE_SECONDS", 0.2)
     async with opened(tmp_path, way="ssl") as lodge:
         endpoint: Any = clientFromString(reactor, f"tcp:127.0.0.1:{lodge.port}")
         silent: Any = await connectProtocol(endpoint, Protocol())
         await until(lambda: lodge.chat.counters.cut)
-        await until(lambda: not lodge.factory.clients)
+        await until(lambda: not lodge.chat.admission.connected)
         silent.transport.loseConnection()

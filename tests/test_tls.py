@@ -332,10 +332,10 @@ async def test_who_ends_before_tls_is_agreed_on_is_gone(files: Files) -> None:
         endpoint: Any = clientFromString(reactor, f"tcp:127.0.0.1:{opened.port}")
         client: Client = await endpoint.connect(Factory.forProtocol(Client))
         opened.clients.append(client)
-        await until(lambda: opened.door.clients)
+        await until(lambda: opened.chat.admission.connected)
         client.half_closes()
         assert await client.reads_to_the_end() == b""
-        await until(lambda: not opened.door.clients)
+        await until(lambda: not opened.chat.admission.connected)
 
 
 @on_reactor
@@ -358,7 +358,8 @@ async def test_who_leaves_without_a_word_of_tls_is_gone_at_once(files: Files) ->
                 client.data = b""
         tls.send(b"/quit\n")
         client.sends(tls.bio_read(65536))
-        await until(lambda: opened.chat.counters.accepted and not opened.chat.sessions)
+        await until(lambda: opened.door.clients)
+        await until(lambda: not opened.chat.sessions)
         assert opened.door.clients
         client.transport.loseConnection()
         await until(lambda: not opened.door.clients)

@@ -6,12 +6,11 @@ whoever does not read.
 
 import select
 import socket
-from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionAborted, ConnectionDone
-from twisted.internet.interfaces import IAddress, ISSLTransport, ISystemHandle
+from twisted.internet.interfaces import IAddress, INegotiated, ISSLTransport, ISystemHandle
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
@@ -27,6 +26,9 @@ log = Logger()
 
 #: How long, in seconds, connections may take to read what they are sent last.
 GOING = 2.0
+
+#: How long, in seconds, a connection may take to agree on TLS.
+HANDSHAKE_SECONDS = 10.0
 
 #: How much, in bytes, the kernel holds for a client that does not read; it doubles what it is told
 #: (socket(7)). The less it is, the sooner it shows that nobody reads.
@@ -97,18 +99,6 @@ def peer_ended(transport: Any) -> bool:
     return bool(poll.poll(0))
 
 
-def begin_or_drop(begin: Callable[[], object], transport: Any) -> None:
-    """Let a connection begin; one that cannot is dropped, and the others go on.
-
-    Twisted would leave it open and served, half made.
-    """
-    try:
-        begin()
-    except Exception:
-        log.failure("A connection could not be served", event="connection_failed")
-        transport.abortConnection()
-
-
 class Connected(Protocol):
     """A connection as its factory sees it.
 
@@ -116,6 +106,8 @@ class Connected(Protocol):
     came, in seconds since the epoch. spoken: how many lines were said over it. closing: why the
     server closes it, in words that stay what they are; empty for no such reason.
     """
+
+    transport: Any
 
     @property
     def origin(self) -> int: ...
@@ -134,6 +126,9 @@ class Connected(Protocol):
 
     @property
     def closing(self) -> str: ...
+
+    def serve(self) -> None:
+        """The connection can be used: begin, and tell the factory with `joined`."""
 
     def stop_reading(self) -> None:
         """No more input is wanted."""
@@ -180,8 +175,9 @@ C = TypeVar("C", bound=Connected)
 class DoorFactory(ServerFactory, Generic[C]):
     """Makes the connections of one door and knows them all in `clients`.
 
-    Its protocols call `joined` and `parted`, and know the `source` they count for and the `address`
-    they come from.
+    Its protocols call `connected`, `agreed`, `joined` and `parted`, and know the `source` they
+    count for and the `address` they come from. Where TLS has to be agreed on first, a connection
+    counts for the limits until then, but it is nobody's.
     """
 
     noisy = False
@@ -192,6 +188,8 @@ class DoorFactory(ServerFactory, Generic[C]):
         self.chat = chat
         self.clients: set[C] = set()
         self.stopping = False
+        # Those that have still to agree on TLS, and what ends them if they do not.
+        self._agreeing: dict[C, Call] = {}
         self._gone: Deferred[None] | None = None
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
@@ -234,8 +232,44 @@ class DoorFactory(ServerFactory, Generic[C]):
         self.chat.counters.refused[STOPPING] += 1
         return "The server is shutting down."
 
+    def connected(self, client: C) -> None:
+        """There is a connection for *client*: serve it, when TLS is agreed on if there is any."""
+        if INegotiated.providedBy(client.transport):
+            late = self.chat.clock.callLater(HANDSHAKE_SECONDS, self._late, client)
+            self._agreeing[client] = late
+        else:
+            self._serve(client)
+
+    def agreed(self, client: C) -> None:
+        """TLS is agreed on with *client*."""
+        # Twisted says it again when the peer asks for other keys.
+        late = self._agreeing.pop(client, None)
+        if late is None:
+            return
+        late.cancel()
+        if self.chat.moderation.refusal(client.address) is None:
+            self._serve(client)
+        else:
+            # It was banned meanwhile.
+            client.transport.abortConnection()
+
+    def _serve(self, client: C) -> None:
+        """Serve *client*; a connection that cannot be served is dropped, and the others go on.
+
+        Twisted would leave it open and served, half made.
+        """
+        try:
+            client.serve()
+        except Exception:
+            log.failure("A connection could not be served", event="connection_failed")
+            client.transport.abortConnection()
+
+    def _late(self, client: C) -> None:
+        self.chat.counters.cut += 1
+        client.transport.abortConnection()
+
     def joined(self, client: C) -> None:
-        """*client* is connected."""
+        """*client* is served."""
         self.clients.add(client)
         log.info(
             "Connection {connection} from {address}, at the {door} door",
@@ -248,6 +282,9 @@ class DoorFactory(ServerFactory, Generic[C]):
 
     def parted(self, client: C, source: str, reason: Failure) -> None:
         """*client*, which came from *source*, is not connected any more."""
+        late = self._agreeing.pop(client, None)
+        if late is not None and late.active():
+            late.cancel()
         if client in self.clients:
             self.clients.discard(client)
             self._log_end(client, reason)
@@ -282,6 +319,8 @@ class DoorFactory(ServerFactory, Generic[C]):
     def stop_reading(self) -> None:
         """The server stops: no more input is wanted."""
         self.stopping = True
+        for client in list(self._agreeing):
+            client.transport.abortConnection()
         for client in list(self.clients):
             client.stop_reading()
 

@@ -44,9 +44,6 @@ class Client(Protocol):
 #: How long, in seconds, a closing connection has for what it was sent last.
 CLOSING = 30.0
 
-#: How long, in seconds, a connection may take to agree on TLS.
-HANDSHAKE = 10.0
-
 
 def close_writing(transport: Any) -> None:
     """Close the writing side of *transport* after what was written to it, see Outlet.half_close."""
@@ -61,8 +58,7 @@ class Outlet:
     """The writing side of one connection.
 
     transport: a connected transport. later: calls something in some seconds.
-    stall_timeout: seconds without taking any output after which it is cut; 0 for never. Who has to
-    agree on TLS first has HANDSHAKE seconds for it, whatever else; then `agreed` is to be called.
+    stall_timeout: seconds without taking any output after which it is cut; 0 for never.
 
     Writing at once is for plain TCP and UNIX server transports: the socket of others may have
     encryption on top. It sends to the socket itself: the transport's ``writeSomeData`` does no
@@ -82,7 +78,6 @@ class Outlet:
         "_transport",
         "_unfinished",
         "congested",
-        "shaking_hands",
     )
 
     def __init__(
@@ -99,15 +94,11 @@ class Outlet:
         self._unfinished = False
         #: Nothing may be written now.
         self.congested = False
-        #: TLS has still to be agreed on, for which the connection must be read though congested.
-        self.shaking_hands = INegotiated.providedBy(transport)
         self._at_once = isinstance(transport, tcp.Server | unix.Server) and not transport.TLS
         if self._at_once:
             self._socket = transport.getHandle()
         else:
             transport.registerProducer(self, True)
-        if self.shaking_hands:
-            self._timer = later(HANDSHAKE, self._cut)
 
     # -- for the room and the session
 
@@ -213,16 +204,6 @@ class Outlet:
 
     # -- for the door
 
-    def agreed(self) -> None:
-        """TLS is agreed on."""
-        if not self.shaking_hands:
-            return
-        self.shaking_hands = False
-        if not self._closing and not self._aborting:
-            self._stop_timer()
-            if self.congested:
-                self._restart_timer()
-
     def lost(self) -> None:
         """The connection is gone."""
         if not (self._at_once or self._closing):
@@ -281,9 +262,6 @@ class Outlet:
             self._client.stalled()
 
     def _restart_timer(self) -> None:
-        if self.shaking_hands:
-            # Its time runs already.
-            return
         self._stop_timer()
         if self._stall_timeout:
             self._timer = self._later(self._stall_timeout, self._cut)

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatroom.chat import Chat
-from chatroom.doors.door import DoorFactory, begin_or_drop, tune
+from chatroom.doors.door import DoorFactory, tune
 from chatroom.doors.outlet import Outlet
 from chatroom.events import Left, Relayed, Renamed
 from chatroom.formats import RAW
@@ -47,9 +47,10 @@ class RelayProtocol(LineOnlyReceiver):
 
     def connectionMade(self) -> None:
         """Twisted: the connection is there."""
-        begin_or_drop(self._begin, self.transport)
+        self.factory.connected(self)
 
-    def _begin(self) -> None:
+    def serve(self) -> None:
+        """The factory: the connection can be used."""
         factory, transport = self.factory, self.transport
         chat = factory.chat
         tune(transport, chat.limits)
@@ -72,7 +73,7 @@ class RelayProtocol(LineOnlyReceiver):
 
     def handshakeCompleted(self) -> None:
         """Twisted: TLS is agreed on."""
-        self.outlet.agreed()
+        self.factory.agreed(self)
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """A line was too long: that ends the connection."""
@@ -135,8 +136,7 @@ class RelayProtocol(LineOnlyReceiver):
 
     def stalled(self) -> None:
         """The outlet: read no further."""
-        if not self.outlet.shaking_hands:
-            self.transport.pauseProducing()
+        self.transport.pauseProducing()
 
     def drained(self) -> bool:
         """The outlet: it can take more."""

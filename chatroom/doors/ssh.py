@@ -23,7 +23,7 @@ from zope.interface import implementer
 from chatroom.arriving import Arrival, Stranger
 from chatroom.chat import Chat
 from chatroom.doors.conversation import READ_SIZE
-from chatroom.doors.door import GOING, DoorFactory, TurnedAway, begin_or_drop, tune
+from chatroom.doors.door import GOING, DoorFactory, TurnedAway, tune
 from chatroom.doors.outlet import Outlet, close_writing
 from chatroom.doors.sshauth import Authentication
 from chatroom.doors.sshchannel import OneSession, Requested
@@ -87,9 +87,10 @@ class SshConnection(BoundedTransport):
 
     def connectionMade(self) -> None:
         """Twisted: the connection is there."""
-        begin_or_drop(self._begin, self.transport)
+        self.factory.connected(self)
 
-    def _begin(self) -> None:
+    def serve(self) -> None:
+        """The factory: the connection can be used."""
         factory, transport = self.factory, self.transport
         chat: Chat = factory.chat
         self.clock = chat.clock
@@ -147,8 +148,7 @@ class SshConnection(BoundedTransport):
         """Read from the socket, or leave it to the kernel to stop the client."""
         if self.over:
             return
-        full = self._full and not self.outlet.shaking_hands
-        reading = self._rest is None and not self._holds and not full
+        reading = self._rest is None and not self._holds and not self._full
         if reading is not self._reading:
             self._reading = reading
             if reading:
@@ -303,14 +303,11 @@ class SshConnection(BoundedTransport):
         self._push()
 
     def cut(self) -> None:
-        """The outlet: TLS was not agreed on in time."""
-        self.factory.chat.counters.cut += 1
-        self.closing = "not reading"
+        """The outlet, which has no such limit here: see `serve`."""
 
     def handshakeCompleted(self) -> None:
         """Twisted: TLS is agreed on."""
-        self.outlet.agreed()
-        self._read_or_not()
+        self.factory.agreed(self)
 
     def _push(self) -> None:
         if self._connection is not None and self._connection.session is not None:
