@@ -240,7 +240,7 @@ def _note_login(session: "Session", key: PublicKey | None = None) -> None:
 def _say_last(session: "Session", account: Account, former: "Session | None") -> None:
     """Tell them when they were here last, if they are not here still."""
     if former is None:
-        last = when(account.seen, session.chat.clock.seconds(), session.format.zone)
+        last = when(account.seen, session.chat.clock.time(), session.format.zone)
         session.notice(paragraph(f"You were last here {last}.", *session.chat.registry.lasts()))
 
 

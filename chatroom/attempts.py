@@ -13,7 +13,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
 
-from chatroom.presence import Call, Clock
+from chatroom.clock import Call, Clock
 
 #: How many failures for one name from one source cost nothing yet.
 FREE = 3
@@ -68,7 +68,7 @@ class _Pair:
 
     def __init__(self) -> None:
         self.failures = 0
-        self.failed = 0.0
+        self.failed = -inf
         self.next = 0.0
         self.running = 0
         self.waiting: list[_Attempt] = []

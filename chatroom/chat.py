@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from chatroom import names
 from chatroom.accounts import Accounts, MemoryAccounts
+from chatroom.clock import Clock
 from chatroom.directory import Directory
 from chatroom.events import (
     SERVER,
@@ -32,7 +33,7 @@ from chatroom.limits import Admission, Limits, Pace, Quota
 from chatroom.metrics import Counters
 from chatroom.moderation import Moderation
 from chatroom.orders import Access, MemoryRecords
-from chatroom.presence import Clock, Presence
+from chatroom.presence import Presence
 from chatroom.registry import Registry, Run
 from chatroom.room import Member, Room, said_by
 from chatroom.times import DAY
@@ -121,7 +122,7 @@ class Chat:
         self.byte_pace = Pace(self.limits.byte_rate, self.limits.byte_rate)
         #: Who may connect.
         self.admission = Admission(self.limits, clock.seconds, self.counters)
-        self.ledger = ledger or MemoryLedger(clock.seconds)
+        self.ledger = ledger or MemoryLedger(clock.time)
         self.claims = claims or LocalClaims()
         self.started = clock.seconds()
         #: The rooms by key.
@@ -274,7 +275,7 @@ class Chat:
         if not self._created.take(source):
             raise Refused("Too many rooms were created from your address. Try again later.")
         room = self.open_room(name)
-        self.submit(room, Opened(self.clock.seconds(), SERVER, room.name))
+        self.submit(room, Opened(self.clock.time(), SERVER, room.name))
         return room
 
     def restore(self, kept: Sequence[Kept]) -> None:
@@ -288,7 +289,7 @@ class Chat:
                 # Of a room that is forgotten nobody is the owner.
                 self.moderation.drop("room", key)
         if self.lobby.key not in {names.fold(room.name) for room in kept}:
-            self.submit(self.lobby, Opened(self.clock.seconds(), SERVER, self.lobby.name))
+            self.submit(self.lobby, Opened(self.clock.time(), SERVER, self.lobby.name))
 
     def lines_before(self, room: Room, id: int, count: int) -> Deferred[list[Entry]]:
         """The last *count* lines of *room* with smaller ids than *id*, oldest first.
@@ -308,7 +309,7 @@ class Chat:
         """
         said, session.said = session.said or {}, None
         keys = [key for key, time in said.items() if time >= since and key in self.rooms]
-        now = self.clock.seconds()
+        now = self.clock.time()
         for key in keys:
             event = TookBack(now, session.origin, session.name, session.origin, since)
             self.submit(self.rooms[key], event)
@@ -320,7 +321,7 @@ class Chat:
         since: in seconds since the epoch.
         """
         key = names.fold(name)
-        now = self.clock.seconds()
+        now = self.clock.time()
         found = False
         for room in list(self.rooms.values()):
             if room.listed and room.may_have(lambda said: said_by(said, key), since):
@@ -332,7 +333,7 @@ class Chat:
         """Forget the lines that are older, and more, than the settings say, and unused names."""
         self.registry.lapse(lambda name: self.moderation.forget(0, name))
         settings = self.settings
-        before = self.clock.seconds() - settings.keep_days * DAY if settings.keep_days else 0.0
+        before = self.clock.time() - settings.keep_days * DAY if settings.keep_days else 0.0
         for room in self.rooms.values():
             room.expire(before, settings.keep_lines)
 
@@ -383,7 +384,7 @@ class Chat:
     def enter(self, room: Room, member: Member) -> None:
         """Ask for *member* to be in *room*."""
         room.expect(member)
-        self.submit(room, Joined(self.clock.seconds(), member.origin, member.name))
+        self.submit(room, Joined(self.clock.time(), member.origin, member.name))
 
     def relieve(self) -> None:
         """Between two reads of a turn: what is waiting does not wait longer if it is much."""

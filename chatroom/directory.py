@@ -21,7 +21,7 @@ MAX_REMEMBERED = 10_000
 class Directory(MutableMapping[str, "Session"]):
     """Everybody who is here, by the key of their name.
 
-    seconds: the time, in seconds since the epoch.
+    seconds: see clock.Clock.
     """
 
     __slots__ = ("_keys", "_left", "_people", "_seconds")

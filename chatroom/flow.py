@@ -12,8 +12,8 @@ from twisted.logger import Logger
 
 from chatroom.attempts import TooMany
 from chatroom.chat import Refused
+from chatroom.clock import Clock
 from chatroom.formats import paragraph
-from chatroom.presence import Clock
 
 if TYPE_CHECKING:
     from chatroom.session import Session

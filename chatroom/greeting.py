@@ -96,4 +96,4 @@ def _show_scrollback(session: "Session", room: "Room") -> None:
         said = room.before(LAST, count)
         session.post(session.lines([event for id, event in said if id >= since]))
     else:
-        session.post(room.scrollback(session.format, count, chat.clock.seconds()))
+        session.post(room.scrollback(session.format, count, chat.clock.time()))

@@ -94,7 +94,7 @@ def _add(session: "Session", account: Account, key: PublicKey) -> Flow:
     proven = session.key == key
     mark = key.fingerprint
     doubt = "It is not sure whether the key is added. /key lists them."
-    added = registry.book.add_key(account.id, key, session.chat.clock.seconds(), proven)
+    added = registry.book.add_key(account.id, key, session.chat.clock.time(), proven)
     # Whoever waits for it may have given up by then.
     added.addCallback(lambda became: _note_added(session, account, mark, became))
     match (yield patiently(session, apart(added), doubt)):

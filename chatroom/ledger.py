@@ -62,8 +62,8 @@ class Ledger(Protocol):
 class MemoryLedger:
     """The ledger of one node without a store: commits when the turn ends."""
 
-    def __init__(self, seconds: Callable[[], float]) -> None:
-        self._seconds = seconds
+    def __init__(self, time: Callable[[], float]) -> None:
+        self._time = time
         self._pending: list[tuple[str, Event]] = []
         self._last_id = 0
         self._receiver: LedgerReceiver
@@ -77,7 +77,7 @@ class MemoryLedger:
     def end_turn(self) -> None:
         pending, self._pending = self._pending, []
         if pending:
-            entries = number(pending, self._last_id, self._seconds())
+            entries = number(pending, self._last_id, self._time())
             self._last_id = entries[-1].id
             self._receiver.committed(entries)
 

@@ -263,7 +263,7 @@ def _register(session: "Session", name: str, password: str, *, hidden: bool) -> 
     if (yield patiently(session, registry.book.find(names.fold(name)))) is not None:
         raise Refused(f"{name} is registered already. If it is yours: /login {name}")
     stored = yield if_there(session, registry.stored_form(session, password))
-    now = session.chat.clock.seconds()
+    now = session.chat.clock.time()
     # If this takes too long it is not known whether it happened.
     doubt = f"It is not sure that {name} is yours now. Please see later: /login {name}"
     # Before it is: others of the same source are at it as well.

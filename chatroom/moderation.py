@@ -17,6 +17,7 @@ from twisted.logger import Logger
 
 from chatroom import names
 from chatroom.accounts import Account
+from chatroom.clock import Clock
 from chatroom.limits import LOCAL, Quota, address_of
 from chatroom.orders import (
     REMEMBERED,
@@ -30,7 +31,6 @@ from chatroom.orders import (
     dump,
     load,
 )
-from chatroom.presence import Clock
 
 if TYPE_CHECKING:
     from chatroom.session import Session
@@ -115,7 +115,7 @@ class Moderation:
 
     def keep(self) -> None:
         """Forget what holds no more, and try again to keep what could not be kept."""
-        now = self._clock.seconds()
+        now = self._clock.time()
         for (kind, key), order in list(self._orders.items()):
             if isinstance(order, Order) and not order.holds(now):
                 self.drop(kind, key)
@@ -128,7 +128,7 @@ class Moderation:
     def get(self, kind: str, key: str) -> Any:
         """The order of this kind, None if there is none or it holds no more."""
         order = self._orders.get((kind, key))
-        if isinstance(order, Order) and not order.holds(self._clock.seconds()):
+        if isinstance(order, Order) and not order.holds(self._clock.time()):
             return None
         return order
 
@@ -195,7 +195,7 @@ class Moderation:
             target=target,
             why=why,
         )
-        self._note(Action(self._clock.seconds(), by, what, target, why))
+        self._note(Action(self._clock.time(), by, what, target, why))
 
     def _note(self, action: Action) -> None:
         def failed(failure: Any) -> None:
@@ -277,7 +277,7 @@ class Moderation:
         if session.account is None and self.locked:
             return "Only registered people may talk just now: /login NAME."
         order = self._muted_guests.get(session.origin)
-        if order is not None and not order.holds(self._clock.seconds()):
+        if order is not None and not order.holds(self._clock.time()):
             order = None
         if session.account is not None:
             order = order or self.get("mute account", str(session.account.id))

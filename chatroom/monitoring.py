@@ -30,8 +30,8 @@ from twisted.web.server import Request, Site
 
 from chatroom import __version__
 from chatroom.chat import Chat
+from chatroom.clock import Call, Clock
 from chatroom.metrics import Histogram
-from chatroom.presence import Call, Clock
 from chatroom.store.ledger import StoredLedger
 
 #: How long, in seconds, a connection may say nothing, and how many there may be at a time.

@@ -102,7 +102,7 @@ def become(session: "Session", name: str) -> "Deferred[bool]":
     session.hold(NAMING)
     session.naming = ""
     former, session.submitted = session.submitted, name
-    now = session.chat.clock.seconds()
+    now = session.chat.clock.time()
     shown = session.member.announced
     session.chat.submit(session.room, Renamed(now, session.origin, former, name, shown))
     return session.released(NAMING).addCallback(lambda _: session.name == name)

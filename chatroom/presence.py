@@ -6,8 +6,8 @@ one-line scripts make no noise, and a crowd is one line.
 
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 
+from chatroom.clock import Call, Clock
 from chatroom.events import SERVER, Announced, CrowdMoved, Event
 from chatroom.room import Member, Room
 
@@ -19,26 +19,6 @@ LINES_A_SECOND = 3
 
 #: How many of a crowd are named.
 NAMED = 2
-
-
-class Call(Protocol):
-    """A call that was put off."""
-
-    def active(self) -> int:
-        """Whether it is still to come."""
-
-    def cancel(self) -> object:
-        """It will not come."""
-
-
-class Clock(Protocol):
-    """The time, and calls that are put off: a reactor, or a task.Clock in tests."""
-
-    def seconds(self) -> float:
-        """Seconds since the epoch."""
-
-    def callLater(self, delay: float, callable: Callable[..., object], *args: object) -> Call:
-        """Call *callable* with *args* in *delay* seconds."""
 
 
 class Presence:
@@ -112,7 +92,7 @@ class Presence:
     def _announce(self, member: Member) -> None:
         member.announced = True
         if self._joins.admits(member.name):
-            self._submit(Announced(self._clock.seconds(), member.origin, member.name))
+            self._submit(Announced(self._clock.time(), member.origin, member.name))
 
 
 class _Crowd:
@@ -148,5 +128,5 @@ class _Crowd:
         self.call = None
         names, count = tuple(self._names), self._count
         self._names, self._count = [], 0
-        now = self._presence._clock.seconds()
+        now = self._presence._clock.time()
         self._presence._submit(CrowdMoved(now, SERVER, names, count, self._joined))

@@ -132,7 +132,7 @@ class Recall:
             if not count:
                 return
             naming = sum(room.naming for room in missed)
-            oldest, now = min(room.since for room in missed), session.chat.clock.seconds()
+            oldest, now = min(room.since for room in missed), session.chat.clock.time()
             since = when(oldest, now, session.format.zone)
             line = f"You missed {count:,} line{'' if count == 1 else 's'} since {since}"
             if naming:

@@ -15,8 +15,8 @@ from twisted.logger import Logger
 from chatroom import passwords
 from chatroom.accounts import Account, Accounts, Visit
 from chatroom.attempts import Attempts, TooMany
+from chatroom.clock import Clock
 from chatroom.limits import Quota
-from chatroom.presence import Clock
 from chatroom.times import DAY
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ class Guesser(Protocol):
     """Who tries passwords: a session, or somebody who has none yet.
 
     origin, address: the number of their connection, and what the network has as its other end.
-    source: whom it counts for, see limits.source_of. opened: when it came, in
-    seconds since the epoch. failures: how many wrong passwords came from it. turned_away: how often
-    one was not looked at, because too many waited.
+    source: whom it counts for, see limits.source_of. opened: when it came, by
+    `Clock.seconds`. failures: how many wrong passwords came from it. turned_away: how often one was
+    not looked at, because too many waited.
     """
 
     origin: int
@@ -79,8 +79,8 @@ def whom(guesser: Guesser) -> dict[str, Any]:
 class Code(NamedTuple):
     """What somebody asked for with /pair.
 
-    account: as whom it logs in. place: where they were, in words. until: when it ends, in seconds
-    since the epoch.
+    account: as whom it logs in. place: where they were, in words. until: when it ends, by
+    `Clock.seconds`.
     """
 
     account: Account
@@ -249,7 +249,7 @@ class Registry:
 
         # Who is here uses theirs, whether or not that could be written.
         self.save()
-        before = self._clock.seconds() - self.keep_days * DAY
+        before = self._clock.time() - self.keep_days * DAY
         self.book.lapse(before).addCallbacks(lapsed, failed)
 
     def lapses(self, name: str) -> tuple[str, ...]:

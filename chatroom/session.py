@@ -15,13 +15,13 @@ from twisted.logger import Logger
 from chatroom import adoption, greeting, ignoring, names, naming, passwords
 from chatroom.accounts import Account, Preferences, Visit
 from chatroom.chat import Chat, Refused
+from chatroom.clock import Call
 from chatroom.commands import COMMANDS, Command, run
 from chatroom.events import SERVER, Emoted, Event, Left, Noticed, Renamed, Said, Whispered
 from chatroom.flow import ENTERING, MAIL, NAMING, OVER, PACE, READING
 from chatroom.formats import BELL, Format, transcript
 from chatroom.limits import LOCAL
 from chatroom.mailbox import MAX_BYTES, Mailbox
-from chatroom.presence import Call
 from chatroom.publickeys import PublicKey
 from chatroom.recall import Recall
 from chatroom.room import Member, Outlet, Room, encode
@@ -161,7 +161,7 @@ class Session:
         self.held = 0
         #: The connection is gone.
         self.closed = False
-        #: When the connection came and when it last said something, seconds since the epoch.
+        #: When the connection came and when it last said something, by `Clock.seconds`.
         self.opened = self.active = chat.clock.seconds()
         #: Why this person is away, None while here.
         self.away: str | None = None
@@ -195,7 +195,7 @@ class Session:
         self.failures = 0
         #: How often one was not looked at, because too many waited.
         self.turned_away = 0
-        #: Until then, in seconds since the epoch, a line may be a password that nobody asked for.
+        #: Until then, by `Clock.seconds`, a line may be a password that nobody asked for.
         self.wary_until = 0.0
         #: How many lines came from here that everybody in a room was to see.
         self.spoken = 0
@@ -325,7 +325,7 @@ class Session:
         if not here:
             return
         shown = self.chat.presence(self.room).leaving(self.member)
-        now = self.chat.clock.seconds()
+        now = self.chat.clock.time()
         self.chat.submit(self.room, Left(now, self.origin, self.name, reason, shown))
 
     def disconnected(self) -> None:
@@ -455,13 +455,14 @@ class Session:
             raise Refused(why)
         if not member.announced and not self.passing:
             chat.presence(room).spoke(member)
+        now = chat.clock.time()
         if room.listed:
             if self.said is None:
                 self.said = {}
-            self.said[room.key] = self.active
+            self.said[room.key] = now
         self.spoken += 1
         kind = Emoted if emote else Said
-        chat.submit(room, kind(self.active, self.origin, self.name, text))
+        chat.submit(room, kind(now, self.origin, self.name, text))
 
     def move(self, room: Room) -> None:
         """Leave the room for another."""
@@ -472,7 +473,8 @@ class Session:
         # Where a private room is, is for those in it to say.
         told = room.listed and not (access and access.private)
         reason = f"to #{room.name}" if told else ""
-        self.chat.submit(self.room, Left(self.active, self.origin, self.name, reason, shown))
+        now = self.chat.clock.time()
+        self.chat.submit(self.room, Left(now, self.origin, self.name, reason, shown))
         self.enter(room)
 
     def reconsider(self) -> None:
@@ -524,7 +526,7 @@ class Session:
         present = self.chat.registry.present(self)
         if present is not self:
             return present.visit()
-        now = self.chat.clock.seconds()
+        now = self.chat.clock.time()
         if self.account.id not in self.chat.registry.online:
             # Others may have changed meanwhile what held when this command came.
             return Visit(self.account.id, now, None, {})
@@ -597,7 +599,7 @@ class Session:
 
     def notice(self, text: str) -> None:
         """The server tells this person something, in one line or several."""
-        self.tell(Noticed(self.chat.clock.seconds(), SERVER, text))
+        self.tell(Noticed(self.chat.clock.time(), SERVER, text))
 
     def refuse(self, why: str) -> None:
         """What this person asked for is not to be had, for what the whole sentences say."""
@@ -616,12 +618,13 @@ class Session:
         if recipient.mailbox.full:
             raise Refused(f"{recipient.name} is not reading; your line was not delivered.")
         sent = (self.name, recipient.name, text)
+        now = self.chat.clock.time()
         if self.origin not in (recipient.ignored or ()):
-            recipient.tell(Whispered(self.active, self.origin, *sent, outgoing=False))
+            recipient.tell(Whispered(now, self.origin, *sent, outgoing=False))
             sender = self.chat.registry.present(self)
             if sender is not recipient:
                 recipient.whisperer = sender.origin
-        self.tell(Whispered(self.active, self.origin, *sent, outgoing=True))
+        self.tell(Whispered(now, self.origin, *sent, outgoing=True))
         if recipient.away is not None:
             self.notice(f"{recipient.name} is away{recipient.away and f': {recipient.away}'}.")
 
@@ -631,7 +634,7 @@ class Session:
         Those whom they ignore are left out, and the oldest if all would be more than *most* bytes.
         """
         kept = [event for event in events if not ignoring.hides(self, event)]
-        shown = transcript(kept, self.chat.clock.seconds(), self.format.zone)
+        shown = transcript(kept, self.chat.clock.time(), self.format.zone)
         format = self.format
         pieces = [encode(format, event, isinstance(event, Noticed)) for event in shown]
         if format.highlights:

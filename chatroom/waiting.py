@@ -55,7 +55,7 @@ def leave_message(session: "Session", account: Account, text: str) -> Flow:
     why = chat.moderation.silence(session)
     if why is not None and not chat.moderation.operator(account.id):
         raise Refused(why)
-    now = chat.clock.seconds()
+    now = chat.clock.time()
     author = session.account.id if session.account else 0
     # Who is ignored is not told.
     waiting = 1

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from twisted.internet import task
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.task import Clock
 
 from chatroom import names, publickeys
 from chatroom.accounts import Accounts, MemoryAccounts, Preferences
@@ -19,6 +19,18 @@ from chatroom.orders import Action, MemoryRecords, Records, Report
 from chatroom.publickeys import PublicKey
 from chatroom.session import Session
 from chatroom.store.ledger import StoredLedger
+
+
+class Clock(task.Clock):
+    """Time that tests move. `ahead` is what the clock on the wall shows beyond `seconds`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ahead = 0.0
+
+    def time(self) -> float:
+        """See chatroom.clock.Clock."""
+        return self.seconds() + self.ahead
 
 
 class FakeOutlet:
@@ -221,7 +233,7 @@ class Person:
 
 def immediate(clock: Clock) -> Ledger:
     """The ledger in memory."""
-    return MemoryLedger(clock.seconds)
+    return MemoryLedger(clock.time)
 
 
 def stored(clock: Clock) -> Ledger:
@@ -362,7 +374,7 @@ class DelayedLedger:
         """The answer to a batch is there."""
         entries = []
         for room, event in batch:
-            self._last_id = max(self._last_id + 1, int(self._clock.seconds() * 1e6))
+            self._last_id = max(self._last_id + 1, int(self._clock.time() * 1e6))
             entries.append(Entry(room, self._last_id, event))
         self._receiver.committed(entries)
 

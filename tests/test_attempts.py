@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
 
 from chatroom.attempts import FREE, LONGEST_PAUSE, MEMORY, MOST, MOST_ALIKE, Attempts, TooMany
+from fakes import Clock
 
 
 class Desk:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pytest
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.task import Clock
 
 from chatroom import chat as chats
 from chatroom import names
@@ -17,7 +16,7 @@ from chatroom.mailbox import Mailbox
 from chatroom.room import Member
 from chatroom.times import DAY
 from conftest import MakeWorld, Strictness
-from fakes import FailingLedger, FakeOutlet, Person, World
+from fakes import Clock, FailingLedger, FakeOutlet, Person, World
 
 FAR = "192.0.2.1"
 
@@ -138,7 +137,7 @@ class Recording(MemoryLedger):
     """A ledger in memory that keeps what was submitted."""
 
     def __init__(self, clock: Clock) -> None:
-        super().__init__(clock.seconds)
+        super().__init__(clock.time)
         self.submitted: list[tuple[str, Event]] = []
 
     def submit(self, room: str, event: Event) -> None:

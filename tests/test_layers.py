@@ -13,7 +13,7 @@ ROOT = Path(chatroom.__file__).parent
 
 CORE = frozenset(
     {
-        *("events", "room", "ledger", "mailbox", "formats", "presence"),
+        *("events", "room", "ledger", "mailbox", "formats", "presence", "clock"),
         *("chat", "session", "commands", "names", "limits", "history", "recall", "times", "words"),
         *(
             "mentions",

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Sequence
 
 import pytest
-from twisted.internet.task import Clock
 
 from chatroom.events import Event, Said
 from chatroom.ledger import Entry, Ledger, LocalClaims, MemoryLedger
-from fakes import DelayedLedger, FailingLedger, LateClaims, immediate, stored
+from fakes import Clock, DelayedLedger, FailingLedger, LateClaims, immediate, stored
 
 
 class Receiver:
@@ -109,7 +108,7 @@ def test_closing_commits_what_is_pending(ledger: Ledger, clock: Clock, receiver:
 
 
 def test_what_is_submitted_while_a_batch_comes_back_belongs_to_the_next(clock: Clock) -> None:
-    ledger = MemoryLedger(clock.seconds)
+    ledger = MemoryLedger(clock.time)
 
     class Answering(Receiver):
         def committed(self, batch: Sequence[Entry]) -> None:

@@ -10,11 +10,11 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from chatroom import room as rooms
+from chatroom.clock import Clock
 from chatroom.doors.line import ChatFactory
 from chatroom.doors.relay import RelayFactory
 from chatroom.limits import Limits
 from chatroom.metrics import REFUSALS, Counters, Histogram
-from chatroom.presence import Clock
 from chatroom.store import ledger as store_ledger
 from chatroom.store.ledger import PATIENCE, RETRY, StoredLedger
 from conftest import MakeWorld

@@ -18,7 +18,6 @@ from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import UNIXClientEndpoint, clientFromString, serverFromString
 from twisted.internet.protocol import Factory
-from twisted.internet.task import Clock
 
 import chatroom
 from chatroom.arriving import Arrival
@@ -35,7 +34,7 @@ from chatroom.monitoring import (
 )
 from chatroom.service import ChatService
 from chatroom.store.ledger import StoredLedger
-from fakes import Person, World, stored
+from fakes import Clock, Person, World, stored
 from test_service import collector, made
 from wire import UNLIMITED, Client, Visitor, Wire, on_reactor, reactor, turns, until
 

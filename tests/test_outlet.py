@@ -14,11 +14,11 @@ from twisted.internet import tcp, unix
 from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import IPullProducer, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from chatroom.doors.outlet import CLOSING, Outlet
+from fakes import Clock
 from wire import Wire
 
 BOUNDED = settings(max_examples=60, deadline=None)

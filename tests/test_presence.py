@@ -1,7 +1,6 @@
 """When a room is told who joins and leaves."""
 
 import pytest
-from twisted.internet.task import Clock
 
 from chatroom.chat import Settings
 from chatroom.events import SERVER, CrowdMoved, Event
@@ -10,7 +9,7 @@ from chatroom.mailbox import Mailbox
 from chatroom.presence import Presence
 from chatroom.room import Member, Room
 from conftest import MakeWorld
-from fakes import FakeOutlet, Person, World
+from fakes import Clock, FakeOutlet, Person, World
 
 
 def test_who_stays_for_two_seconds_is_announced(world: World) -> None:

@@ -22,7 +22,7 @@ from chatroom.doors import proxy
 from chatroom.doors.line import ChatFactory
 from chatroom.doors.proxy import Header, HeaderError, ProxyFactory, parse
 from chatroom.limits import Limits
-from wire import UNLIMITED, Client, on_reactor, reactor, turns, until
+from wire import UNLIMITED, Client, clock, on_reactor, reactor, turns, until
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 
@@ -198,7 +198,7 @@ class Gate:
 async def gate(
     limits: Limits = UNLIMITED, allowed: str = "127.0.0.1", listen: str = "127.0.0.1"
 ) -> AsyncIterator[Gate]:
-    chat = Chat(reactor, None, limits)
+    chat = Chat(clock, None, limits)
     door = ChatFactory(chat)
     before = ProxyFactory(door, chat, [ip_network(allowed)])
     if "/" in listen:
@@ -321,7 +321,7 @@ async def test_who_is_no_proxy_is_closed_unheard(logged: list[str]) -> None:
 
 
 def test_an_ipv4_proxy_is_known_on_a_socket_for_both() -> None:
-    factory = ProxyFactory(None, Chat(reactor, None, UNLIMITED), [ip_network("192.0.2.0/24")])
+    factory = ProxyFactory(None, Chat(clock, None, UNLIMITED), [ip_network("192.0.2.0/24")])
     for host, trusted in [
         ("192.0.2.7", True),
         ("::ffff:192.0.2.7", True),

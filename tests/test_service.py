@@ -16,7 +16,6 @@ from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.endpoints import UNIXClientEndpoint, wrapClientTLS
 from twisted.internet.protocol import Factory
 from twisted.internet.ssl import CertificateOptions
-from twisted.internet.task import Clock
 
 from chatroom import service
 from chatroom.chat import Chat, Settings
@@ -28,7 +27,7 @@ from chatroom.history import Kept
 from chatroom.moderation import Moderation
 from chatroom.orders import Operator
 from chatroom.service import EXPIRY, SETTLING, ChatService, Options, descriptors, makeService
-from fakes import FakeRecords, World
+from fakes import Clock, FakeRecords, World
 from wire import UNLIMITED, Client, Visitor, issued, on_reactor, reactor, turns, until
 
 

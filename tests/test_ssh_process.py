@@ -27,7 +27,7 @@ from chatroom.doors.ssh import SshFactory
 from chatroom.history import LAST
 from chatroom.limits import Limits
 from sshclient import HOST_KEY, Caller
-from wire import UNLIMITED, certificate, on_reactor, reactor, turns, until
+from wire import UNLIMITED, certificate, clock, on_reactor, reactor, turns, until
 
 # Twisted's ssl: endpoint hands pyOpenSSL objects of a kind that it does not want any more.
 pytestmark = pytest.mark.filterwarnings("ignore:Passing pyOpenSSL:DeprecationWarning")
@@ -89,7 +89,7 @@ async def opened(
     folder: Path, limits: Limits = UNLIMITED, *, way: str = "tcp"
 ) -> AsyncIterator[Lodge]:
     """An open SSH door, and in the end nothing that is left of it. way: tcp or ssl."""
-    chat = Chat(reactor, None, limits)
+    chat = Chat(clock, None, limits)
     factory = SshFactory(chat, HOST_KEY)
     place = f"{way}:0:interface=127.0.0.1"
     if way == "ssl":

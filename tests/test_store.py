@@ -19,7 +19,7 @@ from chatroom.store.folder import DATABASE, Folder, StoreError, check_folder
 from chatroom.store.store import Store
 from chatroom.words import phrases
 from conftest import Strictness
-from wire import on_reactor, reactor, until
+from wire import clock, on_reactor, reactor, until
 
 LAST = 2**63 - 1
 
@@ -28,8 +28,8 @@ LAST = 2**63 - 1
 async def running(folder: Path, **options: Any) -> AsyncIterator[tuple[Chat, Store]]:
     """A chat over what is kept in *folder*, from start to stop."""
     path = str(folder / "data")
-    store = Store(reactor, reactor.callFromThread, Folder(path), **options)
-    chat = Chat(reactor, ledger=store.ledger, history=store)
+    store = Store(clock, reactor.callFromThread, Folder(path), **options)
+    chat = Chat(clock, ledger=store.ledger, history=store)
     chat.restore(store.open(20, chat.lobby.key))
     store.start()
     try:
@@ -40,7 +40,7 @@ async def running(folder: Path, **options: Any) -> AsyncIterator[tuple[Chat, Sto
 
 
 def say(chat: Chat, room: Room, text: str, origin: int = 1) -> None:
-    chat.submit(room, Said(reactor.seconds(), origin, "alice", text))
+    chat.submit(room, Said(clock.time(), origin, "alice", text))
 
 
 def texts(entries: list[Entry]) -> list[str]:
@@ -51,7 +51,7 @@ def texts(entries: list[Entry]) -> list[str]:
 async def test_rooms_topics_scrollback_and_history_come_back(tmp_path: Path) -> None:
     async with running(tmp_path) as (chat, store):
         den = chat.make_room("Den", "here")
-        chat.submit(den, TopicSet(reactor.seconds(), 1, "alice", "tea"))
+        chat.submit(den, TopicSet(clock.time(), 1, "alice", "tea"))
         for number in range(30):
             say(chat, den, f"cup {number}")
         say(chat, chat.lobby, "nobody here")
@@ -81,7 +81,7 @@ async def test_ids_and_origins_of_an_earlier_run_are_not_taken_for_those_of_this
     async with running(tmp_path) as (chat, store):
         (first,) = await store.before("lobby", LAST, 5)
         assert store.ledger.last_id >= first.id
-        now = reactor.seconds()
+        now = clock.time()
         say(chat, chat.lobby, "of the second")
         await until(lambda: len(chat.lobby.recent(5)) == 2)
         chat.submit(chat.lobby, TookBack(now, 1, "alice", 1, now - 3600))
@@ -96,7 +96,7 @@ async def test_who_leaves_when_the_ledger_was_closed_does_not_write_to_a_closed_
     async with running(tmp_path) as (chat, store):
         say(chat, chat.lobby, "hello")
         await chat.close()
-        chat.submit(chat.lobby, Left(reactor.seconds(), 1, "alice", "", False))
+        chat.submit(chat.lobby, Left(clock.time(), 1, "alice", "", False))
         await until(lambda: not chat._turn_ends)
         assert store.ledger._retry is None
         assert store.ledger._overdue is None
@@ -106,7 +106,7 @@ async def test_who_leaves_when_the_ledger_was_closed_does_not_write_to_a_closed_
 @on_reactor
 async def test_a_server_that_ends_while_it_cleans_cleans_when_it_is_back(tmp_path: Path) -> None:
     async with running(tmp_path) as (chat, store):
-        now = reactor.seconds()
+        now = clock.time()
         say(chat, chat.lobby, "zanzibar 罕见")
         await until(lambda: chat.lobby.recent(1))
         await until(lambda: not store._indexing)

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.task import Clock
 
 from chatroom.events import Event, Left, Relayed, Said, Told
 from chatroom.ledger import Entry
 from chatroom.store import codec
 from chatroom.store import ledger as module
 from chatroom.store.ledger import PATIENCE, RETRY, StoredLedger
+from fakes import Clock
 
 BACK = "The disk is back: history is being kept again."
 

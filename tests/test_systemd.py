@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twisted.internet.task import Clock
 
 from chatroom.systemd import STATUS, Notifier, NotifyService, from_environment
+from fakes import Clock
 from test_process import MODULE, TWISTD, Terminal, comes, environment, kill, running, wait_for_end
 from wire import DEADLINE
 

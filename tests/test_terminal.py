@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.error import ConnectionAborted
-from twisted.internet.task import Clock
 
 from chatroom.accounts import Preferences
 from chatroom.cells import wrap
@@ -21,7 +20,7 @@ from chatroom.doors.terminal import WAITING_LINES, Kind, Terminal, kind_of
 from chatroom.limits import Limits
 from chatroom.names import clean
 from chatroom.styles import Colours
-from fakes import WORD, FakeBook, FakeOutlet, World, book_of, owner
+from fakes import WORD, Clock, FakeBook, FakeOutlet, World, book_of, owner
 from terminal import Terminal as Shown
 from test_screen import expected, filled
 from wire import UNLIMITED, Visitor, kept, uncollected

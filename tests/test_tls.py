@@ -21,7 +21,7 @@ from chatroom.chat import Chat
 from chatroom.doors.line import ChatFactory
 from chatroom.settings import SettingError
 from chatroom.tls import LOOK, Certificate, secured
-from wire import UNLIMITED, Client, issued, on_reactor, reactor, turns, until
+from wire import UNLIMITED, Client, clock, issued, on_reactor, reactor, turns, until
 
 
 class Files:
@@ -135,7 +135,7 @@ def test_an_expired_certificate_is_taken_and_said(files: Files) -> None:
 
 def connection_of(certificate: Certificate) -> SSL.Connection:
     """What somebody who connects gets."""
-    factory: Any = secured(ServerFactory(), certificate, reactor)
+    factory: Any = secured(ServerFactory(), certificate, clock)
     return certificate.serverConnectionForTLS(factory.protocol(factory, Protocol()))
 
 
@@ -252,9 +252,9 @@ class Door:
 
 @asynccontextmanager
 async def door(files: Files) -> AsyncIterator[Door]:
-    chat = Chat(reactor, None, UNLIMITED)
+    chat = Chat(clock, None, UNLIMITED)
     line = ChatFactory(chat)
-    factory = secured(line, files.read(), reactor)
+    factory = secured(line, files.read(), clock)
     port: Any = await serverFromString(reactor, "tcp:0:interface=127.0.0.1").listen(factory)
     opened = Door(files, chat, line, port.getHost().port)
     try:

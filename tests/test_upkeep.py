@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
+import wire
 from chatroom.events import Opened, Said
 from chatroom.history import Query
 from chatroom.ledger import Entry
@@ -23,6 +23,7 @@ from chatroom.store.folder import Folder
 from chatroom.store.store import CLEANING, INDEXING, UPKEEP, Store
 from chatroom.store.worker import Worker
 from chatroom.words import phrases
+from fakes import Clock
 from wire import on_reactor, reactor, until
 
 DAY = 24 * 3600
@@ -31,7 +32,9 @@ DAY = 24 * 3600
 @asynccontextmanager
 async def opened(folder: Path, clock: Any = None, **options: Any) -> AsyncIterator[Store]:
     """A store whose threads report to the real reactor."""
-    store = Store(clock or reactor, reactor.callFromThread, Folder(str(folder / "data")), **options)
+    store = Store(
+        clock or wire.clock, reactor.callFromThread, Folder(str(folder / "data")), **options
+    )
     store.open(20, "lobby")
     try:
         yield store
@@ -162,7 +165,7 @@ async def test_an_index_that_cannot_be_written_is_tried_again_and_that_is_said_o
 @on_reactor
 async def test_what_is_too_old_or_too_much_goes_and_leaves_no_trace(tmp_path: Path) -> None:
     async with opened(tmp_path, keep_days=7, keep_lines=3) as store:
-        now = reactor.seconds()
+        now = wire.clock.time()
         await store._commit([Entry("lobby", 1, Opened(now, 0, "Lobby"))])
         await store._commit(lines("zanzibar", time=now - 8 * DAY))
         await store._commit(lines("xylophone", "a tea", "b tea", "c tea", time=now))

@@ -42,11 +42,15 @@ from chatroom.doors.sshchannel import SessionChannel
 from chatroom.doors.terminal import Terminal
 from chatroom.limits import Limits
 from chatroom.room import Member
+from chatroom.service import ReactorClock
 from chatroom.session import Session
 from fakes import World
 
 # Its module stands in for itself, so mypy does not know what it is.
 reactor: Any = installed_reactor
+
+#: Made before anything is put off, see chatroom.clock.
+clock = ReactorClock(reactor)
 
 #: How long a test waits, in seconds, for something that is to come, late on a busy machine.
 DEADLINE = 60.0
@@ -306,7 +310,7 @@ async def opened(
     door: str, way: str, folder: Path, limits: Limits = UNLIMITED, settings: Settings | None = None
 ) -> AsyncIterator[House]:
     """An open door, and in the end nothing that is left of it."""
-    chat = Chat(reactor, settings, limits)
+    chat = Chat(clock, settings, limits)
     factory = DOORS[door](chat)
     path = folder / "socket"
     match way:

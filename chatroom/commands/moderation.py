@@ -68,7 +68,7 @@ def ban(session: "Session", rest: str) -> None:
     if network is None:
         carry_out(session, _ban_name(session, target, length, why))
         return
-    now = session.chat.clock.seconds()
+    now = session.chat.clock.time()
     if spared := session.chat.moderation.spares(network, session.chat.sessions.values()):
         raise Refused(f"Not banned: {spared}")
     order = Order(str(network), length and now + length, why, session.name, now)
@@ -81,7 +81,7 @@ def _ban_name(session: "Session", name: str, length: float, why: str) -> Flow:
     chat = session.chat
     moderation = chat.moderation
     person, account = yield _somebody(session, name)
-    now = chat.clock.seconds()
+    now = chat.clock.time()
     people = [] if person is None else [person]
     if account is not None:
         if moderation.operator(account.id):
@@ -199,7 +199,7 @@ def _mute(session: "Session", name: str, length: float, why: str) -> Flow:
     if person is not None:
         _spare_operators(session, person)
     muted = account.name if account is not None else person.name
-    now = chat.clock.seconds()
+    now = chat.clock.time()
     order = Order(muted, now + length, why, session.name, now)
     moderation.mute(person, account.id if account is not None else 0, order)
     until = moderation.until(order)
@@ -248,7 +248,7 @@ def lockdown(session: "Session", rest: str) -> None:
         session.notice(f"The lockdown is {state}.")
         return
     if word == "on":
-        now = session.chat.clock.seconds()
+        now = session.chat.clock.time()
         moderation.put("lockdown", "", Order("", 0.0, "", session.name, now))
         _tell_all(session, "From now on only registered people enter and talk.")
     else:
@@ -325,4 +325,4 @@ def _tell_all(session: "Session", text: str) -> None:
     chat = session.chat
     for room in list(chat.rooms.values()):
         if room.listed and room.members:
-            chat.submit(room, Told(chat.clock.seconds(), SERVER, text))
+            chat.submit(room, Told(chat.clock.time(), SERVER, text))

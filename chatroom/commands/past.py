@@ -42,7 +42,7 @@ def history(session: "Session", rest: str) -> None:
             raise Refused(usage)
         count = min(int(number[:9]), MAX_HISTORY)
     if separator:
-        when = moment(time, session.chat.clock.seconds(), session.format.zone)
+        when = moment(time, session.chat.clock.time(), session.format.zone)
         if when is None:
             raise Refused(usage)
         before = max(0, int(when * 1_000_000))
@@ -104,7 +104,7 @@ def forget(session: "Session", rest: str) -> None:
     operator removes what was said as NAME.
     """
     chat = session.chat
-    since = chat.clock.seconds() - TAKE_BACK
+    since = chat.clock.time() - TAKE_BACK
     if not rest:
         people = {session, chat.registry.present(session)}
         taken_back = [chat.take_back(one, since) for one in people]

@@ -30,7 +30,7 @@ def timestamps(session: "Session", rest: str) -> None:
     if style == "off":
         session.notice("Lines are shown without their time.")
         return
-    now = local(session.chat.clock.seconds(), session.format.zone)
+    now = local(session.chat.clock.time(), session.format.zone)
     clock = "%H:%M:%S" if style == "seconds" else "%H:%M"
     session.notice(f"Lines are shown with their time: {now:{clock}} ({session.format.zone}).")
 
@@ -49,7 +49,7 @@ def timezone(session: "Session", rest: str) -> None:
             raise Refused(f"No time zone {rest[:MAX_SHOWN]}. {_meant(rest)}")
         session.prefer(timezone=str(where))
     where = session.format.zone
-    now = local(session.chat.clock.seconds(), where)
+    now = local(session.chat.clock.time(), where)
     session.notice(f"Times are {where}. It is {now:%H:%M} there, {now:%A %d %B %Y}.")
 
 

@@ -42,7 +42,7 @@ def report(session: "Session", rest: str) -> None:
         PLAIN.encode(event, False).decode() for event in session.room.recent(EVIDENCE)
     )
     made = Report(
-        chat.clock.seconds(),
+        chat.clock.time(),
         session.name,
         name[: names.MAX_NAME],
         why.strip()[:MAX_REASON],

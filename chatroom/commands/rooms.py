@@ -56,7 +56,7 @@ def part(session: "Session", rest: str) -> None:
 @command("rooms", "list")
 def rooms(session: "Session", rest: str) -> None:
     """which rooms there are, and when each had its last line"""
-    now = session.chat.clock.seconds()
+    now = session.chat.clock.time()
     access = session.chat.moderation.access
     listed = session.chat.rooms_of(session)
     listed.sort(key=lambda room: (-len(room.members), room.name))
@@ -104,7 +104,7 @@ def topic(session: "Session", rest: str) -> None:
     text = "" if rest == "-" else names.clean_topic(rest)
     if not session.passing:
         session.chat.presence(room).spoke(session.member)
-    event = TopicSet(session.chat.clock.seconds(), session.origin, session.name, text)
+    event = TopicSet(session.chat.clock.time(), session.origin, session.name, text)
     session.chat.submit(room, event)
 
 
@@ -251,7 +251,7 @@ def _invite_or_give(session: "Session", room: Room, word: str, name: str) -> Non
 
 
 def _tell(session: "Session", text: str) -> None:
-    session.chat.submit(session.room, Told(session.chat.clock.seconds(), SERVER, text))
+    session.chat.submit(session.room, Told(session.chat.clock.time(), SERVER, text))
 
 
 def _people(count: int) -> str:

@@ -20,6 +20,7 @@ from chatroom import commands, passwords
 from chatroom.accounts import Preferences
 from chatroom.arriving import Arrival
 from chatroom.chat import Chat, Refused
+from chatroom.clock import Call
 from chatroom.commands import command
 from chatroom.completion import complete
 from chatroom.doors.door import DoorFactory, is_encrypted, peer_ended, tune
@@ -29,7 +30,6 @@ from chatroom.doors.outlet import Outlet
 from chatroom.doors.terminal import MOMENT, Kind, Terminal
 from chatroom.events import SERVER, Noticed
 from chatroom.formats import PLAIN, Format, plain
-from chatroom.presence import Call
 from chatroom.session import Session
 
 log = Logger()
@@ -599,7 +599,7 @@ class Conversation(LineReceiver):
         """The factory: the server is gone in a moment."""
         self.closing = "the server stops"
         text = "The server is shutting down."
-        now = self.factory.chat.clock.seconds()
+        now = self.factory.chat.clock.time()
         self.take_leave(PLAIN.encode(Noticed(now, SERVER, text), True))
 
     def drop(self) -> None:

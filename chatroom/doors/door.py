@@ -18,9 +18,9 @@ from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 
 from chatroom.chat import Chat
+from chatroom.clock import Call
 from chatroom.limits import Limits, address_of, source_of
 from chatroom.metrics import BARRED, CROWDED, STOPPING
-from chatroom.presence import Call
 
 log = Logger()
 
@@ -103,7 +103,7 @@ class Connected(Protocol):
     """A connection as its factory sees it.
 
     origin: its number, see Chat.next_origin. source, address: see DoorFactory. opened: when it
-    came, in seconds since the epoch. spoken: how many lines were said over it. closing: why the
+    came, by `Clock.seconds`. spoken: how many lines were said over it. closing: why the
     server closes it, in words that stay what they are; empty for no such reason.
     """
 

@@ -13,7 +13,7 @@ from twisted.internet import tcp, unix
 from twisted.internet.interfaces import INegotiated, IPullProducer, IPushProducer
 from zope.interface import implementer
 
-from chatroom.presence import Call
+from chatroom.clock import Call
 
 
 class Timers(Protocol):

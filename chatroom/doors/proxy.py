@@ -22,8 +22,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatroom.chat import Chat
+from chatroom.clock import Call
 from chatroom.limits import LOCAL
-from chatroom.presence import Call
 
 log = Logger()
 

@@ -68,7 +68,7 @@ class RelayProtocol(LineOnlyReceiver):
         self.spoken += 1
         chat = self.factory.chat
         chat.counters.input += 1
-        chat.submit(self.factory.room, Relayed(chat.clock.seconds(), self.member.origin, line))
+        chat.submit(self.factory.room, Relayed(chat.clock.time(), self.member.origin, line))
         chat.relieve()
 
     def handshakeCompleted(self) -> None:
@@ -115,7 +115,7 @@ class RelayProtocol(LineOnlyReceiver):
         if not self._over:
             self._over = True
             chat = self.factory.chat
-            left = Left(chat.clock.seconds(), self.member.origin, "", "", shown=False)
+            left = Left(chat.clock.time(), self.member.origin, "", "", shown=False)
             chat.submit(self.factory.room, left)
 
     # -- what the room says

@@ -22,6 +22,7 @@ from zope.interface import implementer
 
 from chatroom.arriving import Arrival, Stranger
 from chatroom.chat import Chat
+from chatroom.clock import Call
 from chatroom.doors.conversation import READ_SIZE
 from chatroom.doors.door import GOING, DoorFactory, TurnedAway, tune
 from chatroom.doors.outlet import Outlet, close_writing
@@ -36,7 +37,6 @@ from chatroom.doors.sshtransport import (
     signatures_of,
 )
 from chatroom.limits import LOCAL
-from chatroom.presence import Call
 
 log = Logger()
 

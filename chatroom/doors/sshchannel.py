@@ -35,8 +35,8 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from chatroom.clock import Call
 from chatroom.doors.sshtransport import SILENT, Misbehaved
-from chatroom.presence import Call
 
 log = Logger()
 

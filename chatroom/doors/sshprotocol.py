@@ -138,7 +138,7 @@ class SshProtocol(Conversation):
         session.mailbox.clear()
         if session.why:
             # It is as a guest that they say what they came to say.
-            notice = Noticed(self.factory.chat.clock.seconds(), SERVER, session.why)
+            notice = Noticed(self.factory.chat.clock.time(), SERVER, session.why)
             self.transport.complain(PLAIN.encode(notice, True))
         session.refusals = 0
         assert isinstance(self.outlet, MutedOutlet)

@@ -25,7 +25,7 @@ from twisted.conch.ssh.transport import (
 )
 from twisted.python.randbytes import secureRandom
 
-from chatroom.presence import Call, Clock
+from chatroom.clock import Call, Clock
 
 #: What the server says first (RFC 4253, section 4.2): of which software it is, not how old.
 VERSION: Final = b"SSH-2.0-chatroom"

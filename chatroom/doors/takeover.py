@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from chatroom.clock import Call
 from chatroom.doors.outlet import Timers
 from chatroom.doors.telnet import Telnet
 from chatroom.doors.terminal import Kind, kind_of
-from chatroom.presence import Call
 
 #: How long, in seconds, a client has to answer, first what it is and then whether it agrees.
 PATIENCE: Final = 3.0

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, Protocol
 
 from chatroom.accounts import Preferences
 from chatroom.cells import cells, graphemes
+from chatroom.clock import Call
 from chatroom.doors.editor import (
     Bell,
     Choices,
@@ -30,7 +31,6 @@ from chatroom.doors.keys import Event, Key, Keys, Paste, Text
 from chatroom.doors.outlet import Outlet, Timers
 from chatroom.doors.screen import PlainScreen, Screen
 from chatroom.formats import BELL, Format, plain
-from chatroom.presence import Call
 from chatroom.styles import Colours, terminal
 
 #: What is taken for the size of a terminal that does not say it, in cells and rows (VT100).

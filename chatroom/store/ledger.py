@@ -12,10 +12,10 @@ from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from chatroom.clock import Call, Clock
 from chatroom.events import SERVER, Event, Told
 from chatroom.ledger import Entry, LedgerReceiver, number
 from chatroom.metrics import Histogram
-from chatroom.presence import Call, Clock
 from chatroom.store import codec
 
 log = Logger()
@@ -101,7 +101,7 @@ class StoredLedger:
         pending, self._pending = self._pending, []
         if not pending:
             return
-        entries = number(pending, self.last_id, self._clock.seconds())
+        entries = number(pending, self.last_id, self._clock.time())
         self.last_id = entries[-1].id
         if self._ended:
             # Who leaves now leaves because the server stops, which nobody is shown.
@@ -221,7 +221,7 @@ class StoredLedger:
         entries = self._unsaved[self._shown :]
         # The bare relay's lines, and other things that nobody keeps, are no loss.
         rooms = {entry.room for entry in entries if codec.encode(entry.event) is not None}
-        now = self._clock.seconds()
+        now = self._clock.time()
         for room in sorted(rooms - told):
             told.add(room)
             self.last_id += 1
@@ -262,7 +262,7 @@ class StoredLedger:
         if lost:
             text += f" {lost:,} lines said meanwhile are lost."
         for room in sorted(told or ()):
-            self.submit(room, Told(self._clock.seconds(), SERVER, text))
+            self.submit(room, Told(self._clock.time(), SERVER, text))
         self.end_turn()
 
 

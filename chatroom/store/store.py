@@ -13,9 +13,9 @@ from twisted.internet.defer import Deferred, fail, inlineCallbacks, maybeDeferre
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from chatroom.clock import Call, Clock
 from chatroom.history import Kept, Missed, Query
 from chatroom.ledger import Entry
-from chatroom.presence import Call, Clock
 from chatroom.store.accounts import Book, StoredAccounts
 from chatroom.store.database import Reader, Writer
 from chatroom.store.folder import Folder, StoreError
@@ -226,7 +226,7 @@ class Store:
     def keep_up(self) -> Any:
         """Delete what is too old, and clean away what is left of deleted lines; fires then."""
         while not self._closed:
-            before = self._clock.seconds() - self.keep_days * DAY if self.keep_days else 0.0
+            before = self._clock.time() - self.keep_days * DAY if self.keep_days else 0.0
             ids = yield self._reading.do(self._reader.expired, before, self.keep_lines)
             if not ids:
                 break

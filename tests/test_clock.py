@@ -1,0 +1,126 @@
+"""The clock on the wall steps: only the times that people see change."""
+
+import signal
+import socket
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from chatroom.chat import Settings
+from chatroom.limits import Limits
+from conftest import MakeWorld
+from fakes import World
+from test_process import comes, running
+from wire import DEADLINE
+
+#: Steps of the wall clock, in seconds: as at the end of a wrong summer time, and as on a machine
+#: that learns late what day it is.
+steps = pytest.mark.parametrize("step", [-3600, 31 * 86400])
+
+
+@steps
+def test_people_talk_on_at_their_pace(make_world: MakeWorld, step: int) -> None:
+    world = make_world(limits=Limits(rate=2, burst=2))
+    alice, bob = world.people("alice", "bob")
+    world.wait(10)
+    alice.says("one")
+    world.clock.ahead += step
+    alice.says("two", "three")
+    assert bob.sees == ["alice: one", "alice: two"]
+    world.wait(0.6)
+    assert bob.sees == ["alice: three"]
+
+
+@steps
+def test_who_comes_is_announced(make_world: MakeWorld, step: int) -> None:
+    world = make_world()
+    (alice,) = world.people("alice")
+    world.person("bob")
+    world.clock.ahead += step
+    world.wait(2.1)
+    assert alice.sees == ["-- bob joined."]
+
+
+@steps
+def test_limits_last_as_long_as_they_say(make_world: MakeWorld, step: int) -> None:
+    world = make_world(Settings(rooms_per_hour=1))
+    (alice,) = world.people("alice")
+    alice.says("/join one")
+    world.clock.ahead += step
+    refusal = "-- Too many rooms were created from your address. Try again later."
+    assert alice.asks("/join two") == [refusal]
+    world.wait(3600)
+    alice.says("/join two")
+    assert alice.session.room.name == "two"
+
+
+@steps
+def test_spans_that_people_are_told_are_not_changed(world: World, step: int) -> None:
+    alice, _ = world.people("alice", "bob")
+    world.clock.ahead += step
+    (told,) = alice.asks("/whois bob")
+    assert told == "-- bob is in #lobby, here for 5 seconds, idle for 5 seconds."
+    assert alice.asks("/uptime")[0].startswith("-- chatroom has been up for 5 seconds.")
+
+
+def test_times_that_people_are_shown_are_those_of_the_wall(world: World) -> None:
+    (alice,) = world.people("alice")
+    alice.says("/timestamps on")
+    world.clock.ahead += 86400 - 3600
+    (told,) = alice.asks("/timestamps on")
+    assert told == "-- Lines are shown with their time: 07:00 (UTC)."
+    bob = world.person("bob")
+    bob.says("hi")
+    assert "07:00 bob: hi" in alice.sees
+
+
+#: A server whose clock on the wall shows as many seconds more as stand in a file.
+SET = """
+import sys, time
+from pathlib import Path
+wall, file = time.time, Path(sys.argv.pop(1))
+time.time = lambda: wall() + float(file.read_text())
+from chatroom.__main__ import main
+main()
+"""
+
+
+@steps
+def test_a_server_goes_on_when_its_clock_is_set(
+    tmp_path: Path, ended: ExitStack, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    manager = ended.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+    manager.settimeout(DEADLINE)
+    manager.bind(str(tmp_path / "manager"))
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "manager"))
+    monkeypatch.setenv("WATCHDOG_USEC", "200000")
+    ahead = tmp_path / "ahead"
+    ahead.write_text("0")
+    command = [sys.executable, "-c", SET, str(ahead)]
+    server = running(ended, tmp_path, command, "--rate", "10", "--burst", "1").started()
+    alice, bob = comes(ended, server), comes(ended, server)
+    alice.sends(b"/nick alice\r\n")
+    alice.reads(b"-- You are now alice.\r\n")
+    ahead.write_text(str(step))
+    alice.sends(b"one\r\ntwo\r\nthree\r\n")
+    said = bob.reads(b"alice: three\r\n")
+    assert said.endswith(b"alice: one\r\nalice: two\r\nalice: three\r\n")
+    _ = comes(ended, server)
+    alice.reads(b"-- guest3 joined.\r\n")
+    signs(manager, 5)
+    assert server.stop() == -signal.SIGTERM
+
+
+def signs(manager: socket.socket, count: int) -> None:
+    """Wait for signs of life, *count* of those that are still to be given."""
+    manager.setblocking(False)
+    while True:
+        try:
+            manager.recv(4096)
+        except BlockingIOError:
+            break
+    manager.settimeout(DEADLINE)
+    while count:
+        count -= manager.recv(4096) == b"WATCHDOG=1"
