@@ -61,6 +61,8 @@ class Settings:
     scrollback: how many lines somebody is shown on joining; 0 for none.
     join_quiet_above: in rooms of more people only those who spoke are announced; 0 for no limit.
     rooms_per_hour: how many rooms one source may create in an hour; 0 for no limit.
+    renames_per_hour: how often the guests of one source may change their names in an hour, once
+    somebody was told of them; 0 for no limit.
     keep_days, keep_lines: after how many days, and after how many more lines in its room, a line
     is forgotten; 0 for never.
     keep_names: after how many days without a visit an account lapses; 0 for never.
@@ -74,6 +76,7 @@ class Settings:
     scrollback: int = 20
     join_quiet_above: int = 50
     rooms_per_hour: int = 5
+    renames_per_hour: int = 30
     keep_days: float = 0.0
     keep_lines: int = 0
     keep_names: float = 180.0
@@ -147,6 +150,8 @@ class Chat:
         #: Called when a network is banned, by doors whose connections are no sessions.
         self.cutters: list[Callable[[], None]] = []
         self._presences: dict[str, Presence] = {}
+        #: How often the guests of each source have changed their names, where a room was told.
+        self.renamed = Quota(self.settings.renames_per_hour, 3600, clock.seconds)
         self._created = Quota(self.settings.rooms_per_hour, 3600, clock.seconds)
         self._last_origin = 0
         self._last_guest = 0
@@ -177,6 +182,7 @@ class Chat:
         self.registry.keep_days = settings.keep_names
         self.registry.created.count = settings.names_per_day
         self._created.count = settings.rooms_per_hour
+        self.renamed.count = settings.renames_per_hour
         for presence in self._presences.values():
             presence.quiet_above = settings.join_quiet_above
 
@@ -260,6 +266,8 @@ class Chat:
             raise Refused(str(error)) from None
         room = self.rooms.get(names.fold(name))
         if room is None:
+            if (why := moderation.silence(session)) is not None:
+                raise Refused(f"{why} You can go to a room that there is: /rooms lists them.")
             room = self.make_room(name, session.source)
             if session.account is not None:
                 owner = Access(session.account.id, session.account.name)

@@ -282,8 +282,18 @@ class Moderation:
         if session.account is not None:
             order = order or self.get("mute account", str(session.account.id))
         else:
-            order = order or self.get("mute source", session.source)
+            order = order or self._muted_source(session)
         return f"You are muted{self.until(order)}." if order else None
+
+    def _muted_source(self, session: "Session") -> Order | None:
+        """The mute of guests who come from where *session* does.
+
+        Who comes from this machine cannot be told apart once they come again: it is held against
+        those who come after it, and not against those who were here beside whoever is muted.
+        """
+        order: Order | None = self.get("mute source", session.source)
+        here_before = order is not None and session.opened < order.time
+        return None if session.source == LOCAL and here_before else order
 
     @property
     def locked(self) -> bool:
@@ -299,10 +309,24 @@ class Moderation:
             self.put("mute account", str(account), order)
         if session is not None:
             self._muted_guests[session.origin] = order
-            if session.source != LOCAL:
-                about = replace(order, target=session.source, about=order.target)
-                self.put("mute source", session.source, about)
+            source = session.source
+            known = self.get("mute source", source)
+            # It is not to end earlier since somebody else there is muted for a while.
+            if known is None or known.until < order.until:
+                target = "who comes from this machine as a guest" if source == LOCAL else source
+                self.put("mute source", source, replace(order, target=target, about=order.target))
         self._look()
+
+    def muted_guests(self, sessions: "Iterable[Session]") -> list[Order]:
+        """The mutes of guests who are here, under the names that they have now."""
+        now = self._clock.seconds()
+        return [
+            replace(order, target=session.name)
+            for session in sessions
+            if session.account is None
+            and (order := self._muted_guests.get(session.origin)) is not None
+            and order.holds(now)
+        ]
 
     def unmute(self, session: "Session | None", account: int, name: str) -> bool:
         """Let somebody talk again; returns whether they were muted."""

@@ -25,9 +25,21 @@ NOT_NOW = "Names cannot be had just now. /nick NAME tries again."
 
 
 def rename(session: "Session", name: str) -> None:
-    """Ask for another name, which is allowed; input waits until there is an answer."""
-    session.hold(NAMING)
+    """Ask for another name, which nobody forbids; input waits until there is an answer.
+
+    Raises Refused.
+    """
     chat = session.chat
+    if (why := session.chat.moderation.silence(session)) is not None:
+        # A name is shown to everybody.
+        raise Refused(f"{why} You are still {session.name}.")
+    # What no room is told of is no noise: a script takes its name before it says its line.
+    if session.member.announced and not chat.renamed.take(session.limited_as):
+        raise Refused(
+            f"You are still {session.name}: names were changed too often from your address. "
+            "Try again in an hour."
+        )
+    session.hold(NAMING)
     key = session.naming = names.fold(name)
 
     def claimed(free: bool) -> object:
@@ -69,6 +81,8 @@ def have(session: "Session", name: str) -> Flow:
     Fails with Refused, and with flow.Gone. Whenever the claim comes that nobody waits for any more,
     it is given back.
     """
+    if (why := session.chat.moderation.silence(session)) is not None:
+        raise Refused(why)
     key = session.naming = names.fold(name)
     answer: Deferred[bool] = Deferred()
 

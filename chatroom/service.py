@@ -266,6 +266,7 @@ def chosen(options: Mapping[str, Any]) -> tuple[Settings, Limits]:
         scrollback=options["scrollback"],
         join_quiet_above=options["join-quiet-above"],
         rooms_per_hour=options["rooms-per-hour"],
+        renames_per_hour=options["renames-per-hour"],
         keep_days=options["keep-days"],
         keep_lines=options["keep-lines"],
         keep_names=options["keep-names"],

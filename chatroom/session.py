@@ -381,6 +381,11 @@ class Session:
         return self.connection.address
 
     @property
+    def limited_as(self) -> str:
+        """Whom a Quota counts where all who come from this machine must not share it."""
+        return f"connection {self.origin}" if self.source == LOCAL else self.source
+
+    @property
     def asking(self) -> bool:
         """Whether the next line is an answer that is not to be shown."""
         return self._answering is not None

@@ -342,6 +342,15 @@ OPTIONS = (
         live=True,
     ),
     Option(
+        "renames-per-hour",
+        30,
+        whole(0, 1_000_000, "times"),
+        "How often the guests of one source may change their names in an hour, so that names "
+        "are not talk. The first name that somebody picks at once does not count; on this "
+        "machine each connection is counted by itself. 0 sets no limit.",
+        live=True,
+    ),
+    Option(
         "dead-after",
         90,
         whole(0, 30_000, "seconds"),

@@ -12,6 +12,7 @@ from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from chatroom import moderation as module
 from chatroom.accounts import Account, MemoryAccounts
+from chatroom.arriving import Arrival
 from chatroom.chat import Settings
 from chatroom.doors.door import TurnedAway
 from chatroom.doors.line import ChatFactory
@@ -459,8 +460,11 @@ def test_there_are_only_so_many_bans(server: World, monkeypatch: pytest.MonkeyPa
 
 # -- mute
 
-#: What would bring a line into the room.
-LINES = ("psst", "//psst", "/me psst", "/say psst", "/topic psst", "/msg carol psst")
+#: What would bring a line into the room, or any other text before somebody else.
+LINES = (
+    *("psst", "//psst", "/me psst", "/say psst", "/topic psst", "/msg carol psst"),
+    *("/nick psst", "/join psst", "/away psst"),
+)
 
 
 @pytest.mark.parametrize("address", ["", HOME])
@@ -476,13 +480,14 @@ def test_who_is_muted_says_nothing_in_any_way(
         else server.person("bob", "", address=address)
     )
     server.wait(5)
-    assert olga.asks("/mute bob 30m spam")[-1] == (
-        "-- bob is muted until 2027-01-15 08:30 (UTC): spam."
-    )
+    assert "-- bob is muted until 2027-01-15 08:30 (UTC): spam." in olga.asks("/mute bob 30m spam")
     assert bob.sees[-1] == "-- olga has muted you until 2027-01-15 08:30 (UTC): spam."
     _ = carol.sees
     for typed in (*LINES, "/msg dora psst"):
-        assert bob.asks(typed)[0].startswith("-- You are muted until 2027-01-15 08:30 (UTC): spam.")
+        why = "-- You are muted until 2027-01-15 08:30 (UTC): spam."
+        if typed.startswith("/nick") and is_registered:
+            why = "-- You are logged in as bob."
+        assert bob.asks(typed)[0].startswith(why)
     assert bob.asks("/msg olga why?") == ["-> you to olga: why?"]
     bob.says("/report carol I am innocent")
     if is_registered:
@@ -490,7 +495,7 @@ def test_who_is_muted_says_nothing_in_any_way(
         bob.says("/logout", "psst", "/register kohlrabi77")
         assert bob.session.account is None
     bob.says("/quit psst")
-    assert not [line for line in carol.sees if "psst" in line]
+    assert not [line for line in carol.sees + carol.asks("/rooms") if "psst" in line]
     assert server.chat.lobby.topic == ""
 
 
@@ -536,6 +541,87 @@ def test_a_muted_guest_is_muted_when_they_come_back_until_the_guest_is_unmuted(
     assert again.asks("hi") == []
 
 
+def test_a_guest_of_this_machine_who_is_muted_is_muted_when_they_come_back(
+    server: World,
+) -> None:
+    olga, bob, other = operator(server), server.person("bob"), server.person("otto")
+    server.wait(1)
+    assert "-- So is every guest who comes from this machine until then." in olga.asks("/mute bob")
+    bob.hangs_up()
+    server.settle()
+    again = server.person()
+    assert again.asks("hi")[0].startswith("-- You are muted")
+    assert again.asks("/nick fools")[0].startswith("-- You are muted")
+    assert world_of_names(server) == {"olga", "otto", again.name}
+    # Nor does it matter who asks for a name on the way in.
+    named = server.arrives(Arrival("fools"))
+    assert named.sees[1].startswith("-- You are muted")
+    assert named.name.startswith("guest")
+    # Who was here already is somebody else, and who has a name of their own too.
+    assert other.asks("hi") == []
+    assert server.person("", HOME).asks("hi") == []
+    olga.says("/unmute bob")
+    assert again.asks("hi") == []
+
+
+def world_of_names(server: World) -> set[str]:
+    return {session.name for session in server.chat.people.values()}
+
+
+def test_a_shorter_mute_does_not_end_a_longer_one_of_the_same_source(server: World) -> None:
+    olga = operator(server)
+    bob, eve = server.person("bob", address=HOME), server.person("eve", address=HOME)
+    olga.says("/mute bob 3d", "/mute eve 1m")
+    bob.hangs_up()
+    eve.hangs_up()
+    server.wait(3600)
+    assert server.person(address=HOME).asks("hi")[0].startswith("-- You are muted until 2027-01-18")
+
+
+def test_guests_who_are_muted_are_listed(server: World) -> None:
+    olga, bob = operator(server), server.person("bob", address=HOME)
+    server.person("greta")
+    olga.says("/mute bob 1h spam", "/mute greta")
+    assert olga.asks("/bans") == [
+        f"-- {who} is muted until 2027-01-15 09:00 (UTC){why} (by olga{about})"
+        for who, why, about in (
+            (HOME, ": spam", ", about bob"),
+            ("who comes from this machine as a guest", "", ", about greta"),
+            ("bob", ": spam", ""),
+            ("greta", "", ""),
+        )
+    ]
+    bob.hangs_up()
+    server.settle()
+    assert len(olga.asks("/bans")) == 3
+    olga.says("/unmute greta", "/unmute bob")
+    assert olga.asks("/bans") == ["-- Nobody is banned or muted."]
+
+
+def test_names_are_not_changed_as_often_as_lines_are_said(make_server: MakeServer) -> None:
+    server = make_server(settings=Settings(renames_per_hour=2))
+    eve = server.person("eve", address=HOME)
+    # What nobody was told of does not count.
+    eve.says("/nick a", "/nick b", "/nick c")
+    server.wait(5)
+    eve.says("/nick d", "/nick e")
+    assert eve.asks("/nick f") == [
+        "-- You are still e: names were changed too often from your address. Try again in an hour."
+    ]
+    again = server.person("", address=HOME)
+    server.wait(5)
+    assert again.asks("/nick f")[0].startswith("-- You are still guest")
+    assert server.person("f", address=OFFICE).name == "f"
+    # On this machine, where all come from one place, everybody is counted by themselves.
+    for name in ("g", "h"):
+        local = server.person()
+        server.wait(5)
+        local.says(f"/nick {name}1", f"/nick {name}2", f"/nick {name}3")
+        assert local.name == f"{name}2"
+    server.wait(3600)
+    assert eve.asks("/nick f2") == ["-- You are now f2."]
+
+
 # -- lockdown
 
 
@@ -547,7 +633,7 @@ def test_in_a_lockdown_only_registered_people_enter_and_talk(server: World) -> N
     _ = guest.sees
     for typed in LINES:
         told = guest.asks(typed.replace("carol", "bob"))
-        assert told[0].startswith("-- Only registered people may talk just now"), typed
+        assert told[0].startswith("-- Only registered people "), typed
     assert guest.asks("/join den") == [
         "-- Only registered people enter a room just now: /login NAME."
     ]
@@ -755,7 +841,7 @@ def test_an_operator_removes_what_somebody_said(server: World) -> None:
 
 
 def test_an_operator_unregisters_somebody_who_is_here(server: World) -> None:
-    olga, bob = operator(server), registered(server, "bob")
+    olga, bob = operator(server), registered(server, "bob", HOME)
     bob.says("/join den", "/room private")
     olga.says("/mute bob")
     _ = olga.sees, bob.sees

@@ -14,6 +14,7 @@ from chatroom.commands import command
 from chatroom.commands.people import MAX_REASON
 from chatroom.events import SERVER, Told
 from chatroom.flow import Flow, carry_out, patiently
+from chatroom.limits import LOCAL
 from chatroom.moderation import SOURCE_BAN, as_network
 from chatroom.orders import Order
 from chatroom.times import DAY, leading_span
@@ -164,11 +165,13 @@ def unban(session: "Session", rest: str) -> None:
 def bans(session: "Session", rest: str) -> None:
     """who is banned or muted, until when, by whom and why"""
     moderation = session.chat.moderation
-    orders = moderation.all("ban account", "ban network", "mute account", "mute source")
+    kinds = ("ban account", "ban network", "mute account", "mute source")
+    orders = [(kind.split()[0], order) for kind, _, order in moderation.all(*kinds)]
+    orders += [("mute", order) for order in moderation.muted_guests(session.chat.sessions.values())]
     lines = [
-        f"{order.target} is {'banned' if kind.startswith('ban') else 'muted'}"
+        f"{order.target} is {'banned' if kind == 'ban' else 'muted'}"
         f"{moderation.until(order)} (by {order.by}{order.about and f', about {order.about}'})"
-        for kind, _, order in sorted(orders, key=lambda found: found[2].time)
+        for kind, order in sorted(orders, key=lambda found: found[1].time)
     ]
     if len(lines) > 50:
         lines = [f"... and {len(lines) - 50:,} before these.", *lines[-50:]]
@@ -206,6 +209,8 @@ def _mute(session: "Session", name: str, length: float, why: str) -> Flow:
     if person is not None:
         person.notice(f"{session.name} has muted you{until}.")
     session.notice(f"{muted} is muted{until}.")
+    if person is not None and person.source == LOCAL:
+        session.notice("So is every guest who comes from this machine until then.")
     moderation.note(session.name, "muted", muted, until.strip(" :"))
 
 

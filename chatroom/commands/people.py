@@ -116,6 +116,8 @@ def away(session: "Session", rest: str) -> None:
     me = session.chat.registry.present(session)
     if me.passing:
         raise Refused("You would be away as long as this command lasts: it is over now.")
+    if rest and (why := session.chat.moderation.silence(session)) is not None:
+        raise Refused(f"{why} Alone, /away says that you are away.")
     me.away = rest[:MAX_REASON]
     session.notice("You are away. /back says that you are here again.")
 
