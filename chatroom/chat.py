@@ -159,6 +159,12 @@ class Chat:
         self._more_came = False
         self._looks = 0
         self._waiting = 0
+        #: The last event that was asked for, None for none so far.
+        self.asked: Event | None = None
+        # The ids (of objects) of those events that are neither committed nor rejected yet, and
+        # what is to be told of some of them.
+        self._undecided: set[int] = set()
+        self._awaited: dict[int, list[Deferred[str]]] = {}
         self._with_mail: list[Session] = []
         self._to_wake: list[Session] = []
         self.ledger.attach(self)
@@ -323,19 +329,19 @@ class Chat:
             self.submit(self.rooms[key], event)
         return bool(keys)
 
-    def remove(self, operator: str, name: str, since: float) -> bool:
-        """Ask that what was said as *name* since then be forgotten; whether there may be any.
+    def remove(self, operator: str, name: str, since: float) -> list[Event]:
+        """Ask that what was said as *name* since then be forgotten, wherever there may be any.
 
-        since: in seconds since the epoch.
+        Returns what was asked for, one event for each room. since: in seconds since the epoch.
         """
         key = names.fold(name)
         now = self.clock.time()
-        found = False
+        asked: list[Event] = []
         for room in list(self.rooms.values()):
             if room.listed and room.may_have(lambda said: said_by(said, key), since):
-                self.submit(room, TookBack(now, SERVER, operator, SERVER, since, name))
-                found = True
-        return found
+                asked.append(TookBack(now, SERVER, operator, SERVER, since, name))
+                self.submit(room, asked[-1])
+        return asked
 
     def expire(self) -> None:
         """Forget the lines that are older, and more, than the settings say, and unused names."""
@@ -385,6 +391,8 @@ class Chat:
     def submit(self, room: Room, event: Event) -> None:
         """Ask for *event* to happen in *room*."""
         self.ledger.submit(room.key, event)
+        self.asked = event
+        self._undecided.add(id(event))
         self._waiting += event.size()
         self._more_came = True
         self._schedule()
@@ -393,6 +401,23 @@ class Chat:
         """Ask for *member* to be in *room*."""
         room.expect(member)
         self.submit(room, Joined(self.clock.time(), member.origin, member.name))
+
+    def is_undecided(self, event: Event) -> bool:
+        """Return whether *event*, which was submitted, is neither committed nor rejected yet."""
+        return id(event) in self._undecided
+
+    def decided(self, event: Event) -> Deferred[str]:
+        """Return a Deferred that fires when *event* is decided and what it leads to is delivered.
+
+        Its result is empty if the event is committed, else why it was rejected, as half a sentence.
+        """
+        answer: Deferred[str] = Deferred()
+        self._awaited.setdefault(id(event), []).append(answer)
+        return answer
+
+    def _answer(self, event: Event, why: str) -> None:
+        for answer in self._awaited.pop(id(event), ()):
+            answer.callback(why)
 
     def relieve(self) -> None:
         """Between two reads of a turn: what is waiting does not wait longer if it is much."""
@@ -422,6 +447,10 @@ class Chat:
             ended = timer()
             observe(ended - began)
             began = ended
+        self._undecided.difference_update([id(entry.event) for entry in batch])
+        if self._awaited:
+            for entry in batch:
+                self._answer(entry.event, "")
         self._settle()
 
     def _log_lines(self, batch: Sequence[Entry]) -> None:
@@ -467,6 +496,8 @@ class Chat:
                 # They may ask again.
                 session.said = {**(session.said or {}), key: event.time}
                 session.notice(f"Your lines in #{key} were not taken back: {why}.")
+        self._undecided.discard(id(event))
+        self._answer(event, why)
         self._settle()
 
     # -- the turn

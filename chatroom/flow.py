@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 log = Logger()
 
 #: Why input waits: for a room, for a name, for the mailbox to be emptied, for the next line's
-#: turn, for ever, or for an answer from elsewhere.
-ENTERING, NAMING, MAIL, PACE, OVER, READING = 1, 2, 4, 8, 16, 32
+#: turn, for ever, for an answer from elsewhere, or for what this person asked for before.
+ENTERING, NAMING, MAIL, PACE, OVER, READING, DECIDING = 1, 2, 4, 8, 16, 32, 64
 
 #: What waits for steps and yields what they are to wait for.
 Flow = Generator["Deferred[Any]", Any, None]

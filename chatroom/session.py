@@ -18,7 +18,7 @@ from chatroom.chat import Chat, Refused
 from chatroom.clock import Call
 from chatroom.commands import COMMANDS, Command, run
 from chatroom.events import SERVER, Emoted, Event, Left, Noticed, Renamed, Said, Whispered
-from chatroom.flow import ENTERING, MAIL, NAMING, OVER, PACE, READING
+from chatroom.flow import DECIDING, ENTERING, MAIL, NAMING, OVER, PACE, READING
 from chatroom.formats import BELL, Format, transcript
 from chatroom.limits import LOCAL
 from chatroom.mailbox import MAX_BYTES, Mailbox
@@ -85,9 +85,12 @@ class Session:
 
     __slots__ = (
         "_answering",
+        "_asked",
+        "_command",
         "_former",
         "_full_at",
         "_pace_call",
+        "_reading",
         "_told_pace",
         "_unsure",
         "_waiters",
@@ -213,6 +216,12 @@ class Session:
         self.submitted = self.name
         # What is told when input does not wait for a reason any more; None for nothing.
         self._waiters: dict[int, Deferred[bool]] | None = None
+        # How many answers from elsewhere input waits for.
+        self._reading = 0
+        # The last event that this connection asked for, and the command that waits until it is
+        # decided, without its slash.
+        self._asked: Event | None = None
+        self._command: str | None = None
         # Where to go back to when a move fails.
         self._former: Room | None = None
         self._welcomed = False
@@ -276,7 +285,7 @@ class Session:
             if text.startswith("//") and not passwords.misplaced(text):
                 self.say(text[1:])
             elif command:
-                run(self, text[1:])
+                self._obey(text[1:])
             elif bare != text and re.match(r"/\w", bare):
                 raise Refused("Not said: it looks like a command, which begins the line.")
             elif passwords.misplaced(bare):
@@ -285,6 +294,25 @@ class Session:
                 self.say(text)
         except Refused as refusal:
             self.refuse(str(refusal))
+
+    def _obey(self, command: str) -> None:
+        """Run *command*, which is without its slash. Raises Refused.
+
+        It is answered as if everything that came before it on this connection had taken full
+        effect: while some of that is on its way to the ledger and back, it waits.
+        """
+        chat = self.chat
+        if self._asked is not None and chat.is_undecided(self._asked):
+            self._command = command
+            self.hold(DECIDING)
+            chat.decided(self._asked).addCallback(lambda _: self.release(DECIDING))
+            return
+        before = chat.asked
+        try:
+            run(self, command)
+        finally:
+            if chat.asked is not before:
+                self._asked = chat.asked
 
     def _beware(self, text: str) -> None:
         """A login has just gone wrong: *text* may be the password for it. Raises Refused."""
@@ -373,7 +401,14 @@ class Session:
     def wait_for(self, answer: "Deferred[Any]") -> None:
         """Let input wait until *answer* is there; what it leads to is dealt with already."""
         self.hold(READING)
-        answer.addBoth(lambda _: self.release(READING))
+        self._reading += 1
+
+        def answered(_: object) -> None:
+            self._reading -= 1
+            if not self._reading:
+                self.release(READING)
+
+        answer.addBoth(answered)
 
     @property
     def address(self) -> str:
@@ -425,7 +460,14 @@ class Session:
         if self.held:
             return
         try:
-            self.connection.resume()
+            command, self._command = self._command, None
+            if command is not None:
+                try:
+                    self._obey(command)
+                except Refused as refusal:
+                    self.refuse(str(refusal))
+            if not self.held:
+                self.connection.resume()
         except Exception:
             log.failure(
                 "Input of connection {connection} failed",
@@ -467,7 +509,8 @@ class Session:
             self.said[room.key] = now
         self.spoken += 1
         kind = Emoted if emote else Said
-        chat.submit(room, kind(now, self.origin, self.name, text))
+        self._asked = event = kind(now, self.origin, self.name, text)
+        chat.submit(room, event)
 
     def move(self, room: Room) -> None:
         """Leave the room for another."""
@@ -605,6 +648,11 @@ class Session:
     def notice(self, text: str) -> None:
         """The server tells this person something, in one line or several."""
         self.tell(Noticed(self.chat.clock.time(), SERVER, text))
+
+    def answer(self, text: str) -> None:
+        """Tell this person what came of something they asked for, if they are still there."""
+        if not self.over:
+            self.notice(text)
 
     def refuse(self, why: str) -> None:
         """What this person asked for is not to be had, for what the whole sentences say."""
@@ -756,7 +804,7 @@ class Session:
             if self._pace_call is not None and self._pace_call.active():
                 self._pace_call.cancel()
             # Whoever has gone is to be freed without the garbage collector, which looks seldom.
-            self._pace_call = self.recall = self._answering = None
+            self._pace_call = self.recall = self._answering = self._asked = None
             self.member.owner = self.member.mentioned = None
             key = names.fold(self.name)
             if chat.people.get(key) is self:

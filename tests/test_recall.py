@@ -576,7 +576,7 @@ def test_what_is_still_on_its_way_is_taken_back_too(world: World) -> None:
     alice, bob = world.people("alice", "bob")
     alice.types("oops", "/forget")
     world.settle()
-    assert bob.sees == [TAKEN]
+    assert bob.sees == ["alice: oops", TAKEN]
     assert bob.asks("/history") == ["-- Nothing has been said here."]
 
 

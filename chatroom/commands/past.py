@@ -3,6 +3,8 @@
 import re
 from typing import TYPE_CHECKING
 
+from twisted.internet.defer import gatherResults
+
 from chatroom import names
 from chatroom.chat import Refused
 from chatroom.commands import command
@@ -114,7 +116,17 @@ def forget(session: "Session", rest: str) -> None:
     if not chat.moderation.keeps_order(session):
         raise Refused("Only an operator removes what others said. /report tells them.")
     name = chat.people[names.fold(rest)].name if names.fold(rest) in chat.people else rest
-    if not chat.remove(session.name, name[: names.MAX_NAME], since):
-        raise Refused(f"Nothing was said as {name[: names.MAX_NAME]} in the last hour.")
-    session.notice(f"What {name[: names.MAX_NAME]} said in the last hour is removed.")
-    chat.moderation.note(session.name, "removed the lines of", name[: names.MAX_NAME])
+    name = name[: names.MAX_NAME]
+    asked = chat.remove(session.name, name, since)
+    if not asked:
+        raise Refused(f"Nothing was said as {name} in the last hour.")
+
+    def removed(answers: list[str]) -> None:
+        why = next(filter(None, answers), "")
+        if why:
+            session.answer(f"What {name} said was not removed everywhere: {why}. Try again later.")
+        else:
+            session.answer(f"What {name} said in the last hour is removed.")
+            chat.moderation.note(session.name, "removed the lines of", name)
+
+    session.wait_for(gatherResults(map(chat.decided, asked)).addCallback(removed))

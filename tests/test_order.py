@@ -1,0 +1,132 @@
+"""Answers in order: what one connection sends is answered as if each line had taken full effect."""
+
+from chatroom.events import Said, TookBack, TopicSet
+from fakes import FailingLedger, Person, World
+
+WHY = "the disk is full"
+
+
+def types(person: Person, *lines: str) -> list[str]:
+    """What *person* is shown after these lines came in one packet."""
+    _ = person.sees
+    person.types(*lines)
+    person.world.settle()
+    return person.sees
+
+
+def test_what_was_said_is_in_the_history_that_is_asked_for_at_once(world: World) -> None:
+    (alice,) = world.people("alice")
+    shown = types(alice, "hello", "/history")
+    assert shown == ["-- Today (times are UTC)", "08:00 alice: hello"]
+
+
+def test_what_is_taken_back_is_not_found_at_once(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.says("a zanzibar")
+    assert types(alice, "zanzibar", "/forget", "/search zanzibar", "/history 1") == [
+        "-- alice took back what they said in the last hour.",
+        "2027-01-15 08:00 #lobby bob: a zanzibar",
+        "-- Today (times are UTC)",
+        "08:00 bob: a zanzibar",
+        "-- /more shows what was said before.",
+    ]
+
+
+def test_a_topic_is_set_when_it_is_asked_for_next(world: World) -> None:
+    (alice,) = world.people("alice")
+    assert types(alice, "/topic tea", "/topic") == [
+        "-- alice set the topic: tea",
+        "-- #lobby is about: tea",
+    ]
+
+
+def test_commands_follow_one_another_and_lines_do_not_wait(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    shown = types(alice, "one", "two", "/history", "three", "/history", "/me waves", "/history 1")
+    assert [line for line in shown if "(times" not in line] == [
+        *("08:00 alice: one", "08:00 alice: two"),
+        *("08:00 alice: one", "08:00 alice: two", "08:00 alice: three"),
+        "08:00 * alice waves",
+        "-- /more shows what was said before.",
+    ]
+    assert bob.sees == ["alice: one", "alice: two", "alice: three", "* alice waves"]
+
+
+def test_the_next_room_hears_nothing_of_what_was_said_before(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.types("one", "/join den", "two", "/history", "/quit")
+    world.settle()
+    assert bob.sees == ["alice: one", "-- alice left (to #den)."]
+    assert "08:00 alice: two" in alice.sees
+    assert alice.gone
+
+
+def test_a_command_that_waits_is_gone_with_its_connection(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.types("one", "/me waves")
+    alice.hangs_up()
+    world.settle()
+    assert "* alice waves" not in bob.sees
+
+
+def test_nobody_waits_for_what_others_asked_for(failing: World) -> None:
+    alice, bob = failing.people("alice", "bob")
+    alice.types("one")
+    bob.types("/topic")
+    assert bob.session.held == 0
+    assert alice.session.held == 0
+    alice.types("/topic")
+    assert alice.session.held
+    failing.settle()
+
+
+def test_a_line_that_is_refused_holds_up_no_command(failing: World) -> None:
+    (alice,) = failing.people("alice")
+    assert isinstance(failing.ledger, FailingLedger)
+    failing.ledger.refuses = lambda event: isinstance(event, Said)
+    assert types(alice, "hello", "/history") == [
+        f"-- Your line was not said: {WHY}. Please send it again.",
+        "-- Nothing has been said here.",
+    ]
+
+
+def test_a_topic_that_is_refused_is_not_the_topic(failing: World) -> None:
+    (alice,) = failing.people("alice")
+    assert isinstance(failing.ledger, FailingLedger)
+    failing.ledger.refuses = lambda event: isinstance(event, TopicSet)
+    assert types(alice, "/topic tea", "/topic") == [
+        f"-- The topic was not set: {WHY}.",
+        "-- #lobby has no topic. /topic TEXT sets one.",
+    ]
+
+
+def operator(world: World) -> Person:
+    olga = world.person("olga")
+    olga.session.claimed = True
+    return olga
+
+
+def test_that_lines_are_removed_is_said_when_they_are(world: World) -> None:
+    olga, bob = operator(world), world.person("bob")
+    bob.says("buy")
+    _ = olga.sees
+    olga.types("/forget bob", "/history", "/audit")
+    assert olga.sees == []
+    world.settle()
+    assert olga.sees[1:] == [
+        "-- What bob said in the last hour is removed.",
+        "-- Nothing has been said here.",
+        "-- 2027-01-15 08:00 olga removed the lines of bob",
+    ]
+
+
+def test_that_lines_are_not_removed_is_said_too(failing: World) -> None:
+    olga, bob = operator(failing), failing.person("bob")
+    bob.says("buy")
+    _ = olga.sees
+    assert isinstance(failing.ledger, FailingLedger)
+    failing.ledger.refuses = lambda event: isinstance(event, TookBack)
+    assert types(olga, "/forget bob", "/audit") == [
+        f"-- What bob said was not removed everywhere: {WHY}. Try again later.",
+        "-- Nothing has been done yet.",
+    ]
