@@ -10,12 +10,10 @@ people there are no beginnings: see `exactly`.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import inlineCallbacks
-
 from chatroom import names
 from chatroom.accounts import Account
 from chatroom.chat import Chat, Refused
-from chatroom.flow import Flow, carry_out, patiently
+from chatroom.flow import Flow, carry_out, patiently, steps
 from chatroom.formats import enumerate_names
 from chatroom.room import said_by
 
@@ -60,7 +58,7 @@ def with_person(
         carry_out(session, _with_person(session, name, act, absent))
 
 
-@inlineCallbacks
+@steps
 def _with_person(
     session: "Session",
     name: str,

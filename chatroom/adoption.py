@@ -8,13 +8,13 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatroom import ignoring, naming
 from chatroom.accounts import Account, Preferences
 from chatroom.chat import Refused
-from chatroom.flow import ENTERING, SORRY, Flow, Gone, or_none, patiently, to_the_end
+from chatroom.flow import ENTERING, SORRY, Flow, Gone, or_none, patiently, steps
 from chatroom.formats import paragraph
 from chatroom.publickeys import PublicKey
 from chatroom.recall import recall_of, when
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 log = Logger()
 
 
-@inlineCallbacks
+@steps
 def adopt(session: "Session", account: Account, *, paired: bool = False) -> Flow:
     """*session* is that of *account* from now on, whoever else had the name.
 
@@ -79,10 +79,10 @@ def arrive(session: "Session", arrival: "Arrival") -> None:
         else:
             session.notice(why)
 
-    session.wait_for(_arrive(session, arrival).addErrback(to_the_end(failed)))
+    session.wait_for(_arrive(session, arrival).addErrback(failed))
 
 
-@inlineCallbacks
+@steps
 def as_it_is(session: "Session", account: Account) -> Generator["Deferred[Any]", Any, Account]:
     """*account* as it is now: finding out whose it is took a while. Fails with Refused."""
     present = yield patiently(session, session.chat.registry.book.find(account.key))
@@ -100,7 +100,7 @@ def as_read(session: "Session", preferences: Preferences) -> Preferences:
 # -- the steps
 
 
-@inlineCallbacks
+@steps
 def _arrive(session: "Session", arrival: "Arrival") -> Flow:
     if arrival.account is None:
         if arrival.name and not arrival.why:
@@ -131,7 +131,7 @@ def _arrive(session: "Session", arrival: "Arrival") -> Flow:
     yield _bring(session, claimed, former)
 
 
-@inlineCallbacks
+@steps
 def _pass(session: "Session", arrival: "Arrival") -> Flow:
     """One command of an account: its name, and what it has read, stay with who is here as it."""
     registry = session.chat.registry
@@ -150,7 +150,7 @@ def _pass(session: "Session", arrival: "Arrival") -> Flow:
     session.come_in(_room_for(session, preferences))
 
 
-@inlineCallbacks
+@steps
 def _see_key(session: "Session", arrival: "Arrival") -> Flow:
     """Go on only if the key is the account's still. From here on it is proven to be."""
     account, key = arrival.account, arrival.key
@@ -177,7 +177,7 @@ class _Claimed(NamedTuple):
     places: dict[str, int] | None
 
 
-@inlineCallbacks
+@steps
 def _claim(session: "Session", account: Account) -> Generator["Deferred[Any]", Any, _Claimed]:
     """Have the name of *account* claimed for *session*, if it may have it."""
     chat = session.chat
@@ -260,7 +260,7 @@ def _room_for(session: "Session", preferences: Preferences) -> "Room":
     return room
 
 
-@inlineCallbacks
+@steps
 def _bring(session: "Session", claimed: _Claimed, former: "Session | None") -> Flow:
     """Show what was left for the account, and tell what it missed."""
     chat = session.chat

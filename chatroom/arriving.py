@@ -8,13 +8,13 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred, TimeoutError, inlineCallbacks
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.logger import Logger
 
 from chatroom import names
 from chatroom.accounts import Account
 from chatroom.attempts import TooMany
-from chatroom.flow import SORRY, in_time
+from chatroom.flow import SORRY, in_time, steps
 from chatroom.login import note_failure
 from chatroom.publickeys import PublicKey
 
@@ -99,7 +99,7 @@ def by_key(chat: "Chat", name: str, key: PublicKey) -> "Deferred[Arrival | None]
     return _by_key(chat, name, key)
 
 
-@inlineCallbacks
+@steps
 def _by_key(
     chat: "Chat", name: str, key: PublicKey
 ) -> Generator["Deferred[Any]", Any, Arrival | None]:
@@ -126,7 +126,7 @@ def by_password(
     return _by_password(chat, stranger, account, password)
 
 
-@inlineCallbacks
+@steps
 def _by_password(
     chat: "Chat", stranger: Stranger, account: Account, password: str
 ) -> Generator["Deferred[Any]", Any, Arrival | None]:

@@ -5,9 +5,10 @@ after each step it is asked whether anybody is still there.
 """
 
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.logger import Logger
 
 from chatroom.attempts import TooMany
@@ -30,6 +31,9 @@ Flow = Generator["Deferred[Any]", Any, None]
 #: How long, in seconds, an answer may take.
 PATIENCE = 5.0
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 SORRY = "Accounts cannot be used just now. Please try again later."
 
 
@@ -37,10 +41,33 @@ class Gone(Exception):
     """Nobody is here any more."""
 
 
+def bare(failure: Any) -> Any:
+    """*failure* without the frames that it came through, but for where in the source these were.
+
+    What was typed is in them, passwords too, and they know the failure: in such a circle it would
+    all wait for the garbage collector, see Conversation._let_go.
+    """
+    # Twisted's cleanFailure does it as well, and nothing once twisted.trial was imported.
+    failure.frames = failure.frames
+    failure.tb = failure.value.__traceback__ = None
+    return failure
+
+
+def steps(work: Callable[P, Generator["Deferred[Any]", Any, T]]) -> Callable[P, "Deferred[T]"]:
+    """Twisted's `inlineCallbacks`, with failures that are `bare`."""
+    begun = inlineCallbacks(work)
+
+    @wraps(work)
+    def begin(*args: P.args, **kwargs: P.kwargs) -> "Deferred[T]":
+        return begun(*args, **kwargs).addErrback(bare)
+
+    return begin
+
+
 def in_time(answer: "Deferred[Any]", clock: Clock, patience: float = PATIENCE) -> "Deferred[Any]":
     """*answer*, which fails with TimeoutError if it is not there in time, *patience* seconds."""
     # mypy: a Clock and a reactor both can do what addTimeout wants, which asks for a whole reactor.
-    return answer.addTimeout(patience, clock)  # type: ignore[arg-type]
+    return answer.addTimeout(patience, clock).addErrback(bare)  # type: ignore[arg-type]
 
 
 def apart(answer: "Deferred[Any]") -> "Deferred[Any]":
@@ -83,21 +110,7 @@ def carry_out(session: "Session", flow: "Deferred[Any]") -> None:
             )
             session.refuse(SORRY)
 
-    session.wait_for(flow.addCallbacks(ended, to_the_end(failed)))
-
-
-def to_the_end(failed: Callable[[Any], None]) -> Callable[[Any], None]:
-    """*failed*, an errback that deals with a failure, after which nothing is left of that.
-
-    What was raised knows where, and what is there knows what was raised: in such a circle whoever
-    has gone would wait for the garbage collector, see Conversation._let_go.
-    """
-
-    def deal(failure: Any) -> None:
-        failed(failure)
-        failure.value.__traceback__ = None
-
-    return deal
+    session.wait_for(flow.addCallbacks(ended, failed))
 
 
 def patiently(session: "Session", answer: "Deferred[Any]", sorry: str = SORRY) -> "Deferred[Any]":
@@ -128,4 +141,4 @@ def if_there(session: "Session", answer: "Deferred[Any]") -> "Deferred[Any]":
             raise Gone
         return result
 
-    return answer.addCallback(check)
+    return answer.addCallback(check).addErrback(bare)

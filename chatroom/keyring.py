@@ -7,13 +7,12 @@ shown for that. Who has typed no more than a code of /pair adds none: that would
 
 from typing import TYPE_CHECKING
 
-from twisted.internet.defer import inlineCallbacks
 from twisted.logger import Logger
 
 from chatroom import publickeys
 from chatroom.accounts import MAX_KEYS, Account, Binding, BoundKey
 from chatroom.chat import Refused
-from chatroom.flow import Flow, apart, carry_out, patiently
+from chatroom.flow import Flow, apart, carry_out, patiently, steps
 from chatroom.formats import paragraph
 from chatroom.publickeys import PublicKey
 from chatroom.registry import whom
@@ -64,7 +63,7 @@ def _account(session: "Session") -> Account:
     return session.account
 
 
-@inlineCallbacks
+@steps
 def _show(session: "Session", account: Account) -> Flow:
     keys = yield patiently(session, session.chat.registry.book.keys(account.id))
     used = session.key.fingerprint if session.key is not None else ""
@@ -88,7 +87,7 @@ def _shown(session: "Session", key: BoundKey, used: str) -> str:
     return f"{key.fingerprint} {', '.join(about)}"
 
 
-@inlineCallbacks
+@steps
 def _add(session: "Session", account: Account, key: PublicKey) -> Flow:
     registry = session.chat.registry
     proven = session.key == key
@@ -126,7 +125,7 @@ def _note_added(session: "Session", account: Account, mark: str, became: Binding
     return became
 
 
-@inlineCallbacks
+@steps
 def _remove(session: "Session", account: Account, beginning: str) -> Flow:
     book = session.chat.registry.book
     keys = yield patiently(session, book.keys(account.id))

@@ -7,14 +7,14 @@ a step ended, and after each step it is asked whether anybody is still there.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatroom import ignoring, names, naming, passwords
 from chatroom.accounts import Account, Preferences
 from chatroom.adoption import adopt, as_it_is, as_read
 from chatroom.chat import Refused
-from chatroom.flow import Flow, apart, carry_out, if_there, patiently
+from chatroom.flow import Flow, apart, bare, carry_out, if_there, patiently, steps
 from chatroom.formats import paragraph
 from chatroom.registry import Guesser, whom
 
@@ -250,7 +250,7 @@ def _ask_password(session: "Session", account: Account, *sentences: str) -> None
 # -- the steps
 
 
-@inlineCallbacks
+@steps
 def _register(session: "Session", name: str, password: str, *, hidden: bool) -> Flow:
     registry = session.chat.registry
     if not naming.stays(session, name):
@@ -295,7 +295,7 @@ def _register(session: "Session", name: str, password: str, *, hidden: bool) -> 
     _warn(session, hidden)
 
 
-@inlineCallbacks
+@steps
 def _log_in(session: "Session", name: str, password: str, *, hidden: bool) -> Flow:
     account = yield find(session, name)
     right = yield if_there(session, session.chat.registry.matches(session, account, password))
@@ -323,7 +323,7 @@ def note_failure(chat: "Chat", guesser: Guesser, account: Account) -> None:
     )
 
 
-@inlineCallbacks
+@steps
 def _change_password(
     session: "Session", account: Account, old: str, new: str, *, hidden: bool
 ) -> Flow:
@@ -347,7 +347,7 @@ def _change_password(
     _warn(session, hidden)
 
 
-@inlineCallbacks
+@steps
 def _unregister(session: "Session", account: Account, password: str) -> Flow:
     registry = session.chat.registry
     yield _prove(session, account, password)
@@ -370,7 +370,7 @@ def _unregister(session: "Session", account: Account, password: str) -> Flow:
     yield patiently(session, apart(gone), doubt)
 
 
-@inlineCallbacks
+@steps
 def _unregister_other(session: "Session", name: str) -> Flow:
     chat = session.chat
     account = yield find(session, name)
@@ -403,7 +403,7 @@ def _forget(session: "Session", account: Account) -> None:
     session.chat.moderation.forget(account.id, account.name)
 
 
-@inlineCallbacks
+@steps
 def _prove(session: "Session", account: Account, password: str) -> Flow:
     """Go on only if *password* is that of the account as it is now."""
     registry = session.chat.registry
@@ -423,7 +423,8 @@ def find(session: "Session", name: str) -> "Deferred[Any]":
             raise Refused(paragraph(text, *registry.lapses("A name")))
         return account
 
-    return patiently(session, registry.book.find(names.fold(name))).addCallback(found)
+    answer = patiently(session, registry.book.find(names.fold(name)))
+    return answer.addCallback(found).addErrback(bare)
 
 
 def _account(session: "Session") -> Account:

@@ -6,14 +6,14 @@ so. Whom it belongs to takes it, whoever had it.
 
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatroom import names
 from chatroom.accounts import Account
 from chatroom.chat import Refused
 from chatroom.events import Renamed
-from chatroom.flow import NAMING, Flow, in_time, patiently
+from chatroom.flow import NAMING, Flow, in_time, patiently, steps
 from chatroom.formats import paragraph
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def rename(session: "Session", name: str) -> None:
     chat.claims.claim(key, session.origin).addCallback(claimed).addErrback(not_claimed)
 
 
-@inlineCallbacks
+@steps
 def have(session: "Session", name: str) -> Flow:
     """Have *name*, which is allowed, from the beginning: *session* is nowhere yet.
 

@@ -6,13 +6,12 @@ The rule: who leaves one is told what became of it, and it is kept until it was 
 from sys import maxsize
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import inlineCallbacks
 from twisted.logger import Logger
 
 from chatroom.accounts import Account, Message
 from chatroom.chat import Refused
 from chatroom.events import SERVER, Whispered
-from chatroom.flow import Flow, or_none, patiently
+from chatroom.flow import Flow, or_none, patiently, steps
 
 if TYPE_CHECKING:
     from chatroom.session import Session
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 log = Logger()
 
 
-@inlineCallbacks
+@steps
 def show_messages(session: "Session", account: Account) -> Flow:
     """Show what was left for the account, and forget it."""
     book = session.chat.registry.book
@@ -47,7 +46,7 @@ def show_messages(session: "Session", account: Account) -> Flow:
         book.shown(account.id, messages[-1].id).addErrback(_not_kept)
 
 
-@inlineCallbacks
+@steps
 def leave_message(session: "Session", account: Account, text: str) -> Flow:
     """Keep *text* for the owner of *account*, who is not here. Fails with Refused."""
     chat = session.chat

@@ -10,14 +10,18 @@ import gc
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 
+import chatroom
 from chatroom.commands import Command
 from chatroom.ledger import Entry
 from chatroom.session import Session
 from fakes import WORD, FailingLedger, FakeBook, LateClaims, Person, World, book_of, owner
+
+ROOT = Path(chatroom.__file__).parent
 
 #: How a connection goes: what was sent counts when the client closes, and not when it is reset.
 GOES: dict[str, Callable[[Person], None]] = {
@@ -284,3 +288,61 @@ def test_nothing_is_left_of_who_goes_while_a_page_is_on_its_way(
         GOES[way](alice)
         world.settle()
         answer.callback([])
+
+
+# -- what is done with, but went wrong
+
+WRONG = [
+    f"/login alice {WORD}x",
+    f"/login nobody {WORD}",
+    f"/login {WORD}",
+    "/login alice",
+    f"/register {WORD}",
+    "/register abc",
+    f"/password {WORD} {WORD}",
+    "/unregister",
+    f"/unregister {WORD}x",
+    "/nick alice",
+    "/msg nobody hello",
+    "/msg alice hello",
+    "/join #private",
+    "/key list",
+    "/history",
+    "/search hello",
+]
+
+
+@pytest.mark.parametrize("line", WRONG)
+@pytest.mark.parametrize("how", ["telnet", "plain", "failing", "silent"])
+def test_nothing_is_left_of_who_goes_after_something_went_wrong(
+    line: str, how: str, kept: World, book: FakeBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Least of all the password that was tried, in the frames of what was raised."""
+    owner(kept).hangs_up()
+    kept.settle()
+    zed = owner(kept, "zed") if "password" in line or "unregister" in line else kept.person("zed")
+    zed.telnet = how == "telnet"
+    with freed(kept, zed):
+        methods = {"find", "save", "messages", "places", "add", "set_password", "remove", "leave"}
+        if how == "failing":
+            book.failing |= methods
+            failed: Deferred[list[Entry]] = fail(OSError("the disk is away"))
+            monkeypatch.setattr(kept.chat.history, "search", lambda *_: failed)
+        if how == "silent":
+            book.silent |= methods
+            monkeypatch.setattr(kept.chat.history, "before", lambda *_: Deferred())
+            monkeypatch.setattr(kept.chat.history, "search", lambda *_: Deferred())
+        zed.says(line)
+        kept.wait(20)
+        if how == "telnet":
+            zed.says(*[WORD, "other-1234"] * 2)
+        zed.hangs_up()
+    book.failing.clear()
+
+
+def test_whatever_waits_for_steps_keeps_no_frames() -> None:
+    """Twisted's own decorator does, from Python 3.12 on: flow.steps is to be taken."""
+    modules = sorted(ROOT.glob("*.py")) + sorted((ROOT / "commands").glob("*.py"))
+    users = {each.stem for each in modules if "@inlineCallbacks" in each.read_text()}
+    # These are of the server, of which nobody goes.
+    assert users <= {"service", "monitoring"}

@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred, inlineCallbacks, succeed
+from twisted.internet.defer import Deferred, succeed
 
 from chatroom import names
 from chatroom.accounts import Account
@@ -13,7 +13,7 @@ from chatroom.chat import Refused
 from chatroom.commands import command
 from chatroom.commands.people import MAX_REASON
 from chatroom.events import SERVER, Told
-from chatroom.flow import Flow, carry_out, patiently
+from chatroom.flow import Flow, carry_out, patiently, steps
 from chatroom.limits import LOCAL
 from chatroom.moderation import SOURCE_BAN, as_network
 from chatroom.orders import Order
@@ -77,7 +77,7 @@ def ban(session: "Session", rest: str) -> None:
     _note_ban(session, order)
 
 
-@inlineCallbacks
+@steps
 def _ban_name(session: "Session", name: str, length: float, why: str) -> Flow:
     chat = session.chat
     moderation = chat.moderation
@@ -189,7 +189,7 @@ def mute(session: "Session", rest: str) -> None:
     carry_out(session, _mute(session, name, length or MUTE, why))
 
 
-@inlineCallbacks
+@steps
 def _mute(session: "Session", name: str, length: float, why: str) -> Flow:
     chat = session.chat
     moderation = chat.moderation
