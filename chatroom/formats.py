@@ -10,6 +10,7 @@ from typing import Protocol
 from weakref import WeakValueDictionary
 
 from chatroom.accounts import Preferences
+from chatroom.cells import wrap
 from chatroom.events import (
     Announced,
     CrowdMoved,
@@ -35,8 +36,14 @@ from chatroom.times import DAY, day, local, zone
 BELL = b"\a"
 
 
-#: How wide a notice may be, without the -- before it, so that 80 columns hold it, in characters.
-WIDTH = 76
+#: What a line of the server's own begins with, how far it is indented where it goes on, and how
+#: wide it is, so that terminals of 80 columns do not wrap it, in cells.
+OWN = "-- "
+INDENT = 3
+COLUMNS = 79
+
+#: How wide a notice may be, without what it begins with, in cells.
+WIDTH = COLUMNS - len(OWN)
 
 
 class Format(Protocol):
@@ -61,10 +68,16 @@ class Format(Protocol):
 
 
 class PlainFormat:
-    """Lines for a terminal without colour: UTF-8, each ended by CR LF."""
+    """Lines for a terminal without colour: UTF-8, each ended by CR LF.
+
+    Lines of the server's own are at most `columns` wide; where they go on they are indented, so
+    that what people chose of their text cannot look like another one. 0 is for a format that has
+    rows of its own. What people say is one line, which their terminals wrap.
+    """
 
     zone: tzinfo = UTC
     highlights = False
+    columns = COLUMNS
 
     def encode(self, event: Event, live: bool) -> bytes:
         match event:
@@ -72,44 +85,66 @@ class PlainFormat:
                 shown = f"{event.name}: {event.text}"
             case Emoted():
                 shown = f"* {event.name} {event.text}"
-            case Noticed():
-                shown = "\r\n".join([f"-- {line}".rstrip() for line in event.text.split("\n")])
             case Whispered():
                 shown = f"-> {'you' if event.outgoing else event.sender} to "
                 shown += f"{event.recipient if event.outgoing else 'you'}: {event.text}"
-            case Announced():
-                shown = f"-- {event.name} joined."
-            case Left(shown=True):
-                shown = f"-- {event.name} left{f' ({event.reason})' if event.reason else ''}."
-            case CrowdMoved():
-                moved = "joined" if event.joined else "left"
-                shown = f"-- {enumerate_names(event.names, event.count)} {moved}."
-            case Renamed(shown=True):
-                shown = f"-- {event.name} is now {event.new}."
-            case TopicSet(topic=""):
-                shown = f"-- {event.name} cleared the topic."
-            case TopicSet():
-                shown = f"-- {event.name} set the topic: {event.topic}"
-            case Told():
-                shown = f"-- {event.text}"
-            case TookBack() if event.said_as:
-                shown = f"-- {event.name} removed what {event.said_as} said in the last hour."
-            case TookBack():
-                shown = f"-- {event.name} took back what they said in the last hour."
             case Found():
                 when = f"{local(event.time, self.zone):%Y-%m-%d %H:%M}"
                 # What was found is no live line: it has its time already and rings no bell.
                 return f"{when} #{event.room} ".encode() + PLAIN.encode(event.event, True)
-            case Joined() | Left() | Renamed() | Relayed() | Opened() | Removed():
-                return b""
             case _:
-                raise TypeError(f"no plain form for {type(event).__name__}")
-        if not live:
-            shown = f"{local(event.time, self.zone):%H:%M} {shown}"
-        return f"{shown}\r\n".encode()
+                text = _told(event)
+                if text is None:
+                    return b""
+                return self._own(self._time(event, live), text)
+        return f"{self._time(event, live)}{shown}\r\n".encode()
 
     def highlighted(self, encoded: bytes, name: str) -> bytes:
         return encoded
+
+    def _time(self, event: Event, live: bool) -> str:
+        """What stands before a line, with a blank behind it; empty for nothing."""
+        return "" if live else f"{local(event.time, self.zone):%H:%M} "
+
+    def _own(self, time: str, text: str) -> bytes:
+        """Lines of the server's own."""
+        rows: list[str] = []
+        room = self.columns - len(time) - len(OWN)
+        for line in text.split("\n"):
+            if not self.columns or (line.isascii() and len(line) <= room):
+                rows.append(f"{time}{OWN}{line}".rstrip())
+            else:
+                first, *others = wrap(line, room, INDENT)
+                rows += [f"{time}{OWN}{first}", *(f"{OWN}{other}" for other in others)]
+            time = ""
+        return "".join([f"{row}\r\n" for row in rows]).encode()
+
+
+def _told(event: Event) -> str | None:
+    """What the server says of *event*, in one line or several; None for nothing."""
+    match event:
+        case Noticed() | Told():
+            return event.text
+        case Announced():
+            return f"{event.name} joined."
+        case Left(shown=True):
+            return f"{event.name} left{f' ({event.reason})' if event.reason else ''}."
+        case CrowdMoved():
+            moved = "joined" if event.joined else "left"
+            return f"{enumerate_names(event.names, event.count)} {moved}."
+        case Renamed(shown=True):
+            return f"{event.name} is now {event.new}."
+        case TopicSet(topic=""):
+            return f"{event.name} cleared the topic."
+        case TopicSet():
+            return f"{event.name} set the topic: {event.topic}"
+        case TookBack() if event.said_as:
+            return f"{event.name} removed what {event.said_as} said in the last hour."
+        case TookBack():
+            return f"{event.name} took back what they said in the last hour."
+        case Joined() | Left() | Renamed() | Relayed() | Opened() | Removed():
+            return None
+    raise TypeError(f"no plain form for {type(event).__name__}")
 
 
 class StyledPlainFormat(PlainFormat):
@@ -125,15 +160,18 @@ class StyledPlainFormat(PlainFormat):
         if self._quiet and isinstance(event, Announced | Left | CrowdMoved | Renamed):
             return b""
         shown = super().encode(event, live)
-        # What the server tells one person is an answer to what they have just done.
-        if not live or not shown or isinstance(event, Noticed | Found):
+        if not live or not isinstance(event, self._rings):
             return shown
-        if self._clock:
-            shown = f"{local(event.time, self.zone):{self._clock}} ".encode() + shown
         # Nobody is sent what they said themselves, but for private lines.
-        if isinstance(event, self._rings) and not (isinstance(event, Whispered) and event.outgoing):
-            shown = shown.removesuffix(b"\r\n") + BELL + b"\r\n"
-        return shown
+        if isinstance(event, Whispered) and event.outgoing:
+            return shown
+        return shown.removesuffix(b"\r\n") + BELL + b"\r\n"
+
+    def _time(self, event: Event, live: bool) -> str:
+        # What the server tells one person is an answer to what they have just done.
+        if live and self._clock and not isinstance(event, Noticed | Found):
+            return f"{local(event.time, self.zone):{self._clock}} "
+        return super()._time(event, live)
 
 
 #: How each of TIMESTAMPS shows the time of a live line.

@@ -1,14 +1,20 @@
 """The greeting: what somebody who has come into a room is shown first.
 
-The rule: it comes before anything that happens there. Nobody is asked anything.
+The rule: it comes before anything that happens there. What was said there before is first, so that
+where they are and what went wrong is what they read last, and all of it fits into a window whose
+height is known. Nobody is asked anything.
 """
 
+from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from chatroom.events import SERVER
+from chatroom import ignoring
+from chatroom.events import SERVER, Event, Noticed
 from chatroom.formats import enumerate_names, paragraph
 from chatroom.history import LAST
+from chatroom.room import NOW, encode
+from chatroom.times import day
 
 if TYPE_CHECKING:
     from chatroom.room import Room
@@ -42,8 +48,13 @@ def greet(session: "Session", room: "Room", *, first: bool) -> None:
     room.maker = SERVER
     if room.topic:
         lines.append(f"The topic is: {room.topic}")
-    session.notice("\n".join(lines))
-    _show_scrollback(session, room)
+    now = session.chat.clock.time()
+    told = encode(session.format, Noticed(now, SERVER, "\n".join(lines)))
+    height = session.connection.height
+    # Below it stands what is typed.
+    rows = max(0, height - told.count(b"\n") - 1) if height else None
+    session.post(_scrollback(session, room, rows))
+    session.post(told)
 
 
 def _made(session: "Session", room: "Room") -> str:
@@ -74,7 +85,7 @@ def _welcome(session: "Session", room: "Room", place: str) -> list[str]:
     else:
         lines = [
             f"Welcome to {settings.name}. You are {session.name}, {place}.",
-            "Just type to talk. /nick NAME picks a name, /help lists the rest, /quit leaves.",
+            "Type to talk. /nick NAME picks a name, /help lists the rest, /quit leaves.",
         ]
     if session.why:
         lines.insert(1, paragraph(session.why))
@@ -85,15 +96,36 @@ def _welcome(session: "Session", room: "Room", place: str) -> list[str]:
     return lines
 
 
-def _show_scrollback(session: "Session", room: "Room") -> None:
+def _scrollback(session: "Session", room: "Room", rows: int | None) -> bytes:
+    """What was said last in *room*, in so many *rows* of a terminal if that is not None."""
     chat = session.chat
     count = chat.settings.scrollback
     since = chat.moderation.since(session, room.key)
     if since is None:
         # They were invited when they asked.
         since = LAST
-    if since or session.ignored or session.preferences.ignores:
-        said = room.before(LAST, count)
-        session.post(session.lines([event for id, event in said if id >= since]))
-    else:
-        session.post(room.scrollback(session.format, count, chat.clock.time()))
+    now = chat.clock.time()
+    if not since and rows is None and not (session.ignored or session.preferences.ignores):
+        return room.scrollback(session.format, count, now)
+    said = [
+        event
+        for id, event in room.before(LAST, count)
+        if id >= since and not ignoring.hides(session, event)
+    ]
+    if rows is not None:
+        said = said[len(said) - _fitting(session, said, rows) :]
+    shown = session.lines(said)
+    return shown + encode(session.format, Noticed(now, SERVER, NOW)) if shown else b""
+
+
+def _fitting(session: "Session", said: Sequence[Event], rows: int) -> int:
+    """How many of the last events of *said* fit into *rows*, with the days and NOW among them."""
+    format = session.format
+    taken, last = 1, None
+    for count, event in enumerate(reversed(said)):
+        number = day(event.time, format.zone)
+        taken += encode(format, event, False).count(b"\n") + (number != last)
+        last = number
+        if taken > rows:
+            return count
+    return len(said)

@@ -50,6 +50,10 @@ EVENT_BYTES = 320
 MAX_SCROLLBACKS = 16
 
 
+#: What stands between what was said before and what happens from here on.
+NOW = "Now"
+
+
 class Outlet(Protocol):
     """The writing side of one connection; see doors/outlet.py."""
 
@@ -448,7 +452,7 @@ class Room:
         if known != made:
             shown = transcript(self.recent(count), now, format.zone)
             if shown:
-                shown.append(Noticed(now, SERVER, "Now"))
+                shown.append(Noticed(now, SERVER, NOW))
             data = b"".join([encode(format, event, isinstance(event, Noticed)) for event in shown])
             if known is None and len(self._scrollback) >= MAX_SCROLLBACKS:
                 del self._scrollback[next(iter(self._scrollback))]

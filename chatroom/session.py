@@ -39,7 +39,7 @@ class Connection(Protocol):
     place: where that is, in words. encrypted: whether nobody on the way can read along.
     hidden: what is typed is not shown, by the client's own word. echo: it is shown its own lines
     from the log, since it draws its own screen. hint: what a greeting says of this way in, empty
-    for nothing.
+    for nothing. height: how many rows its window has, 0 for unknown.
     """
 
     @property
@@ -59,6 +59,9 @@ class Connection(Protocol):
 
     @property
     def hint(self) -> str: ...
+
+    @property
+    def height(self) -> int: ...
 
     def adapt(self, preferences: Preferences) -> Format:
         """Show things like that from here on; returns the format for it, shared where it can be."""

@@ -105,6 +105,8 @@ class TerminalFormat(StyledPlainFormat):
 
     def __init__(self, width: int, colours: Colours, preferences: Preferences) -> None:
         super().__init__(zone(preferences.timezone) or PLAIN.zone, preferences)
+        # Its rows are as wide as the terminal.
+        self.columns = 0
         self.width = width
         self.colours = colours
         self._beginnings = _BEGINNINGS[colours]

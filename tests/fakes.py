@@ -1,5 +1,6 @@
 """Stand-ins for what the core is plugged into: outlets, doors, ledgers, claims, the clock."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -157,6 +158,7 @@ class Person:
     #: Whether it draws its own screen.
     echo = False
     hint = ""
+    height = 0
     place = "192.0.2.7 (a plain line)"
     address = "127.0.0.1"
 
@@ -222,10 +224,13 @@ class Person:
 
     @property
     def sees(self) -> list[str]:
-        """The whole lines that were shown since this was last asked; a bell after them is one."""
+        """The whole lines that were shown since this was last asked; a bell after them is one.
+
+        What the server says in several rows, so that it fits into 79 columns, is one line.
+        """
         new = self.outlet.data[self._seen :]
         self._seen = len(self.outlet.data)
-        lines = new.decode().split("\r\n")
+        lines = re.sub("\r\n-- {4}(?! )", " ", new.decode()).split("\r\n")
         last = lines.pop()
         assert last in ("", "\a"), "a line was cut"
         return [*lines, last] if last else lines

@@ -42,7 +42,7 @@ from test_registry import LEDGERS, LOGIN, code_of, register
 
 KEY, OTHER_KEY = made_key(1), made_key(2)
 FIRST = "-- Welcome to chatroom. You are "
-SECOND = "-- Just type to talk. /nick NAME picks a name, /help lists the rest, /quit leaves."
+SECOND = "-- Type to talk. /nick NAME picks a name, /help lists the rest, /quit leaves."
 LAST = "-- You were last here 08:00. This server keeps names only as long as it runs."
 
 

@@ -167,10 +167,10 @@ def test_nothing_of_the_room_is_shown_whatever_is_preferred(world: World) -> Non
     world.settle()
     assert passing.sees == [
         "-- The bell rings for lines that name you and for private lines.",
-        "-- You are now in #den with bob.",
         "-- Today (times are UTC)",
         "08:00 bob: alice: here?",
         "-- Now",
+        "-- You are now in #den with bob.",
     ]
 
 

@@ -211,7 +211,7 @@ async def test_what_was_said_is_there_when_the_server_starts_again(
     carol = await connected(tmp_path / "line")
     await carol.reads(b"leaves.\r\n")
     carol.sends(b"/join den\n")
-    greeting = await carol.reads(b"-- Now\r\n")
+    greeting = await carol.reads(b"topic is: tea\r\n")
     assert b"The topic is: tea" in greeting
     assert b"guest1: hello" in greeting
     (door,) = chat_service(again)._doors

@@ -11,10 +11,11 @@ from chatroom.events import Announced, Event, Joined, Left, Renamed, Said, Topic
 from chatroom.limits import Limits
 from chatroom.mailbox import MAX_ENTRIES
 from chatroom.session import Session
+from chatroom.styles import Colours, terminal
 from conftest import MakeWorld, Strictness
 from fakes import DelayedLedger, FailingLedger, LateClaims, Person, World, immediate
 
-HINT = "-- Just type to talk. /nick NAME picks a name, /help lists the rest, /quit leaves."
+HINT = "-- Type to talk. /nick NAME picks a name, /help lists the rest, /quit leaves."
 DAY = 24 * 60 * 60
 
 
@@ -67,7 +68,7 @@ def test_a_newcomer_is_shown_what_was_said_with_days_and_now(world: World) -> No
     world.wait(DAY)
     alice.says("the build is green again", "/me cheers")
     world.wait(DAY)
-    assert comes(world)[2:] == [
+    assert comes(world)[:-2] == [
         "-- Friday 15 January 2027 (times are UTC)",
         "08:00 alice: the build is red",
         "-- Yesterday",
@@ -80,7 +81,7 @@ def test_a_newcomer_is_shown_what_was_said_with_days_and_now(world: World) -> No
 def test_a_newcomer_is_shown_the_last_twenty_lines(world: World) -> None:
     (alice,) = world.people("alice")
     alice.says(*[str(number) for number in range(50)])
-    assert comes(world)[3:-1] == [f"08:00 alice: {number}" for number in range(30, 50)]
+    assert comes(world)[1:-3] == [f"08:00 alice: {number}" for number in range(30, 50)]
 
 
 def test_scrollback_can_be_switched_off(make_world: MakeWorld) -> None:
@@ -801,3 +802,44 @@ def test_whatever_people_do_everything_stays_in_order(
 
 def _order(events: list[Event]) -> list[int]:
     return [int(event.text.split()[-1]) for event in events if isinstance(event, Said)]
+
+
+# -- how high a window is
+
+
+@pytest.mark.parametrize(("height", "oldest"), [(0, 30), (100, 30), (24, 31), (12, 43), (6, 49)])
+def test_what_was_said_and_the_greeting_fit_into_the_window(
+    world: World, monkeypatch: pytest.MonkeyPatch, height: int, oldest: int
+) -> None:
+    (alice,) = world.people("alice")
+    alice.says(*[str(number) for number in range(50)])
+    monkeypatch.setattr(Person, "height", height)
+    shown = comes(world)
+    # The line that is typed stands below.
+    assert not height or len(shown) < height
+    assert shown[1] == f"08:00 alice: {oldest}"
+    assert shown[-3:-1] == [
+        "-- Now",
+        "-- Welcome to chatroom. You are guest2, in #lobby with alice.",
+    ]
+
+
+def test_in_a_window_without_room_nothing_of_what_was_said_is_shown(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (alice,) = world.people("alice")
+    alice.says("hi")
+    monkeypatch.setattr(Person, "height", 5)
+    assert len(comes(world)) == 2
+
+
+def test_lines_that_take_several_rows_count_as_many(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (alice,) = world.people("alice")
+    alice.says(*[f"{'word ' * 30}{number}" for number in range(10)])
+    monkeypatch.setattr(Person, "height", 24)
+    newcomer = Person(world, format=terminal(80, Colours.NONE))
+    world.settle()
+    assert newcomer.outlet.data.count(b"\r\n") <= 23
+    assert newcomer.outlet.data.count(b" alice: word") == 6

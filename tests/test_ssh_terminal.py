@@ -75,8 +75,7 @@ def test_who_has_a_terminal_is_greeted_at_one(world: World, factory: SshFactory)
     person = Person(world, factory, "alice")
     assert person.screen == [
         "-- Welcome to chatroom. You are alice, in #lobby.",
-        "-- Just type to talk. /nick NAME picks a name, /help lists the rest, /quit",
-        "   leaves.",
+        "-- Type to talk. /nick NAME picks a name, /help lists the rest, /quit leaves.",
         HINT,
         "[alice #lobby]",
     ]

@@ -178,7 +178,7 @@ def test_a_telnet_is_greeted_at_a_terminal_of_its_size(world: World) -> None:
     assert telnet.screen == [
         "-- Welcome to chatroom. You are guest1,",
         "   in #lobby.",
-        "-- Just type to talk. /nick NAME picks a",
+        "-- Type to talk. /nick NAME picks a",
         "   name, /help lists the rest, /quit",
         "   leaves.",
         "-- Tab completes, the arrow keys edit.",

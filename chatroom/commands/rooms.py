@@ -1,7 +1,6 @@
 """Commands about rooms."""
 
 from dataclasses import replace
-from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from chatroom import names
@@ -10,7 +9,7 @@ from chatroom.chat import Refused
 from chatroom.commands import command
 from chatroom.events import SERVER, Told, TopicSet
 from chatroom.flow import carry_out
-from chatroom.formats import WIDTH, duration
+from chatroom.formats import duration
 from chatroom.login import find
 from chatroom.orders import Access
 from chatroom.room import Room
@@ -85,7 +84,7 @@ def who(session: "Session", rest: str) -> None:
     more = len(people) - len(shown)
     listed = ", ".join(shown) + (f" and {more:,} others" if more else "")
     answer = f"{_people(len(people))} in #{room.name}" + (f": {listed}" if shown else "")
-    session.notice("\n".join(wrap(answer, WIDTH, break_on_hyphens=False)))
+    session.notice(answer)
 
 
 @command("topic", usage="[TEXT]")

@@ -468,6 +468,11 @@ class Conversation(LineReceiver):
         """For the session: what its greeting says of this door."""
         return "" if self.terminal is None else TERMINAL_HINT
 
+    @property
+    def height(self) -> int:
+        """For the session: how many rows the window has, 0 for unknown."""
+        return 0 if self.terminal is None else self.terminal.height
+
     def adapt(self, preferences: Preferences) -> Format:
         """The session: show things like that."""
         return plain(preferences) if self.terminal is None else self.terminal.adapt(preferences)

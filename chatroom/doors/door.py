@@ -19,6 +19,8 @@ from twisted.python.failure import Failure
 
 from chatroom.chat import Chat
 from chatroom.clock import Call
+from chatroom.events import SERVER, Noticed
+from chatroom.formats import PLAIN
 from chatroom.limits import Limits, address_of, source_of
 from chatroom.metrics import BARRED, CROWDED, STOPPING
 
@@ -157,7 +159,7 @@ class TurnedAway(TwistedProtocol):
 
     def words(self, why: str) -> bytes:
         """What says *why* to a client of this door."""
-        return f"-- {why}\r\n".encode()
+        return PLAIN.encode(Noticed(0.0, SERVER, why), True)
 
     def leave(self, transport: Any) -> None:
         """Close when that is sent."""

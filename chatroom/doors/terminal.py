@@ -193,6 +193,12 @@ class Terminal:
         """Whether the lines of this person are to be shown to them when they are said."""
         return not isinstance(self._screen, PlainScreen)
 
+    @property
+    def height(self) -> int:
+        """How many rows the window has."""
+        _, height = self._resized or (0, self._screen.height)
+        return height
+
     def adapt(self, preferences: Preferences) -> Format:
         """Show things like that from here on; returns the format for it."""
         reader = preferences.reader or not self._kind.draws
