@@ -85,9 +85,6 @@ def apart(answer: "Deferred[Any]") -> "Deferred[Any]":
 def carry_out(session: "Session", flow: "Deferred[Any]") -> None:
     """Let input wait until *flow* has ended, and say what there is to say about how it did."""
 
-    def ended(_: object) -> None:
-        session.wary_until = 0.0
-
     def failed(failure: Any) -> None:
         if failure.check(Gone) or session.over:
             return
@@ -110,7 +107,7 @@ def carry_out(session: "Session", flow: "Deferred[Any]") -> None:
             )
             session.refuse(SORRY)
 
-    session.wait_for(flow.addCallbacks(ended, failed))
+    session.wait_for(flow.addErrback(failed))
 
 
 def patiently(session: "Session", answer: "Deferred[Any]", sorry: str = SORRY) -> "Deferred[Any]":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from chatroom import ignoring, names, naming, passwords
+from chatroom import ignoring, names, naming, passwords, strays
 from chatroom.accounts import Account, Preferences
 from chatroom.adoption import adopt, as_it_is, as_read
 from chatroom.chat import Refused
@@ -30,18 +30,13 @@ UNENCRYPTED = (
     "Use it nowhere else.",
 )
 
-#: For how long, in seconds, after a login that did not ask for a password no single word is said.
-WARY = 60.0
+#: How often a new password may be typed two different ways before that is given up.
+NEW_PASSWORD_TRIES = 3
 
 TOO_MANY_NAMES = "Too many names were registered from your address. Try again tomorrow."
 
 
 # -- what commands ask for
-
-
-def beware(session: "Session") -> None:
-    """What comes next may be a password, also if nobody asks for it."""
-    session.wary_until = session.chat.clock.seconds() + WARY
 
 
 def register(session: "Session", password: str) -> None:
@@ -59,11 +54,11 @@ def register(session: "Session", password: str) -> None:
     if session.chat.registry.created.spent(session.source):
         raise Refused(TOO_MANY_NAMES)
     if password:
-        carry_out(session, _register(session, name, password, hidden=False))
+        _carry_out(session, _register(session, name, password, hidden=False))
         return
     _ask_new(
         session,
-        lambda chosen, hidden: carry_out(session, _register(session, name, chosen, hidden=hidden)),
+        lambda chosen, hidden: _carry_out(session, _register(session, name, chosen, hidden=hidden)),
         "Usage: /register PASSWORD",
         f"Choose a password for {name}.",
     )
@@ -75,9 +70,9 @@ def log_in(session: "Session", name: str, password: str) -> None:
         raise Refused(f"You are {session.name} already.")
     _may_log_in(session)
     if password:
-        carry_out(session, _log_in(session, name, password, hidden=False))
+        _carry_out(session, _log_in(session, name, password, hidden=False))
     else:
-        carry_out(session, _begin_login(session, name))
+        _carry_out(session, _begin_login(session, name))
 
 
 def log_in_by_code(session: "Session", code: str) -> None:
@@ -107,7 +102,7 @@ def log_in_by_code(session: "Session", code: str) -> None:
             )
         )
     session.notice(f"Your code came from {issued.place}.")
-    carry_out(session, adopt(session, account, paired=True))
+    _carry_out(session, adopt(session, account, paired=True))
 
 
 def _may_log_in(session: "Session") -> None:
@@ -142,7 +137,7 @@ def change_password(session: "Session", old: str, new: str) -> None:
     """Have the password *new* in place of *old*, or ask for both. Raises Refused."""
     account = _account(session)
     if new:
-        carry_out(session, _change_password(session, account, old, new, hidden=False))
+        _carry_out(session, _change_password(session, account, old, new, hidden=False))
         return
 
     usage = "Usage: /password OLD NEW"
@@ -153,7 +148,7 @@ def change_password(session: "Session", old: str, new: str) -> None:
             return
         _ask_new(
             session,
-            lambda new, hidden: carry_out(
+            lambda new, hidden: _carry_out(
                 session, _change_password(session, account, old, new, hidden=hidden)
             ),
             usage,
@@ -167,12 +162,12 @@ def unregister(session: "Session", password: str) -> None:
     """Give the account up, for which its password is wanted. Raises Refused."""
     account = _account(session)
     if password:
-        carry_out(session, _unregister(session, account, password))
+        _carry_out(session, _unregister(session, account, password))
         return
 
     def sure(password: str, _: bool) -> None:
         if password:
-            carry_out(session, _unregister(session, account, password))
+            _carry_out(session, _unregister(session, account, password))
         else:
             session.notice(f"{account.name} is still yours.")
 
@@ -187,7 +182,24 @@ def unregister(session: "Session", password: str) -> None:
 
 def unregister_other(session: "Session", name: str) -> None:
     """An operator gives up the account called *name*."""
-    carry_out(session, _unregister_other(session, name))
+    _carry_out(session, _unregister_other(session, name))
+
+
+def _carry_out(session: "Session", flow: "Deferred[Any]") -> None:
+    """Carry out *flow*, for which a password was typed or will be.
+
+    Only when it has done what it is for, no line is taken for that password any more.
+    """
+
+    def succeeded(_: object) -> None:
+        session.guarded_until = 0.0
+
+    def failed(failure: Any) -> Any:
+        # It may have taken its time.
+        strays.beware(session)
+        return failure
+
+    carry_out(session, flow.addCallbacks(succeeded, failed))
 
 
 # -- asking for passwords
@@ -208,6 +220,17 @@ def _ask_new(
     sentences = [text]
     if not session.connection.encrypted:
         sentences.append("This connection is not encrypted: take one that you use nowhere else.")
+    _ask_twice(session, chosen, usage, *sentences)
+
+
+def _ask_twice(
+    session: "Session",
+    chosen: Callable[[str, bool], None],
+    usage: str,
+    *sentences: str,
+    tries: int = NEW_PASSWORD_TRIES,
+) -> None:
+    """Ask for a new password until it was typed twice the same way, at most so many *tries*."""
 
     def first(password: str, _: bool) -> None:
         if not password:
@@ -216,14 +239,20 @@ def _ask_new(
         try:
             passwords.check(password, session.name)
         except passwords.PasswordRefused as error:
-            _ask(session, first, usage, str(error), "Choose another one.")
+            why = str(error)
+            _ask_twice(session, chosen, usage, why, "Choose another one.", tries=tries)
             return
 
         def second(again: str, hidden: bool) -> None:
-            if again != password:
-                session.notice("These were two different ones. Nothing was changed.")
-            else:
+            if again == password:
                 chosen(password, hidden)
+            elif not again:
+                session.notice("Nothing was changed.")
+            elif tries > 1:
+                differ = ("These were two different ones.", "Choose one again.")
+                _ask_twice(session, chosen, usage, *differ, tries=tries - 1)
+            else:
+                raise Refused("These were two different ones again. Nothing was changed.")
 
         _ask(session, second, usage, "Once more, to be sure.")
 
@@ -240,7 +269,7 @@ def _begin_login(session: "Session", name: str) -> Any:
 def _ask_password(session: "Session", account: Account, *sentences: str) -> None:
     def answered(password: str, hidden: bool) -> None:
         if password:
-            carry_out(session, _log_in(session, account.name, password, hidden=hidden))
+            _carry_out(session, _log_in(session, account.name, password, hidden=hidden))
         else:
             session.notice(f"You are still {session.name}.")
 
@@ -306,7 +335,6 @@ def _log_in(session: "Session", name: str, password: str, *, hidden: bool) -> Fl
     note_failure(session.chat, session, account)
     wrong = f"That is not the password of {account.name}."
     if not hidden:
-        beware(session)
         raise Refused(wrong)
     _ask_password(session, account, wrong, "Once more?")
 

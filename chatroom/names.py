@@ -18,6 +18,7 @@ MAX_TOPIC: Final = 300  # characters
 MAX_BLANKS: Final = 8  # in a row: too few to push text to the start of a terminal's next row
 
 _REPLACEMENT = "\ufffd"
+_BOM = "\ufeff"
 
 # Scripts that people use for names today: UAX 31, Table 5 (Recommended) and Table 7 (Limited
 # Use). Each goes alone; the last line are the companies that UTS 39, section 5.1, lets Han keep.
@@ -153,16 +154,17 @@ def fold(name: str) -> str:
 def clean(text: str) -> str:
     """`text` with nothing in it that could harm or fool the terminal of somebody else.
 
-    TAB becomes a space. Controls, format characters (except ZWJ and ZWNJ), surrogates, private
-    use, line and paragraph separators and noncharacters become U+FFFD. At most four combining
-    marks follow one another, and at most MAX_BLANKS blanks. Idempotent; takes any str.
+    A byte order mark at its beginning goes, and TAB becomes a space. Controls, format characters
+    (except ZWJ and ZWNJ), surrogates, private use, line and paragraph separators and noncharacters
+    become U+FFFD. At most four combining marks follow one another, and at most MAX_BLANKS blanks.
+    Idempotent; takes any str.
     """
     printable = text.isprintable()
     if printable and text.isascii() and _WIDE_SPACES not in text:
         return text
     # What Python calls printable holds none of these, and the question is cheap.
     if not printable:
-        text = _UNSAFE.sub(_REPLACEMENT, text.replace("\t", " "))
+        text = _UNSAFE.sub(_REPLACEMENT, text.lstrip(_BOM).replace("\t", " "))
     text = _EXTRA_MARKS.sub("", text)
     text = _WIDE_BLANKS.sub(" " * MAX_BLANKS, text)
     return text

@@ -44,22 +44,6 @@ _COMMON = frozenset(
 )
 
 
-# A word that goes before a password, with whatever was hit before it, and one or two more. Every
-# line is looked at: nothing in it is tried a second time, or a long one would hold everybody up.
-_MISPLACED = re.compile(r"[\W_]*+(?:\w{1,2}/)?+(\w++)[\s:=]++\S++(?:\s++\S++)?+\s*+")
-_WORDS = frozenset(
-    {"login", "logon", "signin", "register", "unregister", "password", "passwd", "identify"}
-    | {"nickserv"}
-)
-_MISTYPED = ("login", "register")
-
-
-#: Commands with a secret behind them; what follows /login alone is no secret, or good only once.
-_TYPED = re.compile(
-    r"/(?:register|password|passwd|unregister|claim)\s+\S|/login\s+\S+\s+\S", re.IGNORECASE
-)
-
-
 class PasswordRefused(ValueError):
     """What cannot be a password; `str` of it is a sentence for the person who typed it."""
 
@@ -83,34 +67,6 @@ def check(password: str, name: str) -> None:
     bare = password.casefold()
     if bare in _COMMON or len(set(bare)) < 3 or name.casefold() in (bare, bare[::-1]):
         raise PasswordRefused("That password is among the first that anybody would try.")
-
-
-def misplaced(text: str) -> bool:
-    """Whether *text* looks like a login gone wrong, so that nobody should be shown it."""
-    match = _MISPLACED.fullmatch(text)
-    if match is None:
-        return False
-    word = match[1].lower()
-    return word in _WORDS or any(_slipped(word, meant) for meant in _MISTYPED)
-
-
-def typed_in(text: str) -> bool:
-    """Whether there is a password, or what is as good as one, in the line *text*."""
-    command = text.startswith("/") and not text.startswith("//")
-    return _TYPED.match(text) is not None if command else misplaced(text)
-
-
-def _slipped(word: str, meant: str) -> bool:
-    """Whether *word* is *meant* with letters swapped, one too many or one too few."""
-    if abs(len(word) - len(meant)) > 1:
-        return False
-    if sorted(word) == sorted(meant):
-        return True
-    longer, shorter = (word, meant) if len(word) > len(meant) else (meant, word)
-    # A plural is no slip.
-    return word != f"{meant}s" and any(
-        longer[:place] + longer[place + 1 :] == shorter for place in range(len(longer))
-    )
 
 
 def make(password: str) -> str:

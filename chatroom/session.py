@@ -4,7 +4,6 @@ The rule: it knows no bytes and no sockets. A door hands it one line of text at 
 while it is `held`, and is told through `Connection` when input may go on or is over.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from chatroom import adoption, greeting, ignoring, names, naming, passwords
+from chatroom import adoption, greeting, ignoring, names, naming, strays
 from chatroom.accounts import Account, Preferences, Visit
 from chatroom.chat import Chat, Refused
 from chatroom.clock import Call
@@ -110,6 +109,7 @@ class Session:
         "connection",
         "failures",
         "format",
+        "guarded_until",
         "held",
         "ignored",
         "invited",
@@ -128,13 +128,13 @@ class Session:
         "preferences",
         "recall",
         "refusals",
+        "reminded",
         "room",
         "said",
         "source",
         "spoken",
         "submitted",
         "turned_away",
-        "wary_until",
         "whisperer",
         "why",
     )
@@ -202,7 +202,9 @@ class Session:
         #: How often one was not looked at, because too many waited.
         self.turned_away = 0
         #: Until then, by `Clock.seconds`, a line may be a password that nobody asked for.
-        self.wary_until = 0.0
+        self.guarded_until = 0.0
+        #: Whether a lone "help" or "quit" was held back once, see strays.
+        self.reminded = False
         #: How many lines came from here that everybody in a room was to see.
         self.spoken = 0
         #: Somebody is here for one command alone: they read nothing but what answers it, the room
@@ -277,24 +279,17 @@ class Session:
         if self._answering is not None:
             self._answer(text.strip())
             return
-        bare = text.lstrip()
-        if not bare:
+        if not text or text.isspace():
             return
         self.active = now
         try:
-            command = text.startswith("/") and not text.startswith("//")
-            if now < self.wary_until and not command:
-                self._beware(bare)
-            if text.startswith("//") and not passwords.misplaced(text):
-                self.say(text[1:])
-            elif command:
+            doubled = text.startswith("//")
+            if text.startswith("/") and not doubled:
                 self._obey(text[1:])
-            elif bare != text and re.match(r"/\w", bare):
-                raise Refused("Not said: it looks like a command, which begins the line.")
-            elif passwords.misplaced(bare):
-                raise Refused("Not said: it looks like a password on its way to the wrong place.")
-            else:
-                self.say(text)
+                return
+            if now < self.guarded_until or strays.suspect(text):
+                strays.sift(self, text)
+            self.say(text[1:] if doubled else text)
         except Refused as refusal:
             self.refuse(str(refusal))
 
@@ -316,12 +311,6 @@ class Session:
         finally:
             if chat.asked is not before:
                 self._asked = chat.asked
-
-    def _beware(self, text: str) -> None:
-        """A login has just gone wrong: *text* may be the password for it. Raises Refused."""
-        if " " not in text.rstrip():
-            raise Refused("Not said: it may be a password. If it is none, /say says it.")
-        self.wary_until = 0.0
 
     def drained(self) -> bool:
         """The outlet can take more. Returns whether nothing is left to send."""
@@ -442,13 +431,14 @@ class Session:
         if not self.connection.hide_input():
             return False
         self._answering = answered
-        self.wary_until = 0.0
         self.notice(text)
         return True
 
     def _answer(self, text: str) -> None:
         answering, self._answering = self._answering, None
         assert answering is not None
+        # Whoever gives up, or is refused, may type it once more.
+        strays.beware(self)
         try:
             answering(text, self.connection.hidden)
         except Refused as refusal:

@@ -28,7 +28,7 @@ CORE = frozenset(
         ),
         *("orders", "moderation", "cells", "styles", "flow", "waiting"),
         *("naming", "ignoring", "usage", "completion", "directory"),
-        *("publickeys", "keyring", "arriving", "greeting"),
+        *("publickeys", "keyring", "arriving", "greeting", "strays"),
     }
 )
 #: What the core may use beside the standard library and itself.

@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from chatroom.doors import conversation
-from chatroom.doors.line import ChatFactory, ChatProtocol
+from chatroom.doors.line import TELNET_HINT, ChatFactory, ChatProtocol
 from chatroom.limits import Limits
 from chatroom.session import Session
 from conftest import Strictness
@@ -939,6 +939,19 @@ def test_registering_hides_both_lines_and_shows_the_next(door: Door) -> None:
     )
     alice.sends(PASSWORD + b"\r\n")
     assert alice.received.startswith(SHOW)
+
+
+def test_the_hint_about_terminals_comes_after_the_questions_for_a_password(door: Door) -> None:
+    alice = Visitor(door.world, door.factory)
+    alice.sends(b"/nick alice\r\n/register\r\n")
+    alice.sends(PASSWORD + b"\r\n")
+    alice.sends(PASSWORD + b"\r\n")
+    alice.sends(b"hi\r\n")
+    received = alice.received
+    told = [
+        received.index(text) for text in (b"Once more", b"alice is yours", TELNET_HINT.encode())
+    ]
+    assert told == sorted(told)
 
 
 def test_a_password_that_came_with_the_command_goes_to_the_prompt(registered: Door) -> None:

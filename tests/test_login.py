@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred, fail
 from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
 from chatroom import names, naming, passwords
 from chatroom.accounts import Preferences
+from chatroom.attempts import TooMany
 from chatroom.chat import Settings
 from chatroom.events import Said
 from chatroom.formats import paragraph
@@ -51,7 +53,7 @@ def hides(person: Person) -> bool:
 def wary(person: Person) -> bool:
     """Whether what they type may be a password that nobody asked for."""
     session = person.session
-    return session.chat.clock.seconds() < session.wary_until
+    return session.chat.clock.seconds() < session.guarded_until
 
 
 # -- registering
@@ -107,8 +109,8 @@ def test_the_next_line_is_the_password_whatever_it_looks_like(world: World) -> N
     ("typed", "told"),
     [
         ([""], "-- Nothing was changed."),
-        ([WORD, OTHER], "-- These were two different ones. Nothing was changed."),
-        ([WORD, ""], "-- These were two different ones. Nothing was changed."),
+        ([WORD, ""], "-- Nothing was changed."),
+        ([WORD, OTHER, ""], "-- Nothing was changed."),
         (["short", ""], "-- Nothing was changed."),
     ],
 )
@@ -294,6 +296,104 @@ def test_a_password_typed_ahead_is_not_said_when_the_book_is_away() -> None:
     world.end()
 
 
+def test_the_warning_of_the_guard_does_not_end_it(world: World) -> None:
+    owner(world).says("/quit")
+    person, bob = world.person(), world.person("bob")
+    person.says(f"/login alice {OTHER}", f"login alice {OTHER}")
+    assert person.asks(WORD) == [NOT_SAID]
+    assert person.asks(f"alice {WORD}") == [NOT_SAID]
+    person.says(f" /login alice {OTHER}", "/help", "/msg bob hello", "\uff0flogin x")
+    assert person.asks(WORD) == [NOT_SAID]
+    assert not [line for line in bob.sees if WORD in line or OTHER in line]
+    world.wait(61)
+    person.says("goodness")
+    assert bob.sees[-1].endswith(": goodness")
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        [f"/login alice {OTHER}"],
+        ["/login alice", OTHER, ""],
+        ["/login alice", ""],
+        ["/login 23456789"],
+        ["/login nobody"],
+        ["/register short"],
+        ["/register", "short", ""],
+        ["/register", WORD, OTHER, WORD, OTHER, WORD, OTHER],
+    ],
+)
+@pytest.mark.parametrize("hides", [False, True])
+def test_whatever_way_a_password_was_refused_it_is_not_said_next(
+    world: World, typed: list[str], hides: bool
+) -> None:
+    owner(world).says("/quit")
+    person, bob = world.person("carol"), world.person("bob")
+    person.telnet = hides
+    person.says(*typed)
+    # However long they thought about it where they were asked.
+    assert not person.hidden
+    assert person.asks(WORD)[-1] == NOT_SAID
+    assert not [line for line in bob.sees if WORD in line]
+
+
+@pytest.mark.parametrize("typed", [[OTHER, OTHER, OTHER], [WORD, OTHER, ""]])
+def test_a_password_that_was_not_changed_is_not_said_next(world: World, typed: list[str]) -> None:
+    alice, bob = telnet(owner(world)), world.person("bob")
+    alice.says("/password", *typed[:-1])
+    world.wait(600)
+    alice.says(typed[-1])
+    assert alice.asks(WORD)[-1] == NOT_SAID
+    assert not [line for line in bob.sees if WORD in line]
+
+
+def test_who_was_turned_away_may_type_their_password_again_and_it_is_not_said(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner(world).says("/quit")
+    person, bob = telnet(world.person()), world.person("bob")
+
+    def busy(*_: object) -> Deferred[bool]:
+        return fail(TooMany())
+
+    monkeypatch.setattr(world.chat.registry, "matches", busy)
+    assert "-- Too many are trying passwords just now." in person.asks("/login alice", WORD)
+    assert person.asks(WORD) == [NOT_SAID]
+    assert not [line for line in bob.sees if WORD in line]
+
+
+def test_after_a_login_single_words_are_said(world: World) -> None:
+    owner(world).says("/quit")
+    person, bob = world.person(), world.person("bob")
+    person.says(f"/login alice {OTHER}", f"/login alice {WORD}", "goodness")
+    assert bob.sees[-1] == "alice: goodness"
+
+
+def test_two_different_passwords_are_asked_for_again_and_not_shown(world: World) -> None:
+    alice, bob = telnet(world.person("alice")), world.person("bob")
+    again = notice("These were two different ones.", "Choose one again.", CANCELS)
+    alice.says("/register")
+    assert alice.asks(WORD, OTHER)[-2:] == again
+    assert alice.asks(OTHER, WORD)[-2:] == again
+    assert hides(alice)
+    assert alice.asks(WORD, WORD)[1].startswith("-- alice is yours")
+    alice.says("/password", WORD, OTHER, WORD, OTHER)
+    assert hides(alice)
+    alice.says(OTHER, "/logout", "/login alice", OTHER)
+    assert logged_in(world, alice, "alice")
+    assert not [line for line in bob.sees if WORD in line or OTHER in line]
+
+
+def test_three_times_two_different_passwords_are_enough(world: World) -> None:
+    alice, bob = telnet(world.person("alice")), world.person("bob")
+    alice.says("/register")
+    told = alice.asks(*[WORD, OTHER] * 3)[-1]
+    assert told == "-- These were two different ones again. Nothing was changed."
+    assert not hides(alice)
+    assert alice.asks(WORD) == [NOT_SAID]
+    assert not [line for line in bob.sees if WORD in line]
+
+
 def test_a_name_that_nobody_registered_is_said_to_be_free(world: World) -> None:
     assert world.person().asks(f"/login zoe {WORD}") == ["-- zoe is not registered."]
 
@@ -387,9 +487,6 @@ def test_giving_a_name_up_on_telnet(world: World) -> None:
         "login alice secret",
         "login secret",
         "LOGIN alice secret",
-        "lgoin alice secret",
-        "logn alice secret",
-        "loginn alice secret",
         "./login alice secret",
         "\\login alice secret",
         "]/login alice secret",
@@ -398,13 +495,37 @@ def test_giving_a_name_up_on_telnet(world: World) -> None:
         ": login alice secret",
         "login: secret",
         "password=secret",
-        "regsiter secret",
         "register secret",
         "unregister secret",
         "identify secret",
         "nickserv identify secret",
+        "msg NickServ identify secret",
+        "PRIVMSG NickServ :IDENTIFY alice secret",
+        "ns identify secret",
+        "PASS secret",
+        "OPER alice secret",
+        "AUTHENTICATE PLAIN",
+        "CAP LS 302",
+        "NICK alice",
+        "USER alice 0 * :Alice",
+        "PRIVMSG bob :secret",
+        "pass: secret",
+        "pw=secret",
+        "claim 1234-ABCD",
         "passwd old-one new-one",
         " /login alice secret",
+        "\u200b/msg bob secret",
+        "\u2060\ufeff/msg bob secret",
+        "\u3164/msg bob secret",
+        "\u2800\u00a0/msg bob secret",
+        "\u202e/msg bob secret",
+        "\u0301/msg bob secret",
+        "\x1b[A/msg bob secret",
+        "\x1b[A/join secret",
+        "\x1bOA\x1b[1;5B\x00/join secret",
+        "\uff0fmsg bob secret",
+        "\u3000\uff0fmsg bob secret",
+        "/\u200bmsg bob secret",
         "/ login alice secret",
         "/lgoin alice secret",
     ],
@@ -432,6 +553,18 @@ def test_a_login_gone_wrong_is_never_said(line: str) -> None:
         "log in please",
         "see src/login.py for that",
         "and/or both",
+        "pass me the salt",
+        "pass this on",
+        "the user alice",
+        "user alice said so",
+        "Nick says hello",
+        "claim denied",
+        "./configure && make",
+        "-/msg",
+        "\u00bd/a",
+        "quit it",
+        "help me",
+        "what?",
     ],
 )
 def test_an_ordinary_sentence_is_said(line: str) -> None:
@@ -440,6 +573,33 @@ def test_an_ordinary_sentence_is_said(line: str) -> None:
     assert alice.asks(line) == []
     assert bob.sees == [f"alice: {line}"]
     world.end()
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("help", "-- Not said: /help lists the commands. To say it, send it again."),
+        (" ? ", "-- Not said: /help lists the commands. To say it, send it again."),
+        ("Quit", "-- Not said: /quit leaves. To say it, send it again."),
+        ("exit", "-- Not said: /quit leaves. To say it, send it again."),
+        ("bye", "-- Not said: /quit leaves. To say it, send it again."),
+        (":q!", "-- Not said: /quit leaves. To say it, send it again."),
+    ],
+)
+def test_a_lone_word_for_the_server_is_held_back_once(line: str, hint: str) -> None:
+    world = World()
+    alice, bob = world.people("alice", "bob")
+    assert alice.asks(line) == [hint]
+    assert bob.sees == []
+    alice.says(line, "exit")
+    assert bob.sees == [f"alice: {line}", "alice: exit"]
+    world.end()
+
+
+def test_a_byte_order_mark_before_a_line_is_dropped(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.says("\ufeff/msg bob the secret", "\ufeffhello")
+    assert sorted(bob.sees) == ["-> alice to you: the secret", "alice: hello"]
 
 
 # -- what outlasts the server

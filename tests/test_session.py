@@ -126,8 +126,14 @@ def test_a_blank_line_is_not_said(world: World, typed: str) -> None:
 @pytest.mark.parametrize(
     ("typed", "hint"),
     [
-        (" /nick bob", "-- Not said: it looks like a command, which begins the line."),
-        ("\t/quit", "-- Not said: it looks like a command, which begins the line."),
+        (
+            " /nick bob",
+            "-- Not said: a command begins the line with its /. If it is none, /say says it.",
+        ),
+        (
+            "\t/quit",
+            "-- Not said: a command begins the line with its /. If it is none, /say says it.",
+        ),
         (
             "login secret",
             "-- Not said: it looks like a password on its way to the wrong place.",

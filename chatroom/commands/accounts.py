@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from chatroom import keyring, login, names
+from chatroom import keyring, login, names, strays
 from chatroom.chat import Refused
 from chatroom.commands import command
 from chatroom.registry import as_code
@@ -18,7 +18,7 @@ def register(session: "Session", rest: str) -> None:
     Over telnet the password is asked for and not shown; elsewhere it is typed
     behind the command. It has 8 to 128 characters and no blanks.
     """
-    login.beware(session)
+    strays.beware(session)
     login.register(session, rest)
 
 
@@ -30,7 +30,7 @@ def log_in(session: "Session", rest: str) -> None:
     time. You are shown what came for you, and are told what you missed. In
     place of a name it takes a code that /pair gave you: /login CODE.
     """
-    login.beware(session)
+    strays.beware(session)
     name, _, password = rest.partition(" ")
     code = as_code(name)
     if code is not None and not password:
@@ -48,7 +48,7 @@ def log_out(session: "Session", rest: str) -> None:
 @command("password", "passwd", usage="[OLD NEW]", in_full=True)
 def password(session: "Session", rest: str) -> None:
     """change your password"""
-    login.beware(session)
+    strays.beware(session)
     old, _, new = rest.partition(" ")
     new = new.strip()
     if bool(old) is not bool(new):
@@ -63,7 +63,7 @@ def unregister(session: "Session", rest: str) -> None:
     An operator gives up somebody else's: /unregister NAME, or their own where a
     password cannot be hidden: /unregister NAME PASSWORD.
     """
-    login.beware(session)
+    strays.beware(session)
     if rest and session.chat.moderation.keeps_order(session):
         name, _, rest = rest.partition(" ")
         if session.account is None or names.fold(name) != session.account.key:

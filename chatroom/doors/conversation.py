@@ -16,7 +16,7 @@ from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatroom import commands, passwords
+from chatroom import commands, strays
 from chatroom.accounts import Preferences
 from chatroom.arriving import Arrival
 from chatroom.chat import Chat, Refused
@@ -522,7 +522,7 @@ class Conversation(LineReceiver):
             size=size,
             no_color=no_color,
             complete=self._complete,
-            secret=passwords.typed_in,
+            secret=strays.typed_in,
         )
         self.session.write_to(self.terminal)
         self.session.show_like(self.session.preferences)

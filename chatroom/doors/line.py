@@ -145,9 +145,11 @@ class ChatProtocol(Conversation):
             return
         # ^D on an empty line of stock telnet: a key, not text.
         Conversation.lineReceived(self, line.lstrip(EOT))
-        if telnet.spoken and not self._hinted and not telnet.hidden:
+        session = self.session
+        # Not while something is asked, or a step goes on that may ask: the two belong together.
+        if telnet.spoken and not self._hinted and not (session.asking or session.held):
             self._hinted = True
-            self.session.notice(TELNET_HINT)
+            session.notice(TELNET_HINT)
 
     def _withhold(self, line: bytes) -> bool:
         """Whether *line* is the first to arrive damaged, and is not said.
