@@ -31,6 +31,8 @@ Flow = Generator["Deferred[Any]", Any, None]
 #: How long, in seconds, an answer may take.
 PATIENCE = 5.0
 
+UNKEPT = "It is not written down yet; it holds as long as the server runs."
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -108,6 +110,25 @@ def carry_out(session: "Session", flow: "Deferred[Any]") -> None:
             session.refuse(SORRY)
 
     session.wait_for(flow.addErrback(failed))
+
+
+def announce(session: "Session", text: str, kept: "Deferred[bool] | None" = None) -> None:
+    """Tell *session* that something holds once that is written, or cannot be just now.
+
+    kept: fires with whether it is written; of what operators decide, if it is left out. Input waits
+    until this is told.
+    """
+
+    def told(kept: bool) -> None:
+        session.answer(text)
+        if not kept:
+            session.answer(UNKEPT)
+
+    if kept is None:
+        kept = session.chat.moderation.kept()
+    # Whoever has left meanwhile need not be told; that it is written is not theirs to cancel.
+    waits = in_time(apart(kept), session.chat.clock).addErrback(lambda _: False)
+    session.wait_for(waits.addCallback(told))
 
 
 def patiently(session: "Session", answer: "Deferred[Any]", sorry: str = SORRY) -> "Deferred[Any]":

@@ -5,6 +5,8 @@ The rule: a guest is ignored as a connection, who is logged in as an account, an
 
 from typing import TYPE_CHECKING
 
+from twisted.internet.defer import Deferred, succeed
+
 from chatroom import names
 from chatroom.events import Emoted, Event, Said
 
@@ -17,18 +19,25 @@ if TYPE_CHECKING:
 GONE = 100
 
 
-def ignore(session: "Session", person: "Session") -> None:
-    """Leave out what *person* says: if they are logged in, wherever they come from."""
+def ignore(session: "Session", person: "Session") -> "Deferred[bool]":
+    """Leave out what *person* says: if they are logged in, wherever they come from.
+
+    The Deferred fires with whether it is written, if it is to be kept.
+    """
     _leave_out(session, person)
-    if person.account is not None:
-        ignores = {**session.preferences.ignores, person.account.id: person.name}
-        session.prefer(ignores=ignores)
-        for other in session.chat.sessions_of(person.account.id):
-            meet(session, other)
+    if person.account is None:
+        return succeed(True)
+    kept = session.prefer(ignores={**session.preferences.ignores, person.account.id: person.name})
+    for other in session.chat.sessions_of(person.account.id):
+        meet(session, other)
+    return kept
 
 
-def unignore(session: "Session", key: str) -> bool:
-    """Show what whoever has the name with this *key* says again; whether they were ignored."""
+def unignore(session: "Session", key: str) -> "Deferred[bool] | None":
+    """Show what whoever has the name with this *key* says again; None if they were not ignored.
+
+    The Deferred fires with whether it is written, if it is to be kept.
+    """
     ignored, ignores = session.ignored or {}, session.preferences.ignores
     origins = {origin for origin, name in ignored.items() if names.fold(name) == key}
     ids = {id for id, name in ignores.items() if names.fold(name) == key}
@@ -43,8 +52,8 @@ def unignore(session: "Session", key: str) -> bool:
     apply(session)
     if ids:
         left = {id: name for id, name in ignores.items() if id not in ids}
-        session.prefer(ignores=left)
-    return bool(origins or ids)
+        return session.prefer(ignores=left)
+    return succeed(True) if origins else None
 
 
 def nobody(session: "Session") -> None:

@@ -13,6 +13,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from time import gmtime, strftime
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from chatroom import names
@@ -87,6 +88,9 @@ class Moderation:
         self._unkept: set[tuple[str, str]] = set()
         self._unnoted: deque[Action] = deque(maxlen=REMEMBERED)
         self._failing = False
+        # How many orders and actions are being written, and what is told when none is any more.
+        self._writing = 0
+        self._waiting: list[Deferred[bool]] = []
         self._networks = Networks()
         # Guests who are muted, by origin, and whether anybody is muted at all.
         self._muted_guests: dict[int, Order] = {}
@@ -161,6 +165,7 @@ class Moderation:
     def _write(self, kind: str, key: str) -> None:
         order = self._orders.get((kind, key))
         self._unkept.add((kind, key))
+        self._writing += 1
 
         def kept(_: object) -> None:
             # Unless it has changed meanwhile; then that is on its way.
@@ -169,7 +174,25 @@ class Moderation:
             self._failing = False
 
         value = None if order is None else dump(order)
-        self.records.put(kind, key, value).addCallbacks(kept, self._failed)
+        self.records.put(kind, key, value).addCallbacks(kept, self._failed).addBoth(self._written)
+
+    def _written(self, _: object) -> None:
+        self._writing -= 1
+        if not self._writing:
+            waiting, self._waiting = self._waiting, []
+            for answer in waiting:
+                answer.callback(not self._failing)
+
+    def kept(self) -> Deferred[bool]:
+        """Return a Deferred that fires when what was decided and done is written, or could not be.
+
+        Its result is whether it is.
+        """
+        if not self._writing:
+            return succeed(not self._failing)
+        answer: Deferred[bool] = Deferred()
+        self._waiting.append(answer)
+        return answer
 
     def _failed(self, failure: Any) -> None:
         if not self._failing:
@@ -198,11 +221,15 @@ class Moderation:
         self._note(Action(self._clock.time(), by, what, target, why))
 
     def _note(self, action: Action) -> None:
+        def noted(_: object) -> None:
+            self._failing = False
+
         def failed(failure: Any) -> None:
             self._unnoted.append(action)
             self._failed(failure)
 
-        self.records.note(action).addErrback(failed)
+        self._writing += 1
+        self.records.note(action).addCallbacks(noted, failed).addBoth(self._written)
 
     def forget(self, account: int, name: str) -> None:
         """The account, which was called *name*, is gone: what was decided about it is void.

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from chatroom import passwords
@@ -212,10 +212,10 @@ class Registry:
         here = list(self.online.values()) if sessions is None else sessions
         self.keep([visit for session in here if (visit := session.visit()) is not None])
 
-    def keep(self, visits: list[Visit]) -> None:
-        """Keep these."""
+    def keep(self, visits: list[Visit]) -> Deferred[bool]:
+        """Keep these; returns a Deferred that fires with whether they are."""
 
-        def failed(failure: Any) -> None:
+        def failed(failure: Any) -> bool:
             if not self._failing:
                 log.warn(
                     "What accounts have read is not kept: {why}.",
@@ -223,12 +223,15 @@ class Registry:
                     why=failure.value,
                 )
             self._failing = True
+            return False
 
-        def kept(_: object) -> None:
+        def kept(_: object) -> bool:
             self._failing = False
+            return True
 
-        if visits:
-            self.book.save(visits).addCallbacks(kept, failed)
+        if not visits:
+            return succeed(True)
+        return self.book.save(visits).addCallbacks(kept, failed)
 
     def lapse(self, told: Callable[[str], None]) -> None:
         """Remove the accounts that nobody has used for too long; each name is *told*."""

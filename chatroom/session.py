@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from chatroom import adoption, greeting, ignoring, names, naming, strays
@@ -591,17 +591,19 @@ class Session:
             if former:
                 former.outlet = outlet
 
-    def prefer(self, **changes: Any) -> None:
+    def prefer(self, **changes: Any) -> "Deferred[bool]":
         """Have these Preferences from here on, whoever is here; if they are logged in it is kept.
 
-        The others are for this person to have changed meanwhile, elsewhere.
+        The others are for this person to have changed meanwhile, elsewhere. The Deferred fires with
+        whether all that is to be kept is written.
         """
         registry = self.chat.registry
         for person in {self, registry.present(self)}:
             person.show_like(replace(person.preferences, **changes))
         visit = self.visit()
-        if visit is not None:
-            registry.keep([visit._replace(preferences=visit.preferences or self.preferences)])
+        if visit is None:
+            return succeed(True)
+        return registry.keep([visit._replace(preferences=visit.preferences or self.preferences)])
 
     def show_like(self, preferences: Preferences) -> None:
         """The same, where nothing is to be kept."""

@@ -1,7 +1,13 @@
 """Answers in order: what one connection sends is answered as if each line had taken full effect."""
 
+from collections.abc import Iterator
+
+import pytest
+from twisted.internet.defer import Deferred
+
 from chatroom.events import Said, TookBack, TopicSet
-from fakes import FailingLedger, Person, World
+from chatroom.flow import PATIENCE, UNKEPT
+from fakes import FailingLedger, FakeBook, FakeRecords, Person, World, book_of, owner
 
 WHY = "the disk is full"
 
@@ -130,3 +136,110 @@ def test_that_lines_are_not_removed_is_said_too(failing: World) -> None:
         f"-- What bob said was not removed everywhere: {WHY}. Try again later.",
         "-- Nothing has been done yet.",
     ]
+
+
+# -- what is decided, and what is preferred
+
+
+class LateRecords(FakeRecords):
+    """Records that are written when a test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: list[Deferred[None]] = []
+
+    def put(self, kind: str, key: str, value: str | None) -> Deferred[None]:
+        answer: Deferred[None] = Deferred()
+        answer.addCallback(lambda _: FakeRecords.put(self, kind, key, value))
+        self.waiting.append(answer)
+        return answer
+
+    def write(self) -> None:
+        """All that waits is written."""
+        waiting, self.waiting = self.waiting, []
+        for answer in waiting:
+            answer.callback(None)
+
+
+DECISIONS = [
+    ("/mute bob 1h", "-- bob is muted until 2027-01-15 09:00 (UTC)."),
+    ("/ban 198.51.100.9 1h", "-- 198.51.100.9/32 is banned until 2027-01-15 09:00 (UTC)."),
+]
+
+
+@pytest.fixture(params=DECISIONS)
+def decision(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """What an operator types, and what they are told of it."""
+    decided: tuple[str, str] = request.param
+    return decided
+
+
+@pytest.fixture
+def records() -> LateRecords:
+    return LateRecords()
+
+
+@pytest.fixture
+def kept(records: LateRecords) -> Iterator[World]:
+    """A chat whose *records* are late."""
+    world = World(records=records)
+    yield world
+    records.write()
+    world.end()
+
+
+def test_that_somebody_is_muted_is_said_when_it_is_written(
+    kept: World, records: LateRecords, decision: tuple[str, str]
+) -> None:
+    olga, bob = operator(kept), kept.person("bob", source="198.51.100.1")
+    typed, told = decision
+    assert told not in types(olga, typed)
+    assert kept.chat.moderation.silence(bob.session) or kept.chat.moderation.refusal("198.51.100.9")
+    records.write()
+    kept.settle()
+    assert told in olga.sees
+
+
+def test_what_is_not_written_holds_and_that_is_said(
+    kept: World, records: LateRecords, decision: tuple[str, str]
+) -> None:
+    olga = operator(kept)
+    kept.person("bob", source="198.51.100.1")
+    typed, told = decision
+    records.full = True
+    assert told not in types(olga, typed)
+    records.write()
+    kept.settle()
+    assert olga.sees == [told, f"-- {UNKEPT}"]
+
+
+def test_nobody_waits_for_a_decision_for_ever(
+    kept: World, records: LateRecords, decision: tuple[str, str]
+) -> None:
+    olga = operator(kept)
+    kept.person("bob", source="198.51.100.1")
+    typed, told = decision
+    assert told not in types(olga, typed)
+    kept.wait(PATIENCE)
+    assert olga.sees[-2:] == [told, f"-- {UNKEPT}"]
+    # That it is written at last is too late to be told.
+    records.write()
+    assert kept.chat.moderation._unkept == set()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_preference_is_confirmed_when_it_is_written(fails: bool) -> None:
+    book = FakeBook()
+    world = World(accounts=book_of(book))
+    alice = owner(world)
+    book.late = True
+    told = "-- Times are Europe/Berlin. It is 09:00 there, Friday 15 January 2027."
+    assert types(alice, "/tz europe/berlin", "/tz") == []
+    book.failing = {"save"} if fails else set()
+    book.answer_all()
+    world.settle()
+    book.answer_all()
+    world.settle()
+    assert alice.sees == ([told, f"-- {UNKEPT}", told] if fails else [told, told])
+    book.late = False
+    world.end()

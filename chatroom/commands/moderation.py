@@ -13,7 +13,7 @@ from chatroom.chat import Refused
 from chatroom.commands import command
 from chatroom.commands.people import MAX_REASON
 from chatroom.events import SERVER, Told
-from chatroom.flow import Flow, carry_out, patiently, steps
+from chatroom.flow import Flow, announce, carry_out, patiently, steps
 from chatroom.limits import LOCAL
 from chatroom.moderation import SOURCE_BAN, as_network
 from chatroom.orders import Order
@@ -49,7 +49,7 @@ def kick(session: "Session", rest: str) -> None:
     for person in people:
         told = f"{session.name} has sent you away{why and f': {why}'}."
         person.expel(told, _reason("kicked", why))
-    session.notice(f"{kicked} is sent away.")
+    announce(session, f"{kicked} is sent away.")
     session.chat.moderation.note(session.name, "kicked", kicked, why)
 
 
@@ -137,7 +137,7 @@ def _ban_network(session: "Session", network: str, order: Order) -> None:
 def _note_ban(session: "Session", order: Order) -> None:
     moderation = session.chat.moderation
     until = moderation.until(order)
-    session.notice(f"{order.target} is banned{until}.")
+    announce(session, f"{order.target} is banned{until}.")
     moderation.note(session.name, "banned", order.target, until.strip(" :"))
 
 
@@ -157,7 +157,7 @@ def unban(session: "Session", rest: str) -> None:
         raise Refused(f"{rest[:60]} is not banned. /bans lists who is.")
     for kind, id, order in ended:
         moderation.drop(kind, id)
-        session.notice(f"{order.target} is banned no more.")
+        announce(session, f"{order.target} is banned no more.")
     moderation.note(session.name, "unbanned", rest[:60])
 
 
@@ -208,9 +208,9 @@ def _mute(session: "Session", name: str, length: float, why: str) -> Flow:
     until = moderation.until(order)
     if person is not None:
         person.notice(f"{session.name} has muted you{until}.")
-    session.notice(f"{muted} is muted{until}.")
+    announce(session, f"{muted} is muted{until}.")
     if person is not None and person.source == LOCAL:
-        session.notice("So is every guest who comes from this machine until then.")
+        announce(session, "So is every guest who comes from this machine until then.")
     moderation.note(session.name, "muted", muted, until.strip(" :"))
 
 
@@ -228,14 +228,14 @@ def unmute(session: "Session", rest: str) -> None:
             raise Refused(f"{name[: names.MAX_NAME]} is not muted.")
         if person is not None:
             person.notice("You may talk again.")
-        session.notice(f"{name} may talk again.")
+        announce(session, f"{name} may talk again.")
         moderation.note(session.name, "unmuted", name)
 
     carry_out(session, _somebody(session, rest, gone=True).addCallback(found))
 
 
 @command("announce", usage="TEXT", operator=True, in_full=True)
-def announce(session: "Session", rest: str) -> None:
+def announce_to_all(session: "Session", rest: str) -> None:
     """say something in all rooms"""
     _tell_all(session, f"{session.name} announces: {rest}")
     session.chat.moderation.note(session.name, "announced", "", rest)

@@ -9,7 +9,7 @@ from chatroom import names
 from chatroom.accounts import Account
 from chatroom.chat import Refused
 from chatroom.commands import command
-from chatroom.flow import carry_out
+from chatroom.flow import announce, carry_out
 from chatroom.formats import paragraph
 from chatroom.login import find
 from chatroom.orders import Operator
@@ -34,13 +34,13 @@ def claim(session: "Session", rest: str) -> None:
         raise Refused(f"That is not the code. It may be tried {left} more time{'s'[left == 1 :]}.")
     if account is not None:
         moderation.make_operator(session, account)
-        session.notice(f"{account.name} is an operator. /help moderation lists what you can do.")
+        announce(session, f"{account.name} is an operator. /help moderation lists what you can do.")
     else:
         session.claimed = True
         told = ["You are an operator as long as this connection lasts."]
         if moderation.records.lasting:
             told.append("The name that you register on it is one for good: /register.")
-        session.notice(paragraph(*told))
+        announce(session, paragraph(*told))
     moderation.note(session.name, "became an operator")
     session.reconsider()
 
@@ -62,7 +62,7 @@ def op(session: "Session", rest: str) -> None:
         if person is not None:
             moderation.came(person)
             person.notice(f"{session.name} has made you an operator: /help moderation.")
-        session.notice(f"{account.name} is an operator.")
+        announce(session, f"{account.name} is an operator.")
         moderation.note(session.name, "made an operator of", account.name)
 
     carry_out(session, find(session, rest).addCallback(found))
@@ -92,7 +92,7 @@ def deop(session: "Session", rest: str) -> None:
         if one is not session:
             one.notice(f"{session.name} has ended that you are an operator.")
         one.reconsider()
-    session.notice(f"{name} is no operator any more.")
+    announce(session, f"{name} is no operator any more.")
 
 
 @command("ops", group="moderation")

@@ -7,6 +7,7 @@ from chatroom.accounts import MAX_IGNORED
 from chatroom.addressing import with_person
 from chatroom.chat import Refused
 from chatroom.commands import command
+from chatroom.flow import announce
 from chatroom.formats import duration
 
 if TYPE_CHECKING:
@@ -81,8 +82,8 @@ def _ignore(session: "Session", person: "Session") -> None:
         raise Refused(f"You ignore {MAX_IGNORED} people already.")
     if me.passing and (me.account is None or person.account is None):
         raise Refused(f"{person.name} would be ignored as long as this command lasts.")
-    ignoring.ignore(me, person)
-    session.notice(f"You ignore {person.name}. /unignore {person.name} ends it.")
+    kept = ignoring.ignore(me, person)
+    announce(session, f"You ignore {person.name}. /unignore {person.name} ends it.", kept)
 
 
 @command("unignore", "unblock", usage="NAME")
@@ -92,10 +93,11 @@ def unignore(session: "Session", rest: str) -> None:
     found = names.match_prefix(rest[: names.MAX_NAME], _ignored(me))
     if len(found) > 1:
         raise Refused("Several whom you ignore have names that begin so. /ignore lists them.")
-    if not found or not ignoring.unignore(me, names.fold(found[0])):
+    kept = ignoring.unignore(me, names.fold(found[0])) if found else None
+    if kept is None:
         shown = names.clean(rest)[: names.MAX_NAME]
         raise Refused(f"You do not ignore {shown}. /ignore lists whom you ignore.")
-    session.notice(f"You see what {found[0]} says again.")
+    announce(session, f"You see what {found[0]} says again.", kept)
 
 
 def _ignored(me: "Session") -> set[str]:

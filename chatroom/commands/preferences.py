@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.defer import Deferred, succeed
+
 from chatroom import names
 from chatroom.accounts import BELLS, COLORS, TIMESTAMPS
 from chatroom.chat import Refused
 from chatroom.commands import command
+from chatroom.flow import announce
 from chatroom.times import local, places, zone
 
 if TYPE_CHECKING:
@@ -25,14 +28,15 @@ def timestamps(session: "Session", rest: str) -> None:
 
     With seconds as 12:03:59, with on as 12:03. /timezone says where that is.
     """
-    _choose(session, "timestamps", "Timestamps", rest, TIMESTAMPS)
+    kept = _choose(session, "timestamps", "Timestamps", rest, TIMESTAMPS)
     style = session.preferences.timestamps
     if style == "off":
-        session.notice("Lines are shown without their time.")
+        announce(session, "Lines are shown without their time.", kept)
         return
     now = local(session.chat.clock.time(), session.format.zone)
     clock = "%H:%M:%S" if style == "seconds" else "%H:%M"
-    session.notice(f"Lines are shown with their time: {now:{clock}} ({session.format.zone}).")
+    shown = f"Lines are shown with their time: {now:{clock}} ({session.format.zone})."
+    announce(session, shown, kept)
 
 
 @command("timezone", "tz", usage="[ZONE]")
@@ -43,22 +47,24 @@ def timezone(session: "Session", rest: str) -> None:
     time it is there. It holds for what /history, /search and /missed show, too,
     and for /history before TIME.
     """
+    kept = succeed(True)
     if rest:
         where = zone(rest)
         if where is None:
             raise Refused(f"No time zone {rest[:MAX_SHOWN]}. {_meant(rest)}")
-        session.prefer(timezone=str(where))
+        kept = session.prefer(timezone=str(where))
     where = session.format.zone
     now = local(session.chat.clock.time(), where)
-    session.notice(f"Times are {where}. It is {now:%H:%M} there, {now:%A %d %B %Y}.")
+    shown = f"Times are {where}. It is {now:%H:%M} there, {now:%A %d %B %Y}."
+    announce(session, shown, kept)
 
 
 @command("quiet", usage="[on|off]")
 def quiet(session: "Session", rest: str) -> None:
     """do not show who joins, leaves or is renamed"""
-    _choose(session, "quiet", "Quiet", rest, SWITCH)
+    kept = _choose(session, "quiet", "Quiet", rest, SWITCH)
     shown = "not shown" if session.preferences.quiet else "shown"
-    session.notice(f"Who joins, leaves or is renamed is {shown}.")
+    announce(session, f"Who joins, leaves or is renamed is {shown}.", kept)
 
 
 @command("bell", usage="[on|off|mentions]")
@@ -68,8 +74,8 @@ def bell(session: "Session", rest: str) -> None:
     With on for all that others say, with mentions for lines with your name in
     them and for private lines.
     """
-    _choose(session, "bell", "The bell", rest, BELLS)
-    session.notice(_BELLS[session.preferences.bell])
+    kept = _choose(session, "bell", "The bell", rest, BELLS)
+    announce(session, _BELLS[session.preferences.bell], kept)
 
 
 _BELLS = {
@@ -86,8 +92,8 @@ def color(session: "Session", rest: str) -> None:
     With auto as your terminal can, unless it says NO_COLOR. Plain lines have no
     colours.
     """
-    _choose(session, "color", "Colours", rest, COLORS)
-    session.notice(_COLORS[session.preferences.color])
+    kept = _choose(session, "color", "Colours", rest, COLORS)
+    announce(session, _COLORS[session.preferences.color], kept)
 
 
 _COLORS = {
@@ -104,24 +110,27 @@ def reader(session: "Session", rest: str) -> None:
     What arrives is one line each, without colours, and what you type is not
     drawn again. Plain lines are like that anyway.
     """
-    _choose(session, "reader", "It", rest, SWITCH)
+    kept = _choose(session, "reader", "It", rest, SWITCH)
     if session.preferences.reader:
-        session.notice("What arrives is one line each, and nothing is drawn twice.")
+        announce(session, "What arrives is one line each, and nothing is drawn twice.", kept)
     else:
-        session.notice("A terminal is drawn on. /reader on is for screen readers.")
+        announce(session, "A terminal is drawn on. /reader on is for screen readers.", kept)
 
 
 def _choose(
     session: "Session", preference: str, what: str, rest: str, choices: Sequence[str]
-) -> None:
-    """Have that *preference* be what somebody typed, if they did. Raises Refused."""
+) -> "Deferred[bool]":
+    """Have that *preference* be what somebody typed, if they did. Raises Refused.
+
+    The Deferred fires with whether that is written, if it is to be kept.
+    """
     if not rest:
-        return
+        return succeed(True)
     chosen = rest.lower()
     if chosen not in choices:
         raise Refused(f"{what} can be {', '.join(choices[:-1])} or {choices[-1]}.")
     value: Any = chosen == "on" if choices is SWITCH else chosen
-    session.prefer(**{preference: value})
+    return session.prefer(**{preference: value})
 
 
 def _meant(text: str) -> str:

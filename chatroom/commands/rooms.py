@@ -8,7 +8,7 @@ from chatroom.accounts import Account
 from chatroom.chat import Refused
 from chatroom.commands import command
 from chatroom.events import SERVER, Told, TopicSet
-from chatroom.flow import carry_out
+from chatroom.flow import announce, carry_out
 from chatroom.formats import duration
 from chatroom.login import find
 from chatroom.orders import Access
@@ -203,7 +203,7 @@ def _uninvite(session: "Session", room: Room, access: Access, name: str) -> None
         if person.room is room and chat.misplaced(person):
             person.notice(f"{session.name} has taken back your invitation to #{room.name}.")
         person.reconsider()
-    session.notice(f"{name} is not invited any more.")
+    announce(session, f"{name} is not invited any more.")
 
 
 def _invite_or_give(session: "Session", room: Room, word: str, name: str) -> None:
@@ -225,7 +225,7 @@ def _invite_or_give(session: "Session", room: Room, word: str, name: str) -> Non
                 invited.append((access.owner, access.name, 0))
             given = Access(account.id, account.name, access.private, tuple(invited))
             moderation.put("room", room.key, given)
-            session.notice(f"#{room.name} belongs to {account.name} now.")
+            announce(session, f"#{room.name} belongs to {account.name} now.")
             if told is not None:
                 told.notice(f"{session.name} has given you #{room.name}.")
             return
@@ -235,7 +235,7 @@ def _invite_or_give(session: "Session", room: Room, word: str, name: str) -> Non
             raise Refused(f"{MAX_INVITED} are invited already.")
         one = (account.id, account.name, room.last_id + 1)
         moderation.put("room", room.key, replace(access, invited=(*access.invited, one)))
-        session.notice(f"{account.name} is invited.")
+        announce(session, f"{account.name} is invited.")
         if told is not None:
             told.notice(f"{session.name} invites you to #{room.name}: /join {room.name}")
 
