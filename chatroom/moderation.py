@@ -95,6 +95,8 @@ class Moderation:
         # Guests who are muted, by origin, and whether anybody is muted at all.
         self._muted_guests: dict[int, Order] = {}
         self._quieted = False
+        # When a guest of this machine was muted last, by the clock that connections go by.
+        self._local_muted_at = 0.0
 
     # -- keeping
 
@@ -318,9 +320,10 @@ class Moderation:
         Who comes from this machine cannot be told apart once they come again: it is held against
         those who come after it, and not against those who were here beside whoever is muted.
         """
+        if session.source == LOCAL and session.opened < self._local_muted_at:
+            return None
         order: Order | None = self.get("mute source", session.source)
-        here_before = order is not None and session.opened < order.time
-        return None if session.source == LOCAL and here_before else order
+        return order
 
     @property
     def locked(self) -> bool:
@@ -337,6 +340,8 @@ class Moderation:
         if session is not None:
             self._muted_guests[session.origin] = order
             source = session.source
+            if source == LOCAL:
+                self._local_muted_at = self._clock.seconds()
             known = self.get("mute source", source)
             # It is not to end earlier since somebody else there is muted for a while.
             if known is None or known.until < order.until:
@@ -346,7 +351,7 @@ class Moderation:
 
     def muted_guests(self, sessions: "Iterable[Session]") -> list[Order]:
         """The mutes of guests who are here, under the names that they have now."""
-        now = self._clock.seconds()
+        now = self._clock.time()
         return [
             replace(order, target=session.name)
             for session in sessions
