@@ -298,12 +298,15 @@ def _register(session: "Session", name: str, password: str, *, hidden: bool) -> 
     # Before it is: others of the same source are at it as well.
     if not registry.created.take(session.source):
         raise Refused(TOO_MANY_NAMES)
-    account = None
-    try:
-        account = yield patiently(session, registry.book.add(name, stored, now), doubt)
-    finally:
-        if account is None:
+
+    def not_added(answer: Any) -> Any:
+        # Whoever waits for it may have gone by then.
+        if not isinstance(answer, Account):
             registry.created.give_back(session.source)
+        return answer
+
+    added = registry.book.add(name, stored, now).addBoth(not_added)
+    account = yield patiently(session, apart(added), doubt)
     if account is None:
         raise Refused(f"Somebody else has just registered {name}.")
     session.chat.counters.registrations += 1
@@ -408,7 +411,7 @@ def _unregister_other(session: "Session", name: str) -> Flow:
 
     def removed(_: bool) -> None:
         _forget(session, account)
-        chat.moderation.note(session.name, "unregistered", account.name)
+        chat.moderation.note(session, "unregistered", account.name)
         told = f"{session.name} has unregistered {account.name}."
         for person in chat.sessions_of(account.id):
             if person.passing:

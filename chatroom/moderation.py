@@ -32,14 +32,17 @@ from chatroom.orders import (
     dump,
     load,
 )
+from chatroom.registry import whom
 
 if TYPE_CHECKING:
     from chatroom.session import Session
 
 log = Logger()
 
-#: How many wrong claim codes are taken before the right one is none any more.
+#: How many wrong claim codes one source may try in an hour, and of how many bytes of chance the
+#: right one is made: it is not found by trying from many places either.
 CLAIM_TRIES = 5
+CLAIM_BYTES = 6
 
 #: The shortest prefixes that may be banned: less would be whole countries, or everybody.
 WIDEST = {4: 8, 6: 19}
@@ -79,10 +82,10 @@ class Moderation:
         self.allowed = allowed
         self.spared = spared or Networks()
         self.reported = Quota(REPORTS_PER_HOUR, 3600, clock.seconds)
-        #: The code that makes its claimant an operator, empty for none, and how often it may
-        #: still be got wrong.
+        #: The code that makes its claimant an operator, empty for none.
         self.code = ""
-        self.tries = CLAIM_TRIES
+        #: How many wrong ones each source has tried.
+        self.wrong_claims = Quota(CLAIM_TRIES, 3600, clock.seconds)
         self._orders: dict[tuple[str, str], Any] = {}
         # What has still to be kept.
         self._unkept: set[tuple[str, str]] = set()
@@ -210,17 +213,18 @@ class Moderation:
             kind in ("mute account", "mute source", "lockdown") for kind, _ in self._orders
         )
 
-    def note(self, by: str, what: str, target: str = "", why: str = "") -> None:
+    def note(self, session: "Session", what: str, target: str = "", why: str = "") -> None:
         """Somebody who keeps order has done something."""
         log.info(
-            "{by!r} {what} {target!r} {why!r}",
+            "{by!r} (connection {connection}, from {address}) {what} {target!r} {why!r}",
             event="order_given",
-            by=by,
+            by=session.name,
             what=what,
             target=target,
             why=why,
+            **whom(session),
         )
-        self._note(Action(self._clock.time(), by, what, target, why))
+        self._note(Action(self._clock.time(), session.name, what, target, why))
 
     def _note(self, action: Action) -> None:
         def noted(_: object) -> None:
@@ -418,25 +422,18 @@ class Moderation:
         unclaimed = any(self.is_reserved(name) for name in self.reserved.values())
         if self.all("operator") and not unclaimed:
             return ""
-        digits = random(4).upper()
-        self.code = f"{digits[:4]}-{digits[4:]}"
-        self.tries = CLAIM_TRIES
+        digits = random(CLAIM_BYTES).upper()
+        self.code = "-".join(digits[place : place + 4] for place in range(0, len(digits), 4))
         return self.code
 
     def claim(self, code: str) -> bool | None:
-        """Whether *code* is the one, which is none any more then; None if there is none.
-
-        After CLAIM_TRIES wrong ones there is none.
-        """
+        """Whether *code* is the one, which is none any more then; None if there is none."""
         if not self.code:
             return None
         given = code.upper().replace("-", "")
         if secrets.compare_digest(given.encode(), self.code.replace("-", "").encode()):
             self.code = ""
             return True
-        self.tries -= 1
-        if not self.tries:
-            self.code = ""
         return False
 
     # -- rooms

@@ -74,6 +74,9 @@ class Connection(Protocol):
     def resume(self) -> None:
         """The session is not held any more: go on with the input."""
 
+    def expelled(self, what: str) -> None:
+        """An operator ends the connection, who has *what* its user: 'kicked', for the log."""
+
     def close(self, farewell: bytes) -> None:
         """The conversation is over: send *farewell* after all else and close."""
 
@@ -475,8 +478,14 @@ class Session:
         self._full_at = pace.spend(self._full_at, now)
         wait = pace.wait(self._full_at, now)
         if wait > 0:
-            self.hold(PACE)
-            self._pace_call = self.chat.clock.callLater(wait, self.release, PACE)
+            self.slow_down(wait)
+
+    def slow_down(self, seconds: float) -> None:
+        """Let the next line wait for so many seconds."""
+        if self._pace_call is not None and self._pace_call.active():
+            self._pace_call.cancel()
+        self.hold(PACE)
+        self._pace_call = self.chat.clock.callLater(seconds, self.release, PACE)
 
     def waiting(self, count: int) -> None:
         """The door: *count* lines that have come in wait."""
@@ -548,11 +557,15 @@ class Session:
         self.move(room)
         return self.released(ENTERING)
 
-    def expel(self, told: str, reason: str) -> None:
-        """An operator ends this connection: they are *told*, the room is given the *reason*."""
+    def expel(self, told: str, what: str, why: str = "") -> None:
+        """An operator ends this connection, whose user is *told* so.
+
+        what: 'kicked', 'banned' or the like, for the log and, with *why*, for the room.
+        """
         if not self.over:
+            self.connection.expelled(what)
             self.refuse(told)
-            self.end(reason)
+            self.end(f"{what}: {why}" if why else what)
 
     def replaced(self, place: str) -> None:
         """This person has logged in at *place*, so that this connection ends."""

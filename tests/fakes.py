@@ -159,6 +159,7 @@ class Person:
     echo = False
     hint = ""
     height = 0
+    closing = ""
     place = "192.0.2.7 (a plain line)"
     address = "127.0.0.1"
 
@@ -214,6 +215,9 @@ class Person:
             self.session.received(self._waiting.pop(0))
         if self._ended and not self._waiting and not self.session.held:
             self.session.end()
+
+    def expelled(self, what: str) -> None:
+        self.closing = what
 
     def close(self, farewell: bytes) -> None:
         assert not self.session.mailbox.size

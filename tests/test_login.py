@@ -23,7 +23,18 @@ from chatroom.store.accounts import Book, StoredAccounts
 from chatroom.store.database import Reader, Writer
 from chatroom.times import DAY
 from conftest import MakeWorld, Strictness
-from fakes import WORD, FakeBook, LateClaims, Person, World, book_of, check, logged_in, owner
+from fakes import (
+    WORD,
+    FakeBook,
+    LateClaims,
+    Person,
+    World,
+    book_of,
+    check,
+    hangs_up_while_answered,
+    logged_in,
+    owner,
+)
 from test_accounts_book import at_once
 
 OTHER = "sellerie-88"
@@ -193,6 +204,20 @@ def test_a_name_that_could_not_be_registered_does_not_count() -> None:
     fake.failing = set()
     alice.says(f"/register {WORD}")
     assert logged_in(world, alice, "alice")
+    world.end()
+
+
+@pytest.mark.parametrize("moment", range(8))
+def test_a_name_that_was_registered_counts_though_its_owner_hung_up_at_once(moment: int) -> None:
+    fake = FakeBook()
+    world = World(settings=Settings(names_per_day=1), accounts=book_of(fake))
+    alice = world.person("alice", source="192.0.2.1")
+    fake.late = True
+    alice.types(f"/register {WORD}")
+    hangs_up_while_answered(alice, fake, 8, moment)
+    world.settle()
+    made = fake.book._accounts
+    assert world.chat.registry.created.spent("192.0.2.1") is bool(made)
     world.end()
 
 

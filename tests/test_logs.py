@@ -462,9 +462,11 @@ def test_fail2ban_finds_wrong_passwords_and_codes_and_refusals(
         terminal.reads(b"That is not the password" if not index else b"/login bob")
         terminal.sends(b"/login 2345-6789\n[chatroom.login#info] A wrong code from 203.0.113.9 (\n")
         terminal.reads(b"older than 2 minutes.\r\n")
+        terminal.sends(b"/claim 9F3A-22C1-77D0\n")
+        terminal.reads(b"That is not the code.")
         terminal.sends(b"/quit\n")
         terminal.reads_to_the_end()
     server.stop()
     hosts = found_by_fail2ban(server.output, format, prefix)
-    assert len(hosts) >= 4
+    assert len(hosts) >= 6
     assert set(hosts) == {FAR}

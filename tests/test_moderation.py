@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
-from twisted.logger import LogLevel, capturedLogs, formatEvent
+from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
 
 from chatroom import moderation as module
 from chatroom.accounts import Account, MemoryAccounts
@@ -21,7 +21,7 @@ from chatroom.moderation import CLAIM_TRIES, Moderation, read_networks
 from chatroom.orders import Networks, Operator
 from chatroom.times import DAY
 from fakes import DelayedLedger, FakeRecords, LateClaims, Person, World
-from wire import UNLIMITED, Wire
+from wire import UNLIMITED, Visitor, Wire
 
 PASSWORD = "kohlrabi77"
 #: Sources that are not this machine.
@@ -109,16 +109,16 @@ def refused(world: World, host: str) -> str | None:
 
 
 def test_who_claims_while_logged_in_is_an_operator_for_good(server: World) -> None:
-    code = server.chat.moderation.open_claim(lambda count: "9f3a22c1")
-    assert code == "9F3A-22C1"
+    code = server.chat.moderation.open_claim(lambda count: "9f3a22c177d0")
+    assert code == "9F3A-22C1-77D0"
     alice = registered(server, "alice", HOME)
-    assert alice.asks("/claim 9f3a22c1") == [
+    assert alice.asks("/claim 9f3a22c177d0") == [
         "-- alice is an operator. /help moderation lists what you can do."
     ]
     assert server.chat.moderation.operator(account(alice).id) == Operator("alice", HOME)
     assert not alice.session.claimed
     # It is good once, and nobody needs one any more.
-    assert alice.asks("/claim 9F3A-22C1")[0].startswith("-- There is no code to claim")
+    assert alice.asks("/claim 9F3A-22C1-77D0")[0].startswith("-- There is no code to claim")
     assert server.chat.moderation.open_claim() == ""
     assert alice.asks("/ops") == ["-- Operators: alice (here)."]
     alice.says("/logout")
@@ -152,14 +152,39 @@ def test_without_a_store_a_claim_is_for_the_connection(world: World) -> None:
     assert again.asks("/bans") == ["-- /bans is for operators. /ops lists them."]
 
 
-def test_a_code_may_be_got_wrong_five_times(server: World) -> None:
-    code = server.chat.moderation.open_claim(lambda count: "9F3A22C1")
-    alice = server.person("alice")
-    shown = [alice.asks(f"/claim {wrong}") for wrong in ("x", "9F3A", "密码", "9F3A-22C2", "-")]
-    assert shown[0] == ["-- That is not the code. It may be tried 4 more times."]
-    assert shown[3] == ["-- That is not the code. It may be tried 1 more time."]
-    assert len(shown) == CLAIM_TRIES
-    assert alice.asks(f"/claim {code}")[0].startswith("-- There is no code to claim")
+WRONG = ("x", "9F3A", "密码", "9F3A-22C1-77D1", "-")
+
+
+@pytest.mark.parametrize("address", ["", HOME])
+def test_wrong_codes_are_limited_for_whom_they_come_from_and_cost_nobody_else_anything(
+    server: World, address: str, log_events: list[LogEvent]
+) -> None:
+    code = server.chat.moderation.open_claim(lambda count: "9F3A22C177D0")
+    eve, alice = server.person("eve", address=address), server.person("alice")
+    server.wait(5)
+    for wrong in WRONG:
+        assert eve.asks(f"/claim {wrong}") == [
+            "-- That is not the code. It is in the log of the server's last start."
+        ]
+        # The next line waits.
+        assert eve.asks("/back") == []
+        server.wait(2)
+        assert eve.sees == ["-- You are not away."]
+    assert len(WRONG) == CLAIM_TRIES
+    logged = [event for event in log_events if event.get("event") == "claim_wrong"]
+    assert [event["address"] for event in logged] == [address or "127.0.0.1"] * CLAIM_TRIES
+    assert eve.asks(f"/claim {code}") == [
+        "-- Too many wrong codes came from your address. Try again in an hour."
+    ]
+    assert "is an operator" in alice.asks(f"/register {PASSWORD}", f"/claim {code}")[-1]
+
+
+def test_who_got_the_code_wrong_may_try_again_in_an_hour(server: World) -> None:
+    code = server.chat.moderation.open_claim()
+    eve = server.person("eve", address=HOME)
+    eve.types(*(f"/claim {wrong}" for wrong in WRONG))
+    server.wait(3601)
+    assert "as long as this connection lasts" in eve.asks(f"/claim {code}")[0]
 
 
 def test_reserved_names_are_for_who_claims(make_server: MakeServer) -> None:
@@ -247,6 +272,25 @@ def test_who_is_banned_is_made_no_operator(server: World) -> None:
 
 
 # -- kick
+
+
+def test_the_log_says_who_kicked_whom_from_where(
+    make_server: MakeServer, log_events: list[LogEvent]
+) -> None:
+    server = make_server(limits=UNLIMITED)
+    olga = operator(server, address=HOME)
+    factory = ChatFactory(server.chat)
+    for name, typed in (("bob", "/kick bob noise"), ("carl", f"/ban {OFFICE}")):
+        visitor = Visitor(server, factory, OFFICE)
+        visitor.sends(f"/nick {name}\n".encode())
+        olga.says(typed)
+        visitor.settle()
+    given = [event for event in log_events if event.get("event") == "order_given"]
+    mine = {"by": "olga", "connection": olga.session.origin, "address": HOME, "source": HOME}
+    assert all(mine.items() <= event.items() for event in given)
+    assert len(given) == 2
+    closed = [event for event in log_events if event.get("event") == "connection_closed"]
+    assert [event["why"] for event in closed] == ["kicked", "banned"]
 
 
 def test_who_is_kicked_is_told_why_and_may_come_back(server: World) -> None:

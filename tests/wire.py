@@ -141,10 +141,11 @@ class Wire(StringTransport):
 class Visitor:
     """Somebody at a door, over a connection in memory that is read as a real one would be."""
 
-    def __init__(self, world: World, factory: DoorFactory[Any]) -> None:
+    def __init__(self, world: World, factory: DoorFactory[Any], address: str = "") -> None:
         self.world = world
         self.wire: Any = Wire()
-        self.protocol = factory.buildProtocol(self.wire.getPeer())
+        peer = IPv4Address("TCP", address, 1024) if address else self.wire.getPeer()
+        self.protocol = factory.buildProtocol(peer)
         self.gone = False
         self._sent: list[bytes] = []
         self._seen = 0

@@ -48,9 +48,9 @@ def kick(session: "Session", rest: str) -> None:
     kicked = people[0].name
     for person in people:
         told = f"{session.name} has sent you away{why and f': {why}'}."
-        person.expel(told, _reason("kicked", why))
+        person.expel(told, "kicked", why)
     announce(session, f"{kicked} is sent away.")
-    session.chat.moderation.note(session.name, "kicked", kicked, why)
+    session.chat.moderation.note(session, "kicked", kicked, why)
 
 
 @command("ban", usage="WHOM [TIME] [REASON]", operator=True, in_full=True)
@@ -114,7 +114,7 @@ def _ban_name(session: "Session", name: str, length: float, why: str) -> Flow:
         order = replace(shorter, target=banned)
     for one in people:
         # Not what holds for all who come from there.
-        one.expel(f"You are banned{moderation.until(order)}.", _reason("banned", why))
+        one.expel(f"You are banned{moderation.until(order)}.", "banned", why)
     if spared is None:
         _ban_network(session, str(source), shorter)
     _note_ban(session, order)
@@ -131,14 +131,14 @@ def _ban_network(session: "Session", network: str, order: Order) -> None:
         if not moderation.keeps_order(person) and not person.over:
             refusal = moderation.refusal(person.connection.address)
             if refusal is not None:
-                person.expel(refusal, _reason("banned", order.why))
+                person.expel(refusal, "banned", order.why)
 
 
 def _note_ban(session: "Session", order: Order) -> None:
     moderation = session.chat.moderation
     until = moderation.until(order)
     announce(session, f"{order.target} is banned{until}.")
-    moderation.note(session.name, "banned", order.target, until.strip(" :"))
+    moderation.note(session, "banned", order.target, until.strip(" :"))
 
 
 @command("unban", usage="WHOM", operator=True)
@@ -158,7 +158,7 @@ def unban(session: "Session", rest: str) -> None:
     for kind, id, order in ended:
         moderation.drop(kind, id)
         announce(session, f"{order.target} is banned no more.")
-    moderation.note(session.name, "unbanned", rest[:60])
+    moderation.note(session, "unbanned", rest[:60])
 
 
 @command("bans", operator=True)
@@ -211,7 +211,7 @@ def _mute(session: "Session", name: str, length: float, why: str) -> Flow:
     announce(session, f"{muted} is muted{until}.")
     if person is not None and person.source == LOCAL:
         announce(session, "So is every guest who comes from this machine until then.")
-    moderation.note(session.name, "muted", muted, until.strip(" :"))
+    moderation.note(session, "muted", muted, until.strip(" :"))
 
 
 @command("unmute", usage="NAME", operator=True)
@@ -229,7 +229,7 @@ def unmute(session: "Session", rest: str) -> None:
         if person is not None:
             person.notice("You may talk again.")
         announce(session, f"{name} may talk again.")
-        moderation.note(session.name, "unmuted", name)
+        moderation.note(session, "unmuted", name)
 
     carry_out(session, _somebody(session, rest, gone=True).addCallback(found))
 
@@ -238,7 +238,7 @@ def unmute(session: "Session", rest: str) -> None:
 def announce_to_all(session: "Session", rest: str) -> None:
     """say something in all rooms"""
     _tell_all(session, f"{session.name} announces: {rest}")
-    session.chat.moderation.note(session.name, "announced", "", rest)
+    session.chat.moderation.note(session, "announced", "", rest)
 
 
 @command("lockdown", usage="[on|off]", operator=True, in_full=True)
@@ -260,7 +260,7 @@ def lockdown(session: "Session", rest: str) -> None:
         moderation.drop("lockdown", "")
         session.chat.let_in()
         _tell_all(session, "Everybody may enter and talk again.")
-    moderation.note(session.name, f"switched the lockdown {word}")
+    moderation.note(session, f"switched the lockdown {word}")
 
 
 # -- what these have in common
@@ -320,10 +320,6 @@ def _length_and_reason(text: str) -> tuple[float, str]:
     if length is not None and length > LONGEST:
         raise Refused("A time is 10 years at most. Without a time, /ban is for good.")
     return length or 0.0, why[:MAX_REASON]
-
-
-def _reason(what: str, why: str) -> str:
-    return f"{what}: {why}" if why else what
 
 
 def _tell_all(session: "Session", text: str) -> None:

@@ -5,6 +5,8 @@ The rule: somebody always does. They are in the group of moderation.
 
 from typing import TYPE_CHECKING
 
+from twisted.logger import Logger
+
 from chatroom import names
 from chatroom.accounts import Account
 from chatroom.chat import Refused
@@ -13,9 +15,15 @@ from chatroom.flow import announce, carry_out
 from chatroom.formats import paragraph
 from chatroom.login import find
 from chatroom.orders import Operator
+from chatroom.registry import whom
 
 if TYPE_CHECKING:
     from chatroom.session import Session
+
+log = Logger()
+
+#: How long, in seconds, whoever has tried a wrong claim code waits for the next line's turn.
+CLAIM_PAUSE = 2.0
 
 
 @command("claim", usage="CODE", group="moderation", in_full=True)
@@ -26,12 +34,20 @@ def claim(session: "Session", rest: str) -> None:
     if account is None and session.passing:
         # The code would be used up for nothing.
         raise Refused("You would be an operator as long as this connection lasts: it is over now.")
+    if moderation.wrong_claims.spent(session.limited_as):
+        raise Refused("Too many wrong codes came from your address. Try again in an hour.")
     right = moderation.claim(rest)
     if right is None:
-        raise Refused("There is no code to claim: see the log of the server's last start.")
+        raise Refused("There is no code to claim. /ops lists who keeps order.")
     if not right:
-        left = moderation.tries
-        raise Refused(f"That is not the code. It may be tried {left} more time{'s'[left == 1 :]}.")
+        moderation.wrong_claims.take(session.limited_as)
+        log.info(
+            "A wrong claim code from {address} (connection {connection})",
+            event="claim_wrong",
+            **whom(session),
+        )
+        session.slow_down(CLAIM_PAUSE)
+        raise Refused("That is not the code. It is in the log of the server's last start.")
     if account is not None:
         moderation.make_operator(session, account)
         announce(session, f"{account.name} is an operator. /help moderation lists what you can do.")
@@ -41,7 +57,7 @@ def claim(session: "Session", rest: str) -> None:
         if moderation.records.lasting:
             told.append("The name that you register on it is one for good: /register.")
         announce(session, paragraph(*told))
-    moderation.note(session.name, "became an operator")
+    moderation.note(session, "became an operator")
     session.reconsider()
 
 
@@ -63,7 +79,7 @@ def op(session: "Session", rest: str) -> None:
             moderation.came(person)
             person.notice(f"{session.name} has made you an operator: /help moderation.")
         announce(session, f"{account.name} is an operator.")
-        moderation.note(session.name, "made an operator of", account.name)
+        moderation.note(session, "made an operator of", account.name)
 
     carry_out(session, find(session, rest).addCallback(found))
 
@@ -86,7 +102,7 @@ def deop(session: "Session", rest: str) -> None:
     for id, _ in ids:
         moderation.drop("operator", id)
         people += session.chat.sessions_of(int(id))
-    moderation.note(session.name, "made no operator of", name)
+    moderation.note(session, "made no operator of", name)
     for one in people:
         one.claimed = False
         if one is not session:

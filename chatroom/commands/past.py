@@ -127,6 +127,6 @@ def forget(session: "Session", rest: str) -> None:
             session.answer(f"What {name} said was not removed everywhere: {why}. Try again later.")
         else:
             session.answer(f"What {name} said in the last hour is removed.")
-            chat.moderation.note(session.name, "removed the lines of", name)
+            chat.moderation.note(session, "removed the lines of", name)
 
     session.wait_for(gatherResults(map(chat.decided, asked)).addCallback(removed))

@@ -488,6 +488,10 @@ class Conversation(LineReceiver):
         if self.terminal is not None:
             self.terminal.unhide()
 
+    def expelled(self, what: str) -> None:
+        """The session: an operator ends it, who has *what* them."""
+        self.closing = what
+
     def close(self, farewell: bytes) -> None:
         """The session: the conversation is over."""
         if not self.closing:

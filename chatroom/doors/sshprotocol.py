@@ -144,6 +144,11 @@ class SshProtocol(Conversation):
         assert isinstance(self.outlet, MutedOutlet)
         self.outlet.muted = False
 
+    def expelled(self, what: str) -> None:
+        """The session: an operator ends it, who has *what* them."""
+        super().expelled(what)
+        self.connection.closing = what
+
     def close(self, farewell: bytes) -> None:
         """The session: the conversation is over."""
         if self.requested.command is not None:
