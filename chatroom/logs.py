@@ -5,14 +5,13 @@ stays what it is, and stands in the table in docs/running.md. Whatever people pu
 lines, an event is one line; only a line that begins with a tab goes on with the one before.
 """
 
-import io
 import json
 import re
 import signal
-import sys
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from twisted.logger import (
     FileLogObserver,
@@ -22,7 +21,8 @@ from twisted.logger import (
     formatEvent,
     formatTime,
 )
-from twisted.python.logfile import LogFile
+
+from chatroom.logwriter import LogWriter
 
 #: What ends lines, moves cursors, turns writing round, or is no character at all.
 _UNSAFE = re.compile(
@@ -79,27 +79,32 @@ def as_json(event: LogEvent) -> str | None:
 FORMATS = {"text": as_text, "json": as_json}
 
 
-def observer(
-    server: Mapping[str, Any], format: str, call: Callable[..., object]
-) -> FileLogObserver | None:
-    """What writes the log in *format* where *server*, the options of twistd, has it written.
+def observer(writer: LogWriter, format: str) -> FileLogObserver:
+    """What writes the log in *format* with *writer*."""
+    shown = FORMATS[format]
 
-    That is standard output, or a file that is rotated when it is long, and on SIGUSR1 by way of
-    *call*, `reactor.callFromThread`. None where another logger was asked for (--syslog, --logger),
-    which has a format of its own.
+    def dropped(count: int) -> str:
+        event = {
+            "log_format": "{count} log lines were dropped: they were not taken in time.",
+            "log_time": time.time(),
+            "log_level": LogLevel.warn,
+            "log_namespace": __name__,
+            "event": "log_lines_dropped",
+            "count": count,
+        }
+        return shown(event) or ""
+
+    writer.dropped = dropped
+    return FileLogObserver(cast(Any, writer), shown)
+
+
+def heed_signals(writer: LogWriter | None, call: Callable[..., object]) -> None:
+    """Open the file of *writer*, if there is one, again on SIGUSR1; nothing ends by SIGUSR1 or 2.
+
+    call: `reactor.callFromThread`.
     """
-    if server.get("syslog") or server.get("logger"):
-        return None
-    name = server.get("logfile")
-    # With "-" in the background twistd has to complain.
-    if name == "-" or (not name and server.get("nodaemon")):
-        if not server.get("nodaemon"):
-            return None
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            # As in a file. An event with what its encoding does not have would not be logged.
-            sys.stdout.reconfigure(encoding="utf-8")
-        return FileLogObserver(sys.stdout, FORMATS[format])
-    file = LogFile.fromFullPath(name or "twistd.log")
-    if not signal.getsignal(signal.SIGUSR1):
-        signal.signal(signal.SIGUSR1, lambda *_: call(file.rotate))
-    return FileLogObserver(file, FORMATS[format])
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.SIG_IGN)
+    if writer is not None and writer.path:
+        signal.signal(signal.SIGUSR1, lambda *_: call(writer.reopen))

@@ -35,6 +35,7 @@ from chatroom.doors.line import ChatFactory
 from chatroom.doors.proxy import ProxyFactory
 from chatroom.doors.relay import RelayFactory
 from chatroom.limits import Limits
+from chatroom.logwriter import LogService, open_log
 from chatroom.manhole import ManholeService
 from chatroom.metrics import Counters
 from chatroom.moderation import Moderation
@@ -340,10 +341,16 @@ def makeService(options: Options) -> IService:
         shell = SshFactory(chat, options["host-key"])
         doors += [(endpoint, shell, False) for endpoint in options["shells"]]
 
-    observer = None
+    writer = None
     if options.parent is not None:
-        observer = logs.observer(options.parent, options["log-format"], reactor.callFromThread)
-    top = Everything(observer)
+        try:
+            writer = open_log(options.parent)
+        except OSError as error:
+            raise SystemExit(f"chatroom: the log cannot be written: {error}") from None
+        logs.heed_signals(writer, reactor.callFromThread)
+    top = Everything(logs.observer(writer, options["log-format"]) if writer else None)
+    if writer is not None:
+        LogService(reactor, writer).setServiceParent(top)
     described = [
         f"Listening: {listening.describe_ssh(where)}"
         if door.door == "ssh"

@@ -5,11 +5,7 @@ from __future__ import annotations
 import ast
 import configparser
 import json
-import os
 import re
-import signal
-import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -29,22 +25,17 @@ from chatroom.doors.door import DoorFactory
 from chatroom.doors.line import ChatFactory
 from chatroom.doors.relay import RelayFactory
 from chatroom.limits import Limits, address_of
+from chatroom.logwriter import LogWriter, open_log
 from chatroom.service import Everything
 from fakes import World
 from test_process import (
     MODULE,
     ROOT,
-    TWISTD,
     Terminal,
-    alive,
     comes,
-    environment,
-    kill,
-    wait_for_answer,
-    wait_for_end,
 )
 from test_process import running as run
-from wire import DEADLINE, UNLIMITED, Visitor
+from wire import UNLIMITED, Visitor
 
 PACKAGE = Path(chatroom.__file__).parent
 RUNNING = ROOT / "docs" / "running.md"
@@ -155,15 +146,15 @@ def test_hostile_text_is_escaped(name: str) -> None:
 
 @pytest.mark.parametrize("server", [{"syslog": True}, {"logger": print}])
 def test_another_logger_that_was_asked_for_is_left_alone(server: dict[str, Any]) -> None:
-    assert logs.observer({"nodaemon": True, **server}, "json", print) is None
+    assert open_log({"nodaemon": True, **server}) is None
 
 
 def test_a_daemon_that_would_log_to_its_terminal_is_left_to_twistd() -> None:
-    assert logs.observer({"logfile": "-"}, "json", print) is None
+    assert open_log({"logfile": "-"}) is None
 
 
 def test_the_application_logs_with_the_observer_of_the_service() -> None:
-    observer = logs.observer({"nodaemon": True}, "json", print)
+    observer = logs.observer(LogWriter(-1), "json")
     application: Any = Application("test")
     Everything(observer).setServiceParent(application)
     assert application.getComponent(ILogObserver) is observer
@@ -198,6 +189,8 @@ def test_every_event_has_a_name_and_stands_in_the_table() -> None:
             names.add(str(given["event"].value))
     # Those that are handed to Conversation.log_input.
     names |= {"input_overlong", "input_not_utf8", "stranger_refused"}
+    # What the log says of itself.
+    names |= {"log_lines_dropped"}
     assert all(re.fullmatch(r"[a-z]+[a-z0-9_]*", name) for name in names)
     table = set(
         re.findall(r"^\| `([a-z0-9_]+)` \|", RUNNING.read_text(encoding="utf-8"), re.MULTILINE)
@@ -378,37 +371,6 @@ def test_a_log_is_utf8_wherever_it_is_shown(
     alice.reads("You are now 王明.\r\n".encode())
     server.stop()
     assert "is '王明' now" in server.output
-
-
-def test_in_the_background_the_file_is_rotated_on_sigusr1(tmp_path: Path, ended: ExitStack) -> None:
-    path, pid_file, log = tmp_path / "line", tmp_path / "pid", tmp_path / "log"
-    subprocess.run(
-        [
-            *(TWISTD, f"--pidfile={pid_file}", f"--logfile={log}"),
-            *("chatroom", "--listen", f"unix:{path}", "--log-format", "json"),
-        ],
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        timeout=DEADLINE,
-        check=True,
-    )
-    pid = int(pid_file.read_text())
-    ended.callback(kill, pid)
-    wait_for_answer(path, lambda: alive(pid), log)
-    os.kill(pid, signal.SIGUSR1)
-    former = tmp_path / "log.1"
-    overdue = time.monotonic() + DEADLINE
-    while not former.exists():
-        assert time.monotonic() < overdue
-        time.sleep(0.01)
-    terminal = Terminal(path)
-    ended.callback(terminal.close)
-    terminal.greeted()
-    os.kill(pid, signal.SIGTERM)
-    terminal.reads_to_the_end()
-    wait_for_end(pid)
-    assert "started" in {row["event"] for row in rows(former.read_text())}
-    assert "connection_closed" in {row["event"] for row in rows(log.read_text())}
 
 
 # fail2ban
