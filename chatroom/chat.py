@@ -4,9 +4,9 @@ The rule: nothing has happened before the ledger says so. What is asked for goes
 comes back through `committed` is appended to its room and delivered.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.logger import Logger
@@ -93,6 +93,13 @@ class Refused(Exception):
     """What somebody asked for cannot be; the message is whole sentences for them."""
 
 
+class Door(Protocol):
+    """What connections come by: it alone knows those that have no session."""
+
+    def expel_banned(self, why: str) -> None:
+        """A network was banned, for what *why* says: who comes from one that is has to go."""
+
+
 class Chat:
     """Everything that several connections share.
 
@@ -147,8 +154,8 @@ class Chat:
             keep_days=self.settings.keep_names,
             per_day=self.settings.names_per_day,
         )
-        #: Called when a network is banned, by doors whose connections are no sessions.
-        self.cutters: list[Callable[[], None]] = []
+        #: What connections come by.
+        self.doors: list[Door] = []
         self._presences: dict[str, Presence] = {}
         #: How often the guests of each source have changed their names, where a room was told.
         self.renamed = Quota(self.settings.renames_per_hour, 3600, clock.seconds)

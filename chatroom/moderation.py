@@ -268,6 +268,11 @@ class Moderation:
         address = address_of(host)
         if self.allowed is not None and (address is None or address not in self.allowed):
             return "This server is for those on its list; your address is not on it."
+        return self.banned_from(host)
+
+    def banned_from(self, host: str | None) -> str | None:
+        """That whoever comes from *host* is banned, as a sentence; None if they are not."""
+        address = address_of(host)
         if address is None or not self._networks:
             return None
         for network in self._networks.find(address):

@@ -283,6 +283,14 @@ class World:
             accounts=accounts,
             moderation=Moderation(self.clock, records or MemoryRecords(), **moderated),
         )
+        self.chat.doors.append(self)
+
+    def expel_banned(self, why: str) -> None:
+        """Its people come by no door: it is theirs."""
+        for person in self.came:
+            told = self.chat.moderation.banned_from(person.address)
+            if told is not None:
+                person.session.expel(told, "banned", why)
 
     def person(
         self, name: str = "", source: str = LOCAL, format: Format = PLAIN, address: str = ""

@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import INegotiated
 from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
+from zope.interface import alsoProvides
 
 from chatroom import moderation as module
 from chatroom.accounts import Account, MemoryAccounts
 from chatroom.arriving import Arrival
 from chatroom.chat import Settings
-from chatroom.doors.door import TurnedAway
+from chatroom.doors.console import ConsoleFactory
+from chatroom.doors.door import DoorFactory, TurnedAway
 from chatroom.doors.line import ChatFactory
 from chatroom.doors.relay import RelayFactory
 from chatroom.moderation import CLAIM_TRIES, Moderation, read_networks
@@ -455,6 +458,26 @@ def test_who_comes_from_a_banned_network_is_cut_at_every_door(
         refusing.makeConnection(wire)
         assert wire.value() == b"-- You are banned for good: spam.\r\n"
         refusing.connectionLost()
+
+
+@pytest.mark.parametrize("door", [ChatFactory, ConsoleFactory, RelayFactory])
+def test_who_has_still_to_agree_on_tls_is_cut_as_well(
+    make_server: MakeServer, door: type[DoorFactory[Any]]
+) -> None:
+    server = make_server(limits=UNLIMITED)
+    olga = operator(server)
+    factory = door(server.chat)
+    wires: list[Any] = []
+    for address in (OFFICE, "198.51.99.9"):
+        wires.append(Wire())
+        # What TLS is told of by its transport.
+        alsoProvides(wires[-1], INegotiated)
+        factory.buildProtocol(IPv4Address("TCP", address, 5)).makeConnection(wires[-1])
+    server.settle()
+    assert not factory.clients
+    olga.says("/ban 198.51.100.0/24")
+    assert [wire.aborted for wire in wires] == [True, False]
+    factory.stop_reading()
 
 
 @pytest.mark.parametrize(

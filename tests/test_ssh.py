@@ -334,6 +334,43 @@ def test_a_command_ends_nobodys_connection(world: World, factory: SshFactory) ->
     assert bob.sees == ["-- alice joined.", "alice: here", "alice: build ok"]
 
 
+BANNED = "203.0.113.7"
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"starts": False},
+        {"answers": ()},
+        {"answers": (WORD,), "opens": False},
+        {"answers": (WORD,)},
+        {"answers": (WORD,), "term": "xterm"},
+        {"answers": (WORD,), "command": "hello\n" * 100},
+    ],
+    ids=["no keys yet", "asked who it is", "no session yet", "lines", "terminal", "command"],
+)
+def test_a_ban_reaches_a_connection_however_far_it_has_come(how: dict[str, Any]) -> None:
+    world = World(limits=Limits(rate=1, burst=10))
+    factory = SshFactory(world.chat, HOST_KEY)
+    owner(world).hangs_up()
+    olga, far = world.person("olga"), world.person(source="198.51.100.3")
+    olga.session.claimed = True
+    guest = Guest(world, factory, "alice", address=BANNED, **how)
+    other = Guest(world, factory, "bob", address="203.0.112.7")
+    assert not guest.wire.half_closed
+    assert "is banned" in olga.asks("/ban 203.0.113.0/24 5m spam")[0]
+    world.wait(3)
+    guest.settle()
+    assert guest.gone
+    assert not other.gone
+    assert "alice" not in far.asks("/who")[0]
+    shown = guest.reason + guest.data
+    assert b"banned until" in shown or how == {"starts": False}
+    assert not factory.clients - {other.server}
+    other.hangs_up()
+    world.end()
+
+
 def test_whoever_is_banned_says_no_more_by_a_command_that_goes_on() -> None:
     world = World(limits=Limits(rate=1, burst=10))
     factory = SshFactory(world.chat, HOST_KEY)

@@ -122,16 +122,9 @@ def _ban_name(session: "Session", name: str, length: float, why: str) -> Flow:
 
 def _ban_network(session: "Session", network: str, order: Order) -> None:
     """Ban *network*, and send those away who come from there."""
-    chat = session.chat
-    moderation = chat.moderation
-    moderation.put("ban network", network, order)
-    for cut in chat.cutters:
-        cut()
-    for person in list(chat.sessions.values()):
-        if not moderation.keeps_order(person) and not person.over:
-            refusal = moderation.refusal(person.connection.address)
-            if refusal is not None:
-                person.expel(refusal, "banned", order.why)
+    session.chat.moderation.put("ban network", network, order)
+    for door in session.chat.doors:
+        door.expel_banned(order.why)
 
 
 def _note_ban(session: "Session", order: Order) -> None:

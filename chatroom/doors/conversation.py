@@ -598,6 +598,10 @@ class Conversation(LineReceiver):
         if self._begun:
             self.session.lost("not reading")
 
+    def expel(self, told: str, what: str, why: str) -> None:
+        """The factory: an operator ends it."""
+        self.session.expel(told, what, why)
+
     def stop_reading(self) -> None:
         """The factory: the server stops."""
         self._stopped = True

@@ -132,6 +132,9 @@ class Connected(Protocol):
     def serve(self) -> None:
         """The connection can be used: begin, and tell the factory with `joined`."""
 
+    def expel(self, told: str, what: str, why: str) -> None:
+        """An operator ends it: see Session.expel, though there may be no session."""
+
     def stop_reading(self) -> None:
         """No more input is wanted."""
 
@@ -193,6 +196,7 @@ class DoorFactory(ServerFactory, Generic[C]):
         # Those that have still to agree on TLS, and what ends them if they do not.
         self._agreeing: dict[C, Call] = {}
         self._gone: Deferred[None] | None = None
+        chat.doors.append(self)
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """Twisted: somebody connects from *addr*."""
@@ -314,6 +318,16 @@ class DoorFactory(ServerFactory, Generic[C]):
             seconds=round(self.chat.clock.seconds() - client.opened, 1),
             lines=client.spoken,
         )
+
+    def expel_banned(self, why: str) -> None:
+        """See chat.Door: it holds for every connection, however far it has come."""
+        banned = self.chat.moderation.banned_from
+        for client in list(self._agreeing):
+            if banned(client.address) is not None:
+                client.transport.abortConnection()
+        for client in list(self.clients):
+            if (told := banned(client.address)) is not None:
+                client.expel(told, "banned", why)
 
     def configure(self) -> None:
         """The limits of the chat are other ones: those who are here are held to them."""

@@ -154,6 +154,11 @@ class RelayProtocol(LineOnlyReceiver):
         self.factory.chat.counters.cut += 1
         self.closing = "not reading"
 
+    def expel(self, told: str, what: str, why: str) -> None:
+        """The factory: an operator ends it. Nobody is told anything here."""
+        self.closing = what
+        self.outlet.abort()
+
     def stop_reading(self) -> None:
         """The factory: the server stops."""
         self._over = True
@@ -178,14 +183,8 @@ class RelayFactory(DoorFactory[RelayProtocol]):
     def __init__(self, chat: Chat) -> None:
         super().__init__(chat)
         self.room: Room = chat.open_room(f"relay {id(self)}", listed=False)
-        chat.cutters.append(self._cut_banned)
 
     def configure(self) -> None:
         """The limits of the chat are other ones."""
         for client in self.clients:
             client.MAX_LENGTH = self.chat.limits.line_length
-
-    def _cut_banned(self) -> None:
-        for client in list(self.clients):
-            if self.chat.moderation.refusal(client.address) is not None:
-                client.drop()

@@ -326,6 +326,13 @@ class SshConnection(BoundedTransport):
         if self._talker is not None:
             self._talker.limit(line_length)
 
+    def expel(self, told: str, what: str, why: str) -> None:
+        """The factory: an operator ends it."""
+        if self._talker is not None:
+            self._talker.expel(told, what, why)
+        else:
+            self._end(what, DISCONNECT_BY_APPLICATION, told)
+
     def stop_reading(self) -> None:
         """The factory: the server stops. It is read on for what is no input: windows, goodbyes."""
         if self._talker is not None:
