@@ -39,7 +39,7 @@ SHARED_DOORS = frozenset(
     {
         *("outlet", "telnet", "negotiation", "subnegotiation"),
         *("intake", "door", "proxy", "keys", "editor", "screen"),
-        *("conversation", "terminal", "takeover"),
+        *("conversation", "terminal", "takeover", "openings"),
         *("sshtransport", "sshauth", "sshchannel", "sshprotocol"),
     }
 )

@@ -641,6 +641,8 @@ def test_the_end_of_file_key_is_not_text(door: Door) -> None:
         b"GET / HTTP/1.1\r\nHost: here\r\n\r\nbody\n",
         b"POST /x HTTP/1.0\nHost: here\n\nbody\n",
         b"POST /" + b"x" * 3000 + b" HTTP/1.1\r\nHost: here\r\n\r\nbody\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\nrest\n",
         HELLO + b"\0" * 500,
         HELLO + b"\0" * 500 + b"\nrest\n",
         HELLO + b"\xff" * 30 + b"\n" * 5,
@@ -662,6 +664,34 @@ def test_a_browser_or_a_tls_client_is_closed_at_once_and_heard_by_nobody(
     door.world.wait(5)
     assert door.bob.sees == []
     assert visitor.wire.value().count(b"\r\n") == 2
+    door.world.end()
+
+
+NO_IRC = b"ERROR :This is no IRC port but a chat for telnet and nc. Nothing was said.\r\n"
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"PASS s3cretpw\r\nNICK zoe\r\nUSER zoe 0 * :Zoe\r\n",
+        b"CAP LS 302\r\nPASS s3cretpw\r\nNICK zoe\r\nUSER zoe 0 * :Zoe\r\n",
+        b"NICK zoe\r\nUSER zoe 0 * :Zoe\r\nPRIVMSG NickServ :IDENTIFY s3cretpw\r\n",
+        b"USER zoe 0 * :Zoe\nNICK zoe\n",
+    ],
+)
+@pytest.mark.parametrize("step", [1, 3, 1000])
+def test_an_irc_client_is_told_so_in_a_line_of_its_own_and_closed(first: bytes, step: int) -> None:
+    door = made()
+    visitor = door.visitor()
+    for start in range(0, len(first), step):
+        if not visitor.wire.disconnecting:
+            visitor.protocol.dataReceived(first[start : start + step])
+            door.world.settle()
+    visitor.settle()
+    assert visitor.gone
+    assert visitor.received.endswith(NO_IRC)
+    door.world.wait(5)
+    assert door.bob.sees == []
     door.world.end()
 
 
@@ -690,6 +720,11 @@ def test_as_a_second_line_the_same_is_said(door: Door, text: str) -> None:
         "get / HTTP/1.1",
         "HTTP/1.1",
         "GET / HTTP/2.0",
+        "PASS",
+        "pass me the salt",
+        "CAP on the bottle",
+        "USER error",
+        "SSH-2 or SSH-1?",
     ],
 )
 def test_what_only_looks_a_little_like_a_request_is_said(door: Door, text: str) -> None:

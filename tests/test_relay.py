@@ -95,6 +95,36 @@ def test_the_relays_of_one_server_and_its_chat_do_not_hear_each_other(relay: Rel
     assert [room.name for room in relay.world.chat.rooms.values() if room.listed] == ["lobby"]
 
 
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"POST / HTTP/1.1\r\nHost: here\r\n\r\nbody\nmore",
+        b"POST /" + b"x" * 3000 + b" HTTP/1.1\r\nHost: here\r\n\r\nbody\n",
+        b"\x16\x03\x01\x02\0\x01" + b"\0" * 500,
+        b"\x16\x03\x01\x02\0\x01" + b"\0" * 50 + b"\nrest\n",
+        b"PASS s3cretpw\r\nNICK zoe\r\n",
+    ],
+)
+@pytest.mark.parametrize("step", [1, 7, 10_000])
+def test_what_is_no_program_of_its_own_is_closed_and_passed_on_to_nobody(
+    relay: Relay, first: bytes, step: int
+) -> None:
+    one, stranger = relay.visitor(), relay.visitor()
+    for start in range(0, len(first), step):
+        # A form's text may come while the connection is being closed.
+        stranger.protocol.dataReceived(first[start : start + step])
+    assert stranger.wire.disconnecting
+    stranger.hangs_up(ConnectionDone())
+    assert one.received == b""
+
+
+def test_a_later_line_may_look_like_a_request(relay: Relay) -> None:
+    one, two = relay.visitor(), relay.visitor()
+    two.sends(b"hello\nGET / HTTP/1.1\n\x16\x03")
+    two.half_closes()
+    assert one.received == b"hello\nGET / HTTP/1.1\n\x16\x03\n"
+
+
 @pytest.mark.parametrize("sent", [b"x" * 2049 + b"\n", b"x" * 2049, b"x" * 100_000])
 def test_a_line_that_is_too_long_ends_only_its_connection(relay: Relay, sent: bytes) -> None:
     one, two, three = relay.visitor(), relay.visitor(), relay.visitor()

@@ -4,13 +4,13 @@ The rule: nothing is sent that is not UTF-8 text in lines, and no telnet command
 has not shown that it speaks telnet; until somebody asks for a terminal, and their client agrees.
 """
 
-import re
 from typing import Any, Final
 
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from chatroom.chat import Refused
+from chatroom.doors import openings
 from chatroom.doors.conversation import BITE, TERMINAL_HINT, Conversation, ConversationFactory
 from chatroom.doors.intake import Intake
 from chatroom.doors.keys import Key
@@ -35,15 +35,6 @@ TELNET_HINT: Final = "/terminal keeps what you type apart from what arrives."
 
 #: What the end-of-file key leaves in a line (ASCII EOT).
 EOT: Final = b"\x04"
-
-#: A browser was tricked into posting to this port (RFC 9112, section 3).
-HTTP: Final = re.compile(rb"[A-Z]+ \S+ HTTP/1\.[01]\r?")
-
-#: How a TLS ClientHello begins: a handshake record of version 3 (RFC 8446, section 5.1).
-TLS_HELLO: Final = b"\x16\x03"
-
-#: How either begins when its first line is too long to be looked at whole.
-STRANGER: Final = re.compile(rb"[A-Z]+ /|\x16\x03")
 
 
 class ChatProtocol(Conversation):
@@ -81,12 +72,14 @@ class ChatProtocol(Conversation):
         intake.take(data)
         if intake.overlong:
             beginning, intake.overlong = intake.overlong, b""
-            if self._first and not intake.lines and STRANGER.match(beginning):
-                self._refuse()
-                return
+            if self._first and not intake.lines:
+                opening = openings.recognised_early(beginning, long=True)
+                if opening is not None:
+                    self._turn_away(opening)
+                    return
             self.lineLengthExceeded(beginning)
-        if self._first and intake.tail.startswith(TLS_HELLO):
-            self._refuse()
+        if self._first and (opening := openings.recognised_early(intake.tail)) is not None:
+            self._turn_away(opening)
             return
         self._answer_telnet()
         if intake.asked:
@@ -129,10 +122,11 @@ class ChatProtocol(Conversation):
     def lineReceived(self, line: bytes) -> None:
         """One line, without its LF, that the session is ready for."""
         if self._first:
-            self._first = False
-            if HTTP.fullmatch(line) or line.startswith(TLS_HELLO):
-                self._refuse()
+            opening = openings.recognised(line)
+            if opening is not None:
+                self._turn_away(opening)
                 return
+            self._first = openings.goes_on(line)
         intake, telnet = self.intake, self.intake.telnet
         begun_before = intake.begun_before
         if begun_before:
@@ -164,9 +158,9 @@ class ChatProtocol(Conversation):
         )
         return True
 
-    def _refuse(self) -> None:
-        """Whoever is there is not a person: no word."""
-        self.log_input("speaks HTTP or TLS", "stranger_refused")
+    def _turn_away(self, opening: openings.Opening) -> None:
+        """What is there is not a person."""
+        self.log_input(opening.what, "stranger_refused")
         self.closing = "not a person"
         self._first = False
         self.intake.clear()
@@ -174,7 +168,7 @@ class ChatProtocol(Conversation):
         self._give_up_takeover()
         if self._begun:
             self.session.end()
-        self.outlet.close(b"")
+        self.outlet.close(opening.answer)
 
     # -- what the session says
 

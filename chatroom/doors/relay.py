@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatroom.chat import Chat
+from chatroom.doors import openings
 from chatroom.doors.door import DoorFactory, tune
 from chatroom.doors.outlet import Outlet
 from chatroom.events import Left, Relayed, Renamed
@@ -63,13 +64,40 @@ class RelayProtocol(LineOnlyReceiver):
         chat.enter(factory.room, self.member)
         self._over = False
 
+    def dataReceived(self, data: bytes) -> None:
+        """Twisted: bytes came in."""
+        # What comes in while the connection is being closed would wait here to be the last line.
+        if not self.transport.disconnecting:
+            super().dataReceived(data)
+        if not self.spoken and not self.transport.disconnecting:
+            self._turn_away(openings.recognised_early(self._buffer))
+
     def lineReceived(self, line: bytes) -> None:
         """One line, without its LF."""
+        if not self.spoken and self._turn_away(openings.recognised(line)):
+            return
         self.spoken += 1
         chat = self.factory.chat
         chat.counters.input += 1
         chat.submit(self.factory.room, Relayed(chat.clock.time(), self.member.origin, line))
         chat.relieve()
+
+    def _turn_away(self, opening: openings.Opening | None) -> bool:
+        """Close, if what came first is no program of the relay's; returns whether it is none."""
+        if opening is None:
+            return False
+        log.info(
+            "Connection {connection} from {address} {what}",
+            event="stranger_refused",
+            connection=self.origin,
+            address=self.address,
+            source=self.source,
+            what=opening.what,
+        )
+        self.closing = "not a person"
+        self._buffer = b""
+        self.outlet.close(opening.answer)
+        return True
 
     def handshakeCompleted(self) -> None:
         """Twisted: TLS is agreed on."""

@@ -1,0 +1,65 @@
+"""Openings: how programs that look for something else begin, so that nobody has to read it.
+
+The rule: these are pure functions of what a connection sent first, and what they recognise nobody
+types by accident. A browser can be tricked into posting a form to any port, and an IRC client
+begins with a password.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+
+class Opening(NamedTuple):
+    """What a connection turned out to be. what: for the log. answer: what it is told, in bytes."""
+
+    what: str
+    answer: bytes = b""
+
+
+HTTP: Final = Opening("speaks HTTP")
+TLS: Final = Opening("speaks TLS")
+SSH: Final = Opening("speaks SSH")
+#: RFC 2812, section 3.7.4.
+IRC: Final = Opening(
+    "speaks IRC", b"ERROR :This is no IRC port but a chat for telnet and nc. Nothing was said.\r\n"
+)
+
+#: How a TLS ClientHello begins: a handshake record of version 3 (RFC 8446, section 5.1).
+_HELLO: Final = b"\x16\x03"
+
+_LINES: Final = (
+    # RFC 9112, section 3, and the preface of HTTP/2 (RFC 9113, section 3.4).
+    (re.compile(rb"[A-Z]+ \S+ HTTP/1\.[01]|PRI \* HTTP/2\.0"), HTTP),
+    # RFC 4253, section 4.2.
+    (re.compile(rb"SSH-[12]\.\d+-[!-~].*"), SSH),
+    # RFC 2812, section 3.1; IRCv3, "Capability Negotiation". NICK alone may be a person's.
+    (re.compile(rb"PASS \S.*|CAP (?:LS|REQ|LIST|END)\b.*|USER(?: \S+){3} .+"), IRC),
+)
+
+_LONG_HTTP: Final = re.compile(rb"[A-Z]+ /")
+_NICK: Final = re.compile(rb"NICK \S+\r?")
+
+
+def recognised(line: bytes) -> Opening | None:
+    """What *line*, without its LF and the first of its connection, says that it is."""
+    if line.startswith(_HELLO):
+        return TLS
+    line = line.removesuffix(b"\r")
+    return next((opening for pattern, opening in _LINES if pattern.fullmatch(line)), None)
+
+
+def recognised_early(beginning: bytes, *, long: bool = False) -> Opening | None:
+    """What the first line is of which there is a *beginning* yet.
+
+    long: there will be no more than that, since the line is too long.
+    """
+    if beginning.startswith(_HELLO):
+        return TLS
+    return HTTP if long and _LONG_HTTP.match(beginning) else None
+
+
+def goes_on(line: bytes) -> bool:
+    """Whether the first *line*, which was not recognised, leaves it to the next one."""
+    return _NICK.fullmatch(line) is not None
