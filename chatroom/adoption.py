@@ -39,7 +39,6 @@ def adopt(session: "Session", account: Account, *, paired: bool = False) -> Flow
     claimed = yield _claim(session, account)
     present = claimed.account
     former, preferences = _take_over(session, claimed, paired=paired)
-    session.places = {}
     if not naming.stays(session, present.name):
         named = yield naming.become(session, present.name)
         if session.over or not named:
@@ -214,6 +213,7 @@ def _take_over(
     # Who logged in only just now has the name on its way still, and nothing to be taken over.
     visit = former.visit() if former is not None else None
     registry.came(session, account, paired=paired)
+    session.places = None
     if former is not None:
         preferences = (visit and visit.preferences) or preferences
         former.replaced(session.connection.place)
@@ -267,9 +267,29 @@ def _bring(session: "Session", claimed: _Claimed, former: "Session | None") -> F
     account = claimed.account
     yield show_messages(session, account)
     places = {**(claimed.places or {}), **(former.places or {} if former else {})}
-    session.places |= {room: chat.rooms[room].last_id for room in places if room in chat.rooms}
-    chat.registry.save([session])
-    yield recall_of(session).returned(places, account.name)
+    now = {room: chat.rooms[room].last_id for room in places if room in chat.rooms}
+    yield recall_of(session).returned(places, account.name, _CaughtUp(session, now))
+
+
+class _CaughtUp:
+    """What *session* missed is on its way to be told; see mailbox.Letter.
+
+    places: up to where it has read each room when that is done, by their keys.
+    """
+
+    def __init__(self, session: "Session", places: dict[str, int]) -> None:
+        self._session = session
+        self._places = places
+
+    def taken(self) -> None:
+        """They know; if they leave now, they have missed nothing."""
+        session = self._session
+        if session.account is not None:
+            session.places = self._places
+            session.chat.registry.save([session])
+
+    def returned(self) -> None:
+        """They do not: they are told when they come again."""
 
 
 # -- claims

@@ -556,4 +556,7 @@ class Chat:
         for presence in self._presences.values():
             presence.close()
         self._end_turn()
+        # Who has not taken theirs until now has them kept, while it can be.
+        for session in list(self.sessions.values()):
+            session.mailbox.give_back()
         return self.ledger.close()

@@ -13,11 +13,11 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatroom import ignoring
-from chatroom.events import Found
+from chatroom.events import SERVER, Found, Noticed
 from chatroom.flow import in_time
 from chatroom.history import LAST, Missed, Query
 from chatroom.ledger import Entry
-from chatroom.mailbox import MAX_BYTES
+from chatroom.mailbox import MAX_BYTES, Letter
 from chatroom.room import encode
 from chatroom.times import day, local
 from chatroom.words import phrases
@@ -118,18 +118,22 @@ class Recall:
 
         return self._session.chat.history.search(query, FOUND).addCallback(seen)
 
-    def returned(self, seen: Mapping[str, int], name: str) -> "Deferred[Any]":
+    def returned(
+        self, seen: Mapping[str, int], name: str, letter: Letter | None = None
+    ) -> "Deferred[Any]":
         """Somebody who was here before is back: tell them what they missed, if they did.
 
-        Fires when they are told.
+        Fires when that is in their mailbox.
 
         seen: the id of the last line that they were shown, by the key of its room. name: theirs.
+        letter: told when they know.
         """
         session = self._session
 
         def tell(missed: Sequence[Missed]) -> None:
             count = sum(room.lines for room in missed)
             if not count:
+                session.post(b"", letter)
                 return
             naming = sum(room.naming for room in missed)
             oldest, now = min(room.since for room in missed), session.chat.clock.time()
@@ -139,7 +143,8 @@ class Recall:
                 them = "which" if count == 1 else f"{naming:,} of them"
                 line += f", {them} name{'s' if naming == 1 else ''} you"
             shows = "it" if count == 1 else "them"
-            session.notice(f"{line}. /missed shows {shows}.")
+            line += f". /missed shows {shows}."
+            session.tell(Noticed(session.chat.clock.time(), SERVER, line), letter)
             rooms = [room.room for room in sorted(missed, key=lambda room: room.since)]
             session.missed = {room: seen[room] for room in rooms}
 

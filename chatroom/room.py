@@ -106,6 +106,7 @@ class Member:
         "outlet",
         "owner",
         "passing",
+        "shown",
     )
 
     def __init__(
@@ -126,8 +127,9 @@ class Member:
         self.owner = owner
         #: The position of the next event to be shown.
         self.cursor = 0
-        #: How many lines the log had had before the cursor; kept only while congested.
-        self.line = 0
+        #: How many lines the log had had before the cursor, and the id of the last event before it;
+        #: kept only while congested.
+        self.line = self.shown = 0
         #: Whether the room was told that this member joined.
         self.announced = False
         #: Whether it leaves for another room, rather than for good.
@@ -321,7 +323,7 @@ class Room:
                 entering = self._entering.pop(event.origin, None)
                 if entering is not None:
                     entering.cursor = self.end
-                    entering.line = self._lines
+                    self._note_place(entering)
                     entering.joined = event.time
                     here = self._passing if entering.passing else self.members
                     here[event.origin] = entering
@@ -435,12 +437,10 @@ class Room:
     def last_shown(self, member: Member) -> int:
         """The id of the last event before the cursor of *member*; 0 for none.
 
-        Of who stayed behind the beginning of the log it is the one before that.
+        However much was said since then, and has left the log: it was not shown.
         """
         place = member.cursor - self._base
-        if place > 0:
-            return self._log[place - 1].id
-        return self._log[0].id - 1 if self._log else 0
+        return self._log[place - 1].id if place > 0 else member.shown
 
     def scrollback(self, format: Format, count: int, now: float) -> bytes:
         """The last *count* lines as a newcomer is shown them, with 'Now' below; empty for none.
@@ -503,7 +503,7 @@ class Room:
             if outlet.congested:
                 others += 1
                 if member.cursor == start:
-                    member.line = rows[0].line
+                    self._note_place(member)
                 continue
             try:
                 if member.format is not format:
@@ -649,7 +649,7 @@ class Room:
             self._counters.bytes += len(data)
             member.cursor = cursor
             # The log may move past the rest before there is another portion.
-            self._note_line(member)
+            self._note_place(member)
             if cursor >= end:
                 member.mailbox.clear()
         self._counters.missed += missed
@@ -671,16 +671,18 @@ class Room:
         else:
             if taken > 0:
                 rest = member.mailbox.sent(taken)
-        self._note_line(member)
+        self._note_place(member)
         self._counters.bytes += len(rest)
         member.outlet.finish(rest)
 
-    def _note_line(self, member: Member) -> None:
-        """Note how many lines there were before the cursor of *member*, who is behind."""
+    def _note_place(self, member: Member) -> None:
+        """Note what there was before the cursor of *member*, who is behind."""
         row = member.cursor - self._base
         # Before the log begins it stays: what was missed has still to be told.
         if row >= 0:
             member.line = self._log[row].line if row < len(self._log) else self._lines
+        if row > 0:
+            member.shown = self._log[row - 1].id
 
 
 def said_by(event: Event, key: str) -> bool:

@@ -20,10 +20,11 @@ from chatroom.events import SERVER, Emoted, Event, Left, Noticed, Renamed, Said,
 from chatroom.flow import DECIDING, ENTERING, MAIL, NAMING, OVER, PACE, READING
 from chatroom.formats import BELL, Format, transcript
 from chatroom.limits import LOCAL
-from chatroom.mailbox import MAX_BYTES, Mailbox
+from chatroom.mailbox import MAX_BYTES, Letter, Mailbox
 from chatroom.publickeys import PublicKey
 from chatroom.recall import Recall
 from chatroom.room import Member, Outlet, Room, encode
+from chatroom.waiting import PrivateLine
 
 if TYPE_CHECKING:
     from chatroom.arriving import Arrival
@@ -194,8 +195,9 @@ class Session:
         self.key: PublicKey | None = None
         #: Whether they are nowhere yet, since it is still to be found out who they are.
         self.arriving = False
-        #: Up to which id this account has read the rooms that it is not in, by their keys.
-        self.places: dict[str, int] = {}
+        #: Up to which id this account has read the rooms that it is not in, by their keys; None
+        #: while they have still to be told what they missed.
+        self.places: dict[str, int] | None = {}
         #: Whether this connection, whoever has it, keeps order.
         self.claimed = False
         #: From which id on a guest may see the private rooms to which they were invited.
@@ -317,6 +319,7 @@ class Session:
 
     def drained(self) -> bool:
         """The outlet can take more. Returns whether nothing is left to send."""
+        self.mailbox.finished()
         # On the way to another room the former one is still to be read to its end.
         for room in (self._former, self.room):
             member = room and room.members.get(self.origin)
@@ -354,7 +357,7 @@ class Session:
     def disconnected(self) -> None:
         """The connection is gone: nothing that is sent arrives any more. What came in counts."""
         self.closed = True
-        self.mailbox.clear()
+        self.drop_mail()
         self.release(MAIL)
 
     def lost(self, reason: str = "") -> None:
@@ -424,6 +427,11 @@ class Session:
     def over(self) -> bool:
         """Nothing that is typed counts any more."""
         return bool(self.held & OVER)
+
+    @property
+    def reachable(self) -> bool:
+        """Whether they are here, were greeted, and take what they are sent."""
+        return self._welcomed and not (self.closed or self.over or self.outlet.congested)
 
     def ask(self, text: str, answered: Callable[[str, bool], None]) -> bool:
         """Ask for a line that the client does not show, which may be empty.
@@ -591,6 +599,8 @@ class Session:
 
     def read_so_far(self) -> dict[str, int]:
         """Up to which id this person has read each room, by their keys; who passes reads none."""
+        if self.places is None:
+            return {}
         if not self.member.joined or not self._welcomed or self.passing:
             return self.places
         return {**self.places, self.room.key: self.room.last_shown(self.member)}
@@ -638,20 +648,27 @@ class Session:
 
     # -- output to this person alone
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: Event, letter: Letter | None = None) -> None:
         """Put *event* in the mailbox."""
-        self.post(encode(self.format, event))
+        self.post(encode(self.format, event), letter)
 
-    def post(self, data: bytes) -> None:
+    def post(self, data: bytes, letter: Letter | None = None) -> None:
         """Put whole encoded lines, or a bell, in the mailbox; input waits while that is full."""
         mailbox = self.mailbox
         if self.closed or not data:
+            if letter is not None:
+                (letter.returned if self.closed else letter.taken)()
             return
         if not mailbox.size:
             self.chat.has_mail(self)
-        mailbox.post(data)
+        mailbox.post(data, letter)
         if mailbox.full:
             self.hold(MAIL)
+
+    def drop_mail(self) -> None:
+        """Nothing of what is in the mailbox is sent."""
+        self.mailbox.give_back()
+        self.mailbox.clear()
 
     def notice(self, text: str) -> None:
         """The server tells this person something, in one line or several."""
@@ -681,7 +698,8 @@ class Session:
         sent = (self.name, recipient.name, text)
         now = self.chat.clock.time()
         if self.origin not in (recipient.ignored or ()):
-            recipient.tell(Whispered(now, self.origin, *sent, outgoing=False))
+            arriving = Whispered(now, self.origin, *sent, outgoing=False)
+            recipient.tell(arriving, PrivateLine(self, recipient, text))
             sender = self.chat.registry.present(self)
             if sender is not recipient:
                 recipient.whisperer = sender.origin
@@ -769,7 +787,7 @@ class Session:
         )
         if member is self.member:
             self._finish()
-        elif self._former is not None and not self.passing:
+        elif self._former is not None and self.places is not None and not self.passing:
             self.places[self._former.key] = self._former.last_shown(member)
 
     def renamed(self, event: Renamed) -> None:
@@ -821,6 +839,9 @@ class Session:
             chat.registry.gone(self)
             chat.moderation.left(self)
             chat.registry.attempts.give_up()
+            if self.closed or self.outlet.congested:
+                # It could still be cut before it has taken them.
+                self.mailbox.give_back()
             farewell = self.mailbox.contents()
             self.mailbox.clear()
             if not self.closed:

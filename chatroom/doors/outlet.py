@@ -106,7 +106,8 @@ class Outlet:
         """Send *data*; returns how many bytes were taken.
 
         Not to be called while congested. When not all was taken, it is congested from then on,
-        and `finish` must be called with the rest of the line in which it stopped.
+        and `finish` must be called with the rest of the line in which it stopped. Of a connection
+        that turns out to be lost nothing was taken.
         """
         if not self._at_once:
             self._transport.write(data)
@@ -114,13 +115,15 @@ class Outlet:
         try:
             taken: int = self._socket.send(data)
         except OSError as error:
-            taken = self._refused(error, data)
+            taken = self._refused(error)
         if taken != len(data):
             self._stall()
         return taken
 
     def finish(self, rest: bytes) -> None:
         """Take *rest* too, and call back when the connection has taken it."""
+        if self._aborting:
+            return
         transport = self._transport
         self._unfinished = True
         if rest:
@@ -144,21 +147,20 @@ class Outlet:
         try:
             taken: int = self._socket.send(data)
         except OSError as error:
-            taken = self._refused(error, data)
-        if taken != len(data):
+            taken = self._refused(error)
+        if taken != len(data) and not self._aborting:
             self.congested = True
             # First: what somebody inserts who is told that it is congested comes after it.
             self.finish(data[taken:])
             self._restart_timer()
             self._client.stalled()
 
-    def _refused(self, error: OSError, data: bytes) -> int:
-        """The socket took nothing of *data*; returns how much of it counts as taken."""
+    def _refused(self, error: OSError) -> int:
+        """The socket took nothing: it has no room now, or the connection is lost. Returns 0."""
         # A kernel without memory will have some again: Twisted's transports wait for it, too.
-        if isinstance(error, BlockingIOError) or error.errno == ENOBUFS:
-            return 0
-        self.abort()
-        return len(data)
+        if not isinstance(error, BlockingIOError) and error.errno != ENOBUFS:
+            self.abort()
+        return 0
 
     def close(self, farewell: bytes) -> None:
         """Send *farewell* after all that was taken, then close; whoever does not read is cut."""

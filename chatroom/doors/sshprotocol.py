@@ -135,7 +135,7 @@ class SshProtocol(Conversation):
             return
         self._command = None
         session = self.session
-        session.mailbox.clear()
+        session.drop_mail()
         if session.why:
             # It is as a guest that they say what they came to say.
             notice = Noticed(self.factory.chat.clock.time(), SERVER, session.why)

@@ -1,0 +1,286 @@
+"""Private lines, and what was said: what nobody has taken is neither delivered nor read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from chatroom import room
+from conftest import MakeWorld
+from fakes import WORD, FakeBook, Person, World, book_of, owner
+
+#: How somebody goes who has not taken what was for them.
+GOES: dict[str, Callable[[Person], None]] = {
+    "is reset": Person.hangs_up,
+    "is cut": lambda person: person.hangs_up("not reading"),
+    "closes": Person.closes,
+}
+
+
+@pytest.fixture(params=GOES)
+def goes(request: pytest.FixtureRequest) -> Callable[[Person], None]:
+    return GOES[request.param]
+
+
+@pytest.fixture
+def book() -> FakeBook:
+    return FakeBook()
+
+
+@pytest.fixture
+def kept(book: FakeBook) -> Iterator[World]:
+    """A world whose accounts are late, or fail, when a test says so."""
+    world = World(accounts=book_of(book))
+    yield world
+    world.end()
+
+
+def comes_back(world: World, name: str = "alice") -> Person:
+    """The owner of *name*, at another connection, logged in; what was shown is to be read."""
+    person = world.person(source="198.51.100.9")
+    person.says(f"/login {name} {WORD}")
+    return person
+
+
+def private(person: Person) -> list[str]:
+    """The private lines that *person* was shown, without the time that those left behind have."""
+    return [line[line.index("-> ") :] for line in person.sees if "to you: " in line]
+
+
+# -- live ones
+
+
+def test_a_private_line_that_its_recipient_has_not_taken_waits_for_their_account(
+    world: World, goes: Callable[[Person], None]
+) -> None:
+    alice, bob = owner(world), world.person("bob")
+    alice.outlet.stall()
+    assert bob.asks("/msg alice hello") == ["-> you to alice: hello"]
+    goes(alice)
+    world.settle()
+    again = comes_back(world)
+    assert private(again) == ["-> bob to you: hello"]
+    # And not once more.
+    again.hangs_up()
+    world.settle()
+    assert not private(comes_back(world))
+
+
+def test_one_that_was_taken_is_not_shown_again(
+    world: World, goes: Callable[[Person], None]
+) -> None:
+    alice, bob = owner(world), world.person("bob")
+    bob.says("/msg alice hello")
+    assert private(alice) == ["-> bob to you: hello"]
+    goes(alice)
+    world.settle()
+    assert not private(comes_back(world))
+
+
+@pytest.mark.parametrize("room", [0, 5, 20])
+def test_one_of_which_only_a_part_was_taken_waits(
+    room: int, world: World, goes: Callable[[Person], None]
+) -> None:
+    alice, bob = owner(world), world.person("bob")
+    alice.outlet.stall(room)
+    bob.says("/msg alice hello", "/msg alice again")
+    goes(alice)
+    world.settle()
+    assert private(comes_back(world)) == ["-> bob to you: hello", "-> bob to you: again"]
+
+
+def test_one_of_which_the_rest_was_taken_later_is_done_with(world: World) -> None:
+    alice, bob = owner(world), world.person("bob")
+    alice.outlet.stall(5)
+    bob.says("/msg alice hello")
+    alice.outlet.drain()
+    world.settle()
+    assert "-> bob to you: hello" in alice.sees
+    alice.hangs_up()
+    world.settle()
+    assert not private(comes_back(world))
+
+
+def test_of_a_guest_the_sender_is_told(world: World, goes: Callable[[Person], None]) -> None:
+    alice, bob = world.person("alice"), world.person("bob")
+    alice.outlet.stall()
+    bob.says("/msg alice hello")
+    _ = bob.sees
+    goes(alice)
+    world.settle()
+    assert bob.sees == [
+        "-- alice has gone and did not read your last line. It was not delivered: hello"
+    ]
+
+
+def test_where_nothing_can_be_kept_the_sender_is_told(
+    kept: World, book: FakeBook, goes: Callable[[Person], None]
+) -> None:
+    alice, bob = owner(kept), kept.person("bob")
+    alice.outlet.stall()
+    bob.says("/msg alice hello")
+    _ = bob.sees
+    book.failing.add("leave")
+    goes(alice)
+    kept.settle()
+    assert bob.sees == [
+        "-- alice has gone and did not read your last line. It was not delivered: hello"
+    ]
+
+
+def test_who_comes_by_another_connection_has_it_there(world: World) -> None:
+    alice, bob = owner(world), world.person("bob")
+    alice.outlet.stall()
+    bob.says("/msg alice hello")
+    again = comes_back(world)
+    world.settle()
+    assert len(private(again)) == 1
+    again.hangs_up()
+    world.settle()
+    assert not private(comes_back(world))
+
+
+def test_when_the_server_stops_it_waits(make_world: MakeWorld) -> None:
+    world = make_world()
+    alice, bob = owner(world), world.person("bob")
+    account = alice.session.account
+    assert account is not None
+    alice.outlet.stall()
+    bob.says("/msg alice hello")
+    world.chat.close()
+    waiting: list[object] = []
+    world.chat.registry.book.messages(account.id).addCallback(waiting.extend)
+    assert len(waiting) == 1
+
+
+def test_what_a_kick_says_is_sent_and_the_private_line_waits(world: World) -> None:
+    alice, bob = owner(world), world.person("bob")
+    alice.outlet.stall()
+    bob.says("/msg alice hello")
+    alice.session.expel("You were sent away.", "sent away")
+    world.settle()
+    assert alice.sees[-1] == "-- You were sent away."
+    assert private(comes_back(world))
+
+
+# -- those that waited
+
+
+@pytest.mark.parametrize("step", range(12))
+def test_what_was_left_for_somebody_waits_until_they_have_taken_it(
+    step: int, kept: World, book: FakeBook, goes: Callable[[Person], None]
+) -> None:
+    """They go in each moment of a login; whenever they come back and read, it is there once."""
+    owner(kept).hangs_up()
+    kept.settle()
+    bob = kept.person("bob", source="198.51.100.2")
+    bob.says("/msg alice hello")
+    first = kept.person(source="198.51.100.9")
+    book.late = True
+    first.types(f"/login alice {WORD}")
+    for _ in range(step):
+        book.answer()
+        kept.clock.advance(0.0005)
+    goes(first)
+    seen = len(private(first)) if not first.session.mailbox.size else 0
+    book.late = False
+    book.answer_all()
+    kept.settle()
+    again = comes_back(kept)
+    assert seen + len(private(again)) >= 1
+    again.hangs_up()
+    kept.settle()
+    assert not private(comes_back(kept))
+
+
+def test_what_was_left_for_somebody_who_does_not_read_waits(world: World) -> None:
+    owner(world).hangs_up()
+    world.settle()
+    world.person("bob", source="198.51.100.2").says("/msg alice hello")
+    first = world.person(source="198.51.100.9")
+    first.outlet.stall()
+    first.says(f"/login alice {WORD}")
+    first.hangs_up("not reading")
+    world.settle()
+    assert private(comes_back(world))
+
+
+# -- what was said
+
+
+def said(world: World, person: Person, count: int, size: int = 10) -> None:
+    for number in range(count):
+        person.says(f"{number} {'x' * size}")
+
+
+def missed(person: Person) -> list[str]:
+    return [line for line in person.sees if line.startswith("-- You missed")]
+
+
+@pytest.mark.parametrize("count", [3, 30])
+def test_who_took_nothing_missed_all_of_it_also_when_the_log_has_moved_on(
+    count: int, world: World, goes: Callable[[Person], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "LOG_EVENTS", 10)
+    monkeypatch.setattr(room, "LOG_BYTES", 0)
+    alice, bob = owner(world), world.person("bob")
+    bob.says("before")
+    alice.outlet.stall()
+    said(world, bob, count)
+    goes(alice)
+    world.settle()
+    (told,) = missed(comes_back(world))
+    # In memory ten events are kept, of which some are no lines.
+    assert min(count, 7) <= int(told.split()[3]) <= min(count, 10)
+
+
+def test_what_was_read_is_the_last_line_that_was_handed_over(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "LOG_EVENTS", 10)
+    monkeypatch.setattr(room, "LOG_BYTES", 0)
+    alice, bob = owner(world), world.person("bob")
+    bob.says("before")
+    (before,) = [id for id, event in world.chat.lobby.since(0) if event.line]
+    alice.outlet.stall()
+    said(world, bob, 30)
+    assert world.chat.lobby.last_shown(alice.session.member) == before
+    account = alice.session.account
+    assert account is not None
+    alice.hangs_up("not reading")
+    world.settle()
+    places: list[dict[str, int]] = []
+    world.chat.registry.book.places(account.id).addCallback(places.append)
+    assert places == [{"lobby": before}]
+
+
+def test_who_goes_before_being_told_what_they_missed_has_missed_it_still(
+    kept: World, book: FakeBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bob = owner(kept), kept.person("bob")
+    alice.hangs_up()
+    kept.settle()
+    said(kept, bob, 5)
+    first = kept.person(source="198.51.100.9")
+    book.silent.add("messages")
+    first.says(f"/login alice {WORD}")
+    first.hangs_up()
+    kept.settle()
+    book.silent.clear()
+    book.answer_all()
+    assert missed(comes_back(kept)) != []
+
+
+def test_who_closes_while_logging_in_has_missed_it_still(make_world: MakeWorld) -> None:
+    for way in GOES.values():
+        world = make_world()
+        alice, bob = owner(world), world.person("bob")
+        alice.hangs_up()
+        world.settle()
+        said(world, bob, 5)
+        first = world.person(source="198.51.100.9")
+        first.types(f"/login alice {WORD}")
+        way(first)
+        world.settle()
+        assert missed(comes_back(world)) != []
