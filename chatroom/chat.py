@@ -4,8 +4,9 @@ The rule: nothing has happened before the ledger says so. What is asked for goes
 comes back through `committed` is appended to its room and delivered.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
@@ -35,7 +36,7 @@ from chatroom.moderation import Moderation
 from chatroom.orders import Access, MemoryRecords
 from chatroom.presence import Presence
 from chatroom.registry import Registry, Run
-from chatroom.room import Member, Room, said_by
+from chatroom.room import LOG_EVENTS, Member, Room, said_by
 from chatroom.times import DAY
 
 if TYPE_CHECKING:
@@ -323,18 +324,62 @@ class Chat:
         older = self.history.before(room.key, min(id, room.first_id), count - len(recent))
         return older.addCallback(lambda entries: [*entries, *recent])
 
-    def take_back(self, session: "Session", since: float) -> bool:
-        """Ask that the lines of *session* since then be forgotten; returns whether there are any.
+    def has_said(self, session: "Session", since: float) -> bool:
+        """Whether there may be lines of *session* since then, in seconds since the epoch."""
+        return bool(self._own_lines(session, since)[1])
+
+    def take_back(self, session: "Session", since: float) -> None:
+        """Ask that all lines of *session* since then be forgotten.
 
         since: in seconds since the epoch.
         """
-        said, session.said = session.said or {}, None
-        keys = [key for key, time in said.items() if time >= since and key in self.rooms]
-        now = self.clock.time()
-        for key in keys:
-            event = TookBack(now, session.origin, session.name, session.origin, since)
+        account = session.account
+        if account is not None and account.created > since:
+            # Somebody else may have said something under its name before it was registered.
+            self.take_back_last(session, since, LOG_EVENTS)
+            return
+        _, rooms = self._own_lines(session, since)
+        session.said = None
+        now, origin, name = self.clock.time(), session.origin, session.name
+        said_as = account.name if account is not None else ""
+        for room in rooms:
+            self.submit(room, TookBack(now, origin, name, origin, since, said_as))
+
+    def take_back_last(self, session: "Session", since: float, count: int) -> list[Room]:
+        """Ask that the last *count* lines of *session*, said since then, be forgotten.
+
+        Returns the rooms in which they are. since: in seconds since the epoch.
+        """
+        own, rooms = self._own_lines(session, since)
+        found = [(id, room) for room in rooms for id in room.last_ids(own, since, count)]
+        chosen: dict[str, set[int]] = {}
+        for id, room in sorted(found, key=itemgetter(0))[-count:]:
+            chosen.setdefault(room.key, set()).add(id)
+        now, origin, name = self.clock.time(), session.origin, session.name
+        for key, ids in chosen.items():
+            event = TookBack(now, origin, name, origin, since, "", frozenset(ids), len(ids))
             self.submit(self.rooms[key], event)
-        return bool(keys)
+        return [self.rooms[key] for key in chosen]
+
+    def _own_lines(
+        self, session: "Session", since: float
+    ) -> tuple[Callable[[Event], bool], list[Room]]:
+        """What tells the lines of *session*, and the rooms where there may be some since then.
+
+        They are those that this connection said, and those of its account, whose name was nobody
+        else's from when it was registered.
+        """
+        account = session.account
+
+        def own(said: Event) -> bool:
+            return said.origin == session.origin or (
+                account is not None and said.time >= account.created and said_by(said, account.key)
+            )
+
+        said = {room for room, time in (session.said or {}).items() if time >= since}
+        if account is not None and session.room.listed and session.room.may_have(own, since):
+            said.add(session.room.key)
+        return own, [self.rooms[room] for room in said if room in self.rooms]
 
     def remove(self, operator: str, name: str, since: float) -> list[Event]:
         """Ask that what was said as *name* since then be forgotten, wherever there may be any.

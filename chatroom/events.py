@@ -155,16 +155,19 @@ class Told(Event):
 
 @dataclass(frozen=True, slots=True)
 class TookBack(Event):
-    """A person took back all lines that the connection *author* has said here since a time.
+    """A person took back lines that they have said here, or an operator removed somebody's.
 
-    since: in seconds since the epoch. said_as: the name under which the lines were said, when an
-    operator removes those; then *author* does not count.
+    author: the connection that said them, SERVER where an operator removes them. since: they were
+    said since then, in seconds since the epoch. said_as: a name under which they were said as well,
+    empty for none. ids: which lines these are, and count how many; without them it is all of them.
     """
 
     name: str
     author: int
     since: float
     said_as: str = ""
+    ids: frozenset[int] = frozenset()
+    count: int = 0
 
     changes_room: ClassVar[bool] = True
     ignorable: ClassVar[bool] = False

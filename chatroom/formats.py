@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 from chatroom.accounts import Preferences
 from chatroom.cells import wrap
 from chatroom.events import (
+    SERVER,
     Announced,
     CrowdMoved,
     Emoted,
@@ -138,7 +139,10 @@ def _told(event: Event) -> str | None:
             return f"{event.name} cleared the topic."
         case TopicSet():
             return f"{event.name} set the topic: {event.topic}"
-        case TookBack() if event.said_as:
+        case TookBack() if event.count:
+            lines = "a line" if event.count == 1 else f"{event.count:,} lines"
+            return f"{event.name} took back {lines}."
+        case TookBack() if event.said_as and event.author == SERVER:
             return f"{event.name} removed what {event.said_as} said in the last hour."
         case TookBack():
             return f"{event.name} took back what they said in the last hour."

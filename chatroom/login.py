@@ -407,6 +407,12 @@ def _unregister_other(session: "Session", name: str) -> Flow:
     account = yield find(session, name)
     if chat.moderation.operator(account.id):
         raise Refused(f"{account.name} is an operator. /deop {account.name} comes first.")
+    if not session.sure(f"/unregister {account.key}"):
+        session.notice(
+            f"This gives {account.name} up, and all that is kept for them. To do it, type "
+            f"/unregister {account.name} once more."
+        )
+        return
     doubt = f"It is not sure whether {account.name} is given up. Please look again later."
 
     def removed(_: bool) -> None:

@@ -7,7 +7,7 @@ A member who does not take their output stays where they are, and is served from
 
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Sequence
-from itertools import accumulate, islice
+from itertools import accumulate, islice, takewhile
 from operator import attrgetter, length_hint
 from sys import maxsize
 from typing import NamedTuple, Protocol
@@ -356,11 +356,10 @@ class Room:
                     _guarded(member, member.owner.renamed, event)
             case TopicSet():
                 self.topic = event.topic
-            case TookBack() if event.said_as:
-                key = names.fold(event.said_as)
-                self._remove(lambda said: said.time >= event.since and said_by(said, key))
+            case TookBack() if event.ids:
+                self._replace(lambda row: row.id in event.ids)
             case TookBack():
-                self._remove(lambda said: said.origin == event.author and said.time >= event.since)
+                self._remove(lambda said: said.time >= event.since and _is_of(said, event))
 
     def expire(self, before: float, keep: int) -> None:
         """Forget lines said before *before* (seconds since the epoch) and all but the last *keep*.
@@ -415,6 +414,12 @@ class Room:
         """The lines with this id or a greater one, and their ids, oldest first."""
         rows = self._log[bisect_left(self._log, id, key=attrgetter("id")) :]
         return [(row.id, row.event) for row in rows if row.event.line]
+
+    def last_ids(self, condition: Callable[[Event], bool], since: float, count: int) -> list[int]:
+        """The ids of the last *count* lines that fulfil *condition* and were said since then."""
+        recent = takewhile(lambda row: row.event.time >= since, reversed(self._log))
+        found = (row.id for row in recent if row.event.line and condition(row.event))
+        return list(islice(found, count))
 
     def may_have(self, condition: Callable[[Event], bool], since: float) -> bool:
         """Whether a line that fulfils *condition* was said since then, as far as the log knows."""
@@ -683,6 +688,13 @@ class Room:
             member.line = self._log[row].line if row < len(self._log) else self._lines
         if row > 0:
             member.shown = self._log[row - 1].id
+
+
+def _is_of(said: Event, event: TookBack) -> bool:
+    """Whether *said* is from the connection, or under the name, whose lines *event* took back."""
+    # What was said in an earlier run has the origin of the server.
+    by_origin = event.author != SERVER and said.origin == event.author
+    return by_origin or bool(event.said_as and said_by(said, names.fold(event.said_as)))
 
 
 def said_by(event: Event, key: str) -> bool:

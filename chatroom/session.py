@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 log = Logger()
 
 
+#: For how long what was asked is confirmed by typing it once more.
+CONFIRM_SECONDS = 60.0
+
+
 class Connection(Protocol):
     """What a session asks of its door.
 
@@ -93,6 +97,7 @@ class Session:
         "_answering",
         "_asked",
         "_command",
+        "_confirming",
         "_former",
         "_full_at",
         "_pace_call",
@@ -232,6 +237,8 @@ class Session:
         # decided, without its slash.
         self._asked: Event | None = None
         self._command: str | None = None
+        # What this person was asked to type once more, and until when they may.
+        self._confirming = ("", 0.0)
         # Where to go back to when a move fails.
         self._former: Room | None = None
         self._welcomed = False
@@ -395,6 +402,19 @@ class Session:
             waiter.addCallback(_passed_on, earlier)
         self._waiters[why] = waiter
         return waiter
+
+    def sure(self, command: str) -> bool:
+        """Whether *command* is typed for the second time, or nobody could type it again.
+
+        The first time, whoever asks has to tell them to type it once more.
+        """
+        now = self.chat.clock.seconds()
+        asked, until = self._confirming
+        if self.passing or (asked == command and now < until):
+            self._confirming = ("", 0.0)
+            return True
+        self._confirming = (command, now + CONFIRM_SECONDS)
+        return False
 
     def wait_for(self, answer: "Deferred[Any]") -> None:
         """Let input wait until *answer* is there; what it leads to is dealt with already."""

@@ -121,7 +121,10 @@ ANSWERS = [
     ("/more", ["-- There is no more."]),
     ("/missed", ["-- You missed nothing."]),
     # /forget
-    ("/forget", ["-- You have said nothing in the last hour."]),
+    ("/forget", [
+        "-- You have said nothing on this connection in the last hour. What you said as a guest on "
+        "an earlier one only an operator can remove: /ops lists them.",
+    ]),
     # /timestamps, /timezone, /quiet, /bell
     ("/timestamps", ["-- Lines are shown without their time."]),
     ("/timestamps on", ["-- Lines are shown with their time: 08:00 (UTC)."]),
@@ -162,7 +165,7 @@ ANSWERS = [
     # keeping order: what operators can do is in test_moderation.py
     ("/claim", ["-- Usage: /claim CODE"]),
     ("/claim 9F3A-22C1", [
-        "-- There is no code to claim: see the log of the server's last start.",
+        "-- There is no code to claim. /ops lists who keeps order.",
     ]),
     ("/ops", ["-- There is no operator."]),
     ("/report", ["-- Usage: /report NAME [REASON]"]),
@@ -196,15 +199,16 @@ ANSWERS = [
     ("/qui", ["-- Several commands begin with /qui: /quiet and /quit."]),
     ("/mot", ["-- There is no message of the day."]),
     ("/ki bob", ["-- No command /ki. /help lists them."]),
-    ("/forg", ["-- /forget has to be typed in full: /forget [NAME]"]),
+    ("/forg", ["-- /forget has to be typed in full: /forget [N|hour|NAME]"]),
     ("/ex", ["-- /quit has to be typed in full: /quit [TEXT]"]),
     ("/logi alice secret99", ["-- /login has to be typed in full: /login NAME [PASSWORD]"]),
     ("/help forg", [
-        "-- /forget [NAME]",
-        "-- take back what you said in the last hour, in all rooms",
+        "-- /forget [N|hour|NAME]",
+        "-- take back the last line that you said, or the last N",
         "--",
-        "-- The lines are removed from the history. Who has seen them has seen them. An",
-        "-- operator removes what was said as NAME.",
+        "-- /forget hour takes back all that you said in the last hour, in all rooms,",
+        "-- and asks first. Lines are removed from the history; who has seen them has",
+        "-- seen them. An operator removes what was said as NAME.",
     ]),
     # other names that people try
     ("/dm bob hi", ["-> you to bob: hi"]),

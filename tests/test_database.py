@@ -100,6 +100,8 @@ SHOWN: list[Event] = [
     CrowdMoved(1.0, 0, ("alice", "bob"), 37, True),
     Told(1.0, 0, "news"),
     TookBack(1.0, 0, "alice", 0, 0.0),
+    TookBack(1.0, 0, "olga", 0, 0.0, "alice"),
+    TookBack(1.0, 0, "alice", 0, 0.0, count=3),
 ]
 
 
@@ -342,6 +344,30 @@ def test_what_is_taken_back_is_what_that_connection_said_there_in_this_run(store
     assert left == ["of an earlier run", "theirs", "mine 5"]
     store.index()
     assert store.finds("mine") == ["mine elsewhere", "mine 5"]
+
+
+def test_single_lines_are_taken_back_by_their_ids(store: Store) -> None:
+    store.say("mine 1", "mine 2", "mine 3")
+    store.index()
+    ids = [entry.id for entry in store.reader.before("lobby", 2**63 - 1, 10)]
+    back = TookBack(store.time, 1, "alice", 1, 0.0, "", frozenset(ids[1:]), 2)
+    store.writer.commit([store.entry(back)])
+    assert _texts(store.reader.before("lobby", 2**63 - 1, 10)) == ["mine 1"]
+    assert store.finds("mine") == ["mine 1"]
+
+
+def test_what_an_account_takes_back_is_what_was_said_by_it_in_earlier_runs_too(
+    store: Store,
+) -> None:
+    store.say("of an earlier run")
+    store.close()
+    store.open()
+    store.say("mine")
+    store.say("as a guest", name="guest1")
+    store.say("theirs", name="bob", origin=2)
+    back = TookBack(store.time, 1, "alice", 1, store.time - 3600, "alice")
+    store.writer.commit([store.entry(back)])
+    assert _texts(store.reader.before("lobby", 2**63 - 1, 10)) == ["theirs"]
 
 
 def test_what_was_said_too_long_ago_stays(store: Store) -> None:

@@ -852,7 +852,7 @@ def test_the_audit_says_who_did_what_to_whom_when_and_why(server: World) -> None
     olga.says(
         *("/kick carol noise", "/mute bob 1h spam", "/unmute bob", "/forget bob", "/op bob"),
         *("/deop bob", "/ban bob 7d spam", "/unban bob", "/announce tea", "/lockdown on"),
-        *("/lockdown off", "/unregister bob", f"/ban {OFFICE}"),
+        *("/lockdown off", "/unregister bob", "/unregister bob", f"/ban {OFFICE}"),
     )
     assert olga.asks("/audit") == [
         f"-- 2027-01-15 08:00 olga {done}"
@@ -912,8 +912,12 @@ def test_an_operator_unregisters_somebody_who_is_here(server: World) -> None:
     bob.says("/join den", "/room private")
     olga.says("/mute bob")
     _ = olga.sees, bob.sees
-    olga.says("/unregister bob")
-    assert olga.sees == ["-- bob is registered no more."]
+    olga.says("/unregister bob", "/unregister bob")
+    assert olga.sees == [
+        "-- This gives bob up, and all that is kept for them. To do it, type /unregister bob once "
+        "more.",
+        "-- bob is registered no more.",
+    ]
     told = bob.sees
     assert "-- olga has unregistered bob. You are a guest now." in told
     assert bob.session.account is None
@@ -941,7 +945,7 @@ def test_an_unregistered_name_is_free_though_the_operator_has_left(
     accounts = LateRemoval()
     server = make_server(accounts=accounts)
     olga, bob = operator(server), registered(server, "bob")
-    olga.says("/unregister bob")
+    olga.says("/unregister bob", "/unregister bob")
     olga.hangs_up()
     accounts.answer()
     server.settle()
@@ -984,16 +988,16 @@ def slow(make_server: MakeServer) -> tuple[World, LateClaims, Person]:
 @pytest.mark.parametrize(
     ("typed", "why"),
     [
-        ("/ban bob", "-- bob is banned for good."),
-        ("/unregister bob", "-- bob is not registered any more."),
+        (["/ban bob"], "-- bob is banned for good."),
+        (["/unregister bob"] * 2, "-- bob is not registered any more."),
     ],
 )
 def test_who_is_banned_or_unregistered_on_the_way_in_does_not_come_in(
-    slow: tuple[World, LateClaims, Person], typed: str, why: str
+    slow: tuple[World, LateClaims, Person], typed: list[str], why: str
 ) -> None:
     server, claims, olga = slow
     bob = logging_in(server, claims)
-    olga.says(typed)
+    olga.says(*typed)
     claims.answer()
     server.settle()
     assert bob.sees[-1] == why
@@ -1016,7 +1020,7 @@ def test_who_is_unregistered_while_their_name_is_on_its_way_can_go_on(
     while len(server.chat.registry.online) < 2:
         server.clock.advance(0.0001)
     assert bob.name != "bob"
-    olga.types("/unregister bob")
+    olga.types("/unregister bob", "/unregister bob")
     server.settle()
     assert bob.session.account is None
     assert bob.name.startswith("guest")

@@ -30,7 +30,7 @@ def test_what_is_taken_back_is_not_found_at_once(world: World) -> None:
     alice, bob = world.people("alice", "bob")
     bob.says("a zanzibar")
     assert types(alice, "zanzibar", "/forget", "/search zanzibar", "/history 1") == [
-        "-- alice took back what they said in the last hour.",
+        "-- alice took back a line.",
         "2027-01-15 08:00 #lobby bob: a zanzibar",
         "-- Today (times are UTC)",
         "08:00 bob: a zanzibar",

@@ -497,7 +497,7 @@ def test_commands_end_with_their_account(world: World, who: str) -> None:
     arrival = as_account(world)
     late = Person(world, arrival=arrival, passing=True)
     if who == "chief":
-        chief.says("/unregister alice")
+        chief.says("/unregister alice", "/unregister alice")
     elif who == "alice":
         alice.says(f"/unregister {WORD}")
     else:

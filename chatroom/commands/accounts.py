@@ -60,8 +60,8 @@ def password(session: "Session", rest: str) -> None:
 def unregister(session: "Session", rest: str) -> None:
     """give your name up, and all that is kept for you
 
-    An operator gives up somebody else's: /unregister NAME, or their own where a
-    password cannot be hidden: /unregister NAME PASSWORD.
+    An operator gives up somebody else's, and is asked first: /unregister NAME,
+    or their own where a password cannot be hidden: /unregister NAME PASSWORD.
     """
     strays.beware(session)
     if rest and session.chat.moderation.keeps_order(session):

@@ -8,6 +8,7 @@ from twisted.internet.defer import gatherResults
 from chatroom import names
 from chatroom.chat import Refused
 from chatroom.commands import command
+from chatroom.formats import enumerate_names
 from chatroom.history import LAST, Query
 from chatroom.recall import recall_of
 from chatroom.times import moment
@@ -22,6 +23,9 @@ MAX_HISTORY = 1000
 
 #: For how long, in seconds, people may take back what they said.
 TAKE_BACK = 3600.0
+
+#: How many lines /forget N takes back at most.
+MAX_TAKEN = 100
 
 #: How many phrases a search may have, so that none is dear to answer.
 MAX_PHRASES = 8
@@ -98,21 +102,70 @@ def missed(session: "Session", rest: str) -> None:
     recall_of(session).missed()
 
 
-@command("forget", usage="[NAME]", in_full=True)
+@command("forget", usage="[N|hour|NAME]", in_full=True)
 def forget(session: "Session", rest: str) -> None:
-    """take back what you said in the last hour, in all rooms
+    """take back the last line that you said, or the last N
 
-    The lines are removed from the history. Who has seen them has seen them. An
-    operator removes what was said as NAME.
+    /forget hour takes back all that you said in the last hour, in all rooms,
+    and asks first. Lines are removed from the history; who has seen them has
+    seen them. An operator removes what was said as NAME.
     """
+    if rest.lower() == "hour":
+        _forget_hour(session)
+    elif not rest or rest.isdigit():
+        _forget_last(session, rest)
+    else:
+        _forget_name(session, rest)
+
+
+def _forget_last(session: "Session", number: str) -> None:
+    count = int(number[:6] or 1)
+    if not 0 < count <= MAX_TAKEN:
+        raise Refused(
+            f"/forget N takes back from 1 to {MAX_TAKEN} lines, /forget hour what you said in the "
+            "last hour."
+        )
     chat = session.chat
     since = chat.clock.time() - TAKE_BACK
-    if not rest:
-        people = {session, chat.registry.present(session)}
-        taken_back = [chat.take_back(one, since) for one in people]
-        if not any(taken_back):
-            raise Refused("You have said nothing in the last hour.")
+    me = chat.registry.present(session)
+    taken = chat.take_back_last(me, since, count)
+    if not taken:
+        raise Refused(_nothing_said(me))
+    # The room that they are in is told.
+    elsewhere = [f"#{room.name}" for room in taken if room is not session.room]
+    if elsewhere:
+        session.notice(f"What you said in {enumerate_names(elsewhere, len(elsewhere))} is removed.")
+
+
+def _forget_hour(session: "Session") -> None:
+    chat = session.chat
+    since = chat.clock.time() - TAKE_BACK
+    me = chat.registry.present(session)
+    if not any(chat.has_said(one, since) for one in {session, me}):
+        raise Refused(_nothing_said(me))
+    if not session.sure("/forget hour"):
+        session.notice(
+            "This takes back all that you said in the last hour, in all rooms. To do it, type "
+            "/forget hour once more."
+        )
         return
+    for one in {session, me}:
+        chat.take_back(one, since)
+
+
+def _nothing_said(me: "Session") -> str:
+    if me.account is not None:
+        return "You have said nothing in the last hour."
+    return (
+        "You have said nothing on this connection in the last hour. What you said as a guest on an "
+        "earlier one only an operator can remove: /ops lists them."
+    )
+
+
+def _forget_name(session: "Session", rest: str) -> None:
+    """Remove what was said as somebody else."""
+    chat = session.chat
+    since = chat.clock.time() - TAKE_BACK
     if not chat.moderation.keeps_order(session):
         raise Refused("Only an operator removes what others said. /report tells them.")
     name = chat.people[names.fold(rest)].name if names.fold(rest) in chat.people else rest

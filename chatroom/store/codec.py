@@ -46,8 +46,11 @@ def encode(event: Event) -> tuple[int, str, str] | None:
             return CROWD, "", json.dumps(crowd, ensure_ascii=False)
         case Told():
             return TOLD, "", event.text
+        case TookBack() if event.count:
+            # No name begins with a digit.
+            return TOOK_BACK, event.name, str(event.count)
         case TookBack():
-            return TOOK_BACK, event.name, event.said_as
+            return TOOK_BACK, event.name, event.said_as if event.author == SERVER else ""
     return None
 
 
@@ -76,5 +79,7 @@ def decode(kind: int, time: float, name: str, text: str) -> Event:
         case 7:
             return Told(time, SERVER, text)
         case 8:
+            if text.isdigit():
+                return TookBack(time, SERVER, name, SERVER, 0.0, count=int(text))
             return TookBack(time, SERVER, name, SERVER, 0.0, text)
     raise ValueError(f"there is no event of kind {kind}")

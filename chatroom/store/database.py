@@ -5,14 +5,14 @@ hold up a commit (SLICE), but those that look something up.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from chatroom import names
-from chatroom.events import Opened, TookBack, TopicSet
+from chatroom.events import SERVER, Opened, TookBack, TopicSet
 from chatroom.history import Kept, Missed, Query
 from chatroom.ledger import Entry
 from chatroom.store import codec, schema
@@ -197,8 +197,12 @@ class Writer:
             )
 
     def _take_back(self, room: int, event: TookBack) -> None:
+        if event.ids:
+            self._delete_ids(event.ids)
+            return
         if event.said_as:
             self._remove(room, event)
+        if event.author == SERVER:
             return
         # Origins are counted anew in each run of the server.
         found = self._connection.execute(
@@ -227,12 +231,15 @@ class Writer:
     def delete(self, ids: Sequence[int]) -> None:
         """Delete the events with these ids, SLICE of them at most, and from the index too."""
         with transaction(self._connection):
-            marks = ",".join("?" * len(ids))
-            self._delete(
-                self._connection.execute(
-                    f"SELECT id, room, kind, name, text FROM events WHERE id IN ({marks})", ids
-                ).fetchall()
-            )
+            self._delete_ids(ids)
+
+    def _delete_ids(self, ids: Collection[int]) -> None:
+        marks = ",".join("?" * len(ids))
+        self._delete(
+            self._connection.execute(
+                f"SELECT id, room, kind, name, text FROM events WHERE id IN ({marks})", tuple(ids)
+            ).fetchall()
+        )
 
     def _delete(self, found: Sequence[tuple[int, int, int, str, str]]) -> None:
         if not found:
