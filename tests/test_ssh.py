@@ -304,6 +304,60 @@ def test_a_command_that_is_refused_says_so_by_its_status(
     assert guest.status == 1
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "scp -t /tmp",
+        "scp -v -f /etc/passwd",
+        "scp",
+        "git-upload-pack '/repo.git'",
+        "git receive-pack '/repo.git'",
+        "rsync --server --sender -logDtpre.iLsfxC . /etc",
+        "/usr/lib/openssh/sftp-server -l INFO",
+        "internal-sftp",
+        "/usr/bin/rsync --server . x",
+        "exec sh -c 'cd ; umask 077 ; mkdir -p .ssh && cat >> .ssh/authorized_keys'",
+        "bash",
+        "hg -R x serve --stdio",
+        "borg serve",
+        "mosh-server new -s",
+        "cat > .ssh/authorized_keys",
+    ],
+)
+def test_what_programs_ask_for_is_refused_and_said_to_nobody(
+    world: World, factory: SshFactory, command: str
+) -> None:
+    bob = world.person("bob")
+    guest = Guest(world, factory, "carol", command=command)
+    told = b"-- There are no files and no programs here, only people. /say says anything.\n"
+    assert (guest.data, guest.errors, guest.status) == (b"", told, 1)
+    assert guest.session_closed
+    world.wait(5)
+    assert bob.sees == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["scp is broken", "rsync finished", "git is down", "shall we?", "cat videos", "/say scp -t x"],
+)
+def test_what_people_say_of_programs_is_said(world: World, factory: SshFactory, text: str) -> None:
+    bob = world.person("bob")
+    guest = Guest(world, factory, "carol", command=text)
+    assert (guest.errors, guest.status) == (b"", 0)
+    assert f"carol: {text.removeprefix('/say ')}" in bob.sees
+
+
+@pytest.mark.parametrize("command", ["exit", "help", "quit"])
+def test_a_lone_word_for_a_shell_is_refused(
+    world: World, factory: SshFactory, command: str
+) -> None:
+    bob = world.person("bob")
+    guest = Guest(world, factory, "carol", command=command)
+    assert guest.data.startswith(b"-- Not said: ")
+    assert guest.status == 1
+    assert bob.sees == []
+
+
 def test_a_command_that_is_too_long_is_refused(world: World, factory: SshFactory) -> None:
     for damaged in ("", "\udcff"):
         guest = Guest(world, factory, "carol", command=2050 * "x" + damaged)

@@ -27,8 +27,8 @@ from chatroom.doors.conversation import READ_SIZE
 from chatroom.doors.door import GOING, DoorFactory, TurnedAway, tune
 from chatroom.doors.outlet import Outlet, close_writing
 from chatroom.doors.sshauth import Authentication
-from chatroom.doors.sshchannel import OneSession, Requested
-from chatroom.doors.sshprotocol import SshProtocol
+from chatroom.doors.sshchannel import OneSession, Requested, Talker
+from chatroom.doors.sshprotocol import NoProgram, SshProtocol, asks_for_program
 from chatroom.doors.sshtransport import (
     VERSION,
     BoundedTransport,
@@ -192,8 +192,10 @@ class SshConnection(BoundedTransport):
         self.setService(self._connection)
         self._wait(LOGIN_GRACE, self._late)
 
-    def _start(self, arrival: Arrival, requested: Requested) -> SshProtocol:
+    def _start(self, arrival: Arrival, requested: Requested) -> Talker:
         self._stop_timer()
+        if requested.command is not None and asks_for_program(requested.command):
+            return NoProgram()
         return SshProtocol(self, arrival, requested)
 
     def talks(self, talker: SshProtocol) -> None:

@@ -4,7 +4,8 @@ The rule: lines, a terminal, or one command, of which only the answer is sent. W
 the connection's (ssh) and the channel's (sshchannel).
 """
 
-from typing import Any, Protocol
+import re
+from typing import Any, Final, Protocol
 
 from twisted.python.failure import Failure
 
@@ -17,6 +18,47 @@ from chatroom.doors.terminal import kind_of
 from chatroom.events import SERVER, Noticed
 from chatroom.formats import PLAIN
 from chatroom.session import Session
+
+# What programs ask a server to run: those that bring and fetch files, and shells for others to use.
+# With nothing behind their names, or an option, as no sentence goes on.
+_PROGRAM: Final = re.compile(
+    rb"""(?:exec\s+)?(?:\S*/)?(?:
+        git-\S+(?:\s.*)? | git\s+(?:upload-pack|receive-pack|upload-archive)\b.*
+      | (?:sftp-server|internal-sftp)(?:\s.*)? | cat\s*>.*
+      | (?:scp|sftp|rsync|rclone|unison|hg|svnserve|cvs|bzr|borg|mosh-server|(?:ba|da|z|k|a|fi)?sh)
+        (?:\s+(?:-|serve\b|server\b|new\b).*)?
+    )\s*""",
+    re.VERBOSE | re.DOTALL,
+)
+
+NO_PROGRAMS: Final = "There are no files and no programs here, only people. /say says anything."
+
+
+def asks_for_program(command: bytes) -> bool:
+    """Whether *command* is what a program has the server run, such as `scp` and `git`."""
+    return _PROGRAM.fullmatch(command) is not None
+
+
+class NoProgram:
+    """In place of a conversation: says on standard error that there is no such program."""
+
+    def makeConnection(self, transport: Any) -> None:
+        """The channel is there."""
+        transport.complain(PLAIN.encode(Noticed(0, SERVER, NO_PROGRAMS), True))
+        transport.status = 1
+        transport.loseConnection()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Nothing is read."""
+
+    def readConnectionLost(self) -> None:
+        """Nothing is waited for."""
+
+    def connectionLost(self, reason: Failure) -> None:
+        """It is over."""
+
+    def resized(self, width: int, height: int) -> None:
+        """Nothing is drawn."""
 
 
 class Carrier(Protocol):
