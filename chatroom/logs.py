@@ -22,6 +22,7 @@ from twisted.logger import (
     formatTime,
 )
 
+from chatroom.clock import Clock
 from chatroom.logwriter import LogWriter
 
 #: What ends lines, moves cursors, turns writing round, or is no character at all.
@@ -76,7 +77,98 @@ def as_json(event: LogEvent) -> str | None:
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"
 
 
+#: What strangers can cause as often as they like; see Repeats.
+REPEATED = frozenset(
+    {
+        *("connection_refused", "proxy_refused", "stranger_refused"),
+        *("password_wrong", "code_wrong", "claim_wrong", "ssh_ended"),
+        *("input_overlong", "input_not_utf8"),
+    }
+)
+
+#: How many of them are a line of their own first, for how long, in seconds, the others are counted,
+#: and of how many kinds and sources at most.
+SINGLY = 10
+REPEATED_SECONDS = 60.0
+MOST_SOURCES = 1000
+
 FORMATS = {"text": as_text, "json": as_json}
+
+
+class Repeats:
+    """Passes events on to *observer*; what one source causes again and again is one line a minute.
+
+    The first SINGLY of a kind from a source are passed on, which fail2ban has to see. From then on
+    one for each minute is, with how many more there were, until there is none for a minute.
+    """
+
+    def __init__(self, observer: Callable[[LogEvent], None], clock: Clock) -> None:
+        self._observer = observer
+        self._clock = clock
+        self._kinds: dict[tuple[str, str], _Kind] = {}
+
+    def __call__(self, event: LogEvent) -> None:
+        """See ILogObserver."""
+        key = _repeated(event)
+        if key is None:
+            self._observer(event)
+            return
+        kind = self._kinds.get(key)
+        if kind is None and len(self._kinds) >= MOST_SOURCES:
+            # Of so many sources the others are one.
+            key = (key[0], "")
+            kind = self._kinds.get(key)
+        if kind is None:
+            kind = self._kinds[key] = _Kind()
+            self._clock.callLater(REPEATED_SECONDS, self._later, key)
+        if kind.singly:
+            kind.singly -= 1
+            self._observer(event)
+        else:
+            kind.held += 1
+            kind.last = event
+
+    def _later(self, key: tuple[str, str]) -> None:
+        """Another minute is over."""
+        if self._kinds[key].held:
+            self._tell(self._kinds[key])
+            self._clock.callLater(REPEATED_SECONDS, self._later, key)
+        else:
+            del self._kinds[key]
+
+    def flush(self) -> None:
+        """Pass on what there is: the server stops."""
+        for kind in self._kinds.values():
+            if kind.held:
+                self._tell(kind)
+
+    def _tell(self, kind: "_Kind") -> None:
+        event, more = dict(kind.last), kind.held - 1
+        kind.held, kind.last = 0, {}
+        if more:
+            event["more"] = more
+            event["log_format"] += " ({more} more like it within a minute)"
+        self._observer(event)
+
+
+class _Kind:
+    """What one source has caused of one kind of event. held: how many were not passed on."""
+
+    def __init__(self) -> None:
+        self.singly = SINGLY
+        self.held = 0
+        self.last: LogEvent = {}
+
+
+def _repeated(event: LogEvent) -> tuple[str, str] | None:
+    """What *event* is counted as, if it is one that a source can cause again and again."""
+    name = event.get("event", "")
+    if name in REPEATED and "source" in event:
+        return name, event["source"]
+    # Three lines for each connection for which there was no descriptor.
+    if event.get("log_namespace") == "twisted.internet.tcp" and event.get("log_format"):
+        return event["log_format"], ""
+    return None
 
 
 def observer(writer: LogWriter, format: str) -> FileLogObserver:

@@ -348,7 +348,11 @@ def makeService(options: Options) -> IService:
         except OSError as error:
             raise SystemExit(f"chatroom: the log cannot be written: {error}") from None
         logs.heed_signals(writer, reactor.callFromThread)
-    top = Everything(logs.observer(writer, options["log-format"]) if writer else None)
+    observer = None
+    if writer is not None:
+        observer = logs.Repeats(logs.observer(writer, options["log-format"]), clock)
+        reactor.addSystemEventTrigger("before", "shutdown", observer.flush)
+    top = Everything(observer)
     if writer is not None:
         LogService(reactor, writer).setServiceParent(top)
     described = [

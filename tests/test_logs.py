@@ -9,14 +9,14 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.application.service import Application
 from twisted.internet.error import ConnectionLost
-from twisted.logger import ILogObserver, LogEvent, Logger
+from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent
 
 import chatroom
 from chatroom import logs
@@ -27,7 +27,7 @@ from chatroom.doors.relay import RelayFactory
 from chatroom.limits import Limits, address_of
 from chatroom.logwriter import LogWriter, open_log
 from chatroom.service import Everything
-from fakes import World
+from fakes import Clock, World
 from test_process import (
     MODULE,
     ROOT,
@@ -325,6 +325,94 @@ def test_what_people_say_is_logged_only_when_asked_for(log_events: list[LogEvent
     ]
     assert said[0]["connection"]
     assert not any("psst" in str(event) for event in log_events)
+
+
+# What one source causes again and again
+
+
+class Repeating:
+    """What is passed on of what sources cause."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.lines: list[str] = []
+        self.repeats = logs.Repeats(lambda event: self.lines.append(formatEvent(event)), self.clock)
+        self.log = Logger("chatroom.test", observer=cast(Any, self.repeats))
+
+    def refuses(self, count: int, source: str = "192.0.2.7") -> None:
+        for _ in range(count):
+            self.log.info("{source} refused", event="connection_refused", source=source)
+
+    @property
+    def sees(self) -> list[str]:
+        """What is new."""
+        lines = self.lines[:]
+        self.lines.clear()
+        return lines
+
+
+def test_what_one_source_causes_again_and_again_is_one_line_a_minute() -> None:
+    desk = Repeating()
+    desk.refuses(500)
+    # As many as fail2ban has to see.
+    assert desk.sees == ["192.0.2.7 refused"] * 10
+    desk.clock.advance(60)
+    assert desk.sees == ["192.0.2.7 refused (489 more like it within a minute)"]
+    desk.refuses(2)
+    desk.clock.advance(60)
+    assert desk.sees == ["192.0.2.7 refused (1 more like it within a minute)"]
+    desk.refuses(1)
+    desk.clock.advance(60)
+    assert desk.sees == ["192.0.2.7 refused"]
+    desk.clock.advance(60)
+    assert not desk.clock.getDelayedCalls()
+    desk.refuses(1)
+    assert desk.sees == ["192.0.2.7 refused"]
+
+
+def test_which_events_are_counted_is_documented() -> None:
+    text = RUNNING.read_text(encoding="utf-8")
+    (listed,) = re.findall(
+        r"again and again does not fill the disk: of (.*?) the first", text, re.S
+    )
+    assert set(re.findall(r"`(\w+)`", listed)) == logs.REPEATED
+
+
+def test_what_others_cause_is_not_held_back() -> None:
+    desk = Repeating()
+    desk.refuses(500)
+    desk.refuses(1, "198.51.100.1")
+    desk.log.info("{source} wrong", event="password_wrong", source="192.0.2.7")
+    for _ in range(20):
+        desk.log.info("other", event="renamed", source="192.0.2.7")
+    assert desk.sees[10:] == ["198.51.100.1 refused", "192.0.2.7 wrong", *["other"] * 20]
+
+
+def test_a_thousand_sources_are_counted_singly_and_the_others_together() -> None:
+    desk = Repeating()
+    for number in range(1500):
+        desk.refuses(1, f"source {number}")
+    assert len(desk.sees) == 1000 + 10
+    desk.clock.advance(60)
+    assert desk.sees == ["source 1499 refused (489 more like it within a minute)"]
+
+
+def test_what_was_counted_is_told_before_the_server_has_stopped() -> None:
+    desk = Repeating()
+    desk.refuses(13)
+    desk.repeats.flush()
+    assert desk.sees[10:] == ["192.0.2.7 refused (2 more like it within a minute)"]
+    desk.clock.advance(60)
+    assert not desk.sees
+
+
+def test_that_there_are_no_descriptors_left_is_not_three_lines_for_each_connection() -> None:
+    desk = Repeating()
+    port = Logger("twisted.internet.tcp", observer=cast(Any, desk.repeats))
+    for number in range(100):
+        port.info("EMFILE recovery: Closed socket from {address}", address=number)
+    desk.clock.advance(60)
+    assert len(desk.sees) == 11
 
 
 # A server of its own

@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 
 from chatroom.chat import Chat
 from chatroom.clock import Call
-from chatroom.limits import LOCAL
+from chatroom.limits import LOCAL, source_of
 
 log = Logger()
 
@@ -53,9 +53,6 @@ LAYOUTS: Final = {0x11: "!4s4sHH", 0x21: "!16s16sHH"}
 #: Families of version 2 without a client's address, and how long what they have is: none, and the
 #: names of UNIX sockets.
 NAMELESS: Final = {0x00: 0, 0x31: 216}
-
-#: At most one complaint in so many seconds is logged.
-COMPLAINT_EVERY: Final = 10.0
 
 
 class HeaderError(ValueError):
@@ -245,8 +242,6 @@ class ProxyFactory(ServerFactory):
         self.chat = chat
         self._networks = tuple(networks)
         self._waiting: set[Waiting] = set()
-        self._quiet_until = 0.0
-        self._unsaid = 0
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """Twisted: somebody connects from *addr*; None closes the connection."""
@@ -280,19 +275,14 @@ class ProxyFactory(ServerFactory):
         self.chat.admission.left(LOCAL)
 
     def complain(self, addr: IAddress | None, why: str) -> None:
-        """Log that a connection from *addr* was closed; whoever goes on does not fill the log."""
-        now = self.chat.clock.seconds()
-        if now < self._quiet_until:
-            self._unsaid += 1
-            return
-        more = f" ({self._unsaid} more since the last such line)" if self._unsaid else ""
-        self._quiet_until, self._unsaid = now + COMPLAINT_EVERY, 0
+        """Log that a connection from *addr* was closed."""
+        host = getattr(addr, "host", None)
         log.warn(
-            "Closed a connection from {peer} that was to come by a proxy: {why}.{more}",
+            "Closed a connection from {peer} that was to come by a proxy: {why}.",
             event="proxy_refused",
-            peer=getattr(addr, "host", None) or "this machine",
+            source=source_of(host),
+            peer=host or "this machine",
             why=why,
-            more=more,
         )
 
     def stopFactory(self) -> None:
