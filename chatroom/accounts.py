@@ -204,6 +204,9 @@ class Accounts(Protocol):
     def find(self, key: str) -> Deferred[Account | None]:
         """The account with this key, None if there is none."""
 
+    def present(self, ids: Sequence[int]) -> Deferred[Mapping[int, Account]]:
+        """Those accounts with these ids that there are, after all that was asked for before."""
+
     def add(self, name: str, password: str, time: float) -> Deferred[Account | None]:
         """A new account called *name*; None if that name is somebody's already."""
 
@@ -275,6 +278,9 @@ class MemoryAccounts:
 
     def find(self, key: str) -> Deferred[Account | None]:
         return succeed(self._accounts.get(self._ids.get(key, 0)))
+
+    def present(self, ids: Sequence[int]) -> Deferred[Mapping[int, Account]]:
+        return succeed({id: self._accounts[id] for id in ids if id in self._accounts})
 
     def add(self, name: str, password: str, time: float) -> Deferred[Account | None]:
         key = names.fold(name)

@@ -5,6 +5,7 @@ a step ended, and after each step it is asked whether anybody is still there.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -13,6 +14,7 @@ from twisted.logger import Logger
 from chatroom import ignoring, names, naming, passwords, strays
 from chatroom.accounts import Account, Preferences
 from chatroom.adoption import adopt, as_it_is, as_read
+from chatroom.bookkeeping import make_guest
 from chatroom.chat import Refused
 from chatroom.flow import Flow, apart, bare, carry_out, if_there, patiently, steps
 from chatroom.formats import paragraph
@@ -366,7 +368,16 @@ def _change_password(
     yield _prove(session, account, old)
     stored = yield if_there(session, registry.stored_form(session, new))
     doubt = "It is not sure whether your password is changed. Please try both."
-    if not (yield patiently(session, registry.book.set_password(account.id, stored), doubt)):
+
+    def changed(there: bool) -> bool:
+        # Or it would look as if somebody else had changed it: see bookkeeping.
+        for person in session.chat.sessions_of(account.id):
+            assert person.account is not None
+            person.account = replace(person.account, password=stored)
+        return there
+
+    answer = registry.book.set_password(account.id, stored).addCallback(changed)
+    if not (yield patiently(session, apart(answer), doubt)):
         raise Refused(f"{account.name} is not registered any more.")
     log.info(
         "{name!r} has another password",
@@ -420,13 +431,7 @@ def _unregister_other(session: "Session", name: str) -> Flow:
         chat.moderation.note(session, "unregistered", account.name)
         told = f"{session.name} has unregistered {account.name}."
         for person in chat.sessions_of(account.id):
-            if person.passing:
-                person.expel(told, "unregistered")
-                continue
-            chat.registry.gone(person, keep=False)
-            person.notice(f"{told} You are a guest now.")
-            naming.become(person, chat.next_guest())
-            person.reconsider()
+            make_guest(person, told, "unregistered")
 
     # Whoever waits for it may have given up by then.
     gone = chat.registry.book.remove(account.id).addCallback(removed)

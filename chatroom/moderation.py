@@ -7,7 +7,7 @@ when it can be. Nobody who keeps order, no proxy and not this machine can be ban
 import re
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from time import gmtime, strftime
@@ -257,6 +257,34 @@ class Moderation:
                 self.put(kind, room, replace(access, owner=0, name="nobody", invited=left))
             elif left != access.invited:
                 self.put(kind, room, replace(access, invited=left))
+
+    def accounts(self) -> dict[int, str]:
+        """The accounts about which something is decided: their names, by their ids."""
+        known = {
+            int(id): order.name if isinstance(order, Operator) else order.target
+            for _, id, order in self.all(*OF_ACCOUNTS)
+        }
+        for _, _, access in self.all("room"):
+            if access.owner:
+                known[access.owner] = access.name
+            known |= {id: name for id, name, _ in access.invited}
+        return known
+
+    def rename(self, present: Mapping[int, str]) -> None:
+        """The accounts with these ids are called so now."""
+        for kind, id, order in self.all(*OF_ACCOUNTS):
+            field = "name" if isinstance(order, Operator) else "target"
+            name = present.get(int(id))
+            if name is not None and name != getattr(order, field):
+                self.put(kind, id, replace(order, **{field: name}))
+        for kind, room, access in self.all("room"):
+            invited = tuple(
+                (id, present.get(id, name), since) for id, name, since in access.invited
+            )
+            owner = present.get(access.owner, access.name)
+            now = replace(access, name=owner, invited=invited)
+            if now != access:
+                self.put(kind, room, now)
 
     # -- who may connect
 

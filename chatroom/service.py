@@ -28,6 +28,7 @@ from twisted.python.components import Componentized
 from twisted.python.threadpool import ThreadPool
 
 from chatroom import __version__, listening, logs, systemd
+from chatroom.bookkeeping import reconcile
 from chatroom.chat import Chat, Settings
 from chatroom.doors.console import ConsoleFactory
 from chatroom.doors.door import DoorFactory
@@ -60,6 +61,9 @@ SETTLING = 1.0
 #: read.
 EXPIRY = 600.0
 SAVING = 60.0
+
+#: How often, in seconds, it is looked whether `chatroom-data` has changed anything.
+LOOKING = 10.0
 
 #: At most this many passwords at a time.
 MOST_HASHING = 4
@@ -100,6 +104,12 @@ class ChatService(Service):
             LoopingCall(chat.expire): EXPIRY,
             LoopingCall(self._keep): SAVING,
         }
+        if store is not None:
+            self._loops[LoopingCall(self._look)] = LOOKING
+        # Whether it is to be looked in any case, as at the start: much was done while no server
+        # ran; and whether that failed the last time.
+        self._look_due = True
+        self._look_failing = False
         for loop in self._loops:
             loop.clock = clock
 
@@ -159,6 +169,33 @@ class ChatService(Service):
         self._chat.moderation.keep()
         if not self._chat.moderation.code:
             self._withdraw_claim()
+
+    def look_at_accounts(self) -> None:
+        """Hold everybody to the accounts that there are now, whether or not they look changed."""
+        self._look_due = True
+        self._look()
+
+    def _look(self) -> "Deferred[None]":
+        """See whether another program, `chatroom-data`, has changed an account."""
+        assert self._store is not None
+
+        def looked(changed: bool) -> "Deferred[None] | None":
+            self._look_due |= changed
+            return reconcile(self._chat) if self._look_due else None
+
+        def done(_: object) -> None:
+            self._look_due = self._look_failing = False
+
+        def failed(failure: Any) -> None:
+            if not self._look_failing and self.running:
+                log.warn(
+                    "It could not be seen which accounts there are: {why}. Trying again.",
+                    event="accounts_not_seen",
+                    why=failure.value,
+                )
+            self._look_failing = True
+
+        return self._store.changed_elsewhere().addCallback(looked).addCallbacks(done, failed)
 
     def _withdraw_claim(self) -> None:
         claim, self._claim = self._claim, None
@@ -428,6 +465,8 @@ def makeService(options: Options) -> IService:
         reloading.add("the certificates", options["credentials"].reload)
     if options["allow"]:
         reloading.add("the list of those who may connect", partial(_read_list, chat, options))
+    if store is not None:
+        reloading.add("the accounts", running.look_at_accounts)
     reloading.setServiceParent(top)
     if options["manhole"]:
         namespace = {"chat": chat, "service": top}

@@ -24,6 +24,7 @@ CORE = frozenset(
             "login",
             "addressing",
             "adoption",
+            "bookkeeping",
             "metrics",
         ),
         *("orders", "moderation", "cells", "styles", "flow", "waiting"),

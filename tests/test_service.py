@@ -368,6 +368,9 @@ class StuckStore:
 
     def start(self) -> None: ...
 
+    def changed_elsewhere(self) -> Deferred[bool]:
+        return Deferred()
+
     def close(self) -> Deferred[None]:
         return Deferred()
 

@@ -114,6 +114,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield store
 
 
+#: What is said of what changes an account.
+SEEN = f"chatroom-data: {tool.SEEN}\n"
+
 #: Calls the tool; returns its exit status, and what it printed and complained of.
 Call = Callable[..., tuple[int, str, str]]
 
@@ -482,7 +485,7 @@ def test_listed_accounts_are_safe_for_the_terminal_and_damage_is_said(
 
 def test_an_account_is_renamed_with_all_that_is_kept_for_it(store: Store, call: Call) -> None:
     account = store.has_account("alice", waiting=2)
-    assert call("accounts", store.folder, "--rename", "ALICE", "Carol") == (0, "", "")
+    assert call("accounts", store.folder, "--rename", "ALICE", "Carol") == (0, "", SEEN)
     assert store.book.find("alice") is None
     renamed = store.book.find("carol")
     assert renamed is not None
@@ -491,7 +494,7 @@ def test_an_account_is_renamed_with_all_that_is_kept_for_it(store: Store, call: 
     assert len(store.book.messages(account.id)) == 2
     assert store.book.places(account.id) == {"lobby": 1}
     # Its own name otherwise written is not another's.
-    assert call("accounts", store.folder, "--rename", "carol", "CAROL") == (0, "", "")
+    assert call("accounts", store.folder, "--rename", "carol", "CAROL") == (0, "", SEEN)
     found = store.book.find("carol")
     assert found is not None
     assert found.name == "CAROL"
@@ -531,7 +534,7 @@ def test_a_password_that_is_reset_is_printed_once_and_is_the_accounts(
     given = set()
     for _ in range(3):
         status, out, err = call("accounts", store.folder, "--reset", "Alice")
-        assert (status, err) == (0, "")
+        assert (status, err) == (0, SEEN)
         password = out.removesuffix("\n")
         assert len(password) == 16
         assert set(password) <= set("abcdefghjkmnpqrstuvwxyz23456789")
@@ -552,7 +555,7 @@ def test_an_account_that_is_removed_takes_all_along(store: Store, call: Call) ->
     other = store.has_account("bob", waiting=1)
     store.book.add_key(account.id, KEY, NOON, True)
     store.book.add_key(other.id, OTHER_KEY, NOON, True)
-    assert call("accounts", store.folder, "--remove", "alice") == (0, "", "")
+    assert call("accounts", store.folder, "--remove", "alice") == (0, "", SEEN)
     assert store.book.find("alice") is None
     for table in ("messages", "places", "keys"):
         rows = store.connection.execute(f"SELECT DISTINCT account FROM {table}").fetchall()
@@ -648,7 +651,7 @@ def test_a_change_waits_for_a_server_that_is_writing(store: Store, call: Call) -
     assert running.poll() is None
     other.execute("COMMIT")
     other.close()
-    assert running.communicate(timeout=DEADLINE) == ("", "")
+    assert running.communicate(timeout=DEADLINE) == ("", SEEN)
     assert running.returncode == 0
     assert store.book.find("alice") is None
 

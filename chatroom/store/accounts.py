@@ -5,8 +5,9 @@ before; each method of a `Book` is one transaction, or one look-up, and remember
 `chatroom-data` changes the same file.
 """
 
+import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, inlineCallbacks
@@ -58,6 +59,14 @@ class Book:
             f"SELECT {_ACCOUNT} FROM accounts WHERE key = ?", (key,)
         ).fetchone()
         return None if row is None else _account(*row)
+
+    def present(self, ids: Sequence[int]) -> dict[int, Account]:
+        """See accounts.Accounts."""
+        rows = self._connection.execute(
+            f"SELECT {_ACCOUNT} FROM accounts WHERE id IN (SELECT value FROM json_each(?))",
+            (json.dumps(ids),),
+        )
+        return {row[0]: _account(*row) for row in rows}
 
     def add(self, name: str, password: str, time: float) -> Account | None:
         """See accounts.Accounts."""
@@ -269,6 +278,10 @@ class StoredAccounts:
 
     def find(self, key: str) -> Deferred[Account | None]:
         return self._read(Book.find, key)
+
+    def present(self, ids: Sequence[int]) -> Deferred[Mapping[int, Account]]:
+        # Not read beside the changes that are on their way.
+        return self._write(Book.present, ids)
 
     def add(self, name: str, password: str, time: float) -> Deferred[Account | None]:
         return self._write(Book.add, name, password, time)

@@ -88,6 +88,7 @@ class Writer:
             self._connection.close()
             raise
         self._rooms: dict[str, int] = dict(rooms)
+        self._version = self._data_version()
         #: The id of the last event when the file was opened; those of this run are greater.
         self.last_id: int = last or 0
 
@@ -99,6 +100,16 @@ class Writer:
     def close(self) -> None:
         """The file is left as one file."""
         self._connection.close()
+
+    def changed_elsewhere(self) -> bool:
+        """Whether another program has changed the file since this was last asked."""
+        former, self._version = self._version, self._data_version()
+        return self._version != former
+
+    def _data_version(self) -> int:
+        """A number that another connection's commits change, and this one's do not."""
+        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        return int(version)
 
     # -- rooms
 

@@ -164,6 +164,12 @@ class Store:
 
     # -- accounts.Accounts and orders.Records
 
+    def changed_elsewhere(self) -> "Deferred[bool]":
+        """Whether another program has changed the file since this was last asked."""
+        if self._closed:
+            return fail(StoreError("the store is closed"))
+        return self._writing.do(self._writer.changed_elsewhere)
+
     def orders(self) -> list[tuple[str, str, str]]:
         """What operators have decided: kind, key and value. It waits for the disk, as `open`."""
         return Docket(self._writer.connection).load()

@@ -45,6 +45,9 @@ COMPANIONS = ("-wal", "-shm", "-journal")
 #: How long, in seconds, a change waits for a server that is writing.
 BUSY = 5.0
 
+#: What is said of a change that holds for those who are logged in.
+SEEN = "a server that is running sees this within a minute, at once with SIGHUP"
+
 #: What a password that is made up consists of: nothing in it can be taken for another.
 LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 LENGTH = 16
@@ -261,6 +264,9 @@ def accounts(arguments: argparse.Namespace) -> int:
                 raise _no_account(account.name)
     else:
         _list(arguments.store)
+        return 0
+    if arguments.keys is None and arguments.forget_keys is None:
+        print(f"{PROGRAM}: {SEEN}", file=sys.stderr)
     return 0
 
 
