@@ -108,7 +108,8 @@ def _arrive(session: "Session", arrival: "Arrival") -> Flow:
         return
     if arrival.by_key:
         yield _see_key(session, arrival)
-    if session.passing:
+    here = arrival.account.id in session.chat.registry.online
+    if session.passing or (session.beside and here):
         yield _pass(session, arrival)
         return
     claimed = yield _claim(session, arrival.account)
@@ -132,7 +133,7 @@ def _arrive(session: "Session", arrival: "Arrival") -> Flow:
 
 @steps
 def _pass(session: "Session", arrival: "Arrival") -> Flow:
-    """One command of an account: its name, and what it has read, stay with who is here as it."""
+    """Come beside who is here as the account, and keeps its name and what it has read."""
     registry = session.chat.registry
     assert arrival.account is not None
     account = yield as_it_is(session, arrival.account)
@@ -141,6 +142,7 @@ def _pass(session: "Session", arrival: "Arrival") -> Flow:
     present = registry.online.get(account.id)
     visit = present.visit() if present is not None else None
     preferences = (visit and visit.preferences) or account.preferences
+    session.passing = True
     session.account = account
     session.name = session.submitted = account.name
     session.show_like(as_read(session, preferences))
@@ -216,7 +218,7 @@ def _take_over(
     session.places = None
     if former is not None:
         preferences = (visit and visit.preferences) or preferences
-        former.replaced(session.connection.place)
+        former.replaced(session.connection.place, account)
     squatter = chat.sessions.get(claimed.holder)
     if squatter is not None and squatter is not session and squatter is not former:
         naming.dispossess(squatter, account.key)

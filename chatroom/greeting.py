@@ -29,15 +29,14 @@ def greet(session: "Session", room: "Room", *, first: bool) -> None:
 
     first: they have just come, and are told who they are and what to do.
     """
+    # Who is only passing is not among them, but may be here by another connection.
+    me = session.chat.registry.present(session).origin
     others = [
-        other.name
-        for other in islice(room.members.values(), GREETED + 1)
-        if other.origin != session.origin
+        other.name for other in islice(room.members.values(), GREETED + 1) if other.origin != me
     ][:GREETED]
     place = f"in #{room.name}"
     if others:
-        # Who is only passing is not among them.
-        count = len(room.members) - (session.origin in room.members)
+        count = len(room.members) - (me in room.members)
         place += f" with {enumerate_names(others, count)}"
     if first:
         lines = _welcome(session, room, place)

@@ -120,6 +120,8 @@ def log_out(session: "Session") -> None:
     """Be a guest again. Raises Refused."""
     if session.account is None:
         raise Refused("You are not logged in.")
+    if session.passing and session.beside:
+        raise Refused("You are here by another connection. /quit ends this one.")
     chat = session.chat
     log.info(
         "Connection {connection} logged out: {name!r}",

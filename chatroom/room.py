@@ -106,6 +106,7 @@ class Member:
         "outlet",
         "owner",
         "passing",
+        "reads",
         "shown",
     )
 
@@ -134,8 +135,10 @@ class Member:
         self.announced = False
         #: Whether it leaves for another room, rather than for good.
         self.moves = False
-        #: Whether it is here only to say or ask something: it is shown nothing, and to nobody.
+        #: Whether it is here only to say or ask something: it is in no list.
         self.passing = False
+        #: Whether it is shown what happens here.
+        self.reads = True
         #: Whether this member is shown what it said itself, too (doors that draw their own screen).
         self.echo = False
         #: The origins whose events are left out; None for nobody.
@@ -287,6 +290,11 @@ class Room:
         """Nobody is here or on the way in."""
         return not (self.members or self._entering or self._passing)
 
+    def reader(self, origin: int) -> Member | None:
+        """The member of this origin, if it is shown what happens here; None for none."""
+        member = self.members.get(origin) or self._passing.get(origin)
+        return member if member is not None and member.reads else None
+
     def expect(self, member: Member) -> None:
         """*member* enters when the `Joined` of its origin is committed."""
         self._entering[member.origin] = member
@@ -334,11 +342,9 @@ class Room:
                     if not entering.outlet.congested:
                         _guarded(entering, self._serve, entering, self.end, maxsize)
             case Left() if member is not None:
-                if member.passing:
-                    del self._passing[event.origin]
+                del (self._passing if member.passing else self.members)[event.origin]
+                if not member.reads:
                     member.cursor = self.end
-                else:
-                    del self.members[event.origin]
                 self.listen(member)
                 if not member.moves:
                     # Served with all others up to here.
@@ -498,6 +504,8 @@ class Room:
         format = None
         count = len(rows)
         members = list(self.members.values())
+        if self._passing:
+            members += [member for member in self._passing.values() if member.reads]
         # Who gets what nearly everybody gets is not counted one by one: it is all of those with one
         # format after another, `ahead` when the first of them came, but for the `others`.
         rest = iter(members)

@@ -110,6 +110,7 @@ class Session:
         "active",
         "arriving",
         "away",
+        "beside",
         "chat",
         "claimed",
         "closed",
@@ -220,6 +221,9 @@ class Session:
         #: Somebody is here for one command alone: they read nothing but what answers it, the room
         #: is not told of them, and the account whose it is stays with who is here as it.
         self.passing = False
+        #: Whether they have no terminal: whoever is here as the same person stays, and while
+        #: there is somebody they only pass, but read.
+        self.beside = False
         #: The state of the token bucket for completions, see limits.Pace.
         self.completed = 0.0
         #: How often something that was asked for here was refused.
@@ -329,7 +333,7 @@ class Session:
         self.mailbox.finished()
         # On the way to another room the former one is still to be read to its end.
         for room in (self._former, self.room):
-            member = room and room.members.get(self.origin)
+            member = room and room.reader(self.origin)
             if room and member:
                 done = room.catch_up(member)
                 break
@@ -542,15 +546,15 @@ class Session:
         self._asked = event = kind(now, self.origin, self.name, text)
         chat.submit(room, event)
 
-    def move(self, room: Room) -> None:
-        """Leave the room for another."""
+    def move(self, room: Room, why: str = "") -> None:
+        """Leave the room for another; *why* is what the one that is left is told."""
         self._former = self.room
         self.member.moves = True
         shown = self.chat.presence(self.room).leaving(self.member)
         access = self.chat.moderation.access(room.key)
         # Where a private room is, is for those in it to say.
         told = room.listed and not (access and access.private)
-        reason = f"to #{room.name}" if told else ""
+        reason = why or (f"to #{room.name}" if told else "")
         now = self.chat.clock.time()
         self.chat.submit(self.room, Left(now, self.origin, self.name, reason, shown))
         self.enter(room)
@@ -576,6 +580,7 @@ class Session:
             self.origin, self.name, self.format, self.outlet, self.mailbox, owner=self
         )
         self.member.passing = self.passing
+        self.member.reads = self.beside or not self.passing
         ignoring.apply(self)
         self._apply_preferences()
         self.chat.enter(room, self.member)
@@ -595,10 +600,17 @@ class Session:
             self.refuse(told)
             self.end(f"{what}: {why}" if why else what)
 
-    def replaced(self, place: str) -> None:
-        """This person has logged in at *place*, so that this connection ends."""
-        self.notice(f"You are logged in at {place} now. This connection ends.")
-        self.end("logged in elsewhere")
+    def replaced(self, place: str, account: Account) -> None:
+        """Whose *account* it is has logged in at *place*: end, or go on beside that."""
+        why = "logged in elsewhere"
+        if self.beside and not (self.arriving or self.held & (ENTERING | NAMING | OVER)):
+            self.notice(f"You are logged in at {place} now. This connection goes on beside it.")
+            self.passing = True
+            self.account = account
+            self.move(self.room, why)
+        else:
+            self.notice(f"You are logged in at {place} now. This connection ends.")
+            self.end(why)
 
     def visit(self) -> Visit | None:
         """What is to be kept of whoever is logged in here; None for a guest."""
@@ -789,7 +801,8 @@ class Session:
         if not self._welcomed and not (self.passing and self.account):
             # From here on they are found by their name: nothing is shown them before the greeting.
             chat.people[names.fold(self.name)] = self
-        if not self.closed:
+        # Who has only stepped aside is where they were.
+        if not self.closed and self._former is not room:
             first, self._welcomed = not self._welcomed, True
             greeting.greet(self, room, first=first)
         self._former = None

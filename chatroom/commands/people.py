@@ -81,7 +81,7 @@ def _ignore(session: "Session", person: "Session") -> None:
     if len(me.preferences.ignores) >= MAX_IGNORED:
         raise Refused(f"You ignore {MAX_IGNORED} people already.")
     if me.passing and (me.account is None or person.account is None):
-        raise Refused(f"{person.name} would be ignored as long as this command lasts.")
+        raise Refused(f"{person.name} would be ignored only as long as this connection lasts.")
     kept = ignoring.ignore(me, person)
     announce(session, f"You ignore {person.name}. /unignore {person.name} ends it.", kept)
 
@@ -117,7 +117,7 @@ def away(session: "Session", rest: str) -> None:
     """tell those who message you that you are away"""
     me = session.chat.registry.present(session)
     if me.passing:
-        raise Refused("You would be away as long as this command lasts: it is over now.")
+        raise Refused("You would be away in no list: this connection is in none.")
     if rest and (why := session.chat.moderation.silence(session)) is not None:
         raise Refused(f"{why} Alone, /away says that you are away.")
     me.away = rest[:MAX_REASON]

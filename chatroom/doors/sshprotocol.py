@@ -123,6 +123,7 @@ class SshProtocol(Conversation):
         chat, origin = self.factory.chat, self.connection.origin
         session = Session(chat, self, self.outlet, self.source, COMMANDS, origin)
         session.passing = self._command is not None
+        session.beside = self._command is None and self.requested.terminal is None
         return session
 
     def came(self) -> None:

@@ -1,0 +1,169 @@
+"""Connections by SSH without a terminal: they are beside whoever is here as the same person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from chatroom.doors.ssh import SshFactory
+from fakes import WORD, Person, World, owner
+from sshclient import Guest, ssh_door, ssh_world
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    yield from ssh_world()
+
+
+@pytest.fixture
+def factory(world: World) -> Iterator[SshFactory]:
+    yield from ssh_door(world)
+
+
+def beside(world: World, factory: SshFactory) -> Guest:
+    """alice with `ssh -T`, who has read what she was told first."""
+    guest = Guest(world, factory, "alice", answers=(WORD,))
+    _ = guest.sees
+    return guest
+
+
+def at_a_terminal(world: World, factory: SshFactory) -> Guest:
+    return Guest(world, factory, "alice", answers=(WORD,), term="xterm")
+
+
+def test_it_ends_no_other_connection_and_says_lines_as_the_same_person(
+    world: World, factory: SshFactory
+) -> None:
+    alice, bob = owner(world), world.person("bob")
+    script = beside(world, factory)
+    script.sends(b"one\n")
+    script.sends(b"two")
+    script.ends()
+    world.wait(5)
+    assert not alice.gone
+    for person in (alice, bob):
+        assert [line for line in person.sees if "joined" not in line] == [
+            "alice: one",
+            "alice: two",
+        ]
+    script.hangs_up()
+    assert logged_in_as(world, alice)
+
+
+def logged_in_as(world: World, person: Person) -> bool:
+    account = person.session.account
+    return account is not None and world.chat.registry.online[account.id] is person.session
+
+
+def test_it_is_in_no_list_and_nobody_is_told_of_it(world: World, factory: SshFactory) -> None:
+    alice, bob = owner(world), world.person("bob")
+    world.wait(5)
+    _ = bob.sees
+    script = beside(world, factory)
+    world.wait(5)
+    assert bob.asks("/who") == ["-- 2 people in #lobby: alice, bob"]
+    script.hangs_up()
+    world.wait(5)
+    assert bob.sees == []
+    assert alice.asks("/who") == ["-- 2 people in #lobby: alice, bob"]
+
+
+def test_it_reads_the_room(world: World, factory: SshFactory) -> None:
+    alice, bob = owner(world), world.person("bob")
+    script = beside(world, factory)
+    bob.says("hello")
+    alice.says("hello, bob")
+    bob.says("/me waves")
+    assert [line for line in script.sees if "joined" not in line] == [
+        "bob: hello",
+        "alice: hello, bob",
+        "* bob waves",
+    ]
+    script.sends(b"/join elsewhere\n")
+    _ = script.sees
+    bob.says("not for you")
+    assert script.sees == []
+
+
+def test_its_greeting_names_the_others(world: World, factory: SshFactory) -> None:
+    owner(world)
+    world.person("bob")
+    script = Guest(world, factory, "alice", answers=(WORD,))
+    assert "-- Welcome to chatroom. You are alice, in #lobby with bob." in script.sees
+
+
+def test_private_lines_go_to_the_other_connection(world: World, factory: SshFactory) -> None:
+    alice, bob = owner(world), world.person("bob")
+    script = beside(world, factory)
+    bob.says("/msg alice hello")
+    assert "-> bob to you: hello" in alice.sees
+    assert "-> bob to you: hello" not in script.sees
+
+
+def test_alone_it_is_an_ordinary_connection(world: World, factory: SshFactory) -> None:
+    owner(world).hangs_up()
+    world.settle()
+    bob = world.person("bob")
+    script = beside(world, factory)
+    world.wait(5)
+    assert bob.asks("/who") == ["-- 2 people in #lobby: alice, bob"]
+    bob.says("/msg alice hello")
+    assert "-> bob to you: hello" in script.sees
+
+
+def test_it_steps_aside_for_a_terminal_and_goes_on(world: World, factory: SshFactory) -> None:
+    owner(world).hangs_up()
+    world.settle()
+    bob = world.person("bob")
+    script = beside(world, factory)
+    script.sends(b"before\n")
+    terminal = at_a_terminal(world, factory)
+    assert not script.gone
+    assert "alice" in terminal.data.decode()
+    assert "on beside it." in " ".join(script.sees)
+    world.wait(5)
+    assert bob.asks("/who")[-1] == "-- 2 people in #lobby: alice, bob"
+    bob.says("hello")
+    assert script.sees[-1:] == ["bob: hello"]
+    script.sends(b"after\n")
+    assert "alice: after" in bob.sees
+    terminal.hangs_up()
+    world.wait(5)
+    assert bob.asks("/who")[-1] == "-- 1 person in #lobby: bob"
+    script.sends(b"on and on\n")
+    assert "alice: on and on" in bob.sees
+
+
+def test_who_does_not_read_has_missed_nothing_when_they_do(
+    world: World, factory: SshFactory
+) -> None:
+    owner(world)
+    bob = world.person("bob")
+    script = Guest(world, factory, "alice", answers=(WORD,), window=8192, reads=False)
+    for number in range(200):
+        bob.says(f"{number} {'x' * 100}")
+    script.reads = True
+    script.connection.adjustWindow(script.channel, 1 << 20)
+    said = [line for line in script.sees if line.startswith("bob: ")]
+    assert [int(line.split()[1]) for line in said] == list(range(200))
+
+
+def test_it_is_no_guest_by_logging_out(world: World, factory: SshFactory) -> None:
+    owner(world)
+    script = beside(world, factory)
+    script.sends(b"/logout\n")
+    assert script.sees == ["-- You are here by another connection. /quit ends this one."]
+    script.sends(b"/quit\n")
+    assert script.session_closed
+
+
+def test_whoever_is_sent_away_goes_with_it(world: World, factory: SshFactory) -> None:
+    olga = world.person("olga")
+    olga.session.claimed = True
+    alice = owner(world)
+    script = beside(world, factory)
+    olga.says("/kick alice enough")
+    script.settle()
+    assert alice.gone
+    assert script.session_closed
