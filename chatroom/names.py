@@ -92,6 +92,12 @@ _UNSAFE = regex.compile(
     r"[[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\p{NChar}]--[\u200c\u200d]]", regex.V1
 )
 
+# ERASE, KILL and WERASE as terminals have them by themselves (termios(3)); BS is ERASE on others.
+_ERASING = frozenset("\x08\x7f\x15\x17")
+# What goes with the character before it; the joiner makes one emoji of several.
+_JOINER = "\u200d"
+_ATTACHED = regex.compile(rf"[\p{{M}}\p{{EMod}}{_JOINER}]")
+
 # Invisible characters between marks neither hide a fifth one nor are they cut without one.
 _EXTRA_MARKS = regex.compile(r"(?:\p{M}[\p{DI}--\p{M}]*+){4}\K\p{M}[\p{M}\p{DI}]*+", regex.V1)
 
@@ -154,16 +160,19 @@ def fold(name: str) -> str:
 def clean(text: str) -> str:
     """`text` with nothing in it that could harm or fool the terminal of somebody else.
 
-    A byte order mark at its beginning goes, and TAB becomes a space. Controls, format characters
-    (except ZWJ and ZWNJ), surrogates, private use, line and paragraph separators and noncharacters
-    become U+FFFD. At most four combining marks follow one another, and at most MAX_BLANKS blanks.
-    Idempotent; takes any str.
+    What its erasing keys erase is gone, and so are they: BS, DEL, ^U for the line, ^W for a word;
+    they come from clients that have no line editor. A byte order mark at its beginning goes, and
+    TAB becomes a space. Other controls, format characters (except ZWJ and ZWNJ), surrogates,
+    private use, line and paragraph separators and noncharacters become U+FFFD. At most four
+    combining marks follow one another, and at most MAX_BLANKS blanks. Idempotent; takes any str.
     """
     printable = text.isprintable()
     if printable and text.isascii() and _WIDE_SPACES not in text:
         return text
     # What Python calls printable holds none of these, and the question is cheap.
     if not printable:
+        if not _ERASING.isdisjoint(text):
+            text = _edited(text)
         text = _UNSAFE.sub(_REPLACEMENT, text.lstrip(_BOM).replace("\t", " "))
     text = _EXTRA_MARKS.sub("", text)
     text = _WIDE_BLANKS.sub(" " * MAX_BLANKS, text)
@@ -209,6 +218,33 @@ def suggest(word: str, choices: Iterable[str]) -> str | None:
     swapped = [choice for choice in choices if sorted(choice) == sorted(word)]
     near = swapped or difflib.get_close_matches(word, choices, n=1, cutoff=_NEARNESS)
     return near[0] if near else None
+
+
+def _edited(text: str) -> str:
+    """*text* as its erasing keys have left it, without these."""
+    typed: list[str] = []
+    for character in text:
+        if character not in _ERASING:
+            typed.append(character)
+        elif character == "\x15":
+            typed.clear()
+        elif character == "\x17":
+            while typed and typed[-1].isspace():
+                typed.pop()
+            while typed and not typed[-1].isspace():
+                typed.pop()
+        else:
+            _erase(typed)
+    return "".join(typed)
+
+
+def _erase(typed: list[str]) -> None:
+    """Take one character off, with the marks on it and what it is joined to."""
+    while typed:
+        last = typed.pop()
+        joined = typed and typed[-1] == _JOINER
+        if last.isascii() or not (joined or _ATTACHED.match(last)):
+            break
 
 
 def _check(name: str, subject: str) -> str:

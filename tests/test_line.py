@@ -576,6 +576,13 @@ def test_erase_line_takes_back_the_line(door: Door) -> None:
     assert door.said == ["one", "three"]
 
 
+@pytest.mark.parametrize("step", [1, 2, 3, 100])
+def test_keys_that_erase_do_so_in_a_line_without_an_editor(door: Door, step: int) -> None:
+    data = "helo\blo\r\nse\u0301\x7f\x7fhi né\be\n/nick wrong\x15kept\nto be nt\x17not\r\0".encode()
+    door.alice().sends(*[data[start : start + step] for start in range(0, len(data), step)])
+    assert door.said == ["hello", "hi ne", "kept", "to be not"]
+
+
 def test_whoever_asks_whether_we_are_there_is_answered_once_a_read(door: Door) -> None:
     alice = door.alice()
     alice.sends(b"\xff\xf6\xff\xf6\xff\xf6")

@@ -384,7 +384,7 @@ def test_a_tab_becomes_a_space() -> None:
 @pytest.mark.parametrize(
     "character",
     [
-        *"\x00\x07\n\r\x1b\x7f\x85\x9b",
+        *"\x00\x07\n\r\x1b\x85\x9b",
         *"\u00ad\u061c\u200b\u200e\u202e\u2066\ufeff\U000e0061",
         *"\u2028\u2029\ue000\U0010fffd\ud800\udfff\ufdd0\uffff\U0010ffff",
     ],
@@ -560,3 +560,38 @@ def test_a_near_miss_suggests_the_command(typed: str, meant: str) -> None:
 @pytest.mark.parametrize("typed", ["", "xyzzy", "login", "h" * 2048])
 def test_what_is_near_to_nothing_suggests_nothing(typed: str) -> None:
     assert suggest(typed, COMMANDS) is None
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("helo\blo", "hello"),
+        ("helo\x7flo", "hello"),
+        ("\b\b\x7fhi", "hi"),
+        ("hi\b\b\b\b", ""),
+        ("né\be", "ne"),
+        ("ne\u0301\be", "ne"),
+        ("e\u0301\u0323\bx", "x"),
+        ("e\b\u0301", "\u0301"),
+        ("a\u0301\b\b", ""),
+        ("你好\b们", "你们"),
+        ("का\bx", "x"),
+        ("a👩\u200d👧\u200d👦\bb", "ab"),
+        ("a👍🏽\bb", "ab"),
+        ("a❤\ufe0f\bb", "ab"),
+        ("secret\x15hello", "hello"),
+        ("hello wrold  \x17world", "hello world"),
+        ("one\x17\x17two", "two"),
+        ("N\bNA\bAM\bM", "NAM"),
+        ("nothing", "nothing"),
+    ],
+)
+def test_keys_that_erase_do_so(typed: str, said: str) -> None:
+    assert names.clean(typed) == said
+
+
+@given(st.text("ab \u0301\u200d👩\b\x7f\x15\x17"))
+def test_nothing_that_erases_is_left(typed: str) -> None:
+    left = names.clean(typed)
+    assert not set(left) & set("\b\x7f\x15\x17")
+    assert names.clean(left) == left

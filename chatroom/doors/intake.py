@@ -1,10 +1,19 @@
 """From bytes to lines: what a client of telnet or netcat sends, taken apart.
 
+What a client erases stays in its line as the keys that erase it (see `names.clean`) until that is
+whole, so that nothing depends on how it was cut.
+
 The rule: this is a pure object, and however the bytes are cut over reads, the same lines come out.
 """
 
+from typing import Final
+
 from chatroom.doors.editor import Line
 from chatroom.doors.telnet import IAC, Command, Telnet
+
+#: What telnet's EC and EL (RFC 854) stand in a line as: the keys that they are sent for.
+_ERASE: Final = b"\x7f"
+_KILL: Final = b"\x15"
 
 #: What stands for the beginning of a line of which nothing is kept.
 _UNKNOWN = b"?"
@@ -93,10 +102,9 @@ class Intake(Lines):
             if isinstance(part, bytes):
                 Lines.take(self, part)
             elif part is Command.ERASE_CHARACTER:
-                text = self.tail.decode(errors="surrogateescape")
-                self.tail = text[:-1].encode(errors="surrogateescape")
+                Lines.take(self, _ERASE)
             elif part is Command.ERASE_LINE:
-                self.tail = b""
+                Lines.take(self, _KILL)
             elif part is Command.OVERLONG:
                 self._skip_line(_UNKNOWN)
             elif part is Command.ARE_YOU_THERE:
