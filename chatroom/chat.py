@@ -14,6 +14,7 @@ from twisted.logger import Logger
 
 from chatroom import names
 from chatroom.accounts import Accounts, MemoryAccounts
+from chatroom.aging import Aging
 from chatroom.clock import Clock
 from chatroom.directory import Directory
 from chatroom.events import (
@@ -121,8 +122,10 @@ class Chat:
         width: int = 1,
         moderation: Moderation | None = None,
         counters: Counters | None = None,
+        aging: Aging | None = None,
     ) -> None:
         self.clock = clock
+        self.aging = aging or Aging(clock)
         #: What it has done so far.
         self.counters = counters or Counters(clock.seconds)
         self.settings = settings or Settings()
@@ -397,9 +400,10 @@ class Chat:
 
     def expire(self) -> None:
         """Forget the lines that are older, and more, than the settings say, and unused names."""
-        self.registry.lapse(lambda name: self.moderation.forget(0, name))
+        now = self.aging.now()
+        self.registry.lapse(now, lambda name: self.moderation.forget(0, name))
         settings = self.settings
-        before = self.clock.time() - settings.keep_days * DAY if settings.keep_days else 0.0
+        before = now - settings.keep_days * DAY if settings.keep_days else 0.0
         for room in self.rooms.values():
             room.expire(before, settings.keep_lines)
 

@@ -122,9 +122,8 @@ class Moderation:
                 )
         self._look()
 
-    def keep(self) -> None:
-        """Forget what holds no more, and try again to keep what could not be kept."""
-        now = self._clock.time()
+    def keep(self, now: float) -> None:
+        """Forget what holds no more at *now*, and try again to keep what could not be kept."""
         for (kind, key), order in list(self._orders.items()):
             if isinstance(order, Order) and not order.holds(now):
                 self.drop(kind, key)

@@ -233,8 +233,8 @@ class Registry:
             return succeed(True)
         return self.book.save(visits).addCallbacks(kept, failed)
 
-    def lapse(self, told: Callable[[str], None]) -> None:
-        """Remove the accounts that nobody has used for too long; each name is *told*."""
+    def lapse(self, now: float, told: Callable[[str], None]) -> None:
+        """Remove the accounts that nobody has used for too long by *now*; each name is *told*."""
         if not self.keep_days:
             return
 
@@ -252,7 +252,7 @@ class Registry:
 
         # Who is here uses theirs, whether or not that could be written.
         self.save()
-        before = self._clock.time() - self.keep_days * DAY
+        before = now - self.keep_days * DAY
         self.book.lapse(before).addCallbacks(lapsed, failed)
 
     def lapses(self, name: str) -> tuple[str, ...]:

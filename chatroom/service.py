@@ -28,6 +28,7 @@ from twisted.python.components import Componentized
 from twisted.python.threadpool import ThreadPool
 
 from chatroom import __version__, listening, logs, systemd
+from chatroom.aging import Aging
 from chatroom.bookkeeping import reconcile
 from chatroom.chat import Chat, Settings
 from chatroom.doors.console import ConsoleFactory
@@ -166,7 +167,7 @@ class ChatService(Service):
     def _keep(self) -> None:
         """Write what is to be kept of people and of decisions."""
         self._chat.registry.save()
-        self._chat.moderation.keep()
+        self._chat.moderation.keep(self._chat.aging.now())
         if not self._chat.moderation.code:
             self._withdraw_claim()
 
@@ -213,7 +214,7 @@ class ChatService(Service):
         for door in self._doors:
             door.stop_reading()
         # What could not be kept has one more chance.
-        self._chat.moderation.keep()
+        self._chat.moderation.keep(self._chat.aging.now())
         try:
             yield self._chat.close().addTimeout(SETTLING, self._clock)
         except Exception as error:
@@ -330,6 +331,7 @@ def makeService(options: Options) -> IService:
     # It takes some 10 ms: now, and not when the first person asks for a time zone.
     places()
     settings, limits = chosen(options)
+    aging = Aging(clock)
     store = None
     if options["folder"] is not None:
         store = Store(
@@ -339,6 +341,7 @@ def makeService(options: Options) -> IService:
             sync=options["sync"],
             keep_days=options["keep-days"],
             keep_lines=options["keep-lines"],
+            aging=aging,
         )
     # One thread and 32 MiB for each, and the reactor keeps a processor.
     width = max(1, min(MOST_HASHING, (os.cpu_count() or 1) // 2))
@@ -361,6 +364,7 @@ def makeService(options: Options) -> IService:
             spared=Networks(proxies),
         ),
         counters=Counters(time.perf_counter),
+        aging=aging,
     )
     # Where, to which door, and whether over TLS.
     doors: list[tuple[str, DoorFactory[Any], bool]] = []

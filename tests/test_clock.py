@@ -2,22 +2,28 @@
 
 import signal
 import socket
+import sqlite3
 import sys
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from chatroom.aging import Aging
 from chatroom.chat import Settings
 from chatroom.limits import Limits
+from chatroom.orders import Order
+from chatroom.times import DAY
 from conftest import MakeWorld
-from fakes import World
+from fakes import Clock, World
 from test_process import comes, running
 from wire import DEADLINE
 
 #: Steps of the wall clock, in seconds: as at the end of a wrong summer time, and as on a machine
 #: that learns late what day it is.
-steps = pytest.mark.parametrize("step", [-3600, 31 * 86400])
+steps = pytest.mark.parametrize("step", [-3600, 31 * DAY])
 
 
 @steps
@@ -76,6 +82,56 @@ def test_times_that_people_are_shown_are_those_of_the_wall(world: World) -> None
     assert "07:00 bob: hi" in alice.sees
 
 
+# What is deleted for its age
+
+
+def test_a_clock_that_is_far_ahead_is_believed_when_it_has_shown_so_for_a_day(
+    logged: list[str],
+) -> None:
+    clock = Clock()
+    clock.advance(1_800_000_000)
+    aging = Aging(clock)
+    clock.advance(10 * DAY)
+    assert aging.now() == clock.time()
+    assert not logged
+    clock.ahead = 31 * DAY
+    for _ in range(24):
+        assert aging.now() == clock.seconds()
+        clock.advance(3600)
+    assert aging.now() == clock.time()
+    doubted, believed = logged
+    assert doubted.startswith("The clock shows 2027-02-25 08:00:00+00:00, which is 31.0 days more")
+    assert believed == "The clock is believed again."
+
+
+def test_a_clock_that_is_put_right_is_believed_at_once(logged: list[str]) -> None:
+    clock = Clock()
+    aging = Aging(clock)
+    for ahead in (31 * DAY, 0, 5 * DAY, -3600):
+        clock.ahead = ahead
+        assert aging.now() == clock.seconds() + min(0, ahead)
+    assert len(logged) == 4
+
+
+def test_neither_lines_nor_names_nor_bans_go_by_a_clock_that_is_doubted(world: World) -> None:
+    world.chat.configure(Settings(keep_days=30, keep_names=60), world.chat.limits)
+    (alice,) = world.people("alice")
+    alice.says("/register s3cretpass", "hello")
+    alice.says("/logout", "/quit")
+    now = world.clock.time()
+    order = Order("192.0.2.7", now + 30 * DAY, "", "alice", now)
+    world.chat.moderation.put("ban network", "192.0.2.7/32", order)
+    world.clock.ahead += 90 * DAY
+    world.chat.expire()
+    world.chat.moderation.keep(world.chat.aging.now())
+    world.settle()
+    world.clock.ahead -= 90 * DAY
+    bob = world.person("bob")
+    assert bob.asks("/history")[-1].endswith("alice: hello")
+    assert bob.asks("/nick alice")[0].startswith("-- alice is registered.")
+    assert world.chat.moderation.get("ban network", "192.0.2.7/32") is order
+
+
 #: A server whose clock on the wall shows as many seconds more as stand in a file.
 SET = """
 import sys, time
@@ -124,3 +180,40 @@ def signs(manager: socket.socket, count: int) -> None:
     manager.settimeout(DEADLINE)
     while count:
         count -= manager.recv(4096) == b"WATCHDOG=1"
+
+
+class Kept:
+    """What a server that has stopped has left in its file."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "data" / "chatroom.sqlite"
+
+    def asks(self, statement: str) -> list[Any]:
+        """The first column of what *statement* finds, or changes."""
+        with closing(sqlite3.connect(self._file, timeout=DEADLINE)) as connection, connection:
+            return [first for first, *_ in connection.execute(statement)]
+
+
+def test_a_start_with_a_clock_that_is_ahead_deletes_nothing(
+    tmp_path: Path, ended: ExitStack
+) -> None:
+    ahead, kept = tmp_path / "ahead", Kept(tmp_path)
+    command = [sys.executable, "-c", SET, str(ahead)]
+    options = ("--data", str(tmp_path / "data"), "--keep-days", "30", "--keep-names", "30")
+    ahead.write_text("0")
+    server = running(ended, tmp_path, command, *options).started()
+    alice = comes(ended, server)
+    alice.sends(b"/nick alice\r\nhello\r\n/register s3cretpass\r\n")
+    alice.reads(b"alice is yours")
+    server.stop()
+    kept.asks("DELETE FROM state WHERE key = 'time'")
+    ahead.write_text(str(31 * DAY))
+    server = running(ended, tmp_path, command, *options).started()
+    overdue = time.monotonic() + DEADLINE
+    while not kept.asks("SELECT value FROM state WHERE key = 'time'"):
+        assert time.monotonic() < overdue
+        time.sleep(0.05)
+    server.stop()
+    assert "31.0 days more than was to be expected" in server.output
+    assert kept.asks("SELECT text FROM events WHERE kind = 0") == ["hello"]
+    assert kept.asks("SELECT name FROM accounts") == ["alice"]

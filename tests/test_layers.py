@@ -13,7 +13,7 @@ ROOT = Path(chatroom.__file__).parent
 
 CORE = frozenset(
     {
-        *("events", "room", "ledger", "mailbox", "formats", "presence", "clock"),
+        *("events", "room", "ledger", "mailbox", "formats", "presence", "clock", "aging"),
         *("chat", "session", "commands", "names", "limits", "history", "recall", "times", "words"),
         *(
             "mentions",

@@ -1104,7 +1104,7 @@ def test_what_was_decided_holds_after_a_restart(make_server: MakeServer) -> None
     assert second.chat.moderation.open_claim() == ""
     assert "-- You are now olga." in back(second, "olga")
     second.wait(2 * DAY)
-    second.chat.moderation.keep()
+    second.chat.moderation.keep(second.clock.time())
     assert carol.asks("hi") == []
     assert {kind for kind, _ in records.kept} == {
         *("operator", "ban account", "ban network", "lockdown"),
@@ -1119,15 +1119,15 @@ def test_what_cannot_be_kept_holds_and_is_tried_again(make_server: MakeServer) -
     records.full = True
     with capturedLogs() as logged:
         olga.says("/ban bob", f"/ban {OFFICE}")
-        server.chat.moderation.keep()
-        server.chat.moderation.keep()
+        server.chat.moderation.keep(server.clock.time())
+        server.chat.moderation.keep(server.clock.time())
     warnings = [formatEvent(event) for event in logged if event["log_level"] is LogLevel.warn]
     assert warnings == ["What operators decide is not kept: the disk is full. Trying again."]
     assert refused(server, HOME) is not None
     assert {kind for kind, _ in records.kept} == {"operator"}
     records.full = False
     olga.says(f"/unban {OFFICE}")
-    server.chat.moderation.keep()
+    server.chat.moderation.keep(server.clock.time())
     assert {kind for kind, _ in records.kept} == {"operator", "ban account", "ban network"}
     assert [line.split(" ", 4)[4] for line in olga.asks("/audit")] == [
         f"unbanned {OFFICE}",
@@ -1150,7 +1150,7 @@ def test_orders_that_are_not_understood_cost_nothing_else(server: World) -> None
         )
     assert sum(event["log_level"] is LogLevel.error for event in logged) == 4
     assert refused(server, HOME) == "You are banned for good."
-    server.chat.moderation.keep()
+    server.chat.moderation.keep(server.clock.time())
     assert len(server.chat.moderation.all(*module.OF_ACCOUNTS, "ban network")) == 1
 
 

@@ -66,7 +66,7 @@ def test_whatever_is_typed_everything_stays_in_order(
     world.settle()
     for person in people:
         assert person.gone or person.session.room.members[person.session.origin].name == person.name
-    world.chat.moderation.keep()
+    world.chat.moderation.keep(world.clock.time())
     world.end()
 
 

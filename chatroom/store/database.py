@@ -83,14 +83,18 @@ class Writer:
         try:
             schema.migrate(self._connection)
             rooms = self._connection.execute("SELECT key, id FROM rooms").fetchall()
-            (last,) = self._connection.execute("SELECT max(id) FROM events").fetchone()
+            last, time = self._connection.execute(
+                "SELECT id, time FROM events ORDER BY id DESC LIMIT 1"
+            ).fetchone() or (0, 0.0)
         except (sqlite3.Error, schema.SchemaError):
             self._connection.close()
             raise
         self._rooms: dict[str, int] = dict(rooms)
         self._version = self._data_version()
         #: The id of the last event when the file was opened; those of this run are greater.
-        self.last_id: int = last or 0
+        self.last_id: int = last
+        #: When the file was last looked after, in seconds since the epoch; 0 for never.
+        self.last_time: float = self._state("time") or time
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -331,14 +335,17 @@ class Writer:
                 self._set_state("unclean", 0)
         return not busy
 
+    def note_time(self, now: float) -> None:
+        """Keep that the file was looked after at *now*, in seconds since the epoch."""
+        self._set_state("time", int(now))
+
     def _state(self, key: str) -> int:
-        (value,) = self._connection.execute(
-            "SELECT value FROM state WHERE key = ?", (key,)
-        ).fetchone()
+        found = self._connection.execute("SELECT value FROM state WHERE key = ?", (key,))
+        (value,) = found.fetchone() or (0,)
         return int(value)
 
     def _set_state(self, key: str, value: int) -> None:
-        self._connection.execute("UPDATE state SET value = ? WHERE key = ?", (value, key))
+        self._connection.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (key, value))
 
 
 class Reader:

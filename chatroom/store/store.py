@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, fail, inlineCallbacks, maybeDeferre
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from chatroom.aging import Aging
 from chatroom.clock import Call, Clock
 from chatroom.history import Kept, Missed, Query
 from chatroom.ledger import Entry
@@ -76,8 +77,10 @@ class Store:
         sync: str = "normal",
         keep_days: float = 0.0,
         keep_lines: int = 0,
+        aging: Aging | None = None,
     ) -> None:
         self._clock = clock
+        self._aging = aging or Aging(clock)
         self._folder = folder
         #: Where the code is written with which somebody becomes an operator.
         self.claim = folder.claim
@@ -114,6 +117,8 @@ class Store:
         self._writing = Worker("store writer", self._post)
         self._reading = Worker("store reader", self._post)
         self.ledger.last_id = self._writer.last_id
+        if self._writer.last_time:
+            self._aging.begin(self._writer.last_time)
         return self._writer.load(count, lobby)
 
     def start(self) -> None:
@@ -232,12 +237,13 @@ class Store:
     def keep_up(self) -> Any:
         """Delete what is too old, and clean away what is left of deleted lines; fires then."""
         while not self._closed:
-            before = self._clock.time() - self.keep_days * DAY if self.keep_days else 0.0
+            before = self._aging.now() - self.keep_days * DAY if self.keep_days else 0.0
             ids = yield self._reading.do(self._reader.expired, before, self.keep_lines)
             if not ids:
                 break
             yield self._writing.do(self._writer.delete, ids)
             yield self._pause()
+        yield self._writing.do(self._writer.note_time, self._aging.now())
         due = self._clock.seconds() >= self._clean_at
         if due and (yield self._writing.do(lambda: self._writer.unclean)):
             yield self._clean()
