@@ -19,6 +19,7 @@ from chatroom.clock import Clock
 from chatroom.directory import Directory
 from chatroom.events import (
     SERVER,
+    Closed,
     Emoted,
     Event,
     Joined,
@@ -47,6 +48,9 @@ log = Logger()
 
 #: How many rooms there may be.
 MAX_ROOMS = 1000
+
+#: For how long, in seconds, nothing was said in a room that gives way to another.
+IDLE = 3600.0
 
 #: How often the sockets are looked at for more before a turn ends.
 MAX_LOOKS = 8
@@ -164,6 +168,8 @@ class Chat:
         #: How often the guests of each source have changed their names, where a room was told.
         self.renamed = Quota(self.settings.renames_per_hour, 3600, clock.seconds)
         self._created = Quota(self.settings.rooms_per_hour, 3600, clock.seconds)
+        # The keys of the rooms that are closed as soon as that is committed.
+        self._closing: set[str] = set()
         self._last_origin = 0
         self._last_guest = 0
         self._turn_ends = False
@@ -264,7 +270,8 @@ class Chat:
         if room is self.entrance:
             registered = session.account is not None
             return not moderation.locked or registered or moderation.keeps_order(session)
-        return room.listed and moderation.since(session, room.key) is None
+        allowed = not room.closing and moderation.since(session, room.key) is not None
+        return room.listed and not allowed
 
     def uninvite_guests(self, room: str) -> None:
         """To the room with this key no guest is invited any more."""
@@ -291,17 +298,47 @@ class Chat:
                 moderation.put("room", room.key, owner)
         elif moderation.since(session, room.key) is None:
             raise Refused(f"#{room.name} is private. Whoever it belongs to can invite you.")
+        elif room.closing:
+            raise Refused(f"#{room.name} is just being closed. Try again in a moment.")
         return room
 
     def make_room(self, name: str, source: str) -> Room:
-        """A new room called *name*, which may be a room's name. Raises Refused."""
-        if sum(room.listed for room in self.rooms.values()) >= MAX_ROOMS:
+        """A new room called *name*, which may be a room's name. Raises Refused.
+
+        Where there are MAX_ROOMS the one of which nobody has thought for longest gives way.
+        """
+        listed = [room for room in self.rooms.values() if room.listed and not room.closing]
+        full = len(listed) >= MAX_ROOMS
+        idle = [room for room in listed if self._is_idle(room)] if full else []
+        if full and not idle:
             raise Refused(f"There are {MAX_ROOMS:,} rooms already. /rooms lists them.")
         if not self._created.take(source):
             raise Refused("Too many rooms were created from your address. Try again later.")
+        if full:
+            oldest = min(idle, key=lambda room: room.spoken)
+            log.info("#{room} has made room for another", event="room_dropped", room=oldest.name)
+            self.close_room(oldest, f"#{oldest.name} is closed.")
         room = self.open_room(name)
         self.submit(room, Opened(self.clock.time(), SERVER, room.name))
         return room
+
+    def _is_idle(self, room: Room) -> bool:
+        """Whether nobody is in *room*, nobody owns it and nothing was said there for IDLE."""
+        access = self.moderation.access(room.key)
+        owned = access is not None and access.owner
+        silent = self.clock.time() - room.spoken > IDLE
+        return silent and room.deserted and not owned and room is not self.lobby
+
+    def close_room(self, room: Room, told: str) -> None:
+        """Have *room*, which is not the lobby, be no more, nor anything that was said there.
+
+        Who is in it is *told* so, and goes to the lobby.
+        """
+        room.closing = told
+        for session in list(self.sessions.values()):
+            if session.room is room:
+                session.reconsider()
+        self._drop_if_unused(room)
 
     def restore(self, kept: Sequence[Kept]) -> None:
         """Begin with the rooms that a store has kept; to be called before anybody comes."""
@@ -434,8 +471,19 @@ class Chat:
         return self._presences[room.key]
 
     def _drop_if_unused(self, room: Room) -> None:
-        """An empty room in which nothing was ever said goes at once, topic or not."""
-        if room.deserted and not room.lines and room.listed and room is not self.lobby:
+        """An empty room in which nothing was ever said goes at once, topic or not.
+
+        One that is closed goes when that is committed, so that what was said there, perhaps in
+        private, is nobody's before anybody may enter a room of its name.
+        """
+        if not (room.deserted and room.listed) or room is self.lobby:
+            return
+        if room.lines and not room.closed:
+            if room.closing and room.key not in self._closing:
+                self._closing.add(room.key)
+                self.submit(room, Closed(self.clock.time(), SERVER))
+        elif self.rooms.get(room.key) is room:
+            self._closing.discard(room.key)
             self._presences.pop(room.key).close()
             del self.rooms[room.key]
             self.moderation.drop("room", room.key)
@@ -537,6 +585,10 @@ class Chat:
         if room is not None and isinstance(event, Joined | Left):
             room.forget(event.origin)
             self._drop_if_unused(room)
+        if room is not None and isinstance(event, Closed):
+            # It stays as it is, and can be entered and closed again.
+            self._closing.discard(key)
+            room.closing = ""
         if session is not None:
             if isinstance(event, Joined):
                 session.join_failed(why)

@@ -144,6 +144,13 @@ class Opened(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Closed(Event):
+    """The room is no more, nor is what was said in it. Nobody is there to be shown it."""
+
+    changes_room: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
 class Told(Event):
     """The server told the room something."""
 

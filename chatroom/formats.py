@@ -14,6 +14,7 @@ from chatroom.cells import wrap
 from chatroom.events import (
     SERVER,
     Announced,
+    Closed,
     CrowdMoved,
     Emoted,
     Event,
@@ -146,7 +147,7 @@ def _told(event: Event) -> str | None:
             return f"{event.name} removed what {event.said_as} said in the last hour."
         case TookBack():
             return f"{event.name} took back what they said in the last hour."
-        case Joined() | Left() | Renamed() | Relayed() | Opened() | Removed():
+        case Joined() | Left() | Renamed() | Relayed() | Opened() | Closed() | Removed():
             return None
     raise TypeError(f"no plain form for {type(event).__name__}")
 

@@ -6,13 +6,16 @@ The rule: a limit of 0 is switched off, and nothing here knows what is being lim
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from itertools import islice
 
 from chatroom.metrics import CROWDED, FULL, HASTY, Counters
 
 #: The source of connections that no network brought, and of this machine's own.
 LOCAL = "local"
+
+#: How many times what one source may have all those of one IPv6 /48 may have together.
+SITE = 4
 
 
 def address_of(host: str | None) -> IPv4Address | IPv6Address | None:
@@ -43,13 +46,17 @@ def source_of(host: str | None) -> str:
 
 
 class Quota:
-    """At most *count* times in *period* seconds for each source; *count* may change."""
+    """At most *count* times in *period* seconds for each source; *count* may change.
+
+    Whoever has an IPv6 /64 often has a whole /48 of them (RFC 6177): all sources in one /48
+    together have SITE times as much as one.
+    """
 
     def __init__(self, count: int, period: float, seconds: Callable[[], float]) -> None:
         self.count = count
         self._period = period
         self._seconds = seconds
-        # By source, oldest time first; whoever took last stands last.
+        # By source and by site, oldest time first; whoever took last stands last.
         self._taken: dict[str, deque[float]] = {}
 
     def take(self, source: str) -> bool:
@@ -57,36 +64,53 @@ class Quota:
         if not self.count:
             return True
         past = self._seconds() - self._period
+        counted = self._counted(source)
         # Two for each one that may be added: what is remembered stays small.
-        for other in list(islice(self._taken, 2)):
+        for other in list(islice(self._taken, 2 * len(counted))):
             if self._taken[other][-1] <= past:
                 del self._taken[other]
-        times = self._taken.get(source, deque())
-        while times and times[0] <= past:
-            times.popleft()
-        if len(times) >= self.count:
+        if self.spent(source):
             return False
-        times.append(past + self._period)
-        self._taken.pop(source, None)
-        self._taken[source] = times
+        for key in counted:
+            times = self._taken.pop(key, deque())
+            times.append(past + self._period)
+            self._taken[key] = times
         return True
 
     def give_back(self, source: str) -> None:
         """What *source* took last it has not used."""
-        times = self._taken.get(source)
-        if times:
-            times.pop()
-            if not times:
-                del self._taken[source]
+        for key in self._counted(source):
+            times = self._taken.get(key)
+            if times:
+                times.pop()
+                if not times:
+                    del self._taken[key]
 
     def spent(self, source: str) -> bool:
         """Whether `take` would refuse *source* now."""
         past = self._seconds() - self._period
-        times = self._taken.get(source, ())
-        return bool(self.count) and sum(time > past for time in times) >= self.count
+        return bool(self.count) and any(
+            self._used(key, past) >= self.count * times
+            for key, times in self._counted(source).items()
+        )
+
+    def _used(self, key: str, past: float) -> int:
+        """How often it was done since *past*; what was before that is forgotten."""
+        times = self._taken.get(key, deque())
+        while times and times[0] <= past:
+            times.popleft()
+        if not times:
+            self._taken.pop(key, None)
+        return len(times)
+
+    def _counted(self, source: str) -> dict[str, int]:
+        """As what *source* is counted, and how many times *count* is the limit of each."""
+        if not source.endswith("/64"):
+            return {source: 1}
+        return {source: 1, str(IPv6Network(source).supernet(new_prefix=48)): SITE}
 
     def __len__(self) -> int:
-        """How many sources are remembered."""
+        """How many sources are remembered, and how many sites."""
         return len(self._taken)
 
 

@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from chatroom import names
 from chatroom.events import (
     SERVER,
+    Closed,
     Emoted,
     Event,
     Joined,
@@ -252,6 +253,10 @@ class Room:
         #: Whether people may see it and enter it by name.
         self.listed = listed
         self.topic = ""
+        #: Why nobody may be here any more, as a sentence; empty for no such reason. And whether the
+        #: room is no more: that it is closed was committed.
+        self.closing = ""
+        self.closed = False
         #: The origin of who has made it, until they have been greeted in it.
         self.maker = SERVER
         #: The members by origin, in the order in which they entered.
@@ -362,6 +367,8 @@ class Room:
                     _guarded(member, member.owner.renamed, event)
             case TopicSet():
                 self.topic = event.topic
+            case Closed():
+                self.closed = True
             case TookBack() if event.ids:
                 self._replace(lambda row: row.id in event.ids)
             case TookBack():

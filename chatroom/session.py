@@ -569,7 +569,8 @@ class Session:
             self._unsure = True
         elif not self.over and self.chat.misplaced(self):
             if self.room.listed:
-                self.notice(f"#{self.room.name} is private, and you are not invited.")
+                private = f"#{self.room.name} is private, and you are not invited."
+                self.notice(self.room.closing or private)
             self.move(self.chat.lobby)
 
     def enter(self, room: Room) -> None:
@@ -843,8 +844,9 @@ class Session:
         if self.held & OVER or tried:
             self._finish()
         else:
-            # The former room may be gone by now, with its last member.
-            self.enter(chat.rooms.get(former.key if former else "", chat.lobby))
+            # The former room may be gone by now, with its last member, or about to be.
+            room = chat.rooms.get(former.key if former else "", chat.lobby)
+            self.enter(chat.lobby if room.closing else room)
 
     def rename_failed(self, name: str, why: str) -> None:
         """The name stays what it was."""

@@ -98,6 +98,32 @@ def test_there_are_only_so_many_rooms(
     assert alice.asks("/join one")[-1] == "-- You are now in #one."
 
 
+def test_where_there_is_no_place_the_room_gives_way_that_was_silent_for_longest(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chats, "MAX_ROOMS", 5)
+    world = make_world(Settings(rooms_per_hour=0))
+    alice, bob = world.people("alice", "bob")
+    bob.says("/register kohlrabi77", "/join owned", "hi", "/join lobby")
+    for name in ("old", "older", "new"):
+        alice.says(f"/join {name}", "hi")
+        world.wait(60)
+    alice.says("/join old", "again", "/join lobby")
+    refusal = "-- There are 5 rooms already. /rooms lists them."
+    assert alice.asks("/join other") == [refusal]
+    world.wait(3500)
+    alice.says("/join other")
+    # In the one there is somebody, and the other is somebody's.
+    assert set(world.chat.rooms) == {"lobby", "owned", "old", "new", "other"}
+    bob.says("/join new")
+    world.wait(3600)
+    bob.says("/join old")
+    alice.says("hi")
+    assert bob.asks("/join newest")[-1].startswith("-- You made #newest")
+    assert set(world.chat.rooms) == {"lobby", "owned", "old", "other", "newest"}
+    assert bob.asks("/search hi in old") != []
+
+
 def test_a_room_that_was_never_entered_does_not_stay(failing: World) -> None:
     (alice,) = failing.people("alice")
     assert isinstance(failing.ledger, FailingLedger)

@@ -9,6 +9,7 @@ import pytest
 
 from chatroom.events import (
     Announced,
+    Closed,
     CrowdMoved,
     Emoted,
     Event,
@@ -229,6 +230,24 @@ def test_nothing_of_a_former_room_is_that_of_the_room_that_is_made_in_its_place(
     store.clean()
     assert not store.holds("secret plans")
     assert not store.holds("of the former")
+
+
+def test_of_a_room_that_is_closed_nothing_comes_back(store: Store) -> None:
+    store.say("among us", room="den")
+    store.index()
+    closed = [store.entry(Said(1.0, 1, "alice", "last"), "den"), store.entry(Closed(1.0, 0), "den")]
+    for _ in range(2):
+        store.writer.commit(closed)
+    assert store.reader.before("den", 2**63 - 1, 10) == []
+    assert store.finds("among") == []
+    store.writer.commit([made(store)])
+    store.say("hello", room="den")
+    store.writer.commit(closed)
+    assert _texts(store.reader.before("den", 2**63 - 1, 10)) == ["hello"]
+    store.close()
+    store.open()
+    (room,) = store.writer.load(5)
+    assert len(room.lines) == 1
 
 
 def test_a_room_that_is_made_in_a_batch_that_comes_twice_is_made_once(store: Store) -> None:

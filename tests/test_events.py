@@ -7,6 +7,7 @@ import pytest
 from chatroom import events
 from chatroom.events import (
     SERVER,
+    Closed,
     Emoted,
     Event,
     Joined,
@@ -42,6 +43,7 @@ def test_what_is_said_counts_as_a_line() -> None:
 
 def test_who_is_there_and_what_it_is_about_changes_a_room() -> None:
     assert {kind for kind in KINDS if kind.changes_room} == {
+        Closed,
         Joined,
         Left,
         Renamed,

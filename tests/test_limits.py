@@ -224,3 +224,19 @@ def test_other_limits_hold_for_who_comes_next() -> None:
     assert "There are 3 connections" in str(admission.refusal("192.0.2.1"))
     admission.configure(Limits(max_connections=3))
     assert "full" in str(admission.refusal("192.0.2.9"))
+
+
+def test_all_sources_of_a_site_together_have_four_times_as_much(time: Time) -> None:
+    quota = Quota(2, 60, time)
+    site = [f"2001:db8:7:{number}::/64" for number in range(9)]
+    assert [quota.take(source) for source in site for _ in range(3)] == (
+        [True, True, False] * 4 + [False] * 15
+    )
+    assert quota.spent(site[8])
+    assert quota.take("2001:db8:8:0::/64")
+    quota.give_back(site[0])
+    assert quota.take(site[8])
+    assert not quota.take(site[7])
+    time.now += 61
+    assert all(quota.take(source) for source in site[:4])
+    assert len(quota) <= 7

@@ -9,6 +9,7 @@ import pytest
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import INegotiated
+from twisted.internet.task import Clock
 from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
 from zope.interface import alsoProvides
 
@@ -20,10 +21,20 @@ from chatroom.doors.console import ConsoleFactory
 from chatroom.doors.door import DoorFactory, TurnedAway
 from chatroom.doors.line import ChatFactory
 from chatroom.doors.relay import RelayFactory
+from chatroom.events import Closed
+from chatroom.ledger import Ledger
 from chatroom.moderation import CLAIM_TRIES, Moderation, read_networks
 from chatroom.orders import Networks, Operator
 from chatroom.times import DAY
-from fakes import DelayedLedger, FakeRecords, LateClaims, Person, World
+from fakes import (
+    DelayedLedger,
+    FailingLedger,
+    FakeRecords,
+    LateClaims,
+    Person,
+    World,
+    immediate,
+)
 from wire import UNLIMITED, Visitor, Wire
 
 PASSWORD = "kohlrabi77"
@@ -777,6 +788,72 @@ def test_who_logs_in_while_the_lockdown_ends_is_where_they_were(make_server: Mak
         server.settle()
     assert (again.name, again.session.room.name) == ("bob", "den")
     accounts.late = False
+
+
+# -- closing rooms
+
+
+@pytest.mark.parametrize("ledger", [immediate, DelayedLedger])
+def test_an_operator_closes_a_room(
+    make_server: MakeServer, ledger: Callable[[Clock], Ledger]
+) -> None:
+    server = make_server(ledger=ledger)
+    olga, bob, alice = operator(server), registered(server, "bob"), server.person("alice")
+    bob.says("/join den", "/topic secret", "/room private", "/room invite alice", "among us")
+    alice.says("/join den")
+    _ = bob.sees, alice.sees
+    assert olga.asks("/close #den fools")[0] == "-- #den is closed. Who is in it goes to #lobby."
+    for person in (bob, alice):
+        assert "-- olga has closed #den: fools." in person.sees
+        assert person.session.room is server.chat.lobby
+    server.settle()
+    assert set(server.chat.rooms) == {"lobby"}
+    assert server.chat.moderation.all("room") == []
+    # Who makes it again has a new one.
+    carol = server.person("carol")
+    assert carol.asks("/join den") == ["-- You made #den; nobody else is here."]
+    assert carol.asks("/history") == ["-- Nothing has been said here."]
+    assert olga.asks("/audit 1")[0].endswith("olga closed #den (fools)")
+    assert olga.asks("/close lobby") == [
+        "-- #lobby is where everybody enters. /lockdown on keeps guests out."
+    ]
+    assert olga.asks("/close nowhere") == ["-- There is no room #nowhere. /rooms lists them."]
+    assert carol.asks("/close den") == ["-- /close is for operators. /ops lists them."]
+
+
+def test_nobody_enters_a_room_that_is_being_closed() -> None:
+    server = World(DelayedLedger, records=FakeRecords())
+    olga, bob, alice = operator(server), server.person("bob"), server.person("alice")
+    bob.says("/join den", "hi")
+    # On the way in when it is closed, and right after.
+    alice.types("/join den")
+    olga.types("/close den")
+    carol = server.person()
+    carol.types("/join den")
+    server.clock.advance(0.001)
+    server.settle()
+    for person in (bob, alice):
+        assert person.session.room is server.chat.lobby
+    assert not person.session.held
+    assert [room for room in server.chat.rooms.values() if room.closing] == []
+    server.end()
+
+
+def test_a_room_whose_end_cannot_be_kept_stays_as_it_was() -> None:
+    server = World(FailingLedger, records=FakeRecords())
+    olga, bob = operator(server), registered(server, "bob")
+    bob.says("/join den", "/room private", "among us")
+    assert isinstance(server.ledger, FailingLedger)
+    server.ledger.refuses = lambda event: isinstance(event, Closed)
+    olga.says("/close den")
+    server.settle()
+    assert bob.session.room is server.chat.lobby
+    assert server.person().asks("/join den")[0].startswith("-- #den is private.")
+    server.ledger.refuses = lambda event: False
+    olga.says("/close den")
+    server.settle()
+    assert set(server.chat.rooms) == {"lobby"}
+    server.end()
 
 
 # -- announcements, reports, audit

@@ -227,6 +227,27 @@ def unmute(session: "Session", rest: str) -> None:
     carry_out(session, _somebody(session, rest, gone=True).addCallback(found))
 
 
+@command("close", usage="ROOM [REASON]", operator=True, in_full=True)
+def close(session: "Session", rest: str) -> None:
+    """close a room: what was said there is deleted
+
+    Who is in it goes to the room that everybody enters first. Anybody may make a
+    room of that name again, which is a new one.
+    """
+    chat = session.chat
+    name, _, why = rest.removeprefix("#").partition(" ")
+    why = why.strip()[:MAX_REASON]
+    room = chat.rooms.get(names.fold(name))
+    if room is None or room.closing:
+        raise Refused(f"There is no room #{name[: names.MAX_NAME]}. /rooms lists them.")
+    if room is chat.lobby:
+        raise Refused(f"#{room.name} is where everybody enters. /lockdown on keeps guests out.")
+    told = f"{session.name} has closed #{room.name}{why and f': {why}'}."
+    session.notice(f"#{room.name} is closed. Who is in it goes to #{chat.lobby.name}.")
+    chat.moderation.note(session, "closed", f"#{room.name}", why)
+    chat.close_room(room, told)
+
+
 @command("announce", usage="TEXT", operator=True, in_full=True)
 def announce_to_all(session: "Session", rest: str) -> None:
     """say something in all rooms"""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from chatroom import names
-from chatroom.events import SERVER, Opened, TookBack, TopicSet
+from chatroom.events import SERVER, Closed, Opened, TookBack, TopicSet
 from chatroom.history import Kept, Missed, Query
 from chatroom.ledger import Entry
 from chatroom.store import codec, schema
@@ -165,6 +165,10 @@ class Writer:
                     rows = []
                     self._end_room(known, key, id)
                     self._room(known, key, event.name)
+                elif isinstance(event, Closed):
+                    self._insert(rows)
+                    rows = []
+                    self._end_room(known, key, id)
                 elif isinstance(event, TopicSet):
                     self._connection.execute(
                         "UPDATE rooms SET topic = ? WHERE key = ?", (event.topic, key)
