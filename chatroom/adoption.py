@@ -4,7 +4,7 @@ The rule: the name is claimed before the account is taken over, and between the 
 name nothing is waited for. Whoever is only passing takes nothing.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +19,8 @@ from chatroom.formats import paragraph
 from chatroom.publickeys import PublicKey
 from chatroom.recall import recall_of, when
 from chatroom.registry import whom
+from chatroom.room import said_by
+from chatroom.unread import Unread
 from chatroom.waiting import show_messages
 
 if TYPE_CHECKING:
@@ -52,10 +54,13 @@ def adopt(session: "Session", account: Account, *, paired: bool = False) -> Flow
     session.show_like(as_read(session, preferences))
     _say_last(session, present, former)
     _meet(session)
+    places = _note_unread(session, claimed, former)
     room = _room_for(session, preferences)
     if room is not session.room and session.room in (chat.lobby, chat.entrance):
         yield session.go(room)
-    yield _bring(session, claimed, former)
+    else:
+        _say_new(session, places)
+    yield _bring(session, present, places)
 
 
 def arrive(session: "Session", arrival: "Arrival") -> None:
@@ -120,6 +125,7 @@ def _arrive(session: "Session", arrival: "Arrival") -> Flow:
     session.show_like(as_read(session, preferences))
     _note_login(session, arrival.key if arrival.by_key else None)
     _meet(session)
+    places = _note_unread(session, claimed, former)
     entered = session.released(ENTERING)
     session.come_in(_room_for(session, preferences))
     yield entered
@@ -128,7 +134,7 @@ def _arrive(session: "Session", arrival: "Arrival") -> Flow:
     _say_last(session, present, former)
     if arrival.key is not None and not arrival.by_key:
         session.notice("You have a key with you: /key add has it log you in from now on.")
-    yield _bring(session, claimed, former)
+    yield _bring(session, present, places)
 
 
 @steps
@@ -262,13 +268,41 @@ def _room_for(session: "Session", preferences: Preferences) -> "Room":
     return room
 
 
+def _note_unread(
+    session: "Session", claimed: _Claimed, former: "Session | None"
+) -> Mapping[str, int]:
+    """Note what *session* was not shown yet of the rooms that the account reads.
+
+    Returns up to which id it has read each of them, by their keys.
+    """
+    places = {**(claimed.places or {}), **(former.places or {} if former else {})}
+    if session.unread is None:
+        session.unread = Unread()
+    session.unread.log_in(places, session.room.key, session.first_shown)
+    return places
+
+
+def _say_new(session: "Session", places: Mapping[str, int]) -> None:
+    """Tell how many of the lines are new that they were shown before it was known who they are."""
+    assert session.account is not None
+    room, own = session.room, session.account.key
+    place = places.get(room.key)
+    if place is None:
+        return
+    new = sum(
+        event.time <= session.member.joined and not said_by(event, own)
+        for _, event in room.since(max(place + 1, session.first_shown))
+    )
+    if new:
+        lines = "line before Now is" if new == 1 else f"{new:,} lines before Now are"
+        session.notice(f"The last {lines} new to you.")
+
+
 @steps
-def _bring(session: "Session", claimed: _Claimed, former: "Session | None") -> Flow:
+def _bring(session: "Session", account: Account, places: Mapping[str, int]) -> Flow:
     """Show what was left for the account, and tell what it missed."""
     chat = session.chat
-    account = claimed.account
     yield show_messages(session, account)
-    places = {**(claimed.places or {}), **(former.places or {} if former else {})}
     now = {room: chat.rooms[room].last_id for room in places if room in chat.rooms}
     yield recall_of(session).returned(places, account.name, _CaughtUp(session, now))
 

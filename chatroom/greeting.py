@@ -13,7 +13,7 @@ from chatroom import ignoring
 from chatroom.events import SERVER, Event, Noticed
 from chatroom.formats import enumerate_names, paragraph
 from chatroom.history import LAST
-from chatroom.room import NOW, encode
+from chatroom.room import NOW, encode, said_by
 from chatroom.times import day
 
 if TYPE_CHECKING:
@@ -96,7 +96,11 @@ def _welcome(session: "Session", room: "Room", place: str) -> list[str]:
 
 
 def _scrollback(session: "Session", room: "Room", rows: int | None) -> bytes:
-    """What was said last in *room*, in so many *rows* of a terminal if that is not None."""
+    """What was said last in *room*, in so many *rows* of a terminal if that is not None.
+
+    What is new to somebody who comes back is marked; what this connection was shown already is not
+    shown again.
+    """
     chat = session.chat
     count = chat.settings.scrollback
     since = chat.moderation.since(session, room.key)
@@ -104,17 +108,48 @@ def _scrollback(session: "Session", room: "Room", rows: int | None) -> bytes:
         # They were invited when they asked.
         since = LAST
     now = chat.clock.time()
-    if not since and rows is None and not (session.ignored or session.preferences.ignores):
+    unread = session.unread
+    mark = unread.mark(room.key) if unread is not None else None
+    ignoring_some = session.ignored or session.preferences.ignores
+    if not since and rows is None and mark is None and not ignoring_some:
+        first = room.last_ids(lambda _: True, 0.0, count)[-1:]
+        session.first_shown = first[0] if first else room.last_id + 1
         return room.scrollback(session.format, count, now)
+    if unread is not None and mark is not None and unread.has_been_in(room.key):
+        since = max(since, mark + 1)
     said = [
-        event
+        (id, event)
         for id, event in room.before(LAST, count)
         if id >= since and not ignoring.hides(session, event)
     ]
     if rows is not None:
-        said = said[len(said) - _fitting(session, said, rows) :]
-    shown = session.lines(said)
+        fitting = _fitting(session, [event for _, event in said], rows - (mark is not None))
+        said = said[len(said) - fitting :]
+    session.first_shown = said[0][0] if said else room.last_id + 1
+    events = [event for _, event in said]
+    if unread is not None and mark is not None:
+        left_out = room.lines_between(max(mark, since - 1), session.first_shown)
+        unread.enter(room.key, session.first_shown, complete=left_out == 0)
+        if new := _new([event for id, event in said if id > mark], session, left_out):
+            place = sum(id <= mark for id, _ in said)
+            time = events[place].time if place < len(events) else now
+            events.insert(place, Noticed(time, SERVER, new))
+    shown = session.lines(events)
     return shown + encode(session.format, Noticed(now, SERVER, NOW)) if shown else b""
+
+
+def _new(events: Sequence[Event], session: "Session", left_out: int | None) -> str:
+    """What marks *events*, which are new to *session*; empty if nothing is.
+
+    left_out: how many new lines came before them, None if that is not known.
+    """
+    account = session.account
+    own = account.key if account is not None else ""
+    count = sum(not said_by(event, own) for event in events)
+    if left_out == 0:
+        return f"{count:,} new" if count else ""
+    before = "what else is" if left_out is None else f"{left_out:,} more"
+    return f"{count:,} new, and /missed shows {before}"
 
 
 def _fitting(session: "Session", said: Sequence[Event], rows: int) -> int:

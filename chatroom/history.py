@@ -29,6 +29,13 @@ class Kept(NamedTuple):
     lines: Sequence[tuple[int, Event]]
 
 
+class Gap(NamedTuple):
+    """Lines of a room that somebody was not shown: those with ids between these two."""
+
+    after: int
+    before: int = LAST
+
+
 class Missed(NamedTuple):
     """What somebody missed in a room.
 
@@ -68,10 +75,13 @@ class History(Protocol):
     def search(self, query: Query, count: int) -> Deferred[list[Entry]]:
         """The last *count* lines that *query* looks for."""
 
-    def missed(self, seen: Mapping[str, int], name: Phrase) -> Deferred[list[Missed]]:
-        """What was said after the id that is given for each room, in rooms where it was something.
+    def missed(
+        self, gaps: Sequence[tuple[str, Gap]], name: Phrase, own: str
+    ) -> Deferred[list[Missed]]:
+        """What was said in *gaps*, each in the room with its key, in rooms where it was something.
 
-        name: what a line has in it that names whoever asks.
+        name: what a line has in it that names whoever asks. own: the key of their name: what was
+        said under it they have not missed.
         """
 
 
@@ -97,14 +107,19 @@ class MemoryHistory:
         found.sort(key=lambda entry: entry.id)
         return succeed(found[-count:])
 
-    def missed(self, seen: Mapping[str, int], name: Phrase) -> Deferred[list[Missed]]:
-        found = []
-        for room, id in seen.items():
-            lines = self._lines(room, id + 1)
-            if lines:
-                naming = sum(name.found_in(words(_text(entry.event))) for entry in lines)
-                found.append(Missed(room, len(lines), naming, lines[0].event.time))
-        return succeed(found)
+    def missed(
+        self, gaps: Sequence[tuple[str, Gap]], name: Phrase, own: str
+    ) -> Deferred[list[Missed]]:
+        found: dict[str, Missed] = {}
+        for room, gap in gaps:
+            for entry in self._lines(room, gap.after + 1, gap.before):
+                event = entry.event
+                if isinstance(event, Said | Emoted) and names.fold(event.name) == own:
+                    continue
+                known = found.get(room, Missed(room, 0, 0, event.time))
+                naming = known.naming + name.found_in(words(_text(event)))
+                found[room] = known._replace(lines=known.lines + 1, naming=naming)
+        return succeed(list(found.values()))
 
     def _lines(self, key: str, first: int, end: int = LAST) -> list[Entry]:
         """The lines of a room with ids from *first* up to *end*."""

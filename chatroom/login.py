@@ -130,7 +130,7 @@ def log_out(session: "Session") -> None:
         **whom(session),
     )
     chat.registry.gone(session)
-    session.missed = None
+    session.unread = None
     session.show_like(as_read(session, Preferences()))
     ignoring.nobody(session)
     naming.become(session, chat.next_guest())

@@ -4,7 +4,7 @@ The rule: one thing at a time. Input waits until the answer is there, or the tim
 that what was looked up stands where it was asked for.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from chatroom import ignoring
-from chatroom.events import SERVER, Found, Noticed
+from chatroom import ignoring, names
+from chatroom.events import SERVER, Event, Found, Noticed
 from chatroom.flow import in_time
-from chatroom.history import LAST, Missed, Query
+from chatroom.history import LAST, Gap, Missed, Query
 from chatroom.ledger import Entry
 from chatroom.mailbox import MAX_BYTES, Letter
-from chatroom.room import encode
+from chatroom.room import encode, said_by
 from chatroom.times import day, local
 from chatroom.words import phrases
 
@@ -119,14 +119,13 @@ class Recall:
         return self._session.chat.history.search(query, FOUND).addCallback(seen)
 
     def returned(
-        self, seen: Mapping[str, int], name: str, letter: Letter | None = None
+        self, rooms: Collection[str], name: str, letter: Letter | None = None
     ) -> "Deferred[Any]":
         """Somebody who was here before is back: tell them what they missed, if they did.
 
         Fires when that is in their mailbox.
 
-        seen: the id of the last line that they were shown, by the key of its room. name: theirs.
-        letter: told when they know.
+        rooms: the keys of those that they read. name: theirs. letter: told when they know.
         """
         session = self._session
 
@@ -145,51 +144,72 @@ class Recall:
             shows = "it" if count == 1 else "them"
             line += f". /missed shows {shows}."
             session.tell(Noticed(session.chat.clock.time(), SERVER, line), letter)
-            rooms = [room.room for room in sorted(missed, key=lambda room: room.since)]
-            session.missed = {room: seen[room] for room in rooms}
+            if session.unread is not None:
+                by_time = sorted(missed, key=lambda room: room.since)
+                session.unread.sort([room.room for room in by_time])
 
-        seen = {
-            key: max(id, self._since(key) - 1)
-            for key, id in seen.items()
-            if self._since(key) < LAST
-        }
-        return self._ask(session.chat.history.missed(seen, phrases(f'"{name}"')[0]), tell)
+        gaps = [(room, gap) for room, gap in self._gaps() if room in rooms]
+        named = phrases(f'"{name}"')[0]
+        return self._ask(session.chat.history.missed(gaps, named, names.fold(name)), tell)
 
     def missed(self) -> None:
         """Show what was missed, room by room, each from its oldest line on."""
+        self._next = None
+        gaps = [(room, gap) for room, gap in self._gaps() if not self._is_empty(room, gap)]
+        if gaps:
+            self._show_missed(gaps, "That is all that you missed.")
+        else:
+            self._session.notice("You missed nothing.")
+
+    def _show_missed(self, gaps: list[tuple[str, Gap]], otherwise: str) -> None:
+        """Show the first page of *gaps*, or say what is to be said *otherwise*."""
         session = self._session
         chat = session.chat
-        left = {
-            key: max(id, self._since(key) - 1)
-            for key, id in (session.missed or {}).items()
-            if key in chat.rooms and self._since(key) < LAST
-        }
-        session.missed = left or None
-        if not left:
-            self._next = None
-            session.notice("You missed nothing.")
-            return
-        key, after = next(iter(left.items()))
+        (key, gap), *others = gaps
         room = chat.rooms[key]
 
         def show(entries: Sequence[Entry]) -> None:
-            page = self._fitting(entries)
-            if len(entries) == MISSED or len(page) < len(entries):
-                left[key] = page[-1].id
-            else:
-                del left[key]
-            session.missed = left or None
-            lines = session.lines([entry.event for entry in page])
+            within = [entry for entry in entries if entry.id < gap.before]
+            page = self._fitting(within)
+            whole = len(entries) < MISSED or len(within) < len(entries)
+            done = whole and len(page) == len(within)
+            last = page[-1].id if page else gap.after
+            if session.unread is not None:
+                # What comes after an open gap is still to be shown.
+                closed = done and gap.before < LAST
+                session.unread.read(key, gap, gap.before - 1 if closed else last)
+            lines = session.lines([entry.event for entry in page if not self._is_own(entry.event)])
             if lines:
                 session.notice(f"In #{room.name}:")
                 session.post(lines)
-            if left:
+            left = others if done else [(key, Gap(last, gap.before)), *others]
+            if not left:
+                session.notice(otherwise)
+            elif lines or not done:
                 self._next = self.missed
                 session.notice("/more goes on.")
             else:
-                session.notice("That is all that you missed.")
+                self._show_missed(left, otherwise)
 
-        self._ask(chat.history.after(key, after, MISSED), show)
+        self._ask(chat.history.after(key, gap.after, MISSED), show)
+
+    def _gaps(self) -> list[tuple[str, Gap]]:
+        """What was not shown of the rooms that there are, as far as this person may see it."""
+        session = self._session
+        return [
+            (room, Gap(max(gap.after, self._since(room) - 1), gap.before))
+            for room, gap in (session.unread.gaps if session.unread is not None else ())
+            if room in session.chat.rooms and self._since(room) < gap.before
+        ]
+
+    def _is_empty(self, room: str, gap: Gap) -> bool:
+        """Whether it is known that nothing was said in *gap*."""
+        return self._session.chat.rooms[room].lines_between(*gap) == 0
+
+    def _is_own(self, event: Event) -> bool:
+        """Whether this person said it, here or with a command on another connection."""
+        account = self._session.account
+        return account is not None and said_by(event, account.key)
 
     def _allowed(self, entries: Sequence[Entry]) -> Sequence[Entry]:
         """Those of *entries* that this person may see: of private rooms what they were in for."""

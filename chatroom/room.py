@@ -428,6 +428,19 @@ class Room:
         rows = self._log[bisect_left(self._log, id, key=attrgetter("id")) :]
         return [(row.id, row.event) for row in rows if row.event.line]
 
+    def lines_between(self, after: int, before: int) -> int | None:
+        """How many lines were said between two ids; None if the log does not go back so far."""
+        if (self._base or self._restored) and self.first_id > after + 1:
+            return None
+        start, end = (
+            bisect_left(self._log, id, key=attrgetter("id")) for id in (after + 1, before)
+        )
+        lines = [
+            self._log[place].line if place < len(self._log) else self._lines
+            for place in (start, max(start, end))
+        ]
+        return lines[1] - lines[0]
+
     def last_ids(self, condition: Callable[[Event], bool], since: float, count: int) -> list[int]:
         """The ids of the last *count* lines that fulfil *condition* and were said since then."""
         recent = takewhile(lambda row: row.event.time >= since, reversed(self._log))

@@ -24,6 +24,7 @@ from chatroom.mailbox import MAX_BYTES, Letter, Mailbox
 from chatroom.publickeys import PublicKey
 from chatroom.recall import Recall
 from chatroom.room import Member, Outlet, Room, encode
+from chatroom.unread import Unread
 from chatroom.waiting import PrivateLine
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class Session:
         "completed",
         "connection",
         "failures",
+        "first_shown",
         "format",
         "guarded_until",
         "held",
@@ -126,7 +128,6 @@ class Session:
         "key",
         "mailbox",
         "member",
-        "missed",
         "name",
         "naming",
         "opened",
@@ -145,6 +146,7 @@ class Session:
         "spoken",
         "submitted",
         "turned_away",
+        "unread",
         "whisperer",
         "why",
     )
@@ -185,9 +187,10 @@ class Session:
         self.ignored: dict[int, str] | None = None
         #: What this person looked up last; None for nothing.
         self.recall: Recall | None = None
-        #: The id of the last line that this person was shown before, by the key of each room in
-        #: which they missed some; None for nothing.
-        self.missed: dict[str, int] | None = None
+        #: The id of the first line that this person was shown of the room where they are.
+        self.first_shown = 0
+        #: What this connection was not shown of the rooms that its user reads; None for nothing.
+        self.unread: Unread | None = None
         #: When this person last said something, in seconds since the epoch, by the key of each
         #: listed room that they said it in; None for nothing.
         self.said: dict[str, float] | None = None
@@ -821,8 +824,13 @@ class Session:
         )
         if member is self.member:
             self._finish()
-        elif self._former is not None and self.places is not None and not self.passing:
-            self.places[self._former.key] = self._former.last_shown(member)
+        elif self._former is not None and not self.passing:
+            key, last = self._former.key, self._former.last_shown(member)
+            if self.places is not None:
+                self.places[key] = last
+            if self.unread is None:
+                self.unread = Unread()
+            self.unread.leave(key, self.first_shown, last)
 
     def renamed(self, event: Renamed) -> None:
         """The name changed."""

@@ -124,12 +124,12 @@ def test_what_was_missed_and_what_was_left_is_told_once(world: World) -> None:
     person = world.arrives(again(world))
     told = person.sees
     assert [line for line in told if "look" in line] == ["08:00 bob: alice, look"]
+    assert told[told.index("08:00 bob: alice, look") - 1] == "-- 1 new"
     assert told[told.index(LAST) :] == [
         LAST,
         "-- A private line was left for you:",
         "-- Today (times are UTC)",
         "08:00 -> bob to you: psst",
-        "-- You missed 1 line since 08:00, which names you. /missed shows it.",
     ]
     bob.says("and now?")
     assert person.sees == ["bob: and now?"]
@@ -143,9 +143,7 @@ def test_what_somebody_who_left_before_the_greeting_missed_is_missed_still(world
     gone = Person(world, arrival=again(world))
     gone.hangs_up()
     world.settle()
-    assert "-- You missed 2 lines since 08:00. /missed shows them." in (
-        world.arrives(again(world)).sees
-    )
+    assert "-- 2 new" in world.arrives(again(world)).sees
 
 
 def test_the_former_connection_ends_and_who_squatted_is_a_guest_again(world: World) -> None:

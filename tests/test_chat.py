@@ -46,7 +46,7 @@ def test_a_room_that_was_spoken_in_stays(world: World) -> None:
     (alice,) = world.people("alice")
     alice.says("/join den", "hi", "/join lobby")
     assert list(world.chat.rooms) == ["lobby", "den"]
-    assert "08:00 alice: hi" in alice.asks("/join den")
+    assert "08:00 alice: hi" in alice.asks("/join den", "/history")
 
 
 def test_the_lobby_stays_though_nobody_was_ever_there(world: World) -> None:

@@ -22,7 +22,7 @@ from chatroom.events import (
     TookBack,
     TopicSet,
 )
-from chatroom.history import Missed, Query
+from chatroom.history import Gap, Missed, Query
 from chatroom.ledger import Entry
 from chatroom.store import codec, schema
 from chatroom.store.database import SLICE, Reader, Writer
@@ -335,7 +335,8 @@ def test_what_was_missed_is_counted_room_by_room(store: Store) -> None:
     store.say("hello", "where is 王明?", "王明你好")
     store.say("nobody here", room="den")
     store.index()
-    missed = store.reader.missed(seen, phrases('"王明"')[0])
+    gaps = [(room, Gap(id)) for room, id in seen.items()]
+    missed = store.reader.missed(gaps, phrases('"王明"')[0], "bob")
     assert sorted(missed) == [
         Missed("den", 1, 0, 1_800_000_005.0),
         Missed("lobby", 3, 2, 1_800_000_002.0),

@@ -6,7 +6,7 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from chatroom.events import Emoted, Event, Joined, Relayed, Said
-from chatroom.history import MemoryHistory, Missed, Query
+from chatroom.history import Gap, MemoryHistory, Missed, Query
 from chatroom.ledger import Entry
 from chatroom.room import Room
 from chatroom.words import phrases
@@ -89,6 +89,14 @@ def test_a_search_finds_the_last_lines(history: MemoryHistory) -> None:
 
 def test_what_was_missed_is_counted_by_room(history: MemoryHistory) -> None:
     (name,) = phrases("alice")
-    seen = {"lobby": 10, "den": 18, "attic": 0, "cellar": 0}
-    assert now(history.missed(seen, name)) == [Missed("lobby", 2, 1, 3.0)]
-    assert now(history.missed({"den": 14}, name)) == [Missed("den", 2, 0, 4.0)]
+    gaps = [("lobby", Gap(10)), ("den", Gap(18)), ("attic", Gap(0)), ("cellar", Gap(0))]
+    assert now(history.missed(gaps, name, "zoe")) == [Missed("lobby", 2, 1, 3.0)]
+    assert now(history.missed([("den", Gap(14))], name, "zoe")) == [Missed("den", 2, 0, 4.0)]
+
+
+def test_what_was_missed_is_what_was_not_shown_and_others_said(history: MemoryHistory) -> None:
+    (name,) = phrases("alice")
+    gaps = [("lobby", Gap(0, 13)), ("lobby", Gap(13))]
+    assert now(history.missed(gaps, name, "zoe")) == [Missed("lobby", 2, 0, 1.0)]
+    assert now(history.missed(gaps, name, "alice")) == [Missed("lobby", 1, 0, 5.0)]
+    assert now(history.missed([("lobby", Gap(0))], name, "bob")) == [Missed("lobby", 1, 0, 1.0)]

@@ -29,7 +29,7 @@ CORE = frozenset(
         ),
         *("orders", "moderation", "cells", "styles", "flow", "waiting"),
         *("naming", "ignoring", "usage", "completion", "directory"),
-        *("publickeys", "keyring", "arriving", "greeting", "strays"),
+        *("publickeys", "keyring", "arriving", "greeting", "strays", "unread"),
     }
 )
 #: What the core may use beside the standard library and itself.

@@ -119,7 +119,7 @@ def test_what_a_command_came_by_is_not_read(world: World) -> None:
     world.settle()
     bob.says("news")
     world.passes(as_account(world), "/join den")
-    assert any("You missed 1 line" in line for line in world.arrives(as_account(world)).sees)
+    assert "-- 1 new" in world.arrives(as_account(world)).sees
 
 
 def test_everybody_is_listed_once(world: World) -> None:
@@ -336,7 +336,7 @@ def test_what_was_missed_and_what_waits_is_left_for_who_reads(world: World) -> N
     world.passes(as_account(world), "/who")
     seen = world.arrives(as_account(world)).sees
     assert any("bob to you: later" in line for line in seen)
-    assert any("You missed 1 line" in line for line in seen)
+    assert "-- 1 new" in seen
 
 
 def test_a_code_outlasts_the_command_that_asked_for_it(world: World) -> None:

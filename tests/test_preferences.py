@@ -10,7 +10,9 @@ from chatroom.events import Said
 from chatroom.formats import PLAIN, RAW
 from chatroom.mailbox import MAX_ENTRIES
 from chatroom.recall import recall_of
+from chatroom.styles import Colours, terminal
 from chatroom.times import DAY
+from chatroom.unread import Unread
 from conftest import MakeWorld
 from fakes import Person, World
 
@@ -103,41 +105,41 @@ def test_who_wants_quiet_is_not_shown_who_comes_and_goes(world: World) -> None:
 
 def test_scrollback_is_shown_in_the_time_of_its_reader(world: World) -> None:
     alice, bob = world.people("alice", "bob")
-    alice.says("hi")
     bob.says("/timezone +17:00", "/timezone Asia/Tokyo", "/join den")
+    alice.says("hi")
     assert bob.asks("/join lobby")[:-1] == [
         "-- Today (times are Asia/Tokyo)",
+        "-- 1 new",
         "17:00 alice: hi",
         "-- Now",
     ]
 
 
 def test_scrollback_is_of_the_day_of_its_reader(world: World) -> None:
-    alice, bob, carol = world.people("alice", "bob", "carol")
-    bob.says("/timezone Asia/Tokyo")
-    alice.says("hi")
-    for person in (bob, carol):
+    alice, bob, carol, dave, erin = world.people("alice", "bob", "carol", "dave", "erin")
+    for person in (bob, dave):
+        person.says("/timezone Asia/Tokyo")
+    for person in (bob, carol, dave, erin):
         person.says("/join den")
+    alice.says("hi")
     assert "-- Today (times are Asia/Tokyo)" in bob.asks("/join lobby")
     assert "-- Today (times are UTC)" in carol.asks("/join lobby")
     # Midnight in Tokyo is at 15:00 UTC.
     world.wait(7.5 * 3600)
-    for person in (bob, carol):
-        person.says("/join den")
-    assert "-- Yesterday (times are Asia/Tokyo)" in bob.asks("/join lobby")
-    assert "-- Today (times are UTC)" in carol.asks("/join lobby")
+    assert "-- Yesterday (times are Asia/Tokyo)" in dave.asks("/join lobby")
+    assert "-- Today (times are UTC)" in erin.asks("/join lobby")
 
 
 def test_a_room_keeps_the_scrollback_of_so_many_formats(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rooms, "MAX_SCROLLBACKS", 3)
-    alice, bob, carol = world.people("alice", "bob", "carol")
+    (alice,) = world.people("alice")
     alice.says("hi")
-    carol.says("/join den")
-    for hours in range(1, 10):
-        bob.says(f"/timezone +{hours}", "/join den")
-        assert f"{8 + hours:02}:00 alice: hi" in bob.asks("/join lobby")
+    for width in range(60, 70):
+        newcomer = Person(world, format=terminal(width, Colours.NONE))
+        world.settle()
+        assert "08:00 alice: hi" in newcomer.sees
     assert len(world.chat.lobby._scrollback) == 3
 
 
@@ -173,6 +175,8 @@ def test_what_was_missed_is_dated_in_the_time_of_its_reader(world: World) -> Non
     # The same day in UTC, the next one in Tokyo.
     world.wait(7.5 * 3600)
     _ = bob.sees
+    bob.session.unread = Unread()
+    bob.session.unread.log_in({"lobby": seen}, "", 0)
     recall_of(bob.session).returned({"lobby": seen}, "bob")
     world.settle()
     assert bob.sees == ["-- You missed 1 line since Friday 15 January 17:00. /missed shows it."]

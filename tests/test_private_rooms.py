@@ -118,7 +118,7 @@ def test_not_even_how_much_was_found_is_told(den: Den) -> None:
 def test_what_was_missed_in_a_private_room_is_for_who_may_enter(den: Den) -> None:
     server, alice, bob = den
     alice.says("/room invite bob")
-    bob.says("/join den", "/quit")
+    bob.says("/join den", "/join lobby", "/quit")
     server.settle()
     alice.says("you missed this")
     back = server.person()
@@ -170,7 +170,7 @@ def test_whoever_is_in_it_when_it_becomes_private_stays(server: World) -> None:
     for person in (bob, greta):
         assert person.sees[-1] == "alice: after"
         person.says("/join lobby")
-        assert any("before" in line for line in person.asks("/join den"))
+        assert any("before" in line for line in person.asks("/join den", "/history"))
     # When it was public in between, guests are invited anew.
     greta.says("/join lobby")
     alice.says("/room public", "/room private")

@@ -9,9 +9,10 @@ from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from chatroom.events import SERVER, Emoted, Said, TookBack
 from chatroom.flow import PATIENCE
-from chatroom.history import Missed, Query
+from chatroom.history import Gap, Missed, Query
 from chatroom.ledger import Entry
 from chatroom.recall import FOUND, MISSED, recall_of
+from chatroom.unread import Unread
 from chatroom.words import Phrase
 from conftest import Strictness
 from fakes import FailingLedger, Person, World
@@ -42,8 +43,10 @@ class LateHistory:
     def search(self, query: Query, count: int) -> Deferred[list[Entry]]:
         return self._ask("search", query, count)
 
-    def missed(self, seen: Mapping[str, int], name: Phrase) -> Deferred[list[Missed]]:
-        return self._ask("missed", seen, name)
+    def missed(
+        self, gaps: Sequence[tuple[str, Gap]], name: Phrase, own: str
+    ) -> Deferred[list[Missed]]:
+        return self._ask("missed", gaps, name, own)
 
 
 @pytest.fixture
@@ -292,7 +295,9 @@ def test_an_answer_that_does_not_come_is_not_waited_for(
     world: World, late: LateHistory, typed: str
 ) -> None:
     alice, bob = world.people("alice", "bob")
-    alice.session.missed = {"lobby": 0}
+    bob.says("hello")
+    _ = alice.sees
+    alice.session.unread = unread({"lobby": 0})
     with capturedLogs() as logs:
         alice.says(typed, "hi")
         world.wait(PATIENCE - 0.1)
@@ -396,9 +401,17 @@ def test_who_types_no_more_is_still_answered(world: World, late: LateHistory) ->
 # -- what was missed
 
 
+def unread(seen: Mapping[str, int]) -> Unread:
+    """What somebody has not been shown who has read each room up to an id."""
+    made = Unread()
+    made.log_in(seen, "", 0)
+    return made
+
+
 def back(world: World, person: Person, seen: Mapping[str, int]) -> list[str]:
     """What *person*, who comes back, is told first."""
     _ = person.sees
+    person.session.unread = unread(seen)
     recall_of(person.session).returned(seen, person.name)
     world.settle()
     return person.sees
@@ -518,7 +531,8 @@ def test_what_the_ignored_said_was_not_missed(world: World) -> None:
 
 def test_what_was_missed_in_a_room_that_is_gone_is_nothing(world: World, late: LateHistory) -> None:
     (alice,) = world.people("alice")
-    alice.session.missed = {"den": 5, "lobby": 7}
+    alice.says("hi")
+    alice.session.unread = unread({"den": 5, "lobby": 7})
     alice.says("/missed")
     assert late.asked == [("after", "lobby", 7, MISSED)]
     late.answers[0].callback([])
@@ -531,7 +545,7 @@ def test_more_of_what_was_missed_ends_with_its_rooms(world: World) -> None:
     alice.says(*numbers(MISSED))
     back(world, bob, {"lobby": 0})
     assert bob.asks("/missed")[-1] == "-- /more goes on."
-    bob.session.missed = None
+    bob.session.unread = None
     assert bob.asks("/more", "/more") == ["-- You missed nothing.", "-- There is no more."]
 
 

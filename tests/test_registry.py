@@ -603,7 +603,7 @@ def test_a_hung_client_is_taken_over_at_once_and_what_it_had_not_read_was_missed
     told = again.asks(LOGIN)
     assert ghost.gone
     assert logged_in(world, again, "alice")
-    assert "-- You missed 2 lines since 08:00. /missed shows them." in told
+    assert "-- The last 2 lines before Now are new to you." in told
     assert ghost.outlet.data.endswith(
         b"-- You are logged in at 192.0.2.7 (a plain line) now. This connection ends.\r\n"
     )
@@ -650,19 +650,21 @@ def test_who_is_ignored_by_account_is_ignored_wherever_they_come_from(world: Wor
 
 
 def test_lines_missed_in_several_rooms_are_counted_and_shown(world: World) -> None:
-    alice, bob, carol = owner(world), world.person("bob"), world.person("carol")
+    alice, carol, dave = owner(world), world.person("carol"), world.person("dave")
     carol.says("/join den", "here")
-    alice.says("/join den", "/join lobby", "/quit")
-    bob.says("in the lobby", "alice, look")
-    carol.says("in the den")
+    dave.says("/join attic", "here")
+    alice.says("/join den", "/join attic", "/join lobby", "/quit")
+    carol.says("in the den", "alice, look")
+    dave.says("in the attic", "and more")
     again = world.person()
     told = again.asks(LOGIN, "/missed", "/more")
-    assert "-- You missed 3 lines since 08:00, 1 of them names you. /missed shows them." in told
+    assert "-- You missed 4 lines since 08:00, 1 of them names you. /missed shows them." in told
     missed = told[told.index("-- That is all that you missed.") - 8 :]
     assert [line.partition(" ")[2] for line in missed if line[:2].isdigit()] == [
-        "bob: in the lobby",
-        "bob: alice, look",
         "carol: in the den",
+        "carol: alice, look",
+        "dave: in the attic",
+        "dave: and more",
     ]
 
 
@@ -685,7 +687,8 @@ class LateHistory:
 
 def test_input_waits_until_it_is_known_what_was_missed(world: World) -> None:
     alice, bob = owner(world), world.person("bob")
-    alice.says("/quit")
+    bob.says("/join den", "hello")
+    alice.says("/join den", "/join lobby", "/quit")
     bob.says("hello?")
     history: Any = LateHistory(world)
     world.chat.history = history

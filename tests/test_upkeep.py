@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 import wire
 from chatroom.events import Opened, Said
-from chatroom.history import Query
+from chatroom.history import Gap, Query
 from chatroom.ledger import Entry
 from chatroom.store import store as module
 from chatroom.store.folder import Folder
@@ -115,7 +115,7 @@ async def test_what_is_committed_is_found_a_moment_later(tmp_path: Path) -> None
         assert [entry.id for entry in await store.before("lobby", 2**63 - 1, 5)] == [
             entry.id for entry in await store.after("lobby", 0, 5)
         ]
-        (missed,) = await store.missed({"lobby": 0}, phrases("two")[0])
+        (missed,) = await store.missed([("lobby", Gap(0))], phrases("two")[0], "bob")
         assert (missed.lines, missed.naming) == (2, 1)
         # Once more than a slice, which takes several.
         await store._commit(lines(*["coffee"] * 600, first=10))

@@ -13,7 +13,7 @@ from typing import Any
 
 from chatroom import names
 from chatroom.events import SERVER, Closed, Opened, TookBack, TopicSet
-from chatroom.history import Kept, Missed, Query
+from chatroom.history import Gap, Kept, Missed, Query
 from chatroom.ledger import Entry
 from chatroom.store import codec, schema
 from chatroom.words import Phrase, words
@@ -417,24 +417,37 @@ class Reader:
         found.close()
         return entries[::-1]
 
-    def missed(self, seen: dict[str, int], name: Phrase) -> list[Missed]:
+    def missed(self, gaps: Sequence[tuple[str, Gap]], name: Phrase, own: str) -> list[Missed]:
         """See history.History."""
-        missed = []
-        for id, key in self._rooms(seen).items():
-            count, first = self._connection.execute(
-                "SELECT count(*), min(id) FROM events WHERE room = ? AND kind < 2 AND id > ?",
-                (id, seen[key]),
-            ).fetchone()
-            if count:
-                (since,) = self._connection.execute(
-                    "SELECT time FROM events WHERE id = ?", (first,)
-                ).fetchone()
-                (naming,) = self._connection.execute(
-                    "SELECT count(*) FROM words WHERE words MATCH ? AND rowid > ?",
-                    (f'room : "r{id}" AND text : {_quoted(name)}', seen[key]),
-                ).fetchone()
-                missed.append(Missed(key, count, naming, since))
-        return missed
+        ids = {key: id for id, key in self._rooms({key for key, _ in gaps}).items()}
+        found: dict[str, Missed] = {}
+        for key, gap in gaps:
+            if key in ids and (missed := self._missed(key, ids[key], gap, name, own)) is not None:
+                known = found.get(key, missed._replace(lines=0, naming=0))
+                lines, naming = known.lines + missed.lines, known.naming + missed.naming
+                found[key] = known._replace(lines=lines, naming=naming)
+        return list(found.values())
+
+    def _missed(self, key: str, room: int, gap: Gap, name: Phrase, own: str) -> Missed | None:
+        """What was missed in one *gap* of a room with this *key* and number."""
+        where = "room = ? AND kind < 2 AND id > ? AND id < ?"
+        spelled = self._connection.execute(
+            f"SELECT name, count(*), min(id) FROM events WHERE {where} GROUP BY name",
+            (room, *gap),
+        ).fetchall()
+        others = [(count, first) for said_as, count, first in spelled if names.fold(said_as) != own]
+        if not others:
+            return None
+        first = min(first for _, first in others)
+        (since,) = self._connection.execute(
+            "SELECT time FROM events WHERE id = ?", (first,)
+        ).fetchone()
+        myself = _quoted(Phrase((_name_word(own),)))
+        (naming,) = self._connection.execute(
+            "SELECT count(*) FROM words WHERE words MATCH ? AND rowid > ? AND rowid < ?",
+            (f'room : "r{room}" AND (text : {_quoted(name)} NOT name : {myself})', *gap),
+        ).fetchone()
+        return Missed(key, sum(count for count, _ in others), naming, since)
 
     def expired(self, before: float, keep: int) -> list[int]:
         """The ids of at most SLICE events that are to be deleted.

@@ -5,7 +5,7 @@ which writes and one of which reads. Nothing waits for them.
 """
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from chatroom.aging import Aging
 from chatroom.clock import Call, Clock
-from chatroom.history import Kept, Missed, Query
+from chatroom.history import Gap, Kept, Missed, Query
 from chatroom.ledger import Entry
 from chatroom.store.accounts import Book, StoredAccounts
 from chatroom.store.database import Reader, Writer
@@ -164,8 +164,10 @@ class Store:
     def search(self, query: Query, count: int) -> "Deferred[list[Entry]]":
         return self._reading.do(self._reader.search, query, count)
 
-    def missed(self, seen: Mapping[str, int], name: Phrase) -> "Deferred[list[Missed]]":
-        return self._reading.do(self._reader.missed, dict(seen), name)
+    def missed(
+        self, gaps: Sequence[tuple[str, Gap]], name: Phrase, own: str
+    ) -> "Deferred[list[Missed]]":
+        return self._reading.do(self._reader.missed, list(gaps), name, own)
 
     # -- accounts.Accounts and orders.Records
 
