@@ -528,7 +528,7 @@ class Session:
             self._told_pace = True
             rate = f"{self.chat.pace.rate:g}"
             waits = "1 is" if count == 1 else f"{count:,} are"
-            self.notice(f"Your lines go out at {rate} a second; {waits} waiting.")
+            self.notice(f"Your lines go out at {rate} a second; {waits} waiting. /quit drops them.")
 
     # -- what people ask for
 

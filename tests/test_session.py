@@ -506,7 +506,7 @@ def test_who_pastes_is_told_once(paced: World, count: int, told: str) -> None:
     alice.session.waiting(count)
     alice.session.waiting(count)
     paced.settle()
-    assert alice.sees == [f"-- Your lines go out at 2 a second; {told} waiting."]
+    assert alice.sees == [f"-- Your lines go out at 2 a second; {told} waiting. /quit drops them."]
 
 
 def test_who_waits_for_something_else_is_not_told_of_the_pace(paced: World) -> None:

@@ -455,6 +455,35 @@ def test_an_interrupt_drops_lines_that_wait() -> None:
     world.end()
 
 
+@pytest.mark.parametrize("leaving", ["/quit\r", "/bye\r", "\x04"])
+def test_who_leaves_a_terminal_does_not_wait_for_what_they_pasted(leaving: str) -> None:
+    world = World(limits=Limits(rate=2, burst=3))
+    bob = world.person("bob")
+    telnet = named(world)
+    world.wait(10)
+    telnet.sends(b"".join(b"%d\r" % number for number in range(50)))
+    telnet.types(leaving)
+    world.wait(2)
+    telnet.settle()
+    assert telnet.gone
+    world.wait(60)
+    assert len([line for line in bob.sees if line.startswith("alice: ")]) <= 5
+    world.end()
+
+
+def test_who_closes_a_terminal_says_nothing_more() -> None:
+    world = World(limits=Limits(rate=2, burst=3))
+    bob = world.person("bob")
+    telnet = named(world)
+    world.wait(10)
+    telnet.sends(b"".join(b"%d\r" % number for number in range(50)))
+    telnet.hangs_up()
+    _ = bob.sees
+    world.wait(60)
+    assert bob.sees == ["-- alice left."]
+    world.end()
+
+
 def test_a_flood_is_said_to_its_end() -> None:
     world = World(limits=Limits(rate=100, burst=3, byte_rate=0))
     bob = world.person("bob")

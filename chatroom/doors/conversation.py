@@ -27,7 +27,7 @@ from chatroom.doors.door import DoorFactory, is_encrypted, peer_ended, tune
 from chatroom.doors.editor import Line
 from chatroom.doors.intake import Lines
 from chatroom.doors.outlet import Outlet
-from chatroom.doors.terminal import MOMENT, Kind, Terminal
+from chatroom.doors.terminal import MOMENT, Kind, Terminal, not_said
 from chatroom.events import SERVER, Noticed
 from chatroom.formats import PLAIN, Format, plain
 from chatroom.session import Session
@@ -43,10 +43,13 @@ BITE: Final = 256
 #: What one read of keys costs of the byte rate: whoever types sends each by itself.
 KEYS_COST: Final = 16
 
-#: A connection is read while fewer lines, and bytes in them, wait; so the end of a paste, and a
+#: A connection is read while fewer lines, and bytes in them, wait; so what stops a paste, and a
 #: close, are seen at once.
-WAITING_LINES: Final = 64
-WAITING_BYTES: Final = 4096
+WAITING_LINES: Final = 256
+WAITING_BYTES: Final = 16 * 1024
+
+#: The same at a terminal, of keys.
+WAITING_KEYS: Final = 4096
 
 #: How often, in seconds, a connection whose lines wait is asked whether its client has closed, and
 #: for how long they may go on waiting then: a room must not be haunted.
@@ -146,6 +149,9 @@ class Conversation(LineReceiver):
         if self._rest is None:
             self._digest()
         self._hand_in()
+        if self.intake.lines and data.startswith(b"/") and data.find(b"\n") == len(data) - 1:
+            # A line that came by itself: a script may end with /quit what it sends in one go.
+            self._overtake(len(self.intake.lines) - 1)
 
     def _digest(self) -> None:
         """Make lines of what came in, or some keys, as far as the byte rate allows."""
@@ -260,6 +266,8 @@ class Conversation(LineReceiver):
         if self.terminal is not None and self._rest is None and (self._keys_wait or self._raw):
             # Others have their turn meanwhile.
             self._rest = self.factory.chat.clock.callLater(0, self._rested)
+        if lines and self.by_hand:
+            self._overtake(0)
         if self._ended or self._leaving:
             done_with = not lines and not session.held and self._rest is None
             # Whoever reads on gets all there is before they go.
@@ -279,6 +287,34 @@ class Conversation(LineReceiver):
         self.factory.chat.relieve()
 
     @property
+    def by_hand(self) -> bool:
+        """Whether somebody types here, as far as that is known; else it may be a script."""
+        return self.terminal is not None
+
+    def _overtake(self, first: int) -> None:
+        """Drop the lines that wait before a /quit, looked for from the *first* of them on, or all
+        where the end of the input was typed.
+        """
+        lines = self.intake.lines
+        if self.session.asking:
+            return
+        places = (place for place in range(first, len(lines)) if self._quits(lines[place]))
+        place = len(lines) if self._leaving else next(places, 0)
+        if place:
+            self.intake.drop(place)
+            self.session.notice(not_said(place))
+
+    def _quits(self, line: bytes | Line) -> bool:
+        """Whether *line*, which waits, is a /quit."""
+        text = line.decode(errors="replace") if isinstance(line, bytes) else line.text
+        if not text.startswith("/"):
+            return False
+        try:
+            return commands.look_up(self.session, text[1:].split(maxsplit=1)[0]).name == "quit"
+        except (Refused, IndexError):
+            return False
+
+    @property
     def _keys_wait(self) -> bool:
         """Whether there are keys that can be dealt with now."""
         return self.terminal is not None and self._rest is None and self.terminal.ready
@@ -287,7 +323,7 @@ class Conversation(LineReceiver):
         """Whether more waits than should."""
         if self.terminal is not None:
             # However many lines wait, ^C drops them.
-            return self.terminal.backlog > WAITING_BYTES
+            return self.terminal.backlog > WAITING_KEYS
         lines = self.intake.lines
         return len(lines) > WAITING_LINES or sum(map(len, lines)) > WAITING_BYTES
 
@@ -407,8 +443,14 @@ class Conversation(LineReceiver):
             del self.session, self.outlet
 
     def _end_of_input(self) -> None:
-        """What was sent counts, its last line even without an end."""
+        """What a script sent counts, its last line even without an end.
+
+        What somebody typed, or pasted, who has gone while it waits does not.
+        """
         self._stop_rest()
+        if self.by_hand:
+            self._raw = b""
+            self.intake.clear()
         raw, self._raw = self._raw, b""
         if raw:
             self._take(raw)

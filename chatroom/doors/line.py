@@ -16,7 +16,7 @@ from chatroom.doors.intake import Intake
 from chatroom.doors.keys import Key
 from chatroom.doors.takeover import Takeover
 from chatroom.doors.telnet import IAC, Command
-from chatroom.doors.terminal import USUAL, Kind, Terminal
+from chatroom.doors.terminal import USUAL, Kind, Terminal, not_said
 
 #: A telnet command costs as much of the byte rate as so many bytes: it takes that much longer.
 COMMAND_COST: Final = 32
@@ -82,6 +82,8 @@ class ChatProtocol(Conversation):
             self._turn_away(opening)
             return
         self._answer_telnet()
+        if intake.interrupted:
+            self._interrupted()
         if intake.asked:
             intake.asked = False
             self._say_yes()
@@ -108,6 +110,21 @@ class ChatProtocol(Conversation):
         if telnet.spoken and telnet.character_mode is False:
             # It has taken its word back.
             self.take_lines()
+
+    def _interrupted(self) -> None:
+        """The interrupting key was hit: what waited before it is not said."""
+        intake = self.intake
+        dropped, intake.dropped, intake.interrupted = intake.dropped, 0, False
+        if self.session.asking:
+            # Whoever is asked for a secret answers with none, as at a terminal.
+            intake.lines.insert(0, b"")
+        if dropped:
+            self.session.notice(not_said(dropped))
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether somebody types here, as far as that is known."""
+        return super().by_hand or self.intake.telnet.spoken
 
     def _say_yes(self) -> None:
         self.session.notice(f"Yes, {self.factory.chat.settings.name} is here.")

@@ -86,6 +86,13 @@ def kind_of(names: Sequence[str], mtts: int = 0) -> Kind:
     return Kind(not (mtts or _DUMB.match(name)), colours)
 
 
+def not_said(count: int) -> str:
+    """What somebody is told of whose lines so many are dropped."""
+    return (
+        f"{count:,} {'line that waited was' if count == 1 else 'lines that waited were'} not said."
+    )
+
+
 class Owner(Protocol):
     """Whose terminal it is."""
 
@@ -335,8 +342,7 @@ class Terminal:
         dropped = len(self._lines)
         if dropped:
             self._lines.clear()
-            lines = "line that waited was" if dropped == 1 else "lines that waited were"
-            self._owner.told(f"{dropped:,} {lines} not said.")
+            self._owner.told(not_said(dropped))
 
     def _expire(self) -> None:
         """What there is of a key will not be completed."""
