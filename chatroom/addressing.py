@@ -10,10 +10,13 @@ people there are no beginnings: see `exactly`.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.defer import Deferred, succeed
+
 from chatroom import names
 from chatroom.accounts import Account
 from chatroom.chat import Chat, Refused
-from chatroom.flow import Flow, carry_out, patiently, steps
+from chatroom.events import Emoted, Said
+from chatroom.flow import Flow, bare, carry_out, patiently, steps
 from chatroom.formats import enumerate_names
 from chatroom.room import said_by
 
@@ -56,6 +59,31 @@ def with_person(
         raise _nobody(name)
     else:
         carry_out(session, _with_person(session, name, act, absent))
+
+
+def known(session: "Session", name: str) -> "Deferred[str]":
+    """The name of somebody who is here, was here, or has registered it; fails with Refused.
+
+    Who was here has left within the last hour, or a line of theirs is in the log of the room.
+    """
+    chat = session.chat
+    key = _key(name)
+    person = chat.people.get(key)
+    if person is not None:
+        return succeed(person.name)
+    spoken = next((event for event in session.room.recent(LINES) if said_by(event, key)), None)
+    if isinstance(spoken, Said | Emoted):
+        return succeed(spoken.name)
+    if chat.people.left(key):
+        return succeed(_shown(name))
+
+    def found(account: Account | None) -> str:
+        if account is None:
+            text = f"Nobody called {_shown(name)} is or was here."
+            raise Refused(f"{text} /who lists who is in your room, /history who spoke.")
+        return account.name
+
+    return patiently(session, chat.registry.book.find(key)).addCallback(found).addErrback(bare)
 
 
 @steps

@@ -30,7 +30,7 @@ from chatroom.events import (
     TookBack,
     TopicSet,
 )
-from chatroom.history import History, Kept, MemoryHistory
+from chatroom.history import History, Kept, MemoryHistory, Query
 from chatroom.ledger import Claims, Entry, Ledger, LocalClaims, MemoryLedger
 from chatroom.limits import Admission, Limits, Pace, Quota
 from chatroom.metrics import Counters
@@ -51,6 +51,9 @@ MAX_ROOMS = 1000
 
 #: For how long, in seconds, nothing was said in a room that gives way to another.
 IDLE = 3600.0
+
+#: How many lines are looked up to find in which rooms somebody has spoken.
+MAX_LOOKED_UP = 1000
 
 #: How often the sockets are looked at for more before a turn ends.
 MAX_LOOKS = 8
@@ -421,18 +424,38 @@ class Chat:
             said.add(session.room.key)
         return own, [self.rooms[room] for room in said if room in self.rooms]
 
-    def remove(self, operator: str, name: str, since: float) -> list[Event]:
-        """Ask that what was said as *name* since then be forgotten, wherever there may be any.
+    def rooms_with(self, name: str, since: float) -> Deferred[list[Room]]:
+        """The rooms in which something was said as *name* since then.
+
+        since: in seconds since the epoch. Where a room's log does not go back so far the store is
+        asked.
+        """
+        key = names.fold(name)
+        listed = [room for room in self.rooms.values() if room.listed]
+        sure = [room for room in listed if room.has(lambda said: said_by(said, key), since)]
+        unsure = [room for room in listed if room not in sure and not room.goes_back_to(since)]
+        if not unsure:
+            return succeed(sure)
+
+        def found(entries: Sequence[Entry]) -> list[Room]:
+            late = {entry.room for entry in entries if entry.event.time >= since}
+            if len(entries) == MAX_LOOKED_UP:
+                late = {room.key for room in unsure}
+            return [*sure, *(room for room in unsure if room.key in late)]
+
+        query = Query((), [room.key for room in unsure], key)
+        return self.history.search(query, MAX_LOOKED_UP).addCallback(found)
+
+    def remove(self, rooms: Sequence[Room], operator: str, name: str, since: float) -> list[Event]:
+        """Ask that what was said as *name* in these rooms since then be forgotten.
 
         Returns what was asked for, one event for each room. since: in seconds since the epoch.
         """
-        key = names.fold(name)
         now = self.clock.time()
         asked: list[Event] = []
-        for room in list(self.rooms.values()):
-            if room.listed and room.may_have(lambda said: said_by(said, key), since):
-                asked.append(TookBack(now, SERVER, operator, SERVER, since, name))
-                self.submit(room, asked[-1])
+        for room in rooms:
+            asked.append(TookBack(now, SERVER, operator, SERVER, since, name))
+            self.submit(room, asked[-1])
         return asked
 
     def expire(self) -> None:

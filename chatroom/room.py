@@ -449,11 +449,17 @@ class Room:
 
     def may_have(self, condition: Callable[[Event], bool], since: float) -> bool:
         """Whether a line that fulfils *condition* was said since then, as far as the log knows."""
-        said = [row.event for row in self._log if row.event.line and row.event.time >= since]
-        # What was said before the log begins nobody can say here.
+        return self.has(condition, since) or not self.goes_back_to(since)
+
+    def has(self, condition: Callable[[Event], bool], since: float) -> bool:
+        """Whether the log has a line that fulfils *condition* and was said since then."""
+        said = (row.event for row in self._log if row.event.line and row.event.time >= since)
+        return any(map(condition, said))
+
+    def goes_back_to(self, since: float) -> bool:
+        """Whether the log has all that was said since then, in seconds since the epoch."""
         cut = bool(self._base) or self._restored
-        before = not self._log or self._log[0].event.time >= since
-        return any(map(condition, said)) or (cut and before)
+        return not cut or (bool(self._log) and self._log[0].event.time < since)
 
     @property
     def first_id(self) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import INegotiated
 from twisted.internet.task import Clock
 from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
@@ -21,10 +21,11 @@ from chatroom.doors.console import ConsoleFactory
 from chatroom.doors.door import DoorFactory, TurnedAway
 from chatroom.doors.line import ChatFactory
 from chatroom.doors.relay import RelayFactory
-from chatroom.events import Closed
-from chatroom.ledger import Ledger
+from chatroom.events import Closed, Said
+from chatroom.history import MemoryHistory, Query
+from chatroom.ledger import Entry, Ledger
 from chatroom.moderation import CLAIM_TRIES, Moderation, read_networks
-from chatroom.orders import Networks, Operator
+from chatroom.orders import MemoryRecords, Networks, Operator
 from chatroom.times import DAY
 from fakes import (
     DelayedLedger,
@@ -881,9 +882,9 @@ def test_a_report_is_told_to_operators_with_what_was_said(server: World) -> None
     ]
     assert olga.asks("/reports 1")[1:] == ["08:00 bob: buy", "08:00 * bob shouts"]
     assert olga.asks("/reports 2", "/reports x", "/reports 999999999999999") == [
-        "-- There is no report 2.",
-        "-- Usage: /reports [NUMBER]",
-        "-- There is no report 999999999999999.",
+        "-- There is no report 2. /reports lists the last ones.",
+        "-- Usage: /reports [NUMBER]. Alone, it lists the last ones.",
+        "-- There is no report 999999999999999. /reports lists the last ones.",
     ]
     alice.says("/report bob", "/report bob")
     assert alice.asks("/report bob")[0].startswith("-- Three reports an hour have to do.")
@@ -894,7 +895,7 @@ def test_a_report_is_told_to_operators_with_what_was_said(server: World) -> None
 def test_a_report_that_cannot_be_kept_is_told_all_the_same(make_server: MakeServer) -> None:
     records = FakeRecords()
     server = make_server(records=records)
-    olga, alice = operator(server), server.person("alice")
+    olga, alice, _ = operator(server), server.person("alice"), server.person("bob")
     _ = olga.sees
     records.full = True
     with capturedLogs() as logged:
@@ -913,13 +914,81 @@ def test_a_report_is_told_though_its_author_has_left(make_server: MakeServer) ->
 
     records = LateRecords()
     server = make_server(records=records)
-    olga, alice = operator(server), server.person("alice")
+    olga, alice, _ = operator(server), server.person("alice"), server.person("bob")
     _ = olga.sees
     alice.says("/report bob spam")
     alice.hangs_up()
     records.answer.callback(7)
     server.settle()
     assert "-- Report 7 by alice about bob in #lobby: spam" in olga.sees
+
+
+@pytest.mark.parametrize("name", ["bob", "BOB", "carl", "dora"])
+def test_who_has_just_left_can_be_reported(server: World, name: str) -> None:
+    olga, alice = operator(server), server.person("alice")
+    bob, carl = server.person("bob"), server.person("carl")
+    bob.says("buy")
+    for gone in (bob, carl, registered(server, "dora")):
+        gone.hangs_up()
+    server.settle()
+    server.wait(1800)
+    _ = olga.sees
+    assert alice.asks(f"/report {name} spam") == ["-- Thank you. Those who keep order are told."]
+    shown = name.lower()
+    assert olga.sees == [f"-- Report 1 by alice about {shown} in #lobby: spam"]
+
+
+def test_nobody_is_reported_who_never_was_here(server: World) -> None:
+    operator(server)
+    alice = server.person("alice")
+    for _ in range(4):
+        assert alice.asks("/report nobody spam")[0].startswith(
+            "-- Nobody called nobody is or was here."
+        )
+    # It has cost nothing.
+    server.person("bob")
+    assert alice.asks("/report bob")[-1].startswith("-- Thank you.")
+
+
+def test_a_report_says_whether_anybody_is_there_to_read_it(
+    server: World, make_server: MakeServer
+) -> None:
+    alice, _ = server.person("alice"), server.person("bob")
+    assert alice.asks("/report bob") == ["-- Your report is kept, but nobody keeps order here yet."]
+    operator(server).hangs_up()
+    server.settle()
+    assert alice.asks("/report bob")[-1] == (
+        "-- Thank you. Nobody who keeps order is here; they find it in /reports."
+    )
+    # Where nothing lasts nobody would ever read it.
+    memory = make_server(records=MemoryRecords())
+    alice, _ = memory.person("alice"), memory.person("bob")
+    assert alice.asks("/report bob") == [
+        "-- Nobody keeps order here. /ignore NAME spares you what somebody says."
+    ]
+
+
+def test_what_was_said_before_the_rooms_log_begins_is_looked_up(make_server: MakeServer) -> None:
+    class Looked(MemoryHistory):
+        """Lines that are only in the file."""
+
+        def search(self, query: Query, count: int) -> Deferred[list[Entry]]:
+            kept = [Entry(room, 1, Said(1_799_999_000.0, 0, "Bob", "buy")) for room in ("den",)]
+            return succeed([one for one in kept if one.room in query.rooms and query.name == "bob"])
+
+    server = make_server()
+    chat = server.chat
+    chat.history = Looked(chat.rooms)
+    for name in ("lobby", "den"):
+        room = chat.rooms.get(name) or chat.open_room(name)
+        room.restore("", [(2, Said(1_799_999_500.0, 0, "alice", "hello"))])
+    olga, alice, carl = operator(server), server.person("alice"), server.person("carl")
+    carl.says("/join den")
+    _ = alice.sees, carl.sees
+    assert olga.asks("/forget zoe")[0].startswith("-- Nothing was said as zoe")
+    assert "-- What bob said in the last hour is removed." in olga.asks("/forget bob")
+    assert "-- olga removed what bob said in the last hour." in carl.sees
+    assert alice.sees == []
 
 
 def test_the_audit_says_who_did_what_to_whom_when_and_why(server: World) -> None:
@@ -980,8 +1049,14 @@ def test_an_operator_removes_what_somebody_said(server: World) -> None:
     assert [line for line in alice.asks("/history") if "buy" in line] == []
     assert alice.asks("/search buy", "/search sells") == ["-- Nothing was found."] * 2
     assert alice.asks("/search hello")[0].endswith("alice: hello")
-    assert olga.asks("/forget bob") == ["-- Nothing was said as Bob in the last hour."]
-    assert olga.asks("/forget zoe") == ["-- Nothing was said as zoe in the last hour."]
+    assert olga.asks("/forget bob") == [
+        "-- Nothing was said as Bob in the last hour. /search finds older lines."
+    ]
+    _ = alice.sees
+    assert olga.asks("/forget zoe") == [
+        "-- Nothing was said as zoe in the last hour. /search finds older lines."
+    ]
+    assert alice.sees == []
 
 
 def test_an_operator_unregisters_somebody_who_is_here(server: World) -> None:

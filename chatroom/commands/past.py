@@ -8,6 +8,7 @@ from twisted.internet.defer import gatherResults
 from chatroom import names
 from chatroom.chat import Refused
 from chatroom.commands import command
+from chatroom.flow import Flow, carry_out, patiently, steps
 from chatroom.formats import enumerate_names
 from chatroom.history import LAST, Query
 from chatroom.recall import recall_of
@@ -169,17 +170,19 @@ def _forget_name(session: "Session", rest: str) -> None:
     if not chat.moderation.keeps_order(session):
         raise Refused("Only an operator removes what others said. /report tells them.")
     name = chat.people[names.fold(rest)].name if names.fold(rest) in chat.people else rest
-    name = name[: names.MAX_NAME]
-    asked = chat.remove(session.name, name, since)
+    carry_out(session, _remove(session, name[: names.MAX_NAME], since))
+
+
+@steps
+def _remove(session: "Session", name: str, since: float) -> Flow:
+    chat = session.chat
+    rooms = yield patiently(session, chat.rooms_with(name, since), "Please try again later.")
+    asked = chat.remove(rooms, session.name, name, since)
     if not asked:
-        raise Refused(f"Nothing was said as {name} in the last hour.")
-
-    def removed(answers: list[str]) -> None:
-        why = next(filter(None, answers), "")
-        if why:
-            session.answer(f"What {name} said was not removed everywhere: {why}. Try again later.")
-        else:
-            session.answer(f"What {name} said in the last hour is removed.")
-            chat.moderation.note(session, "removed the lines of", name)
-
-    session.wait_for(gatherResults(map(chat.decided, asked)).addCallback(removed))
+        raise Refused(f"Nothing was said as {name} in the last hour. /search finds older lines.")
+    answers = yield gatherResults(map(chat.decided, asked))
+    why = next(filter(None, answers), "")
+    if why:
+        raise Refused(f"What {name} said was not removed everywhere: {why}. Try again later.")
+    session.answer(f"What {name} said in the last hour is removed.")
+    chat.moderation.note(session, "removed the lines of", name)

@@ -4,17 +4,18 @@ The rule: it is kept before anybody is told that it is. They are in the group of
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from time import gmtime, strftime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
 
 from chatroom import names
+from chatroom.addressing import known
 from chatroom.chat import Refused
 from chatroom.commands import command
 from chatroom.commands.people import MAX_REASON
-from chatroom.flow import carry_out, in_time, patiently
+from chatroom.flow import Flow, carry_out, in_time, patiently, steps
 from chatroom.formats import PLAIN
 from chatroom.orders import Action, Report
 
@@ -32,43 +33,62 @@ LISTED = 20
 def report(session: "Session", rest: str) -> None:
     """tell those who keep order about somebody
 
-    They get the last lines of this room with it. They are told who you are.
+    They get the last lines of this room with it. They are told who you are. It
+    may be somebody who has just left.
     """
     name, _, why = rest.partition(" ")
     chat = session.chat
-    if not chat.moderation.reported.take(session.source):
-        raise Refused("Three reports an hour have to do. What you reported is kept.")
-    evidence = "".join(
-        PLAIN.encode(event, False).decode() for event in session.room.recent(EVIDENCE)
-    )
-    made = Report(
-        chat.clock.time(),
-        session.name,
-        name[: names.MAX_NAME],
-        why.strip()[:MAX_REASON],
-        session.room.name,
-        evidence,
-    )
+    if chat.moderation.reported.spent(session.source):
+        raise Refused(
+            "Three reports an hour have to do. What you reported is kept; try again in an hour."
+        )
+    if not (chat.moderation.records.lasting or any(_operators(session))):
+        raise Refused("Nobody keeps order here. /ignore NAME spares you what somebody says.")
+    carry_out(session, _report(session, name, why.strip()[:MAX_REASON]))
 
-    def tell(shown: str) -> None:
-        for person in list(chat.sessions.values()):
-            if chat.moderation.keeps_order(person):
-                person.notice(f"Report {shown}")
 
-    def kept(id: int) -> None:
-        tell(_shown_report(made._replace(id=id)))
-        if not session.over:
-            session.notice("Thank you. Those who keep order are told.")
-
-    def failed(failure: Any) -> None:
-        log.warn("A report is not kept: {why!r}.", event="report_not_kept", why=failure.value)
+@steps
+def _report(session: "Session", name: str, why: str) -> Flow:
+    chat = session.chat
+    about = yield known(session, name)
+    chat.moderation.reported.take(session.source)
+    room = session.room
+    evidence = "".join(PLAIN.encode(event, False).decode() for event in room.recent(EVIDENCE))
+    made = Report(chat.clock.time(), session.name, about, why, room.name, evidence)
+    try:
+        id = yield in_time(chat.moderation.records.report(made), chat.clock)
+    except Exception as error:
+        log.warn("A report is not kept: {why!r}.", event="report_not_kept", why=error)
         # Those who are here are told all the same, whether or not its author still is.
-        tell(f"that could not be kept: {_shown_report(made)}")
-        if not session.over:
-            session.notice("Those who keep order and are here are told. Your report is not kept.")
+        told = _tell(session, f"Report that could not be kept: {_shown_report(made)}")
+        session.answer(
+            "Those who keep order and are here are told. Your report is not kept."
+            if told
+            else "Your report is not kept, and nobody who keeps order is here. Try again later."
+        )
+        return
+    if _tell(session, f"Report {_shown_report(made._replace(id=id))}"):
+        session.answer("Thank you. Those who keep order are told.")
+    elif any(_operators(session)):
+        session.answer("Thank you. Nobody who keeps order is here; they find it in /reports.")
+    else:
+        session.answer("Your report is kept, but nobody keeps order here yet.")
 
-    answer = in_time(chat.moderation.records.report(made), chat.clock)
-    carry_out(session, answer.addCallbacks(kept, failed))
+
+def _operators(session: "Session") -> Iterator[object]:
+    """Those who keep order, whether or not they are here."""
+    chat = session.chat
+    yield from chat.moderation.all("operator")
+    yield from (one for one in chat.sessions.values() if chat.moderation.keeps_order(one))
+
+
+def _tell(session: "Session", text: str) -> bool:
+    """Tell those who keep order and are here; returns whether there is any."""
+    chat = session.chat
+    here = [one for one in chat.sessions.values() if chat.moderation.keeps_order(one)]
+    for person in here:
+        person.notice(text)
+    return bool(here)
 
 
 @command("reports", usage="[NUMBER]", operator=True, group="moderation")
@@ -82,7 +102,7 @@ def reports(session: "Session", rest: str) -> None:
 
     def shown(found: Report | None) -> None:
         if found is None:
-            raise Refused(f"There is no report {rest[:20]}.")
+            raise Refused(f"There is no report {rest[:20]}. /reports lists the last ones.")
         session.notice(f"{_utc(found.time)} {_shown_report(found)}")
         for line in found.evidence.splitlines():
             session.post(f"{names.clean(line)}\r\n".encode(errors="replace"))
@@ -90,7 +110,7 @@ def reports(session: "Session", rest: str) -> None:
     if not rest:
         carry_out(session, patiently(session, records.reports(LISTED)).addCallback(listed))
     elif not re.fullmatch("[0-9]{1,15}", rest):
-        raise Refused("Usage: /reports [NUMBER]")
+        raise Refused("Usage: /reports [NUMBER]. Alone, it lists the last ones.")
     else:
         carry_out(session, patiently(session, records.find_report(int(rest))).addCallback(shown))
 
