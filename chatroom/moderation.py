@@ -294,7 +294,7 @@ class Moderation:
         """
         address = address_of(host)
         if self.allowed is not None and (address is None or address not in self.allowed):
-            return "This server is for those on its list; your address is not on it."
+            return "Your address is not on the list of this server. Ask whoever runs it."
         return self.banned_from(host)
 
     def banned_from(self, host: str | None) -> str | None:

@@ -96,7 +96,7 @@ ANSWERS = [
     ("/topic tea", ["-- alice set the topic: tea"]),
     ("/topic -", ["-- alice cleared the topic."]),
     ("/room", ["-- #lobby belongs to nobody: everybody may enter."]),
-    ("/room private", ["-- #lobby is not yours. It belongs to nobody."]),
+    ("/room private", ["-- #lobby is not yours. It belongs to nobody; operators decide: /ops."]),
     # /history
     ("/history", ["-- Nothing has been said here."]),
     ("/history before 1h", ["-- Nothing earlier has been said here."]),
@@ -169,7 +169,11 @@ ANSWERS = [
     ]),
     ("/ops", ["-- There is no operator."]),
     ("/report", ["-- Usage: /report NAME [REASON]"]),
-    ("/report bob spam", ["-- Thank you. Those who keep order are told."]),
+    (
+        "/report bob spam",
+        ["-- Nobody keeps order here. /ignore NAME spares you what somebody says."],
+    ),
+    ("/close", ["-- /close is for operators. /ops lists them."]),
     ("/op", ["-- /op is for operators. /ops lists them."]),
     ("/deop", ["-- /deop is for operators. /ops lists them."]),
     ("/kick", ["-- /kick is for operators. /ops lists them."]),

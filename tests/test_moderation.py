@@ -243,13 +243,13 @@ def test_operators_make_and_end_operators(server: World) -> None:
     assert olga.asks("/op zoe")[0].startswith("-- zoe is not registered.")
     assert olga.asks("/op bob") == ["-- bob is an operator."]
     assert bob.sees == ["-- olga has made you an operator: /help moderation."]
-    assert olga.asks("/op BOB") == ["-- bob is an operator already."]
+    assert olga.asks("/op BOB") == ["-- bob is an operator already. /ops lists them."]
     assert refused_ban(olga, HOME) == f"{HOME}/32 has an operator in it."
     assert olga.asks("/deop bob") == ["-- bob is no operator any more."]
     assert bob.sees == ["-- olga has ended that you are an operator."]
     assert olga.asks("/deop bob") == ["-- bob is no operator. /ops lists them."]
     assert olga.asks("/deop olga") == [
-        "-- Somebody has to keep order: make somebody else an operator first."
+        "-- Somebody has to keep order: /op NAME makes somebody else an operator first."
     ]
     olga.says("/op bob")
     assert olga.asks("/deop olga") == ["-- olga is no operator any more."]
@@ -320,7 +320,7 @@ def test_who_is_kicked_is_told_why_and_may_come_back(server: World) -> None:
     assert bob.gone
     assert carol.sees == ["-- bob left (kicked: buy  elsewhere)."]
     assert refused(server, HOME) is None
-    assert olga.asks("/kick olga") == ["-- /quit is for leaving."]
+    assert olga.asks("/kick olga") == ["-- You cannot send yourself away. /quit leaves."]
     assert olga.asks("/kick zoe") == [
         "-- Nobody here is called zoe. /who lists who is in your room."
     ]
@@ -588,7 +588,7 @@ def test_a_mute_ends_by_itself_or_by_an_operator(server: World) -> None:
     assert olga.asks("/unmute bob") == ["-- bob may talk again."]
     assert bob.sees[-1] == "-- You may talk again."
     assert bob.asks("hi") == []
-    assert olga.asks("/unmute bob") == ["-- bob is not muted."]
+    assert olga.asks("/unmute bob") == ["-- bob is not muted. /bans lists who is."]
     assert olga.asks("/bans") == ["-- Nobody is banned or muted."]
 
 
@@ -1208,7 +1208,7 @@ def test_who_is_no_operator_any_more_by_then_bans_nobody(make_server: MakeServer
     pia.says("/deop olga")
     accounts.answer()
     server.settle()
-    assert olga.sees[-1] == "-- You are no operator any more."
+    assert olga.sees[-1] == "-- You are no operator any more. /ops lists who is."
     assert not server.chat.moderation.all("ban account")
     accounts.late = False
 
@@ -1315,7 +1315,7 @@ def test_only_who_is_on_the_list_may_connect(make_server: MakeServer) -> None:
         assert refused(server, host) is None
     for host in (OFFICE, "127.0.0.1", "::1", "", "nonsense"):
         assert server.chat.moderation.refusal(host) == (
-            "This server is for those on its list; your address is not on it."
+            "Your address is not on the list of this server. Ask whoever runs it."
         )
 
 

@@ -384,7 +384,7 @@ def test_a_command_does_not_use_up_the_code_of_the_first_operator(world: World) 
     code = world.chat.moderation.open_claim()
     assert code
     (answer,) = world.passes(Arrival("bob"), f"/claim {code}")
-    assert answer.startswith("-- You would be an operator as long as this connection lasts")
+    assert answer.startswith("-- You would be one as long as this command lasts.")
     assert world.person().asks(f"/claim {code}")[0].startswith("-- You are an operator")
 
 

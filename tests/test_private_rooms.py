@@ -42,16 +42,20 @@ def test_a_room_belongs_to_who_made_it_while_logged_in(server: World) -> None:
     guest.says("/join attic")
     assert guest.asks("/room", "/room private") == [
         "-- #attic belongs to nobody: everybody may enter.",
-        "-- #attic is not yours. It belongs to nobody.",
+        "-- #attic is not yours. It belongs to nobody; operators decide: /ops.",
     ]
     guest.says("/join den")
-    assert guest.asks("/room private") == ["-- #den is not yours. It belongs to alice."]
+    assert guest.asks("/room private") == [
+        "-- #den is not yours. It belongs to alice: /msg alice TEXT asks them."
+    ]
     for typed in ("/room public x", "/room invite", "/room give", "/room burn it"):
         assert alice.asks(typed) == [
             "-- Usage: /room [private|public|invite NAME|uninvite NAME|give NAME]"
         ]
     olga = operator(server)
-    assert olga.asks("/room private") == ["-- The room that everybody enters first is everybody's."]
+    assert olga.asks("/room private") == [
+        "-- The room that everybody enters first is everybody's. /join NAME makes another."
+    ]
 
 
 def test_others_learn_nothing_of_a_private_room(den: Den) -> None:
@@ -80,7 +84,7 @@ def test_who_is_invited_sees_what_is_said_from_then_on(den: Den) -> None:
     _server, alice, bob = den
     assert alice.asks("/room invite bob") == ["-- bob is invited."]
     assert bob.sees == ["-- alice invites you to #den: /join den"]
-    assert alice.asks("/room invite bob") == ["-- bob is invited already."]
+    assert alice.asks("/room invite bob") == ["-- bob is invited already. /room says who is."]
     alice.says("two")
     shown = bob.asks("/join den")
     assert not [line for line in shown if "secret" in line]
@@ -187,7 +191,9 @@ def test_for_whom_there_is_no_place_is_not_in_it(
     carol.says("/join den")
     alice.says("/room private")
     assert [person.session.room.key for person in (alice, bob, carol)] == ["den", "den", "lobby"]
-    assert alice.asks("/room invite carol") == ["-- 1 are invited already."]
+    assert alice.asks("/room invite carol") == [
+        "-- 1 are invited already. /room uninvite NAME makes a place."
+    ]
 
 
 def test_a_room_of_nobody_that_is_private_is_not_for_guests(server: World) -> None:
@@ -204,14 +210,16 @@ def test_who_gives_a_room_away_stays_in_it(den: Den) -> None:
     _ = bob.sees
     assert alice.asks("/room give bob") == ["-- #den belongs to bob now."]
     assert bob.sees == ["-- alice has given you #den."]
-    assert alice.asks("/room private") == ["-- #den is not yours. It belongs to bob."]
+    assert alice.asks("/room private") == [
+        "-- #den is not yours. It belongs to bob: /msg bob TEXT asks them."
+    ]
     assert any("secret one" in line for line in alice.asks("/history"))
     assert alice.asks("/room") == ["-- #den belongs to bob, and is private. Invited: alice."]
     bob.says("/join den", "/room uninvite alice")
     assert alice.session.room is server.chat.lobby
     greta = server.person("greta")
     assert bob.asks("/room give greta")[-1] == (
-        "-- greta is a guest; a room is given to registered people."
+        "-- greta is a guest; a room is for who has a name. They can /register."
     )
     assert bob.asks("/room give zoe")[-1].startswith("-- zoe is not registered.")
     assert not greta.session.invited

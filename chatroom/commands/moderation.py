@@ -43,7 +43,7 @@ def kick(session: "Session", rest: str) -> None:
     why = why.strip()[:MAX_REASON]
     people = _to_kick(session.chat, name)
     if session in people:
-        raise Refused("/quit is for leaving.")
+        raise Refused("You cannot send yourself away. /quit leaves.")
     _spare_operators(session, people[0])
     kicked = people[0].name
     for person in people:
@@ -218,7 +218,7 @@ def unmute(session: "Session", rest: str) -> None:
             person = next(iter(session.chat.sessions_of(account.id)), None)
         name = account.name if account is not None else rest
         if not moderation.unmute(person, account.id if account is not None else 0, name):
-            raise Refused(f"{name[: names.MAX_NAME]} is not muted.")
+            raise Refused(f"{name[: names.MAX_NAME]} is not muted. /bans lists who is.")
         if person is not None:
             person.notice("You may talk again.")
         announce(session, f"{name} may talk again.")
@@ -231,8 +231,8 @@ def unmute(session: "Session", rest: str) -> None:
 def close(session: "Session", rest: str) -> None:
     """close a room: what was said there is deleted
 
-    Who is in it goes to the room that everybody enters first. Anybody may make a
-    room of that name again, which is a new one.
+    Who is in it goes to the room that everybody enters first. Anybody may make
+    a room of that name again, which is a new one.
     """
     chat = session.chat
     name, _, why = rest.removeprefix("#").partition(" ")
@@ -291,10 +291,11 @@ def _somebody(session: "Session", name: str, *, gone: bool = False) -> "Deferred
 
     def found(account: Account | None) -> "tuple[Session | None, Account | None]":
         if not chat.moderation.keeps_order(session):
-            raise Refused("You are no operator any more.")
+            raise Refused("You are no operator any more. /ops lists who is.")
         if person is None and account is None and not gone:
             shown = names.clean(name)[: names.MAX_NAME]
-            raise Refused(f"Nobody here is called {shown}, and nobody has registered that.")
+            text = f"Nobody here is called {shown}, and nobody has registered that."
+            raise Refused(f"{text} /who lists who is in your room.")
         return person, account
 
     if person is not None:

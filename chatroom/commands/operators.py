@@ -33,7 +33,9 @@ def claim(session: "Session", rest: str) -> None:
     account = session.account if moderation.records.lasting else None
     if account is None and session.passing:
         # The code would be used up for nothing.
-        raise Refused("You would be an operator as long as this connection lasts: it is over now.")
+        raise Refused(
+            "You would be one as long as this command lasts. Log in first, then /claim CODE."
+        )
     if moderation.wrong_claims.spent(session.limited_as):
         raise Refused("Too many wrong codes came from your address. Try again in an hour.")
     right = moderation.claim(rest)
@@ -68,11 +70,13 @@ def op(session: "Session", rest: str) -> None:
     def found(account: Account) -> None:
         moderation = session.chat.moderation
         if moderation.operator(account.id):
-            raise Refused(f"{account.name} is an operator already.")
+            raise Refused(f"{account.name} is an operator already. /ops lists them.")
         if moderation.banned(account.id):
             raise Refused(f"{account.name} is banned. /unban {account.name} comes first.")
         if account.id in session.chat.registry.removed:
-            raise Refused(f"{account.name} is not registered any more.")
+            raise Refused(
+                f"{account.name} is not registered any more. They have to /register first."
+            )
         moderation.put("operator", str(account.id), Operator(account.name))
         person = session.chat.registry.online.get(account.id)
         if person is not None:
@@ -96,7 +100,7 @@ def deop(session: "Session", rest: str) -> None:
     if not ids and person not in claimed:
         raise Refused(f"{rest[: names.MAX_NAME]} is no operator. /ops lists them.")
     if len(operators) == 1 if ids else not operators and len(claimed) == 1:
-        raise Refused("Somebody has to keep order: make somebody else an operator first.")
+        raise Refused("Somebody has to keep order: /op NAME makes somebody else an operator first.")
     name = ids[0][1] if ids else rest
     people = [person] if person is not None and not ids else []
     for id, _ in ids:

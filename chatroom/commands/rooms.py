@@ -131,10 +131,14 @@ def room(session: "Session", rest: str) -> None:
         raise Refused("Usage: /room [private|public|invite NAME|uninvite NAME|give NAME]")
     theirs = access and session.account and access.owner == session.account.id
     if not (theirs or moderation.keeps_order(session)) or not room.listed:
-        belongs = f"It belongs to {access.name}." if access else "It belongs to nobody."
+        belongs = "It belongs to nobody; operators decide: /ops."
+        if access and access.owner:
+            belongs = f"It belongs to {access.name}: /msg {access.name} TEXT asks them."
         raise Refused(f"#{room.name} is not yours. {belongs}")
     if room is chat.lobby:
-        raise Refused("The room that everybody enters first is everybody's.")
+        raise Refused(
+            "The room that everybody enters first is everybody's. /join NAME makes another."
+        )
     access = access or Access(0, "nobody")
     if word == "public":
         moderation.put("room", room.key, replace(access, private=False, invited=()))
@@ -213,7 +217,7 @@ def _invite_or_give(session: "Session", room: Room, word: str, name: str) -> Non
 
     def to(account: Account) -> None:
         if chat.rooms.get(room.key) is not room:
-            raise Refused(f"#{room.name} is no more.")
+            raise Refused(f"#{room.name} is no more. /rooms lists those there are.")
         if account.id in chat.registry.removed:
             raise Refused(f"{account.name} is not registered any more.")
         access = moderation.access(room.key) or Access(0, "nobody")
@@ -230,9 +234,9 @@ def _invite_or_give(session: "Session", room: Room, word: str, name: str) -> Non
                 told.notice(f"{session.name} has given you #{room.name}.")
             return
         if any(id == account.id for id, _, _ in access.invited):
-            raise Refused(f"{account.name} is invited already.")
+            raise Refused(f"{account.name} is invited already. /room says who is.")
         if len(access.invited) >= MAX_INVITED:
-            raise Refused(f"{MAX_INVITED} are invited already.")
+            raise Refused(f"{MAX_INVITED} are invited already. /room uninvite NAME makes a place.")
         one = (account.id, account.name, room.last_id + 1)
         moderation.put("room", room.key, replace(access, invited=(*access.invited, one)))
         announce(session, f"{account.name} is invited.")
@@ -241,7 +245,9 @@ def _invite_or_give(session: "Session", room: Room, word: str, name: str) -> Non
 
     if person is not None and person.account is None:
         if word == "give":
-            raise Refused(f"{person.name} is a guest; a room is given to registered people.")
+            raise Refused(
+                f"{person.name} is a guest; a room is for who has a name. They can /register."
+            )
         person.invited = {**person.invited, room.key: room.last_id + 1}
         person.notice(f"{session.name} invites you to #{room.name}: /join {room.name}")
         session.notice(f"{person.name} is invited as long as they are here.")
