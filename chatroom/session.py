@@ -288,8 +288,11 @@ class Session:
         self.why = why
         self.enter(room or self.chat.first_room)
 
-    def received(self, text: str) -> None:
-        """One line came in, without its end. Not to be called while `held`."""
+    def received(self, text: str, *, blank: bool = False) -> None:
+        """One line came in, without its end. Not to be called while `held`.
+
+        blank: whether it is said even if there is nothing in it.
+        """
         now = self.chat.clock.seconds()
         self.chat.counters.input += 1
         if self.chat.pace.rate:
@@ -298,7 +301,7 @@ class Session:
         if self._answering is not None:
             self._answer(text.strip())
             return
-        if not text or text.isspace():
+        if (not text or text.isspace()) and not blank:
             return
         self.active = now
         try:

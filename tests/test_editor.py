@@ -79,7 +79,7 @@ def edited(*events: Event | str) -> str:
         (["abc", Key.LEFT, Key.LEFT, Key.TRANSPOSE], "ba|c"),
         (["a小", Key.TRANSPOSE], "小a|"),
         (["ab", Key.ESCAPE], "ab|"),
-        (["ab", Paste("x\ty")], "abx y|"),
+        (["ab", Paste("x\ty")], "abx   y|"),
         (["ab", Key.LEFT, Paste("one line\n")], "aone line|b"),
         ([Paste("a\x1b[Ab\x9b")], "a\ufffd[Ab\ufffd|"),
     ],
@@ -121,12 +121,21 @@ def test_what_a_door_acts_on() -> None:
 def test_a_line_has_a_length_in_bytes_and_graphemes_are_whole() -> None:
     editor = Editor(10)
     assert press(editor, "小明小") == []
-    assert press(editor, "明x") == [Bell()]
-    assert editor.text == "小明小"
-    assert press(editor, "x", "y") == [Bell()]
-    assert press(editor, Key.BACKSPACE, "e\u0301\u0301") == [Bell()]
-    assert press(editor, Paste("more than that\n")) == [Bell()]
-    assert editor.text == "小明小m"
+    assert press(editor, "明") == []
+    (action,) = press(editor, Key.ENTER)
+    assert action == Unsent("Not said: a line may have at most 10 bytes, and this one has 12.")
+    assert editor.text == "小明小明"
+    assert press(editor, Key.BACKSPACE, Key.ENTER) == [Line("小明小")]
+
+
+@pytest.mark.parametrize("more", [Text, Paste])
+def test_what_cannot_be_edited_is_not_taken_in_part(more: Callable[[str], Event]) -> None:
+    editor = Editor(10)
+    assert press(editor, "x" * 40) == []
+    assert press(editor, more("y")) == [Bell()]
+    (action,) = press(editor, more("more"))
+    assert action == Unsent("That is longer than can be edited; nothing of it was taken.")
+    assert editor.text == "x" * 40
 
 
 # -- history
@@ -171,11 +180,11 @@ def test_the_history_is_bounded() -> None:
 def test_a_line_with_a_secret_is_forgotten() -> None:
     editor = Editor(LIMIT, secret=lambda text: "secret" in text)
     press(editor, "one", Key.ENTER, "/login alice secret", Key.ENTER)
-    press(editor, Paste("two\n/login alice secret\nthree"), Key.UP, Key.UP)
+    press(editor, Paste("two\n/login alice secret\n"), Key.UP)
     assert editor.text == "two"
     press(editor, Key.UP)
     assert editor.text == "one"
-    assert editor._history_size == len("onetwothree")
+    assert editor._history_size == len("onetwo")
 
 
 # -- hidden
@@ -203,13 +212,48 @@ def test_what_is_hidden_leaves_no_trace() -> None:
 # -- pastes
 
 
-def test_a_short_paste_of_several_lines_goes_out_at_once() -> None:
+def pasted(*texts: str) -> list[Line]:
+    return [Line(text, pasted=True) for text in texts]
+
+
+def test_a_paste_of_two_lines_goes_out_at_once() -> None:
     editor = Editor(LIMIT)
-    actions = press(editor, "ab", Key.LEFT, Paste("1\n\n2\t3\n"))
-    assert actions == [Line("a1"), Line(""), Line("2 3b")]
-    assert editor.text == ""
+    actions = press(editor, "ab", Key.LEFT, Paste("1\n2\t3\n"))
+    assert actions == pasted("a1", "2   3")
+    assert editor.view("") == ("", ["b"], 0)
     press(editor, Key.UP)
-    assert editor.text == "2 3b"
+    assert editor.text == "2   3"
+
+
+def test_the_last_line_of_a_paste_stays_if_it_was_not_ended() -> None:
+    editor = Editor(LIMIT)
+    assert press(editor, "ab", Key.LEFT, Paste("1\n2")) == pasted("a1")
+    assert editor.view("") == ("", ["2", "b"], 1)
+    assert press(editor, Paste("3\n\n4\n5")) == []
+    assert editor.question == "Send 3 lines? y/n "
+    assert press(editor, "y") == pasted("23", "", "4")
+    assert editor.view("") == ("", ["5", "b"], 1)
+
+
+def test_empty_lines_count_inside_of_a_paste() -> None:
+    editor = Editor(LIMIT)
+    press(editor, Paste("\n \n1\n\n\n2\n\n"))
+    assert press(editor, "y") == pasted("1", "", "", "2")
+    assert press(editor, Paste("\n\n")) == []
+    assert editor.question == ""
+
+
+def test_a_tab_in_a_paste_goes_to_the_next_column_of_four() -> None:
+    editor = Editor(LIMIT)
+    press(editor, Paste("if x:\n\ty\nab\tc\n"))
+    assert press(editor, "y") == pasted("if x:", "    y", "ab  c")
+
+
+def test_a_paste_without_its_end_is_dropped_and_that_is_said() -> None:
+    editor = Editor(LIMIT)
+    (action,) = press(editor, "ab", Paste("", ended=False))
+    assert action == Unsent("The end of what you pasted is missing; nothing of it was sent.")
+    assert editor.text == "ab"
 
 
 def many(count: int) -> Paste:
@@ -218,13 +262,13 @@ def many(count: int) -> Paste:
 
 def test_a_long_paste_is_asked_about_once() -> None:
     editor = Editor(LIMIT)
-    assert len(press(editor, many(ASKED_LINES))) == ASKED_LINES
+    assert len(press(editor, many(ASKED_LINES - 1))) == ASKED_LINES - 1
     assert press(editor, "a", many(50)) == []
     assert editor.view("> ") == ("Send 50 lines? y/n ", (), 0)
     assert press(editor, "x", Key.ENTER, many(3), Key.LEFT) == [Bell()] * 4
     assert press(editor, Key.REDRAW) == [Redraw()]
     lines = press(editor, "Y")
-    assert lines[:2] == [Line("a0"), Line("1")]
+    assert lines[:2] == pasted("a0", "1")
     assert len(lines) == 50
     assert editor.view("> ") == ("> ", [], 0)
 
@@ -419,10 +463,11 @@ def test_whatever_is_typed_the_line_is_sound(
         _, split, cursor = editor.view("")
         assert 0 <= cursor <= len(split)
         assert list(split) == graphemes("".join(split))
-        assert len(editor.text.encode(errors="replace")) <= 60
+        assert len(editor.text.encode(errors="replace")) <= 240
         texts = [editor.text, *(action.text for action in actions if isinstance(action, Line))]
-        for text in texts:
+        for text in texts[1:]:
             assert len(text.encode()) <= 60
+        for text in texts:
             assert not any(character < " " or "\x7f" <= character < "\xa0" for character in text)
 
 

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from chatroom.doors.keys import MAX_PASTE, Event, Key, Keys, Paste, Text
+from chatroom.doors.keys import (
+    KEY_SECONDS,
+    MAX_PASTE,
+    PASTE_SECONDS,
+    Event,
+    Key,
+    Keys,
+    Paste,
+    Text,
+)
 
 #: What every key is sent as, by the terminals that there are.
 SENT = {
@@ -145,7 +154,7 @@ def test_an_escape_waits_until_it_is_known_to_be_the_key() -> None:
     keys = Keys()
     assert keys.expire() == []
     assert keys.receive(b"\x1b") == []
-    assert keys.pending
+    assert keys.patience == KEY_SECONDS
     assert keys.expire() == [Key.ESCAPE]
     assert keys.expire() == []
     assert keys.receive(b"[A") == [Text("[A")]
@@ -157,7 +166,7 @@ def test_an_escape_waits_until_it_is_known_to_be_the_key() -> None:
 def test_the_beginning_of_a_sequence_that_ends_there_is_nothing(beginning: bytes) -> None:
     keys = Keys()
     assert keys.receive(beginning) == []
-    assert keys.pending
+    assert keys.patience == KEY_SECONDS
     assert keys.expire() == []
     assert keys.receive(b"a") == [Text("a")]
 
@@ -168,12 +177,29 @@ def test_a_paste_is_one_event_with_its_lines() -> None:
     assert taken(*(bytes([byte]) for byte in data)) == taken(data)
 
 
-def test_a_paste_is_not_pending_but_waits_for_its_end() -> None:
+def test_a_paste_waits_for_its_end() -> None:
     keys = Keys()
     assert keys.receive(b"\x1b[200~a\x1b[20") == []
-    assert not keys.pending
-    assert keys.expire() == []
+    assert keys.patience == PASTE_SECONDS
     assert keys.receive(b"1~") == [Paste("a")]
+    assert keys.patience == 0
+
+
+def test_a_paste_whose_end_is_missing_is_dropped() -> None:
+    keys = Keys()
+    keys.receive(b"\x1b[200~a\x1b[20")
+    assert keys.expire() == [Paste("", ended=False)]
+    assert keys.receive(b"b\r") == [Text("b"), Key.ENTER]
+
+
+def test_a_paste_is_given_up_soon_for_an_interrupt_after_which_nothing_comes() -> None:
+    keys = Keys()
+    assert keys.receive(b"\x1b[200~a\x03") == []
+    assert keys.patience == KEY_SECONDS
+    # It was a part of what was pasted.
+    assert keys.receive(b"b") == []
+    assert keys.patience == PASTE_SECONDS
+    assert keys.receive(b"\x1b[201~") == [Paste("a\x03b")]
 
 
 def test_of_a_paste_that_is_too_large_the_beginning_is_kept() -> None:

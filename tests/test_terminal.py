@@ -14,6 +14,7 @@ from chatroom.cells import wrap
 from chatroom.doors.console import ConsoleFactory
 from chatroom.doors.conversation import TERMINAL_HINT
 from chatroom.doors.editor import Line
+from chatroom.doors.keys import KEY_SECONDS, PASTE_SECONDS
 from chatroom.doors.line import TELNET_HINT, ChatFactory
 from chatroom.doors.takeover import EDITS, REFUSED
 from chatroom.doors.terminal import WAITING_LINES, Kind, Terminal, kind_of
@@ -423,7 +424,7 @@ def test_a_pasted_block_asks_before_it_goes_out(world: World) -> None:
     bob = world.person("bob")
     telnet = named(world)
     _ = bob.sees
-    block = "\r".join(f"line {number}" for number in range(50))
+    block = "\r".join([*(f"line {number}" for number in range(50)), "and"])
     telnet.sends(f"\x1b[200~{block}\x1b[201~".encode())
     assert telnet.last == "Send 50 lines? y/n"
     assert bob.sees == []
@@ -432,6 +433,50 @@ def test_a_pasted_block_asks_before_it_goes_out(world: World) -> None:
     telnet.sends(f"\x1b[200~{block}\x1b[201~".encode())
     telnet.types("y")
     assert bob.sees == [f"alice: line {number}" for number in range(50)]
+    assert telnet.last == "[alice #lobby] and"
+
+
+def test_an_empty_line_of_a_paste_is_said_and_one_that_is_typed_is_not(world: World) -> None:
+    bob = world.person("bob")
+    telnet = named(world)
+    _ = bob.sees
+    telnet.types("\n \n")
+    telnet.sends(b"\x1b[200~if x:\r\r\ty\r\x1b[201~")
+    telnet.types("y")
+    assert bob.sees == ["alice: if x:", "alice: ", "alice:     y"]
+
+
+@pytest.mark.parametrize("gives_up", ["interrupt", "^C", "silence"])
+def test_a_paste_without_its_end_is_dropped(world: World, gives_up: str) -> None:
+    bob = world.person("bob")
+    telnet = named(world)
+    _ = bob.sees
+    telnet.sends(b"\x1b[200~abc")
+    telnet.types("\n")
+    if gives_up == "interrupt":
+        telnet.sends(bytes([IAC, 244]))
+    elif gives_up == "^C":
+        telnet.sends(b"\x03")
+        world.wait(KEY_SECONDS)
+    else:
+        world.wait(PASTE_SECONDS)
+    telnet.settle()
+    (told,) = (row for row in telnet.screen if "pasted" in row)
+    assert told == "-- The end of what you pasted is missing; nothing of it was sent."
+    telnet.types("hello\n")
+    assert bob.sees == ["alice: hello"]
+
+
+def test_a_line_that_is_too_long_stays_to_be_shortened(world: World) -> None:
+    bob = world.person("bob")
+    telnet = named(world)
+    _ = bob.sees
+    telnet.sends(b"\x1b[200~" + b"x" * 2049 + b"\x1b[201~")
+    telnet.types("\n")
+    assert any("at most 2,048 bytes, and this one has 2,049" in row for row in telnet.screen)
+    assert bob.sees == []
+    telnet.types("\x7f\n")
+    assert bob.sees == ["alice: " + "x" * 2048]
 
 
 def test_an_interrupt_drops_lines_that_wait() -> None:
@@ -764,8 +809,8 @@ def test_a_screen_reader_is_given_lines_without_anything_drawn_twice(world: Worl
     assert bob.sees[-1] == "alice: half a line"
     telnet.types("whole\n")
     assert telnet.screen[-2:] == ["whole", ""]
-    telnet.sends(b"\x1b[200~one\rtwo\rthree\x1b[201~")
-    assert telnet.screen[-4:] == ["one", "two", "three", ""]
+    telnet.sends(b"\x1b[200~one\rtwo\r\x1b[201~")
+    assert telnet.screen[-3:] == ["one", "two", ""]
     telnet.types("/reader off\n")
     assert telnet.screen[-3] == "/reader off"
     assert telnet.last == "[alice #lobby]"

@@ -364,7 +364,7 @@ class Conversation(LineReceiver):
         if session.asking and not line.hidden and self.terminal is not None:
             self.terminal.forget(line.text)
         self._typed_hidden = line.hidden
-        session.received(line.text)
+        session.received(line.text, blank=line.pasted)
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """A line is too long, of which *line* is the beginning: the connection lives."""

@@ -21,8 +21,8 @@ from chatroom.names import fold
 MAX_HISTORY: Final = 100
 MAX_HISTORY_BYTES: Final = 16 * 1024
 
-#: A paste of more lines is asked about.
-ASKED_LINES: Final = 20
+#: A paste of so many lines is asked about.
+ASKED_LINES: Final = 3
 
 #: More are not taken: at two lines a second these take minutes.
 MAX_LINES: Final = 500
@@ -30,15 +30,26 @@ MAX_LINES: Final = 500
 # A word of any script begins and ends at a boundary of UAX 29, which makes one of each ideograph.
 _WORD: Final = regex.compile(r"\b\w(?:.*?\w)??\b", regex.V1 | regex.WORD | regex.DOTALL)
 
+#: A tab in a paste goes to the next multiple of so many columns.
+TAB_COLUMNS: Final = 4
+
+#: How many times as long as a line may be the text may get, so that it can be shortened.
+SPARE: Final = 4
+
 _CONTROL: Final = regex.compile(r"[\p{Cc}\p{Cs}]")
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line was ended. hidden: it was not shown, and is nobody's business."""
+    """A line was ended.
+
+    hidden: it was not shown, and is nobody's business. pasted: it stood among others in a paste,
+    where an empty line counts.
+    """
 
     text: str
     hidden: bool = False
+    pasted: bool = False
 
     def __len__(self) -> int:
         return len(self.text)
@@ -107,6 +118,7 @@ class Editor:
 
     __slots__ = (
         "_asked",
+        "_asked_rest",
         "_complete",
         "_draft",
         "_graphemes",
@@ -143,8 +155,10 @@ class Editor:
         self._history_size = 0
         self._place = 0
         self._draft = ""
-        # The lines of a paste that wait for an answer.
+        # The lines of a paste that wait for an answer, and what is in the editor after them: the
+        # text before and after the cursor.
         self._asked: list[str] = []
+        self._asked_rest = ("", "")
         self._tabbed = False
 
     # -- what there is
@@ -205,6 +219,14 @@ class Editor:
     # -- keys
 
     def _enter(self) -> list[Action]:
+        size = len(self.text.encode())
+        if size > self.line_length:
+            return [
+                Unsent(
+                    f"Not said: a line may have at most {self.line_length:,} bytes, and this one "
+                    f"has {size:,}."
+                )
+            ]
         line = Line(self.text, self._hidden)
         self._remember(line.text)
         self._set("")
@@ -337,13 +359,15 @@ class Editor:
         return "".join(split[: self.cursor]), "".join(split[self.cursor :])
 
     def _insert(self, text: str) -> list[Action]:
-        """Put in as many graphemes as there is room for."""
+        """Put *text* in, all of it or nothing: whether it can be sent is asked at Enter."""
         text = _printable(text)
         before, after = self._halves()
-        room = self.line_length - len(before.encode()) - len(after.encode())
-        fitting = _fitting(text, room)
-        self._set(before + fitting + after, len(before) + len(fitting))
-        return [] if fitting == text else [Bell()]
+        if len((before + text + after).encode()) > SPARE * self.line_length:
+            if len(graphemes(text)) == 1:
+                return [Bell()]
+            return [Unsent("That is longer than can be edited; nothing of it was taken.")]
+        self._set(before + text + after, len(before) + len(text))
+        return []
 
     def _take_out(self, start: int, end: int) -> list[Action]:
         split = self._graphemes
@@ -374,29 +398,33 @@ class Editor:
     # -- pastes
 
     def _paste(self, paste: Paste) -> list[Action]:
-        """One line is put in; several go out with what stands around the cursor, but are asked
-        about first if they are many."""
+        """Put a line in; send whole lines, after a question if they are some, and keep the rest.
+
+        The first begins with what stands before the cursor. Empty lines around them are left out.
+        """
+        if not paste.ended:
+            return [Unsent("The end of what you pasted is missing; nothing of it was sent.")]
         if not paste.whole:
             return [Unsent("That is more than can be pasted at once; nothing of it was sent.")]
-        # Who marked a line with its end has still not ended theirs.
-        lines = paste.text.removesuffix("\n").split("\n")
-        if len(lines) == 1:
-            return self._insert(lines[0])
+        *lines, rest = [line.expandtabs(TAB_COLUMNS) for line in paste.text.split("\n")]
+        if len(lines) + bool(rest) <= 1:
+            # Who marked a line with its end has still not ended theirs.
+            return self._insert(lines[0] if lines else rest)
         if self._hidden:
             return [Bell()]
+        before, after = self._halves()
+        lines = _between_blanks([_printable(line) for line in [before + lines[0], *lines[1:]]])
+        longest = max((len(line.encode()) for line in lines), default=0)
         if len(lines) > MAX_LINES:
             return [Unsent(f"That is more than {MAX_LINES} lines; nothing of it was sent.")]
-        before, after = self._halves()
-        lines = [_printable(line) for line in lines]
-        lines[0] = before + lines[0]
-        lines[-1] += after
-        longest = max(len(line.encode()) for line in lines)
-        if longest > self.line_length:
+        if max(longest, len((rest + after).encode())) > self.line_length:
             return [
-                Unsent(f"A line of that is longer than {self.line_length} bytes; nothing was sent.")
+                Unsent(
+                    f"A line of that is longer than {self.line_length:,} bytes; nothing was sent."
+                )
             ]
-        self._asked = lines
-        return [] if len(lines) > ASKED_LINES else self._send()
+        self._asked, self._asked_rest = lines, (_printable(rest), after)
+        return [] if len(lines) + bool(rest) >= ASKED_LINES else self._send()
 
     def _answer(self, event: Event) -> list[Action]:
         """The question about a paste is answered."""
@@ -411,14 +439,15 @@ class Editor:
         return [Redraw()] if event is Key.REDRAW else [Bell()]
 
     def _send(self) -> list[Action]:
-        lines, self._asked = self._asked, []
+        lines, (rest, after) = self._asked, self._asked_rest
+        self._drop()
         for line in lines:
             self._remember(line)
-        self._set("")
-        return [Line(line) for line in lines]
+        self._set(rest + after, len(rest))
+        return [Line(line, pasted=True) for line in lines]
 
     def _drop(self) -> list[Action]:
-        self._asked = []
+        self._asked, self._asked_rest = [], ("", "")
         return []
 
     # -- completion
@@ -482,15 +511,7 @@ def _printable(text: str) -> str:
     return text if text.isprintable() else _CONTROL.sub("\ufffd", text)
 
 
-def _fitting(text: str, room: int) -> str:
-    """The beginning of *text*, in whole graphemes, that takes at most *room* bytes."""
-    if len(text.encode()) <= room:
-        return text
-    fitting = []
-    # No character takes less than a byte; one more, so that the last is not cut off its marks.
-    for grapheme in graphemes(text[: room + 1]):
-        room -= len(grapheme.encode())
-        if room < 0:
-            break
-        fitting.append(grapheme)
-    return "".join(fitting)
+def _between_blanks(lines: list[str]) -> list[str]:
+    """Return *lines* without the blank ones at both ends."""
+    full = [index for index, line in enumerate(lines) if line.strip()]
+    return lines[full[0] : full[-1] + 1] if full else []

@@ -20,6 +20,15 @@ import regex
 #: The most of one paste that is kept, in bytes.
 MAX_PASTE: Final = 64 * 1024
 
+#: How long, in seconds, the rest of a key may take on its way; then it was the Escape key.
+KEY_SECONDS: Final = 0.3
+
+#: How long, in seconds, nothing may come of a paste whose end is missing. What comes after that is
+#: taken for keys again, so it is longer than a network is likely to stall.
+PASTE_SECONDS: Final = 10.0
+
+_INTERRUPT: Final = b"\x03"
+
 
 class Key(Enum):
     """A key by what it does to a line."""
@@ -60,11 +69,13 @@ class Text:
 class Paste:
     """What was pasted at once, in lines that LF ends or separates; it may hold other controls.
 
-    whole: false if it was more than MAX_PASTE bytes, of which this is the beginning.
+    whole: false if it was more than MAX_PASTE bytes, of which this is the beginning. ended: false
+    if its end never came; then the text is left out.
     """
 
     text: str
     whole: bool = True
+    ended: bool = True
 
 
 Event = Key | Text | Paste
@@ -168,8 +179,8 @@ _STRING_ENDS: Final = regex.compile(rb"\x07|\x1b\\?|[\x0d\x0a\x03]")
 class Keys:
     """The keys of one connection.
 
-    After `receive`, while `pending`, the door calls `expire` when a moment has passed without
-    another read; 50 ms do on a wire, but over a network the rest of a key may take longer.
+    After `receive` the door calls `expire` when `patience` seconds have passed without another
+    read, unless that is 0.
     """
 
     __slots__ = ("_after_cr", "_decoder", "_pasted", "_rest", "_skipping", "_whole")
@@ -186,9 +197,15 @@ class Keys:
         self._skipping = False
 
     @property
-    def pending(self) -> bool:
-        """Whether the bytes so far end in what may be the Escape key or a part of another."""
-        return self._pasted is None and (bool(self._rest) or self._skipping)
+    def patience(self) -> float:
+        """How many seconds to wait for the rest of a key, or of a paste; 0 if nothing is open.
+
+        Who presses ^C means it, so a paste is given up soon when ^C was the last that came.
+        """
+        if self._pasted is not None:
+            interrupted = not self._rest and self._pasted.endswith(_INTERRUPT)
+            return KEY_SECONDS if interrupted else PASTE_SECONDS
+        return KEY_SECONDS if self._rest or self._skipping else 0.0
 
     def receive(self, data: bytes) -> list[Event]:
         """The keys that these bytes complete, in order."""
@@ -209,10 +226,14 @@ class Keys:
         return events
 
     def expire(self) -> list[Event]:
-        """No more bytes came for a while: what is pending was the Escape key, or is nothing."""
-        if not self.pending:
-            return []
+        """No more bytes came for a while: what is open was the Escape key, or is nothing.
+
+        Of a paste whose end has not come nothing is left; it may have lost that end on the way.
+        """
         rest, self._rest, self._skipping = self._rest, b"", False
+        if self._pasted is not None:
+            self._pasted = None
+            return [Paste("", ended=False)]
         return [Key.ESCAPE] if rest in (b"\x1b", b"\x1b\x1b") else []
 
     def _take_plain(self, data: bytes, place: int, events: list[Event]) -> int:

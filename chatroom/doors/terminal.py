@@ -36,9 +36,6 @@ from chatroom.styles import Colours, terminal
 #: What is taken for the size of a terminal that does not say it, in cells and rows (VT100).
 USUAL: Final = (80, 24)
 
-#: How long, in seconds, the rest of a key may take on its way; then it was the Escape key.
-ESCAPE: Final = 0.3
-
 #: No further line is taken while more than so many wait.
 WAITING_LINES: Final = 64
 
@@ -257,8 +254,9 @@ class Terminal:
         self._take(self._keys.receive(data))
 
     def press(self, key: Key) -> None:
-        """A *key* came in some other way than as bytes."""
-        self._take([key])
+        """A *key* came in some other way than as bytes, which ends what is open of those."""
+        self._stop_timer()
+        self._take([key, *self._keys.expire()])
 
     def limit(self, line_length: int) -> None:
         """A line may have so many bytes from here on."""
@@ -331,8 +329,8 @@ class Terminal:
                 self._drop()
             self._events.append(event)
             self.backlog += _weight(event)
-        if self._keys.pending:
-            self._timer = self._later(ESCAPE, self._expire)
+        if self._keys.patience:
+            self._timer = self._later(self._keys.patience, self._expire)
 
     def _drop(self) -> None:
         """What waits is not said any more."""
@@ -365,7 +363,7 @@ class Terminal:
                         text = graphemes(action.text)
                         shown.append(self._screen.show("", text, len(text)))
                     shown.append(self._screen.ended())
-                    if action.hidden or action.text.strip():
+                    if action.hidden or action.pasted or action.text.strip():
                         self._lines.append(action)
                     self._answered = action.hidden
                 case Choices():
