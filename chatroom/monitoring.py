@@ -6,6 +6,7 @@ short requests, few connections, and numbers that take no time to read. It needs
 """
 
 import platform
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import Any, Protocol
@@ -31,12 +32,16 @@ from twisted.web.server import Request, Site
 from chatroom import __version__
 from chatroom.chat import Chat
 from chatroom.clock import Call, Clock
+from chatroom.limits import address_of, source_of
 from chatroom.metrics import Histogram
 from chatroom.store.ledger import StoredLedger
 
 #: How long, in seconds, a connection may say nothing, and how many there may be at a time.
 IDLE = 10
 MOST_CONNECTIONS = 32
+
+#: What is answered to who asks for another machine (RFC 9110, section 15.5.20).
+MISDIRECTED = 421
 
 #: How often, in seconds, it is measured how late the reactor is.
 LOOK = 1.0
@@ -49,6 +54,7 @@ class Door(Protocol):
     """A factory of connections, see doors/door.py."""
 
     chat: Chat
+    door: str
     clients: set[Any]
     numPorts: int
 
@@ -116,8 +122,7 @@ class ChatCollector(Collector):
         yield _gauge("chatroom_accounts_online", "Accounts somebody is logged in to.", online)
         connections: dict[str, int] = {}
         for door in self._doors:
-            kind = type(door).__module__.rpartition(".")[2]
-            connections[kind] = connections.get(kind, 0) + len(door.clients)
+            connections[door.door] = connections.get(door.door, 0) + len(door.clients)
         yield _gauges("chatroom_connections", "Open connections.", "door", connections)
         yield _gauge(
             "chatroom_connections_limit",
@@ -264,7 +269,10 @@ class Pages(Resource):
         """Twisted: the answer to *request*."""
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
         page = self._pages.get(request.path)
-        if page is None:
+        if _misled(request):
+            request.setResponseCode(MISDIRECTED, b"Misdirected Request")
+            body = b"On this machine it is asked for by an address, or as localhost.\n"
+        elif page is None:
             request.setResponseCode(http.NOT_FOUND)
             body = b"There is /metrics, /healthz and /readyz.\n"
         elif request.method not in (b"GET", b"HEAD"):
@@ -289,6 +297,19 @@ class Pages(Resource):
         if why:
             request.setResponseCode(http.SERVICE_UNAVAILABLE)
         return f"{why or 'ready'}\n".encode()
+
+
+def _misled(request: Any) -> bool:
+    """Whether *request* comes to this machine itself by the name of another one.
+
+    So it comes from a browser whose page has a name that was made to mean this machine (DNS
+    rebinding), to read what only this machine may.
+    """
+    here = address_of(getattr(request.getHost(), "host", None))
+    if here is None or not here.is_loopback:
+        return False
+    name = request.getRequestHostname().decode(errors="replace").lower()
+    return name != "localhost" and address_of(name.strip("[]")) is None
 
 
 class BodilessRequest(Request):
@@ -329,7 +350,10 @@ class QuietSite(Site):
 
 
 class MonitoringFactory(WrappingFactory[Any]):
-    """Makes the connections of who watches, and no more than a few at a time."""
+    """Makes the connections of who watches, and no more than a few at a time.
+
+    Whoever watches asks at once and is answered at once, so that nobody's connection is in use.
+    """
 
     noisy = False
 
@@ -338,8 +362,24 @@ class MonitoringFactory(WrappingFactory[Any]):
         super().__init__(site)
 
     def buildProtocol(self, addr: Any) -> Any:
-        """Twisted: somebody connects from *addr*; None closes the connection."""
-        return super().buildProtocol(addr) if len(self.protocols) < MOST_CONNECTIONS else None
+        """Twisted: somebody connects from *addr*."""
+        if len(self.protocols) >= MOST_CONNECTIONS:
+            self._drop_one()
+        return super().buildProtocol(addr)
+
+    def unregisterProtocol(self, p: Any) -> None:
+        """Twisted: *p* is gone, as it may have been before."""
+        self.protocols.pop(p, None)
+
+    def _drop_one(self) -> None:
+        """Close the oldest connection of the source that has most of them."""
+        sources = [source_of(getattr(one.getPeer(), "host", None)) for one in self.protocols]
+        (most, _), *_ = Counter(sources).most_common(1)
+        oldest = next(
+            one for one, source in zip(self.protocols, sources, strict=True) if source == most
+        )
+        self.unregisterProtocol(oldest)
+        oldest.transport.abortConnection()
 
     def drop_all(self) -> None:
         """Close what is open."""
@@ -370,10 +410,8 @@ class MonitoringService(Service):
         self._watched = watched
         self._ledger = ledger
         self._lag = LoopLag(clock, chat.counters.timer)
-        collectors = [
-            ChatCollector(chat, doors, self._lag, ledger),
-            ProcessCollector(registry=None),
-        ]
+        self.collector = ChatCollector(chat, doors, self._lag, ledger)
+        collectors = [self.collector, ProcessCollector(registry=None)]
         self.factory = MonitoringFactory(clock, Pages(collectors, self.unready))
         self._port = open(self.factory)
 

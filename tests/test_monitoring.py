@@ -15,6 +15,7 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as families
 from twisted.application.service import MultiService, Service
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import UNIXClientEndpoint, clientFromString, serverFromString
 from twisted.internet.protocol import Factory
@@ -58,6 +59,8 @@ class Watcher:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        #: To which address who watches connects.
+        self.local = "127.0.0.1"
         self.watched = Running()
         self.line, self.relay = ChatFactory(world.chat), RelayFactory(world.chat)
         ledger = world.ledger if isinstance(world.ledger, StoredLedger) else None
@@ -72,12 +75,13 @@ class Watcher:
         )
         self.service.startService()
 
-    def connects(self) -> tuple[Any, Any]:
-        """A connection and the server's end of it."""
+    def connects(self, address: str = "127.0.0.1") -> tuple[Any, Any]:
+        """A connection from *address*, and the server's end of it."""
         wire = Wire()
+        wire.peerAddr = IPv4Address("TCP", address, 1024)
+        wire.hostAddr = IPv4Address("TCP", self.local, 9108)
         protocol: Any = self.service.factory.buildProtocol(wire.getPeer())
-        if protocol is not None:
-            protocol.makeConnection(wire)
+        protocol.makeConnection(wire)
         return wire, protocol
 
     def asks(self, request: str) -> tuple[str, str]:
@@ -334,14 +338,50 @@ def test_who_says_nothing_is_not_waited_for(watcher: Watcher) -> None:
     watcher.world.clock.advance(60)
 
 
-def test_there_are_only_so_many_connections(watcher: Watcher) -> None:
-    open = [watcher.connects() for _ in range(MOST_CONNECTIONS)]
-    assert all(protocol for _, protocol in open)
-    assert watcher.connects()[1] is None
-    open[0][1].connectionLost(None)
+def test_silent_connections_keep_nobody_from_an_answer(watcher: Watcher) -> None:
+    other = watcher.connects("192.0.2.7")
+    open = [watcher.connects() for _ in range(MOST_CONNECTIONS + 10)]
     assert watcher.gets("/healthz")[1] == "ok\n"
-    for _, protocol in open[1:]:
+    # The oldest of whom has the most: one for each that came, and the last for who asks.
+    assert [wire.aborted for wire, _ in open] == [True] * 12 + [False] * (MOST_CONNECTIONS - 2)
+    assert not other[0].aborted
+    for _, protocol in [other, *open]:
         protocol.connectionLost(None)
+    assert not watcher.service.factory.protocols
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:9108", 200),
+        ("[::1]:9108", 200),
+        ("localhost", 200),
+        ("LocalHost:9108", 200),
+        ("evil.example.org:9108", 421),
+        ("localhost.example.org", 421),
+        ("", 421),
+    ],
+)
+def test_a_page_that_a_name_was_made_for_reads_nothing(
+    watcher: Watcher, host: str, status: int
+) -> None:
+    watcher.local = "127.0.0.1"
+    assert f" {status} " in watcher.gets("/metrics", f"Host: {host}")[0]
+    assert " 200 " in watcher.gets("/healthz")[0]
+    watcher.local = "192.0.2.1"
+    assert " 200 " in watcher.gets("/metrics", f"Host: {host}")[0]
+
+
+def test_connections_are_counted_by_the_names_of_the_doors(tmp_path: Path) -> None:
+    options = ("--metrics", f"unix:{tmp_path / 'watch'}", "--telnet", f"unix:{tmp_path / 'telnet'}")
+    top = made(tmp_path, *options, "--relay", f"unix:{tmp_path / 'relay'}")
+    labels = {
+        sample.labels["door"]
+        for family in monitoring(top).collector.collect()
+        for sample in family.samples
+        if sample.name == "chatroom_connections"
+    }
+    assert labels == {"line", "telnet", "relay"}
 
 
 def test_requests_are_not_logged(watcher: Watcher, logged: list[str]) -> None:
@@ -437,7 +477,7 @@ async def test_it_is_served_over_tcp_and_connections_that_stay_are_answered_agai
     endpoint: Any = clientFromString(reactor, f"tcp:127.0.0.1:{port.getHost().port}")
     client: Client = await endpoint.connect(Factory.forProtocol(Client))
     for _ in range(2):
-        client.sends(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.sends(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await client.reads(b"\r\n\r\nok\n")
     await client.leaves()
     await port.stopListening()
