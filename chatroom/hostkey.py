@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from twisted.conch.ssh.keys import FingerprintFormats, Key
 
+from chatroom import files
 from chatroom.settings import SettingError, reason
 from chatroom.store.folder import HOST_KEY
 
@@ -35,10 +36,9 @@ def read(path: str) -> Key:
     Raises SettingError, which names the file and what is wrong with it.
     """
     try:
-        # Of a pipe one would wait for whoever writes into it.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        with files.opened(path) as file:
             mode = os.fstat(file.fileno()).st_mode
-            data = file.read(FILE_BYTES) if stat.S_ISREG(mode) else b""
+            data = file.read(FILE_BYTES)
     except OSError as error:
         raise SettingError(f"ssh-host-key: cannot read {path}: {reason(error)}") from None
     where = f"ssh-host-key: the key in {path}"

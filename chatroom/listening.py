@@ -21,6 +21,8 @@ from twisted.internet.endpoints import quoteStringArgument, serverFromString
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 
+from chatroom import files
+
 # Connections the kernel holds until they are accepted. Of 5,000 that come at once, those that find
 # it full try again after 1 s, then 3 s: with 1,024 half of them waited so, with 4,096 (as many as
 # Linux allows unless told otherwise, net.core.somaxconn) none.
@@ -221,6 +223,10 @@ def _try(reactor: _TryingReactor, description: str) -> None:
     # Twisted waits for certificates to appear in a folder that is not there.
     if kind == "tls" and not os.path.isdir(fields.get("path", "")):
         raise ValueError(f"there is no folder {fields.get('path', '')} with certificates")
+    for field in ("privateKey", "certKey", "extraCertChain", "dhParameters"):
+        if kind == "ssl" and field in fields:
+            # Twisted would wait for whoever writes into a pipe.
+            files.opened(fields[field]).close()
     try:
         endpoint = serverFromString(reactor, description)
     except (IndexError, KeyError) as error:
@@ -379,7 +385,7 @@ def _reason(error: Exception) -> str:
         return _MEANINGS.get(error.errno or 0, system)
     # Without OpenSSL Twisted's tls: parser runs into a name it did not import.
     if isinstance(error, (ImportError, NameError)):
-        return "TLS needs more of Twisted: pip install 'twisted[tls]'"
+        return "TLS needs more of Twisted: pip install 'chatroom[tls]'"
     if type(error).__module__.startswith("OpenSSL"):
         return "its files hold no certificate with its key in PEM format"
     text = " ".join(str(error).split()) or type(error).__name__

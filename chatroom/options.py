@@ -83,12 +83,12 @@ class Options(usage.Options):
     def opt_version(self) -> None:
         """Print the versions of chatroom, Twisted and Python, and exit."""
         python = platform.python_version()
-        print(f"chatroom {__version__} (Twisted {twisted.__version__}, Python {python})")
+        _print(f"chatroom {__version__} (Twisted {twisted.__version__}, Python {python})")
         sys.exit(0)
 
     def opt_help(self) -> None:
         """Print this text and exit."""
-        print(self)
+        _print(str(self))
         sys.exit(0)
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
@@ -170,7 +170,7 @@ class Options(usage.Options):
             if isinstance(sys.stdout, io.TextIOWrapper):
                 # TOML is UTF-8, whatever the locale is.
                 sys.stdout.reconfigure(encoding="utf-8", errors="replace")
-            print(self._summary())
+            _print(self._summary())
             sys.exit(0)
 
     def _check_endpoints(self) -> None:
@@ -201,7 +201,7 @@ class Options(usage.Options):
         try:
             from chatroom.tls import Certificate
         except ImportError:
-            raise SettingError("TLS needs more of Twisted: pip install 'twisted[tls]'") from None
+            raise SettingError("TLS needs more of Twisted: pip install 'chatroom[tls]'") from None
         self["credentials"] = Certificate(self["certificate"], self["key"])
 
     def _read_host_key(self, server: dict[str, Any]) -> None:
@@ -299,6 +299,15 @@ class Options(usage.Options):
             return f"option {name} is twistd's: write it before the word chatroom"
         known = [option.rstrip("=") for option in self.longOpt]
         return f"unknown option {name}{did_you_mean(cause.opt, known, '--')}"
+
+
+def _print(text: str) -> None:
+    """Print *text*, as far as anybody reads it (`chatroom --help | head`)."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Python must not try again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _absolute(values: Mapping[str, Any]) -> dict[str, Any]:

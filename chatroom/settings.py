@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from chatroom import names
+from chatroom import files, names
 from chatroom.moderation import read_networks
 from chatroom.orders import Networks
 
@@ -423,7 +423,7 @@ def read_config(path: str) -> dict[str, Any]:
     Raises SettingError, which names the file, the key and what was expected.
     """
     try:
-        with open(path, "rb") as file:
+        with files.opened(path) as file:
             table = tomllib.load(file)
     except OSError as error:
         raise SettingError(f"cannot read {path}: {reason(error)}") from error
@@ -460,8 +460,8 @@ def read_allowed(path: str) -> tuple[Networks, str]:
     A list that is empty, or cannot be read, lets nobody in.
     """
     try:
-        with open(path, encoding="utf-8-sig") as file:
-            allowed = read_networks(file.read().splitlines())
+        with files.opened(path) as file:
+            allowed = read_networks(file.read().decode("utf-8-sig").splitlines())
     except UnicodeDecodeError:
         return Networks(), f"{path} lets nobody in: it is not UTF-8 text"
     except (OSError, ValueError) as error:
@@ -473,7 +473,7 @@ def read_allowed(path: str) -> tuple[Networks, str]:
 def read_motd(path: str) -> str:
     """The text of the file *path*, at most 64 KiB of UTF-8. Raises SettingError."""
     try:
-        with open(path, "rb") as file:
+        with files.opened(path) as file:
             data = file.read(MOTD_BYTES + 1)
     except OSError as error:
         raise SettingError(f"motd: cannot read {path}: {reason(error)}") from error

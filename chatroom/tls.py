@@ -24,6 +24,7 @@ from twisted.logger import Logger
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from zope.interface import implementer
 
+from chatroom import files
 from chatroom.settings import SettingError, reason
 
 log = Logger()
@@ -183,7 +184,7 @@ def _state_of(path: str) -> tuple[int, ...] | None:
 
 def _bytes_of(option: str, path: str) -> bytes:
     try:
-        with open(path, "rb") as file:
+        with files.opened(path) as file:
             return file.read(FILE_BYTES)
     except OSError as error:
         raise SettingError(f"{option}: cannot read {path}: {reason(error)}") from None

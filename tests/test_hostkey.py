@@ -89,7 +89,7 @@ def test_keys_that_are_not_taken(tmp_path: Path) -> None:
     path = tmp_path / "key"
     assert fault(path) == f"ssh-host-key: cannot read {path}: no such file or directory"
     os.mkfifo(path)
-    assert fault(path) == f"ssh-host-key: {path} has no private key"
+    assert fault(path) == f"ssh-host-key: cannot read {path}: it is no regular file"
     path.unlink()
     path.write_bytes(b"ssh-ed25519 AAAA comment\n")
     path.chmod(0o600)

@@ -22,7 +22,7 @@ from chatroom import options as options_module
 from chatroom.events import Said
 from chatroom.ledger import Entry
 from chatroom.options import Options
-from chatroom.settings import OPTIONS, SettingError, fit
+from chatroom.settings import OPTIONS, SettingError, fit, read_allowed
 from chatroom.store.database import Writer
 from chatroom.store.folder import Folder
 from wire import DEADLINE, certificate, issued
@@ -578,7 +578,7 @@ def test_without_openssl_it_is_said_what_to_install(endpoint: str, tmp_path: Pat
     )
     assert python("-c", code, cwd=tmp_path).stderr == (
         f"chatroom: cannot listen on {endpoint}: "
-        "TLS needs more of Twisted: pip install 'twisted[tls]'\n"
+        "TLS needs more of Twisted: pip install 'chatroom[tls]'\n"
     )
 
 
@@ -670,7 +670,7 @@ def test_without_openssl_the_option_says_what_to_install(tmp_path: Path) -> None
         "Options().parseOptions(['--tls=tcp:0', '--certificate=x.pem'])"
     )
     assert python("-c", code, cwd=tmp_path).stderr == (
-        "chatroom: TLS needs more of Twisted: pip install 'twisted[tls]'\n"
+        "chatroom: TLS needs more of Twisted: pip install 'chatroom[tls]'\n"
     )
 
 
@@ -686,6 +686,71 @@ def test_any_text_for_a_number_gives_a_number_or_one_line(text: str) -> None:
 
 
 # The same through twistd
+
+
+@pytest.mark.usefixtures("unprobed")
+@pytest.mark.parametrize("kind", ["pipe", "device", "socket"])
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (["--config", "{file}"], ""),
+        (["--motd", "{file}"], "motd: "),
+        (["--tls", "tcp:8009", "--certificate", "{file}"], "certificate: "),
+        (["--tls", "tcp:8009", "--certificate", "{pem}", "--key", "{file}"], "key: "),
+        (["--ssh", "tcp:8009", "--ssh-host-key", "{file}"], "ssh-host-key: "),
+    ],
+)
+def test_what_is_no_file_is_not_waited_for(
+    tmp_path: Path, arguments: list[str], option: str, kind: str
+) -> None:
+    file, pem = tmp_path / "file", tmp_path / "pem"
+    pem.write_bytes(issued("localhost")[1])
+    why = "it is no regular file"
+    match kind:
+        case "pipe":
+            os.mkfifo(file)
+        case "device":
+            file = Path("/dev/zero")
+        case _:
+            with socket.socket(socket.AF_UNIX) as listening:
+                listening.bind(str(file))
+            why = "no such device or address"
+    filled = [argument.format(file=file, pem=pem) for argument in arguments]
+    assert refusal(*filled) == f"chatroom: {option}cannot read {file}: {why}"
+
+
+def test_a_pipe_in_an_endpoint_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for field in ("privateKey", "certKey"):
+        endpoint = f"ssl:0:{field}={tmp_path}/pipe"
+        line = refusal("--listen", endpoint)
+        assert line == (
+            f"chatroom: cannot listen on {endpoint}: {tmp_path}/pipe: it is no regular file"
+        )
+
+
+def test_a_pipe_as_the_list_of_those_who_may_connect_lets_nobody_in(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "list")
+    allowed, fault = read_allowed(str(tmp_path / "list"))
+    assert not allowed
+    assert fault.endswith("lets nobody in: It is no regular file")
+
+
+@pytest.mark.parametrize("option", ["--help", "--version", "--check"])
+def test_who_stops_reading_what_is_printed_gets_no_traceback(option: str, tmp_path: Path) -> None:
+    end, output = os.pipe()
+    os.close(end)
+    ran = subprocess.run(
+        [sys.executable, "-m", "chatroom", option, "--port", "0"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=output,
+        stderr=subprocess.PIPE,
+        timeout=DEADLINE,
+        check=False,
+    )
+    os.close(output)
+    assert (ran.returncode, ran.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize(
