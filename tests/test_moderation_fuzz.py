@@ -11,7 +11,7 @@ from conftest import Strictness
 from fakes import DelayedLedger, FakeRecords, Person, World, immediate
 from test_moderation import PASSWORD
 
-NAMES = ["alice", "bob", "olga", "BOB", "guest2", "zoe", "lobby", "den", "#den", "王"]
+NAMES = ["alice", "bob", "olga", "BOB", "guest2", "zoe", "lobby", "den", "#den", "entrance", "王"]
 WORDS = st.one_of(
     st.sampled_from(
         [
