@@ -26,7 +26,9 @@ from chatroom.events import Said
 from chatroom.history import Kept
 from chatroom.moderation import Moderation
 from chatroom.orders import Operator
+from chatroom.reloading import ReloadService
 from chatroom.service import EXPIRY, SETTLING, ChatService, Options, descriptors, makeService
+from chatroom.store import tool
 from fakes import Clock, FakeRecords, World
 from wire import UNLIMITED, Client, Visitor, issued, on_reactor, reactor, turns, until
 
@@ -286,6 +288,29 @@ async def test_what_operators_decide_is_there_when_the_server_starts_again(
     olga.sends(b"/search zanzibar\n")
     await olga.reads(b"-- Nothing was found.")
     await maybeDeferred(again.stopService)
+
+
+@pytest.mark.parametrize("how", ["looked for", "SIGHUP"])
+@on_reactor
+async def test_an_account_that_is_removed_from_the_shell_is_gone_while_the_server_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(service, "LOOKING", 0.05 if how == "looked for" else 3600.0)
+    folder = str(tmp_path / "data")
+    top = made(tmp_path, "--data", folder, "--rate", "0")
+    top.startService()
+    try:
+        bob = await logged_in(tmp_path, "/nick bob", "/register kohlrabi77")
+        await bob.reads(b"bob is yours")
+        monkeypatch.setattr("sys.argv", ["chatroom-data", "accounts", folder, "--remove", "bob"])
+        assert tool.main() == 0
+        if how == "SIGHUP":
+            (reloading,) = [part for part in top if isinstance(part, ReloadService)]
+            reloading.reload()
+        await bob.reads(b"-- An administrator has removed the account bob.")
+    finally:
+        await maybeDeferred(top.stopService)
+    await bob.reads_to_the_end()
 
 
 def test_without_a_folder_the_code_is_in_a_file_of_its_own(
