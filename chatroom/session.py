@@ -217,8 +217,8 @@ class Session:
         self.turned_away = 0
         #: Until then, by `Clock.seconds`, a line may be a password that nobody asked for.
         self.guarded_until = 0.0
-        #: Whether a lone "help" or "quit" was held back once, see strays.
-        self.reminded = False
+        #: Of what they were reminded when a lone "help" or "quit" was held back, see strays.
+        self.reminded: tuple[str, ...] = ()
         #: How many lines came from here that everybody in a room was to see.
         self.spoken = 0
         #: Somebody is here for one command alone: they read nothing but what answers it, the room

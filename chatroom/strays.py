@@ -102,10 +102,11 @@ def sift(session: "Session", text: str) -> None:
     if _SECRET.fullmatch(bare):
         raise Refused("Not said: it looks like a password on its way to the wrong place.")
     lone = _LONE.fullmatch(bare)
-    if lone is not None and not session.reminded:
-        session.reminded = True
-        does = "/quit leaves" if lone["leaving"] else "/help lists the commands"
-        raise Refused(f"Not said: {does}. To say it, send it again.")
+    if lone is not None:
+        hint = "/quit leaves" if lone["leaving"] else "/help lists the commands"
+        if hint not in session.reminded:
+            session.reminded += (hint,)
+            raise Refused(f"Not said: {hint}. To say it, send it again.")
     if session.chat.clock.seconds() < session.guarded_until:
         words = bare.split()
         # A password has no blanks; before it may stand the name that it is for.

@@ -616,8 +616,8 @@ def test_a_lone_word_for_the_server_is_held_back_once(line: str, hint: str) -> N
     alice, bob = world.people("alice", "bob")
     assert alice.asks(line) == [hint]
     assert bob.sees == []
-    alice.says(line, "exit")
-    assert bob.sees == [f"alice: {line}", "alice: exit"]
+    alice.says(line, line)
+    assert bob.sees == [f"alice: {line}", f"alice: {line}"]
     world.end()
 
 
