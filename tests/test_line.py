@@ -1125,6 +1125,24 @@ def test_who_hangs_up_after_a_login_that_failed_is_freed() -> None:
     world.end()
 
 
+@pytest.mark.parametrize(
+    "typed", [b"", b"short\r\n", PASSWORD + b"\r\n", b"kohlrabi\r\nother-one\r\n"]
+)
+def test_who_hangs_up_while_a_password_is_asked_for_is_freed(typed: bytes) -> None:
+    world = World()
+    factory = ChatFactory(world.chat)
+    with uncollected():
+        before = kept()
+        visitor = Visitor(world, factory)
+        visitor.sends(b"/nick alice\r\n/register\r\n" + typed)
+        assert b"an empty line cancels" in visitor.received
+        visitor.hangs_up()
+        del visitor
+        world.wait(5)
+        assert not kept(before)
+    world.end()
+
+
 def test_who_hangs_up_is_freed_when_what_they_sent_has_been_said() -> None:
     world = World(limits=Limits(rate=2, burst=10))
     factory = ChatFactory(world.chat)
