@@ -208,7 +208,7 @@ def test_any_cutting_of_the_bytes_gives_the_same_lines(data: bytes, places: list
     for pieces in ([data], cut(data, places)):
         door = made(Limits(rate=0, byte_rate=0, line_length=64))
         alice = door.alice()
-        alice.sends(*pieces)
+        alice.sends(*pieces, b"\n")
         alice.half_closes()
         heard.append(door.said)
         door.world.end()
