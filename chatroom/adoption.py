@@ -290,8 +290,8 @@ def _say_new(session: "Session", places: Mapping[str, int]) -> None:
     if place is None:
         return
     new = sum(
-        event.time <= session.member.joined and not said_by(event, own)
-        for _, event in room.since(max(place + 1, session.first_shown))
+        row.event.line and row.event.time <= session.member.joined and not said_by(row.event, own)
+        for row in room.rows(max(place + 1, session.first_shown))
     )
     if new:
         lines = "line before Now is" if new == 1 else f"{new:,} lines before Now are"

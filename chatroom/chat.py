@@ -33,6 +33,7 @@ from chatroom.events import (
 from chatroom.history import History, Kept, MemoryHistory, Query
 from chatroom.ledger import Claims, Entry, Ledger, LocalClaims, MemoryLedger
 from chatroom.limits import Admission, Limits, Pace, Quota
+from chatroom.lookups import Lookups
 from chatroom.metrics import Counters
 from chatroom.moderation import Moderation
 from chatroom.orders import Access, MemoryRecords
@@ -153,7 +154,9 @@ class Chat:
         #: Who has which name, by its key.
         self.people = Directory(clock.seconds)
         #: What was said before the rooms' own logs begin.
-        self.history = history or MemoryHistory(self.rooms)
+        self.history = history or MemoryHistory(self.rooms, clock)
+        #: Whose turn it is to be shown something of it.
+        self.lookups = Lookups()
         #: What operators have decided.
         self.moderation = moderation or Moderation(clock, MemoryRecords())
         #: Who is logged in.
@@ -370,6 +373,19 @@ class Chat:
     def has_said(self, session: "Session", since: float) -> bool:
         """Whether there may be lines of *session* since then, in seconds since the epoch."""
         return bool(self._own_lines(session, since)[1])
+
+    def is_there(self, entry: Entry) -> bool:
+        """Return whether *entry*, which history has found, may be shown.
+
+        Its room may be gone, and while a disk is away a file has what was taken back.
+        """
+        room = self.rooms.get(entry.room)
+        return room is not None and (entry.id < room.first_id or room.has_line(entry.id))
+
+    def place_of(self, room: Room, time: float) -> Deferred[int]:
+        """The id after that of the latest line of *room* from before *time*; 0 if there is none."""
+        place = room.place(time)
+        return succeed(place) if place else self.history.place(room.key, time)
 
     def take_back(self, session: "Session", since: float) -> None:
         """Ask that all lines of *session* since then be forgotten.

@@ -117,10 +117,9 @@ def _scrollback(session: "Session", room: "Room", rows: int | None) -> bytes:
         return room.scrollback(session.format, count, now)
     if unread is not None and mark is not None and unread.has_been_in(room.key):
         since = max(since, mark + 1)
+    hides = ignoring.hider(session)
     said = [
-        (id, event)
-        for id, event in room.before(LAST, count)
-        if id >= since and not ignoring.hides(session, event)
+        (id, event) for id, event in room.before(LAST, count) if id >= since and not hides(event)
     ]
     if rows is not None:
         fitting = _fitting(session, [event for _, event in said], rows - (mark is not None))

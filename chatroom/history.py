@@ -3,16 +3,20 @@
 The rule: it is asked, never waited for. Every answer is a Deferred that may come late, or fail.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred, succeed
 
-from chatroom import names
+from chatroom import names, words
+from chatroom.clock import Clock
 from chatroom.events import Emoted, Event, Said
 from chatroom.ledger import Entry
-from chatroom.words import Phrase, words
+from chatroom.lookups import piecemeal
+from chatroom.words import Phrase
 
 if TYPE_CHECKING:
     from chatroom.room import Room
@@ -64,13 +68,23 @@ class Query:
 
 
 class History(Protocol):
-    """Looks up lines; the answers are in the order of the log, oldest first."""
+    """Looks up lines; the answers are in the order of the log, oldest first.
+
+    Cancelling an answer ends the work for it.
+    """
 
     def before(self, room: str, id: int, count: int) -> Deferred[list[Entry]]:
         """The last *count* lines of the room with smaller ids than *id*."""
 
     def after(self, room: str, id: int, count: int) -> Deferred[list[Entry]]:
         """The first *count* lines of the room with greater ids than *id*."""
+
+    def place(self, room: str, time: float) -> Deferred[int]:
+        """The id after that of the room's latest line from before *time*; 0 if there is none.
+
+        time: in seconds since the epoch. Ids say no time: they are greater where the clock was
+        once ahead.
+        """
 
     def search(self, query: Query, count: int) -> Deferred[list[Entry]]:
         """The last *count* lines that *query* looks for."""
@@ -88,54 +102,87 @@ class History(Protocol):
 class MemoryHistory:
     """The history of a chat without a store: the logs of its rooms, and nothing before them."""
 
-    def __init__(self, rooms: Mapping[str, "Room"]) -> None:
+    def __init__(self, rooms: Mapping[str, "Room"], clock: Clock) -> None:
         self._rooms = rooms
+        self._clock = clock
 
     def before(self, room: str, id: int, count: int) -> Deferred[list[Entry]]:
-        return succeed(self._lines(room, 0, id)[-count:])
+        known = self._rooms.get(room)
+        lines = known.before(id, count) if known is not None else []
+        return succeed([Entry(room, *line) for line in lines])
 
     def after(self, room: str, id: int, count: int) -> Deferred[list[Entry]]:
-        return succeed(self._lines(room, id + 1)[:count])
+        return succeed(list(islice(self._lines(room, id + 1), count)))
+
+    def place(self, room: str, time: float) -> Deferred[int]:
+        known = self._rooms.get(room)
+        return succeed(known.place(time) if known is not None else 0)
 
     def search(self, query: Query, count: int) -> Deferred[list[Entry]]:
-        found = [
-            entry
-            for room in query.rooms
-            for entry in self._lines(room, 0, query.before)
-            if _fits(entry.event, query)
-        ]
-        found.sort(key=lambda entry: entry.id)
-        return succeed(found[-count:])
+        found: list[Entry] = []
+        is_found = finder(query)
+
+        def steps() -> Iterator[None]:
+            oldest = 0
+            for key in query.rooms:
+                for entry in self._latest(key, query.before):
+                    if entry.id < oldest:
+                        break
+                    if is_found(entry.event):
+                        found.append(entry)
+                    yield
+                found.sort(key=attrgetter("id"))
+                del found[:-count]
+                oldest = found[0].id if len(found) == count else 0
+
+        return piecemeal(self._clock, steps()).addCallback(lambda _: found)
 
     def missed(
         self, gaps: Sequence[tuple[str, Gap]], name: Phrase, own: str
     ) -> Deferred[list[Missed]]:
         found: dict[str, Missed] = {}
-        for room, gap in gaps:
-            for entry in self._lines(room, gap.after + 1, gap.before):
-                event = entry.event
-                if isinstance(event, Said | Emoted) and names.fold(event.name) == own:
-                    continue
-                known = found.get(room, Missed(room, 0, 0, event.time))
-                naming = known.naming + name.found_in(words(_text(event)))
-                found[room] = known._replace(lines=known.lines + 1, naming=naming)
-        return succeed(list(found.values()))
+        is_named = words.finder([name])
 
-    def _lines(self, key: str, first: int, end: int = LAST) -> list[Entry]:
-        """The lines of a room with ids from *first* up to *end*."""
+        def steps() -> Iterator[None]:
+            for room, gap in gaps:
+                for entry in self._lines(room, gap.after + 1, gap.before):
+                    event = entry.event
+                    if not isinstance(event, Said | Emoted) or names.fold(event.name) != own:
+                        known = found.get(room, Missed(room, 0, 0, event.time))
+                        naming = known.naming + is_named(_text(event))
+                        found[room] = known._replace(lines=known.lines + 1, naming=naming)
+                    yield
+
+        return piecemeal(self._clock, steps()).addCallback(lambda _: list(found.values()))
+
+    def _lines(self, key: str, first: int, end: int = LAST) -> Iterator[Entry]:
+        """The lines of a room with ids from *first* up to *end*, oldest first."""
         room = self._rooms.get(key)
-        lines = room.since(first) if room is not None else []
-        return [Entry(key, id, event) for id, event in lines if id < end]
+        for row in room.rows(first, end) if room is not None else ():
+            if row.event.line:
+                yield Entry(key, row.id, row.event)
+
+    def _latest(self, key: str, end: int) -> Iterator[Entry]:
+        """The lines of a room with smaller ids than *end*, newest first."""
+        room = self._rooms.get(key)
+        for row in reversed(room.rows(0, end)) if room is not None else ():
+            if row.event.line:
+                yield Entry(key, row.id, row.event)
+
+
+def finder(query: Query) -> Callable[[Event], bool]:
+    """Return a function that says whether an event is a line that *query* looks for."""
+    is_found = words.finder(query.phrases)
+
+    def fits(event: Event) -> bool:
+        if not isinstance(event, Said | Emoted):
+            return False
+        if query.name and names.fold(event.name) != query.name:
+            return False
+        return is_found(event.text)
+
+    return fits
 
 
 def _text(event: Event) -> str:
     return event.text if isinstance(event, Said | Emoted) else ""
-
-
-def _fits(event: Event, query: Query) -> bool:
-    if not isinstance(event, Said | Emoted):
-        return False
-    if query.name and names.fold(event.name) != query.name:
-        return False
-    said = words(event.text)
-    return all(phrase.found_in(said) for phrase in query.phrases)

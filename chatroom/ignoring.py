@@ -3,12 +3,13 @@
 The rule: a guest is ignored as a connection, who is logged in as an account, and that is kept.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, succeed
 
 from chatroom import names
-from chatroom.events import Emoted, Event, Said
+from chatroom.events import SERVER, Emoted, Event, Said
 
 if TYPE_CHECKING:
     from chatroom.session import Session
@@ -68,17 +69,25 @@ def meet(session: "Session", other: "Session") -> None:
         _leave_out(session, other)
 
 
-def hides(session: "Session", event: Event) -> bool:
-    """Whether *event* is from somebody who is ignored, in this run of the server or before."""
-    if event.origin in (session.ignored or ()):
-        return True
-    # A registered name is used by nobody else.
-    ignores = session.preferences.ignores
-    return (
-        bool(ignores)
-        and isinstance(event, Said | Emoted)
-        and names.fold(event.name) in map(names.fold, ignores.values())
-    )
+def hider(session: "Session") -> Callable[[Event], bool]:
+    """Return a function that says whether an event is from somebody whom *session* ignores now.
+
+    A registered name is used by nobody else. What was said in an earlier run of the server has no
+    origin: there a guest is whoever chose the same name, but for guestN, which are given anew.
+    """
+    origins = session.ignored or {}
+    registered = {names.fold(name) for name in session.preferences.ignores.values()}
+    guests = {names.fold(name) for name in origins.values() if not names.is_reserved(name)}
+
+    def hides(event: Event) -> bool:
+        if event.origin in origins:
+            return True
+        if not (registered or guests) or not isinstance(event, Said | Emoted):
+            return False
+        key = names.fold(event.name)
+        return key in registered or (event.origin == SERVER and key in guests)
+
+    return hides
 
 
 def _leave_out(session: "Session", person: "Session") -> None:

@@ -4,7 +4,7 @@ The rule: a line is taken apart once, however many listen, and not at all where 
 name is found in it as /search finds words, so in any case and among characters of any script.
 """
 
-from chatroom.words import Phrase, phrases, words
+from chatroom.words import Phrase, named, words
 
 
 class Mentions:
@@ -23,7 +23,7 @@ class Mentions:
     def listen(self, origin: int, name: str) -> None:
         """From here on *name* is listened for, instead of another of this origin."""
         self.forget(origin)
-        self._phrases[origin] = phrase = phrases(f'"{name}"')[0]
+        self._phrases[origin] = phrase = named(name)
         self._by_beginning.setdefault(phrase.words[0], set()).add(origin)
 
     def forget(self, origin: int) -> None:

@@ -1,26 +1,30 @@
 """What one person looks up: pages of a room, of a search, of what they missed.
 
 The rule: one thing at a time. Input waits until the answer is there, or the time for it is up, so
-that what was looked up stands where it was asked for.
+that what was looked up stands where it was asked for. What is shown is made a moment at a time: see
+lookups.py.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.defer import TimeoutError as TimedOut
 from twisted.logger import Logger
 
 from chatroom import ignoring, names
 from chatroom.events import SERVER, Event, Found, Noticed
 from chatroom.flow import in_time
+from chatroom.formats import transcript
 from chatroom.history import LAST, Gap, Missed, Query
 from chatroom.ledger import Entry
+from chatroom.lookups import piecemeal
 from chatroom.mailbox import MAX_BYTES, Letter
 from chatroom.room import encode, said_by
 from chatroom.times import day, local
-from chatroom.words import phrases
+from chatroom.words import named
 
 if TYPE_CHECKING:
     from chatroom.room import Room
@@ -37,6 +41,15 @@ MISSED = 50
 #: More bytes than the notice takes with which a day begins, whatever the time zone's name.
 HEADING = 96
 
+#: How long, in seconds, one thing may be looked for.
+LOOKING = 1.0
+
+SORRY = "That cannot be looked up just now. Please try again later."
+TOO_LONG = "That takes too long to look for. Rarer words, or one room, are found sooner."
+
+#: Entries as they are shown, together.
+Page = tuple[Sequence[Entry], bytes]
+
 
 def recall_of(session: "Session") -> "Recall":
     """What *session* looks up, made with the first question."""
@@ -48,11 +61,17 @@ def recall_of(session: "Session") -> "Recall":
 class Recall:
     """What one person looked up last, and how it goes on."""
 
-    __slots__ = ("_next", "_session")
+    __slots__ = ("_asked", "_next", "_session")
 
     def __init__(self, session: "Session") -> None:
         self._session = session
         self._next: Callable[[], None] | None = None
+        self._asked: Deferred[Any] | None = None
+
+    def close(self) -> None:
+        """Nobody waits for an answer any more."""
+        if self._asked is not None:
+            self._asked.cancel()
 
     def more(self) -> bool:
         """Show the next page of what was looked up last; returns whether there is one."""
@@ -61,47 +80,69 @@ class Recall:
         self._next()
         return True
 
-    def history(self, room: "Room", count: int, before: int = LAST) -> None:
-        """Show *count* lines of *room* from before the id *before*, then earlier ones."""
-        session = self._session
+    def history(
+        self, room: "Room", count: int, before: int = LAST, time: float | None = None
+    ) -> None:
+        """Show *count* lines of *room* from before the id *before*, then earlier ones.
 
-        def show(entries: Sequence[Entry]) -> None:
+        time: in seconds since the epoch; in place of an id, from before this time.
+        """
+        session = self._session
+        chat = session.chat
+
+        def ask() -> "Deferred[list[Entry]]":
+            if time is None:
+                return chat.lines_before(room, before, count)
+            place = chat.place_of(room, time)
+            return place.addCallback(lambda id: chat.lines_before(room, id, count))
+
+        def show(entries: Sequence[Entry]) -> "Deferred[None]":
             seen = self._allowed(entries)
-            page = self._fitting(seen[::-1])[::-1]
+            return self._page(seen, newest=True).addCallback(shown, seen)
+
+        def shown(made: Page, seen: Sequence[Entry]) -> None:
+            page, lines = made
             more = len(seen) == count or len(page) < len(seen)
-            lines = session.lines([entry.event for entry in page])
             session.post(lines)
             if more:
                 self._next = lambda: self.history(room, count, page[0].id)
                 session.notice("/more shows what was said before.")
             elif not lines:
-                none = "Nothing" if before == LAST else "Nothing earlier"
+                none = "Nothing" if before == LAST and time is None else "Nothing earlier"
                 session.notice(f"{none} has been said here.")
 
-        self._ask(session.chat.lines_before(room, before, count), show)
+        self._ask(ask, show)
 
     def search(self, query: Query) -> None:
         """Show the newest lines that *query* looks for, then older ones."""
         session = self._session
         chat = session.chat
 
-        def show(entries: Sequence[Entry]) -> None:
-            shown = [
-                entry
-                for entry in reversed(self._allowed(entries))
-                if not ignoring.hides(session, entry.event) and entry.room in chat.rooms
-            ]
-            for key, _, event in shown:
-                session.tell(Found(event.time, event.origin, chat.rooms[key].name, event))
+        lines: list[bytes] = []
+
+        def steps(entries: Sequence[Entry]) -> Iterator[None]:
+            hidden = ignoring.hider(session)
+            for entry in reversed(self._allowed(entries)):
+                key, _, event = entry
+                if chat.is_there(entry) and not hidden(event):
+                    found = Found(event.time, event.origin, chat.rooms[key].name, event)
+                    lines.append(encode(session.format, found))
+                    yield
+
+        def show(entries: Sequence[Entry]) -> "Deferred[None]":
+            return piecemeal(chat.clock, steps(entries)).addCallback(shown, entries)
+
+        def shown(_: None, entries: Sequence[Entry]) -> None:
+            session.post(b"".join(lines))
             newest = query.before == LAST
             if len(entries) == FOUND:
                 older = replace(query, before=entries[0].id)
                 self._next = lambda: self.search(older)
                 session.notice(f"{'These are the newest. ' * newest}/more shows older ones.")
-            elif not shown:
+            elif not lines:
                 session.notice("Nothing was found." if newest else "That is all.")
 
-        self._ask(self._found(query), show)
+        self._ask(lambda: self._found(query), show, TOO_LONG)
 
     def _found(self, query: Query) -> "Deferred[list[Entry]]":
         """What is found and this person may see; not even how much there is else."""
@@ -149,8 +190,8 @@ class Recall:
                 session.unread.sort([room.room for room in by_time])
 
         gaps = [(room, gap) for room, gap in self._gaps() if room in rooms]
-        named = phrases(f'"{name}"')[0]
-        return self._ask(session.chat.history.missed(gaps, named, names.fold(name)), tell)
+        own = names.fold(name)
+        return self._ask(lambda: session.chat.history.missed(gaps, named(name), own), tell)
 
     def missed(self) -> None:
         """Show what was missed, room by room, each from its oldest line on."""
@@ -168,9 +209,13 @@ class Recall:
         (key, gap), *others = gaps
         room = chat.rooms[key]
 
-        def show(entries: Sequence[Entry]) -> None:
+        def show(entries: Sequence[Entry]) -> "Deferred[None]":
             within = [entry for entry in entries if entry.id < gap.before]
-            page = self._fitting(within)
+            own = {entry.id for entry in within if self._is_own(entry.event)}
+            return self._page(within, newest=False, hidden=own).addCallback(shown, entries, within)
+
+        def shown(made: Page, entries: Sequence[Entry], within: Sequence[Entry]) -> None:
+            page, lines = made
             whole = len(entries) < MISSED or len(within) < len(entries)
             done = whole and len(page) == len(within)
             last = page[-1].id if page else gap.after
@@ -178,7 +223,6 @@ class Recall:
                 # What comes after an open gap is still to be shown.
                 closed = done and gap.before < LAST
                 session.unread.read(key, gap, gap.before - 1 if closed else last)
-            lines = session.lines([entry.event for entry in page if not self._is_own(entry.event)])
             if lines:
                 session.notice(f"In #{room.name}:")
                 session.post(lines)
@@ -191,7 +235,7 @@ class Recall:
             else:
                 self._show_missed(left, otherwise)
 
-        self._ask(chat.history.after(key, gap.after, MISSED), show)
+        self._ask(lambda: chat.history.after(key, gap.after, MISSED), show)
 
     def _gaps(self) -> list[tuple[str, Gap]]:
         """What was not shown of the rooms that there are, as far as this person may see it."""
@@ -221,29 +265,71 @@ class Recall:
         since = self._session.chat.moderation.since(self._session, room)
         return LAST if since is None else since
 
-    def _fitting(self, entries: Sequence[Entry]) -> Sequence[Entry]:
-        """The first of *entries*, as many as can be shown at once."""
+    def _page(
+        self, entries: Sequence[Entry], *, newest: bool, hidden: Collection[int] = ()
+    ) -> "Deferred[Page]":
+        """As many of *entries* as can be shown at once, and how they are, with their days.
+
+        newest: the last of them, else the first. hidden: the ids of those that are left out, beside
+        those of whom this person ignores.
+        """
         session = self._session
-        size, last = 0, -1
-        for index, (_, _, event) in enumerate(entries):
-            if not ignoring.hides(session, event):
-                size += len(encode(session.format, event, False))
-                number = day(event.time, session.format.zone)
-                if number != last:
+        zone = session.format.zone
+        kept: list[Entry] = []
+        pieces: dict[int, bytes] = {}
+
+        def steps() -> Iterator[None]:
+            hides = ignoring.hider(session)
+            size, last = 0, -1
+            for entry in reversed(entries) if newest else entries:
+                if entry.id not in hidden and not hides(entry.event):
+                    piece = session.shown(entry.event)
+                    number = day(entry.event.time, zone)
+                    size += len(piece) + HEADING * (number != last)
                     last = number
-                    size += HEADING
-                if size > MAX_BYTES and index:
-                    return entries[:index]
-        return entries
+                    if size > MAX_BYTES and pieces:
+                        return
+                    if len(piece) <= MAX_BYTES:
+                        pieces[id(entry.event)] = piece
+                kept.append(entry)
+                yield
+
+        def made(_: None) -> Page:
+            page = kept[::-1] if newest else kept
+            events = [entry.event for entry in page if id(entry.event) in pieces]
+            lines = transcript(events, session.chat.clock.time(), zone)
+            shown = [pieces.get(id(event)) or encode(session.format, event) for event in lines]
+            return page, b"".join(shown)
+
+        return piecemeal(session.chat.clock, steps()).addCallback(made)
 
     def _ask(
-        self, answer: "Deferred[list[Entry]] | Deferred[list[Missed]]", show: Callable[..., None]
+        self,
+        start: "Callable[[], Deferred[Any]]",
+        show: Callable[..., "Deferred[None] | None"],
+        too_long: str = SORRY,
     ) -> "Deferred[Any]":
-        """Let input wait for *answer*, and *show* it; fires when that is done."""
+        """Let input wait for what *start* asks for, and *show* it; fires when that is done.
+
+        too_long: what they are told if it is looked for, but not found in time.
+        """
         session = self._session
+        clock = session.chat.clock
         last, self._next = self._next, None
+        sorry = SORRY
+
+        def look() -> "Deferred[Any]":
+            return in_time(start(), clock, LOOKING).addCallbacks(answered, late)
+
+        def late(failure: Any) -> Any:
+            nonlocal sorry
+            if failure.check(TimedOut):
+                sorry = too_long
+            return failure
 
         def failed(failure: Any) -> None:
+            if session.over:
+                return
             # One line: the traceback of an answer says no more.
             log.warn(
                 "History could not be read: {error!r}",
@@ -251,23 +337,26 @@ class Recall:
                 connection=session.origin,
                 error=failure.value,
             )
-            if not session.over:
-                # What could not be shown can be asked for again.
-                self._next = last
-                session.notice("That cannot be looked up just now. Please try again later.")
+            # What could not be shown can be asked for again.
+            self._next = last
+            session.notice(sorry)
 
-        def answered(found: object) -> None:
-            if not session.over:
-                try:
-                    show(found)
-                except Exception:
-                    log.failure(
-                        "An answer to connection {connection} failed",
-                        event="answer_failed",
-                        connection=session.origin,
-                    )
+        def answered(found: object) -> "Deferred[Any] | None":
+            if session.over:
+                return None
+            return maybeDeferred(show, found).addErrback(not_shown)
 
-        told: Deferred[Any] = in_time(answer, session.chat.clock).addCallbacks(answered, failed)
+        def not_shown(failure: Any) -> None:
+            if not failure.check(CancelledError):
+                log.failure(
+                    "An answer to connection {connection} failed",
+                    failure,
+                    event="answer_failed",
+                    connection=session.origin,
+                )
+
+        self._asked = asked = session.chat.lookups.ask(session.source, look)
+        told: Deferred[Any] = in_time(asked, clock).addErrback(failed)
         session.wait_for(told)
         return told
 

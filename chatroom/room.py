@@ -55,6 +55,12 @@ MAX_SCROLLBACKS = 16
 NOW = "Now"
 
 
+#: How much memory, in bytes, a room keeps what it sent to members who were behind in, and about how
+#: much one event of that takes beside its text.
+MAX_ENCODED = 512 * 1024
+PIECE_BYTES = 160
+
+
 class Outlet(Protocol):
     """The writing side of one connection; see doors/outlet.py."""
 
@@ -275,6 +281,10 @@ class Room:
         self._flushed = 0
         self._lines = 0
         self._scrollback: dict[Format, tuple[tuple[int, int, int], bytes]] = {}
+        # What was sent to members who were behind, by format and id, and about how much memory that
+        # takes in bytes.
+        self._encoded: dict[Format, dict[int, bytes]] = {}
+        self._encoded_size = 0
         self._mentions = Mentions()
         self._counters = counters or Counters(float)
 
@@ -380,6 +390,8 @@ class Room:
         keep: how many lines; 0 for all of them.
         """
         oldest = self._lines - keep if keep else 0
+        # Whoever was behind may be no more.
+        self._forget_encoded()
         self._remove(lambda said: said.time < before)
         self._replace(lambda row: row.line < oldest)
 
@@ -396,6 +408,7 @@ class Room:
                 gone = Removed(row.event.time, SERVER)
                 self._log[index] = row._replace(event=gone)
                 self._scrollback.clear()
+                self._forget_encoded()
 
     def restore(self, topic: str, lines: Sequence[tuple[int, Event]]) -> None:
         """Begin with what a store has kept: the topic, and the last lines with their ids."""
@@ -423,10 +436,24 @@ class Room:
         said = ((row.id, row.event) for row in reversed(rows) if row.event.line)
         return list(islice(said, count))[::-1]
 
-    def since(self, id: int) -> list[tuple[int, Event]]:
-        """The lines with this id or a greater one, and their ids, oldest first."""
-        rows = self._log[bisect_left(self._log, id, key=attrgetter("id")) :]
-        return [(row.id, row.event) for row in rows if row.event.line]
+    def rows(self, first: int = 0, end: int = maxsize) -> Sequence[Row]:
+        """What is in the log with ids from *first* up to *end*; a copy, which does not change."""
+        start = bisect_left(self._log, first, key=attrgetter("id"))
+        return self._log[start : bisect_left(self._log, end, key=attrgetter("id"))]
+
+    def place(self, time: float) -> int:
+        """The id after that of the latest line from before *time*; 0 if the log has none.
+
+        time: in seconds since the epoch.
+        """
+        lines = (row for row in reversed(self._log) if row.event.line and row.event.time < time)
+        last = next(lines, None)
+        return last.id + 1 if last is not None else 0
+
+    def has_line(self, id: int) -> bool:
+        """Whether the log has a line with this id."""
+        at = bisect_left(self._log, id, key=attrgetter("id"))
+        return at < len(self._log) and self._log[at].id == id and self._log[at].event.line
 
     def lines_between(self, after: int, before: int) -> int | None:
         """How many lines were said between two ids; None if the log does not go back so far."""
@@ -656,6 +683,7 @@ class Room:
         hidden: list[int] = []
         missed = 0
         format = member.format
+        known = self._encoded.get(format, {})
         cursor = start = max(member.cursor, self._base)
         if member.cursor < start:
             missed = self._log[0].line - member.line
@@ -665,9 +693,12 @@ class Room:
                 pieces.append((cursor, encode(format, told)))
         for index in range(cursor - self._base, end - self._base):
             cursor += 1
-            event = self._log[index].event
+            row = self._log[index]
+            event = row.event
             if not _hidden(member, event):
-                piece = encode(format, event)
+                piece = known.get(row.id)
+                if piece is None:
+                    piece = self._encode(format, row)
                 if format.highlights and event.line and event.origin != member.origin:
                     piece = format.highlighted(piece, member.name)
                 pieces.append((cursor, piece))
@@ -693,6 +724,19 @@ class Room:
                 member.mailbox.clear()
         self._counters.missed += missed
         self._count_lines(member, start, hidden)
+
+    def _encode(self, format: Format, row: Row) -> bytes:
+        """*row* as *format* shows it, which is kept for others who are behind as well."""
+        piece = encode(format, row.event)
+        if self._encoded_size > MAX_ENCODED:
+            self._forget_encoded()
+        self._encoded_size += len(piece) + PIECE_BYTES
+        self._encoded.setdefault(format, {})[row.id] = piece
+        return piece
+
+    def _forget_encoded(self) -> None:
+        self._encoded.clear()
+        self._encoded_size = 0
 
     def _stall(self, member: Member, pieces: Iterable[tuple[int, bytes]], taken: int) -> None:
         """The outlet took only *taken* bytes of *pieces* and the mail after them.

@@ -746,17 +746,21 @@ class Session:
         if recipient.away is not None:
             self.notice(f"{recipient.name} is away{recipient.away and f': {recipient.away}'}.")
 
+    def shown(self, event: Event) -> bytes:
+        """*event*, which has happened, as this person is shown it."""
+        format = self.format
+        piece = encode(format, event, isinstance(event, Noticed))
+        return format.highlighted(piece, self.name) if format.highlights else piece
+
     def lines(self, events: Iterable[Event], most: int = MAX_BYTES) -> bytes:
         """*events*, which have been said, as this person is shown them; empty for none.
 
         Those whom they ignore are left out, and the oldest if all would be more than *most* bytes.
         """
-        kept = [event for event in events if not ignoring.hides(self, event)]
+        hides = ignoring.hider(self)
+        kept = [event for event in events if not hides(event)]
         shown = transcript(kept, self.chat.clock.time(), self.format.zone)
-        format = self.format
-        pieces = [encode(format, event, isinstance(event, Noticed)) for event in shown]
-        if format.highlights:
-            pieces = [format.highlighted(piece, self.name) for piece in pieces]
+        pieces = [self.shown(event) for event in shown]
         size = sum(map(len, pieces))
         first = 0
         while size > most:
@@ -875,6 +879,8 @@ class Session:
         if chat.sessions.pop(self.origin, None) is not None:
             if self._pace_call is not None and self._pace_call.active():
                 self._pace_call.cancel()
+            if self.recall is not None:
+                self.recall.close()
             # Whoever has gone is to be freed without the garbage collector, which looks seldom.
             self._pace_call = self.recall = self._answering = self._asked = None
             self.member.owner = self.member.mentioned = None

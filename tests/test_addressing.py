@@ -84,7 +84,7 @@ def test_nor_is_who_has_registered_that_name(world: World) -> None:
     _ = mary.sees, bob.sees
     away = ["-- mar is not here. /msg mar TEXT waits for them."]
     assert bob.asks("/whois mar") == away
-    assert bob.asks("/ignore mar") == away
+    assert bob.asks("/ignore mar") == ["-- You ignore mar. /unignore mar ends it."]
     assert bob.asks("/msg mar second")[0] == "-> you to mar: second"
     assert mary.sees == []
 

@@ -320,7 +320,9 @@ def test_the_index_goes_on_where_it_was_when_the_server_was_killed(store: Store)
     store.say("early")
     store.index()
     store.say(*(f"late {number}" for number in range(SLICE + 5)))
-    assert store.finds("late") == []
+    # What is not indexed yet is found all the same.
+    assert store.finds("late 25*", "early") == []
+    assert store.finds("late", count=2) == [f"late {SLICE + 3}", f"late {SLICE + 4}"]
     store.close()
     store.open()
     assert store.writer.index() is True
@@ -509,3 +511,58 @@ def test_a_newer_file_is_refused(tmp_path: Path) -> None:
         connection.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS) + 1}")
         with pytest.raises(schema.SchemaError, match="newer chatroom"):
             schema.migrate(connection)
+
+
+# -- a clock that was once ahead
+
+
+def test_a_time_has_its_place_where_the_clock_was_once_ahead(store: Store) -> None:
+    store.say("early")
+    store.time += 31 * 24 * 3600
+    store.next += 31 * 24 * 3600 * 10**6
+    store.say("ahead")
+    store.time -= 31 * 24 * 3600
+    store.say("right", "late")
+    # Ids are greater than the time from here on.
+    assert store.next > (store.time + 3600) * 1e6
+    place = store.reader.place("lobby", store.time + 60)
+    assert _texts(store.reader.before("lobby", place, 1)) == ["late"]
+    place = store.reader.place("lobby", store.time)
+    assert _texts(store.reader.before("lobby", place, 1)) == ["right"]
+    assert store.reader.place("lobby", 0.0) == store.reader.place("nowhere", store.time) == 0
+
+
+def test_what_is_too_old_is_found_by_its_time(store: Store) -> None:
+    store.say("old")
+    store.next += 31 * 24 * 3600 * 10**6
+    store.say("old", room="den")
+    before = store.time + 0.5
+    store.say("new")
+    ids = store.reader.expired(before, 0)
+    assert len(ids) == 2
+    store.writer.delete(ids)
+    assert _texts(store.reader.before("lobby", 2**63 - 1, 9)) == ["new"]
+    assert store.reader.before("den", 2**63 - 1, 9) == []
+    plan = store.reader.connection.execute(
+        "EXPLAIN QUERY PLAN SELECT id FROM events WHERE room = 1 AND time < 2 LIMIT 3"
+    ).fetchall()
+    assert "USING COVERING INDEX times" in plan[0][-1]
+
+
+# -- whose lines they are
+
+
+def test_whose_lines_they_are_is_known_of_this_run(store: Store) -> None:
+    store.say("then", origin=7)
+    store.close()
+    store.open()
+    store.reader.close()
+    store.reader = Reader(store.path, store.writer.last_id)
+    store.say("now", origin=7)
+    store.index()
+    query = Query(phrases("then"), ["lobby"])
+    assert [entry.event.origin for entry in store.reader.search(query, 9)] == [0]
+    query = Query(phrases("now"), ["lobby"])
+    assert [entry.event.origin for entry in store.reader.search(query, 9)] == [7]
+    entries = store.reader.before("lobby", 2**63 - 1, 9)
+    assert [entry.event.origin for entry in entries] == [0, 7]

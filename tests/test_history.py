@@ -10,6 +10,7 @@ from chatroom.history import Gap, MemoryHistory, Missed, Query
 from chatroom.ledger import Entry
 from chatroom.room import Room
 from chatroom.words import phrases
+from fakes import Clock
 
 T = TypeVar("T")
 
@@ -39,7 +40,7 @@ def history() -> MemoryHistory:
     for key, log in (("lobby", LOBBY), ("den", DEN)):
         for id, event in log:
             rooms[key].append(id, event)
-    return MemoryHistory(rooms)
+    return MemoryHistory(rooms, Clock())
 
 
 def ids(answer: Deferred[list[Entry]]) -> list[int]:

@@ -14,7 +14,8 @@ ROOT = Path(chatroom.__file__).parent
 CORE = frozenset(
     {
         *("events", "room", "ledger", "mailbox", "formats", "presence", "clock", "aging"),
-        *("chat", "session", "commands", "names", "limits", "history", "recall", "times", "words"),
+        *("chat", "session", "commands", "names", "limits", "history", "recall", "lookups"),
+        *("times", "words"),
         *(
             "mentions",
             "accounts",

@@ -978,7 +978,7 @@ def test_what_was_said_before_the_rooms_log_begins_is_looked_up(make_server: Mak
 
     server = make_server()
     chat = server.chat
-    chat.history = Looked(chat.rooms)
+    chat.history = Looked(chat.rooms, chat.clock)
     for name in ("lobby", "den"):
         room = chat.rooms.get(name) or chat.open_room(name)
         room.restore("", [(2, Said(1_799_999_500.0, 0, "alice", "hello"))])

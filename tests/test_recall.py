@@ -11,11 +11,11 @@ from chatroom.events import SERVER, Emoted, Said, TookBack
 from chatroom.flow import PATIENCE
 from chatroom.history import Gap, Missed, Query
 from chatroom.ledger import Entry
-from chatroom.recall import FOUND, MISSED, recall_of
+from chatroom.recall import FOUND, LOOKING, MISSED, TOO_LONG, recall_of
 from chatroom.unread import Unread
 from chatroom.words import Phrase
 from conftest import Strictness
-from fakes import FailingLedger, Person, World
+from fakes import FailingLedger, Person, World, owner
 
 TODAY = "-- Today (times are UTC)"
 MORE = "-- /more shows what was said before."
@@ -39,6 +39,9 @@ class LateHistory:
 
     def after(self, room: str, id: int, count: int) -> Deferred[list[Entry]]:
         return self._ask("after", room, id, count)
+
+    def place(self, room: str, time: float) -> Deferred[int]:
+        return self._ask("place", room, time)
 
     def search(self, query: Query, count: int) -> Deferred[list[Entry]]:
         return self._ask("search", query, count)
@@ -277,7 +280,7 @@ def test_what_was_found_in_a_room_that_is_gone_is_not_shown(
 def test_input_waits_for_an_answer_that_comes_late(world: World, late: LateHistory) -> None:
     alice, bob = world.people("alice", "bob")
     alice.says("/search tea", "hi", "/uptime")
-    world.wait(PATIENCE - 1)
+    world.wait(LOOKING / 2)
     assert alice.sees == bob.sees == []
     # Others are shown meanwhile.
     bob.says("hello")
@@ -300,10 +303,10 @@ def test_an_answer_that_does_not_come_is_not_waited_for(
     alice.session.unread = unread({"lobby": 0})
     with capturedLogs() as logs:
         alice.says(typed, "hi")
-        world.wait(PATIENCE - 0.1)
+        world.wait(LOOKING - 0.1)
         assert alice.sees == bob.sees == []
         world.wait(0.2)
-    assert alice.sees == [LATER]
+    assert alice.sees == [f"-- {TOO_LONG}" if "search" in typed else LATER]
     assert bob.sees == ["alice: hi"]
     assert [event["log_level"] for event in logs] == [LogLevel.warn]
     # It comes all the same, and nobody cares.
@@ -311,6 +314,39 @@ def test_an_answer_that_does_not_come_is_not_waited_for(
     world.settle()
     assert alice.sees == []
     assert not alice.session.held
+
+
+def test_what_somebody_looked_for_who_has_gone_is_looked_for_no_more(
+    world: World, late: LateHistory
+) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.says("/search tea")
+    bob.says("/search coffee")
+    # One thing is looked up at a time.
+    assert len(late.asked) == 1
+    with capturedLogs() as logs:
+        alice.hangs_up()
+        world.settle()
+    assert [event for event in logs if event["log_level"] is not LogLevel.info] == []
+    assert late.answers[0].called
+    late.answers[1].callback([])
+    world.settle()
+    assert bob.sees == ["-- alice left.", "-- Nothing was found."]
+
+
+def test_whoever_asks_for_much_waits_for_others(world: World, late: LateHistory) -> None:
+    greedy = [world.person(source="198.51.100.1") for _ in range(3)]
+    bob = world.person("bob", source="198.51.100.2")
+    for person in greedy:
+        person.says("/search tea")
+    bob.says("/search coffee")
+    late.answers[0].callback([])
+    late.answers[1].callback([])
+    world.settle()
+    asked = [question[1] for question in late.asked]
+    assert [query.phrases[0].words[0] for query in asked if isinstance(query, Query)] == [
+        *("tea", "tea", "coffee")
+    ]
 
 
 def test_an_answer_that_fails_is_said_and_logged_in_one_line(
@@ -515,7 +551,6 @@ def test_a_line_larger_than_a_mailbox_does_not_stand_in_the_way(world: World) ->
     alice.says("one", "x" * 70_000, "two")
     back(world, bob, {"lobby": 0})
     assert said(bob.asks("/missed")) == ["one"]
-    assert said(bob.asks("/more")) == []
     assert said(bob.asks("/more")) == ["two"]
     assert bob.asks("/more") == ["-- There is no more."]
 
@@ -547,6 +582,46 @@ def test_more_of_what_was_missed_ends_with_its_rooms(world: World) -> None:
     assert bob.asks("/missed")[-1] == "-- /more goes on."
     bob.session.unread = None
     assert bob.asks("/more", "/more") == ["-- You missed nothing.", "-- There is no more."]
+
+
+# -- what is not shown
+
+
+def test_what_is_taken_back_is_not_found_in_a_file_that_cannot_be_written(
+    world: World, late: LateHistory
+) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.says("tea", "green tea")
+    rows = [row for row in world.chat.lobby.rows() if row.event.line]
+    bob.says("/forget")
+    _ = alice.sees
+    alice.says("/search tea")
+    late.answers[0].callback([Entry("lobby", row.id, row.event) for row in rows])
+    world.settle()
+    assert said(alice.sees) == ["tea"]
+
+
+def test_who_is_not_here_can_be_ignored_if_they_are_registered(world: World) -> None:
+    owner(world, "bob").says("tea", "/quit")
+    alice = world.person("alice")
+    assert said(alice.asks("/search tea")) == ["tea"]
+    assert alice.asks("/ignore bob") == ["-- You ignore bob. /unignore bob ends it."]
+    assert alice.asks("/search tea") == ["-- Nothing was found."]
+    assert alice.asks("/ignore nobody")[0].startswith("-- Nobody here is called nobody.")
+
+
+def test_what_a_guest_said_in_an_earlier_run_is_not_shown_to_who_ignores_that_name(
+    world: World, late: LateHistory
+) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.says("/ignore bob", "/ignore guest2")
+    rob = bob.session.origin
+    for origin, name in ((SERVER, "Bob"), (SERVER, "zoe"), (rob, "rob"), (99, "bob")):
+        late.answers.clear()
+        alice.says("/search tea")
+        late.answers[0].callback([Entry("lobby", 1, Said(0.0, origin, name, "tea"))])
+        world.settle()
+    assert said(alice.sees) == ["tea", "tea"]
 
 
 # -- taking back

@@ -284,31 +284,37 @@ def test_who_joins_in_the_turn_in_which_others_talk_sees_each_line_once(world: W
 
 
 def test_a_line_a_rename_a_topic_and_a_leave_in_one_turn_stay_in_order(world: World) -> None:
-    alice, bob, carol = world.people("alice", "bob", "carol")
+    alice, bob, carol, dave = world.people("alice", "bob", "carol", "dave")
     alice.types("one")
     bob.types("/nick bert")
-    alice.types("/topic tea", "/quit bye")
-    carol.types("two")
+    dave.types("/topic tea")
+    alice.types("three")
+    carol.types("/quit bye")
+    bob.types("two")
     world.settle()
-    assert carol.sees == [
+    assert dave.sees == [
         "alice: one",
         "-- bob is now bert.",
-        "-- alice set the topic: tea",
-        "-- alice left (bye).",
+        "-- dave set the topic: tea",
+        "alice: three",
+        "-- carol left (bye).",
+        "bert: two",
     ]
     assert bob.sees == [
         "alice: one",
-        "-- alice set the topic: tea",
-        "-- alice left (bye).",
-        "carol: two",
+        "-- dave set the topic: tea",
+        "alice: three",
+        "-- carol left (bye).",
         "-- You are now bert.",
     ]
-    assert sorted(alice.sees) == [
+    assert sorted(carol.sees) == [
         "-- Good-bye.",
-        "-- alice set the topic: tea",
         "-- bob is now bert.",
+        "-- dave set the topic: tea",
+        "alice: one",
+        "alice: three",
     ]
-    assert alice.gone
+    assert carol.gone
 
 
 def test_who_leaves_is_shown_what_was_said_before_and_nothing_after(world: World) -> None:
@@ -946,11 +952,20 @@ def test_lines_before_an_id_are_the_last_of_them() -> None:
     assert room.before(1, 9) == [(0, Said(0.0, 1, "alice", "0"))]
 
 
-def test_lines_since_an_id_are_all_of_them() -> None:
+def test_rows_go_from_one_id_up_to_another() -> None:
     room = filled()
-    assert [id for id, _ in room.since(30)] == [30, 40]
-    assert [id for id, _ in room.since(31)] == [40]
-    assert room.since(41) == []
+    assert [row.id for row in room.rows(30)] == [30, 31, 40, 41]
+    assert [row.id for row in room.rows(11, 31)] == [11, 20, 21, 30]
+    assert not room.rows(42)
+
+
+def test_the_place_of_a_time_is_behind_the_latest_line_from_before() -> None:
+    room = filled()
+    assert [room.place(time) for time in (0.0, 0.5, 1.0, 1.5, 99.0)] == [0, 1, 1, 11, 41]
+    # The clock was ahead, and is right again.
+    room.append(50, Said(1000.0, 1, "alice", "ahead"))
+    room.append(60, Said(5.0, 1, "alice", "right"))
+    assert [room.place(time) for time in (1.5, 5.5, 999.0, 1001.0)] == [11, 61, 61, 61]
 
 
 def test_a_log_begins_with_the_id_of_its_first_event() -> None:

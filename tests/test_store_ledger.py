@@ -195,8 +195,10 @@ def test_what_nobody_keeps_is_no_reason_to_tell_a_room(case: Case) -> None:
 def test_of_too_much_for_the_memory_the_oldest_is_lost_and_that_is_told(
     case: Case, bound: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    size = Said(0.0, 1, "alice", "00").size()
-    monkeypatch.setattr(module, bound, 10 if bound == "MOST_ENTRIES" else 10 * size)
+    size = 10 * Said(0.0, 1, "alice", "00").size()
+    # What is being written counts, too.
+    size += Said(0.0, 1, "alice", "first").size()
+    monkeypatch.setattr(module, bound, 10 if bound == "MOST_ENTRIES" else size)
     case.say("first")
     case.clock.advance(PATIENCE)
     for number in range(20):
@@ -287,3 +289,24 @@ def test_whatever_the_disk_does_everything_is_delivered_once_and_kept_once(
     assert list(case.disk.kept.values()) == case.room.entries
     assert sorted(case.disk.kept) == list(case.disk.kept)
     assert not case.lagging()
+
+
+def test_no_turn_of_an_outage_walks_through_what_waits(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case.say("first")
+    case.clock.advance(PATIENCE)
+    for _ in range(3):
+        case.disk.fails()
+        case.clock.advance(RETRY)
+    for number in range(1000):
+        case.say(str(number))
+    asked: list[Event] = []
+
+    def size(event: Event) -> int:
+        asked.append(event)
+        return 1
+
+    monkeypatch.setattr(Said, "size", size)
+    case.say("next")
+    assert len(asked) <= 2

@@ -242,7 +242,7 @@ def test_what_was_read_is_the_last_line_that_was_handed_over(
     monkeypatch.setattr(room, "LOG_BYTES", 0)
     alice, bob = owner(world), world.person("bob")
     bob.says("before")
-    (before,) = [id for id, event in world.chat.lobby.since(0) if event.line]
+    (before,) = [row.id for row in world.chat.lobby.rows() if row.event.line]
     alice.outlet.stall()
     said(world, bob, 30)
     assert world.chat.lobby.last_shown(alice.session.member) == before

@@ -6,11 +6,12 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
-from threading import get_ident
+from threading import Event, get_ident
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.threads import deferToThread
 from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
@@ -102,15 +103,76 @@ async def test_nobody_hears_of_an_answer_that_came_too_late() -> None:
 
 
 @on_reactor
-async def test_what_is_committed_is_found_a_moment_later(tmp_path: Path) -> None:
+async def test_what_nobody_waits_for_is_not_begun_and_ends() -> None:
+    interrupted, begun = Event(), Event()
+    done: list[str] = []
+
+    def works() -> None:
+        begun.set()
+        assert interrupted.wait(10)
+        raise InterruptedError
+
+    worker = Worker("test", reactor.callFromThread, interrupted.set)
+    first, second = worker.do(works), worker.do(done.append, "second")
+    third = worker.do(done.append, "third")
+    second.addErrback(lambda failure: failure.trap(CancelledError))
+    second.cancel()
+    assert await deferToThread(begun.wait, 10)
+    assert not interrupted.is_set()
+    first.addErrback(lambda failure: failure.trap(CancelledError))
+    first.cancel()
+    await third
+    assert done == ["third"]
+    # What is over is not interrupted.
+    interrupted.clear()
+    third.cancel()
+    assert not interrupted.is_set()
+    worker.stop()
+
+
+@on_reactor
+async def test_what_is_to_be_written_is_written_whether_or_not_anybody_waits() -> None:
+    worker = Worker("test", reactor.callFromThread)
+    done: list[str] = []
+    answer = worker.do(done.append, "written")
+    answer.addErrback(lambda failure: failure.trap(CancelledError))
+    answer.cancel()
+    await worker.do(int)
+    assert done == ["written"]
+    worker.stop()
+
+
+@on_reactor
+async def test_a_search_that_nobody_waits_for_ends_and_holds_up_no_login(tmp_path: Path) -> None:
+    clock = Clock()
+    async with opened(tmp_path, clock) as store:
+        await store._commit(lines("tea"))
+        # As dear as one likes: it ends when it is interrupted.
+        numbers = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+        execute = store._reader.connection.execute
+        search = store._reading.do(lambda: execute(f"{numbers} SELECT max(i) FROM n").fetchall())
+        search.addErrback(lambda failure: failure.trap(CancelledError))
+        assert await store.accounts.find("alice") is None
+        assert await store.records.actions(1) == []
+        assert not search.called
+        search.cancel()
+        assert await found(store, "tea") == 1
+
+
+@on_reactor
+async def test_what_is_committed_is_found_at_once_and_indexed_a_moment_later(
+    tmp_path: Path,
+) -> None:
     clock = Clock()
     async with opened(tmp_path, clock) as store:
         await store._commit(lines("one tea", "two teas"))
         store._kept()
         store._kept()
-        assert await found(store, "tea") == 0
+        assert await found(store, "tea") == 1
+        assert store._writer._state("indexed") == 0
         clock.advance(INDEXING)
         await store._writing.do(int)
+        assert store._writer._state("indexed") > 0
         assert await found(store, "tea") == 1
         assert [entry.id for entry in await store.before("lobby", 2**63 - 1, 5)] == [
             entry.id for entry in await store.after("lobby", 0, 5)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatroom.words import Phrase, phrases, words
+from chatroom.words import Phrase, finder, named, phrases, words
 
 
 @pytest.mark.parametrize(
@@ -22,10 +22,24 @@ from chatroom.words import Phrase, phrases, words
         ("Ελλάδα Ёлка", ["ελλαδα", "елка"]),
         ("Straße", ["strasse"]),
         ("ｆｕｌｌ ﬁne", ["full", "fine"]),
+        # and without signs and strokes that are left out at times
+        ("كَتَبَ كتـــب", ["كتب", "كتب"]),
+        ("أحمد إلى آخر مدرسة", ["احمد", "الي", "اخر", "مدرسه"]),
+        ("کتاب فارسی", ["كتاب", "فارسي"]),
+        ("שָׁלוֹם", ["שלום"]),
+        ("ܫܠܳܡܳܐ", ["ܫܠܡܐ"]),
+        ("Łódź Ørsted đường Ħal", ["lodz", "orsted", "duong", "hal"]),
+        ("Æsir œuvre ISIK ışık İstanbul", ["aesir", "oeuvre", "isik", "isik", "istanbul"]),
+        ("❤\ufe0f", ["❤"]),
         # where a diacritic makes another letter it stays
         ("が", ["が"]),
         ("한국어 말", ["한국어", "말"]),
         ("नमस्ते", ["नमस्ते"]),
+        ("ދިވެހި", ["ދިވެހި"]),
+        ("தமிழ்", ["தமிழ்"]),
+        ("ؤ ئ", ["ؤ", "ئ"]),
+        # what stands for a whole sentence is one
+        ("\ufdfa\ufdfa x", ["\ufdfa\ufdfa", "x"]),
         # pairs of what is written without blanks
         ("你", ["你"]),
         ("你好", ["你好", "好"]),
@@ -129,3 +143,18 @@ def test_every_part_of_a_run_of_han_characters_finds_the_line(
 def test_whatever_was_said_is_found_by_itself(text: str) -> None:
     said = words(text)
     assert all(phrase.found_in(said) for phrase in phrases(text))
+
+
+def test_a_name_of_nothing_but_signs_is_a_name_all_the_same() -> None:
+    assert named("\u0640") == Phrase(("\u0640",))
+    assert named("Łukasz") == Phrase(("lukasz",))
+
+
+@given(
+    st.sampled_from(["tea", "green tea", '"green tea"', "gr*", "你好", "سلام", "é*"]),
+    st.text(max_size=60),
+)
+def test_what_is_found_in_a_text_is_what_its_words_say(query: str, text: str) -> None:
+    wanted = phrases(query)
+    for said in (text, f"{text} green tea 你好 سَلام éa"):
+        assert finder(wanted)(said) == all(phrase.found_in(words(said)) for phrase in wanted)

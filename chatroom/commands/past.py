@@ -10,7 +10,7 @@ from chatroom.chat import Refused
 from chatroom.commands import command
 from chatroom.flow import Flow, carry_out, patiently, steps
 from chatroom.formats import enumerate_names
-from chatroom.history import LAST, Query
+from chatroom.history import Query
 from chatroom.recall import recall_of
 from chatroom.times import moment
 from chatroom.words import phrases
@@ -31,6 +31,9 @@ MAX_TAKEN = 100
 #: How many phrases a search may have, so that none is dear to answer.
 MAX_PHRASES = 8
 
+#: How long what is looked for may be, in characters.
+MAX_QUERY = 300
+
 
 @command("history", usage="[N] [before TIME]")
 def history(session: "Session", rest: str) -> None:
@@ -41,7 +44,7 @@ def history(session: "Session", rest: str) -> None:
     2026-11-24 12:03, or how long ago: 30m, 2h, 3d.
     """
     usage = "Usage: /history [N] or /history [N] before TIME, such as 12:03 or yesterday."
-    count, before = HISTORY, LAST
+    count, before = HISTORY, None
     number, separator, time = f" {rest}".partition(" before ")
     number = number.strip()
     if number:
@@ -49,11 +52,10 @@ def history(session: "Session", rest: str) -> None:
             raise Refused(usage)
         count = min(int(number[:9]), MAX_HISTORY)
     if separator:
-        when = moment(time, session.chat.clock.time(), session.format.zone)
-        if when is None:
+        before = moment(time, session.chat.clock.time(), session.format.zone)
+        if before is None:
             raise Refused(usage)
-        before = max(0, int(when * 1_000_000))
-    recall_of(session).history(session.room, count, before)
+    recall_of(session).history(session.room, count, time=before)
 
 
 @command("search", "find", usage="WORDS [in ROOM] [from NAME]")
@@ -64,6 +66,8 @@ def search(session: "Session", rest: str) -> None:
     umbr* is any word that begins so. The newest lines come first, ten at a
     time; /more shows older ones.
     """
+    if len(rest) > MAX_QUERY:
+        raise Refused(f"Please look for at most {MAX_QUERY} characters at once.")
     chat = session.chat
     name = ""
     rooms = {room.key for room in chat.rooms_of(session)}

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from chatroom import ignoring, names, naming
-from chatroom.accounts import MAX_IGNORED
+from chatroom.accounts import MAX_IGNORED, Account
 from chatroom.addressing import with_person
 from chatroom.chat import Refused
 from chatroom.commands import command
@@ -65,13 +65,19 @@ def ignore(session: "Session", rest: str) -> None:
     """do not show what somebody says; alone: whom you ignore
 
     They are not told. Of a guest it holds until they or you leave. If they are
-    logged in it holds wherever they come from, and if you are, for good.
+    registered it holds wherever they come from, here or not; for good if you
+    are logged in. What /history and /search show is without their lines, too.
     """
     if not rest:
         listed = sorted(_ignored(session.chat.registry.present(session)), key=names.fold)
         session.notice(f"You ignore {', '.join(listed)}." if listed else "You ignore nobody.")
         return
-    with_person(session, rest, lambda person: _ignore(session, person))
+    with_person(
+        session,
+        rest,
+        lambda person: _ignore(session, person),
+        lambda account: _ignore_account(session, account),
+    )
 
 
 def _ignore(session: "Session", person: "Session") -> None:
@@ -84,6 +90,17 @@ def _ignore(session: "Session", person: "Session") -> None:
         raise Refused(f"{person.name} would be ignored only as long as this connection lasts.")
     kept = ignoring.ignore(me, person)
     announce(session, f"You ignore {person.name}. /unignore {person.name} ends it.", kept)
+
+
+def _ignore_account(session: "Session", account: Account) -> None:
+    """The same for somebody who is not here, but registered."""
+    me = session.chat.registry.present(session)
+    if len(me.preferences.ignores) >= MAX_IGNORED:
+        raise Refused(f"You ignore {MAX_IGNORED} people already.")
+    if me.passing and me.account is None:
+        raise Refused(f"{account.name} would be ignored as long as this command lasts.")
+    kept = me.prefer(ignores={**me.preferences.ignores, account.id: account.name})
+    announce(session, f"You ignore {account.name}. /unignore {account.name} ends it.", kept)
 
 
 @command("unignore", "unblock", usage="NAME")

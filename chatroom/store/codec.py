@@ -54,16 +54,16 @@ def encode(event: Event) -> tuple[int, str, str] | None:
     return None
 
 
-def decode(kind: int, time: float, name: str, text: str) -> Event:
-    """The event of a row, as somebody else's: its connection was one of another run.
+def decode(kind: int, time: float, name: str, text: str, origin: int = SERVER) -> Event:
+    """The event of a row. origin: of a line of this run of the server, the connection it came from.
 
     Raises ValueError for a kind that is not known.
     """
     match kind:
         case 0:
-            return Said(time, SERVER, name, text)
+            return Said(time, origin, name, text)
         case 1:
-            return Emoted(time, SERVER, name, text)
+            return Emoted(time, origin, name, text)
         case 2:
             return Announced(time, SERVER, name)
         case 3:

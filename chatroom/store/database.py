@@ -7,19 +7,23 @@ hold up a commit (SLICE), but those that look something up.
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from chatroom import names
-from chatroom.events import SERVER, Closed, Opened, TookBack, TopicSet
-from chatroom.history import Gap, Kept, Missed, Query
+from chatroom.events import SERVER, Closed, Event, Opened, TookBack, TopicSet
+from chatroom.history import LAST, Gap, Kept, Missed, Query, finder
 from chatroom.ledger import Entry
 from chatroom.store import codec, schema
 from chatroom.words import Phrase, words
 
 #: How many lines are indexed, or deleted, in one slice: some milliseconds' work.
 SLICE = 250
+
+#: Of how many lines that are not indexed yet it is looked what they say, the last ones; the index
+#: is seldom further behind than some hundreds, but when it is made anew.
+TAIL = 2000
 
 #: How many pages of the search index are merged in one slice.
 MERGE_PAGES = 64
@@ -353,11 +357,16 @@ class Writer:
 
 
 class Reader:
-    """A connection that only looks things up."""
+    """A connection that only looks things up.
 
-    def __init__(self, path: Path) -> None:
+    last_id: the id of the last event from before this run of the server. Origins are counted anew
+    in each run: of what is older they say nothing.
+    """
+
+    def __init__(self, path: Path, last_id: int = LAST) -> None:
         self._connection = connect(path)
         self._connection.execute("PRAGMA query_only = ON")
+        self._last_id = last_id
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -367,6 +376,13 @@ class Reader:
     def close(self) -> None:
         """Nothing more is looked up."""
         self._connection.close()
+
+    def interrupt(self) -> None:
+        """End what is being looked up, which fails; from another thread."""
+        self._connection.interrupt()
+
+    def _event(self, id: int, kind: int, time: float, origin: int, name: str, text: str) -> Event:
+        return codec.decode(kind, time, name, text, origin if id > self._last_id else SERVER)
 
     def _rooms(self, keys: Iterable[str]) -> dict[int, str]:
         wanted = set(keys)
@@ -383,15 +399,43 @@ class Reader:
 
     def _lines(self, room: str, where: str, id: int, count: int) -> list[Entry]:
         rows = self._connection.execute(
-            "SELECT id, kind, time, name, text FROM events "
+            "SELECT id, kind, time, origin, name, text FROM events "
             f"WHERE room = (SELECT id FROM rooms WHERE key = ?) AND kind < 2 AND {where} LIMIT ?",
             (room, id, count),
         )
-        return [Entry(room, row[0], codec.decode(*row[1:])) for row in rows]
+        return [Entry(room, row[0], self._event(*row)) for row in rows]
+
+    def place(self, room: str, time: float) -> int:
+        """See history.History."""
+        row = self._connection.execute(
+            "SELECT id FROM events WHERE room = (SELECT id FROM rooms WHERE key = ?) "
+            "AND time < ? ORDER BY time DESC, id DESC LIMIT 1",
+            (room, time),
+        ).fetchone()
+        return row[0] + 1 if row is not None else 0
 
     def search(self, query: Query, count: int) -> list[Entry]:
-        """See history.History."""
+        """See history.History. Of what is not indexed yet it looks at the last TAIL lines."""
         rooms = self._rooms(query.rooms)
+        # First: what is indexed meanwhile is found twice rather than not at all.
+        recent = self._search_recent(query, count, rooms)
+        found = {entry.id: entry for entry in self._search_index(query, count, rooms) + recent}
+        return sorted(found.values(), key=attrgetter("id"))[-count:]
+
+    def _search_recent(self, query: Query, count: int, rooms: dict[int, str]) -> list[Entry]:
+        is_found = finder(query)
+        rows = self._connection.execute(
+            "SELECT room, id, kind, time, origin, name, text FROM events "
+            "WHERE id > (SELECT value FROM state WHERE key = 'indexed') AND id < ? AND kind < 2 "
+            "ORDER BY id DESC LIMIT ?",
+            (query.before, TAIL),
+        ).fetchall()
+        entries = [
+            Entry(rooms[row[0]], row[1], self._event(*row[1:])) for row in rows if row[0] in rooms
+        ]
+        return [entry for entry in entries if is_found(entry.event)][:count]
+
+    def _search_index(self, query: Query, count: int, rooms: dict[int, str]) -> list[Entry]:
         (kept,) = self._connection.execute("SELECT count(*) FROM rooms").fetchone()
         if not rooms:
             return []
@@ -408,14 +452,14 @@ class Reader:
         entries: list[Entry] = []
         for (id,) in found:
             row = self._connection.execute(
-                "SELECT room, kind, time, name, text FROM events WHERE id = ?", (id,)
+                "SELECT room, id, kind, time, origin, name, text FROM events WHERE id = ?", (id,)
             ).fetchone()
             if row is not None and row[0] in rooms:
-                entries.append(Entry(rooms[row[0]], id, codec.decode(*row[1:])))
+                entries.append(Entry(rooms[row[0]], id, self._event(*row[1:])))
                 if len(entries) == count:
                     break
         found.close()
-        return entries[::-1]
+        return entries
 
     def missed(self, gaps: Sequence[tuple[str, Gap]], name: Phrase, own: str) -> list[Missed]:
         """See history.History."""
@@ -456,14 +500,16 @@ class Reader:
         in each room those before the last *keep* lines; 0 keeps all.
         """
         ids = self._of_past_rooms()
-        rows: Iterable[tuple[int]] = ()
-        if before:
-            rows = self._connection.execute("SELECT id FROM events WHERE time < ?", (before,))
-        ids += [id for (id,) in islice(rows, SLICE - len(ids))]
-        if keep:
-            for (room,) in self._connection.execute("SELECT id FROM rooms").fetchall():
-                if len(ids) >= SLICE:
-                    break
+        for (room,) in self._connection.execute("SELECT id FROM rooms").fetchall():
+            if len(ids) >= SLICE:
+                break
+            if before:
+                old = self._connection.execute(
+                    "SELECT id FROM events WHERE room = ? AND time < ? LIMIT ?",
+                    (room, before, SLICE - len(ids)),
+                )
+                ids += [id for (id,) in old]
+            if keep:
                 oldest = self._connection.execute(
                     "SELECT id FROM events WHERE room = ? AND kind < 2 "
                     "ORDER BY id DESC LIMIT 1 OFFSET ?",

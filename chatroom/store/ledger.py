@@ -4,7 +4,7 @@ The rule: the reactor never waits for the disk. What is not committed in time is
 same, and the rooms are told; it is written when the disk is back.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Protocol
 
@@ -67,6 +67,8 @@ class StoredLedger:
         self._unsaved: list[Entry] = []
         self._shown = 0
         self._writing = 0
+        # How many bytes of text are not committed; counted only while the disk is away.
+        self._size = 0
         self._overdue: Call | None = None
         self._retry: Call | None = None
         # The rooms that were told that history is not being kept; None while it is.
@@ -109,6 +111,7 @@ class StoredLedger:
             return
         self._unsaved += entries
         if self._told is not None:
+            self._size += _size(entries)
             self._show()
         self._write()
 
@@ -160,6 +163,7 @@ class StoredLedger:
         self._shown -= shown
         self._stop_waiting()
         if self._told is not None:
+            self._size -= _size(saved)
             # Not when nothing waits at all, which among busy people may never be.
             self._back_at = self._back_at or self.last_id
             if not self._unsaved or self._unsaved[0].id > self._back_at:
@@ -212,6 +216,7 @@ class StoredLedger:
             seconds=PATIENCE,
         )
         self._told = set()
+        self._size = _size(self._unsaved)
         self._show()
 
     def _show(self) -> None:
@@ -228,25 +233,30 @@ class StoredLedger:
             text = "The disk is away: from here on history is not being kept."
             entries.append(Entry(room, self.last_id, Told(now, SERVER, text)))
             self._unsaved.append(entries[-1])
+            self._size += entries[-1].event.size()
         self._shown = len(self._unsaved)
         self._drop()
         if entries:
             self._receiver.committed(entries)
 
     def _drop(self) -> None:
-        """Forget the oldest of what waits, if it is too much; not what is being written."""
-        waiting = self._unsaved[self._writing :]
-        drop = max(0, len(waiting) - MOST_ENTRIES)
-        size = sum(entry.event.size() for entry in islice(waiting, drop, None))
-        while size > MOST_BYTES:
-            size -= waiting[drop].event.size()
-            drop += 1
-        if drop:
-            lost = sum(_kept(entry.event) for entry in waiting[:drop])
+        """Forget the oldest of what waits, if it is too much; not what is being written.
+
+        It looks only at what it forgets: each turn of an outage comes here.
+        """
+        unsaved, first = self._unsaved, self._writing
+        end = first + max(0, len(unsaved) - first - MOST_ENTRIES)
+        size = self._size - _size(unsaved[first:end])
+        while size > MOST_BYTES and end < len(unsaved):
+            size -= unsaved[end].event.size()
+            end += 1
+        if end > first:
+            lost = sum(_kept(entry.event) for entry in unsaved[first:end])
             self._lost += lost
             self.lost += lost
-            del self._unsaved[self._writing : self._writing + drop]
-            self._shown -= drop
+            del unsaved[first:end]
+            self._shown -= end - first
+            self._size = size
 
     def _recovered(self) -> None:
         """All that was delivered before the disk came back is kept now."""
@@ -264,6 +274,11 @@ class StoredLedger:
         for room in sorted(told or ()):
             self.submit(room, Told(self._clock.time(), SERVER, text))
         self.end_turn()
+
+
+def _size(entries: Iterable[Entry]) -> int:
+    """About how many bytes of memory the texts of *entries* take."""
+    return sum(entry.event.size() for entry in entries)
 
 
 def _kept(event: Event) -> bool:

@@ -105,6 +105,13 @@ MIGRATIONS = (
     );
     CREATE INDEX bound ON keys (account);
     """,
+    """
+    -- What is found without optional signs is indexed anew (words.py).
+    INSERT INTO words (words) VALUES ('delete-all');
+    UPDATE state SET value = 0 WHERE key = 'indexed';
+    -- Ids are greater than the time says where the clock was once ahead.
+    CREATE INDEX times ON events (room, time);
+    """,
 )
 
 

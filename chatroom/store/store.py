@@ -1,7 +1,8 @@
 """The store as the service knows it: its threads, ledger, history, accounts and upkeep.
 
-The rule: everything here runs in the reactor's thread and hands work to the two others, one of
-which writes and one of which reads. Nothing waits for them.
+The rule: everything here runs in the reactor's thread and hands work to three others. One writes,
+one looks up what was said, and one looks up accounts and decisions, so that nobody's login waits
+for somebody's search. Nothing waits for them.
 """
 
 import sqlite3
@@ -96,8 +97,10 @@ class Store:
         self._sync = sync
         self._writer: Writer
         self._reader: Reader
+        self._accounts: Reader
         self._writing: Worker
         self._reading: Worker
+        self._looking_up: Worker
         self.ledger = StoredLedger(clock, self._commit, self._kept)
         #: Can be asked from `open` until `close`; whatever it was given by then is done.
         self.accounts = StoredAccounts(partial(self._write, Book), partial(self._read, Book))
@@ -113,9 +116,11 @@ class Store:
         """
         path = self._folder.database
         self._writer = Writer(path, self._sync)
-        self._reader = Reader(path)
+        self._reader = Reader(path, self._writer.last_id)
+        self._accounts = Reader(path)
         self._writing = Worker("store writer", self._post)
-        self._reading = Worker("store reader", self._post)
+        self._reading = Worker("store reader", self._post, self._reader.interrupt)
+        self._looking_up = Worker("store accounts", self._post, self._accounts.interrupt)
         self.ledger.last_id = self._writer.last_id
         if self._writer.last_time:
             self._aging.begin(self._writer.last_time)
@@ -134,9 +139,10 @@ class Store:
             if call.active():
                 call.cancel()
         yield self._reading.do(self._reader.close)
+        yield self._looking_up.do(self._accounts.close)
         yield self._writing.do(self._writer.close)
-        self._reading.stop()
-        self._writing.stop()
+        for worker in (self._reading, self._looking_up, self._writing):
+            worker.stop()
         self._folder.close()
 
     def _later(self, delay: float, function: Any) -> None:
@@ -160,6 +166,9 @@ class Store:
 
     def after(self, room: str, id: int, count: int) -> "Deferred[list[Entry]]":
         return self._reading.do(self._reader.after, room, id, count)
+
+    def place(self, room: str, time: float) -> "Deferred[int]":
+        return self._reading.do(self._reader.place, room, time)
 
     def search(self, query: Query, count: int) -> "Deferred[list[Entry]]":
         return self._reading.do(self._reader.search, query, count)
@@ -189,7 +198,7 @@ class Store:
     def _read(self, part: Callable[..., object], method: Callable[..., T], *args: object) -> Any:
         if self._closed:
             return fail(StoreError("the store is closed"))
-        return self._reading.do(method, part(self._reader.connection), *args)
+        return self._looking_up.do(method, part(self._accounts.connection), *args)
 
     # -- the index
 
