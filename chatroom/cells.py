@@ -1,20 +1,23 @@
 """Cells: how much room text takes on a terminal, and where its rows may end.
 
-The rule: text is measured by graphemes (UAX 29), whose widths are those of wcwidth, and is never
-cut inside one. Pure functions of their arguments; what is measured has been through
-`names.clean`, but for `visible`, which takes anything.
+The rule: no terminal breaks a row at a place that was not counted on, so that nobody's text stands
+where the server's would. Terminals disagree about sequences: some show one emoji, some all of which
+it consists. So `cells` is the most that any of them takes: that of all code points together. Rows
+end between graphemes (UAX 29). Pure functions of their arguments; what is measured has been
+through `names.clean`, but for `visible`, which takes anything.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
 
 import regex
-from wcwidth import wcswidth
+from wcwidth import wcswidth, wcwidth
 
-from chatroom.names import clean, fold
+from chatroom.names import BLANKS, clean, fold
 
 _REPLACEMENT = "\ufffd"
 # Flags are taken apart here: at each half of one \X looks back to where they began, so that many
@@ -23,23 +26,25 @@ _CLUSTER = regex.compile(
     r"\p{Regional_Indicator}{2}[\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}]*+|\X"
 )
 
-# Everything up to the next place where a row may end, and the blanks there. A link goes on until
-# a blank, and a piece of `code` may hold blanks. Between wide characters there are no blanks: a
-# row may end there, but not before what closes (UAX 14, rule LB13 and class NS), nor after what
-# opens (LB14).
+_LINK = regex.compile(r"(?:(?:https?|ftp|gopher|ircs?)://|www\.)")
+
+# Everything up to the next place where a row may end, and the blanks there, of whatever kind. A
+# link goes on as long as it is ASCII, and a piece of `code` may hold blanks. Between wide
+# characters there are no blanks: a row may end there, but not before what closes (UAX 14, rule LB13
+# and class NS), nor after what opens (LB14).
 _IDEOGRAPH = r"\p{lb=ID}\p{lb=EB}\p{lb=EM}\p{lb=CJ}\p{lb=H2}\p{lb=H3}"
 _CLOSING = r"[\p{lb=CL}\p{lb=CP}\p{lb=EX}\p{lb=NS}\p{lb=CJ}]"
 _PIECE = regex.compile(
     rf"""
     (
-        (?:(?:https?|ftp|gopher|ircs?)://|www\.)\S++
-      | `(?!\ )[^`]++(?<!\ )`[\p{{P}}--`]*+
+        {_LINK.pattern}[!-~]++
+      | `(?![{BLANKS}])[^`]++(?<![{BLANKS}])`[\p{{P}}--`]*+
       | \p{{lb=OP}}{{0,3}}+(?=[{_IDEOGRAPH}])\X(?:{_CLOSING}\p{{M}}*+)*+
-      | (?:(?![{_IDEOGRAPH}]|\p{{lb=OP}}{{1,3}}+[{_IDEOGRAPH}])[^\ ]
+      | (?:(?![{_IDEOGRAPH}]|\p{{lb=OP}}{{1,3}}+[{_IDEOGRAPH}])[^{BLANKS}]
         \p{{M}}*+(?:{_CLOSING}\p{{M}}*+)*+)++
       | \X
     )
-    (\ *+)
+    ([{BLANKS}]*+)
     """,
     regex.V1 | regex.VERBOSE | regex.DOTALL,
 )
@@ -49,9 +54,13 @@ _PIECE = regex.compile(
 _LONG = 40
 _KEPT = 64
 
-_LINK = regex.compile(r"(?:(?:https?|ftp|gopher|ircs?)://|www\.)")
 _SPECIAL = regex.compile(r"`|://|www\.")
-_CHUNK = regex.compile(r"([^ ]++)( *+)")
+_CHUNK = regex.compile(rf"([^{BLANKS}]++)([{BLANKS}]*+)")
+
+#: A grapheme of more cells, which no writing needs, may be cut: a row ends somewhere.
+_MAX_GRAPHEME = 8
+_VARIATION_16 = "\ufe0f"
+_UNIT = regex.compile(r".[\p{Mn}\p{Me}\p{Cf}]*+", regex.DOTALL)
 
 
 def graphemes(text: str) -> list[str]:
@@ -60,15 +69,28 @@ def graphemes(text: str) -> list[str]:
 
 
 def cells(text: str) -> int:
-    """How many cells of a terminal's row *text* takes."""
+    """How many cells of a terminal's row *text* takes at most."""
     if text.isascii():
         return len(text)
-    return _measured(text) if len(text) > _LONG else max(0, wcswidth(text))
+    return _measured(text) if len(text) > _LONG else sum(map(_widest, text))
 
 
 @lru_cache(maxsize=_KEPT)
 def _measured(text: str) -> int:
-    return max(0, wcswidth(text))
+    return sum(map(_widest, text))
+
+
+@lru_cache(maxsize=4096)
+def _widest(character: str) -> int:
+    """How many cells one code point takes where nothing before it is known."""
+    if character == _VARIATION_16:
+        # It may make the emoji of two cells that it asks for (UTS 51, section 2.7).
+        return 1
+    width = wcwidth(character)
+    if width > 0 or unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return max(0, width)
+    # A mark with a place of its own, a vowel of Hangul, the colour of an emoji.
+    return 2 if unicodedata.category(character) == "Sk" else 1
 
 
 @lru_cache(maxsize=4096)
@@ -96,9 +118,10 @@ def doubtful(shown: str) -> bool:
 def wrap(text: str, width: int, indent: int = 0) -> list[str]:
     """The rows of *text*, each of at most *width* cells, without the blanks where they end.
 
-    All but the first begin with *indent* blanks. Links, and code between backticks, stay whole
-    where they fit into a row, if need be without the indent. A longer link is one long row, which
-    the terminal continues in its next ones by itself, so that it can be clicked on and copied.
+    All but the first begin with *indent* blanks, and code between backticks stays whole where it
+    fits behind them. Links stay whole, too, if need be without the indent. A longer one is one
+    long row, which the terminal continues in its next ones by itself, so that it can be clicked on
+    and copied.
     """
     if cells(text) <= width:
         return [text]
@@ -136,39 +159,34 @@ def _wrapped(text: str, width: int, indent: int) -> list[str]:
     # The row so far, its width, the blanks to come before what follows, and whether it has more
     # than its margin.
     row, taken, blanks, begun = "", 0, "", False
-    for word, following, size in _pieces(text, width):
-        if begun and taken + len(blanks) + size > width:
+    for word, following, size in _pieces(text, width - indent):
+        if begun and taken + cells(blanks) + size > width:
             rows.append(row)
             row, taken, blanks, begun = margin, indent, "", False
         if begun or not rows:
             # Blanks at the beginning of the text stay.
             row += blanks
-            taken += len(blanks)
+            taken += cells(blanks)
         if taken + size <= width:
             row += word
             taken += size
-        else:
+        elif _LINK.match(word):
             # A row that has only its margin is too narrow for it.
-            if size <= width or _LINK.match(word):
-                row, taken = "", 0
-            if size <= width:
-                row, taken = word, size
-            elif _LINK.match(word):
-                row, taken = word, _last_column(word, width)
-            else:
-                *full, row = _broken(row, word, width, margin)
-                rows += full
-                taken = cells(row)
+            row, taken = word, (size - 1) % width + 1
+        else:
+            *full, row = _broken(row, word, width, margin)
+            rows += full
+            taken = cells(row)
         begun = True
         blanks = following
     return [*rows, row]
 
 
-def _pieces(text: str, width: int) -> Iterator[tuple[str, str, int]]:
-    """What stays whole in rows of *width* cells, the blanks after each, and its cells."""
+def _pieces(text: str, room: int) -> Iterator[tuple[str, str, int]]:
+    """What stays whole where a row has *room*, the blanks after each, and its cells."""
     for piece in _taken_apart(text):
         word, blanks, size = piece
-        if size > width and " " in word:
+        if size > room and word.startswith("`"):
             # Code that fits into no row is broken at its blanks.
             *before, (last, _) = _CHUNK.findall(word)
             for chunk, following in before:
@@ -186,8 +204,14 @@ def _taken_apart(text: str) -> list[tuple[str, str, int]]:
 
 @lru_cache(maxsize=_KEPT)
 def _characters(word: str) -> list[tuple[str, int]]:
-    """The graphemes of *word*, and their cells."""
-    return [(grapheme, cells(grapheme)) for grapheme in graphemes(word)]
+    """What of *word* is not cut, and its cells."""
+    parts: list[str] = []
+    for grapheme in graphemes(word):
+        if cells(grapheme) <= _MAX_GRAPHEME:
+            parts.append(grapheme)
+        else:
+            parts += _UNIT.findall(grapheme)
+    return [(part, cells(part)) for part in parts]
 
 
 def _broken(row: str, word: str, width: int, margin: str) -> Iterator[str]:
@@ -209,14 +233,6 @@ def _broken(row: str, word: str, width: int, margin: str) -> Iterator[str]:
         row += grapheme
         taken += size
     yield row
-
-
-def _last_column(word: str, width: int) -> int:
-    """How many cells of its last row a *word* takes that the terminal itself continues."""
-    column = 0
-    for _, size in _characters(word):
-        column = column + size if column + size <= width else size
-    return column
 
 
 def common_prefix(texts: list[str]) -> str:

@@ -103,13 +103,14 @@ _EXTRA_MARKS = regex.compile(r"(?:\p{M}[\p{DI}--\p{M}]*+){4}\K\p{M}[\p{M}\p{DI}]
 
 # What is drawn as nothing: blanks by category, blanks by design (Braille, a note head, two
 # hieroglyphs), and the fillers, which are letters. Default-ignorable characters inside a run
-# count as part of it.
-_SPACE = r"\p{Zs}\u2800\U0001D159\U00013441\U00013442"
-_BLANK = rf"{_SPACE}\p{{DI}}"
-_WIDE_BLANKS = regex.compile(rf"[{_BLANK}]{{{MAX_BLANKS + 1},}}+", regex.V1)
+# count as part of it. A class for `regex`.
+BLANKS: Final = r"\p{Zs}\u2800\U0001D159\U00013441\U00013442"
+_BLANK = rf"{BLANKS}\p{{DI}}"
+# A mark on a blank may have no more ink than that (U+16FE4, U+1107F).
+_WIDE_BLANKS = regex.compile(rf"[{_BLANK}][{_BLANK}\p{{M}}]{{{MAX_BLANKS},}}+", regex.V1)
 _WIDE_SPACES = " " * (MAX_BLANKS + 1)
 _LEADING = regex.compile(rf"[{_BLANK}\p{{M}}]++", regex.V1)
-_TRAILING = regex.compile(rf"[{_SPACE}[\p{{DI}}&&\p{{L}}]][{_BLANK}]*+$", regex.V1)
+_TRAILING = regex.compile(rf"[{BLANKS}[\p{{DI}}&&\p{{L}}]][{_BLANK}]*+$", regex.V1)
 
 _CLUSTER = regex.compile(r"\X")
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pyte
 from pyte import modes
-from wcwidth import wcwidth
+from wcwidth import wcswidth, wcwidth
 
-from chatroom.cells import cells, graphemes
+from chatroom.cells import graphemes
 
 
 class Terminal(pyte.Screen):
@@ -64,7 +64,7 @@ class Terminal(pyte.Screen):
 
     def measured(self, data: str) -> list[tuple[str, int]]:
         """What is drawn as one, and its width."""
-        return [(grapheme, cells(grapheme)) for grapheme in graphemes(data)]
+        return [(grapheme, max(0, wcswidth(grapheme))) for grapheme in graphemes(data)]
 
     def index(self) -> None:
         if self.cursor.y == self.lines - 1:

@@ -407,6 +407,12 @@ def test_marks_are_counted_through_what_is_invisible(between: str) -> None:
     assert clean("a" + 20 * (ACUTE + between) + "b").count(ACUTE) == 4
 
 
+@pytest.mark.parametrize("filler", ["\U00016fe4", "\U0001107f", "\u0301", "\u200d\u0301"])
+def test_a_mark_on_a_blank_does_not_end_a_run_of_them(filler: str) -> None:
+    assert clean(f"a{(8 * ' ' + filler) * 10}-- b") == f"a{8 * ' '}-- b"
+    assert clean(f"a {filler}b") == f"a {filler}b"
+
+
 @pytest.mark.parametrize("blank", [*" \t\u00a0\u2003\u3000\u2800\u3164\u115f\uffa0", "\U0001d159"])
 def test_more_than_eight_blanks_become_eight_spaces(blank: str) -> None:
     assert clean(f"a{8 * blank}b") == f"a{8 * clean(blank)}b"

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from wcwidth import wcswidth
 
-from chatroom.cells import cells, columns, graphemes, visible, wrap
+from chatroom.cells import columns, graphemes, visible, wrap
 from chatroom.doors.editor import Action, Bell, Choices, Editor, Line, Redraw
 from chatroom.doors.keys import Event, Key, Paste, Text
 from chatroom.doors.screen import PlainScreen, Screen
@@ -101,12 +102,14 @@ class Person:
 def filled(line: str, width: int) -> list[str]:
     """The rows that a terminal makes of a line that is too long, of what takes room in it."""
     rows, column = [""], 0
-    for grapheme in filter(cells, graphemes(line)):
-        if column + cells(grapheme) > width:
+    for grapheme in graphemes(line):
+        size = max(0, wcswidth(grapheme))
+        if column + size > width:
             rows.append("")
             column = 0
-        rows[-1] += grapheme
-        column += cells(grapheme)
+        if size:
+            rows[-1] += grapheme
+        column += size
     return rows
 
 
@@ -121,7 +124,7 @@ def expected(
     place = (0, 0)
     column = 0
     for index, one in enumerate([*before, *after, None]):
-        size = 1 if one is None else cells(one)
+        size = 1 if one is None else visible(one)[1]
         if column + size > width:
             rows.append([])
             column = 0
@@ -249,7 +252,7 @@ def test_a_grapheme_that_is_wider_than_the_screen_is_replaced() -> None:
 
 def test_a_question_stands_where_the_line_is() -> None:
     person = Person(40, 5)
-    person.press(Text("mine"), Paste("\n".join("ab" * 15)))
+    person.press(Text("mine"), Paste("x\n" * 30))
     person.check()
     person.say("hello")
     assert person.terminal.rows[1] == "Send 30 lines? y/n"

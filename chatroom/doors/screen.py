@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from chatroom.cells import cells, columns, doubtful, graphemes, visible
+from chatroom.cells import columns, doubtful, graphemes, visible
 
 MIN_WIDTH: Final = 4
 MAX_WIDTH: Final = 500
@@ -299,7 +299,7 @@ def _move(at: tuple[int, int], to: tuple[int, int]) -> str:
 
 
 def _back(shown: list[str]) -> list[str]:
-    return ["\b" * sum(map(cells, shown))]
+    return ["\b" * sum(visible(grapheme)[1] for grapheme in shown)]
 
 
 def _up(rows: int) -> str:
