@@ -59,6 +59,8 @@ _CHUNK = regex.compile(rf"([^{BLANKS}]++)([{BLANKS}]*+)")
 
 #: A grapheme of more cells, which no writing needs, may be cut: a row ends somewhere.
 _MAX_GRAPHEME = 8
+#: So many widths are kept: more than the characters that a room uses.
+_MOST_WIDTHS = 8192
 _VARIATION_16 = "\ufe0f"
 _UNIT = regex.compile(r".[\p{Mn}\p{Me}\p{Cf}]*+", regex.DOTALL)
 
@@ -72,17 +74,25 @@ def cells(text: str) -> int:
     """How many cells of a terminal's row *text* takes at most."""
     if text.isascii():
         return len(text)
-    return _measured(text) if len(text) > _LONG else sum(map(_widest, text))
+    return _measured(text) if len(text) > _LONG else sum(map(_WIDTHS.__getitem__, text))
 
 
 @lru_cache(maxsize=_KEPT)
 def _measured(text: str) -> int:
-    return sum(map(_widest, text))
+    return sum(map(_WIDTHS.__getitem__, text))
 
 
-@lru_cache(maxsize=4096)
-def _widest(character: str) -> int:
+class _Widths(dict[str, int]):
     """How many cells one code point takes where nothing before it is known."""
+
+    def __missing__(self, character: str) -> int:
+        if len(self) >= _MOST_WIDTHS:
+            self.clear()
+        width = self[character] = _widest(character)
+        return width
+
+
+def _widest(character: str) -> int:
     if character == _VARIATION_16:
         # It may make the emoji of two cells that it asks for (UTS 51, section 2.7).
         return 1
@@ -91,6 +101,9 @@ def _widest(character: str) -> int:
         return max(0, width)
     # A mark with a place of its own, a vowel of Hangul, the colour of an emoji.
     return 2 if unicodedata.category(character) == "Sk" else 1
+
+
+_WIDTHS = _Widths()
 
 
 @lru_cache(maxsize=4096)
