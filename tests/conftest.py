@@ -1,18 +1,33 @@
-"""What every test gets: an error that is logged, or a reactor left dirty, fails it."""
+"""What every test gets.
 
+An error that is logged fails the test, and so does what the test leaves behind: work for the
+reactor, a thread, a process. What can be ended is ended, so that the next test finds nothing of
+it, and no test takes longer than `wire.LIMIT`: what hangs fails, by itself.
+"""
+
+import faulthandler
 import gc
 import os
 import shutil
+import signal
+import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from subprocess import Popen
 from typing import Any, Protocol
 
 import pytest
 from hypothesis import HealthCheck, settings
-from twisted.internet import reactor
-from twisted.internet.interfaces import IReactorFDSet, IReactorTime
+from pytest_twisted import blockon
+from twisted.internet.defer import TimeoutError, maybeDeferred
+from twisted.internet.error import ConnectionAborted
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatroom import passwords
@@ -20,6 +35,7 @@ from chatroom.chat import Settings
 from chatroom.ledger import Claims
 from chatroom.limits import Limits
 from fakes import DelayedLedger, FailingLedger, World, immediate, stored
+from wire import LIMIT, reactor, services
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -32,6 +48,39 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = tempfile.mkdtemp(prefix="chatroom-", dir="/tmp")
         config.option.basetemp = folder
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+class Overdue(BaseException):
+    """A test has taken too long. No `except Exception` on its way may take it."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """End a test that blocks the process; `wire.on_reactor` ends those that wait.
+
+    What neither of them can end is ended by pytest itself, with the process:
+    `faulthandler_timeout` in pyproject.toml.
+    """
+
+    def overdue(*_: object) -> None:
+        raise Overdue(f"the test took longer than {LIMIT:g} seconds")
+
+    former = signal.signal(signal.SIGALRM, overdue)
+    # Those that wait have ended by then.
+    signal.setitimer(signal.ITIMER_REAL, LIMIT + 10)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_unconfigure() -> Iterator[None]:
+    """A thread that never ends does not keep the process for ever."""
+    assert sys.__stderr__ is not None
+    faulthandler.dump_traceback_later(60, exit=True, file=sys.__stderr__)
+    return (yield)
 
 
 @implementer(ILogObserver)
@@ -51,43 +100,85 @@ class Strictness:
         return errors
 
 
-def _busy() -> set[object]:
-    """What would keep the reactor busy after a test."""
-    assert IReactorFDSet.providedBy(reactor)
-    assert IReactorTime.providedBy(reactor)
-    calls = [call for call in reactor.getDelayedCalls() if call.active()]
-    # What wakes the reactor itself is there from the first turn of it on.
-    own: set[object] = getattr(reactor, "_internalReaders", set())
-    busy: set[object] = {*reactor.getReaders(), *reactor.getWriters(), *calls}
-    return busy - own
+class Left:
+    """What there is that a test may have left behind."""
+
+    def __init__(self) -> None:
+        calls = [call for call in reactor.getDelayedCalls() if call.active()]
+        # What wakes the reactor itself is there from the first turn of it on.
+        readers = {*reactor.getReaders()} - reactor._internalReaders
+        self.busy = {*readers, *reactor.getWriters(), *calls}
+        # The reactor's own threads stay until it ends, and that of a log with the process.
+        pool = reactor.threadpool
+        idle = {*pool.threads} if pool and not pool.working else set()
+        self.threads = {each for each in threading.enumerate() if each.name != "log"} - idle
+        self.processes: set[int] = set()
+        for children in Path("/proc/self/task").glob("*/children"):
+            with suppress(OSError):
+                self.processes |= set(map(int, children.read_text().split()))
+
+    def end(self, before: "Left") -> list[object]:
+        """End what was not there *before*; returns it, with what could not be ended."""
+        left = [*self.busy - before.busy]
+        for thing in left:
+            if IDelayedCall.providedBy(thing):
+                thing.cancel()
+                continue
+            reactor.removeReader(thing)
+            reactor.removeWriter(thing)
+            with suppress(Exception):
+                thing.connectionLost(Failure(ConnectionAborted()))
+        for pid in self.processes - before.processes:
+            left.append(f"process {pid}")
+            with suppress(ProcessLookupError, ChildProcessError):
+                os.kill(pid, signal.SIGKILL)
+                # Whoever started it may be kept by a traceback, and says when freed that it runs.
+                for each in gc.get_objects():
+                    if isinstance(each, Popen) and each.pid == pid:
+                        each.wait()
+                os.waitpid(pid, 0)
+        overdue = time.monotonic() + GRACE_SECONDS
+        while (threads := Left().threads - before.threads) and time.monotonic() < overdue:
+            time.sleep(0.01)
+        return [*left, *threads]
 
 
-@pytest.fixture(autouse=True, scope="session")
+#: How long a thread has that was told to end.
+GRACE_SECONDS = 5.0
+
+
+@pytest.fixture(autouse=True, scope="module")
 def frozen() -> None:
-    """What is there before the first test need not be looked through after each of them."""
+    """What was there before a module's first test need not be looked through after each of them."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(autouse=True)
-def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A password costs a quarter of a second, which is for attackers to have."""
-    monkeypatch.setattr(passwords, "LOG_N", 4)
-
-
-@pytest.fixture(autouse=True)
 def strict() -> Iterator[Strictness]:
     """Plain pytest passes while errors are logged and sockets stay open; this does not."""
-    before = _busy()
+    before = Left()
     strictness = Strictness()
     globalLogPublisher.addObserver(strictness)
     yield strictness
+    while services:
+        if services[-1].running:
+            # What does not stop is left behind.
+            with suppress(TimeoutError):
+                blockon(maybeDeferred(services[-1].stopService).addTimeout(LIMIT, reactor))
+        services.pop()
     # A Deferred that failed unseen is logged when it is collected.
     gc.collect()
     globalLogPublisher.removeObserver(strictness)
+    left = Left().end(before)
     assert not strictness.errors, [str(event.get("log_failure")) for event in strictness.errors]
-    left = _busy() - before
-    assert not left, f"the test left the reactor busy: {left}"
+    assert not left, f"the test left behind: {left}"
+
+
+@pytest.fixture(autouse=True)
+def cheap_passwords(strict: Strictness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password costs a quarter of a second, which is for attackers to have."""
+    monkeypatch.setattr(passwords, "LOG_N", 4)
 
 
 class MakeWorld(Protocol):

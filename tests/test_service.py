@@ -30,7 +30,7 @@ from chatroom.reloading import ReloadService
 from chatroom.service import EXPIRY, SETTLING, ChatService, Options, descriptors, makeService
 from chatroom.store import tool
 from fakes import Clock, FakeRecords, World
-from wire import UNLIMITED, Client, Visitor, issued, on_reactor, reactor, turns, until
+from wire import UNLIMITED, Client, Visitor, issued, on_reactor, reactor, services, turns, until
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +47,7 @@ def made(folder: Path, *arguments: str) -> MultiService:
     top: Any = makeService(options)
     assert IService.providedBy(top)
     assert isinstance(top, MultiService)
+    services.append(top)
     return top
 
 

@@ -19,9 +19,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
+from twisted.application.service import Service
 from twisted.internet import reactor as installed_reactor
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import clientFromString, serverFromString, wrapClientTLS
 from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol
@@ -55,6 +56,12 @@ clock = ReactorClock(reactor)
 #: How long a test waits, in seconds, for something that is to come, late on a busy machine.
 DEADLINE = 60.0
 
+#: How long a test may take, in seconds.
+LIMIT = 2 * DEADLINE
+
+#: Services that a test has made, which are stopped after it, however it ends.
+services: list[Service] = []
+
 #: How many bytes the kernel may hold for a client that does not read, which it doubles (socket(7)).
 LITTLE = 32 * 1024
 
@@ -71,11 +78,22 @@ P = ParamSpec("P")
 
 
 def on_reactor(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, Deferred[None]]:
-    """Run an async test on the real reactor; pytest-twisted waits for what a test returns."""
+    """Run an async test on the real reactor; pytest-twisted waits for what a test returns.
+
+    One that has not ended within `LIMIT` fails where it waits, and puts its things away.
+    """
+
+    def overdue(result: Failure | None, seconds: float) -> None:
+        if isinstance(result, Failure):
+            if result.check(CancelledError):
+                raise AssertionError(f"it took longer than {seconds:g} seconds") from result.value
+            result.raiseException()
 
     @functools.wraps(test)
     def run(*args: P.args, **kwargs: P.kwargs) -> Deferred[None]:
-        return Deferred.fromCoroutine(test(*args, **kwargs))
+        ended = Deferred.fromCoroutine(test(*args, **kwargs))
+        # Once more for what it does about the first time.
+        return ended.addTimeout(LIMIT, reactor, overdue).addTimeout(LIMIT + 5, reactor, overdue)
 
     return run
 
