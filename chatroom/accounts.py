@@ -5,7 +5,7 @@ late, or fail; what the book has not confirmed has not happened.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from enum import Enum, auto
 from typing import Any, NamedTuple, Protocol
@@ -128,17 +128,22 @@ class Account:
         return names.fold(self.name)
 
 
+#: What somebody changes of what they prefer.
+Change = Callable[[Preferences], Preferences]
+
+
 class Visit(NamedTuple):
     """What is to be kept of somebody who is logged in, or was until now.
 
-    account: its id. time: now, in seconds since the epoch. preferences: None if what is kept
+    account: its id. time: now, in seconds since the epoch. change: makes what they prefer of what
+    is kept, in a thread of the book's, so that of two changes neither undoes the other; None if it
     stays as it is. places: the ids of the last events that they were shown, by the keys of the
     rooms; other rooms stay as they are.
     """
 
     account: int
     time: float
-    preferences: Preferences | None
+    change: "Change | None"
     places: Mapping[str, int]
 
 
@@ -309,11 +314,11 @@ class MemoryAccounts:
         return succeed(account is not None)
 
     def save(self, visits: Sequence[Visit]) -> Deferred[None]:
-        for id, time, preferences, places in visits:
+        for id, time, change, places in visits:
             account = self._accounts.get(id)
             if account is not None:
                 seen = max(time, account.seen)
-                chosen = account.preferences if preferences is None else preferences
+                chosen = account.preferences if change is None else change(account.preferences)
                 self._accounts[id] = replace(account, seen=seen, preferences=chosen)
                 known = self._places.get(id, {})
                 for room, last in places.items():

@@ -147,7 +147,9 @@ def _pass(session: "Session", arrival: "Arrival") -> Flow:
         raise Refused(why)
     present = registry.online.get(account.id)
     visit = present.visit() if present is not None else None
-    preferences = (visit and visit.preferences) or account.preferences
+    preferences = account.preferences
+    if present is not None and visit is not None and visit.change is not None:
+        preferences = visit.change(present.preferences)
     session.passing = True
     session.account = account
     session.name = session.submitted = account.name
@@ -223,7 +225,8 @@ def _take_over(
     registry.came(session, account, paired=paired)
     session.places = None
     if former is not None:
-        preferences = (visit and visit.preferences) or preferences
+        if visit is not None and visit.change is not None:
+            preferences = visit.change(former.preferences)
         former.replaced(session.connection.place, account)
     squatter = chat.sessions.get(claimed.holder)
     if squatter is not None and squatter is not session and squatter is not former:

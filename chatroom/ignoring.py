@@ -4,11 +4,13 @@ The rule: a guest is ignored as a connection, who is logged in as an account, an
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, succeed
 
 from chatroom import names
+from chatroom.accounts import Preferences
 from chatroom.events import SERVER, Emoted, Event, Said
 
 if TYPE_CHECKING:
@@ -28,10 +30,15 @@ def ignore(session: "Session", person: "Session") -> "Deferred[bool]":
     _leave_out(session, person)
     if person.account is None:
         return succeed(True)
-    kept = session.prefer(ignores={**session.preferences.ignores, person.account.id: person.name})
+    kept = ignore_account(session, person.account.id, person.name)
     for other in session.chat.sessions_of(person.account.id):
         meet(session, other)
     return kept
+
+
+def ignore_account(session: "Session", id: int, name: str) -> "Deferred[bool]":
+    """Leave out the account of this id, called *name*; fires with whether it is written."""
+    return session.prefer(lambda kept: replace(kept, ignores={**kept.ignores, id: name}))
 
 
 def unignore(session: "Session", key: str) -> "Deferred[bool] | None":
@@ -52,9 +59,13 @@ def unignore(session: "Session", key: str) -> "Deferred[bool] | None":
     session.ignored = {origin: name for origin, name in ignored.items() if origin not in origins}
     apply(session)
     if ids:
-        left = {id: name for id, name in ignores.items() if id not in ids}
-        return session.prefer(ignores=left)
+        return session.prefer(lambda kept: _without(kept, ids))
     return succeed(True) if origins else None
+
+
+def _without(preferences: Preferences, ids: set[int]) -> Preferences:
+    left = {id: name for id, name in preferences.ignores.items() if id not in ids}
+    return replace(preferences, ignores=left)
 
 
 def nobody(session: "Session") -> None:

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from chatroom import adoption, greeting, ignoring, names, naming, strays
-from chatroom.accounts import Account, Preferences, Visit
+from chatroom.accounts import Account, Change, Preferences, Visit
 from chatroom.chat import Chat, Refused
 from chatroom.clock import Call
 from chatroom.commands import COMMANDS, Command, run
@@ -104,6 +104,7 @@ class Session:
         "_pace_call",
         "_reading",
         "_told_pace",
+        "_unkept",
         "_unsure",
         "_waiters",
         "_welcomed",
@@ -246,6 +247,8 @@ class Session:
         self._command: str | None = None
         # What this person was asked to type once more, and until when they may.
         self._confirming = ("", 0.0)
+        # What is preferred could not be written: all of it is, as soon as that can be.
+        self._unkept = False
         # Where to go back to when a move fails.
         self._former: Room | None = None
         self._welcomed = False
@@ -629,12 +632,13 @@ class Session:
             return present.visit()
         now = self.chat.clock.time()
         if self.account.id not in self.chat.registry.online:
-            # Others may have changed meanwhile what held when this command came.
             return Visit(self.account.id, now, None, {})
         kept = self.room.listed and self.room is not self.chat.lobby
         room = self.room.key if kept else ""
-        preferences = replace(self.preferences, room=room)
-        return Visit(self.account.id, now, preferences, self.read_so_far())
+        mine = self.preferences if self._unkept else None
+        return Visit(
+            self.account.id, now, lambda kept: replace(mine or kept, room=room), self.read_so_far()
+        )
 
     def read_so_far(self) -> dict[str, int]:
         """Up to which id this person has read each room, by their keys; who passes reads none."""
@@ -653,19 +657,26 @@ class Session:
             if former:
                 former.outlet = outlet
 
-    def prefer(self, **changes: Any) -> "Deferred[bool]":
-        """Have these Preferences from here on, whoever is here; if they are logged in it is kept.
+    def prefer(self, change: Change) -> "Deferred[bool]":
+        """Make this *change* to what is preferred, and keep it for who is logged in.
 
-        The others are for this person to have changed meanwhile, elsewhere. The Deferred fires with
+        What else they prefer they may have changed meanwhile, elsewhere. The Deferred fires with
         whether all that is to be kept is written.
         """
         registry = self.chat.registry
-        for person in {self, registry.present(self)}:
-            person.show_like(replace(person.preferences, **changes))
+        present = registry.present(self)
+        for person in {self, present}:
+            person.show_like(change(person.preferences))
         visit = self.visit()
         if visit is None:
             return succeed(True)
-        return registry.keep([visit._replace(preferences=visit.preferences or self.preferences)])
+
+        def noted(kept: bool) -> bool:
+            present._unkept = not kept
+            return kept
+
+        kept = registry.keep([visit, visit._replace(change=change)])
+        return kept.addCallback(noted)
 
     def show_like(self, preferences: Preferences) -> None:
         """The same, where nothing is to be kept."""

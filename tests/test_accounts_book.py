@@ -35,7 +35,7 @@ from chatroom.store.database import Reader, Writer
 from chatroom.store.folder import Folder, StoreError
 from chatroom.store.store import Store
 from fakes import made_key
-from wire import DEADLINE, on_reactor, reactor
+from wire import DEADLINE, clock, on_reactor, reactor
 
 T = TypeVar("T")
 
@@ -115,7 +115,7 @@ def texts(accounts: Accounts, account: Account) -> list[str]:
 
 
 def visit(account: Account, time: float = NOW, **places: int) -> Visit:
-    return Visit(account.id, time, Preferences(), places)
+    return Visit(account.id, time, None, places)
 
 
 # -- accounts
@@ -182,7 +182,7 @@ def test_of_a_visit_everything_is_kept(accounts: Accounts) -> None:
     account = add(accounts)
     other = add(accounts, "Bob")
     places = {"lobby": 5, "王": 2**62}
-    assert now(accounts.save([Visit(account.id, NOW + 9, CHOSEN, places)])) is None
+    assert now(accounts.save([Visit(account.id, NOW + 9, lambda _: CHOSEN, places)])) is None
     assert found(accounts) == replace(account, seen=NOW + 9, preferences=CHOSEN)
     assert now(accounts.places(account.id)) == places
     assert found(accounts, "bob") == other
@@ -191,17 +191,27 @@ def test_of_a_visit_everything_is_kept(accounts: Accounts) -> None:
 
 def test_a_visit_need_not_change_what_is_preferred(accounts: Accounts) -> None:
     account = add(accounts)
-    now(accounts.save([Visit(account.id, NOW + 1, CHOSEN, {})]))
+    now(accounts.save([Visit(account.id, NOW + 1, lambda _: CHOSEN, {})]))
     now(accounts.save([Visit(account.id, NOW + 2, None, {"lobby": 5})]))
     assert found(accounts) == replace(account, seen=NOW + 2, preferences=CHOSEN)
     assert now(accounts.places(account.id)) == {"lobby": 5}
+
+
+def test_of_two_changes_to_what_is_preferred_both_are_kept(accounts: Accounts) -> None:
+    account = add(accounts)
+    quiet = Visit(account.id, NOW, lambda kept: replace(kept, quiet=True), {})
+    late = Visit(account.id, NOW, lambda kept: replace(kept, bell="on"), {})
+    now(accounts.save([quiet, late]))
+    kept = found(accounts)
+    assert kept is not None
+    assert kept.preferences == Preferences(quiet=True, bell="on")
 
 
 def test_several_visits_are_kept_in_their_order(accounts: Accounts) -> None:
     account = add(accounts)
     other = add(accounts, "Bob")
     chosen = Preferences(quiet=True)
-    quiet = visit(account, NOW + 2, lobby=4)._replace(preferences=chosen)
+    quiet = visit(account, NOW + 2, lobby=4)._replace(change=lambda _: chosen)
     visits = [visit(account, NOW + 1, lobby=3), visit(other, NOW + 3, den=9), quiet]
     now(accounts.save(visits))
     assert found(accounts) == replace(account, seen=NOW + 2, preferences=chosen)
@@ -447,7 +457,7 @@ def test_what_was_kept_is_there_in_the_next_run(path: Path) -> None:
         book = Book(writer.connection)
         account = book.add("Alice", "$secret$", NOW)
         assert account is not None
-        book.save([Visit(account.id, NOW + 1, CHOSEN, {"lobby": 5})])
+        book.save([Visit(account.id, NOW + 1, lambda _: CHOSEN, {"lobby": 5})])
         book.leave(account.id, text(1))
         (last,) = book.messages(account.id)
         book.shown(account.id, last.id)
@@ -492,7 +502,7 @@ def test_a_batch_of_visits_is_kept_whole_or_not_at_all(writer: Writer) -> None:
     book = Book(writer.connection)
     account = book.add("Alice", "", NOW)
     assert account is not None
-    bad = Visit(account.id, NOW + 2, Preferences(room="\ud800"), {})  # no UTF-8
+    bad = Visit(account.id, NOW + 2, lambda _: Preferences(room="\ud800"), {})  # no UTF-8
     with pytest.raises(UnicodeEncodeError):
         book.save([visit(account, NOW + 1, lobby=5), bad])
     assert book.find("alice") == account
@@ -666,7 +676,7 @@ async def test_a_store_has_accounts_and_keeps_what_it_was_given_before_it_closed
     tmp_path: Path,
 ) -> None:
     def store() -> Store:
-        return Store(reactor, reactor.callFromThread, Folder(str(tmp_path / "data")))
+        return Store(clock, reactor.callFromThread, Folder(str(tmp_path / "data")))
 
     first = store()
     accounts: Accounts = first.accounts
@@ -676,7 +686,7 @@ async def test_a_store_has_accounts_and_keeps_what_it_was_given_before_it_closed
     assert await accounts.find("alice") == account
     assert await accounts.add("alice", "$", NOW) is None
     places = {"lobby": 5}
-    saved = accounts.save([Visit(account.id, NOW + 1, CHOSEN, places)])
+    saved = accounts.save([Visit(account.id, NOW + 1, lambda _: CHOSEN, places)])
     # What is handed in is as it was then.
     places.clear()
     left = [accounts.leave(account.id, text(number)) for number in range(20)]
@@ -706,7 +716,7 @@ async def test_a_store_has_accounts_and_keeps_what_it_was_given_before_it_closed
 
 @on_reactor
 async def test_what_a_file_refuses_fails(tmp_path: Path) -> None:
-    store = Store(reactor, reactor.callFromThread, Folder(str(tmp_path / "data")))
+    store = Store(clock, reactor.callFromThread, Folder(str(tmp_path / "data")))
     store.open(5, "lobby")
     with closing(sqlite3.connect(tmp_path / "data" / "chatroom.sqlite")) as other:
         other.execute("BEGIN IMMEDIATE")

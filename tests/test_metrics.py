@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import partial
 from random import Random
 
 import pytest
@@ -69,7 +70,7 @@ def test_whatever_happens_what_was_handed_over_is_counted(
     people = world.people(*"abcdef")
     for person in random.sample(people, 3):
         shown = random.choice(["on", "seconds", "off"])
-        person.session.prefer(timestamps=shown)
+        person.session.prefer(partial(replace, timestamps=shown))
     counters = world.chat.counters
     seen = 0
     for person in people:

@@ -31,7 +31,7 @@ from chatroom.store.database import Writer
 from chatroom.store.folder import Folder
 from chatroom.store.records import Docket
 from chatroom.store.store import Store
-from wire import on_reactor, reactor
+from wire import clock, on_reactor, reactor
 
 # -- networks
 
@@ -241,7 +241,7 @@ def test_orders_of_accounts_that_are_gone_are_forgotten_at_the_start(tmp_path: P
 @on_reactor
 async def test_a_store_keeps_orders_actions_and_reports_over_a_restart(tmp_path: Path) -> None:
     def store() -> Store:
-        made = Store(reactor, reactor.callFromThread, Folder(str(tmp_path / "data")))
+        made = Store(clock, reactor.callFromThread, Folder(str(tmp_path / "data")))
         made.open(5, "lobby")
         return made
 

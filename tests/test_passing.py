@@ -217,6 +217,24 @@ def test_a_command_changes_one_preference_and_leaves_the_others_alone(world: Wor
         assert list(found.ignores.values()) == ["bob"]
 
 
+def test_of_two_commands_at_once_neither_undoes_what_the_other_changes(world: World) -> None:
+    owner(world).hangs_up()
+    owner(world, "bob", "198.51.100.2")
+    owner(world, "carol", "198.51.100.3")
+    commands = [Person(world, arrival=as_account(world), passing=True) for _ in range(4)]
+    world.settle()
+    lines = ("/timestamps on", "/bell on", "/ignore bob", "/ignore carol")
+    for command, line in zip(commands, lines, strict=True):
+        command.types(line)
+    world.settle()
+    for command in commands:
+        command.ends()
+    world.settle()
+    kept = account_of(world).preferences
+    assert (kept.timestamps, kept.bell) == ("on", "on")
+    assert sorted(kept.ignores.values()) == ["bob", "carol"]
+
+
 def test_a_command_that_ends_later_does_not_bring_back_what_was_preferred_before(
     world: World,
 ) -> None:

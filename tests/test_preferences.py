@@ -1,5 +1,6 @@
 """How people are shown things who have said how they want them."""
 
+from dataclasses import replace
 from sys import maxsize
 
 import pytest
@@ -62,7 +63,7 @@ def test_who_prefers_the_same_is_sent_the_same_object(world: World) -> None:
         person.says("/timestamps on", f"/timezone {where}")
     # Whom one ignores is nobody else's concern, nor is the room.
     session = same[0].session
-    session.prefer(ignores={7: "eve"}, room="den")
+    session.prefer(lambda kept: replace(kept, ignores={7: "eve"}, room="den"))
     different.says("/timestamps seconds", "/timezone Europe/Berlin")
     assert len({person.session.member.format for person in others}) == 2
     alice.types("one", "two")

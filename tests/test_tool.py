@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from chatroom import names, passwords
-from chatroom.accounts import Account, Message, Preferences, Visit
+from chatroom.accounts import Account, Message, Visit
 from chatroom.store import codec, schema, tool
 from chatroom.store.accounts import Book
 from chatroom.store.database import Writer
@@ -97,7 +97,7 @@ class Store:
         """An account that was used a minute after it was made, with so many messages."""
         account = self.book.add(name, SECRET, NOON)
         assert account is not None
-        self.book.save([Visit(account.id, NOON + 60, Preferences(), {"lobby": 1})])
+        self.book.save([Visit(account.id, NOON + 60, None, {"lobby": 1})])
         for _ in range(waiting):
             self.book.leave(account.id, Message(NOON, "bob", 0, "psst"))
         found = self.book.find(account.key)

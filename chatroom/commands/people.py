@@ -99,7 +99,7 @@ def _ignore_account(session: "Session", account: Account) -> None:
         raise Refused(f"You ignore {MAX_IGNORED} people already.")
     if me.passing and me.account is None:
         raise Refused(f"{account.name} would be ignored as long as this command lasts.")
-    kept = me.prefer(ignores={**me.preferences.ignores, account.id: account.name})
+    kept = ignoring.ignore_account(me, account.id, account.name)
     announce(session, f"You ignore {account.name}. /unignore {account.name} ends it.", kept)
 
 

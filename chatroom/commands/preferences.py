@@ -1,6 +1,7 @@
 """Commands about how one person is shown things."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -52,7 +53,7 @@ def timezone(session: "Session", rest: str) -> None:
         where = zone(rest)
         if where is None:
             raise Refused(f"No time zone {rest[:MAX_SHOWN]}. {_meant(rest)}")
-        kept = session.prefer(timezone=str(where))
+        kept = session.prefer(lambda kept: replace(kept, timezone=str(where)))
     where = session.format.zone
     now = local(session.chat.clock.time(), where)
     shown = f"Times are {where}. It is {now:%H:%M} there, {now:%A %d %B %Y}."
@@ -130,7 +131,7 @@ def _choose(
     if chosen not in choices:
         raise Refused(f"{what} can be {', '.join(choices[:-1])} or {choices[-1]}.")
     value: Any = chosen == "on" if choices is SWITCH else chosen
-    return session.prefer(**{preference: value})
+    return session.prefer(lambda kept: replace(kept, **{preference: value}))
 
 
 def _meant(text: str) -> str:

@@ -20,6 +20,7 @@ from chatroom.accounts import (
     Account,
     Binding,
     BoundKey,
+    Change,
     Holder,
     Message,
     Preferences,
@@ -105,12 +106,12 @@ class Book:
     def save(self, visits: Sequence[Visit]) -> None:
         """See accounts.Accounts."""
         with transaction(self._connection):
-            for id, time, preferences, places in visits:
+            for id, time, change, places in visits:
                 there = self._changed(
-                    "UPDATE accounts SET seen = max(seen, ?), "
-                    "preferences = coalesce(?, preferences) WHERE id = ?",
-                    (time, None if preferences is None else preferences.dump(), id),
+                    "UPDATE accounts SET seen = max(seen, ?) WHERE id = ?", (time, id)
                 )
+                if there and change is not None:
+                    self._prefer(id, change)
                 if there and places:
                     self._connection.executemany(
                         "INSERT INTO places (account, room, id) VALUES (?, ?, ?) "
@@ -123,6 +124,17 @@ class Book:
                         "ORDER BY id DESC LIMIT -1 OFFSET ?)",
                         (id, id, MAX_PLACES),
                     )
+
+    def _prefer(self, id: int, change: Change) -> None:
+        (kept,) = self._connection.execute(
+            "SELECT preferences FROM accounts WHERE id = ?", (id,)
+        ).fetchone()
+        former = Preferences.load(kept)
+        chosen = change(former)
+        if chosen != former:
+            self._connection.execute(
+                "UPDATE accounts SET preferences = ? WHERE id = ?", (chosen.dump(), id)
+            )
 
     def places(self, id: int) -> dict[str, int]:
         """See accounts.Accounts."""
