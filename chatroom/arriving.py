@@ -16,6 +16,7 @@ from chatroom.accounts import Account
 from chatroom.attempts import TooMany
 from chatroom.flow import SORRY, in_time, steps
 from chatroom.login import note_failure
+from chatroom.naming import ANOTHER
 from chatroom.publickeys import PublicKey
 
 if TYPE_CHECKING:
@@ -71,11 +72,11 @@ def by_name(chat: "Chat", name: str, key: PublicKey | None = None) -> Arrival:
     try:
         name = names.check_name(name)
     except names.NameRefused as error:
-        return Arrival(key=key, why=str(error))
+        return Arrival(key=key, why=f"{error} {ANOTHER}")
     if moderation.is_reserved(name):
-        return Arrival(key=key, why=f"{name} is kept for an operator.")
+        return Arrival(key=key, why=f"{name} is kept for an operator. {ANOTHER}")
     if names.is_reserved(name):
-        return Arrival(key=key, why=f"{name} is reserved.")
+        return Arrival(key=key, why=f"{name} is reserved. {ANOTHER}")
     return Arrival(name, key=key)
 
 

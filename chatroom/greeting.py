@@ -147,8 +147,9 @@ def _new(events: Sequence[Event], session: "Session", left_out: int | None) -> s
     count = sum(not said_by(event, own) for event in events)
     if left_out == 0:
         return f"{count:,} new" if count else ""
-    before = "what else is" if left_out is None else f"{left_out:,} more"
-    return f"{count:,} new, and /missed shows {before}"
+    if left_out is None:
+        return f"{count:,} new, and more before that: /missed"
+    return f"{count:,} new, and /missed shows {left_out:,} more"
 
 
 def _fitting(session: "Session", said: Sequence[Event], rows: int) -> int:

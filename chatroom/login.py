@@ -49,7 +49,7 @@ def register(session: "Session", password: str) -> None:
     if names.is_reserved(session.name):
         raise Refused("Pick a name first: /nick NAME.")
     if session.chat.moderation.locked and not session.claimed:
-        raise Refused("No names are registered just now.")
+        raise Refused("No names are registered just now. Try again later.")
     # A mute is not to be got rid of by it.
     if (why := session.chat.moderation.silence(session)) is not None:
         raise Refused(f"{why} Names are registered later.")
@@ -69,7 +69,7 @@ def register(session: "Session", password: str) -> None:
 def log_in(session: "Session", name: str, password: str) -> None:
     """Log in as *name* with *password*, or ask for it. Raises Refused."""
     if session.account is not None and session.account.key == names.fold(name):
-        raise Refused(f"You are {session.name} already.")
+        raise Refused(f"You are {session.name} already. /logout makes you a guest again.")
     _may_log_in(session)
     if password:
         _carry_out(session, _log_in(session, name, password, hidden=False))
@@ -93,7 +93,7 @@ def log_in_by_code(session: "Session", code: str) -> None:
             event="code_wrong",
             **whom(session),
         )
-        raise Refused("That code is wrong, or was used, or is older than 2 minutes.")
+        raise Refused("That code is wrong, or was used, or is too old. /pair makes another.")
     account = issued.account
     present = registry.online.get(account.id)
     if present is not None:
@@ -119,7 +119,7 @@ def _may_log_in(session: "Session") -> None:
 def log_out(session: "Session") -> None:
     """Be a guest again. Raises Refused."""
     if session.account is None:
-        raise Refused("You are not logged in.")
+        raise Refused("You are not logged in: /login NAME, or /register.")
     if session.passing and session.beside:
         raise Refused("You are here by another connection. /quit ends this one.")
     chat = session.chat
@@ -288,7 +288,7 @@ def _register(session: "Session", name: str, password: str, *, hidden: bool) -> 
     registry = session.chat.registry
     if not naming.stays(session, name):
         # Since it was asked for a password, its owner has come.
-        raise Refused(f"You are not {name} any more. Nothing was changed.")
+        raise Refused(f"You are not {name} any more. Nothing was changed. {naming.ANOTHER}")
     try:
         passwords.check(password, name)
     except passwords.PasswordRefused as error:
@@ -312,7 +312,7 @@ def _register(session: "Session", name: str, password: str, *, hidden: bool) -> 
     added = registry.book.add(name, stored, now).addBoth(not_added)
     account = yield patiently(session, apart(added), doubt)
     if account is None:
-        raise Refused(f"Somebody else has just registered {name}.")
+        raise Refused(f"Somebody else has just registered {name}. {naming.ANOTHER}")
     session.chat.counters.registrations += 1
     log.info(
         "{name!r} was registered from {address}", event="registered", name=name, **whom(session)
@@ -464,7 +464,8 @@ def find(session: "Session", name: str) -> "Deferred[Any]":
     def found(account: Account | None) -> Account:
         if account is None:
             text = f"{names.clean(name)[: names.MAX_NAME]} is not registered."
-            raise Refused(paragraph(text, *registry.lapses("A name")))
+            how = "/register makes the name that you have your own."
+            raise Refused(paragraph(text, how, *registry.lapses("A name")))
         return account
 
     answer = patiently(session, registry.book.find(names.fold(name)))
@@ -473,7 +474,7 @@ def find(session: "Session", name: str) -> "Deferred[Any]":
 
 def _account(session: "Session") -> Account:
     if session.account is None:
-        raise Refused("You are not logged in.")
+        raise Refused("You are not logged in: /login NAME, or /register.")
     return session.account
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 log = Logger()
 
+ANOTHER = "/nick NAME picks another."
 NOT_NOW = "Names cannot be had just now. /nick NAME tries again."
 
 
@@ -99,7 +100,7 @@ def have(session: "Session", name: str) -> Flow:
 
     session.chat.claims.claim(key, session.origin).addCallback(claimed).addErrback(not_claimed)
     if not (yield patiently(session, answer, NOT_NOW)):
-        raise Refused(f"{name} is taken.")
+        raise Refused(f"{name} is taken. {ANOTHER}")
     try:
         owner = yield patiently(session, session.chat.registry.book.find(key), NOT_NOW)
         if owner is not None or session.naming != key:
@@ -174,7 +175,7 @@ def failed(session: "Session", name: str, why: str) -> None:
 def _not_named(session: "Session", why: str) -> None:
     """The name that was asked for is not to be had."""
     session.naming = ""
-    session.refuse(f"{why} You are still {session.name}.")
+    session.refuse(f"{why} You are still {session.name}. {ANOTHER}")
     _named(session)
 
 

@@ -742,9 +742,13 @@ class Session:
         if why is not None and not moderation.keeps_order(recipient):
             raise Refused(why)
         if recipient.held & OVER:
-            raise Refused(f"{recipient.name} has just left; your line was not delivered.")
+            raise Refused(
+                f"{recipient.name} has just left; your line was not delivered. Try again."
+            )
         if recipient.mailbox.full:
-            raise Refused(f"{recipient.name} is not reading; your line was not delivered.")
+            raise Refused(
+                f"{recipient.name} is not reading; your line was not delivered. Try again later."
+            )
         sent = (self.name, recipient.name, text)
         now = self.chat.clock.time()
         if self.origin not in (recipient.ignored or ()):

@@ -131,7 +131,7 @@ def leave_message(session: "Session", account: Account, text: str) -> Flow:
         doubt = f"{account.name} is not here; it is not sure that your line waits for them."
         waiting = yield patiently(session, registry.book.leave(account.id, message), doubt)
     if not waiting:
-        raise Refused(f"{account.name} is not here, and too many lines wait. Yours was not kept.")
+        raise Refused(f"{account.name} is not here, and too many lines wait. Try again later.")
     session.tell(Whispered(now, session.origin, session.name, account.name, text, outgoing=True))
     session.notice(f"{account.name} is not here. Your line waits, and is shown when they log in.")
 

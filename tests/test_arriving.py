@@ -313,7 +313,9 @@ def test_a_guest_who_asks_for_a_name_has_it_from_the_beginning(world: World) -> 
     zoe.says("hello")
     assert bob.sees == ["-- Zoe joined.", "Zoe: hello"]
     check(world)
-    assert bob.asks("/nick zoe") == ["-- zoe is taken. You are still bob."]
+    assert bob.asks("/nick zoe") == [
+        "-- zoe is taken. You are still bob. /nick NAME picks another."
+    ]
     zoe.says(f"/register {WORD}")
     assert logged_in(world, zoe, "Zoe")
 
@@ -322,7 +324,7 @@ def test_who_does_not_get_the_name_is_a_guest_and_told_why_in_one_line(world: Wo
     register(world, "alice")
     world.person("bob")
     for arrival, why in (
-        (Arrival("bob"), "bob is taken."),
+        (Arrival("bob"), "bob is taken. /nick NAME picks another."),
         (Arrival("ALICE"), "ALICE is registered. If it is yours: /login ALICE."),
         (Arrival(why="root is reserved."), "root is reserved."),
     ):
@@ -587,12 +589,12 @@ def test_whose_a_name_is(world: World) -> None:
     [
         ("", ""),
         ("zoe", ""),
-        ("7up", "A name begins with a letter."),
-        ("x" * 25, "A name has at most 24 characters."),
-        ("\x1b[2J", "A name begins with a letter."),
-        ("root", "root is reserved."),
-        ("guest7", "guest7 is reserved."),
-        ("Boss", "Boss is kept for an operator."),
+        ("7up", "A name begins with a letter. /nick NAME picks another."),
+        ("x" * 25, "A name has at most 24 characters. /nick NAME picks another."),
+        ("\x1b[2J", "A name begins with a letter. /nick NAME picks another."),
+        ("root", "root is reserved. /nick NAME picks another."),
+        ("guest7", "guest7 is reserved. /nick NAME picks another."),
+        ("Boss", "Boss is kept for an operator. /nick NAME picks another."),
     ],
 )
 def test_what_a_guest_may_be_called(name: str, why: str) -> None:

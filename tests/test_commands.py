@@ -15,11 +15,17 @@ LONG = "abcdef " * 80
 ANSWERS = [
     # /nick
     ("/nick", ["-- Usage: /nick NEWNAME"]),
-    ("/nick alice", ["-- You are alice already."]),
-    ("/nick a b", ["-- A name consists of letters, digits, _ and -. You are still alice."]),
-    ("/nick 1st", ["-- A name begins with a letter. You are still alice."]),
-    ("/nick Guest7", ["-- Guest7 is reserved. You are still alice."]),
-    ("/nick bob", ["-- bob is taken. You are still alice."]),
+    ("/nick alice", ["-- You are alice already. /nick NAME picks another."]),
+    ("/nick a b", [
+        "-- A name consists of letters, digits, _ and -. You are still alice. /nick NAME "
+        "picks another.",
+    ]),
+    ("/nick 1st", [
+        "-- A name begins with a letter. You are still alice. /nick NAME picks "
+        "another.",
+    ]),
+    ("/nick Guest7", ["-- Guest7 is reserved. You are still alice. /nick NAME picks another."]),
+    ("/nick bob", ["-- bob is taken. You are still alice. /nick NAME picks another."]),
     ("/nick carol", ["-- You are now carol."]),
     ("/name carol", ["-- You are now carol."]),
     # /whois
@@ -37,22 +43,27 @@ ANSWERS = [
     ("/register", ["-- Usage: /register PASSWORD"]),
     ("/register short", ["-- A password has at least 8 characters. Nothing was changed."]),
     ("/login", ["-- Usage: /login NAME [PASSWORD]"]),
-    ("/login zoe", ["-- zoe is not registered."]),
-    ("/login zoe kohlrabi77", ["-- zoe is not registered."]),
-    ("/login 2345-6789", ["-- That code is wrong, or was used, or is older than 2 minutes."]),
-    ("/logout", ["-- You are not logged in."]),
-    ("/password", ["-- You are not logged in."]),
+    ("/login zoe", ["-- zoe is not registered. /register makes the name that you have your own."]),
+    ("/login zoe kohlrabi77", [
+        "-- zoe is not registered. /register makes the name that you have your own.",
+    ]),
+    ("/login 2345-6789", [
+        "-- That code is wrong, or was used, or is too old. /pair makes "
+        "another.",
+    ]),
+    ("/logout", ["-- You are not logged in: /login NAME, or /register."]),
+    ("/password", ["-- You are not logged in: /login NAME, or /register."]),
     ("/password one", ["-- Usage: /password OLD NEW"]),
-    ("/passwd one twotwotwo", ["-- You are not logged in."]),
-    ("/unregister", ["-- You are not logged in."]),
-    ("/pair", ["-- You are not logged in."]),
+    ("/passwd one twotwotwo", ["-- You are not logged in: /login NAME, or /register."]),
+    ("/unregister", ["-- You are not logged in: /login NAME, or /register."]),
+    ("/pair", ["-- You are not logged in: /login NAME, or /register."]),
     ("/key", ["-- Keys are for registered people: /register or /login comes first."]),
     ("/keys list", ["-- Keys are for registered people: /register or /login comes first."]),
     ("/key remove", ["-- Usage: /key list, /key add [KEY], /key remove FINGERPRINT"]),
     # /away, /back
     ("/away", ["-- You are away. /back says that you are here again."]),
     ("/away lunch", ["-- You are away. /back says that you are here again."]),
-    ("/back", ["-- You are not away."]),
+    ("/back", ["-- You are not away. /away says that you are."]),
     # /quit
     ("/quit", ["-- Good-bye."]),
     ("/exit", ["-- Good-bye."]),
@@ -75,7 +86,7 @@ ANSWERS = [
     ("/msg alice hi", ["-- You cannot send yourself a private line. /say says it to the room."]),
     ("/msg zoe hi", ["-- Nobody here is called zoe. /who lists who is in your room."]),
     ("/reply", ["-- Usage: /reply TEXT"]),
-    ("/reply hi", ["-- Nobody has sent you a private line yet."]),
+    ("/reply hi", ["-- Nobody has sent you a private line yet: /msg NAME TEXT."]),
     # /join
     ("/join", ["-- Usage: /join ROOM"]),
     ("/join lobby", ["-- You are in #lobby already. /rooms lists the others."]),
@@ -118,7 +129,7 @@ ANSWERS = [
     ("/search a b c d e f g h", ["-- Nothing was found."]),
     ("/search a b c d e f g h i", ["-- Please look for at most 8 words at once."]),
     # /more, /missed
-    ("/more", ["-- There is no more."]),
+    ("/more", ["-- There is no more: /history, /search, /missed."]),
     ("/missed", ["-- You missed nothing."]),
     # /forget
     ("/forget", [
@@ -362,7 +373,9 @@ def test_a_reply_goes_to_whoever_wrote_last(world: World, typed: str) -> None:
 def test_a_reply_to_somebody_who_has_left_is_refused(world: World) -> None:
     alice, bob = world.people("alice", "bob")
     alice.says("/msg bob hi", "/quit")
-    assert bob.asks("/reply hi") == ["-- Whoever sent you the last private line has left."]
+    assert bob.asks("/reply hi") == [
+        "-- Whoever sent you the last private line has left: /msg NAME TEXT."
+    ]
 
 
 def test_who_ignores_somebody_is_not_told_anything_by_them(world: World) -> None:
@@ -372,7 +385,7 @@ def test_who_ignores_somebody_is_not_told_anything_by_them(world: World) -> None
     # They are not told.
     assert alice.asks("/msg bob hi") == ["-> you to bob: hi"]
     assert bob.sees == []
-    assert bob.asks("/reply what") == ["-- Nobody has sent you a private line yet."]
+    assert bob.asks("/reply what") == ["-- Nobody has sent you a private line yet: /msg NAME TEXT."]
 
 
 def test_the_ignored_are_listed_under_their_names_of_now(world: World) -> None:

@@ -130,7 +130,9 @@ def test_registering_on_telnet_can_be_given_up(world: World, typed: list[str], t
     assert alice.asks("/register", *typed)[-1] == told
     assert not hides(alice)
     assert alice.session.account is None
-    assert alice.asks(f"/login alice {WORD}") == ["-- alice is not registered."]
+    assert alice.asks(f"/login alice {WORD}") == [
+        "-- alice is not registered. /register makes the name that you have your own."
+    ]
 
 
 def test_a_password_that_is_too_weak_is_asked_for_again_on_telnet(world: World) -> None:
@@ -236,7 +238,9 @@ def test_logging_in_elsewhere_than_on_telnet(world: World) -> None:
         WARNED,
     ]
     assert logged_in(world, person, "alice")
-    assert person.asks(f"/login alice {WORD}") == ["-- You are alice already."]
+    assert person.asks(f"/login alice {WORD}") == [
+        "-- You are alice already. /logout makes you a guest again."
+    ]
     assert person.asks("/login zoe x") == ["-- You are logged in as alice. /logout ends that."]
 
 
@@ -420,7 +424,9 @@ def test_three_times_two_different_passwords_are_enough(world: World) -> None:
 
 
 def test_a_name_that_nobody_registered_is_said_to_be_free(world: World) -> None:
-    assert world.person().asks(f"/login zoe {WORD}") == ["-- zoe is not registered."]
+    assert world.person().asks(f"/login zoe {WORD}") == [
+        "-- zoe is not registered. /register makes the name that you have your own."
+    ]
 
 
 # -- logging out, another password, giving up
@@ -487,7 +493,9 @@ def test_giving_a_name_up(world: World) -> None:
     assert alice.session.account is None
     check(world)
     bob = world.person("bob")
-    assert bob.asks("/nick alice") == ["-- alice is taken. You are still bob."]
+    assert bob.asks("/nick alice") == [
+        "-- alice is taken. You are still bob. /nick NAME picks another."
+    ]
     alice.says("/quit")
     assert bob.asks("/nick alice") == ["-- You are now alice."]
 

@@ -184,7 +184,7 @@ def test_wrong_codes_are_limited_for_whom_they_come_from_and_cost_nobody_else_an
         # The next line waits.
         assert eve.asks("/back") == []
         server.wait(2)
-        assert eve.sees == ["-- You are not away."]
+        assert eve.sees == ["-- You are not away. /away says that you are."]
     assert len(WRONG) == CLAIM_TRIES
     logged = [event for event in log_events if event.get("event") == "claim_wrong"]
     assert [event["address"] for event in logged] == [address or "127.0.0.1"] * CLAIM_TRIES
@@ -206,7 +206,9 @@ def test_reserved_names_are_for_who_claims(make_server: MakeServer) -> None:
     server = make_server(reserved=["Olga"])
     code = server.chat.moderation.open_claim()
     alice = server.person("alice")
-    assert alice.asks("/nick OLGA") == ["-- OLGA is kept for an operator. You are still alice."]
+    assert alice.asks("/nick OLGA") == [
+        "-- OLGA is kept for an operator. You are still alice. /nick NAME picks another."
+    ]
     alice.says(f"/claim {code}", "/nick olga", f"/register {PASSWORD}")
     assert alice.name == "olga"
     assert server.chat.moderation.operator(account(alice).id) is not None
@@ -716,7 +718,9 @@ def test_in_a_lockdown_only_registered_people_enter_and_talk(server: World) -> N
     assert guest.asks("/join den") == [
         "-- Only registered people enter a room just now: /login NAME."
     ]
-    assert guest.asks(f"/register {PASSWORD}") == ["-- No names are registered just now."]
+    assert guest.asks(f"/register {PASSWORD}") == [
+        "-- No names are registered just now. Try again later."
+    ]
     newcomer, other = Person(server), Person(server)
     server.settle()
     assert newcomer.sees[-1] == "-- Only registered people enter and talk just now: /login NAME."

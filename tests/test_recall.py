@@ -85,7 +85,7 @@ def test_history_is_paged_back_to_its_beginning(world: World) -> None:
     shown = bob.asks("/more")
     assert (shown[0], said(shown), shown[-1]) == (TODAY, numbers(5, 15), MORE)
     assert bob.asks("/more") == [TODAY, *[f"08:00 alice: {number}" for number in range(5)]]
-    assert bob.asks("/more") == ["-- There is no more."]
+    assert bob.asks("/more") == ["-- There is no more: /history, /search, /missed."]
 
 
 def test_a_page_that_ends_with_the_first_line_has_nothing_before_it(world: World) -> None:
@@ -236,7 +236,7 @@ def test_a_search_is_paged(world: World) -> None:
     assert shown[-1] == "-- /more shows older ones."
     shown = bob.asks("/more")
     assert (len(shown), said(shown)) == (3, ["tea 2", "tea 1", "tea 0"])
-    assert bob.asks("/more") == ["-- There is no more."]
+    assert bob.asks("/more") == ["-- There is no more: /history, /search, /missed."]
 
 
 def test_a_search_says_when_nothing_is_left(world: World) -> None:
@@ -382,7 +382,7 @@ def test_what_could_not_be_shown_can_be_asked_for_again(world: World, late: Late
     late.answers[-1].callback([])
     world.settle()
     assert alice.sees == ["-- That is all."]
-    assert alice.asks("/more") == ["-- There is no more."]
+    assert alice.asks("/more") == ["-- There is no more: /history, /search, /missed."]
 
 
 def test_an_answer_that_cannot_be_shown_does_not_keep_input_waiting(
@@ -530,7 +530,7 @@ def test_what_was_missed_is_paged_room_by_room(world: World) -> None:
         "08:01 alice: hi",
         "-- That is all that you missed.",
     ]
-    assert bob.asks("/more") == ["-- There is no more."]
+    assert bob.asks("/more") == ["-- There is no more: /history, /search, /missed."]
 
 
 def test_long_lines_that_were_missed_are_not_passed_over(world: World) -> None:
@@ -552,7 +552,7 @@ def test_a_line_larger_than_a_mailbox_does_not_stand_in_the_way(world: World) ->
     back(world, bob, {"lobby": 0})
     assert said(bob.asks("/missed")) == ["one"]
     assert said(bob.asks("/more")) == ["two"]
-    assert bob.asks("/more") == ["-- There is no more."]
+    assert bob.asks("/more") == ["-- There is no more: /history, /search, /missed."]
 
 
 def test_what_the_ignored_said_was_not_missed(world: World) -> None:
@@ -581,7 +581,10 @@ def test_more_of_what_was_missed_ends_with_its_rooms(world: World) -> None:
     back(world, bob, {"lobby": 0})
     assert bob.asks("/missed")[-1] == "-- /more goes on."
     bob.session.unread = None
-    assert bob.asks("/more", "/more") == ["-- You missed nothing.", "-- There is no more."]
+    assert bob.asks("/more", "/more") == [
+        "-- You missed nothing.",
+        "-- There is no more: /history, /search, /missed.",
+    ]
 
 
 # -- what is not shown

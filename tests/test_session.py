@@ -193,7 +193,10 @@ def test_the_first_to_ask_gets_a_name(world: World) -> None:
     world.settle()
     assert alice.sees == ["-- You are now carol."]
     # Over a late ledger the refusal is there before the change.
-    assert sorted(bob.sees) == ["-- Carol is taken. You are still bob.", "-- alice is now carol."]
+    assert sorted(bob.sees) == [
+        "-- Carol is taken. You are still bob. /nick NAME picks another.",
+        "-- alice is now carol.",
+    ]
     assert bob.name == "bob"
 
 
@@ -216,7 +219,9 @@ def test_another_spelling_of_the_own_name_is_free(world: World) -> None:
     alice, bob = world.people("alice", "bob")
     alice.says("/nick ALICE")
     assert bob.sees == ["-- alice is now ALICE."]
-    assert bob.asks("/nick Alice") == ["-- Alice is taken. You are still bob."]
+    assert bob.asks("/nick Alice") == [
+        "-- Alice is taken. You are still bob. /nick NAME picks another."
+    ]
 
 
 def test_a_script_whose_name_is_taken_talks_on(world: World) -> None:
@@ -226,7 +231,7 @@ def test_a_script_whose_name_is_taken_talks_on(world: World) -> None:
     script.ends()
     world.settle()
     lines = script.sees
-    assert lines[2:] == ["-- ci is taken. You are still guest3."]
+    assert lines[2:] == ["-- ci is taken. You are still guest3. /nick NAME picks another."]
     assert script.gone
     assert alice.sees == ["-- guest3 joined.", "guest3: build ok", "-- guest3 left."]
 
@@ -268,7 +273,7 @@ def test_late_claims_go_to_the_first(slow: World, claims: LateClaims) -> None:
     claims.answer()
     slow.settle()
     assert alice.name == "carol"
-    assert bob.sees == ["-- carol is taken. You are still guest2."]
+    assert bob.sees == ["-- carol is taken. You are still guest2. /nick NAME picks another."]
 
 
 def test_a_claim_that_fails_changes_nothing(slow: World, claims: LateClaims) -> None:
@@ -381,7 +386,7 @@ def test_a_full_mailbox_takes_no_private_lines(world: World) -> None:
         alice.says(f"/msg bob {number}")
     _ = alice.sees
     assert alice.asks("/msg bob one more") == [
-        "-- bob is not reading; your line was not delivered."
+        "-- bob is not reading; your line was not delivered. Try again later."
     ]
     bob.outlet.drain()
     world.settle()
@@ -433,7 +438,7 @@ def test_who_has_just_left_cannot_be_told_anything(world: World) -> None:
     bob.hangs_up()
     alice.types("/msg bob hi")
     world.settle()
-    assert "-- bob has just left; your line was not delivered." in alice.sees
+    assert "-- bob has just left; your line was not delivered. Try again." in alice.sees
 
 
 def test_mail_survives_a_stall_in_the_middle_of_an_entry(world: World) -> None:
@@ -674,7 +679,9 @@ def test_another_spelling_that_could_not_be_noted_leaves_the_name(failing: World
     refuse(failing, Renamed, times=1)
     alice.says("/nick ALICE")
     assert alice.name == "alice"
-    assert bob.asks("/nick alice") == ["-- alice is taken. You are still bob."]
+    assert bob.asks("/nick alice") == [
+        "-- alice is taken. You are still bob. /nick NAME picks another."
+    ]
 
 
 @pytest.mark.parametrize("line", ["hi", "/me waves"])

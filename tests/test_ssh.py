@@ -370,7 +370,11 @@ def test_whoever_comes_for_a_command_is_told_apart_that_it_is_as_a_guest(
 ) -> None:
     bob = world.person("bob")
     guest = Guest(world, factory, "bob", command="build ok")
-    assert (guest.data, guest.errors, guest.status) == (b"", b"-- bob is taken.\n", 0)
+    assert (guest.data, guest.errors, guest.status) == (
+        b"",
+        b"-- bob is taken. /nick NAME picks another.\n",
+        0,
+    )
     assert any(line.endswith(": build ok") for line in bob.sees)
     guest = Guest(world, factory, "bob", command="/who", window=9, reads=False)
     assert guest.errors == b""
@@ -467,7 +471,7 @@ def test_what_somebody_missed_is_told_to_who_reads(world: World, factory: SshFac
     bob.says("news")
     Guest(world, factory, "alice", keys=(KEY,), answers=(WORD,), command="/who")
     guest = Guest(world, factory, "alice", answers=(WORD,))
-    assert any("You missed 1 line" in line for line in guest.sees)
+    assert "-- 1 new" in guest.sees
     guest.hangs_up()
 
 

@@ -161,7 +161,7 @@ def test_lines_and_keys_are_for_the_client_to_choose(world: World, factory: SshF
     person.sends(b"/terminal off\r")
     assert person.screen[-2] == "-- Your ssh sends keys, not lines. ssh -T sends lines."
     person.sends(b"/terminal\r")
-    assert person.screen[-2] == "-- It is a terminal already."
+    assert person.screen[-2] == "-- It is a terminal already. /terminal off ends that."
     person.hangs_up()
     guest = Guest(world, factory, "bob")
     _ = guest.sees

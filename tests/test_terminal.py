@@ -364,7 +364,7 @@ def test_netcat_is_no_terminal(world: World) -> None:
     netcat.sends(b"/terminal off\n")
     assert netcat.sees == ["-- It is no terminal. /terminal makes it one."]
     netcat.sends(b"/terminal maybe\n")
-    assert netcat.sees == ["-- It can be on or off."]
+    assert netcat.sees == ["-- It can be on or off: /terminal on, /terminal off."]
 
 
 def test_who_shows_that_they_have_telnet_is_told_of_it_once(world: World) -> None:

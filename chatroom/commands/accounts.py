@@ -80,7 +80,7 @@ def pair(session: "Session", rest: str) -> None:
     there. Never type here a code that somebody else gives you.
     """
     if session.account is None:
-        raise Refused("You are not logged in.")
+        raise Refused("You are not logged in: /login NAME, or /register.")
     code = session.chat.registry.pair(session)
     session.notice(
         f"On the other connection, within 2 minutes: /login {code[:4]}-{code[4:]}\n"

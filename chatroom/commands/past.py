@@ -96,7 +96,7 @@ def search(session: "Session", rest: str) -> None:
 def more(session: "Session", rest: str) -> None:
     """go on with what /history, /search or /missed showed"""
     if not recall_of(session).more():
-        raise Refused("There is no more.")
+        raise Refused("There is no more: /history, /search, /missed.")
 
 
 @command("missed")

@@ -25,16 +25,17 @@ def nick(session: "Session", rest: str) -> None:
     """
     if session.account is not None:
         raise Refused(f"You are logged in as {session.name}. /logout makes you a guest again.")
+    still = f"You are still {session.name}. {naming.ANOTHER}"
     try:
         name = names.check_name(rest)
     except names.NameRefused as error:
-        raise Refused(f"{error} You are still {session.name}.") from None
+        raise Refused(f"{error} {still}") from None
     if session.chat.moderation.is_reserved(name) and not session.claimed:
-        raise Refused(f"{name} is kept for an operator. You are still {session.name}.")
+        raise Refused(f"{name} is kept for an operator. {still}")
     if names.is_reserved(name):
-        raise Refused(f"{name} is reserved. You are still {session.name}.")
+        raise Refused(f"{name} is reserved. {still}")
     if name == session.name:
-        raise Refused(f"You are {name} already.")
+        raise Refused(f"You are {name} already. {naming.ANOTHER}")
     naming.rename(session, name)
 
 
@@ -85,7 +86,7 @@ def _ignore(session: "Session", person: "Session") -> None:
     if person is me:
         raise Refused("You cannot ignore yourself. /ignore NAME is for others.")
     if len(me.preferences.ignores) >= MAX_IGNORED:
-        raise Refused(f"You ignore {MAX_IGNORED} people already.")
+        raise Refused(f"You ignore {MAX_IGNORED} people already. /unignore NAME ends it for one.")
     if me.passing and (me.account is None or person.account is None):
         raise Refused(f"{person.name} would be ignored only as long as this connection lasts.")
     kept = ignoring.ignore(me, person)
@@ -146,7 +147,7 @@ def back(session: "Session", rest: str) -> None:
     """you are here again"""
     me = session.chat.registry.present(session)
     if me.away is None:
-        raise Refused("You are not away.")
+        raise Refused("You are not away. /away says that you are.")
     me.away = None
     session.notice("You are back.")
 

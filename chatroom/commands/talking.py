@@ -53,8 +53,8 @@ def reply(session: "Session", rest: str) -> None:
     """answer the last private line you got"""
     whisperer = session.chat.registry.present(session).whisperer
     if not whisperer:
-        raise Refused("Nobody has sent you a private line yet.")
+        raise Refused("Nobody has sent you a private line yet: /msg NAME TEXT.")
     person = session.chat.sessions.get(whisperer)
     if person is None:
-        raise Refused("Whoever sent you the last private line has left.")
+        raise Refused("Whoever sent you the last private line has left: /msg NAME TEXT.")
     session.whisper(person, rest)

@@ -553,7 +553,7 @@ class Conversation(LineReceiver):
     def ask_for_terminal(self) -> None:
         """Somebody wants a terminal. Raises Refused."""
         if self.terminal is not None:
-            raise Refused("It is a terminal already.")
+            raise Refused("It is a terminal already. /terminal off ends that.")
 
     def take_terminal(self, kind: Kind, size: tuple[int, int], no_color: bool) -> None:
         """What comes from here on are keys, and there is a screen of that *size* to draw on."""
@@ -678,7 +678,7 @@ def terminal(session: Session, rest: str) -> None:
         connection.take_lines()
         session.notice("Back to plain lines.")
     else:
-        raise Refused("It can be on or off.")
+        raise Refused("It can be on or off: /terminal on, /terminal off.")
 
 
 class ConversationFactory(DoorFactory[Any]):
