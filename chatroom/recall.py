@@ -113,8 +113,11 @@ class Recall:
 
         self._ask(ask, show)
 
-    def search(self, query: Query) -> None:
-        """Show the newest lines that *query* looks for, then older ones."""
+    def search(self, query: Query, otherwise: Query | None = None) -> None:
+        """Show the newest lines that *query* looks for, then older ones.
+
+        otherwise: what is looked for if there are none.
+        """
         session = self._session
         chat = session.chat
 
@@ -139,6 +142,8 @@ class Recall:
                 older = replace(query, before=entries[0].id)
                 self._next = lambda: self.search(older)
                 session.notice(f"{'These are the newest. ' * newest}/more shows older ones.")
+            elif not lines and otherwise is not None:
+                self.search(otherwise)
             elif not lines:
                 session.notice("Nothing was found." if newest else "That is all.")
 

@@ -61,6 +61,14 @@ def places() -> dict[str, str]:
     return {name.lower(): name for name in sorted(available_timezones()) if name not in _NO_PLACES}
 
 
+def places_called(city: str) -> list[str]:
+    """The time zones whose last part, mostly a city, is *city*; if there are none, begins so."""
+    key = city.strip().replace(" ", "_").lower()
+    cities = {name: lower.rpartition("/")[2] for lower, name in places().items()}
+    exact = [name for name, last in cities.items() if last == key]
+    return exact or [name for name, last in cities.items() if key and last.startswith(key)]
+
+
 def zone(text: str) -> tzinfo | None:
     """A time zone: 'Europe/Berlin' in any case, 'UTC', '+2', '-03:30', 'UTC+5:30'; None if none.
 

@@ -125,7 +125,10 @@ ANSWERS = [
     ("/search ...", [
         "-- There is no word to look for. Usage: /search WORDS [in ROOM] [from NAME]",
     ]),
-    ("/search tea in nowhere", ["-- There is no such room. /rooms lists them."]),
+    ("/search tea in #nowhere", ["-- There is no such room. /rooms lists them."]),
+    ("/search tea in nowhere", ["-- Nothing was found."]),
+    ("/search in lobby", ["-- Nothing was found."]),
+    ("/search from bob", ["-- Nothing was found."]),
     ("/search a b c d e f g h", ["-- Nothing was found."]),
     ("/search a b c d e f g h i", ["-- Please look for at most 8 words at once."]),
     # /more, /missed
@@ -150,7 +153,16 @@ ANSWERS = [
     ("/timezone Europe/Berln", [
         "-- No time zone Europe/Berln. Did you mean Europe/Berlin?",
     ]),
-    ("/timezone new york", ["-- No time zone new york. Did you mean America/New_York?"]),
+    ("/timezone new york", [
+        "-- Times are America/New_York. It is 03:00 there, Friday 15 January 2027.",
+    ]),
+    ("/timezone BERL", ["-- Times are Europe/Berlin. It is 09:00 there, Friday 15 January 2027."]),
+    ("/timezone knox", [
+        "-- Times are America/Indiana/Knox. It is 02:00 there, Friday 15 January 2027.",
+    ]),
+    ("/timezone lon", [
+        "-- No time zone lon. There are Arctic/Longyearbyen and Europe/London.",
+    ]),
     ("/timezone " + "../" * 99, [
         f"-- No time zone {('../' * 99)[:40]}. It is a place such as Europe/Berlin, or UTC, or "
         "how far from it, such as +5:30.",

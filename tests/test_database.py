@@ -310,6 +310,7 @@ def test_a_search_keeps_to_its_rooms_and_its_name(store: Store) -> None:
     ]
     assert store.finds("tea", name="x_y") == ["tea by x_y"]
     assert store.finds("tea", name="x") == []
+    assert store.finds("", name="x_y") == ["tea by x_y"]
     # What a name or a room is in the index is no word of the text.
     assert store.finds("alice") == []
     assert store.finds("r1") == []

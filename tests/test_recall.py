@@ -826,3 +826,34 @@ def test_a_guest_who_came_again_is_told_who_can_remove_what_they_said(world: Wor
     again = world.person("alice")
     assert again.asks("/forget") == again.asks("/forget hour") == [NOTHING]
     assert said(bob.asks("/history")) == ["one"]
+
+
+# -- what a search is about
+
+
+def found(lines: list[str]) -> list[str]:
+    return [line.partition(": ")[2] for line in lines if not line.startswith("-- ")]
+
+
+def test_a_search_may_be_for_all_that_somebody_said(world: World) -> None:
+    alice, bob, carol = world.people("alice", "bob", "carol")
+    alice.says("one", "/join den", "two")
+    bob.says("three")
+    assert found(carol.asks("/search from alice")) == ["two", "one"]
+    assert found(carol.asks("/search from ALICE in lobby")) == ["one"]
+    assert found(carol.asks("/search in lobby from alice")) == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        ("do you believe in magic", "/search believe in magic"),
+        ("a letter from home", "/search letter from home"),
+        ("a letter from home in may", "/search letter from home in may"),
+        ("all in lobbying", "/search in lobbying"),
+    ],
+)
+def test_what_is_no_room_and_nobody_is_looked_for(world: World, said: str, asked: str) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.says(said, "home", "magic")
+    assert found(bob.asks(asked)) == [said]

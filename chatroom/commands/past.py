@@ -16,6 +16,7 @@ from chatroom.times import moment
 from chatroom.words import phrases
 
 if TYPE_CHECKING:
+    from chatroom.room import Room
     from chatroom.session import Session
 
 #: How many lines /history shows when nobody says how many, and at most.
@@ -64,32 +65,51 @@ def search(session: "Session", rest: str) -> None:
 
     All words have to be in a line; "in quotes" they follow one another, and
     umbr* is any word that begins so. The newest lines come first, ten at a
-    time; /more shows older ones.
+    time; /more shows older ones. /search from NAME finds all that NAME said.
     """
     if len(rest) > MAX_QUERY:
         raise Refused(f"Please look for at most {MAX_QUERY} characters at once.")
     chat = session.chat
-    name = ""
-    rooms = {room.key for room in chat.rooms_of(session)}
-    text = rest
+    everywhere = rooms = {room.key for room in chat.rooms_of(session)}
+    name, text = "", rest
     # From the end and each once, so that the words themselves may be "in" and "from".
     left = ["in", "from"]
     while left:
-        match = re.fullmatch(rf'(\S.*)\s({"|".join(left)})\s+([^\s"]+)', text, re.IGNORECASE)
+        match = re.fullmatch(rf'(?:(\S.*)\s)?({"|".join(left)})\s+([^\s"]+)', text, re.IGNORECASE)
         if match is None:
             break
-        text, word, argument = match.groups()
-        left.remove(word.lower())
-        if word.lower() == "in":
-            rooms = {chat.find_room(argument, session).key}
-        else:
+        before, word, argument = match.groups(default="")
+        word = word.lower()
+        if word == "from":
             name = names.fold(argument)
+        elif not (before or name) or not (room := _room_called(session, argument)):
+            # What is no room is looked for.
+            break
+        else:
+            rooms = {room.key}
+        text = before
+        left.remove(word)
     wanted = phrases(text)
-    if not wanted:
+    if not (wanted or name):
         raise Refused("There is no word to look for. Usage: /search WORDS [in ROOM] [from NAME]")
     if len(wanted) > MAX_PHRASES:
         raise Refused(f"Please look for at most {MAX_PHRASES} words at once.")
-    recall_of(session).search(Query(wanted, rooms, name))
+    # Who said nothing like that may be no name, but a word, as in "a letter from home".
+    words = phrases(rest)
+    otherwise = Query(words, everywhere) if name and wanted and len(words) <= MAX_PHRASES else None
+    recall_of(session).search(Query(wanted, rooms, name), otherwise)
+
+
+def _room_called(session: "Session", name: str) -> "Room | None":
+    """The room called *name*, None if there is none and it may be a word. Raises Refused.
+
+    With a # before it the beginning of a room's name is enough, and it is no word.
+    """
+    chat = session.chat
+    if name.startswith("#"):
+        return chat.find_room(name, session)
+    room = chat.rooms.get(names.fold(name))
+    return room if room is not None and room in chat.rooms_of(session) else None
 
 
 @command("more")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -11,13 +12,17 @@ from chatroom.accounts import BELLS, COLORS, TIMESTAMPS
 from chatroom.chat import Refused
 from chatroom.commands import command
 from chatroom.flow import announce
-from chatroom.times import local, places, zone
+from chatroom.formats import enumerate_names
+from chatroom.times import local, places, places_called, zone
 
 if TYPE_CHECKING:
     from chatroom.session import Session
 
 #: What may be chosen for what is so or not.
 SWITCH = ("off", "on")
+
+#: How many places are listed of which somebody may mean one.
+MAX_PLACES = 5
 
 #: How much of what is no time zone is said again, in characters.
 MAX_SHOWN = 40
@@ -50,9 +55,7 @@ def timezone(session: "Session", rest: str) -> None:
     """
     kept = succeed(True)
     if rest:
-        where = zone(rest)
-        if where is None:
-            raise Refused(f"No time zone {rest[:MAX_SHOWN]}. {_meant(rest)}")
+        where = zone(rest) or _only_place(rest)
         kept = session.prefer(lambda kept: replace(kept, timezone=str(where)))
     where = session.format.zone
     now = local(session.chat.clock.time(), where)
@@ -132,6 +135,18 @@ def _choose(
         raise Refused(f"{what} can be {', '.join(choices[:-1])} or {choices[-1]}.")
     value: Any = chosen == "on" if choices is SWITCH else chosen
     return session.prefer(lambda kept: replace(kept, **{preference: value}))
+
+
+def _only_place(text: str) -> tzinfo:
+    """The zone of the only place that is called *text*, or begins so. Raises Refused."""
+    found = places_called(text[:MAX_SHOWN])
+    only = zone(found[0]) if len(found) == 1 else None
+    if only is not None:
+        return only
+    meant = _meant(text)
+    if 1 < len(found) <= MAX_PLACES:
+        meant = f"There are {enumerate_names(found, len(found))}."
+    raise Refused(f"No time zone {text[:MAX_SHOWN]}. {meant}")
 
 
 def _meant(text: str) -> str:
