@@ -258,7 +258,7 @@ class Options(usage.Options):
     def _open_folder(self, server: dict[str, Any]) -> None:
         if server.get("chroot"):
             raise SettingError("data does not go with twistd's --chroot")
-        check_folder(self["data"])
+        check_folder(self["data"], thorough=self["check"])
         if not self["check"]:
             self["folder"] = Folder(self["data"], _owner(server))
             rehearse(self["folder"], self["scrollback"], names.fold(self["lobby"]))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from chatroom.store import schema
+from chatroom.store.database import Writer
 from chatroom.store.folder import DATABASE, LOCK, Folder, StoreError, check_folder
 
 
@@ -39,7 +40,10 @@ def test_what_others_could_read_they_cannot_any_more(tmp_path: Path, opened: Exi
     path = tmp_path / "data"
     path.mkdir(0o755)
     path.chmod(0o755)
-    (path / DATABASE).touch(0o644)
+    with closing(sqlite3.connect(path / DATABASE)) as connection:
+        connection.execute("PRAGMA user_version = 0")
+        schema.migrate(connection)
+    (path / DATABASE).chmod(0o644)
     folder = _open(path, opened)
     assert _mode(path) == 0o700
     assert _mode(folder.database) == 0o600
@@ -61,6 +65,7 @@ def test_a_second_server_is_refused_until_the_first_is_gone(
     first = Folder(str(tmp_path / "data"))
     with pytest.raises(StoreError, match="in use by another server"):
         Folder(str(tmp_path / "data"))
+    Writer(first.database).close()
     first.close()
     _open(tmp_path / "data", opened)
 
@@ -104,13 +109,39 @@ def test_a_file_that_is_no_store_of_ours_is_refused_and_left_as_it_is(
     assert database.read_bytes() == before
 
 
+def test_a_file_that_was_emptied_is_not_taken_for_a_new_one(
+    tmp_path: Path, opened: ExitStack
+) -> None:
+    path = tmp_path / "data"
+    Writer(_open(path, opened).database).close()
+    opened.close()
+    os.truncate(path / DATABASE, 0)
+    for look in (check_folder, Folder):
+        with pytest.raises(StoreError, match="it is empty, and whatever was in it is lost"):
+            look(str(path))
+    # As the line says.
+    (path / DATABASE).unlink()
+    _open(path, opened)
+
+
+def test_a_file_of_which_all_is_in_its_log_is_not_empty(tmp_path: Path, opened: ExitStack) -> None:
+    path = tmp_path / "data"
+    writer = Writer(_open(path, opened).database)
+    opened.close()
+    whole = (path / f"{DATABASE}-wal").read_bytes()
+    writer.close()
+    os.truncate(path / DATABASE, 0)
+    (path / f"{DATABASE}-wal").write_bytes(whole)
+    check_folder(str(path))
+
+
 def test_looking_makes_nothing(tmp_path: Path, opened: ExitStack) -> None:
     check_folder(str(tmp_path / "data"))
     assert list(tmp_path.iterdir()) == []
     tmp_path.chmod(0o755)
     check_folder(str(tmp_path))
     assert list(tmp_path.iterdir()) == []
-    _open(tmp_path / "data", opened)
+    Writer(_open(tmp_path / "data", opened).database).close()
     check_folder(str(tmp_path / "data"))
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import sysconfig
 import tomllib
 from collections.abc import Iterator
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,8 +25,10 @@ from chatroom.events import Said
 from chatroom.ledger import Entry
 from chatroom.options import Options
 from chatroom.settings import OPTIONS, SettingError, fit, read_allowed
+from chatroom.store import schema
 from chatroom.store.database import Writer
-from chatroom.store.folder import Folder
+from chatroom.store.folder import Folder, StoreError
+from chatroom.store.store import rehearse
 from wire import DEADLINE, certificate, issued
 
 ROOT = Path(chatroom.__file__).parent.parent
@@ -861,10 +865,44 @@ def test_a_file_that_is_damaged_inside_ends_the_start_with_a_line(
     folder.close()
     data = folder.database.read_bytes()
     folder.database.write_bytes(data[:4096] + b"\xff" * (len(data) - 4096))
-    assert "malformed" in refusal("--data", str(tmp_path / "data"))
+    assert "it is damaged" in refusal("--data", str(tmp_path / "data"))
     # It is free again for whoever mends it.
     folder.database.write_bytes(data)
     parsed("--data", str(tmp_path / "data"))["folder"].close()
+
+
+@pytest.mark.parametrize("check", [(), ("--check",)])
+@pytest.mark.parametrize("table", schema.NEEDED)
+def test_a_damaged_page_of_what_a_server_needs_ends_the_start_with_a_line(
+    tmp_path: Path, unprobed: None, table: str, check: tuple[str, ...]
+) -> None:
+    damage(tmp_path / "data", table)
+    line = refusal("--data", str(tmp_path / "data"), *check)
+    assert line.startswith(f"chatroom: cannot use {tmp_path}/data/chatroom.sqlite: it is damaged (")
+    # It is free for whoever mends it.
+    with pytest.raises(StoreError, match="damaged"):
+        rehearse(Folder(str(tmp_path / "data")), 20, "lobby")
+
+
+@pytest.mark.parametrize("table", ["events", "words_data", "places", "actions", "reports"])
+def test_a_check_looks_through_all_of_the_file(tmp_path: Path, unprobed: None, table: str) -> None:
+    damage(tmp_path / "data", table)
+    assert "it is damaged" in refusal("--check", "--data", str(tmp_path / "data"))
+
+
+def damage(folder: Path, table: str) -> None:
+    """A store in *folder*, with a page of *table* that is none."""
+    made = Folder(str(folder))
+    Writer(made.database).close()
+    made.close()
+    with closing(sqlite3.connect(made.database)) as connection:
+        ((page,),) = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)
+        ).fetchall()
+        ((size,),) = connection.execute("PRAGMA page_size").fetchall()
+    with made.database.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
 
 
 def test_it_says_what_it_takes_for_the_store(unprobed: None) -> None:

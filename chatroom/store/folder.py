@@ -46,8 +46,8 @@ class Folder:
         except (OSError, ValueError) as error:
             raise StoreError(f"cannot use {path}: {_reason(error)}") from error
         try:
-            os.close(self._open(DATABASE))
             check(self.database)
+            os.close(self._open(DATABASE))
         except OSError as error:
             self.close()
             raise StoreError(f"cannot use {path}: {_reason(error)}") from error
@@ -88,23 +88,60 @@ class Folder:
         return file
 
 
-def check(database: Path) -> None:
-    """Whether the file, if there is one, can be used by this program. Raises StoreError."""
+def check(database: Path, *, thorough: bool = False) -> None:
+    """Whether the file, if there is one, can be used by this program. Raises StoreError.
+
+    thorough: all of it is looked through for damage.
+    """
     if not database.exists():
         return
+    if not database.stat().st_size and not _waits(database):
+        # Somebody, or a file system that lost it, has emptied it; a new one would hide that.
+        raise StoreError(
+            f"cannot use {database}: it is empty, and whatever was in it is lost. Put a backup in "
+            "its place, or remove it to begin anew"
+        )
     try:
         # The mode rw makes nothing, and can be used when a server was killed.
         connection = sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True)
         try:
             schema.version(connection)
+            if thorough and (damage := schema.damage(connection)):
+                raise damaged(database, damage)
         finally:
             connection.close()
     except (sqlite3.Error, schema.SchemaError) as error:
-        raise StoreError(f"cannot use {database}: {error}") from error
+        raise unusable(database, error) from error
 
 
-def check_folder(path: str) -> None:
-    """Whether a server could use the folder, without making anything. Raises StoreError."""
+def unusable(database: Path, error: Exception) -> StoreError:
+    """The error of a file with which *error* came up."""
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_CORRUPT:
+        return damaged(database, str(error))
+    return StoreError(f"cannot use {database}: {error}")
+
+
+def damaged(database: Path, what: str) -> StoreError:
+    """The error of a file that is damaged; *what* is SQLite's word for it."""
+    return StoreError(
+        f"cannot use {database}: it is damaged ({what}). `chatroom-data check` says more; put a "
+        "backup in its place"
+    )
+
+
+def _waits(database: Path) -> bool:
+    """Whether what SQLite has still to put into the file is beside it."""
+    try:
+        return database.with_name(f"{database.name}-wal").stat().st_size > 0
+    except OSError:
+        return False
+
+
+def check_folder(path: str, *, thorough: bool = False) -> None:
+    """Whether a server could use the folder, without making anything. Raises StoreError.
+
+    thorough: see `check`.
+    """
     folder = Path(path)
     try:
         mode = folder.stat().st_mode
@@ -118,7 +155,7 @@ def check_folder(path: str) -> None:
         raise StoreError(f"cannot use {path}: it is not a folder")
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         raise StoreError(f"cannot use {path}: permission denied")
-    check(folder / DATABASE)
+    check(folder / DATABASE, thorough=thorough)
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -115,6 +115,10 @@ MIGRATIONS = (
 )
 
 
+#: What a server needs from its start on. Damage to what was said shows where that is looked up.
+NEEDED = ("state", "rooms", "accounts", "orders", "keys", "messages")
+
+
 class SchemaError(Exception):
     """The file is not a store, or not one that this program can use; the text says why."""
 
@@ -132,6 +136,16 @@ def version(connection: sqlite3.Connection) -> int:
             f"{len(MIGRATIONS)})"
         )
     return int(found)
+
+
+def damage(connection: sqlite3.Connection, *tables: str) -> str:
+    """What is wrong with these tables, in one line, or with the whole file; empty for nothing."""
+    for table in tables or ("",):
+        # The file is read from its beginning to its end for it.
+        (found,) = connection.execute(f"PRAGMA quick_check({table or 1})").fetchone()
+        if found != "ok":
+            return str(" ".join(found.split()))
+    return ""
 
 
 def migrate(connection: sqlite3.Connection) -> None:

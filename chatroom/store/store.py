@@ -18,9 +18,10 @@ from chatroom.aging import Aging
 from chatroom.clock import Call, Clock
 from chatroom.history import Gap, Kept, Missed, Query
 from chatroom.ledger import Entry
+from chatroom.store import schema
 from chatroom.store.accounts import Book, StoredAccounts
 from chatroom.store.database import Reader, Writer
-from chatroom.store.folder import Folder, StoreError
+from chatroom.store.folder import Folder, StoreError, damaged, unusable
 from chatroom.store.ledger import StoredLedger
 from chatroom.store.records import Docket, StoredRecords
 from chatroom.store.schema import SchemaError
@@ -55,12 +56,19 @@ def rehearse(folder: Folder, count: int, lobby: str) -> None:
     try:
         writer = Writer(folder.database)
         try:
+            damage = schema.damage(writer.connection, *schema.NEEDED)
+            if damage:
+                raise damaged(folder.database, damage)
             writer.load(count, lobby)
+            Docket(writer.connection).load()
         finally:
             writer.close()
+    except StoreError:
+        folder.close()
+        raise
     except (sqlite3.Error, SchemaError, ValueError) as error:
         folder.close()
-        raise StoreError(f"cannot use {folder.database}: {error}") from error
+        raise unusable(folder.database, error) from error
 
 
 class Store:
