@@ -785,3 +785,13 @@ def test_what_an_exception_says_has_no_password_in_it(bad: str) -> None:
     with pytest.raises(passwords.PasswordRefused) as refusal:
         passwords.check(bad, "kohlkohl")
     assert "kohl" not in repr(refusal.value)
+
+
+def test_what_waited_is_shown_after_the_greeting_of_the_room_one_was_in_last(world: World) -> None:
+    alice, bob = owner(world), world.person("bob")
+    alice.says("/join den", "hello den", "/quit")
+    bob.says("/msg alice psst")
+    alice = world.person()
+    told = alice.asks(f"/login alice {WORD}")
+    (psst,) = [index for index, line in enumerate(told) if line.endswith("bob to you: psst")]
+    assert told.index("08:00 alice: hello den") < psst

@@ -7,7 +7,7 @@ import pytest
 
 from chatroom import room as rooms
 from chatroom.accounts import Preferences
-from chatroom.events import Said
+from chatroom.events import Left, Said
 from chatroom.formats import PLAIN, RAW
 from chatroom.mailbox import MAX_ENTRIES
 from chatroom.recall import recall_of
@@ -15,7 +15,7 @@ from chatroom.styles import Colours, terminal
 from chatroom.times import DAY
 from chatroom.unread import Unread
 from conftest import MakeWorld
-from fakes import Person, World
+from fakes import FailingLedger, Person, World
 
 
 def rings(person: Person) -> int:
@@ -300,6 +300,18 @@ def test_who_has_left_is_not_listened_for(world: World) -> None:
     alice.hangs_up()
     world.settle()
     assert not world.chat.lobby._mentions
+
+
+def test_who_could_not_be_noted_as_gone_is_not_listened_for(failing: World) -> None:
+    alice, bob = failing.people("alice", "bob")
+    bob.says("/bell mentions")
+    assert isinstance(failing.ledger, FailingLedger)
+    failing.ledger.refuses = lambda event: isinstance(event, Left)
+    bob.hangs_up()
+    failing.settle()
+    failing.ledger.refuses = lambda event: False
+    assert alice.asks("bob?", "anybody?") == []
+    assert not failing.chat.lobby._mentions
 
 
 def test_scrollback_and_history_do_not_ring(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import struct
 from collections.abc import AsyncIterator
@@ -22,7 +23,7 @@ from chatroom.doors import proxy
 from chatroom.doors.line import ChatFactory
 from chatroom.doors.proxy import Header, HeaderError, ProxyFactory, parse
 from chatroom.limits import Limits
-from wire import UNLIMITED, Client, clock, on_reactor, reactor, turns, until
+from wire import UNLIMITED, Client, clock, on_reactor, reactor, turns, uncollected, until
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 
@@ -264,6 +265,20 @@ async def test_a_binary_header_over_ipv6() -> None:
         await alice.reads(b"You are now alice.\r\n")
         (client,) = opened.door.clients
         assert (client.address, client.source) == ("2001:db8::7", "2001:db8::/64")
+
+
+@on_reactor
+async def test_nothing_is_kept_of_who_came_through_or_did_not() -> None:
+    known = {id(thing) for thing in gc.get_objects() if isinstance(thing, proxy.Waiting)}
+    with uncollected():
+        async with gate() as opened:
+            alice = await opened.connects(FAR)
+            await alice.reads(b"leaves.\r\n")
+            mallory = await opened.connects(b"no header\r\n")
+            await mallory.reads_to_the_end()
+            await turns()
+            waiting = [thing for thing in gc.get_objects() if isinstance(thing, proxy.Waiting)]
+            assert not [thing for thing in waiting if id(thing) not in known]
 
 
 @on_reactor

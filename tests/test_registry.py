@@ -773,12 +773,61 @@ def test_who_comes_while_they_are_looked_up_is_told_at_once() -> None:
     world.end()
 
 
+def test_that_nothing_is_kept_is_logged_each_time_it_begins(logged: list[str]) -> None:
+    fake = FakeBook()
+    world = World(accounts=book_of(fake))
+    owner(world)
+    lines = []
+    for failing in ({"save"}, {"save"}, set(), {"save"}):
+        del logged[:]
+        fake.failing = set(failing)
+        world.chat.registry.save()
+        lines.append(sum("is not kept: the disk is away." in line for line in logged))
+    assert lines == [1, 0, 0, 1]
+    fake.failing = set()
+    world.end()
+
+
+def test_what_people_have_read_is_kept_once_when_the_server_stops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    alice, bob = owner(world), world.person("bob")
+    bob.says("hello")
+    saved: list[object] = []
+    monkeypatch.setattr(world.chat.registry, "keep", saved.append)
+    world.chat.registry.close()
+    assert len(saved) == 1
+    # Who is told to leave then has read nothing more, and the book may be closed.
+    alice.hangs_up()
+    world.settle()
+    assert len(saved) == 1
+    world.end()
+
+
 # -- codes
 
 
 def code_of(person: Person) -> str:
     (line,) = [line for line in person.asks("/pair") if "/login" in line]
     return line.rpartition(" ")[2]
+
+
+@pytest.mark.parametrize(
+    ("typed", "code"),
+    [
+        ("2ABC-DEFG", "2ABCDEFG"),
+        ("2abcdefg", "2ABCDEFG"),
+        ("ABCDEFGH", None),
+        ("2ABCDEF", None),
+        ("2ABCDEFGH", None),
+        ("2ABCDEF!", None),
+        ("2ABCDEF\u0661", None),
+        ("-", None),
+    ],
+)
+def test_what_looks_like_a_code(typed: str, code: str | None) -> None:
+    assert as_code(typed) == code
 
 
 def test_a_code_logs_in_once_and_both_are_told_of_each_other(world: World) -> None:

@@ -1039,3 +1039,14 @@ def test_a_room_begins_with_what_was_kept() -> None:
     room.flush()
     assert outlet.data == b"carol: three\r\n"
     assert spoken(room) == ["one", "two", "three"]
+
+
+def test_only_what_was_said_counts_as_a_line(world: World) -> None:
+    lobby = world.chat.lobby
+    alice = world.person("alice")
+    alice.says("/topic tea")
+    assert not lobby.has(lambda event: event.origin == alice.session.origin, 0)
+    alice.says("hello")
+    assert lobby.has(lambda event: event.origin == alice.session.origin, 0)
+    said = world.clock.seconds()
+    assert not lobby.has(lambda event: event.origin == alice.session.origin, said + 1)

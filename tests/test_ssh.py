@@ -770,6 +770,50 @@ def test_a_key_that_was_shown_for_another_name_is_not_theirs(
     guest.hangs_up()
 
 
+def test_of_several_keys_that_open_nothing_the_first_is_theirs(
+    world: World, factory: SshFactory
+) -> None:
+    owner(world).hangs_up()
+    keys = (hostkey.made(), hostkey.made())
+    guest = Guest(world, factory, "alice", keys=keys, answers=(WORD,))
+    (session,) = world.chat.sessions.values()
+    assert session.account is not None
+    assert session.key is not None
+    assert session.key.blob == keys[0].public().blob()
+    guest.hangs_up()
+
+
+@pytest.mark.parametrize("known", [None, OSError("the disk is away")], ids=["in time", "failed"])
+@pytest.mark.parametrize("way", ["hangs up", "is ended"])
+def test_an_answer_that_comes_after_the_end_leads_to_nothing(
+    world: World,
+    factory: SshFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    log_events: list[LogEvent],
+    known: Exception | None,
+    way: str,
+) -> None:
+    answer: Deferred[Any] = Deferred()
+    monkeypatch.setattr("chatroom.arriving.owner", lambda *_: answer)
+    guest = Guest(world, factory)
+    (client,) = factory.clients
+    if way == "hangs up":
+        guest.hangs_up()
+    else:
+        world.wait(LOGIN_GRACE + 0.1)
+        assert guest.wire.half_closed
+    before = world.clock.getDelayedCalls()
+    if known is None:
+        answer.callback(None)
+    else:
+        answer.errback(known)
+    assert world.clock.getDelayedCalls() == before
+    assert client._arrival is None
+    assert not [event for event in log_events if event.get("event") == "arrival_failed"]
+    if way == "is ended":
+        guest.hangs_up()
+
+
 def test_a_name_may_be_spelled_in_many_pieces(world: World, factory: SshFactory) -> None:
     name = 20 * "\ud55c"
     guest = Guest(world, factory, unicodedata.normalize("NFD", name))

@@ -389,6 +389,17 @@ def test_what_is_hidden_when_the_client_is_taken_over_is_not_said_again() -> Non
     assert character_mode(telnet) is True
 
 
+def test_a_client_that_was_given_back_after_a_password_shows_what_is_typed() -> None:
+    telnet = taken()
+    telnet.receive(sequence((DO, ECHO), (DO, SGA)))
+    telnet.hide()
+    telnet.show()
+    telnet.give_back()
+    assert (WONT, ECHO) in pairs(telnet.answers())
+    telnet.receive(sequence((DONT, ECHO)))
+    assert not telnet.hidden
+
+
 # Against clients that have states of their own.
 
 

@@ -81,11 +81,6 @@ class Authentication(SSHService):
         self._asked: Account | None = None
         self._user = b""
         self._name = ""
-        self._over = False
-
-    def serviceStopped(self) -> None:
-        """Conch: the connection is over, or another service follows."""
-        self._over = True
 
     def ssh_USERAUTH_REQUEST(self, packet: bytes) -> None:
         """Who the client wants to be, and how it proves that (RFC 4252, section 5)."""
@@ -203,7 +198,7 @@ class Authentication(SSHService):
 
         def known(result: Any) -> None:
             # It may have ended while this was found out, for good.
-            if not self._over and not transport.over:
+            if not transport.over:
                 told(result)
 
         def failed(failure: Any) -> None:
@@ -214,7 +209,7 @@ class Authentication(SSHService):
                 transport.misbehaved(
                     Misbehaved(TOO_MANY, DISCONNECT_NO_MORE_AUTH_METHODS_AVAILABLE)
                 )
-            elif not self._over:
+            elif not transport.over:
                 log.failure(
                     "It could not be found out who connection {connection} is",
                     failure,
@@ -238,7 +233,6 @@ class Authentication(SSHService):
         self.transport.sendPacket(MSG_USERAUTH_FAILURE, NS(METHODS) + b"\0")
 
     def _succeed(self, arrival: Any) -> None:
-        self._over = True
         self.transport.sendPacket(MSG_USERAUTH_SUCCESS, b"")
         self._arrived(arrival)
 
