@@ -1,5 +1,6 @@
 """What is kept in the file, what is found in it, and what is not left in it."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -25,7 +26,7 @@ from chatroom.events import (
 from chatroom.history import Gap, Missed, Query
 from chatroom.ledger import Entry
 from chatroom.store import codec, schema
-from chatroom.store.database import SLICE, Reader, Writer
+from chatroom.store.database import SLICE, Reader, Writer, connect
 from chatroom.words import Phrase, phrases
 
 
@@ -567,3 +568,18 @@ def test_whose_lines_they_are_is_known_of_this_run(store: Store) -> None:
     assert [entry.event.origin for entry in store.reader.search(query, 9)] == [7]
     entries = store.reader.before("lobby", 2**63 - 1, 9)
     assert [entry.event.origin for entry in entries] == [0, 7]
+
+
+def test_the_documents_have_every_table_and_every_column(tmp_path: Path) -> None:
+    manual = (Path(__file__).parent.parent / "docs" / "data.md").read_text()
+    with closing(connect(tmp_path / "chatroom.sqlite")) as connection:
+        schema.migrate(connection)
+        tables = connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' "
+            "AND name NOT LIKE 'sqlite!_%' ESCAPE '!' AND name NOT LIKE 'words!_%' ESCAPE '!'"
+        ).fetchall()
+        for (table,) in tables:
+            (row,) = re.findall(rf"^\| `{table}` \| (.*) \|$", manual, re.MULTILINE)
+            for _, column, *_ in connection.execute(f"PRAGMA table_info({table})"):
+                assert f"`{column}`" in row, f"{table}.{column}"
+    assert set(re.findall(r"[Vv]ersion (\d+)\b", manual)) == {str(len(schema.MIGRATIONS))}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,7 +19,17 @@ import pytest
 
 from chatroom.systemd import STATUS, Notifier, NotifyService, from_environment
 from fakes import Clock
-from test_process import MODULE, TWISTD, Terminal, comes, environment, kill, running, wait_for_end
+from test_process import (
+    MODULE,
+    ROOT,
+    TWISTD,
+    Terminal,
+    comes,
+    environment,
+    kill,
+    running,
+    wait_for_end,
+)
 from wire import DEADLINE
 
 
@@ -325,3 +336,21 @@ def test_a_socket_from_systemd_survives_going_to_the_background(
     os.kill(pid, signal.SIGTERM)
     assert terminal.reads_to_the_end().endswith(b"-- The server is shutting down.\r\n")
     wait_for_end(pid)
+
+
+# What is said about installing
+
+
+def test_what_the_documents_install_is_what_the_units_start() -> None:
+    unit = (ROOT / "contrib" / "chatroom.service").read_text()
+    manual = (ROOT / "docs" / "operating.md").read_text()
+    (program,) = re.findall(r"^ExecStart=(\S+)/bin/chatroom .*--config (\S+)", unit, re.MULTILINE)
+    folder, config = program
+    assert f"python3 -m venv {folder} && {folder}/bin/pip install" in manual
+    assert f"touch {config}" in manual
+    (user,) = re.findall(r"^User=(\S+)", unit, re.MULTILINE)
+    (state,) = re.findall(r"^StateDirectory=(\S+)", unit, re.MULTILINE)
+    assert re.search(rf"^useradd .*--home-dir /var/lib/{state} .* {user}$", manual, re.MULTILINE)
+    cron = (ROOT / "docs" / "data.md").read_text()
+    assert f"* * * {user} {folder}/bin/chatroom-data backup /var/lib/{state} " in cron
+    assert f"-g {user} " in (ROOT / "docs" / "tls-and-proxies.md").read_text()

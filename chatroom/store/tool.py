@@ -480,7 +480,7 @@ COMMANDS: dict[Callable[[argparse.Namespace], int], dict[str, dict[str, Any]]] =
         "--reset": {"metavar": "NAME", "help": "give it a random password, and print that"},
         "--keys": {"metavar": "NAME", "help": "list its public keys"},
         "--forget-keys": {"metavar": "NAME", "help": "remove all its public keys"},
-        "--remove": {"metavar": "NAME", "help": "remove it, and all that is kept for it"},
+        "--remove": {"metavar": "NAME", "help": "remove it; what it said in rooms stays"},
     },
 }
 
