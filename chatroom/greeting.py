@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 GREETED = 10
 
 
+#: How many people are looked at for those whom a greeting may name.
+MAX_LOOKED_AT = 1000
+
+
 def greet(session: "Session", room: "Room", *, first: bool) -> None:
     """Say where they are and with whom, what the room is about, and what was said there last.
 
@@ -31,12 +35,15 @@ def greet(session: "Session", room: "Room", *, first: bool) -> None:
     """
     # Who is only passing is not among them, but may be here by another connection.
     me = session.chat.registry.present(session).origin
-    others = [
-        other.name for other in islice(room.members.values(), GREETED + 1) if other.origin != me
-    ][:GREETED]
+    # Who has only just come is told of when they stay, and not twice.
+    unknown = session.chat.presence(room).arriving | {me}
+    looked_at = islice(room.members.values(), MAX_LOOKED_AT)
+    others = list(
+        islice((other.name for other in looked_at if other.origin not in unknown), GREETED)
+    )
     place = f"in #{room.name}"
     if others:
-        count = len(room.members) - (me in room.members)
+        count = len(room.members) - len(unknown & room.members.keys())
         place += f" with {enumerate_names(others, count)}"
     if first:
         lines = _welcome(session, room, place)

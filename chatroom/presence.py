@@ -45,6 +45,8 @@ class Presence:
         self._silent = silent
         # When, whose and when that member joined: who has gone is not kept for it.
         self._staying: deque[tuple[float, int, float]] = deque()
+        #: The origins of those who have entered, and of whom the room is told if they stay.
+        self.arriving: set[int] = set()
         self._stay_call: Call | None = None
         self._joins = _Crowd(self, joined=True)
         self._leaves = _Crowd(self, joined=False)
@@ -55,6 +57,7 @@ class Presence:
             return
         due = self._clock.seconds() + STAY
         self._staying.append((due, member.origin, member.joined))
+        self.arriving.add(member.origin)
         if self._stay_call is None:
             self._stay_call = self._clock.callLater(STAY, self._stayed)
 
@@ -65,6 +68,7 @@ class Presence:
 
     def leaving(self, member: Member) -> bool:
         """Whether the `Left` of *member* is a line of its own."""
+        self.arriving.discard(member.origin)
         return member.announced and self._leaves.admits(member.name)
 
     def close(self) -> None:
@@ -82,7 +86,10 @@ class Presence:
             member = room.members.get(origin)
             many = self.quiet_above and len(room.members) > self.quiet_above
             # Who went and came again has an entry of their own.
-            if member is None or member.joined != joined:
+            if member is not None and member.joined != joined:
+                continue
+            self.arriving.discard(origin)
+            if member is None:
                 continue
             if not member.announced and not many:
                 self._announce(member)
@@ -91,6 +98,7 @@ class Presence:
 
     def _announce(self, member: Member) -> None:
         member.announced = True
+        self.arriving.discard(member.origin)
         if self._joins.admits(member.name):
             self._submit(Announced(self._clock.time(), member.origin, member.name))
 

@@ -73,6 +73,7 @@ def greetings(lines: list[str]) -> list[str]:
 
 def test_who_has_an_account_is_greeted_once_by_their_name(world: World) -> None:
     bob = world.person("bob")
+    world.wait(5)
     alice = world.arrives(as_owner(world))
     assert alice.sees == [f"{FIRST}alice, in #lobby with bob.", SECOND, LAST]
     assert logged_in(world, alice, "alice")
@@ -307,6 +308,7 @@ def test_who_came_by_password_with_a_key_is_told_how_to_add_it(world: World) -> 
 
 def test_a_guest_who_asks_for_a_name_has_it_from_the_beginning(world: World) -> None:
     bob = world.person("bob")
+    world.wait(5)
     zoe = world.arrives(Arrival("Zoe", key=KEY))
     assert zoe.sees == [f"{FIRST}Zoe, in #lobby with bob.", SECOND]
     assert zoe.session.key == KEY
@@ -323,6 +325,7 @@ def test_a_guest_who_asks_for_a_name_has_it_from_the_beginning(world: World) -> 
 def test_who_does_not_get_the_name_is_a_guest_and_told_why_in_one_line(world: World) -> None:
     register(world, "alice")
     world.person("bob")
+    world.wait(5)
     for arrival, why in (
         (Arrival("bob"), "bob is taken. /nick NAME picks another."),
         (Arrival("ALICE"), "ALICE is registered. If it is yours: /login ALICE."),
@@ -340,7 +343,9 @@ def test_who_does_not_get_the_name_is_a_guest_and_told_why_in_one_line(world: Wo
 
 
 def test_who_arrives_as_nobody_else_sees_what_a_bare_session_sees(world: World) -> None:
-    bare, arrived = world.arrives(Arrival()), Person(world)
+    bare = world.arrives(Arrival())
+    world.wait(5)
+    arrived = Person(world)
     world.settle()
     one, other = bare.sees, arrived.sees
     assert [line.replace(bare.name, "X") for line in one[1:]] == other[1:]

@@ -89,6 +89,7 @@ def test_it_reads_the_room(world: World, factory: SshFactory) -> None:
 def test_its_greeting_names_the_others(world: World, factory: SshFactory) -> None:
     owner(world)
     world.person("bob")
+    world.wait(5)
     script = Guest(world, factory, "alice", answers=(WORD,))
     assert "-- Welcome to chatroom. You are alice, in #lobby with bob." in script.sees
 

@@ -110,6 +110,7 @@ def test_the_factory_knows_its_connections_while_they_last(door: Door) -> None:
 
 
 def test_the_first_thing_a_person_sees_is_who_they_are_and_how_to_talk(door: Door) -> None:
+    door.world.wait(5)
     assert Visitor(door.world, door.factory).sees == [
         "-- Welcome to chatroom. You are guest2, in #lobby with bob.",
         "-- Type to talk. /nick NAME picks a name, /help lists the rest, /quit leaves.",

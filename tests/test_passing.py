@@ -130,8 +130,10 @@ def test_everybody_is_listed_once(world: World) -> None:
     command = Person(world, arrival=as_account(world), passing=True)
     world.settle()
     assert alice.asks("/who") == ["-- 2 people in #lobby: alice (away), bob"]
+    world.wait(5)
     assert "with alice and bob." in world.arrives(Arrival("carol")).sees[0]
     alice.hangs_up()
+    world.wait(5)
     assert "in #lobby with bob and carol." in world.arrives(as_account(world)).sees[0]
     command.hangs_up()
 
@@ -176,6 +178,7 @@ def test_nothing_of_the_room_is_shown_whatever_is_preferred(world: World) -> Non
 
 def test_who_passes_is_counted_with_nobody(world: World) -> None:
     crowd = [world.person(f"p{letter}") for letter in "abcdefghijkl"]
+    world.wait(5)
     passing = Person(world, arrival=Arrival("ci"), passing=True)
     world.settle()
     assert "and 2 others" in passing.sees[0]

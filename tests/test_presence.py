@@ -219,3 +219,26 @@ def test_after_closing_nothing_is_announced(world: World) -> None:
     world.chat.close()
     world.wait(5)
     assert alice.sees == []
+
+
+def test_whose_coming_is_told_later_is_in_no_greeting_before(world: World) -> None:
+    world.people("alice")
+    bob = world.person("bob")
+    carol = Person(world)
+    world.settle()
+    assert "in #lobby with alice." in carol.sees[0]
+    world.wait(2.1)
+    assert carol.sees == ["-- bob joined."]
+    dave = Person(world)
+    world.settle()
+    assert "in #lobby with alice, bob and guest3." in dave.sees[0]
+    # Whoever asks is told of everybody who reads along.
+    assert bob.asks("/who")[0].endswith("alice, bob, guest3, guest4")
+
+
+def test_who_spoke_at_once_is_in_the_next_greeting(world: World) -> None:
+    world.people("alice")
+    world.person("bob").says("hello")
+    carol = Person(world)
+    world.settle()
+    assert any("in #lobby with alice and bob." in line for line in carol.sees)

@@ -63,9 +63,10 @@ def test_others_learn_nothing_of_a_private_room(den: Den) -> None:
     for person in (bob, server.person("greta")):
         assert person.asks("/join den") == [NOT_INVITED]
         assert person.asks("/rooms") == ["-- #lobby  2 people, silent so far"] or person is bob
-        for typed in ("/who den", "/who d", "/search secret in den", "/search x in d"):
+        for typed in ("/who den", "/who d", "/search secret in #den", "/search x in #d"):
             assert person.asks(typed) == ["-- There is no such room. /rooms lists them."]
-        assert person.asks("/search secret", "/missed") == [
+        assert person.asks("/search secret", "/search secret in den", "/missed") == [
+            "-- Nothing was found.",
             "-- Nothing was found.",
             "-- You missed nothing.",
         ]

@@ -36,6 +36,7 @@ def test_the_first_person_is_greeted_alone(world: World) -> None:
 def test_a_greeting_names_who_is_there(world: World) -> None:
     world.people("alice")
     assert comes(world)[0] == "-- Welcome to chatroom. You are guest2, in #lobby with alice."
+    world.wait(5)
     assert comes(world)[0] == (
         "-- Welcome to chatroom. You are guest3, in #lobby with alice and guest2."
     )
@@ -44,7 +45,9 @@ def test_a_greeting_names_who_is_there(world: World) -> None:
 def test_a_greeting_names_at_most_ten(world: World) -> None:
     world.people(*[f"b{number}" for number in range(10)])
     assert comes(world)[0].endswith("with b0, b1, b2, b3, b4, b5, b6, b7, b8 and b9.")
+    world.wait(5)
     assert comes(world)[0].endswith("with b0, b1, b2, b3, b4, b5, b6, b7, b8, b9 and 1 other.")
+    world.wait(5)
     assert comes(world)[0].endswith("with b0, b1, b2, b3, b4, b5, b6, b7, b8, b9 and 2 others.")
 
 
