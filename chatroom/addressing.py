@@ -109,10 +109,10 @@ def _with_person(
 
 
 def _beginning(session: "Session", name: str) -> "Session":
-    """The only person whose name begins with *name*, which is nobody's. Raises Refused."""
+    """The only other person whose name begins with *name*, which is nobody's. Raises Refused."""
     chat = session.chat
     key = _key(name)
-    found = chat.people.beginning(key)
+    found = [one for one in chat.people.beginning(key) if chat.people[one] is not session]
     if not found:
         raise _nobody(name)
     spoken = (said_by(event, key) for event in session.room.recent(LINES))

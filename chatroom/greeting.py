@@ -152,11 +152,12 @@ def _new(events: Sequence[Event], session: "Session", left_out: int | None) -> s
     account = session.account
     own = account.key if account is not None else ""
     count = sum(not said_by(event, own) for event in events)
-    if left_out == 0:
-        return f"{count:,} new" if count else ""
-    if left_out is None:
-        return f"{count:,} new, and more before that: /missed"
-    return f"{count:,} new, and /missed shows {left_out:,} more"
+    if left_out and not count:
+        return f"{left_out:,} new: /missed"
+    if left_out:
+        return f"{count:,} new, and /missed shows {left_out:,} more"
+    more = "; /missed may have more" if left_out is None else ""
+    return f"{count:,} new{more}" if count else ""
 
 
 def _fitting(session: "Session", said: Sequence[Event], rows: int) -> int:

@@ -115,3 +115,9 @@ def test_whom_you_ignore_is_found_by_a_beginning(world: World) -> None:
         "-- Several whom you ignore have names that begin so. /ignore lists them."
     ]
     assert bob.asks("hello") == []
+
+
+def test_a_beginning_is_never_of_ones_own_name(world: World) -> None:
+    alice, _albert = world.people("alice", "albert")
+    assert alice.asks("/msg al hi") == ["-> you to albert: hi"]
+    assert alice.asks("/msg ali hi") == [f"-- Nobody here is called ali. {LOOK}"]

@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatroom import room
 from chatroom.arriving import Arrival
+from chatroom.chat import Settings
 from chatroom.history import LAST, Gap
 from chatroom.unread import Unread
+from conftest import MakeWorld
 from fakes import Person, World
 
 WORD = "kohlrabi77"
@@ -171,6 +175,28 @@ def test_other_rooms_are_missed_and_marked_when_one_comes_there(world: World) ->
         "08:00 bob: two",
     ]
     assert back.asks("/missed") == ["-- You missed nothing."]
+
+
+def test_what_is_new_is_counted_where_none_of_it_is_shown(make_world: MakeWorld) -> None:
+    world = make_world(Settings(scrollback=0))
+    alice, bob = world.people("alice", "bob")
+    alice.says("/join den")
+    bob.says(*numbers(3))
+    assert "-- 3 new: /missed" in alice.asks("/join lobby")
+    assert shown(alice.asks("/missed")) == numbers(3)
+
+
+def test_what_the_log_does_not_know_may_be_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "LOG_EVENTS", 10)
+    monkeypatch.setattr(room, "LOG_BYTES", 0)
+    alice, bob = world.people("alice", "bob")
+    alice.says("/join den")
+    bob.says(*numbers(30))
+    marked = [line for line in alice.asks("/join lobby") if "new" in line]
+    assert len(marked) == 1
+    assert marked[0].endswith(" new; /missed may have more")
 
 
 # -- any order
