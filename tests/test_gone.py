@@ -17,9 +17,11 @@ from twisted.internet.defer import Deferred, fail
 
 import chatroom
 from chatroom.commands import Command
+from chatroom.doors.console import ConsoleFactory
 from chatroom.ledger import Entry
 from chatroom.session import Session
 from fakes import WORD, FailingLedger, FakeBook, LateClaims, Person, World, book_of, owner
+from wire import Visitor
 
 ROOT = Path(chatroom.__file__).parent
 
@@ -297,6 +299,8 @@ WRONG = [
     f"/login nobody {WORD}",
     f"/login {WORD}",
     "/login alice",
+    "/register",
+    "/password",
     f"/register {WORD}",
     "/register abc",
     f"/password {WORD} {WORD}",
@@ -326,8 +330,8 @@ def test_nothing_is_left_of_who_goes_after_something_went_wrong(
         methods = {"find", "save", "messages", "places", "add", "set_password", "remove", "leave"}
         if how == "failing":
             book.failing |= methods
-            failed: Deferred[list[Entry]] = fail(OSError("the disk is away"))
-            monkeypatch.setattr(kept.chat.history, "search", lambda *_: failed)
+            away = OSError("the disk is away")
+            monkeypatch.setattr(kept.chat.history, "search", lambda *_: fail(away))
         if how == "silent":
             book.silent |= methods
             monkeypatch.setattr(kept.chat.history, "before", lambda *_: Deferred())
@@ -346,3 +350,14 @@ def test_whatever_waits_for_steps_keeps_no_frames() -> None:
     users = {each.stem for each in modules if "@inlineCallbacks" in each.read_text()}
     # These are of the server, of which nobody goes.
     assert users <= {"service", "monitoring"}
+
+
+def test_who_ends_before_a_terminal_is_agreed_on_is_not_waited_for(world: World) -> None:
+    """As a port scan does at the telnet door."""
+    factory = ConsoleFactory(world.chat)
+    bob = world.person("bob")
+    scan = Visitor(world, factory)
+    scan.half_closes()
+    assert scan.gone
+    assert not factory.clients
+    assert bob.asks("/who") == ["-- 1 person in #lobby: bob"]

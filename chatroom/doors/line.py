@@ -52,6 +52,12 @@ class ChatProtocol(Conversation):
         """What makes lines of bytes, and knows telnet."""
         return Intake(self.factory.line_length)
 
+    def readConnectionLost(self) -> None:
+        """Twisted: the client will send nothing more, but may still read."""
+        super().readConnectionLost()
+        if self._takeover is not None:
+            self._takeover.ended()
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted: the connection is gone."""
         self._give_up_takeover()

@@ -225,6 +225,8 @@ class Waiting(Protocol):
         self._over = True
         if self._overdue is not None and self._overdue.active():
             self._overdue.cancel()
+        # It knows this one, whether or not it was called.
+        self._overdue = None
         self.factory.ended(self)
 
 

@@ -57,10 +57,16 @@ class Takeover:
         elif telnet.character_mode is not None:
             self._end("" if telnet.character_mode else REFUSED)
 
+    def ended(self) -> None:
+        """The client sends nothing more, so that it will not agree."""
+        self._end(REFUSED)
+
     def stop(self) -> None:
         """It is not wanted any more."""
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
+        # A call that is over still knows what it has called, which would be a circle.
+        self._timer = None
 
     def _offer(self) -> None:
         telnet = self._telnet
