@@ -79,6 +79,8 @@ class LogWriter:
 
     def start(self) -> None:
         """Write in a thread from here on, which a fork would not survive."""
+        if self._thread is not None:
+            return
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
         atexit.register(self.finish)
@@ -181,10 +183,15 @@ def open_log(server: Mapping[str, Any]) -> LogWriter | None:
         return None
     if name == "-" or (not name and foreground):
         sys.stdout.flush()
-        return LogWriter(os.dup(sys.stdout.fileno()))
-    path = os.path.abspath(name or "twistd.log")
-    # As the user that twistd becomes, it is to be opened again.
-    return LogWriter(open_file(path, server.get("uid"), server.get("gid")), path)
+        writer = LogWriter(os.dup(sys.stdout.fileno()))
+    else:
+        path = os.path.abspath(name or "twistd.log")
+        # As the user that twistd becomes, it is to be opened again.
+        writer = LogWriter(open_file(path, server.get("uid"), server.get("gid")), path)
+    if foreground:
+        # There is no fork to come.
+        writer.start()
+    return writer
 
 
 def open_file(path: str, uid: int | None = None, gid: int | None = None) -> int:

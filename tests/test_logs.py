@@ -511,7 +511,7 @@ def test_fail2ban_finds_wrong_passwords_and_codes_and_refusals(
         terminal.sends(b"/nick bob\n/register s3cretpass9\n/logout\n/login bob wrong1wrong\n")
         terminal.reads(b"That is not the password" if not index else b"/login bob")
         terminal.sends(b"/login 2345-6789\n[chatroom.login#info] A wrong code from 203.0.113.9 (\n")
-        terminal.reads(b"older than 2 minutes.\r\n")
+        terminal.reads(b"/pair makes another.\r\n")
         terminal.sends(b"/claim 9F3A-22C1-77D0\n")
         terminal.reads(b"That is not the code.")
         terminal.sends(b"/quit\n")

@@ -153,6 +153,9 @@ def test_people_talk_while_nobody_reads_the_log(
     end, output = os.pipe() if kind == "pipe" else pty.openpty()
     if kind == "pipe":
         fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, 4096)
+    else:
+        # As after ^S.
+        termios.tcflow(output, termios.TCOOFF)
     ended.callback(os.close, end)
     path = tmp_path / "line"
     process = subprocess.Popen(
@@ -167,9 +170,6 @@ def test_people_talk_while_nobody_reads_the_log(
     ended.callback(process.wait)
     ended.callback(process.kill)
     wait_for_answer(path, lambda: process.poll() is None, Path(os.devnull))
-    if kind == "terminal":
-        # As after ^S.
-        termios.tcflow(output, termios.TCOOFF)
     for _ in range(80):
         terminal = Terminal(path)
         ended.callback(terminal.close)
