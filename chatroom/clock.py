@@ -30,3 +30,9 @@ class Clock(Protocol):
 
     def callLater(self, delay: float, callable: Callable[..., object], *args: object) -> Call:
         """Call *callable* with *args* in *delay* seconds, by the clock that nobody sets."""
+
+
+class Timers(Protocol):
+    """What puts a call off by some seconds."""
+
+    def __call__(self, delay: float, callable: Callable[..., object]) -> Call: ...

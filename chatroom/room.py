@@ -81,6 +81,13 @@ class Outlet(Protocol):
         """Drop the connection and whatever was to be sent on it."""
 
 
+class TerminalOutlet(Outlet, Protocol):
+    """The writing side of a connection with a terminal."""
+
+    def insert(self, data: bytes) -> None:
+        """Send *data*, which is for this connection alone, whether it is congested or not."""
+
+
 class Owner(Protocol):
     """Who has a member; told what the log says of it."""
 

@@ -336,7 +336,7 @@ def test_help_fits_a_terminal_of_80_by_24_with_many_commands(world: World) -> No
     own = dict(COMMANDS)
     for number in range(60 - len(dict.fromkeys(COMMANDS.values()))):
         some.__module__ = f"somewhere.group{number % 3}"
-        command(f"command{number}", into=own)(some)
+        command(f"command{number}", into=own, group="talking")(some)
     alice.session.commands = own
     shown = alice.asks("/help")
     assert len(shown) <= 20
@@ -533,11 +533,11 @@ def test_two_commands_cannot_have_one_name() -> None:
         """do it"""
 
     table = dict(COMMANDS)
-    command("first", "f", usage="[X]", into=table)(first)
+    command("first", "f", usage="[X]", into=table, group="talking")(first)
     assert table["f"] is table["first"]
     assert table["f"].synopsis == "/first [X]"
     with pytest.raises(ValueError, match="two commands /f"):
-        command("f", into=table)(first)
+        command("f", into=table, group="talking")(first)
     assert "first" not in COMMANDS
 
 
@@ -547,7 +547,7 @@ def test_a_door_may_have_commands_of_its_own(world: World) -> None:
 
     alice, bob = world.people("alice", "bob")
     own = dict(COMMANDS)
-    command("ping", into=own)(ping)
+    command("ping", into=own, group="talking")(ping)
     alice.session.commands = own
     assert alice.asks("/ping") == ["-- pong"]
     assert bob.asks("/ping")[0].startswith("-- No command /ping.")

@@ -295,7 +295,7 @@ def test_the_other_words_of_a_usage_are_typed_as_they_are() -> None:
 
 def test_a_usage_with_a_slip_is_found_at_once() -> None:
     with pytest.raises(ValueError, match="bracket"):
-        command("first", usage="[on|off", into={})
+        command("first", usage="[on|off", into={}, group="talking")
 
 
 def test_a_command_of_which_nothing_is_known_here_is_completed(world: World) -> None:
@@ -304,7 +304,9 @@ def test_a_command_of_which_nothing_is_known_here_is_completed(world: World) -> 
 
     alice, _bob = world.people("alice", "bob")
     own = dict(COMMANDS)
-    command("gadget", usage="[list|add [UNHEARD] [NAME]|remove UNHEARD]", into=own)(gadget)
+    command(
+        "gadget", usage="[list|add [UNHEARD] [NAME]|remove UNHEARD]", into=own, group="talking"
+    )(gadget)
     alice.session.commands = own
     assert offered(alice.session, "/ga") == ["/gadget "]
     assert offered(alice.session, "/gadget ") == ["list", "add ", "remove "]

@@ -26,10 +26,9 @@ class Command:
     """One slash command.
 
     usage: its arguments as help shows them, see usage.py. help: its docstring, the first line of
-    which is what `/help GROUP` lists. group: what `/help` lists it under, which is the name of the
-    module it is in. operator: whether it is for those alone who keep order. in_full: whether a
-    beginning of its name does not run it, since what it does is hard
-    to undo, or a secret follows it.
+    which is what `/help GROUP` lists. group: what `/help` lists it under. operator: whether it is
+    for those alone who keep order. in_full: whether a beginning of its name does not run it, since
+    what it does is hard to undo, or a secret follows it.
     """
 
     name: str
@@ -54,27 +53,26 @@ COMMANDS: dict[str, Command] = {}
 def command(
     name: str,
     *aliases: str,
+    group: str,
     usage: str = "",
     operator: bool = False,
     in_full: bool = False,
     into: dict[str, Command] = COMMANDS,
-    group: str = "",
 ) -> Callable[[Function], Function]:
     """Make the decorated function a slash command.
 
     A *usage* that does not begin with a bracket means that there must be an argument; the words
     that stand for arguments are those that completion.py knows. A door that has commands of its own
-    gives the mapping they belong *into*, and the *group* if it is not the name of the module. One
-    that is for an *operator* is refused, and not listed, to everybody else. One that is hard to
-    undo, or has a secret behind it, has to be typed *in_full*.
+    gives the mapping they belong *into*. `/help` lists them by *group*. One that is for an
+    *operator* is refused, and not listed, to everybody else. One that is hard to undo, or has a
+    secret behind it, has to be typed *in_full*.
     """
 
     parse(usage)
 
     def decorate(function: Function) -> Function:
         help = cleandoc(function.__doc__ or "")
-        listed = group or function.__module__.rpartition(".")[2]
-        made = Command(name, aliases, usage, help, function, listed, operator, in_full)
+        made = Command(name, aliases, usage, help, function, group, operator, in_full)
         for word in (name, *aliases):
             if word in into:
                 raise ValueError(f"there are two commands /{word}")

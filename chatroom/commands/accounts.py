@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from chatroom.session import Session
 
 
-@command("register", usage="[PASSWORD]", in_full=True)
+@command("register", usage="[PASSWORD]", in_full=True, group="accounts")
 def register(session: "Session", rest: str) -> None:
     """make your name your own
 
@@ -22,7 +22,7 @@ def register(session: "Session", rest: str) -> None:
     login.register(session, rest)
 
 
-@command("login", usage="NAME [PASSWORD]", in_full=True)
+@command("login", usage="NAME [PASSWORD]", in_full=True, group="accounts")
 def log_in(session: "Session", rest: str) -> None:
     """have your name, wherever you come from
 
@@ -39,13 +39,13 @@ def log_in(session: "Session", rest: str) -> None:
         login.log_in(session, name, password.strip())
 
 
-@command("logout", in_full=True)
+@command("logout", in_full=True, group="accounts")
 def log_out(session: "Session", rest: str) -> None:
     """be a guest again"""
     login.log_out(session)
 
 
-@command("password", "passwd", usage="[OLD NEW]", in_full=True)
+@command("password", "passwd", usage="[OLD NEW]", in_full=True, group="accounts")
 def password(session: "Session", rest: str) -> None:
     """change your password"""
     strays.beware(session)
@@ -56,7 +56,7 @@ def password(session: "Session", rest: str) -> None:
     login.change_password(session, old, new)
 
 
-@command("unregister", usage="[PASSWORD]", in_full=True)
+@command("unregister", usage="[PASSWORD]", in_full=True, group="accounts")
 def unregister(session: "Session", rest: str) -> None:
     """give your name up, and all that is kept for you
 
@@ -72,7 +72,7 @@ def unregister(session: "Session", rest: str) -> None:
     login.unregister(session, rest.strip())
 
 
-@command("pair")
+@command("pair", group="accounts")
 def pair(session: "Session", rest: str) -> None:
     """get a code that logs in another connection
 
@@ -88,7 +88,7 @@ def pair(session: "Session", rest: str) -> None:
     )
 
 
-@command("key", "keys", usage="[list|add [KEY]|remove FINGERPRINT]")
+@command("key", "keys", usage="[list|add [KEY]|remove FINGERPRINT]", group="accounts")
 def key(session: "Session", rest: str) -> None:
     """the public keys that log you in, where you come with one (SSH)
 

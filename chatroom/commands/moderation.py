@@ -36,7 +36,7 @@ MAX_ORDERS = 10_000
 # -- sending away
 
 
-@command("kick", usage="NAME [REASON]", operator=True, in_full=True)
+@command("kick", usage="NAME [REASON]", operator=True, in_full=True, group="moderation")
 def kick(session: "Session", rest: str) -> None:
     """send somebody away, who may come back"""
     name, _, why = rest.partition(" ")
@@ -53,7 +53,7 @@ def kick(session: "Session", rest: str) -> None:
     session.chat.moderation.note(session, "kicked", kicked, why)
 
 
-@command("ban", usage="WHOM [TIME] [REASON]", operator=True, in_full=True)
+@command("ban", usage="WHOM [TIME] [REASON]", operator=True, in_full=True, group="moderation")
 def ban(session: "Session", rest: str) -> None:
     """keep somebody away: for 30m, 12h, 7 days, or for good
 
@@ -134,7 +134,7 @@ def _note_ban(session: "Session", order: Order) -> None:
     moderation.note(session, "banned", order.target, until.strip(" :"))
 
 
-@command("unban", usage="WHOM", operator=True)
+@command("unban", usage="WHOM", operator=True, group="moderation")
 def unban(session: "Session", rest: str) -> None:
     """end a ban"""
     moderation = session.chat.moderation
@@ -154,7 +154,7 @@ def unban(session: "Session", rest: str) -> None:
     moderation.note(session, "unbanned", rest[:60])
 
 
-@command("bans", operator=True)
+@command("bans", operator=True, group="moderation")
 def bans(session: "Session", rest: str) -> None:
     """who is banned or muted, until when, by whom and why"""
     moderation = session.chat.moderation
@@ -174,7 +174,7 @@ def bans(session: "Session", rest: str) -> None:
 # -- quiet
 
 
-@command("mute", usage="NAME [TIME] [REASON]", operator=True, in_full=True)
+@command("mute", usage="NAME [TIME] [REASON]", operator=True, in_full=True, group="moderation")
 def mute(session: "Session", rest: str) -> None:
     """let somebody read but not talk: for 30m, 12h, 7 days, or an hour"""
     name, _, rest = rest.partition(" ")
@@ -207,7 +207,7 @@ def _mute(session: "Session", name: str, length: float, why: str) -> Flow:
     moderation.note(session, "muted", muted, until.strip(" :"))
 
 
-@command("unmute", usage="NAME", operator=True)
+@command("unmute", usage="NAME", operator=True, group="moderation")
 def unmute(session: "Session", rest: str) -> None:
     """let somebody talk again"""
 
@@ -227,7 +227,7 @@ def unmute(session: "Session", rest: str) -> None:
     carry_out(session, _somebody(session, rest, gone=True).addCallback(found))
 
 
-@command("close", usage="ROOM [REASON]", operator=True, in_full=True)
+@command("close", usage="ROOM [REASON]", operator=True, in_full=True, group="moderation")
 def close(session: "Session", rest: str) -> None:
     """close a room: what was said there is deleted
 
@@ -248,14 +248,14 @@ def close(session: "Session", rest: str) -> None:
     chat.close_room(room, told)
 
 
-@command("announce", usage="TEXT", operator=True, in_full=True)
+@command("announce", usage="TEXT", operator=True, in_full=True, group="moderation")
 def announce_to_all(session: "Session", rest: str) -> None:
     """say something in all rooms"""
     _tell_all(session, f"{session.name} announces: {rest}")
     session.chat.moderation.note(session, "announced", "", rest)
 
 
-@command("lockdown", usage="[on|off]", operator=True, in_full=True)
+@command("lockdown", usage="[on|off]", operator=True, in_full=True, group="moderation")
 def lockdown(session: "Session", rest: str) -> None:
     """let only registered people enter and talk, and nobody register"""
     moderation = session.chat.moderation

@@ -36,7 +36,7 @@ MAX_PHRASES = 8
 MAX_QUERY = 300
 
 
-@command("history", usage="[N] [before TIME]")
+@command("history", usage="[N] [before TIME]", group="past")
 def history(session: "Session", rest: str) -> None:
     """the last N lines of the room, or those before a time
 
@@ -59,7 +59,7 @@ def history(session: "Session", rest: str) -> None:
     recall_of(session).history(session.room, count, time=before)
 
 
-@command("search", "find", usage="WORDS [in ROOM] [from NAME]")
+@command("search", "find", usage="WORDS [in ROOM] [from NAME]", group="past")
 def search(session: "Session", rest: str) -> None:
     """find what was said
 
@@ -112,14 +112,14 @@ def _room_called(session: "Session", name: str) -> "Room | None":
     return room if room is not None and room in chat.rooms_of(session) else None
 
 
-@command("more")
+@command("more", group="past")
 def more(session: "Session", rest: str) -> None:
     """go on with what /history, /search or /missed showed"""
     if not recall_of(session).more():
         raise Refused("There is no more: /history, /search, /missed.")
 
 
-@command("missed")
+@command("missed", group="past")
 def missed(session: "Session", rest: str) -> None:
     """what was said while you were not here"""
     if session.passing and session.account is not None:
@@ -127,7 +127,7 @@ def missed(session: "Session", rest: str) -> None:
     recall_of(session).missed()
 
 
-@command("forget", usage="[N|hour|NAME]", in_full=True)
+@command("forget", usage="[N|hour|NAME]", in_full=True, group="past")
 def forget(session: "Session", rest: str) -> None:
     """take back the last line that you said, or the last N
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MAX_REASON = 200
 
 
-@command("nick", "name", usage="NEWNAME")
+@command("nick", "name", usage="NEWNAME", group="people")
 def nick(session: "Session", rest: str) -> None:
     """pick another name
 
@@ -39,7 +39,7 @@ def nick(session: "Session", rest: str) -> None:
     naming.rename(session, name)
 
 
-@command("whois", usage="NAME")
+@command("whois", usage="NAME", group="people")
 def whois(session: "Session", rest: str) -> None:
     """where somebody is, since when, and whether away"""
     with_person(session, rest, lambda person: _show(session, person))
@@ -61,7 +61,7 @@ def _show(session: "Session", person: "Session") -> None:
     session.notice(f"{person.name} is {', '.join(facts)}.")
 
 
-@command("ignore", "block", usage="[NAME]")
+@command("ignore", "block", usage="[NAME]", group="people")
 def ignore(session: "Session", rest: str) -> None:
     """do not show what somebody says; alone: whom you ignore
 
@@ -104,7 +104,7 @@ def _ignore_account(session: "Session", account: Account) -> None:
     announce(session, f"You ignore {account.name}. /unignore {account.name} ends it.", kept)
 
 
-@command("unignore", "unblock", usage="NAME")
+@command("unignore", "unblock", usage="NAME", group="people")
 def unignore(session: "Session", rest: str) -> None:
     """show what somebody says again"""
     me = session.chat.registry.present(session)
@@ -130,7 +130,7 @@ def _ignored(me: "Session") -> set[str]:
     return here | set(ignores.values())
 
 
-@command("away", "afk", usage="[TEXT]")
+@command("away", "afk", usage="[TEXT]", group="people")
 def away(session: "Session", rest: str) -> None:
     """tell those who message you that you are away"""
     me = session.chat.registry.present(session)
@@ -142,7 +142,7 @@ def away(session: "Session", rest: str) -> None:
     session.notice("You are away. /back says that you are here again.")
 
 
-@command("back")
+@command("back", group="people")
 def back(session: "Session", rest: str) -> None:
     """you are here again"""
     me = session.chat.registry.present(session)
@@ -152,7 +152,7 @@ def back(session: "Session", rest: str) -> None:
     session.notice("You are back.")
 
 
-@command("quit", "exit", "bye", usage="[TEXT]", in_full=True)
+@command("quit", "exit", "bye", usage="[TEXT]", in_full=True, group="people")
 def quit(session: "Session", rest: str) -> None:
     """leave, with a last word"""
     silenced = session.chat.moderation.silence(session) is not None

@@ -28,7 +28,7 @@ MAX_PLACES = 5
 MAX_SHOWN = 40
 
 
-@command("timestamps", usage="[on|off|seconds]")
+@command("timestamps", usage="[on|off|seconds]", group="preferences")
 def timestamps(session: "Session", rest: str) -> None:
     """show each line with its time as it comes
 
@@ -45,7 +45,7 @@ def timestamps(session: "Session", rest: str) -> None:
     announce(session, shown, kept)
 
 
-@command("timezone", "tz", usage="[ZONE]")
+@command("timezone", "tz", usage="[ZONE]", group="preferences")
 def timezone(session: "Session", rest: str) -> None:
     """where the times are that you are shown
 
@@ -63,7 +63,7 @@ def timezone(session: "Session", rest: str) -> None:
     announce(session, shown, kept)
 
 
-@command("quiet", usage="[on|off]")
+@command("quiet", usage="[on|off]", group="preferences")
 def quiet(session: "Session", rest: str) -> None:
     """do not show who joins, leaves or is renamed"""
     kept = _choose(session, "quiet", "Quiet", rest, SWITCH)
@@ -71,7 +71,7 @@ def quiet(session: "Session", rest: str) -> None:
     announce(session, f"Who joins, leaves or is renamed is {shown}.", kept)
 
 
-@command("bell", usage="[on|off|mentions]")
+@command("bell", usage="[on|off|mentions]", group="preferences")
 def bell(session: "Session", rest: str) -> None:
     """ring the bell of your terminal
 
@@ -89,7 +89,7 @@ _BELLS = {
 }
 
 
-@command("color", "colour", usage="[on|off|auto]")
+@command("color", "colour", usage="[on|off|auto]", group="preferences")
 def color(session: "Session", rest: str) -> None:
     """names in colour, where there is a terminal
 
@@ -107,7 +107,7 @@ _COLORS = {
 }
 
 
-@command("reader", usage="[on|off]")
+@command("reader", usage="[on|off]", group="preferences")
 def reader(session: "Session", rest: str) -> None:
     """for screen readers: nothing is drawn twice
 

@@ -25,7 +25,7 @@ MAX_LISTED = 50
 MAX_INVITED = 200
 
 
-@command("join", "j", usage="ROOM")
+@command("join", "j", usage="ROOM", group="rooms")
 def join(session: "Session", rest: str) -> None:
     """go to another room, which is made if there is none"""
     chat = session.chat
@@ -38,7 +38,7 @@ def join(session: "Session", rest: str) -> None:
     session.move(room)
 
 
-@command("part", "leave", usage="[ROOM]")
+@command("part", "leave", usage="[ROOM]", group="rooms")
 def part(session: "Session", rest: str) -> None:
     """leave the room, for the one that everybody enters first"""
     chat, room = session.chat, session.room
@@ -52,7 +52,7 @@ def part(session: "Session", rest: str) -> None:
     session.move(chat.room_for(chat.lobby.name, session))
 
 
-@command("rooms", "list")
+@command("rooms", "list", group="rooms")
 def rooms(session: "Session", rest: str) -> None:
     """which rooms there are, and when each had its last line"""
     now = session.chat.clock.time()
@@ -70,7 +70,7 @@ def rooms(session: "Session", rest: str) -> None:
     session.notice("\n".join(shown))
 
 
-@command("who", "names", usage="[ROOM]")
+@command("who", "names", usage="[ROOM]", group="rooms")
 def who(session: "Session", rest: str) -> None:
     """who is in your room, or in another"""
     chat = session.chat
@@ -87,7 +87,7 @@ def who(session: "Session", rest: str) -> None:
     session.notice(answer)
 
 
-@command("topic", usage="[TEXT]")
+@command("topic", usage="[TEXT]", group="rooms")
 def topic(session: "Session", rest: str) -> None:
     """what the room is about, or say it: /topic TEXT
 
@@ -107,7 +107,7 @@ def topic(session: "Session", rest: str) -> None:
     session.chat.submit(room, event)
 
 
-@command("room", usage="[private|public|invite NAME|uninvite NAME|give NAME]")
+@command("room", usage="[private|public|invite NAME|uninvite NAME|give NAME]", group="rooms")
 def room(session: "Session", rest: str) -> None:
     """whose the room is, and who may enter it
 

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 MAX_LEFT = 28
 
 
-@command("motd")
+@command("motd", group="server")
 def motd(session: "Session", rest: str) -> None:
     """the message of the day"""
     session.notice(session.chat.settings.motd or "There is no message of the day.")
 
 
-@command("uptime")
+@command("uptime", group="server")
 def uptime(session: "Session", rest: str) -> None:
     """how long the server has been up"""
     chat = session.chat
@@ -30,7 +30,7 @@ def uptime(session: "Session", rest: str) -> None:
     session.notice(f"{chat.settings.name} has been up for {up}. {here} here.")
 
 
-@command("help", "h", "?", usage="[GROUP|COMMAND]")
+@command("help", "h", "?", usage="[GROUP|COMMAND]", group="server")
 def help(session: "Session", rest: str) -> None:
     """what there is, or more about a group or a command
 

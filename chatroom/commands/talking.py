@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from chatroom.session import Session
 
 
-@command("say", usage="TEXT")
+@command("say", usage="TEXT", group="talking")
 def say(session: "Session", rest: str) -> None:
     """say it, whatever it looks like"""
     session.say(rest)
 
 
-@command("me", usage="TEXT")
+@command("me", usage="TEXT", group="talking")
 def me(session: "Session", rest: str) -> None:
     """say what you do: /me waves"""
     session.say(rest, emote=True)
 
 
-@command("msg", "m", "w", "tell", "dm", "pm", "query", usage="NAME TEXT")
+@command("msg", "m", "w", "tell", "dm", "pm", "query", usage="NAME TEXT", group="talking")
 def msg(session: "Session", rest: str) -> None:
     """say something to one person alone
 
@@ -48,7 +48,7 @@ def msg(session: "Session", rest: str) -> None:
     with_person(session, name, whisper, absent=leave)
 
 
-@command("reply", "r", usage="TEXT")
+@command("reply", "r", usage="TEXT", group="talking")
 def reply(session: "Session", rest: str) -> None:
     """answer the last private line you got"""
     whisperer = session.chat.registry.present(session).whisperer

@@ -5,7 +5,6 @@ transport, everything after it waits in the log, and a connection that takes not
 is cut.
 """
 
-from collections.abc import Callable
 from errno import ENOBUFS
 from typing import Any, Protocol
 
@@ -13,13 +12,7 @@ from twisted.internet import tcp, unix
 from twisted.internet.interfaces import INegotiated, IPullProducer, IPushProducer
 from zope.interface import implementer
 
-from chatroom.clock import Call
-
-
-class Timers(Protocol):
-    """What puts a call off by some seconds."""
-
-    def __call__(self, delay: float, callable: Callable[..., object]) -> Call: ...
+from chatroom.clock import Call, Timers
 
 
 class Client(Protocol):

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from chatroom.clock import Call
-from chatroom.doors.outlet import Timers
+from chatroom.clock import Call, Timers
 from chatroom.doors.telnet import Telnet
 from chatroom.doors.terminal import Kind, kind_of
 

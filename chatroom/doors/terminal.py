@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, Protocol
 
 from chatroom.accounts import Preferences
 from chatroom.cells import cells, graphemes
-from chatroom.clock import Call
+from chatroom.clock import Call, Timers
 from chatroom.doors.editor import (
     Bell,
     Choices,
@@ -28,9 +28,9 @@ from chatroom.doors.editor import (
     Unsent,
 )
 from chatroom.doors.keys import Event, Key, Keys, Paste, Text
-from chatroom.doors.outlet import Outlet, Timers
 from chatroom.doors.screen import PlainScreen, Screen
 from chatroom.formats import BELL, Format, plain
+from chatroom.room import TerminalOutlet
 from chatroom.styles import Colours, terminal
 
 #: What is taken for the size of a terminal that does not say it, in cells and rows (VT100).
@@ -114,7 +114,7 @@ class Terminal:
 
     def __init__(
         self,
-        outlet: Outlet,
+        outlet: TerminalOutlet,
         owner: Owner,
         lines: list[bytes | Line],
         later: Timers,
