@@ -9,7 +9,6 @@ through `names.clean`, but for `visible`, which takes anything.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
@@ -62,7 +61,11 @@ _MAX_GRAPHEME = 8
 #: So many widths are kept: more than the characters that a room uses.
 _MOST_WIDTHS = 8192
 _VARIATION_16 = "\ufe0f"
-_UNIT = regex.compile(r".[\p{Mn}\p{Me}\p{Cf}]*+", regex.DOTALL)
+# What has no place of its own. Python's tables may be years older than those of terminals, in which
+# some of it has been given one (U+1171E).
+_UNPLACED = regex.compile(r"[\p{Mn}\p{Me}\p{Cf}]")
+_EMOJI_MODIFIER = regex.compile(r"\p{EMod}")
+_UNIT = regex.compile(rf".{_UNPLACED.pattern}*+", regex.DOTALL)
 
 
 def graphemes(text: str) -> list[str]:
@@ -97,10 +100,10 @@ def _widest(character: str) -> int:
         # It may make the emoji of two cells that it asks for (UTS 51, section 2.7).
         return 1
     width = wcwidth(character)
-    if width > 0 or unicodedata.category(character) in ("Mn", "Me", "Cf"):
+    if width > 0 or _UNPLACED.match(character):
         return max(0, width)
     # A mark with a place of its own, a vowel of Hangul, the colour of an emoji.
-    return 2 if unicodedata.category(character) == "Sk" else 1
+    return 2 if _EMOJI_MODIFIER.match(character) else 1
 
 
 _WIDTHS = _Widths()
@@ -134,7 +137,7 @@ def wrap(text: str, width: int, indent: int = 0) -> list[str]:
     All but the first begin with *indent* blanks, and code between backticks stays whole where it
     fits behind them. Links stay whole, too, if need be without the indent. A longer one is one
     long row, which the terminal continues in its next ones by itself, so that it can be clicked on
-    and copied.
+    and copied; nothing follows it there.
     """
     if cells(text) <= width:
         return [text]
@@ -184,8 +187,9 @@ def _wrapped(text: str, width: int, indent: int) -> list[str]:
             row += word
             taken += size
         elif _LINK.match(word):
-            # A row that has only its margin is too narrow for it.
-            row, taken = word, (size - 1) % width + 1
+            # A row that has only its margin is too narrow for it. Where the terminal continues it
+            # there is no margin, so nothing else follows there.
+            row, taken = word, max(size, width)
         else:
             *full, row = _broken(row, word, width, margin)
             rows += full

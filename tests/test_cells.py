@@ -30,7 +30,7 @@ FLAG = "\U0001f1e9\U0001f1ea"
         *(("", 0), ("abc", 3), ("小明", 4), ("e\u0301", 1), (HEART, 2), (FLAG, 4)),
         # Where the sequence is not known, each of its characters is shown.
         *((FAMILY, 6), ("©\u200d" * 71, 71), ("क्ष" * 40, 80), ("\u1100\u1161\u11a8", 4)),
-        *(("\U0001f44d\U0001f3fd", 4), ("☎\ufe0e", 1)),
+        *(("\U0001f44d\U0001f3fd", 4), ("☎\ufe0e", 1), ("\U00011700\U0001171e", 2)),
     ],
 )
 def test_text_takes_at_most_so_many_cells(text: str, width: int) -> None:
@@ -102,9 +102,10 @@ LINK = "https://example.org/a/b"
         ("it`s five o`clock there now", ["it`s five o`clock", "   there now"]),
         # As wide as a row without its indent.
         ("see https://example.org/ there", ["see", "https://example.org/", "   there"]),
-        # The terminal continues it in its next row by itself.
-        (f"see {LINK} there", ["see", f"{LINK} there"]),
-        (f"see {LINK} there and more of it", ["see", f"{LINK} there and more", "   of it"]),
+        # The terminal continues it in its next row by itself, which has no margin.
+        (f"see {LINK} there", ["see", LINK, "   there"]),
+        (f"see {LINK} there and more of it", ["see", LINK, "   there and more of", "   it"]),
+        (f"see {LINK}，好", ["see", LINK, "   ，好"]),
         (
             "`" + "some long code " * 2 + "there` ok",
             ["`some long code some", "   long code there`", "   ok"],
