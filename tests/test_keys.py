@@ -202,6 +202,12 @@ def test_a_paste_is_given_up_soon_for_an_interrupt_after_which_nothing_comes() -
     assert keys.receive(b"\x1b[201~") == [Paste("a\x03b")]
 
 
+def test_a_paste_whose_end_is_missing_is_no_part_of_the_next_one() -> None:
+    data = b"\x1b[200~abc\rhello?\r\x1b[200~one\rtwo\x1b[201~x"
+    assert taken(data) == [Paste("", ended=False), Paste("one\ntwo"), Text("x")]
+    assert taken(*(bytes([byte]) for byte in data)) == taken(data)
+
+
 def test_of_a_paste_that_is_too_large_the_beginning_is_kept() -> None:
     keys = Keys()
     keys.receive(b"\x1b[200~")

@@ -148,6 +148,7 @@ _ALT_OR_CTRL: Final = 2 | 4
 
 _PASTE_BEGINS: Final = b"\x1b[200~"
 _PASTE_ENDS: Final = b"\x1b[201~"
+_PASTE_MARK: Final = regex.compile(rb"\x1b\[20[01]~")
 
 _PLAIN: Final = regex.compile(rb"[^\x00-\x1f\x7f]+")
 
@@ -307,21 +308,25 @@ class Keys:
 
     def _take_paste(self, data: bytes, place: int, events: list[Event]) -> int:
         assert self._pasted is not None
-        end = data.find(_PASTE_ENDS, place)
-        done = end >= 0
-        if not done:
-            end = len(data) - _overlap(data[place:], _PASTE_ENDS)
+        # What may be the beginning of a mark, at the end, waits for its rest.
+        mark = _PASTE_MARK.search(data, place, partial=True)
+        end = mark.start() if mark is not None else len(data)
         room = MAX_PASTE - len(self._pasted)
         self._pasted += data[place : min(end, place + room)]
         self._whole = self._whole and end - place <= room
-        if not done:
+        if mark is None or mark.partial:
             self._rest = data[end:]
             return len(data)
+        if mark[0] == _PASTE_BEGINS:
+            # The end of the one before was lost: what was typed since then was not pasted.
+            events.append(Paste("", ended=False))
+            self._pasted, self._whole = bytearray(), True
+            return mark.end()
         text = self._pasted.decode(errors="replace")
         text = text.replace("\r\n", "\n").replace("\r", "\n")
         self._pasted = None
         events.append(Paste(text, self._whole))
-        return end + len(_PASTE_ENDS)
+        return mark.end()
 
 
 def _add_text(events: list[Event], text: str) -> None:
@@ -360,11 +365,6 @@ def _key(ss3: bytes | None, csi: bytes | None, alt: bytes | None) -> Key | None:
         if bits & _ALT_OR_CTRL:
             key = _BY_WORD.get(key, key)
     return key
-
-
-def _overlap(data: bytes, end: bytes) -> int:
-    """How many bytes at the end of *data* may be the beginning of *end*."""
-    return next((size for size in range(len(end) - 1, 0, -1) if data.endswith(end[:size])), 0)
 
 
 def _character_end(data: bytes, place: int) -> int:
