@@ -106,8 +106,10 @@ _EXTRA_MARKS = regex.compile(r"(?:\p{M}[\p{DI}--\p{M}]*+){4}\K\p{M}[\p{M}\p{DI}]
 # count as part of it. A class for `regex`.
 BLANKS: Final = r"\p{Zs}\u2800\U0001D159\U00013441\U00013442"
 _BLANK = rf"{BLANKS}\p{{DI}}"
-# A mark on a blank may have no more ink than that (U+16FE4, U+1107F).
-_WIDE_BLANKS = regex.compile(rf"[{_BLANK}][{_BLANK}\p{{M}}]{{{MAX_BLANKS},}}+", regex.V1)
+# A mark on a blank may have no more ink than that (U+16FE4, U+1107F), nor may a vowel of Hangul
+# without its consonant.
+_NO_CELLS = r"\p{M}\u1160-\u11ff\ud7b0-\ud7ff"
+_WIDE_BLANKS = regex.compile(rf"[{_BLANK}][{_BLANK}{_NO_CELLS}]{{{MAX_BLANKS},}}+", regex.V1)
 _WIDE_SPACES = " " * (MAX_BLANKS + 1)
 _LEADING = regex.compile(rf"[{_BLANK}\p{{M}}]++", regex.V1)
 _TRAILING = regex.compile(rf"[{BLANKS}[\p{{DI}}&&\p{{L}}]][{_BLANK}]*+$", regex.V1)

@@ -5,6 +5,7 @@ import unicodedata
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from wcwidth import wcwidth
 
 from chatroom import names
 from chatroom.names import (
@@ -411,6 +412,14 @@ def test_marks_are_counted_through_what_is_invisible(between: str) -> None:
 def test_a_mark_on_a_blank_does_not_end_a_run_of_them(filler: str) -> None:
     assert clean(f"a{(8 * ' ' + filler) * 10}-- b") == f"a{8 * ' '}-- b"
     assert clean(f"a {filler}b") == f"a {filler}b"
+
+
+def test_nothing_that_takes_no_cell_ends_a_run_of_blanks() -> None:
+    characters = (*range(0x20, 0xD800), *range(0xE000, 0x20000), *range(0xE0000, 0xE1000))
+    without = [chr(code) for code in characters if wcwidth(chr(code)) < 1]
+    cleaned = [character for character in without if clean(character) == character]
+    assert len(cleaned) > 1000
+    assert [one for one in cleaned if clean(f"a{(8 * ' ' + one) * 2}b") != f"a{8 * ' '}b"] == []
 
 
 @pytest.mark.parametrize("blank", [*" \t\u00a0\u2003\u3000\u2800\u3164\u115f\uffa0", "\U0001d159"])
