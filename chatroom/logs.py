@@ -82,7 +82,7 @@ REPEATED = frozenset(
     {
         *("connection_refused", "proxy_refused", "stranger_refused"),
         *("password_wrong", "code_wrong", "claim_wrong", "ssh_ended"),
-        *("input_overlong", "input_not_utf8"),
+        *("input_overlong", "input_not_utf8", "tls_not_agreed"),
     }
 )
 

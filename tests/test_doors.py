@@ -344,7 +344,7 @@ async def test_nothing_goes_out_in_the_clear_where_tls_is_spoken(door: str, tmp_
 
 @on_reactor
 async def test_whoever_never_agrees_on_tls_is_cut_and_counts_until_then(
-    door: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    door: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: list[str]
 ) -> None:
     monkeypatch.setattr("chatroom.doors.door.HANDSHAKE_SECONDS", 0.2)
     # It is another matter than not reading.
@@ -360,6 +360,9 @@ async def test_whoever_never_agrees_on_tls_is_cut_and_counts_until_then(
         assert not house._members
         assert await silent.reads_to_the_end() == b""
         await until(lambda: house.chat.admission.connected == 0)
+    told = f"A connection from 127.0.0.1 ended before TLS was agreed on, at the {door} door"
+    assert told in logged
+    assert not [line for line in logged if line.startswith("Connection ")]
 
 
 @on_reactor

@@ -289,8 +289,17 @@ class DoorFactory(ServerFactory, Generic[C]):
     def parted(self, client: C, source: str, reason: Failure) -> None:
         """*client*, which came from *source*, is not connected any more."""
         late = self._agreeing.pop(client, None)
-        if late is not None and late.active():
-            late.cancel()
+        if late is not None:
+            if late.active():
+                late.cancel()
+            log.info(
+                "A connection from {address} ended before TLS was agreed on, at the {door} door",
+                event="tls_not_agreed",
+                address=client.address,
+                source=source,
+                door=self.door,
+                error=reason.getErrorMessage(),
+            )
         if client in self.clients:
             self.clients.discard(client)
             self._log_end(client, reason)
