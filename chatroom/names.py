@@ -13,6 +13,9 @@ from typing import Final
 
 import regex
 
+from chatroom import lookalikes
+from chatroom.lookalikes import STROKE
+
 MAX_NAME: Final = 24  # characters (code points) of the display form
 MAX_TOPIC: Final = 300  # characters
 MAX_BLANKS: Final = 8  # in a row: too few to push text to the start of a terminal's next row
@@ -61,30 +64,8 @@ _RESERVED_WORDS = """
     moderator nobody notice op operator root server service staff sysop system warning you
 """
 
-# Letters that can be taken for others in a word that speaks for the server. Folded forms, and
-# whole alphabets, because `check_name` already refuses a mixture: ASCII and Latin, Cyrillic,
-# Cherokee, Lisu.
-_ALPHABETS = (
-    ("01i_-", ("o", "l", "l", "", "")),
-    ("\u0131\u0261\u0251\u01c0\u0269", "lgall"),
-    ("\u0430\u0432\u0441\u0501\u0435\u050d\u04bb\u043d\u0456\u043a\u04cf", "abcdeghhlkl"),
-    (
-        "\u0458\u043c\u043e\u0440\u051b\u0455\u0442\u0443\u04af\u0475\u0445\u051d\u0433",
-        "jmopqstyyvxwr",
-    ),
-    ("\u13aa\u13f4\u13df\u13a0\u13ac\u13c0\u13bb\u13a5\u13ab\u13e6\u13de", "abcdeghljkl"),
-    ("\u13b7\u13e2\u13a1\u13d2\u13da\u13a2\u13d9\u13b3\u13a9\u13bd\u13c3", "mprrstvwyyz"),
-    ("\ua4d0\ua4d1\ua4d3\ua4d4\ua4d6\ua4d7\ua4d9\ua4da\ua4dc\ua4dd\ua4df\ua4e0", "bpdtgkjczfmn"),
-    (
-        "\ua4e1\ua4e2\ua4e3\ua4e6\ua4e7\ua4ea\ua4eb\ua4ec\ua4ee\ua4f0\ua4f2\ua4f3\ua4f4",
-        "lsrvhwxyaelou",
-    ),
-)
-_LOOKALIKES = {
-    ord(letter): latin
-    for letters, latins in _ALPHABETS
-    for letter, latin in zip(letters, latins, strict=True)
-}
+_LOOKALIKES = lookalikes.table()
+_STROKES = str.maketrans({STROKE: "l", "i": "l"})
 _GUEST = regex.compile(r"guest[\p{Nd}lo]*+")
 
 # ZWJ and ZWNJ are the two format characters that words and emoji are spelled with.
@@ -143,8 +124,8 @@ def check_room(name: str) -> str:
 
 def is_reserved(name: str) -> bool:
     """Whether `name` belongs to the server: `guestN`, or what could be taken for its voice."""
-    shape = _shape(name)
-    return shape in _RESERVED_SHAPES or _GUEST.fullmatch(shape) is not None
+    shape = _joined(skeleton(name))
+    return shape in _RESERVED_SKELETONS or _GUEST.fullmatch(shape) is not None
 
 
 def fold(name: str) -> str:
@@ -158,6 +139,30 @@ def fold(name: str) -> str:
     while folded != before:
         before, folded = folded, _fold_once(folded)
     return folded
+
+
+def skeleton(name: str) -> str:
+    """The key that `name` has in common with all names it may be taken for (UTS 39, section 4).
+
+    Good for comparing only. `i` and `l` are one, since a stroke may be a capital `I` or an `l`:
+    whether two names with one skeleton look alike is for `alike` to say.
+    """
+    return _look(_drawn(name)).translate(_STROKES)
+
+
+def alike(name: str, other: str) -> bool:
+    """Whether `name` may be taken for `other`.
+
+    `aIice` and `ALlCE` may be taken for `alice`, `lvan` for `ivan`; `mia` is not taken for `mla`.
+    """
+    if skeleton(name) != skeleton(other):
+        return fold(name) == fold(other)
+    drawn = _drawn(name)
+    # An l can be read as an I where a capital may stand: among others, or at the beginning.
+    capitals = len(drawn) if drawn[1:] != drawn[1:].lower() else 1
+    drawn = drawn[:capitals].replace("l", STROKE) + drawn[capitals:]
+    pairs = zip(_look(drawn), _look(_drawn(other)), strict=True)
+    return all(one == another or STROKE in (one, another) for one, another in pairs)
 
 
 def clean(text: str) -> str:
@@ -274,9 +279,24 @@ def _fold_once(text: str) -> str:
     return unicodedata.normalize("NFKC", text.casefold())
 
 
-def _shape(name: str) -> str:
-    """What a name looks like at a glance; good for comparing only."""
-    return fold(name).translate(_LOOKALIKES).replace("rn", "m")
+def _drawn(name: str) -> str:
+    """What `name` is drawn like; case is distinguished, as `I` looks like `l` and `i` does not."""
+    text = unicodedata.normalize("NFKC", name)
+    return unicodedata.normalize("NFD", text).translate(_LOOKALIKES)
 
 
-_RESERVED_SHAPES = frozenset(map(_shape, _RESERVED_WORDS.split()))
+def _look(drawn: str) -> str:
+    """What is *drawn*, whatever the case."""
+    look = fold(drawn)
+    # What a letter is drawn like may be drawn like something else in turn, in its other case.
+    for _ in range(3):
+        look = fold(_drawn(look))
+    return unicodedata.normalize("NFD", look)
+
+
+def _joined(look: str) -> str:
+    """`look` without the signs that go unnoticed in a word that speaks for the server."""
+    return look.replace("_", "").replace("-", "")
+
+
+_RESERVED_SKELETONS = frozenset(map(skeleton, _RESERVED_WORDS.split()))

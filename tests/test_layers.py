@@ -15,7 +15,7 @@ CORE = frozenset(
     {
         *("events", "room", "ledger", "mailbox", "formats", "presence", "clock", "aging"),
         *("chat", "session", "commands", "names", "limits", "history", "recall", "lookups"),
-        *("times", "words"),
+        *("times", "words", "lookalikes"),
         *(
             "mentions",
             "accounts",

@@ -11,6 +11,7 @@ from chatroom import names
 from chatroom.names import (
     MAX_NAME,
     NameRefused,
+    alike,
     check_name,
     check_room,
     clean,
@@ -19,6 +20,7 @@ from chatroom.names import (
     fold,
     is_reserved,
     match_prefix,
+    skeleton,
     suggest,
 )
 
@@ -339,6 +341,10 @@ def test_the_names_the_server_gives_are_reserved(name: str) -> None:
         "Y0U",
         "everyone",
         "\uff39\uff2f\uff35",
+        "\u1d00\u1d05\u1d0d\u026a\u0274",
+        "\ua731\u1d07\u0280\u1d20\u1d07\u0280",
+        "s\u1d07rver",
+        "\u0262\u1d1c\u1d07\ua731\u1d1b1",
     ],
 )
 def test_what_could_be_taken_for_the_server_is_reserved(name: str) -> None:
@@ -354,6 +360,67 @@ def test_other_names_are_free(name: str) -> None:
 
 def test_a_reserved_name_is_still_a_name() -> None:
     assert check_name("guest1") == "guest1"
+
+
+# Names that look alike
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("aIice", "alice"),
+        ("ALlCE", "alice"),
+        ("AL1CE", "alice"),
+        ("a1ice", "Alice"),
+        ("al\u0131ce", "alice"),
+        ("\u0430\u04cf\u0456\u0441\u0435", "alice"),
+        ("\u0430\u0456\u0456\u0441\u0435".upper(), "alice"),
+        ("\ua4ee\ua4e1\ua4f2\ua4da\ua4f0", "alice"),
+        ("\u1d00\u029f\u026a\u1d04\u1d07", "alice"),
+        ("alice", "aIice"),
+        ("lvan", "ivan"),
+        ("Ivan", "lvan"),
+        ("b0b", "bob"),
+        ("torn", "tom"),
+        ("Ame", "arne"),
+        ("svven", "swen"),
+        ("\u0391\u039d\u039d\u0391", "anna"),
+        ("anna", "\u0391\u039d\u039d\u0391"),
+        ("\u041b\u0415\u041d\u0410", "\u043b\u0435\u043d\u0430"),
+        ("\u03bd\u03b9\u03ba", "\u039d\u0399\u039a"),
+    ],
+)
+def test_names_that_can_be_taken_for_one_another_are_alike(name: str, other: str) -> None:
+    assert alike(name, other)
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("mia", "mla"),
+        ("mla", "mia"),
+        ("ali", "all"),
+        ("ALL", "ali"),
+        ("lia", "ila"),
+        ("will", "wiii"),
+        ("alice", "alice_"),
+        ("alice", "alic\u00e9"),
+        ("dan", "clan"),
+        ("bob", "bobby"),
+        ("\u0438\u0432\u0430\u043d", "ivan"),
+        ("\u0e2a\u0e21", "\u7530\u4e2d"),
+    ],
+)
+def test_other_names_are_not_alike(name: str, other: str) -> None:
+    assert not alike(name, other)
+
+
+@bounded
+@given(NAMES)
+def test_each_name_is_like_itself_in_every_case(name: str) -> None:
+    assert alike(name, name)
+    assert alike(name, fold(name))
+    assert skeleton(name) == skeleton(unicodedata.normalize("NFD", name))
 
 
 # Text

@@ -89,6 +89,7 @@ def test_the_plugin_holds_one_service_maker_and_imports_nothing_of_ours() -> Non
 def test_a_default_install_needs_only_what_earns_its_place() -> None:
     assert setup_cfg()["options"]["install_requires"].split("\n")[1:] == [
         "Twisted >= 26.10",
+        "confusable-homoglyphs >= 3.3.1",
         "regex",
         "tzdata",
         "wcwidth",
