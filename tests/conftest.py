@@ -76,10 +76,11 @@ def pytest_runtest_call() -> Iterator[None]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_unconfigure() -> Iterator[None]:
-    """A thread that never ends does not keep the process for ever."""
-    assert sys.__stderr__ is not None
-    faulthandler.dump_traceback_later(60, exit=True, file=sys.__stderr__)
+def pytest_unconfigure(config: pytest.Config) -> Iterator[None]:
+    """A thread that never ends does not keep the process for ever; workers are ended anyhow."""
+    if not hasattr(config, "workerinput"):
+        assert sys.__stderr__ is not None
+        faulthandler.dump_traceback_later(60, exit=True, file=sys.__stderr__)
     return (yield)
 
 

@@ -54,10 +54,10 @@ reactor: Any = installed_reactor
 clock = ReactorClock(reactor)
 
 #: How long a test waits, in seconds, for something that is to come, late on a busy machine.
-DEADLINE = 60.0
+DEADLINE = 30.0
 
 #: How long a test may take, in seconds.
-LIMIT = 2 * DEADLINE
+LIMIT = 120.0
 
 #: Services that a test has made, which are stopped after it, however it ends.
 services: list[Service] = []
