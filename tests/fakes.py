@@ -1,11 +1,13 @@
 """Stand-ins for what the core is plugged into: outlets, doors, ledgers, claims, the clock."""
 
+import os
 import re
+import tempfile
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet import task
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, execute, fail, succeed
 
 from chatroom import names, publickeys
 from chatroom.accounts import Accounts, MemoryAccounts, Preferences
@@ -19,7 +21,12 @@ from chatroom.moderation import Moderation
 from chatroom.orders import Action, MemoryRecords, Records, Report
 from chatroom.publickeys import PublicKey
 from chatroom.session import Session
+from chatroom.store.folder import Folder
 from chatroom.store.ledger import StoredLedger
+from chatroom.store.store import Store
+from chatroom.store.worker import Worker
+
+T = TypeVar("T")
 
 
 class Clock(task.Clock):
@@ -245,12 +252,61 @@ def immediate(clock: Clock) -> Ledger:
     return MemoryLedger(clock.time)
 
 
-def stored(clock: Clock) -> Ledger:
-    """The ledger of a store, on a disk that takes everything some milliseconds later."""
+#: How long, in seconds, the disk of a store takes for everything.
+DISK_SECONDS = 0.003
+
+
+class ClockWorker(Worker):
+    """A worker of a store without a thread: it does what it is given some milliseconds later."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def do(self, function: Callable[..., T], *args: object) -> Deferred[T]:
+        answer: Deferred[T] = Deferred(lambda _: None)
+
+        def work() -> None:
+            done = execute(function, *args)
+            if answer.called:
+                # Nobody waits for it any more, and a failure is nobody's.
+                done.addErrback(lambda _: None)
+            else:
+                done.chainDeferred(answer)
+
+        self._clock.callLater(DISK_SECONDS, work)
+        return answer
+
+    def stop(self) -> None:
+        """There is no thread to be ended."""
+
+
+class TemporaryStore(Store):
+    """A store in a folder of its own, which goes when it is closed."""
+
+    def __init__(self, clock: Clock) -> None:
+        # In memory, where there is such a place: many hundreds are made.
+        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        self._temporary = tempfile.TemporaryDirectory(prefix="chatroom-", dir=memory)
+        worker = ClockWorker(clock)
+        super().__init__(
+            clock, lambda *_: None, Folder(self._temporary.name), worker=lambda *_: worker
+        )
+
+    def close(self) -> Any:
+        return super().close().addCallback(lambda _: self._temporary.cleanup())
+
+
+def stored(clock: Clock) -> Store:
+    """A store, whose ledger and history a world has."""
+    return TemporaryStore(clock)
+
+
+def stored_ledger(clock: Clock) -> Ledger:
+    """The ledger of a store alone, on a disk that takes everything some milliseconds later."""
 
     def commit(entries: Sequence[Entry]) -> Deferred[None]:
         written: Deferred[None] = Deferred()
-        clock.callLater(0.003, written.callback, None)
+        clock.callLater(DISK_SECONDS, written.callback, None)
         return written
 
     return StoredLedger(clock, commit)
@@ -261,7 +317,7 @@ class World:
 
     def __init__(
         self,
-        ledger: Callable[[Clock], Ledger] = immediate,
+        ledger: Callable[[Clock], Ledger | Store] = immediate,
         settings: Settings | None = None,
         limits: Limits | None = None,
         claims: Claims | None = None,
@@ -271,7 +327,10 @@ class World:
     ) -> None:
         self.clock = Clock()
         self.clock.advance(1_800_000_000)
-        self.ledger = ledger(self.clock)
+        made = ledger(self.clock)
+        #: What it keeps its lines in, None for nothing.
+        self.store = made if isinstance(made, Store) else None
+        self.ledger = made.ledger if isinstance(made, Store) else made
         self.came: list[Person] = []
         self.claims = claims or LocalClaims()
         self.chat = Chat(
@@ -280,9 +339,14 @@ class World:
             limits or Limits(rate=0),
             ledger=self.ledger,
             claims=self.claims,
+            history=self.store,
             accounts=accounts,
             moderation=Moderation(self.clock, records or MemoryRecords(), **moderated),
         )
+        if self.store is not None:
+            kept = self.store.open(self.chat.settings.scrollback, self.chat.lobby.key)
+            self.chat.restore(kept)
+            self.store.start()
         self.chat.doors.append(self)
 
     def expel_banned(self, why: str) -> None:
@@ -335,6 +399,12 @@ class World:
         for _ in range(40):
             self.clock.advance(0.001)
 
+    @property
+    def pending(self) -> list[Any]:
+        """What is to be called in some time, but for what a store does by itself."""
+        own = self.store._calls if self.store is not None else ()
+        return [call for call in self.clock.getDelayedCalls() if call not in own]
+
     def wait(self, seconds: float) -> None:
         """Let time pass."""
         for _ in range(10):
@@ -362,8 +432,14 @@ class World:
 
     def end(self) -> None:
         """Nothing may be left to be called, whatever the tests did."""
-        self.empty()
-        self.chat.close()
+        try:
+            self.empty()
+        finally:
+            self.chat.close()
+            if self.store is not None:
+                self.settle()
+                self.store.close()
+                self.settle()
 
 
 class DelayedLedger:

@@ -311,7 +311,7 @@ def test_little_that_waits_waits_for_the_end_of_the_turn(world: World) -> None:
 def test_a_turn_is_ended_once_however_much_is_asked_for(world: World) -> None:
     (alice,) = world.people("alice")
     alice.types("one", "two", "/uptime", "/topic tea")
-    assert len(world.clock.getDelayedCalls()) == 1
+    assert len(world.pending) == 1
 
 
 def test_closing_delivers_what_was_asked_for() -> None:
@@ -378,7 +378,7 @@ def test_nothing_is_left_of_a_hundred_who_came_and_went(world: World) -> None:
     assert not chat.people
     assert list(chat.rooms) == list(chat._presences) == ["lobby"]
     assert chat.lobby.deserted
-    assert world.clock.getDelayedCalls() == []
+    assert world.pending == []
 
 
 class Looks:

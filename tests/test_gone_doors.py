@@ -27,7 +27,7 @@ from chatroom.events import SERVER, Relayed, Said
 from chatroom.ledger import Ledger, LocalClaims
 from chatroom.limits import Limits
 from chatroom.tls import Certificate, secured
-from fakes import WORD, DelayedLedger, immediate, stored
+from fakes import WORD, DelayedLedger, immediate, stored_ledger
 from sshclient import HOST_KEY, Auth, Caller
 from wire import Client, certificate, clock, on_reactor, reactor, turns
 
@@ -396,7 +396,7 @@ def shared(factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("ledger", [immediate, DelayedLedger, stored])
+@pytest.mark.parametrize("ledger", [immediate, DelayedLedger, stored_ledger])
 @pytest.mark.parametrize("place", ["line tls", "ssh tcp", "ssh tls"])
 @on_reactor
 async def test_nothing_is_left_of_thirty_that_close_at_once(

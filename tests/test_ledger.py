@@ -6,7 +6,7 @@ import pytest
 
 from chatroom.events import Event, Said
 from chatroom.ledger import Entry, Ledger, LocalClaims, MemoryLedger
-from fakes import Clock, DelayedLedger, FailingLedger, LateClaims, immediate, stored
+from fakes import Clock, DelayedLedger, FailingLedger, LateClaims, immediate, stored_ledger
 
 
 class Receiver:
@@ -46,7 +46,7 @@ def receiver() -> Receiver:
     return Receiver()
 
 
-@pytest.fixture(params=[immediate, DelayedLedger, FailingLedger, stored])
+@pytest.fixture(params=[immediate, DelayedLedger, FailingLedger, stored_ledger])
 def ledger(request: pytest.FixtureRequest, clock: Clock, receiver: Receiver) -> Ledger:
     kind: Callable[[Clock], Ledger] = request.param
     made = kind(clock)

@@ -26,7 +26,12 @@ WORDS = st.one_of(
     st.text(alphabet="\x00\x07\x1b\x7f\x9b\u202e\u200d\ufeff\u2028\ud800💥é", max_size=6),
 )
 ARGUMENTS = st.lists(WORDS, max_size=4).map(" ".join)
-TYPED = st.tuples(st.integers(0, 3), st.sampled_from(sorted(COMMANDS)), ARGUMENTS)
+#: Beside commands: people say something, and go, in each way there is.
+GOES = {"closes": Person.closes, "hangs up": Person.hangs_up, "ends": Person.ends}
+DONE = st.sampled_from([*sorted(COMMANDS), "say", *GOES])
+# What empties rooms, hides them or brings somebody into them is done most.
+OFTEN = st.sampled_from(["join", "lockdown", "room", "kick", "topic", "nick", "say", "quit"])
+TYPED = st.tuples(st.integers(0, 3), st.one_of(DONE, OFTEN), ARGUMENTS)
 
 
 def crowd(world: World) -> list[Person]:
@@ -61,9 +66,13 @@ def test_whatever_is_typed_everything_stays_in_order(
         person = people[index]
         if person.gone:
             person = people[index] = back(world, index)
-        person.types(f"/{name} {argument}")
+        if name in GOES:
+            GOES[name](person)
+        else:
+            person.types(f"/{name} {argument}" if name != "say" else argument or "hm")
         world.clock.advance(0.001)
     world.settle()
+    assert len({room.key for room in world.chat.rooms.values()}) == len(world.chat.rooms)
     for person in people:
         assert person.gone or person.session.room.members[person.session.origin].name == person.name
     world.chat.moderation.keep(world.clock.time())

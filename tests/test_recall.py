@@ -410,7 +410,7 @@ def test_who_leaves_while_waiting_is_shown_nothing(
     world.settle()
     assert alice.sees == []
     assert bob.sees == ["-- alice left."]
-    assert world.clock.getDelayedCalls() == []
+    assert world.pending == []
 
 
 def test_who_leaves_while_waiting_for_nothing_is_forgotten(world: World, late: LateHistory) -> None:
@@ -419,7 +419,7 @@ def test_who_leaves_while_waiting_for_nothing_is_forgotten(world: World, late: L
     alice.hangs_up()
     world.wait(PATIENCE)
     assert alice.sees == []
-    assert world.clock.getDelayedCalls() == []
+    assert world.pending == []
 
 
 def test_who_types_no_more_is_still_answered(world: World, late: LateHistory) -> None:

@@ -531,7 +531,7 @@ def test_who_leaves_while_their_next_line_waits_leaves_no_timer(paced: World) ->
     alice.hangs_up()
     paced.settle()
     paced.wait(5)
-    assert paced.clock.getDelayedCalls() == []
+    assert paced.pending == []
 
 
 # -- going

@@ -17,6 +17,7 @@ from chatroom.history import LAST, Gap, Kept, Missed, Query, finder
 from chatroom.ledger import Entry
 from chatroom.store import codec, schema
 from chatroom.words import Phrase, words
+from chatroom.words import finder as words_finder
 
 #: How many lines are indexed, or deleted, in one slice: some milliseconds' work.
 SLICE = 250
@@ -486,12 +487,34 @@ class Reader:
         (since,) = self._connection.execute(
             "SELECT time FROM events WHERE id = ?", (first,)
         ).fetchone()
+        return Missed(
+            key, sum(count for count, _ in others), self._naming(room, gap, name, own), since
+        )
+
+    def _naming(self, room: int, gap: Gap, name: Phrase, own: str) -> int:
+        """How many lines in *gap* have *name* in them and are not by *own*."""
+        # First: what is indexed meanwhile is counted once all the same.
+        (indexed,) = self._connection.execute(
+            "SELECT value FROM state WHERE key = 'indexed'"
+        ).fetchone()
         myself = _quoted(Phrase((_name_word(own),)))
         (naming,) = self._connection.execute(
             "SELECT count(*) FROM words WHERE words MATCH ? AND rowid > ? AND rowid < ?",
-            (f'room : "r{room}" AND (text : {_quoted(name)} NOT name : {myself})', *gap),
+            (
+                f'room : "r{room}" AND (text : {_quoted(name)} NOT name : {myself})',
+                gap.after,
+                min(gap.before, indexed + 1),
+            ),
         ).fetchone()
-        return Missed(key, sum(count for count, _ in others), naming, since)
+        recent = self._connection.execute(
+            "SELECT name, text FROM events WHERE room = ? AND kind < 2 AND id > ? AND id < ? "
+            "ORDER BY id DESC LIMIT ?",
+            (room, max(gap.after, indexed), gap.before, TAIL),
+        )
+        is_named = words_finder([name])
+        return int(naming) + sum(
+            is_named(text) for said_as, text in recent if names.fold(said_as) != own
+        )
 
     def expired(self, before: float, keep: int) -> list[int]:
         """The ids of at most SLICE events that are to be deleted.

@@ -87,6 +87,7 @@ class Store:
         keep_days: float = 0.0,
         keep_lines: int = 0,
         aging: Aging | None = None,
+        worker: Callable[..., Worker] = Worker,
     ) -> None:
         self._clock = clock
         self._aging = aging or Aging(clock)
@@ -102,6 +103,7 @@ class Store:
         self._clean_at = 0.0
         self._closed = False
         self._post = post
+        self._worker = worker
         self._sync = sync
         self._writer: Writer
         self._reader: Reader
@@ -126,9 +128,9 @@ class Store:
         self._writer = Writer(path, self._sync)
         self._reader = Reader(path, self._writer.last_id)
         self._accounts = Reader(path)
-        self._writing = Worker("store writer", self._post)
-        self._reading = Worker("store reader", self._post, self._reader.interrupt)
-        self._looking_up = Worker("store accounts", self._post, self._accounts.interrupt)
+        self._writing = self._worker("store writer", self._post)
+        self._reading = self._worker("store reader", self._post, self._reader.interrupt)
+        self._looking_up = self._worker("store accounts", self._post, self._accounts.interrupt)
         self.ledger.last_id = self._writer.last_id
         if self._writer.last_time:
             self._aging.begin(self._writer.last_time)
