@@ -25,7 +25,7 @@ _CLUSTER = regex.compile(
     r"\p{Regional_Indicator}{2}[\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}]*+|\X"
 )
 
-_LINK = regex.compile(r"(?:(?:https?|ftp|gopher|ircs?)://|www\.)")
+_LINK = regex.compile(r"(?:(?:https?|ftp|gopher|ircs?)://|www\.)[!-~]++")
 
 # Everything up to the next place where a row may end, and the blanks there, of whatever kind. A
 # link goes on as long as it is ASCII, and a piece of `code` may hold blanks. Between wide
@@ -36,7 +36,7 @@ _CLOSING = r"[\p{lb=CL}\p{lb=CP}\p{lb=EX}\p{lb=NS}\p{lb=CJ}]"
 _PIECE = regex.compile(
     rf"""
     (
-        {_LINK.pattern}[!-~]++
+        {_LINK.pattern}
       | `(?![{BLANKS}])[^`]++(?<![{BLANKS}])`[\p{{P}}--`]*+
       | \p{{lb=OP}}{{0,3}}+(?=[{_IDEOGRAPH}])\X(?:{_CLOSING}\p{{M}}*+)*+
       | (?:(?![{_IDEOGRAPH}]|\p{{lb=OP}}{{1,3}}+[{_IDEOGRAPH}])[^{BLANKS}]
@@ -64,7 +64,10 @@ _VARIATION_16 = "\ufe0f"
 # What has no place of its own. Python's tables may be years older than those of terminals, in which
 # some of it has been given one (U+1171E).
 _UNPLACED = regex.compile(r"[\p{Mn}\p{Me}\p{Cf}]")
-_EMOJI_MODIFIER = regex.compile(r"\p{EMod}")
+# Which pictures are emoji changes from one Unicode to the next, and for some it is reserved.
+_TWO_CELLS = regex.compile(
+    r"[\p{EA=W}\p{EA=F}\p{EMod}[\p{ExtPict}&&[\U0001f000-\U0001ffff]]]", regex.V1
+)
 _UNIT = regex.compile(rf".{_UNPLACED.pattern}*+", regex.DOTALL)
 
 
@@ -77,12 +80,15 @@ def cells(text: str) -> int:
     """How many cells of a terminal's row *text* takes at most."""
     if text.isascii():
         return len(text)
-    return _measured(text) if len(text) > _LONG else sum(map(_WIDTHS.__getitem__, text))
+    return _measured(text) if len(text) > _LONG else _measure(text)
 
 
-@lru_cache(maxsize=_KEPT)
-def _measured(text: str) -> int:
-    return sum(map(_WIDTHS.__getitem__, text))
+def _measure(text: str) -> int:
+    # Letters that a sign joins may be shown wider than each of them alone.
+    return max(sum(map(_WIDTHS.__getitem__, text)), wcswidth(text))
+
+
+_measured = lru_cache(maxsize=_KEPT)(_measure)
 
 
 class _Widths(dict[str, int]):
@@ -99,11 +105,11 @@ def _widest(character: str) -> int:
     if character == _VARIATION_16:
         # It may make the emoji of two cells that it asks for (UTS 51, section 2.7).
         return 1
-    width = wcwidth(character)
-    if width > 0 or _UNPLACED.match(character):
-        return max(0, width)
-    # A mark with a place of its own, a vowel of Hangul, the colour of an emoji.
-    return 2 if _EMOJI_MODIFIER.match(character) else 1
+    if _UNPLACED.match(character):
+        return 0
+    # 0 is for a mark with a place of its own and for a vowel of Hangul, which go with another
+    # character.
+    return 2 if _TWO_CELLS.match(character) else max(1, wcwidth(character))
 
 
 _WIDTHS = _Widths()
@@ -186,7 +192,7 @@ def _wrapped(text: str, width: int, indent: int) -> list[str]:
         if taken + size <= width:
             row += word
             taken += size
-        elif _LINK.match(word):
+        elif _LINK.fullmatch(word):
             # A row that has only its margin is too narrow for it. Where the terminal continues it
             # there is no margin, so nothing else follows there.
             row, taken = word, max(size, width)

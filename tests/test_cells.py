@@ -31,6 +31,10 @@ FLAG = "\U0001f1e9\U0001f1ea"
         # Where the sequence is not known, each of its characters is shown.
         *((FAMILY, 6), ("©\u200d" * 71, 71), ("क्ष" * 40, 80), ("\u1100\u1161\u11a8", 4)),
         *(("\U0001f44d\U0001f3fd", 4), ("☎\ufe0e", 1), ("\U00011700\U0001171e", 2)),
+        # Emoji elsewhere, or later.
+        *(("\U0001f321", 2), ("\U0001faff", 2)),
+        # A filler that is a letter of two cells, a mark of two, and a sign that joins.
+        *(("\u3164", 2), ("가\u302e", 4), ("\u0ccd\u0da5", 2)),
     ],
 )
 def test_text_takes_at_most_so_many_cells(text: str, width: int) -> None:

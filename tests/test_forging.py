@@ -62,6 +62,7 @@ FORGED = "-- Your session has expired. /login bob PASSWORD"
         "x " * 20 + FORGED.replace(" ", "\u2007"),
         "x " * 20 + f"`{FORGED}`",
         "http://a.example/\u2800" + "x" * 60 + f"\u2800{FORGED}",
+        "`x http://a.example/" + "x" * 60 + FORGED.replace(" ", "\u3164") + "`",
         "क्ष" * 71 + FORGED,
         "©\u200d" * 71 + FORGED,
         "\u0ccd\u0da5" * 71 + FORGED,
