@@ -209,11 +209,14 @@ class Accounts(Protocol):
     def find(self, key: str) -> Deferred[Account | None]:
         """The account with this key, None if there is none."""
 
+    def resembling(self, name: str) -> Deferred[Account | None]:
+        """The account called *name*, or else one for which it may be taken (names.alike)."""
+
     def present(self, ids: Sequence[int]) -> Deferred[Mapping[int, Account]]:
         """Those accounts with these ids that there are, after all that was asked for before."""
 
     def add(self, name: str, password: str, time: float) -> Deferred[Account | None]:
-        """A new account called *name*; None if that name is somebody's already."""
+        """A new account called *name*; None if there is one that it resembles, see above."""
 
     def set_password(self, id: int, password: str) -> Deferred[bool]:
         """Another password for the account; whether it is still there."""
@@ -273,6 +276,8 @@ class MemoryAccounts:
     def __init__(self) -> None:
         self._accounts: dict[int, Account] = {}
         self._ids: dict[str, int] = {}
+        # Those with one skeleton, oldest first.
+        self._alike: dict[str, list[int]] = {}
         self._places: dict[int, dict[str, int]] = {}
         self._messages: dict[int, list[Message]] = {}
         # The keys of each account by their fingerprints, and whose each is.
@@ -284,17 +289,26 @@ class MemoryAccounts:
     def find(self, key: str) -> Deferred[Account | None]:
         return succeed(self._accounts.get(self._ids.get(key, 0)))
 
+    def resembling(self, name: str) -> Deferred[Account | None]:
+        return succeed(self._resembling(name))
+
+    def _resembling(self, name: str) -> Account | None:
+        if (id := self._ids.get(names.fold(name))) is not None:
+            return self._accounts[id]
+        near = [self._accounts[id] for id in self._alike.get(names.skeleton(name), ())]
+        return next((account for account in near if names.alike(name, account.name)), None)
+
     def present(self, ids: Sequence[int]) -> Deferred[Mapping[int, Account]]:
         return succeed({id: self._accounts[id] for id in ids if id in self._accounts})
 
     def add(self, name: str, password: str, time: float) -> Deferred[Account | None]:
-        key = names.fold(name)
-        if key in self._ids:
+        if self._resembling(name) is not None:
             return succeed(None)
         self._last_id += 1
         account = Account(self._last_id, name, password, time, time)
         self._accounts[account.id] = account
-        self._ids[key] = account.id
+        self._ids[account.key] = account.id
+        self._alike.setdefault(names.skeleton(name), []).append(account.id)
         return succeed(account)
 
     def set_password(self, id: int, password: str) -> Deferred[bool]:
@@ -307,6 +321,10 @@ class MemoryAccounts:
         account = self._accounts.pop(id, None)
         if account is not None:
             del self._ids[account.key]
+            alike = self._alike[names.skeleton(account.name)]
+            alike.remove(id)
+            if not alike:
+                del self._alike[names.skeleton(account.name)]
             self._places.pop(id, None)
             self._messages.pop(id, None)
             for fingerprint in self._keys.pop(id, {}):

@@ -298,6 +298,7 @@ class Chat:
         if room is None:
             if (why := moderation.silence(session)) is not None:
                 raise Refused(f"{why} You can go to a room that there is: /rooms lists them.")
+            self._check_lookalike(name, session)
             room = self.make_room(name, session.source)
             if session.account is not None:
                 owner = Access(session.account.id, session.account.name)
@@ -307,6 +308,16 @@ class Chat:
         elif room.closing:
             raise Refused(f"#{room.name} is just being closed. Try again in a moment.")
         return room
+
+    def _check_lookalike(self, name: str, session: "Session") -> None:
+        """Raises Refused if *name* may be taken for that of a room which *session* may enter."""
+        skeleton = names.skeleton(name)
+        for room in self.rooms_of(session):
+            if room.skeleton == skeleton and names.alike(name, room.name):
+                raise Refused(
+                    f"#{name} looks like #{room.name}. /join {room.name} goes there; "
+                    "a new room needs another name."
+                )
 
     def make_room(self, name: str, source: str) -> Room:
         """A new room called *name*, which may be a room's name. Raises Refused.

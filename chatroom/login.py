@@ -293,8 +293,9 @@ def _register(session: "Session", name: str, password: str, *, hidden: bool) -> 
         passwords.check(password, name)
     except passwords.PasswordRefused as error:
         raise Refused(f"{error} Nothing was changed.") from None
-    if (yield patiently(session, registry.book.find(names.fold(name)))) is not None:
-        raise Refused(f"{name} is registered already. If it is yours: /login {name}")
+    owner = yield patiently(session, registry.book.resembling(name))
+    if owner is not None:
+        raise Refused(f"{naming.whose(name, owner)} {naming.ANOTHER}")
     stored = yield if_there(session, registry.stored_form(session, password))
     now = session.chat.clock.time()
     # If this takes too long it is not known whether it happened.
@@ -312,7 +313,9 @@ def _register(session: "Session", name: str, password: str, *, hidden: bool) -> 
     added = registry.book.add(name, stored, now).addBoth(not_added)
     account = yield patiently(session, apart(added), doubt)
     if account is None:
-        raise Refused(f"Somebody else has just registered {name}. {naming.ANOTHER}")
+        raise Refused(
+            f"Somebody has just registered {name}, or what looks like it. {naming.ANOTHER}"
+        )
     session.chat.counters.registrations += 1
     log.info(
         "{name!r} was registered from {address}", event="registered", name=name, **whom(session)

@@ -443,10 +443,10 @@ class Moderation:
                 self.put("operator", str(account.id), now)
 
     def is_reserved(self, name: str) -> bool:
-        """Whether *name* is kept for an operator who has not registered it yet."""
-        key = names.fold(name)
-        return key in self.reserved and not any(
-            names.fold(order.name) == key for _, _, order in self.all("operator")
+        """Whether *name* is, or resembles, one kept for an operator who has not registered yet."""
+        registered = {names.fold(order.name) for _, _, order in self.all("operator")}
+        return any(
+            key not in registered and names.alike(name, kept) for key, kept in self.reserved.items()
         )
 
     def open_claim(self, random: Callable[[int], str] = secrets.token_hex) -> str:

@@ -1,7 +1,8 @@
 """Names: how one session comes to the name it has, and loses it.
 
-The rule: a name is claimed first, then it is looked up whose it is, and it is had when the log says
-so. Whom it belongs to takes it, whoever had it.
+The rule: a name is claimed first, then it is looked up whose it is, or whose name it looks like,
+and it is had when the log says so. The owner of a registered name can always take it back. What a
+guest is called belongs to nobody: other names may look like it.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -51,7 +52,7 @@ def rename(session: "Session", name: str) -> None:
             _not_named(session, f"{name} is taken.")
         else:
             # Not before: while we have the claim nobody else registers it.
-            owner = in_time(chat.registry.book.find(key), chat.clock)
+            owner = in_time(chat.registry.book.resembling(name), chat.clock)
             return owner.addCallback(looked_up)
         return None
 
@@ -61,7 +62,7 @@ def rename(session: "Session", name: str) -> None:
             return
         give_back(session, name)
         if not session.over:
-            _not_named(session, f"{name} is registered. If it is yours: /login {name}.")
+            _not_named(session, whose(name, owner))
 
     def not_claimed(failure: object) -> None:
         log.error(
@@ -102,14 +103,25 @@ def have(session: "Session", name: str) -> Flow:
     if not (yield patiently(session, answer, NOT_NOW)):
         raise Refused(f"{name} is taken. {ANOTHER}")
     try:
-        owner = yield patiently(session, session.chat.registry.book.find(key), NOT_NOW)
+        book = session.chat.registry.book
+        owner = yield patiently(session, book.resembling(name), NOT_NOW)
         if owner is not None or session.naming != key:
-            raise Refused(f"{name} is registered. If it is yours: /login {name}.")
+            raise Refused(f"{whose(name, owner)} {ANOTHER}")
     except Exception:
         give_back(session, name)
         raise
     session.naming = ""
     session.name = session.submitted = name
+
+
+def whose(name: str, owner: Account | None) -> str:
+    """Tell in a sentence why nobody else can be called *name*.
+
+    owner: the account that it resembles, None where its owner has come since that was looked up.
+    """
+    if owner is None or owner.key == names.fold(name):
+        return f"{name} is registered. If it is yours: /login {name}."
+    return f"{name} looks like the registered name {owner.name}."
 
 
 def become(session: "Session", name: str) -> "Deferred[bool]":

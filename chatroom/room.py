@@ -255,7 +255,8 @@ class Batch:
 class Room:
     """One room: its log, its members, its topic.
 
-    name, key: as people write it, and what it is unique by. counters: what it adds to.
+    name, key, skeleton: as people write it, what it is unique by, what is common to all names that
+    look like it. counters: what it adds to.
     """
 
     def __init__(
@@ -263,6 +264,7 @@ class Room:
     ) -> None:
         self.name = name
         self.key = key
+        self.skeleton = names.skeleton(name)
         #: Whether people may see it and enter it by name.
         self.listed = listed
         self.topic = ""

@@ -130,6 +130,23 @@ def test_an_account_is_found_by_its_key_as_it_was_made(accounts: Accounts) -> No
     assert now(accounts.find("")) is None
 
 
+def test_what_can_be_taken_for_an_accounts_name_is_nobody_elses(accounts: Accounts) -> None:
+    account = add(accounts, "Alice")
+    for name in ("alice", "aIice", "ALlCE", "\u0430\u04cf\u0456\u0441\u0435"):
+        assert now(accounts.resembling(name)) == account
+        assert now(accounts.add(name, "", NOW)) is None
+    for name in ("allce", "alicia", ""):
+        assert now(accounts.resembling(name)) is None
+    mia, mla = add(accounts, "mia"), add(accounts, "mla")
+    assert [now(accounts.resembling(name)) for name in ("mia", "mla")] == [mia, mla]
+    now(accounts.remove(account.id))
+    assert now(accounts.resembling("alice")) is None
+    lookalike = add(accounts, "aIice")
+    assert now(accounts.resembling("alice")) == lookalike
+    assert now(accounts.lapse(NOW + 1)) == ["mia", "mla", "aIice"]
+    assert now(accounts.resembling("aIice")) is None
+
+
 def test_a_name_is_one_accounts_whatever_its_case(accounts: Accounts) -> None:
     account = add(accounts, "Alice")
     assert now(accounts.add("ALICE", "other", NOW + 1)) is None
@@ -523,6 +540,47 @@ def test_a_name_may_change_but_not_into_anothers(writer: Writer) -> None:
     assert book.find("carol") == replace(account, name="Carol")
     assert len(book.messages(account.id)) == 1
     assert book.rename(other.id + 7, "Dave") is False
+
+
+def test_a_name_may_not_change_into_what_looks_like_anothers(writer: Writer) -> None:
+    book = Book(writer.connection)
+    account, other = book.add("Alice", "", NOW), book.add("Bob", "", NOW)
+    assert account is not None
+    assert other is not None
+    assert book.rename(other.id, "aIice") is None
+    assert book.resembling("AIice") == account
+    assert book.rename(account.id, "aIice") is True
+    assert book.rename(account.id, "Carol") is True
+    assert book.resembling("Alice") is None
+    assert book.rename(other.id, "aIice") is True
+    assert book.resembling("alice") == replace(other, name="aIice")
+
+
+def test_accounts_that_look_alike_already_stay(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as old:
+        scripts = " ".join(schema.MIGRATIONS[:3])
+        old.executescript(
+            f"PRAGMA journal_mode = WAL; {scripts} "
+            f"PRAGMA application_id = {schema.APPLICATION}; PRAGMA user_version = 3;"
+            "INSERT INTO accounts VALUES (7, 'alice', 'Alice', '$', 5.0, 6.0, '{}');"
+            "INSERT INTO accounts VALUES (8, 'aiice', 'aIice', '$', 5.0, 6.0, '{}');"
+        )
+    with closing(Writer(path)) as writer:
+        book = Book(writer.connection)
+        assert [getattr(book.resembling(name), "id", 0) for name in ("ALICE", "AIICE")] == [7, 8]
+        assert getattr(book.resembling("ALlCE"), "id", 0) == 7
+        assert book.rename(8, "zoe") is True
+        assert book.rename(8, "a1ice") is None
+
+
+def test_what_looks_alike_is_looked_up_as_it_is_known_now(path: Path) -> None:
+    with closing(Writer(path)) as writer:
+        account = Book(writer.connection).add("alice", "", NOW)
+        # As a table of lookalikes of another version had it.
+        writer.connection.execute("UPDATE accounts SET skeleton = 'other'")
+        assert Book(writer.connection).resembling("aIice") is None
+    with closing(Writer(path)) as writer:
+        assert Book(writer.connection).resembling("aIice") == account
 
 
 def test_what_a_file_has_is_made_safe(writer: Writer) -> None:

@@ -591,3 +591,15 @@ def test_a_private_room_is_not_named_to_who_may_not_enter_it(world: World) -> No
     bob.session.claimed = True
     bob.says("/join teapot", "/room private")
     assert alice.asks("/join tea")[0] == "-- You made #tea; nobody else is here."
+    assert alice.asks("/join teap0t")[0].startswith("-- You made #teap0t; nobody else is here.")
+
+
+def test_no_room_is_made_that_looks_like_another(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    assert alice.asks("/join l0bby") == [
+        "-- #l0bby looks like #lobby. /join lobby goes there; a new room needs another name."
+    ]
+    bob.says("/join Island", "hello")
+    assert "looks like #Island." in alice.asks("/join lsland")[0]
+    assert alice.asks("/join ISLAND")[-1] == "-- You are now in #Island with bob."
+    assert set(world.chat.rooms) == {"lobby", "island"}

@@ -327,7 +327,17 @@ def test_nothing_is_left_of_who_goes_after_something_went_wrong(
     zed = owner(kept, "zed") if "password" in line or "unregister" in line else kept.person("zed")
     zed.telnet = how == "telnet"
     with freed(kept, zed):
-        methods = {"find", "save", "messages", "places", "add", "set_password", "remove", "leave"}
+        methods = {
+            "find",
+            "resembling",
+            "save",
+            "messages",
+            "places",
+            "add",
+            "set_password",
+            "remove",
+            "leave",
+        }
         if how == "failing":
             book.failing |= methods
             away = OSError("the disk is away")

@@ -722,7 +722,7 @@ FLOWS = [
     [f"/login alice {WORD}", "/logout", f"/login alice {OTHER}"],
     [f"login alice {WORD}", f"//login alice {WORD}", f"/lgoin alice {WORD}", f"/login {WORD}"],
 ]
-METHODS = ["find", "add", "set_password", "remove", "save", "places", "messages"]
+METHODS = ["find", "resembling", "add", "set_password", "remove", "save", "places", "messages"]
 
 
 def fails(*args: object) -> Any:

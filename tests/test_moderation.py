@@ -209,6 +209,9 @@ def test_reserved_names_are_for_who_claims(make_server: MakeServer) -> None:
     assert alice.asks("/nick OLGA") == [
         "-- OLGA is kept for an operator. You are still alice. /nick NAME picks another."
     ]
+    assert alice.asks("/nick oIga") == [
+        "-- oIga is kept for an operator. You are still alice. /nick NAME picks another."
+    ]
     alice.says(f"/claim {code}", "/nick olga", f"/register {PASSWORD}")
     assert alice.name == "olga"
     assert server.chat.moderation.operator(account(alice).id) is not None

@@ -291,6 +291,53 @@ def test_a_guest_does_not_get_a_registered_name(world: World) -> None:
     ]
 
 
+def test_a_guest_does_not_get_what_looks_like_a_registered_name(world: World) -> None:
+    register(world, "alice")
+    bob = world.person("bob")
+    assert bob.asks("/nick aIice") == [
+        "-- aIice looks like the registered name alice. You are still bob. /nick NAME picks "
+        "another."
+    ]
+    for name in ("\u0430\u04cf\u0456\u0441\u0435", "\u1d00\u029f\u026a\u1d04\u1d07", "ALlCE"):
+        assert "looks like the registered name alice." in bob.asks(f"/nick {name}")[0]
+    check(world)
+    # Nobody else has claimed what bob did not get, nor is its owner kept out.
+    assert logged_in(world, come(world, LOGIN), "alice")
+    assert bob.asks("/nick allice") == ["-- You are now allice."]
+
+
+def test_a_guest_who_looks_like_another_guest_keeps_the_name_until_it_is_registered(
+    world: World,
+) -> None:
+    bob, eve = world.person("alice"), world.person()
+    assert eve.asks("/nick aIice") == ["-- You are now aIice."]
+    assert bob.asks(f"/register {WORD}")[0].startswith("-- alice is yours")
+    assert eve.name == "aIice"
+    assert eve.asks(f"/register {WORD}") == [
+        "-- aIice looks like the registered name alice. /nick NAME picks another."
+    ]
+    check(world)
+
+
+def test_of_two_who_register_names_that_look_alike_at_once_one_gets_it() -> None:
+    fake = FakeBook()
+    world = World(accounts=book_of(fake))
+    alice, eve = world.person("alice"), world.person("aIice")
+    fake.silent = {"add"}
+    for person in (alice, eve):
+        person.types(f"/register {WORD}")
+    world.settle()
+    fake.silent = set()
+    fake.answer_all()
+    world.settle()
+    assert [person.session.account is not None for person in (alice, eve)] == [True, False]
+    assert eve.sees[-1] == (
+        "-- Somebody has just registered aIice, or what looks like it. /nick NAME picks another."
+    )
+    check(world)
+    world.end()
+
+
 def test_a_squatter_is_a_guest_again_when_the_owner_comes(world: World) -> None:
     squatter = world.person("alice")
     register(world, "alice")
@@ -311,7 +358,7 @@ def test_a_squatter_who_changes_the_spelling_meanwhile_is_a_guest_again() -> Non
     world = World(accounts=book_of(fake))
     squatter = world.person("alice")
     register(world, "alice")
-    fake.silent = {"find"}
+    fake.silent = {"resembling"}
     squatter.types("/nick ALICE")
     world.settle()
     fake.silent = set()
@@ -367,7 +414,18 @@ def test_who_logs_in_right_after_somebody_logged_out_is_no_bother_to_them(world:
 # -- a book that is late, fails, or never answers
 
 
-BOOK = ["find", "add", "set_password", "remove", "save", "places", "leave", "messages", "shown"]
+BOOK = [
+    "find",
+    "resembling",
+    "add",
+    "set_password",
+    "remove",
+    "save",
+    "places",
+    "leave",
+    "messages",
+    "shown",
+]
 BOOK += ["add_key", "keys", "remove_key", "keyholder", "prove_key"]
 DEEDS = [
     f"/register {OTHER}",

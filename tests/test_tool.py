@@ -506,6 +506,7 @@ def test_an_account_is_renamed_with_all_that_is_kept_for_it(store: Store, call: 
         ("nobody", "carol", "there is no account nobody"),
         ("\x1b[2J", "carol", "there is no account \ufffd[2J"),
         ("alice", "BOB", "the name BOB is another account's already"),
+        ("alice", "b0b", "the name b0b looks like that of the account Bob"),
         ("alice", "root", "the name root is reserved"),
         ("alice", "guest7", "the name guest7 is reserved"),
         ("alice", "7up", "'7up' is no name: a name begins with a letter"),

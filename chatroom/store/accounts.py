@@ -1,8 +1,9 @@
 """The book of accounts in the store's file.
 
 The rule: a name is somebody's because the table says so (UNIQUE), not because anybody looked
-before; each method of a `Book` is one transaction, or one look-up, and remembers nothing, since
-`chatroom-data` changes the same file.
+before, and what resembles it is looked for in the transaction that would add it; each method of a
+`Book` is one transaction, or one look-up, and remembers nothing, since `chatroom-data` changes the
+same file.
 """
 
 import json
@@ -61,6 +62,16 @@ class Book:
         ).fetchone()
         return None if row is None else _account(*row)
 
+    def resembling(self, name: str, but: int = 0) -> Account | None:
+        """See accounts.Accounts; the account with the id *but* is left out."""
+        rows = self._connection.execute(
+            f"SELECT {_ACCOUNT} FROM accounts WHERE (key = :key OR skeleton = :skeleton) "
+            "AND id <> :but ORDER BY key = :key DESC, id",
+            {"key": names.fold(name), "skeleton": names.skeleton(name), "but": but},
+        )
+        found = (_account(*row) for row in rows.fetchall())
+        return next((account for account in found if names.alike(name, account.name)), None)
+
     def present(self, ids: Sequence[int]) -> dict[int, Account]:
         """See accounts.Accounts."""
         rows = self._connection.execute(
@@ -72,26 +83,27 @@ class Book:
     def add(self, name: str, password: str, time: float) -> Account | None:
         """See accounts.Accounts."""
         with transaction(self._connection):
-            row = self._connection.execute(
-                "INSERT INTO accounts (key, name, password, created, seen) VALUES (?, ?, ?, ?, ?) "
-                "ON CONFLICT (key) DO NOTHING RETURNING id",
-                (names.fold(name), name, password, time, time),
+            if self.resembling(name) is not None:
+                return None
+            (id,) = self._connection.execute(
+                "INSERT INTO accounts (key, skeleton, name, password, created, seen) "
+                "VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
+                (names.fold(name), names.skeleton(name), name, password, time, time),
             ).fetchone()
-        return None if row is None else Account(row[0], name, password, time, time)
+        return Account(id, name, password, time, time)
 
     def rename(self, id: int, name: str) -> bool | None:
-        """Another name for the account; whether it is still there, None if the name is another's.
+        """Another name for the account; whether it is still there, None if it resembles another's.
 
         What the name has to be like is for the caller to know.
         """
-        try:
-            with transaction(self._connection):
-                return self._changed(
-                    "UPDATE accounts SET key = ?, name = ? WHERE id = ?",
-                    (names.fold(name), name, id),
-                )
-        except sqlite3.IntegrityError:
-            return None
+        with transaction(self._connection):
+            if self.resembling(name, but=id) is not None:
+                return None
+            return self._changed(
+                "UPDATE accounts SET key = ?, skeleton = ?, name = ? WHERE id = ?",
+                (names.fold(name), names.skeleton(name), name, id),
+            )
 
     def set_password(self, id: int, password: str) -> bool:
         """See accounts.Accounts."""
@@ -290,6 +302,9 @@ class StoredAccounts:
 
     def find(self, key: str) -> Deferred[Account | None]:
         return self._read(Book.find, key)
+
+    def resembling(self, name: str) -> Deferred[Account | None]:
+        return self._read(Book.resembling, name)
 
     def present(self, ids: Sequence[int]) -> Deferred[Mapping[int, Account]]:
         # Not read beside the changes that are on their way.

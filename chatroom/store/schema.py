@@ -6,6 +6,8 @@ one more script. ``PRAGMA user_version`` is the number of scripts a file has bee
 
 import sqlite3
 
+from chatroom import names
+
 #: ``PRAGMA application_id``: the letters "chat" (ASCII).
 APPLICATION = 0x63686174
 
@@ -112,6 +114,11 @@ MIGRATIONS = (
     -- Ids are greater than the time says where the clock was once ahead.
     CREATE INDEX times ON events (room, time);
     """,
+    """
+    -- names.skeleton(name), which `migrate` sees to.
+    ALTER TABLE accounts ADD COLUMN skeleton TEXT NOT NULL DEFAULT '';
+    CREATE INDEX skeletons ON accounts (skeleton);
+    """,
 )
 
 
@@ -155,3 +162,8 @@ def migrate(connection: sqlite3.Connection) -> None:
             f"BEGIN IMMEDIATE; {script} PRAGMA application_id = {APPLICATION}; "
             f"PRAGMA user_version = {number}; COMMIT;"
         )
+    # Which characters look alike may have been known otherwise when an account was made.
+    connection.create_function("skeleton", 1, names.skeleton, deterministic=True)
+    connection.executescript(
+        "UPDATE accounts SET skeleton = skeleton(name) WHERE skeleton <> skeleton(name)"
+    )

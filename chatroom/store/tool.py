@@ -313,6 +313,9 @@ def _rename(place: str, old: str, new: str) -> None:
         raise ToolError(f"the name {name} is reserved")
     with writing(place) as book:
         account = _account(book, old)
+        other = book.resembling(name, but=account.id)
+        if other is not None and other.key != names.fold(name):
+            raise ToolError(f"the name {name} looks like that of the account {other.name}")
         renamed = book.rename(account.id, name)
         if renamed is None:
             raise ToolError(f"the name {name} is another account's already")
