@@ -642,7 +642,7 @@ def test_whatever_people_do_a_name_has_one_owner(
     for id, session in world.chat.registry.online.items():
         # Nobody has what is for guests in place of what is kept for them.
         assert session.preferences.bell in ("on", "mentions") or id > 2
-    world.empty()
+    world.end()
     assert claims.local._holders == {}
     assert not world.chat.people
     assert not world.chat.sessions
