@@ -64,9 +64,10 @@ _VARIATION_16 = "\ufe0f"
 # What has no place of its own. Python's tables may be years older than those of terminals, in which
 # some of it has been given one (U+1171E).
 _UNPLACED = regex.compile(r"[\p{Mn}\p{Me}\p{Cf}]")
-# Which pictures are emoji changes from one Unicode to the next, and for some it is reserved.
+# Which pictures are emoji changes from one Unicode to the next, and for some it is reserved. The
+# circled numbers on black (U+3248) are ambiguous in Unicode, and wide to the C library and tmux.
 _TWO_CELLS = regex.compile(
-    r"[\p{EA=W}\p{EA=F}\p{EMod}[\p{ExtPict}&&[\U0001f000-\U0001ffff]]]", regex.V1
+    r"[\p{EA=W}\p{EA=F}\p{EMod}\u3248-\u324f[\p{ExtPict}&&[\U0001f000-\U0001ffff]]]", regex.V1
 )
 _UNIT = regex.compile(rf".{_UNPLACED.pattern}*+", regex.DOTALL)
 

@@ -33,6 +33,8 @@ FLAG = "\U0001f1e9\U0001f1ea"
         *(("\U0001f44d\U0001f3fd", 4), ("☎\ufe0e", 1), ("\U00011700\U0001171e", 2)),
         # Emoji elsewhere, or later.
         *(("\U0001f321", 2), ("\U0001faff", 2)),
+        # Wide to the C library, and so to many terminals.
+        *(("\u3248" * 10, 20), ("\u324f", 2), ("\U00016ff0", 2)),
         # A filler that is a letter of two cells, a mark of two, and a sign that joins.
         *(("\u3164", 2), ("가\u302e", 4), ("\u0ccd\u0da5", 2)),
     ],
