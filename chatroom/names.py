@@ -219,9 +219,10 @@ def match_prefix(prefix: str, names: Iterable[str]) -> list[str]:
 
 def suggest(word: str, choices: Iterable[str]) -> str | None:
     """The one of `choices` that a person who typed `word` may have meant, or None."""
-    if len(word) > MAX_NAME:  # no near miss, and dear to compare
+    # What is longer than any name, which folding may make it, is no near miss, and dear to compare.
+    if len(word) > MAX_NAME or len(word := fold(word)) > MAX_NAME:
         return None
-    word, choices = fold(word), list(choices)
+    choices = list(choices)
     # Short words with two letters swapped are far apart for difflib.
     swapped = [choice for choice in choices if sorted(choice) == sorted(word)]
     near = swapped or difflib.get_close_matches(word, choices, n=1, cutoff=_NEARNESS)

@@ -1,5 +1,6 @@
 """Names, rooms and text: what is let through to other people's terminals, and in which form."""
 
+import difflib
 import unicodedata
 
 import pytest
@@ -642,6 +643,19 @@ def test_a_near_miss_suggests_the_command(typed: str, meant: str) -> None:
 @pytest.mark.parametrize("typed", ["", "xyzzy", "login", "h" * 2048])
 def test_what_is_near_to_nothing_suggests_nothing(typed: str) -> None:
     assert suggest(typed, COMMANDS) is None
+
+
+def test_what_folding_makes_long_is_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[str] = []
+
+    def near(word: str, choices: list[str], n: int, cutoff: float) -> list[str]:
+        compared.append(word)
+        return []
+
+    monkeypatch.setattr(difflib, "get_close_matches", near)
+    suggest("xyzzy", COMMANDS)
+    suggest("\ufdfa" * 24, COMMANDS)  # 18 characters each
+    assert compared == ["xyzzy"]
 
 
 @pytest.mark.parametrize(
