@@ -313,7 +313,11 @@ def _misled(request: Any) -> bool:
 
 
 class BodilessRequest(Request):
-    """A request that has no body, or is refused: nothing here takes one, and they can be long."""
+    """A request that has no body, or is refused: nothing here takes one, and they can be long.
+
+    It is answered in the next turn of the reactor, as only then the next one of its connection is
+    read: many of them come in one packet, and each takes a millisecond or two.
+    """
 
     _refused = False
 
@@ -332,6 +336,11 @@ class BodilessRequest(Request):
     def process(self) -> None:
         """Twisted: the request is complete."""
         if not self._refused:
+            self.channel.callLater(0, self._answer)
+
+    def _answer(self) -> None:
+        # Without a channel nobody is there any more.
+        if self.channel is not None:
             super().process()
 
 

@@ -316,6 +316,24 @@ def test_a_request_with_a_body_is_refused_before_it_has_come(watcher: Watcher, h
     protocol.connectionLost(None)
 
 
+def test_requests_that_come_together_are_answered_one_a_turn(watcher: Watcher) -> None:
+    wire, protocol = watcher.connects()
+    protocol.dataReceived(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" * 50)
+    answered: list[int] = []
+
+    def others() -> None:
+        answered.append(wire.value().count(b" 200 "))
+        if len(answered) < 3:
+            watcher.world.clock.callLater(0, others)
+        else:
+            protocol.connectionLost(None)
+
+    others()
+    watcher.world.clock.advance(0)
+    assert answered == [0, 1, 2]
+    assert wire.value().count(b" 200 ") == 2
+
+
 def test_endless_headers_end_the_connection(watcher: Watcher) -> None:
     wire, protocol = watcher.connects()
     protocol.dataReceived(b"GET /metrics HTTP/1.1\r\n")
