@@ -204,6 +204,8 @@ def open_file(path: str, uid: int | None = None, gid: int | None = None) -> int:
     except FileExistsError:
         fd = os.open(path, flags)
     else:
+        # A daemon of twistd forbids its group everything (--umask).
+        os.fchmod(fd, MODE)
         if os.geteuid() == 0 and (uid is not None or gid is not None):
             os.fchown(fd, -1 if uid is None else uid, -1 if gid is None else gid)
     os.set_blocking(fd, True)

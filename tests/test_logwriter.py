@@ -135,6 +135,17 @@ def test_only_its_owner_and_their_group_can_read_a_log_file(tmp_path: Path) -> N
     assert (tmp_path / "log").stat().st_mode & 0o777 == 0o640
 
 
+def test_a_log_file_that_is_made_anew_has_the_same_mode_whatever_twistd_forbids(
+    tmp_path: Path,
+) -> None:
+    former = os.umask(0o077)
+    try:
+        os.close(open_file(str(tmp_path / "log")))
+    finally:
+        os.umask(former)
+    assert (tmp_path / "log").stat().st_mode & 0o777 == 0o640
+
+
 # A server of its own
 
 
