@@ -155,8 +155,10 @@ class Chat:
         self.people = Directory(clock.seconds)
         #: What was said before the rooms' own logs begin.
         self.history = history or MemoryHistory(self.rooms, clock)
-        #: Whose turn it is to be shown something of it.
+        #: Whose turn it is to be shown something of it: a page, which costs little, and what is
+        #: searched for, which may take as long as it may.
         self.lookups = Lookups()
+        self.searches = Lookups()
         #: What operators have decided.
         self.moderation = moderation or Moderation(clock, MemoryRecords())
         #: Who is logged in.

@@ -41,8 +41,10 @@ MISSED = 50
 #: More bytes than the notice takes with which a day begins, whatever the time zone's name.
 HEADING = 96
 
-#: How long, in seconds, one thing may be looked for.
-LOOKING = 1.0
+#: How long, in seconds, one thing may be searched for, and looked up: that may have to wait for a
+#: search.
+SEARCHING = 1.0
+LOOKING = 2.0
 
 SORRY = "That cannot be looked up just now. Please try again later."
 TOO_LONG = "That takes too long to look for. Rarer words, or one room, are found sooner."
@@ -147,7 +149,7 @@ class Recall:
             elif not lines:
                 session.notice("Nothing was found." if newest else "That is all.")
 
-        self._ask(lambda: self._found(query), show, TOO_LONG)
+        self._ask(lambda: self._found(query), show, searches=True)
 
     def _found(self, query: Query) -> "Deferred[list[Entry]]":
         """What is found and this person may see; not even how much there is else."""
@@ -312,11 +314,12 @@ class Recall:
         self,
         start: "Callable[[], Deferred[Any]]",
         show: Callable[..., "Deferred[None] | None"],
-        too_long: str = SORRY,
+        *,
+        searches: bool = False,
     ) -> "Deferred[Any]":
         """Let input wait for what *start* asks for, and *show* it; fires when that is done.
 
-        too_long: what they are told if it is looked for, but not found in time.
+        searches: whether it is searched for, which has turns of its own.
         """
         session = self._session
         clock = session.chat.clock
@@ -324,12 +327,13 @@ class Recall:
         sorry = SORRY
 
         def look() -> "Deferred[Any]":
-            return in_time(start(), clock, LOOKING).addCallbacks(answered, late)
+            span = SEARCHING if searches else LOOKING
+            return in_time(start(), clock, span).addCallbacks(answered, late)
 
         def late(failure: Any) -> Any:
             nonlocal sorry
-            if failure.check(TimedOut):
-                sorry = too_long
+            if searches and failure.check(TimedOut):
+                sorry = TOO_LONG
             return failure
 
         def failed(failure: Any) -> None:
@@ -360,7 +364,8 @@ class Recall:
                     connection=session.origin,
                 )
 
-        self._asked = asked = session.chat.lookups.ask(session.source, look)
+        turns = session.chat.searches if searches else session.chat.lookups
+        self._asked = asked = turns.ask(session.source, look)
         told: Deferred[Any] = in_time(asked, clock).addErrback(failed)
         session.wait_for(told)
         return told

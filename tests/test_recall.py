@@ -11,7 +11,7 @@ from chatroom.events import SERVER, Emoted, Said, TookBack
 from chatroom.flow import PATIENCE
 from chatroom.history import Gap, Missed, Query
 from chatroom.ledger import Entry
-from chatroom.recall import FOUND, LOOKING, MISSED, TOO_LONG, recall_of
+from chatroom.recall import FOUND, LOOKING, MISSED, SEARCHING, TOO_LONG, recall_of
 from chatroom.unread import Unread
 from chatroom.words import Phrase
 from conftest import Strictness
@@ -280,7 +280,7 @@ def test_what_was_found_in_a_room_that_is_gone_is_not_shown(
 def test_input_waits_for_an_answer_that_comes_late(world: World, late: LateHistory) -> None:
     alice, bob = world.people("alice", "bob")
     alice.says("/search tea", "hi", "/uptime")
-    world.wait(LOOKING / 2)
+    world.wait(SEARCHING / 2)
     assert alice.sees == bob.sees == []
     # Others are shown meanwhile.
     bob.says("hello")
@@ -303,7 +303,7 @@ def test_an_answer_that_does_not_come_is_not_waited_for(
     alice.session.unread = unread({"lobby": 0})
     with capturedLogs() as logs:
         alice.says(typed, "hi")
-        world.wait(LOOKING - 0.1)
+        world.wait((SEARCHING if "search" in typed else LOOKING) - 0.1)
         assert alice.sees == bob.sees == []
         world.wait(0.2)
     assert alice.sees == [f"-- {TOO_LONG}" if "search" in typed else LATER]
@@ -587,6 +587,18 @@ def test_more_of_what_was_missed_ends_with_its_rooms(world: World) -> None:
     ]
 
 
+def test_who_pages_through_a_room_does_not_wait_for_who_searches(
+    world: World, late: LateHistory
+) -> None:
+    searching = [world.person(source=f"192.0.2.{number}") for number in range(3)]
+    reading = world.person(source="198.51.100.1")
+    for person in searching:
+        person.types("/search tea")
+    reading.types("/history before 1h")
+    # The searches wait for one another.
+    assert [kind for kind, *_ in late.asked] == ["search", "place"]
+
+
 # -- what is not shown
 
 
@@ -774,6 +786,14 @@ def test_the_last_lines_are_taken_back(world: World) -> None:
     assert said(bob.asks("/history")) == ["a", "b"]
     assert alice.asks("/forget 99") == ["-- alice took back 2 lines."]
     assert alice.asks("/forget 1") == [NOTHING]
+
+
+@pytest.mark.parametrize("number", ["²", "③"])
+def test_what_is_no_number_is_nobodys_name_either(world: World, number: str) -> None:
+    (alice,) = world.people("alice")
+    alice.says("one")
+    assert not any("took back" in line for line in alice.asks(f"/forget {number}"))
+    assert alice.asks("/forget") == [ONE]
 
 
 @pytest.mark.parametrize("number", ["0", "101", "9" * 2000])

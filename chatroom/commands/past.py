@@ -137,7 +137,7 @@ def forget(session: "Session", rest: str) -> None:
     """
     if rest.lower() == "hour":
         _forget_hour(session)
-    elif not rest or rest.isdigit():
+    elif not rest or rest.isdecimal():
         _forget_last(session, rest)
     else:
         _forget_name(session, rest)
