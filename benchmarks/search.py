@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import report
 from chatroom import names
 from chatroom.events import Opened, Said
-from chatroom.ledger import Entry
+from chatroom.model.entry import Entry
 from chatroom.store.database import Writer
 from chatroom.store.folder import DATABASE
 from launch import free_port, log_of, started

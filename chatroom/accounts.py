@@ -4,15 +4,15 @@ The rule: a book of accounts is asked, never waited for. Every answer is a Defer
 late, or fail; what the book has not confirmed has not happened.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred, succeed
 
 from chatroom import names
+from chatroom.model.preferences import Preferences
 from chatroom.publickeys import PublicKey
 
 #: How many private lines wait for one account at most.
@@ -21,89 +21,9 @@ MAX_MESSAGES = 50
 #: Of how many rooms it is kept up to where an account has read them.
 MAX_PLACES = 100
 
-#: How many people one account may ignore.
-MAX_IGNORED = 200
 
 #: How many public keys one account may have.
 MAX_KEYS = 20
-
-#: What may be chosen for `timestamps` and for `bell`.
-TIMESTAMPS = ("off", "on", "seconds")
-BELLS = ("off", "mentions", "on")
-
-#: Whether names have colours: as the terminal has it (NO_COLOR), or whatever it says.
-COLORS = ("auto", "on", "off")
-
-
-@dataclass(frozen=True, slots=True)
-class Preferences:
-    """How one person wants to be shown things.
-
-    ignores: the accounts whose lines are left out, by id, with the name each had then.
-    timestamps: one of TIMESTAMPS, whether lines are shown with their time as they come. timezone:
-    see times.zone. quiet: joins, leaves and renames are left out. bell: one of BELLS, when the
-    terminal's bell rings. color: one of COLORS. reader: a screen reader reads this out. room: the
-    key of the room to return to, empty for the lobby.
-    """
-
-    ignores: Mapping[int, str] = field(default_factory=dict)
-    timestamps: str = "off"
-    timezone: str = "UTC"
-    quiet: bool = False
-    bell: str = "off"
-    color: str = "auto"
-    reader: bool = False
-    room: str = ""
-
-    def dump(self) -> str:
-        """As JSON, without what is as it is for everybody."""
-        default = asdict(Preferences())
-        return json.dumps(
-            {key: value for key, value in asdict(self).items() if value != default[key]},
-            ensure_ascii=False,
-        )
-
-    @classmethod
-    def load(cls, text: str) -> "Preferences":
-        """What `dump` made; whatever is not understood is as it is for everybody."""
-        made = cls()
-        try:
-            given = json.loads(text)
-        except (ValueError, RecursionError):
-            return made
-        for known in fields(cls) if isinstance(given, dict) else ():
-            try:
-                made = replace(made, **{known.name: _LOADERS[known.name](given[known.name])})
-            except (KeyError, TypeError, ValueError, AttributeError):
-                continue
-        return made
-
-
-def _one_of(*choices: str) -> Any:
-    def load(value: object) -> object:
-        if value not in choices:
-            raise ValueError
-        return value
-
-    return load
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return names.clean(value)
-
-
-_LOADERS: dict[str, Any] = {
-    "ignores": lambda given: {int(id): _text(name) for id, name in given.items()},
-    "timestamps": _one_of(*TIMESTAMPS),
-    "timezone": _text,
-    "quiet": bool,
-    "bell": _one_of(*BELLS),
-    "color": _one_of(*COLORS),
-    "reader": bool,
-    "room": _text,
-}
 
 
 @dataclass(frozen=True, slots=True)

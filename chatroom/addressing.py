@@ -14,11 +14,12 @@ from twisted.internet.defer import Deferred, succeed
 
 from chatroom import names
 from chatroom.accounts import Account
-from chatroom.chat import Chat, Refused
+from chatroom.chat import Chat
 from chatroom.events import Emoted, Said
 from chatroom.flow import Flow, bare, carry_out, patiently, steps
-from chatroom.formats import enumerate_names
+from chatroom.model.refused import Refused
 from chatroom.room import said_by
+from chatroom.text.prose import enumerate_names
 
 if TYPE_CHECKING:
     from chatroom.session import Session

@@ -12,19 +12,21 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatroom import ignoring, naming
-from chatroom.accounts import Account, Preferences
-from chatroom.chat import Refused
-from chatroom.flow import ENTERING, SORRY, Flow, Gone, or_none, patiently, steps
-from chatroom.formats import paragraph
+from chatroom.accounts import Account
+from chatroom.flow import SORRY, Flow, Gone, or_none, patiently, steps
+from chatroom.model.holds import ENTERING
+from chatroom.model.preferences import Preferences
+from chatroom.model.refused import Refused
 from chatroom.publickeys import PublicKey
 from chatroom.recall import recall_of, when
 from chatroom.registry import whom
 from chatroom.room import said_by
+from chatroom.text.prose import paragraph
 from chatroom.unread import Unread
 from chatroom.waiting import show_messages
 
 if TYPE_CHECKING:
-    from chatroom.arriving import Arrival
+    from chatroom.model.identity import Arrival
     from chatroom.room import Room
     from chatroom.session import Session
 

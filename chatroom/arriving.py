@@ -13,9 +13,10 @@ from twisted.logger import Logger
 
 from chatroom import names
 from chatroom.accounts import Account
-from chatroom.attempts import TooMany
 from chatroom.flow import SORRY, in_time, steps
 from chatroom.login import note_failure
+from chatroom.model.identity import Arrival
+from chatroom.model.refused import TooMany
 from chatroom.naming import ANOTHER
 from chatroom.publickeys import PublicKey
 
@@ -26,23 +27,6 @@ log = Logger()
 
 #: How long, in seconds, the turn of a password may take to come.
 TURN = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """Who somebody is, as far as the door knows.
-
-    name: what they ask to be called; empty for whatever comes. account: whose they have proved to
-    be, None for a guest. key: the public key that they have proved to have. by_key: whether it is
-    by that key that they are whose they are. why: why they do not get their name, as a sentence;
-    empty if they may.
-    """
-
-    name: str = ""
-    account: Account | None = None
-    key: PublicKey | None = None
-    by_key: bool = False
-    why: str = ""
 
 
 @dataclass(eq=False, slots=True)

@@ -14,6 +14,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, maybeDeferred
 
 from chatroom.clock import Call, Clock
+from chatroom.model.refused import TooMany
 
 #: How many failures for one name from one source cost nothing yet.
 FREE = 3
@@ -28,10 +29,6 @@ MEMORY = 3600.0
 #: How many attempts wait at most, for one name from one source and in all.
 MOST_ALIKE = 4
 MOST = 128
-
-
-class TooMany(Exception):
-    """So many attempts wait that this one is not made."""
 
 
 class _Attempt:

@@ -11,7 +11,7 @@ from twisted.logger import Logger
 
 from chatroom import names, naming
 from chatroom.accounts import Account
-from chatroom.formats import paragraph
+from chatroom.text.prose import paragraph
 
 if TYPE_CHECKING:
     from chatroom.chat import Chat

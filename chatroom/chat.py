@@ -5,7 +5,7 @@ comes back through `committed` is appended to its room and delivered.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from operator import itemgetter
 from typing import TYPE_CHECKING, Protocol
 
@@ -30,11 +30,15 @@ from chatroom.events import (
     TookBack,
     TopicSet,
 )
-from chatroom.history import History, Kept, MemoryHistory, Query
-from chatroom.ledger import Claims, Entry, Ledger, LocalClaims, MemoryLedger
+from chatroom.history import History, MemoryHistory
+from chatroom.ledger import Claims, Ledger, LocalClaims, MemoryLedger
 from chatroom.limits import Admission, Limits, Pace, Quota
 from chatroom.lookups import Lookups
 from chatroom.metrics import Counters
+from chatroom.model.chatsettings import Settings
+from chatroom.model.entry import Entry
+from chatroom.model.history import Kept, Query
+from chatroom.model.refused import Refused
 from chatroom.moderation import Moderation
 from chatroom.orders import Access, MemoryRecords
 from chatroom.presence import Presence
@@ -63,44 +67,9 @@ MAX_LOOKS = 8
 MAX_WAITING = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What an operator may choose about the chat itself.
-
-    name: what the server calls itself. motd: text, its lines separated by LF.
-    scrollback: how many lines somebody is shown on joining; 0 for none.
-    join_quiet_above: in rooms of more people only those who spoke are announced; 0 for no limit.
-    rooms_per_hour: how many rooms one source may create in an hour; 0 for no limit.
-    renames_per_hour: how often the guests of one source may change their names in an hour, once
-    somebody was told of them; 0 for no limit.
-    keep_days, keep_lines: after how many days, and after how many more lines in its room, a line
-    is forgotten; 0 for never.
-    keep_names: after how many days without a visit an account lapses; 0 for never.
-    names_per_day: how many names one source may register in a day; 0 for no limit.
-    log_chat: whether what is said in rooms is in the log.
-    """
-
-    name: str = "chatroom"
-    lobby: str = "lobby"
-    motd: str = ""
-    scrollback: int = 20
-    join_quiet_above: int = 50
-    rooms_per_hour: int = 5
-    renames_per_hour: int = 30
-    keep_days: float = 0.0
-    keep_lines: int = 0
-    keep_names: float = 180.0
-    names_per_day: int = 3
-    log_chat: bool = False
-
-
 def hidden_key(name: str) -> str:
     """The key of a room that is not listed: no name that anybody can give a room has it."""
     return f" {name}"
-
-
-class Refused(Exception):
-    """What somebody asked for cannot be; the message is whole sentences for them."""
 
 
 class Door(Protocol):

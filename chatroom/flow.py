@@ -11,19 +11,15 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.logger import Logger
 
-from chatroom.attempts import TooMany
-from chatroom.chat import Refused
 from chatroom.clock import Clock
-from chatroom.formats import paragraph
+from chatroom.model.refused import Refused, TooMany
+from chatroom.text.prose import paragraph
 
 if TYPE_CHECKING:
     from chatroom.session import Session
 
 log = Logger()
 
-#: Why input waits: for a room, for a name, for the mailbox to be emptied, for the next line's
-#: turn, for ever, for an answer from elsewhere, or for what this person asked for before.
-ENTERING, NAMING, MAIL, PACE, OVER, READING, DECIDING = 1, 2, 4, 8, 16, 32, 64
 
 #: What waits for steps and yields what they are to wait for.
 Flow = Generator["Deferred[Any]", Any, None]

@@ -4,12 +4,11 @@ The rule: a format is one object with `encode`, it holds no state, and the same 
 gives the same bytes, so that all who use it can be sent the same object.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, tzinfo
 from typing import Protocol
 from weakref import WeakValueDictionary
 
-from chatroom.accounts import Preferences
 from chatroom.cells import wrap
 from chatroom.events import (
     SERVER,
@@ -32,20 +31,12 @@ from chatroom.events import (
     TopicSet,
     Whispered,
 )
-from chatroom.times import DAY, day, local, zone
+from chatroom.model.preferences import Preferences
+from chatroom.text.prose import COLUMNS, INDENT, OWN, enumerate_names
+from chatroom.times import day, local, zone
 
 #: Rings the bell of a terminal.
 BELL = b"\a"
-
-
-#: What a line of the server's own begins with, how far it is indented where it goes on, and how
-#: wide it is, so that terminals of 80 columns do not wrap it, in cells.
-OWN = "-- "
-INDENT = 3
-COLUMNS = 79
-
-#: How wide a notice may be, without what it begins with, in cells.
-WIDTH = COLUMNS - len(OWN)
 
 
 class Format(Protocol):
@@ -224,39 +215,6 @@ def plain(preferences: Preferences) -> Format:
     if made is None:
         made = _STYLED[style] = StyledPlainFormat(where, preferences)
     return made
-
-
-def enumerate_names(names: Sequence[str], count: int) -> str:
-    """Some people as a phrase: 'alice', 'alice and bob', 'alice, bob and 12 others'.
-
-    *count* is how many there are in all, *names* at least one of them.
-    """
-    shown = list(names)
-    if count > len(shown):
-        others = count - len(shown)
-        shown.append(f"{others} other{'s' if others > 1 else ''}")
-    if len(shown) == 1:
-        return shown[0]
-    return f"{', '.join(shown[:-1])} and {shown[-1]}"
-
-
-def paragraph(*sentences: str) -> str:
-    """*sentences* in as few lines as fit a terminal of 80 columns, broken between sentences."""
-    lines = [sentences[0]]
-    for sentence in sentences[1:]:
-        if len(lines[-1]) + 1 + len(sentence) <= WIDTH:
-            lines[-1] += f" {sentence}"
-        else:
-            lines.append(sentence)
-    return "\n".join(lines)
-
-
-def duration(seconds: float) -> str:
-    """A span of time as people say it, in its largest unit: '5 minutes', '1 day'."""
-    units = {"day": DAY, "hour": 3600, "minute": 60, "second": 1}
-    unit = next((unit for unit, length in units.items() if seconds >= length), "second")
-    count = max(0, int(seconds // units[unit]))
-    return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
 def transcript(events: Iterable[Event], now: float, zone: tzinfo = UTC) -> list[Event]:

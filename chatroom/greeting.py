@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from chatroom import ignoring
 from chatroom.events import SERVER, Event, Noticed
-from chatroom.formats import enumerate_names, paragraph
-from chatroom.history import LAST
+from chatroom.model.history import LAST
 from chatroom.room import NOW, encode, said_by
+from chatroom.text.prose import enumerate_names, paragraph
 from chatroom.times import day
 
 if TYPE_CHECKING:

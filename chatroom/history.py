@@ -3,68 +3,23 @@
 The rule: it is asked, never waited for. Every answer is a Deferred that may come late, or fail.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from operator import attrgetter
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.defer import Deferred, succeed
 
 from chatroom import names, words
 from chatroom.clock import Clock
 from chatroom.events import Emoted, Event, Said
-from chatroom.ledger import Entry
 from chatroom.lookups import piecemeal
+from chatroom.model.entry import Entry
+from chatroom.model.history import LAST, Gap, Missed, Query, finder
 from chatroom.words import Phrase
 
 if TYPE_CHECKING:
     from chatroom.room import Room
-
-#: Greater than every id.
-LAST = 2**63 - 1
-
-
-class Kept(NamedTuple):
-    """A room as a store has kept it. lines: the last ones with their ids, oldest first."""
-
-    name: str
-    topic: str
-    lines: Sequence[tuple[int, Event]]
-
-
-class Gap(NamedTuple):
-    """Lines of a room that somebody was not shown: those with ids between these two."""
-
-    after: int
-    before: int = LAST
-
-
-class Missed(NamedTuple):
-    """What somebody missed in a room.
-
-    lines: how many lines. naming: in how many of them their name is. since: when the first of
-    them was said, in seconds since the epoch.
-    """
-
-    room: str
-    lines: int
-    naming: int
-    since: float
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What somebody looks for: lines with all *phrases*.
-
-    rooms: the keys of the rooms to look in. name: the key of who said them, empty for anybody.
-    before: only lines with smaller ids.
-    """
-
-    phrases: Sequence[Phrase]
-    rooms: Collection[str]
-    name: str = ""
-    before: int = LAST
 
 
 class History(Protocol):
@@ -168,20 +123,6 @@ class MemoryHistory:
         for row in reversed(room.rows(0, end)) if room is not None else ():
             if row.event.line:
                 yield Entry(key, row.id, row.event)
-
-
-def finder(query: Query) -> Callable[[Event], bool]:
-    """Return a function that says whether an event is a line that *query* looks for."""
-    is_found = words.finder(query.phrases)
-
-    def fits(event: Event) -> bool:
-        if not isinstance(event, Said | Emoted):
-            return False
-        if query.name and names.fold(event.name) != query.name:
-            return False
-        return is_found(event.text)
-
-    return fits
 
 
 def _text(event: Event) -> str:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import Deferred, succeed
 
 from chatroom import names
-from chatroom.accounts import Preferences
 from chatroom.events import SERVER, Emoted, Event, Said
+from chatroom.model.preferences import Preferences
 
 if TYPE_CHECKING:
     from chatroom.session import Session

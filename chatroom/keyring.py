@@ -11,11 +11,11 @@ from twisted.logger import Logger
 
 from chatroom import publickeys
 from chatroom.accounts import MAX_KEYS, Account, Binding, BoundKey
-from chatroom.chat import Refused
 from chatroom.flow import Flow, apart, carry_out, patiently, steps
-from chatroom.formats import paragraph
+from chatroom.model.refused import Refused
 from chatroom.publickeys import PublicKey
 from chatroom.registry import whom
+from chatroom.text.prose import paragraph
 from chatroom.times import local
 
 if TYPE_CHECKING:

@@ -7,24 +7,12 @@ nodes when the engine has ordered it. What a ledger cannot commit comes back thr
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from twisted.internet.defer import Deferred, succeed
 
 from chatroom.events import SERVER, Event
-
-
-class Entry(NamedTuple):
-    """An event in its final place.
-
-    room: the key of the room whose log it belongs to.
-    id: grows for ever and over restarts: at least the previous one plus one, at least the
-    clock in microseconds.
-    """
-
-    room: str
-    id: int
-    event: Event
+from chatroom.model.entry import Entry
 
 
 def number(pending: Iterable[tuple[str, Event]], last_id: int, now: float) -> list[Entry]:

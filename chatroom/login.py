@@ -12,13 +12,14 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatroom import ignoring, names, naming, passwords, strays
-from chatroom.accounts import Account, Preferences
+from chatroom.accounts import Account
 from chatroom.adoption import adopt, as_it_is, as_read
 from chatroom.bookkeeping import make_guest
-from chatroom.chat import Refused
 from chatroom.flow import Flow, apart, bare, carry_out, if_there, patiently, steps
-from chatroom.formats import paragraph
+from chatroom.model.preferences import Preferences
+from chatroom.model.refused import Refused
 from chatroom.registry import Guesser, whom
+from chatroom.text.prose import paragraph
 
 if TYPE_CHECKING:
     from chatroom.chat import Chat

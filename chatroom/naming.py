@@ -12,10 +12,11 @@ from twisted.logger import Logger
 
 from chatroom import names
 from chatroom.accounts import Account
-from chatroom.chat import Refused
 from chatroom.events import Renamed
-from chatroom.flow import NAMING, Flow, in_time, patiently, steps
-from chatroom.formats import paragraph
+from chatroom.flow import Flow, in_time, patiently, steps
+from chatroom.model.holds import NAMING
+from chatroom.model.refused import Refused
+from chatroom.text.prose import paragraph
 
 if TYPE_CHECKING:
     from chatroom.session import Session

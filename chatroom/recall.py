@@ -18,10 +18,10 @@ from chatroom import ignoring, names
 from chatroom.events import SERVER, Event, Found, Noticed
 from chatroom.flow import in_time
 from chatroom.formats import transcript
-from chatroom.history import LAST, Gap, Missed, Query
-from chatroom.ledger import Entry
 from chatroom.lookups import piecemeal
 from chatroom.mailbox import MAX_BYTES, Letter
+from chatroom.model.entry import Entry
+from chatroom.model.history import LAST, Gap, Missed, Query
 from chatroom.room import encode, said_by
 from chatroom.times import day, local
 from chatroom.words import named

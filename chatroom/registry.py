@@ -14,9 +14,10 @@ from twisted.logger import Logger
 
 from chatroom import passwords
 from chatroom.accounts import Account, Accounts, Visit
-from chatroom.attempts import Attempts, TooMany
+from chatroom.attempts import Attempts
 from chatroom.clock import Clock
 from chatroom.limits import Quota
+from chatroom.model.refused import TooMany
 from chatroom.times import DAY
 
 if TYPE_CHECKING:

@@ -33,6 +33,7 @@ from chatroom.formats import Format, transcript
 from chatroom.mailbox import Mailbox
 from chatroom.mentions import Mentions
 from chatroom.metrics import Counters
+from chatroom.model.output import Outlet
 from chatroom.times import day
 
 log = Logger()
@@ -59,33 +60,6 @@ NOW = "Now"
 #: much one event of that takes beside its text.
 MAX_ENCODED = 512 * 1024
 PIECE_BYTES = 160
-
-
-class Outlet(Protocol):
-    """The writing side of one connection; see doors/outlet.py."""
-
-    @property
-    def congested(self) -> bool:
-        """Nothing may be written now: it calls its owner's `drained` when that is over."""
-
-    def write(self, data: bytes) -> int:
-        """Send *data*; returns how many bytes were taken.
-
-        If that is not all, the outlet is congested, and the caller must call `finish`.
-        """
-
-    def finish(self, rest: bytes) -> None:
-        """Take *rest*, the end of the line in which `write` stopped, and call back later."""
-
-    def abort(self) -> None:
-        """Drop the connection and whatever was to be sent on it."""
-
-
-class TerminalOutlet(Outlet, Protocol):
-    """The writing side of a connection with a terminal."""
-
-    def insert(self, data: bytes) -> None:
-        """Send *data*, which is for this connection alone, whether it is congested or not."""
 
 
 class Owner(Protocol):

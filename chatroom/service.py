@@ -30,7 +30,7 @@ from twisted.python.threadpool import ThreadPool
 from chatroom import __version__, listening, logs, systemd
 from chatroom.aging import Aging
 from chatroom.bookkeeping import reconcile
-from chatroom.chat import Chat, Settings
+from chatroom.chat import Chat
 from chatroom.doors.console import ConsoleFactory
 from chatroom.doors.door import DoorFactory
 from chatroom.doors.line import ChatFactory
@@ -40,6 +40,7 @@ from chatroom.limits import Limits
 from chatroom.logwriter import LogService, open_log
 from chatroom.manhole import ManholeService
 from chatroom.metrics import Counters
+from chatroom.model.chatsettings import Settings
 from chatroom.moderation import Moderation
 from chatroom.options import Options
 from chatroom.orders import MemoryRecords, Networks

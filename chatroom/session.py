@@ -12,23 +12,26 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from chatroom import adoption, greeting, ignoring, names, naming, strays
-from chatroom.accounts import Account, Change, Preferences, Visit
-from chatroom.chat import Chat, Refused
+from chatroom.accounts import Account, Change, Visit
+from chatroom.chat import Chat
 from chatroom.clock import Call
 from chatroom.commands import COMMANDS, Command, run
 from chatroom.events import SERVER, Emoted, Event, Left, Noticed, Renamed, Said, Whispered
-from chatroom.flow import DECIDING, ENTERING, MAIL, NAMING, OVER, PACE, READING
 from chatroom.formats import BELL, Format, transcript
 from chatroom.limits import LOCAL
 from chatroom.mailbox import MAX_BYTES, Letter, Mailbox
+from chatroom.model.holds import DECIDING, ENTERING, MAIL, NAMING, OVER, PACE, READING
+from chatroom.model.output import Outlet
+from chatroom.model.preferences import Preferences
+from chatroom.model.refused import Refused
 from chatroom.publickeys import PublicKey
 from chatroom.recall import Recall
-from chatroom.room import Member, Outlet, Room, encode
+from chatroom.room import Member, Room, encode
 from chatroom.unread import Unread
 from chatroom.waiting import PrivateLine
 
 if TYPE_CHECKING:
-    from chatroom.arriving import Arrival
+    from chatroom.model.identity import Arrival
 
 log = Logger()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import regex
 
-from chatroom.chat import Refused
+from chatroom.model.refused import Refused
 from chatroom.passwords import MIN_LENGTH
 
 if TYPE_CHECKING:

@@ -19,7 +19,6 @@ from zlib import crc32
 
 import regex
 
-from chatroom.accounts import Preferences
 from chatroom.cells import cells, wrap
 from chatroom.events import (
     Announced,
@@ -33,6 +32,7 @@ from chatroom.events import (
     Whispered,
 )
 from chatroom.formats import PLAIN, StyledPlainFormat
+from chatroom.model.preferences import Preferences
 from chatroom.names import fold
 from chatroom.times import zone
 

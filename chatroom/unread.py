@@ -9,7 +9,7 @@ while it was elsewhere.
 from collections.abc import Mapping
 from typing import Final
 
-from chatroom.history import LAST, Gap
+from chatroom.model.history import LAST, Gap
 
 #: How many gaps of one room are kept: whoever comes and goes more often loses the oldest.
 MAX_GAPS: Final = 20

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from twisted.logger import Logger
 
 from chatroom.accounts import Account, Accounts, Message
-from chatroom.chat import Refused
 from chatroom.events import SERVER, Whispered
 from chatroom.flow import Flow, or_none, patiently, steps
+from chatroom.model.refused import Refused
 
 if TYPE_CHECKING:
     from chatroom.session import Session

@@ -31,9 +31,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatroom import passwords
-from chatroom.chat import Settings
 from chatroom.ledger import Claims
 from chatroom.limits import Limits
+from chatroom.model.chatsettings import Settings
 from fakes import DelayedLedger, FailingLedger, World, immediate, stored
 from wire import LIMIT, reactor, services
 

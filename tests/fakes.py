@@ -10,13 +10,16 @@ from twisted.internet import task
 from twisted.internet.defer import Deferred, execute, fail, succeed
 
 from chatroom import names, publickeys
-from chatroom.accounts import Accounts, MemoryAccounts, Preferences
-from chatroom.arriving import Arrival
-from chatroom.chat import Chat, Settings
+from chatroom.accounts import Accounts, MemoryAccounts
+from chatroom.chat import Chat
 from chatroom.events import Event
 from chatroom.formats import PLAIN, Format, plain
-from chatroom.ledger import Claims, Entry, Ledger, LedgerReceiver, LocalClaims, MemoryLedger
+from chatroom.ledger import Claims, Ledger, LedgerReceiver, LocalClaims, MemoryLedger
 from chatroom.limits import LOCAL, Limits, source_of
+from chatroom.model.chatsettings import Settings
+from chatroom.model.entry import Entry
+from chatroom.model.identity import Arrival
+from chatroom.model.preferences import Preferences
 from chatroom.moderation import Moderation
 from chatroom.orders import Action, MemoryRecords, Records, Report
 from chatroom.publickeys import PublicKey

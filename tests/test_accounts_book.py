@@ -25,9 +25,9 @@ from chatroom.accounts import (
     Holder,
     MemoryAccounts,
     Message,
-    Preferences,
     Visit,
 )
+from chatroom.model.preferences import Preferences
 from chatroom.store import accounts as module
 from chatroom.store import schema
 from chatroom.store.accounts import Book, Do, StoredAccounts

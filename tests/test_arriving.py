@@ -11,14 +11,15 @@ from twisted.logger import LogEvent
 
 from chatroom import arriving, names, passwords
 from chatroom.accounts import Account
-from chatroom.arriving import Arrival, Stranger
-from chatroom.attempts import TooMany
-from chatroom.chat import Settings
+from chatroom.arriving import Stranger
 from chatroom.events import Event, Joined
 from chatroom.flow import SORRY
 from chatroom.formats import plain
 from chatroom.ledger import LocalClaims
 from chatroom.limits import LOCAL
+from chatroom.model.chatsettings import Settings
+from chatroom.model.identity import Arrival
+from chatroom.model.refused import TooMany
 from chatroom.orders import Order
 from chatroom.session import Session
 from conftest import MakeWorld

@@ -7,12 +7,15 @@ from twisted.internet.defer import Deferred, succeed
 
 from chatroom import chat as chats
 from chatroom import names
-from chatroom.chat import MAX_LOOKS, Chat, Refused, Settings
+from chatroom.chat import MAX_LOOKS, Chat
 from chatroom.events import SERVER, Announced, Event, Joined, Left, Opened, Relayed, Said
 from chatroom.formats import RAW
-from chatroom.history import Kept
-from chatroom.ledger import Entry, LocalClaims, MemoryLedger
+from chatroom.ledger import LocalClaims, MemoryLedger
 from chatroom.mailbox import Mailbox
+from chatroom.model.chatsettings import Settings
+from chatroom.model.entry import Entry
+from chatroom.model.history import Kept
+from chatroom.model.refused import Refused
 from chatroom.room import Member
 from chatroom.times import DAY
 from conftest import MakeWorld, Strictness

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from chatroom.aging import Aging
-from chatroom.chat import Settings
 from chatroom.limits import Limits
+from chatroom.model.chatsettings import Settings
 from chatroom.orders import Order
 from chatroom.times import DAY
 from conftest import MakeWorld

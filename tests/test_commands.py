@@ -2,8 +2,8 @@
 
 import pytest
 
-from chatroom.chat import Settings
 from chatroom.commands import COMMANDS, command, rooms
+from chatroom.model.chatsettings import Settings
 from chatroom.session import Session
 from conftest import MakeWorld
 from fakes import World

@@ -11,15 +11,7 @@ from hypothesis import strategies as st
 
 from chatroom import usage
 from chatroom.commands import COMMANDS, Command, command
-from chatroom.completion import (
-    COMPLETED,
-    FREE,
-    MAX_CHOICES,
-    MAX_SIZE,
-    PACE,
-    SPOKEN,
-    complete,
-)
+from chatroom.completion import COMPLETED, FREE, MAX_CHOICES, MAX_SIZE, PACE, SPOKEN, complete
 from chatroom.doors.editor import Action, Bell, Choices, Editor, Line
 from chatroom.doors.keys import Key, Text
 from chatroom.names import fold

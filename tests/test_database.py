@@ -23,8 +23,8 @@ from chatroom.events import (
     TookBack,
     TopicSet,
 )
-from chatroom.history import Gap, Missed, Query
-from chatroom.ledger import Entry
+from chatroom.model.entry import Entry
+from chatroom.model.history import Gap, Missed, Query
 from chatroom.store import codec, schema
 from chatroom.store.database import SLICE, Reader, Writer, connect
 from chatroom.words import Phrase, phrases

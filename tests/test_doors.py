@@ -12,10 +12,10 @@ from twisted.internet.endpoints import clientFromString
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory
 
-from chatroom.chat import Settings
 from chatroom.doors import conversation, line, relay
 from chatroom.doors.door import peer_ended, tune
 from chatroom.limits import Limits
+from chatroom.model.chatsettings import Settings
 from conftest import Strictness
 from wire import (
     DEADLINE,

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from chatroom.accounts import BELLS, TIMESTAMPS, Preferences
 from chatroom.events import (
     SERVER,
     Announced,
@@ -27,7 +26,9 @@ from chatroom.events import (
     TopicSet,
     Whispered,
 )
-from chatroom.formats import PLAIN, RAW, duration, enumerate_names, plain, transcript
+from chatroom.formats import PLAIN, RAW, plain, transcript
+from chatroom.model.preferences import BELLS, TIMESTAMPS, Preferences
+from chatroom.text.prose import duration, enumerate_names
 from chatroom.times import DAY, zone
 
 #: Friday 15 January 2027, 08:00:05 UTC.

@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred, fail
 import chatroom
 from chatroom.commands import Command
 from chatroom.doors.console import ConsoleFactory
-from chatroom.ledger import Entry
+from chatroom.model.entry import Entry
 from chatroom.session import Session
 from fakes import WORD, FailingLedger, FakeBook, LateClaims, Person, World, book_of, owner
 from wire import Visitor

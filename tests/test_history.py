@@ -6,8 +6,9 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from chatroom.events import Emoted, Event, Joined, Relayed, Said
-from chatroom.history import Gap, MemoryHistory, Missed, Query
-from chatroom.ledger import Entry
+from chatroom.history import MemoryHistory
+from chatroom.model.entry import Entry
+from chatroom.model.history import Gap, Missed, Query
 from chatroom.room import Room
 from chatroom.words import phrases
 from fakes import Clock

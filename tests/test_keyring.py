@@ -10,7 +10,7 @@ from twisted.logger import LogEvent
 
 from chatroom import arriving
 from chatroom.accounts import MAX_KEYS
-from chatroom.arriving import Arrival
+from chatroom.model.identity import Arrival
 from chatroom.publickeys import PublicKey
 from fakes import WORD, FakeBook, Person, World, book_of, check, logged_in, made_key, owner
 from test_accounts_book import now

@@ -30,7 +30,7 @@ CORE = frozenset(
         ),
         *("orders", "moderation", "cells", "styles", "flow", "waiting"),
         *("naming", "ignoring", "usage", "completion", "directory"),
-        *("publickeys", "keyring", "arriving", "greeting", "strays", "unread"),
+        *("publickeys", "keyring", "arriving", "greeting", "model", "text", "strays", "unread"),
     }
 )
 #: What the core may use beside the standard library and itself.

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from chatroom.events import Event, Said
-from chatroom.ledger import Entry, Ledger, LocalClaims, MemoryLedger
+from chatroom.ledger import Ledger, LocalClaims, MemoryLedger
+from chatroom.model.entry import Entry
 from fakes import Clock, DelayedLedger, FailingLedger, LateClaims, immediate, stored_ledger
 
 

@@ -13,14 +13,14 @@ from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent, globalLo
 from zope.interface import implementer
 
 from chatroom import names, naming, passwords
-from chatroom.accounts import Preferences
-from chatroom.attempts import TooMany
-from chatroom.chat import Settings
 from chatroom.events import Said
-from chatroom.formats import paragraph
+from chatroom.model.chatsettings import Settings
+from chatroom.model.preferences import Preferences
+from chatroom.model.refused import TooMany
 from chatroom.session import Session
 from chatroom.store.accounts import Book, StoredAccounts
 from chatroom.store.database import Reader, Writer
+from chatroom.text.prose import paragraph
 from chatroom.times import DAY
 from conftest import MakeWorld, Strictness
 from fakes import (

@@ -20,12 +20,12 @@ from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent
 
 import chatroom
 from chatroom import logs
-from chatroom.chat import Settings
 from chatroom.doors.door import DoorFactory
 from chatroom.doors.line import ChatFactory
 from chatroom.doors.relay import RelayFactory
 from chatroom.limits import Limits, address_of
 from chatroom.logwriter import LogWriter, open_log
+from chatroom.model.chatsettings import Settings
 from chatroom.service import Everything
 from fakes import Clock, World
 from test_process import (

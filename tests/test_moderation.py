@@ -15,15 +15,17 @@ from zope.interface import alsoProvides
 
 from chatroom import moderation as module
 from chatroom.accounts import Account, MemoryAccounts
-from chatroom.arriving import Arrival
-from chatroom.chat import Settings
 from chatroom.doors.console import ConsoleFactory
 from chatroom.doors.door import DoorFactory, TurnedAway
 from chatroom.doors.line import ChatFactory
 from chatroom.doors.relay import RelayFactory
 from chatroom.events import Closed, Said
-from chatroom.history import MemoryHistory, Query
-from chatroom.ledger import Entry, Ledger
+from chatroom.history import MemoryHistory
+from chatroom.ledger import Ledger
+from chatroom.model.chatsettings import Settings
+from chatroom.model.entry import Entry
+from chatroom.model.history import Query
+from chatroom.model.identity import Arrival
 from chatroom.moderation import CLAIM_TRIES, Moderation, read_networks
 from chatroom.orders import MemoryRecords, Networks, Operator
 from chatroom.times import DAY

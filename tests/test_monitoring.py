@@ -21,9 +21,9 @@ from twisted.internet.endpoints import UNIXClientEndpoint, clientFromString, ser
 from twisted.internet.protocol import Factory
 
 import chatroom
-from chatroom.arriving import Arrival
 from chatroom.doors.line import ChatFactory
 from chatroom.doors.relay import RelayFactory
+from chatroom.model.identity import Arrival
 from chatroom.monitoring import (
     IDLE,
     LOOK,

@@ -22,7 +22,7 @@ import chatroom
 from chatroom import listening
 from chatroom import options as options_module
 from chatroom.events import Said
-from chatroom.ledger import Entry
+from chatroom.model.entry import Entry
 from chatroom.options import Options
 from chatroom.settings import OPTIONS, SettingError, fit, read_allowed
 from chatroom.store import schema

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatroom.accounts import Account
-from chatroom.arriving import Arrival
-from chatroom.chat import Settings
 from chatroom.events import Said
 from chatroom.ignoring import GONE
+from chatroom.model.chatsettings import Settings
+from chatroom.model.identity import Arrival
 from chatroom.names import fold
 from fakes import (
     WORD,

@@ -6,10 +6,10 @@ from sys import maxsize
 import pytest
 
 from chatroom import room as rooms
-from chatroom.accounts import Preferences
 from chatroom.events import Left, Said
 from chatroom.formats import PLAIN, RAW
 from chatroom.mailbox import MAX_ENTRIES
+from chatroom.model.preferences import Preferences
 from chatroom.recall import recall_of
 from chatroom.styles import Colours, terminal
 from chatroom.times import DAY

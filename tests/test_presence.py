@@ -2,10 +2,10 @@
 
 import pytest
 
-from chatroom.chat import Settings
 from chatroom.events import SERVER, CrowdMoved, Event
 from chatroom.formats import PLAIN
 from chatroom.mailbox import Mailbox
+from chatroom.model.chatsettings import Settings
 from chatroom.presence import Presence
 from chatroom.room import Member, Room
 from conftest import MakeWorld

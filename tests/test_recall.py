@@ -11,6 +11,8 @@ from chatroom.events import SERVER, Emoted, Said, TookBack
 from chatroom.flow import PATIENCE
 from chatroom.history import Gap, Missed, Query
 from chatroom.ledger import Entry
+from chatroom.model.entry import Entry
+from chatroom.model.history import Gap, Missed, Query
 from chatroom.recall import FOUND, LOOKING, MISSED, SEARCHING, TOO_LONG, recall_of
 from chatroom.unread import Unread
 from chatroom.words import Phrase

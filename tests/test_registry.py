@@ -13,9 +13,9 @@ from twisted.internet.defer import Deferred
 
 from chatroom import names, passwords
 from chatroom.accounts import MAX_MESSAGES, Account, MemoryAccounts
-from chatroom.arriving import Arrival
-from chatroom.chat import Settings
 from chatroom.ledger import LocalClaims
+from chatroom.model.chatsettings import Settings
+from chatroom.model.identity import Arrival
 from chatroom.registry import as_code
 from chatroom.times import DAY
 from conftest import MakeWorld

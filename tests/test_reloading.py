@@ -16,10 +16,10 @@ import pytest
 from twisted.logger import LogEvent
 
 from chatroom import reloading
-from chatroom.chat import Settings
 from chatroom.doors.line import ChatFactory
 from chatroom.doors.relay import RelayFactory
 from chatroom.limits import Limits
+from chatroom.model.chatsettings import Settings
 from chatroom.options import Options
 from chatroom.reloading import ReloadService
 from chatroom.settings import SettingError

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatroom import room as rooms
-from chatroom.chat import Settings
 from chatroom.events import Event, Joined, Left, Renamed, Said, TookBack, TopicSet, Whispered
 from chatroom.formats import PLAIN, RAW, PlainFormat
 from chatroom.mailbox import Mailbox
+from chatroom.model.chatsettings import Settings
 from chatroom.room import LOG_BYTES, LOG_EVENTS, PORTION, Member, Room
 from conftest import MakeWorld, Strictness
 from fakes import DelayedLedger, FakeOutlet, Person, World, immediate

@@ -18,12 +18,13 @@ from twisted.internet.protocol import Factory
 from twisted.internet.ssl import CertificateOptions
 
 from chatroom import service
-from chatroom.chat import Chat, Settings
+from chatroom.chat import Chat
 from chatroom.doors.door import DoorFactory
 from chatroom.doors.line import ChatFactory
 from chatroom.doors.relay import RelayFactory
 from chatroom.events import Said
-from chatroom.history import Kept
+from chatroom.model.chatsettings import Settings
+from chatroom.model.history import Kept
 from chatroom.moderation import Moderation
 from chatroom.orders import Operator
 from chatroom.reloading import ReloadService

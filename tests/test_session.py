@@ -5,11 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatroom import names
-from chatroom.chat import Settings
 from chatroom.commands import Command
 from chatroom.events import Announced, Event, Joined, Left, Renamed, Said, TopicSet
 from chatroom.limits import Limits
 from chatroom.mailbox import MAX_ENTRIES
+from chatroom.model.chatsettings import Settings
 from chatroom.session import Session
 from chatroom.styles import Colours, terminal
 from conftest import MakeWorld, Strictness

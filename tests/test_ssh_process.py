@@ -24,8 +24,8 @@ from twisted.python.failure import Failure
 from chatroom import hostkey
 from chatroom.chat import Chat
 from chatroom.doors.ssh import SshFactory
-from chatroom.history import LAST
 from chatroom.limits import Limits
+from chatroom.model.history import LAST
 from sshclient import HOST_KEY, Caller
 from wire import UNLIMITED, certificate, clock, on_reactor, reactor, turns, until
 

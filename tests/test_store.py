@@ -12,8 +12,8 @@ import pytest
 
 from chatroom.chat import Chat
 from chatroom.events import Left, Said, TookBack, TopicSet
-from chatroom.history import Query
-from chatroom.ledger import Entry
+from chatroom.model.entry import Entry
+from chatroom.model.history import Query
 from chatroom.room import Room
 from chatroom.store.folder import DATABASE, Folder, StoreError, check_folder
 from chatroom.store.store import Store

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail, succeed
 
 from chatroom.events import Event, Left, Relayed, Said, Told
-from chatroom.ledger import Entry
+from chatroom.model.entry import Entry
 from chatroom.store import codec
 from chatroom.store import ledger as module
 from chatroom.store.ledger import PATIENCE, RETRY, StoredLedger

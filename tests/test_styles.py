@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatroom.accounts import Preferences
 from chatroom.cells import cells
 from chatroom.events import (
     SERVER,
@@ -29,6 +28,7 @@ from chatroom.events import (
     Whispered,
 )
 from chatroom.formats import plain
+from chatroom.model.preferences import Preferences
 from chatroom.names import clean
 from chatroom.styles import _FEW, _MANY, Colours, terminal
 

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.error import ConnectionAborted
 
-from chatroom.accounts import Preferences
 from chatroom.cells import wrap
 from chatroom.doors.console import ConsoleFactory
 from chatroom.doors.conversation import TERMINAL_HINT
@@ -19,6 +18,7 @@ from chatroom.doors.line import TELNET_HINT, ChatFactory
 from chatroom.doors.takeover import EDITS, REFUSED
 from chatroom.doors.terminal import WAITING_LINES, Kind, Terminal, kind_of
 from chatroom.limits import Limits
+from chatroom.model.preferences import Preferences
 from chatroom.names import clean
 from chatroom.styles import Colours
 from fakes import WORD, Clock, FakeBook, FakeOutlet, World, book_of, owner

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatroom import room
-from chatroom.arriving import Arrival
-from chatroom.chat import Settings
-from chatroom.history import LAST, Gap
+from chatroom.model.chatsettings import Settings
+from chatroom.model.history import LAST, Gap
+from chatroom.model.identity import Arrival
 from chatroom.unread import Unread
 from conftest import MakeWorld
 from fakes import Person, World

@@ -17,8 +17,8 @@ from zope.interface import implementer
 
 import wire
 from chatroom.events import Opened, Said
-from chatroom.history import Gap, Query
-from chatroom.ledger import Entry
+from chatroom.model.entry import Entry
+from chatroom.model.history import Gap, Query
 from chatroom.store import store as module
 from chatroom.store.folder import Folder
 from chatroom.store.store import CLEANING, INDEXING, UPKEEP, Store

@@ -4,9 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatroom.accounts import Preferences
 from chatroom.cells import cells
-from chatroom.chat import Settings
 from chatroom.commands import COMMANDS
 from chatroom.events import (
     SERVER,
@@ -21,6 +19,8 @@ from chatroom.events import (
     TopicSet,
 )
 from chatroom.formats import PLAIN, plain
+from chatroom.model.chatsettings import Settings
+from chatroom.model.preferences import Preferences
 from conftest import MakeWorld
 from fakes import Person, World
 from test_commands import ANSWERS, groups

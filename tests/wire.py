@@ -33,7 +33,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatroom.chat import Chat, Settings
+from chatroom.chat import Chat
 from chatroom.doors.door import DoorFactory
 from chatroom.doors.line import ChatFactory, ChatProtocol
 from chatroom.doors.outlet import Outlet
@@ -42,6 +42,7 @@ from chatroom.doors.relay import RelayFactory, RelayProtocol
 from chatroom.doors.sshchannel import SessionChannel
 from chatroom.doors.terminal import Terminal
 from chatroom.limits import Limits
+from chatroom.model.chatsettings import Settings
 from chatroom.room import Member
 from chatroom.service import ReactorClock
 from chatroom.session import Session

@@ -11,8 +11,8 @@ from inspect import cleandoc
 from typing import TYPE_CHECKING
 
 from chatroom import names
-from chatroom.chat import Refused
-from chatroom.formats import enumerate_names
+from chatroom.model.refused import Refused
+from chatroom.text.prose import enumerate_names
 from chatroom.usage import parse
 
 if TYPE_CHECKING:

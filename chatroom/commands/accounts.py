@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from chatroom import keyring, login, names, strays
-from chatroom.chat import Refused
 from chatroom.commands import command
+from chatroom.model.refused import Refused
 from chatroom.registry import as_code
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from twisted.internet.defer import Deferred, succeed
 from chatroom import names
 from chatroom.accounts import Account
 from chatroom.addressing import exactly
-from chatroom.chat import Refused
 from chatroom.commands import command
 from chatroom.commands.people import MAX_REASON
 from chatroom.events import SERVER, Told
 from chatroom.flow import Flow, announce, carry_out, patiently, steps
 from chatroom.limits import LOCAL
+from chatroom.model.refused import Refused
 from chatroom.moderation import SOURCE_BAN, as_network
 from chatroom.orders import Order
 from chatroom.times import DAY, leading_span

@@ -9,13 +9,13 @@ from twisted.logger import Logger
 
 from chatroom import names
 from chatroom.accounts import Account
-from chatroom.chat import Refused
 from chatroom.commands import command
 from chatroom.flow import announce, carry_out
-from chatroom.formats import paragraph
 from chatroom.login import find
+from chatroom.model.refused import Refused
 from chatroom.orders import Operator
 from chatroom.registry import whom
+from chatroom.text.prose import paragraph
 
 if TYPE_CHECKING:
     from chatroom.session import Session

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import gatherResults
 
 from chatroom import names
-from chatroom.chat import Refused
 from chatroom.commands import command
 from chatroom.flow import Flow, carry_out, patiently, steps
-from chatroom.formats import enumerate_names
-from chatroom.history import Query
+from chatroom.model.history import Query
+from chatroom.model.refused import Refused
 from chatroom.recall import recall_of
+from chatroom.text.prose import enumerate_names
 from chatroom.times import moment
 from chatroom.words import phrases
 

@@ -3,12 +3,13 @@
 from typing import TYPE_CHECKING
 
 from chatroom import ignoring, names, naming
-from chatroom.accounts import MAX_IGNORED, Account
+from chatroom.accounts import Account
 from chatroom.addressing import with_person
-from chatroom.chat import Refused
 from chatroom.commands import command
 from chatroom.flow import announce
-from chatroom.formats import duration
+from chatroom.model.preferences import MAX_IGNORED
+from chatroom.model.refused import Refused
+from chatroom.text.prose import duration
 
 if TYPE_CHECKING:
     from chatroom.session import Session

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred, succeed
 
 from chatroom import names
-from chatroom.accounts import BELLS, COLORS, TIMESTAMPS
-from chatroom.chat import Refused
 from chatroom.commands import command
 from chatroom.flow import announce
-from chatroom.formats import enumerate_names
+from chatroom.model.preferences import BELLS, COLORS, TIMESTAMPS
+from chatroom.model.refused import Refused
+from chatroom.text.prose import enumerate_names
 from chatroom.times import local, places, places_called, zone
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from twisted.logger import Logger
 
 from chatroom import names
 from chatroom.addressing import known
-from chatroom.chat import Refused
 from chatroom.commands import command
 from chatroom.commands.people import MAX_REASON
 from chatroom.flow import Flow, carry_out, in_time, patiently, steps
 from chatroom.formats import PLAIN
+from chatroom.model.refused import Refused
 from chatroom.orders import Action, Report
 
 if TYPE_CHECKING:

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 
 from chatroom import names
 from chatroom.accounts import Account
-from chatroom.chat import Refused
 from chatroom.commands import command
 from chatroom.events import SERVER, Told, TopicSet
 from chatroom.flow import announce, carry_out
-from chatroom.formats import duration
 from chatroom.login import find
+from chatroom.model.refused import Refused
 from chatroom.orders import Access
 from chatroom.room import Room
+from chatroom.text.prose import duration
 
 if TYPE_CHECKING:
     from chatroom.session import Session

@@ -5,7 +5,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from chatroom.commands import Command, command, look_up
-from chatroom.formats import WIDTH, duration
+from chatroom.text.prose import WIDTH, duration
 
 if TYPE_CHECKING:
     from chatroom.session import Session

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from chatroom.accounts import Account
 from chatroom.addressing import with_person
-from chatroom.chat import Refused
 from chatroom.commands import command
+from chatroom.model.refused import Refused
 from chatroom.waiting import leave_message
 
 if TYPE_CHECKING:

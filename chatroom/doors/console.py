@@ -7,7 +7,7 @@ shown but what telnet needs. Everybody here is taken for a telnet client.
 from typing import Any
 
 from chatroom.doors.line import ChatFactory, ChatProtocol
-from chatroom.flow import ENTERING
+from chatroom.model.holds import ENTERING
 
 
 class ConsoleProtocol(ChatProtocol):

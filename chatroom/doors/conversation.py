@@ -17,9 +17,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatroom import commands, strays
-from chatroom.accounts import Preferences
-from chatroom.arriving import Arrival
-from chatroom.chat import Chat, Refused
+from chatroom.chat import Chat
 from chatroom.clock import Call
 from chatroom.commands import command
 from chatroom.completion import complete
@@ -30,6 +28,9 @@ from chatroom.doors.outlet import Outlet
 from chatroom.doors.terminal import MOMENT, Kind, Terminal, not_said
 from chatroom.events import SERVER, Noticed
 from chatroom.formats import PLAIN, Format, plain
+from chatroom.model.identity import Arrival
+from chatroom.model.preferences import Preferences
+from chatroom.model.refused import Refused
 from chatroom.session import Session
 
 log = Logger()

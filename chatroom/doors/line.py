@@ -9,7 +9,6 @@ from typing import Any, Final
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
-from chatroom.chat import Refused
 from chatroom.doors import openings
 from chatroom.doors.conversation import BITE, TERMINAL_HINT, Conversation, ConversationFactory
 from chatroom.doors.intake import Intake
@@ -17,6 +16,7 @@ from chatroom.doors.keys import Key
 from chatroom.doors.takeover import Takeover
 from chatroom.doors.telnet import IAC, Command
 from chatroom.doors.terminal import USUAL, Kind, Terminal, not_said
+from chatroom.model.refused import Refused
 
 #: A telnet command costs as much of the byte rate as so many bytes: it takes that much longer.
 COMMAND_COST: Final = 32

@@ -20,7 +20,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatroom.arriving import Arrival, Stranger
+from chatroom.arriving import Stranger
 from chatroom.chat import Chat
 from chatroom.clock import Call
 from chatroom.doors.conversation import READ_SIZE
@@ -37,6 +37,7 @@ from chatroom.doors.sshtransport import (
     signatures_of,
 )
 from chatroom.limits import LOCAL
+from chatroom.model.identity import Arrival
 
 log = Logger()
 

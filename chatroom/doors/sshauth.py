@@ -18,10 +18,11 @@ from twisted.logger import Logger
 
 from chatroom import arriving, names, publickeys
 from chatroom.accounts import Account
-from chatroom.arriving import Arrival, Stranger
-from chatroom.attempts import TooMany
+from chatroom.arriving import Stranger
 from chatroom.chat import Chat
 from chatroom.doors.sshtransport import SIGNATURES, SILENT, Misbehaved
+from chatroom.model.identity import Arrival
+from chatroom.model.refused import TooMany
 from chatroom.publickeys import KeyRefused, PublicKey
 
 log = Logger()

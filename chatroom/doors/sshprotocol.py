@@ -9,14 +9,14 @@ from typing import Any, Final, Protocol
 
 from twisted.python.failure import Failure
 
-from chatroom.arriving import Arrival
-from chatroom.chat import Refused
 from chatroom.doors.conversation import COMMANDS, Conversation
 from chatroom.doors.outlet import Outlet
 from chatroom.doors.sshchannel import Requested
 from chatroom.doors.terminal import kind_of
 from chatroom.events import SERVER, Noticed
 from chatroom.formats import PLAIN
+from chatroom.model.identity import Arrival
+from chatroom.model.refused import Refused
 from chatroom.session import Session
 
 # What programs ask a server to run: those that bring and fetch files, and shells for others to use.

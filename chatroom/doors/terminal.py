@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from chatroom.accounts import Preferences
 from chatroom.cells import cells, graphemes
 from chatroom.clock import Call, Timers
 from chatroom.doors.editor import (
@@ -30,7 +29,8 @@ from chatroom.doors.editor import (
 from chatroom.doors.keys import Event, Key, Keys, Paste, Text
 from chatroom.doors.screen import PlainScreen, Screen
 from chatroom.formats import BELL, Format, plain
-from chatroom.room import TerminalOutlet
+from chatroom.model.output import TerminalOutlet
+from chatroom.model.preferences import Preferences
 from chatroom.styles import Colours, terminal
 
 #: What is taken for the size of a terminal that does not say it, in cells and rows (VT100).

@@ -24,9 +24,9 @@ from chatroom.accounts import (
     Change,
     Holder,
     Message,
-    Preferences,
     Visit,
 )
+from chatroom.model.preferences import Preferences
 from chatroom.publickeys import PublicKey
 from chatroom.store.database import transaction
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from chatroom import names
 from chatroom.events import SERVER, Closed, Event, Opened, TookBack, TopicSet
-from chatroom.history import LAST, Gap, Kept, Missed, Query, finder
-from chatroom.ledger import Entry
+from chatroom.model.entry import Entry
+from chatroom.model.history import LAST, Gap, Kept, Missed, Query, finder
 from chatroom.store import codec, schema
 from chatroom.words import Phrase, words
 from chatroom.words import finder as words_finder

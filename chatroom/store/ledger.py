@@ -14,8 +14,9 @@ from twisted.python.failure import Failure
 
 from chatroom.clock import Call, Clock
 from chatroom.events import SERVER, Event, Told
-from chatroom.ledger import Entry, LedgerReceiver, number
+from chatroom.ledger import LedgerReceiver, number
 from chatroom.metrics import Histogram
+from chatroom.model.entry import Entry
 from chatroom.store import codec
 
 log = Logger()

@@ -16,8 +16,8 @@ from twisted.python.failure import Failure
 
 from chatroom.aging import Aging
 from chatroom.clock import Call, Clock
-from chatroom.history import Gap, Kept, Missed, Query
-from chatroom.ledger import Entry
+from chatroom.model.entry import Entry
+from chatroom.model.history import Gap, Kept, Missed, Query
 from chatroom.store import schema
 from chatroom.store.accounts import Book, StoredAccounts
 from chatroom.store.database import Reader, Writer

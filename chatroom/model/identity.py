@@ -1,0 +1,23 @@
+"""Who a user has proved to be before there is a session."""
+
+from dataclasses import dataclass
+
+from chatroom.accounts import Account
+from chatroom.publickeys import PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Who somebody is, as far as the door knows.
+
+    name: what they ask to be called; empty for whatever comes. account: whose they have proved to
+    be, None for a guest. key: the public key that they have proved to have. by_key: whether it is
+    by that key that they are whose they are. why: why they do not get their name, as a sentence;
+    empty if they may.
+    """
+
+    name: str = ""
+    account: Account | None = None
+    key: PublicKey | None = None
+    by_key: bool = False
+    why: str = ""
