@@ -25,7 +25,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import report
-from chatroom import passwords
+from chatroom.accounts import passwords
 from launch import free_port, started
 from run import machine
 from search import Client, spread

@@ -29,11 +29,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import report
-from chatroom import names
-from chatroom.events import Opened, Said
+from chatroom.backends.sqlite.database import Writer
+from chatroom.backends.sqlite.directory import DATABASE
 from chatroom.model.entry import Entry
-from chatroom.store.database import Writer
-from chatroom.store.folder import DATABASE
+from chatroom.model.events import Opened, Said
+from chatroom.text import names
 from launch import free_port, log_of, started
 from run import machine
 from servers import Need, Server, Tools, check, on_store

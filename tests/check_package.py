@@ -55,7 +55,7 @@ def check(archive: Path, folder: Path) -> None:
         sys.exit("that is not the help of chatroom")
     run(scripts / "python", "-m", "chatroom", "--port", "0", "--check", cwd=folder)
     # --check ends before the service is made, and the service imports all modules.
-    run(scripts / "python", "-c", "import chatroom.service", cwd=folder)
+    run(scripts / "python", "-c", "import chatroom.server.service", cwd=folder)
 
 
 def main() -> None:

@@ -30,10 +30,10 @@ from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublish
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatroom import passwords
-from chatroom.ledger import Claims
-from chatroom.limits import Limits
+from chatroom.accounts import passwords
+from chatroom.backends.interfaces import Claims
 from chatroom.model.chatsettings import Settings
+from chatroom.model.limits import Limits
 from fakes import DelayedLedger, FailingLedger, World, immediate, stored
 from wire import LIMIT, reactor, services
 

@@ -9,25 +9,26 @@ from typing import Any, TypeVar
 from twisted.internet import task
 from twisted.internet.defer import Deferred, execute, fail, succeed
 
-from chatroom import names, publickeys
-from chatroom.accounts import Accounts, MemoryAccounts
-from chatroom.chat import Chat
-from chatroom.events import Event
-from chatroom.formats import PLAIN, Format, plain
-from chatroom.ledger import Claims, Ledger, LedgerReceiver, LocalClaims, MemoryLedger
-from chatroom.limits import LOCAL, Limits, source_of
+from chatroom.backends.interfaces import Accounts, Claims, Ledger, LedgerReceiver, Records
+from chatroom.backends.memory import LocalClaims, MemoryAccounts, MemoryLedger, MemoryRecords
+from chatroom.backends.sqlite.directory import Folder
+from chatroom.backends.sqlite.ledger import StoredLedger
+from chatroom.backends.sqlite.store import Store
+from chatroom.backends.sqlite.worker import Worker
+from chatroom.chat.chat import Chat
+from chatroom.chat.rules import Moderation
+from chatroom.chat.session import Session
+from chatroom.formats.plain import PLAIN, Format, plain
+from chatroom.model import publickeys
 from chatroom.model.chatsettings import Settings
 from chatroom.model.entry import Entry
+from chatroom.model.events import Event
 from chatroom.model.identity import Arrival
+from chatroom.model.limits import LOCAL, Limits, source_of
 from chatroom.model.preferences import Preferences
-from chatroom.moderation import Moderation
-from chatroom.orders import Action, MemoryRecords, Records, Report
-from chatroom.publickeys import PublicKey
-from chatroom.session import Session
-from chatroom.store.folder import Folder
-from chatroom.store.ledger import StoredLedger
-from chatroom.store.store import Store
-from chatroom.store.worker import Worker
+from chatroom.model.publickeys import PublicKey
+from chatroom.model.sanctions import Action, Report
+from chatroom.text import names
 
 T = TypeVar("T")
 
@@ -40,7 +41,7 @@ class Clock(task.Clock):
         self.ahead = 0.0
 
     def time(self) -> float:
-        """See chatroom.clock.Clock."""
+        """See chatroom.model.clock.Clock."""
         return self.seconds() + self.ahead
 
 

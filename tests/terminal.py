@@ -11,7 +11,7 @@ import pyte
 from pyte import modes
 from wcwidth import wcswidth, wcwidth
 
-from chatroom.cells import graphemes
+from chatroom.text.cells import graphemes
 
 
 class Terminal(pyte.Screen):

@@ -13,27 +13,27 @@ from typing import TypeVar
 import pytest
 from twisted.internet.defer import Deferred, maybeDeferred
 
-from chatroom import names
-from chatroom.accounts import (
+from chatroom.backends.interfaces import Accounts
+from chatroom.backends.memory import MemoryAccounts
+from chatroom.backends.sqlite import accounts as module
+from chatroom.backends.sqlite import schema
+from chatroom.backends.sqlite.accounts import Book, Do, StoredAccounts
+from chatroom.backends.sqlite.database import Reader, Writer
+from chatroom.backends.sqlite.directory import Folder, StoreError
+from chatroom.backends.sqlite.store import Store
+from chatroom.model.accounts import (
     MAX_KEYS,
     MAX_MESSAGES,
     MAX_PLACES,
     Account,
-    Accounts,
     Binding,
     BoundKey,
     Holder,
-    MemoryAccounts,
     Message,
     Visit,
 )
 from chatroom.model.preferences import Preferences
-from chatroom.store import accounts as module
-from chatroom.store import schema
-from chatroom.store.accounts import Book, Do, StoredAccounts
-from chatroom.store.database import Reader, Writer
-from chatroom.store.folder import Folder, StoreError
-from chatroom.store.store import Store
+from chatroom.text import names
 from fakes import made_key
 from wire import DEADLINE, clock, on_reactor, reactor
 

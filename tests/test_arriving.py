@@ -9,19 +9,21 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent
 
-from chatroom import arriving, names, passwords
-from chatroom.accounts import Account
-from chatroom.arriving import Stranger
-from chatroom.events import Event, Joined
-from chatroom.flow import SORRY
-from chatroom.formats import plain
-from chatroom.ledger import LocalClaims
-from chatroom.limits import LOCAL
+from chatroom.accounts import passwords
+from chatroom.actions import authenticate
+from chatroom.actions.authenticate import Stranger
+from chatroom.actions.steps import SORRY
+from chatroom.backends.memory import LocalClaims
+from chatroom.chat.session import Session
+from chatroom.formats.plain import plain
+from chatroom.model.accounts import Account
 from chatroom.model.chatsettings import Settings
+from chatroom.model.events import Event, Joined
 from chatroom.model.identity import Arrival
+from chatroom.model.limits import LOCAL
 from chatroom.model.refused import TooMany
-from chatroom.orders import Order
-from chatroom.session import Session
+from chatroom.model.sanctions import Order
+from chatroom.text import names
 from conftest import MakeWorld
 from fakes import (
     WORD,
@@ -594,10 +596,10 @@ def known(answer: Deferred[Any]) -> Any:
 
 def test_whose_a_name_is(world: World) -> None:
     account = register(world, "alice")
-    assert known(arriving.owner(world.chat, "ALICE")) == account
-    assert known(arriving.owner(world.chat, "bob")) is None
-    assert known(arriving.owner(world.chat, "")) is None
-    assert known(arriving.owner(world.chat, "a" * 1_000_000)) is None
+    assert known(authenticate.owner(world.chat, "ALICE")) == account
+    assert known(authenticate.owner(world.chat, "bob")) is None
+    assert known(authenticate.owner(world.chat, "")) is None
+    assert known(authenticate.owner(world.chat, "a" * 1_000_000)) is None
 
 
 @pytest.mark.parametrize(
@@ -615,9 +617,9 @@ def test_whose_a_name_is(world: World) -> None:
 )
 def test_what_a_guest_may_be_called(name: str, why: str) -> None:
     world = World(reserved=["boss"])
-    arrival = arriving.by_name(world.chat, name, KEY)
+    arrival = authenticate.by_name(world.chat, name, KEY)
     assert arrival == Arrival("" if why else name, None, KEY, why=why)
-    assert known(arriving.by_key(world.chat, name, KEY)) == arrival
+    assert known(authenticate.by_key(world.chat, name, KEY)) == arrival
     world.end()
 
 
@@ -625,16 +627,16 @@ def test_a_key_that_is_an_accounts_makes_whoever_has_it_that_account(world: Worl
     arrival = with_key(world)
     register(world, "bob")
     for name in ("alice", "ALICE", "zoe", "", "root", "\x1b"):
-        assert known(arriving.by_key(world.chat, name, KEY)) == arrival
-    assert known(arriving.by_key(world.chat, "bob", KEY)) is None
+        assert known(authenticate.by_key(world.chat, name, KEY)) == arrival
+    assert known(authenticate.by_key(world.chat, "bob", KEY)) is None
 
 
 def test_a_key_that_was_pasted_does_so_for_who_asks_for_that_account_alone(world: World) -> None:
     arrival = with_key(world, proven=False)
     register(world, "bob")
-    assert known(arriving.by_key(world.chat, "Alice", KEY)) == arrival
-    assert known(arriving.by_key(world.chat, "zoe", KEY)) == Arrival("zoe", key=KEY)
-    assert known(arriving.by_key(world.chat, "bob", KEY)) is None
+    assert known(authenticate.by_key(world.chat, "Alice", KEY)) == arrival
+    assert known(authenticate.by_key(world.chat, "zoe", KEY)) == Arrival("zoe", key=KEY)
+    assert known(authenticate.by_key(world.chat, "bob", KEY)) is None
     # Asking has changed nothing.
     holder = now(world.chat.registry.book.keyholder(KEY.fingerprint))
     assert holder is not None
@@ -643,8 +645,8 @@ def test_a_key_that_was_pasted_does_so_for_who_asks_for_that_account_alone(world
 
 def test_a_key_that_is_nobodys_is_not_let_in_as_somebody(world: World) -> None:
     with_key(world)
-    assert known(arriving.by_key(world.chat, "alice", OTHER_KEY)) is None
-    assert known(arriving.by_key(world.chat, "zoe", OTHER_KEY)) == Arrival("zoe", key=OTHER_KEY)
+    assert known(authenticate.by_key(world.chat, "alice", OTHER_KEY)) is None
+    assert known(authenticate.by_key(world.chat, "zoe", OTHER_KEY)) == Arrival("zoe", key=OTHER_KEY)
 
 
 @pytest.mark.parametrize("how", ["failing", "silent"])
@@ -654,8 +656,8 @@ def test_a_door_has_its_answer_in_time_whatever_the_book_does(how: str, method: 
     world = World(accounts=book_of(fake))
     arrival = with_key(world)
     setattr(fake, how, {method})
-    by_key = arriving.by_key(world.chat, "alice", KEY)
-    owns = arriving.owner(world.chat, "alice")
+    by_key = authenticate.by_key(world.chat, "alice", KEY)
+    owns = authenticate.owner(world.chat, "alice")
     world.wait(6)
     world.wait(6)
     assert known(by_key) == Arrival(key=KEY, why=SORRY)
@@ -672,7 +674,7 @@ def stranger(world: World, source: str = "192.0.2.7") -> Stranger:
 
 
 def tries(world: World, who: Stranger, account: Account, password: str) -> Deferred[Any]:
-    return arriving.by_password(world.chat, who, account, password)
+    return authenticate.by_password(world.chat, who, account, password)
 
 
 def test_a_password_makes_whoever_has_it_that_account(world: World) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
-from chatroom.attempts import FREE, LONGEST_PAUSE, MEMORY, MOST, MOST_ALIKE, Attempts
+from chatroom.accounts.throttle import FREE, LONGEST_PAUSE, MEMORY, MOST, MOST_ALIKE, Attempts
 from chatroom.model.refused import TooMany
 from fakes import Clock
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from chatroom.accounts import Account, MemoryAccounts
-from chatroom.bookkeeping import reconcile
-from chatroom.orders import Operator
-from chatroom.store import tool
+from chatroom.actions.reconcile import reconcile
+from chatroom.backends.memory import MemoryAccounts
+from chatroom.model.accounts import Account
+from chatroom.model.sanctions import Operator
+from chatroom.server import datatool
 from fakes import WORD, FakeRecords, Person, World, owner
 from test_store import running
 from wire import on_reactor
@@ -155,7 +156,7 @@ async def test_a_store_sees_what_chatroom_data_has_changed(
         assert not await store.changed_elsewhere()
         folder = str(tmp_path / "data")
         monkeypatch.setattr("sys.argv", ["chatroom-data", "accounts", folder, "--remove", "bob"])
-        assert tool.main() == 0
+        assert datatool.main() == 0
         assert capsys.readouterr().err == (
             "chatroom-data: a server that is running sees this within a minute, "
             "at once with SIGHUP\n"

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wcwidth import wcswidth, wcwidth
 
-from chatroom.cells import (
+from chatroom.text.cells import (
     _wrapped,
     cells,
     columns,
@@ -17,7 +17,7 @@ from chatroom.cells import (
     visible,
     wrap,
 )
-from chatroom.names import clean
+from chatroom.text.names import clean
 
 FAMILY = "\U0001f469\u200d\U0001f469\u200d\U0001f467"
 HEART = "\u2764\ufe0f"

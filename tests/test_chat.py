@@ -5,19 +5,19 @@ from collections.abc import Callable
 import pytest
 from twisted.internet.defer import Deferred, succeed
 
-from chatroom import chat as chats
-from chatroom import names
-from chatroom.chat import MAX_LOOKS, Chat
-from chatroom.events import SERVER, Announced, Event, Joined, Left, Opened, Relayed, Said
-from chatroom.formats import RAW
-from chatroom.ledger import LocalClaims, MemoryLedger
-from chatroom.mailbox import Mailbox
+from chatroom.backends.memory import LocalClaims, MemoryLedger
+from chatroom.chat import chat as chats
+from chatroom.chat.chat import MAX_LOOKS, Chat
+from chatroom.chat.room import Member
+from chatroom.chat.sendqueue import Mailbox
+from chatroom.formats.plain import RAW
 from chatroom.model.chatsettings import Settings
 from chatroom.model.entry import Entry
+from chatroom.model.events import SERVER, Announced, Event, Joined, Left, Opened, Relayed, Said
 from chatroom.model.history import Kept
 from chatroom.model.refused import Refused
-from chatroom.room import Member
-from chatroom.times import DAY
+from chatroom.text import names
+from chatroom.text.times import DAY
 from conftest import MakeWorld, Strictness
 from fakes import Clock, FailingLedger, FakeOutlet, Person, World
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from chatroom.aging import Aging
-from chatroom.limits import Limits
+from chatroom.model.aging import Aging
 from chatroom.model.chatsettings import Settings
-from chatroom.orders import Order
-from chatroom.times import DAY
+from chatroom.model.limits import Limits
+from chatroom.model.sanctions import Order
+from chatroom.text.times import DAY
 from conftest import MakeWorld
 from fakes import Clock, World
 from test_process import comes, running

@@ -2,9 +2,9 @@
 
 import pytest
 
+from chatroom.chat.session import Session
 from chatroom.commands import COMMANDS, command, rooms
 from chatroom.model.chatsettings import Settings
-from chatroom.session import Session
 from conftest import MakeWorld
 from fakes import World
 

@@ -9,14 +9,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chatroom import usage
-from chatroom.commands import COMMANDS, Command, command
-from chatroom.completion import COMPLETED, FREE, MAX_CHOICES, MAX_SIZE, PACE, SPOKEN, complete
-from chatroom.doors.editor import Action, Bell, Choices, Editor, Line
-from chatroom.doors.keys import Key, Text
-from chatroom.names import fold
-from chatroom.orders import Access
-from chatroom.session import Session
+from chatroom.chat.session import Session
+from chatroom.commands import COMMANDS, Command, command, usage
+from chatroom.commands.completion import (
+    COMPLETED,
+    FREE,
+    MAX_CHOICES,
+    MAX_SIZE,
+    PACE,
+    SPOKEN,
+    complete,
+)
+from chatroom.model.sanctions import Access
+from chatroom.terminal.editor import Action, Bell, Choices, Editor, Line
+from chatroom.terminal.keys import Key, Text
+from chatroom.text.names import fold
 from fakes import World, immediate
 
 
@@ -335,8 +342,8 @@ def test_a_long_word_comes_less_often(world: World) -> None:
 def test_people_are_not_all_looked_at_where_they_are_many(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatroom.completion.MAX_RANKED", 20)
-    monkeypatch.setattr("chatroom.completion.MAX_CHOICES", 5)
+    monkeypatch.setattr("chatroom.commands.completion.MAX_RANKED", 20)
+    monkeypatch.setattr("chatroom.commands.completion.MAX_CHOICES", 5)
     alice, _ = world.people("alice", "guestly")
     people = [world.person() for _ in range(30)]
     here, *others = people

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from chatroom.events import (
+from chatroom.backends import codec
+from chatroom.backends.sqlite import schema
+from chatroom.backends.sqlite.database import SLICE, Reader, Writer, connect
+from chatroom.model.entry import Entry
+from chatroom.model.events import (
     Announced,
     Closed,
     CrowdMoved,
@@ -23,11 +27,8 @@ from chatroom.events import (
     TookBack,
     TopicSet,
 )
-from chatroom.model.entry import Entry
 from chatroom.model.history import Gap, Missed, Query
-from chatroom.store import codec, schema
-from chatroom.store.database import SLICE, Reader, Writer, connect
-from chatroom.words import Phrase, phrases
+from chatroom.text.words import Phrase, phrases
 
 
 class Store:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatroom.directory import Directory
+from chatroom.chat.nameindex import Directory
 from fakes import World
 
 KEYS = st.text("aé小\U0010ffff", max_size=4)

@@ -12,10 +12,12 @@ from twisted.internet.endpoints import clientFromString
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory
 
-from chatroom.doors import conversation, line, relay
-from chatroom.doors.door import peer_ended, tune
-from chatroom.limits import Limits
+from chatroom.doors import relay
+from chatroom.doors.factory import peer_ended, tune
+from chatroom.doors.lines import protocol as lines
+from chatroom.doors.telnet import protocol as telnet
 from chatroom.model.chatsettings import Settings
+from chatroom.model.limits import Limits
 from conftest import Strictness
 from wire import (
     DEADLINE,
@@ -72,10 +74,10 @@ async def test_lines_come_in_their_order_each_once(door: str, way: str, tmp_path
     async with opened(door, way, tmp_path) as house:
         alice, bob = await house.comes(), await house.comes()
         sent = numbered(2000)
-        alice.sends(b"".join(line + b"\n" for line in sent) + b"end\n")
+        alice.sends(b"".join(telnet + b"\n" for telnet in sent) + b"end\n")
         heard = (await bob.reads(b"end")).split(b"\n")[:-1]
-        heard = [line.rstrip(b"\r").rpartition(b" ")[2] for line in heard]
-        assert [line for line in heard if b"x" in line] == sent
+        heard = [telnet.rstrip(b"\r").rpartition(b" ")[2] for telnet in heard]
+        assert [telnet for telnet in heard if b"x" in telnet] == sent
 
 
 @on_reactor
@@ -147,13 +149,13 @@ async def test_whoever_does_not_read_holds_up_nobody_and_misses_nothing_when_it_
         alice, bob, carol = [await house.comes() for _ in range(3)]
         carol.stops_reading()
         sent = numbered(800, 1900)
-        alice.sends(b"".join(line + b"\n" for line in sent) + b"end\n")
+        alice.sends(b"".join(telnet + b"\n" for telnet in sent) + b"end\n")
         await bob.reads(b"end")
         assert any(client.outlet.congested for client in house.factory.clients)
         carol.reads_on()
         heard = (await carol.reads(b"end")).split(b"\n")[:-1]
-        heard = [line.rstrip(b"\r").rpartition(b" ")[2] for line in heard]
-        assert [line for line in heard if b"x" in line] == sent
+        heard = [telnet.rstrip(b"\r").rpartition(b" ")[2] for telnet in heard]
+        assert [telnet for telnet in heard if b"x" in telnet] == sent
         carol.sends(b"I am back\n")
         await bob.reads(b"I am back")
 
@@ -169,7 +171,7 @@ async def test_whoever_does_not_read_is_cut_after_the_stall_timeout(
         house.chat.configure(house.chat.settings, limits)
         carol = await house.comes()
         carol.stops_reading()
-        alice.sends(b"".join(line + b"\n" for line in numbered(1500, 1900)) + b"end\n")
+        alice.sends(b"".join(telnet + b"\n" for telnet in numbered(1500, 1900)) + b"end\n")
         await bob.reads(b"end")
         await until(lambda: len(house.factory.clients) == 2)
         assert not bob.closed
@@ -180,7 +182,7 @@ async def test_stopping_closes_every_connection(
     door: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Nobody has to be dropped.
-    monkeypatch.setattr("chatroom.doors.door.GOING", 1000)
+    monkeypatch.setattr("chatroom.doors.factory.GOING", 1000)
     async with opened(door, way, tmp_path) as house:
         clients = [await house.comes() for _ in range(5)]
         # The relay greets nobody: over TLS somebody could still be shaking hands.
@@ -204,11 +206,11 @@ async def test_stopping_closes_every_connection(
 async def test_stopping_does_not_wait_for_whoever_does_not_read(
     door: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatroom.doors.door.GOING", 0.2)
+    monkeypatch.setattr("chatroom.doors.factory.GOING", 0.2)
     async with opened(door, way, tmp_path) as house:
         alice, bob, carol = [await house.comes() for _ in range(3)]
         carol.stops_reading()
-        alice.sends(b"".join(line + b"\n" for line in numbered(1500, 1900)) + b"end\n")
+        alice.sends(b"".join(telnet + b"\n" for telnet in numbered(1500, 1900)) + b"end\n")
         await bob.reads(b"end")
         house.factory.stop_reading()
         await house.factory.dismiss()
@@ -226,7 +228,7 @@ async def test_a_fault_when_a_connection_begins_ends_that_connection_alone(
     async with opened(door, way, tmp_path) as house:
         alice, bob = await house.comes(), await house.comes()
         with monkeypatch.context() as patch:
-            patch.setattr(conversation if door == "line" else relay, "tune", broken)
+            patch.setattr(lines if door == "line" else relay, "tune", broken)
             unlucky = await house.connects()
             await unlucky.reads_to_the_end()
         await turns()
@@ -242,7 +244,7 @@ async def test_a_fault_in_a_line_ends_that_connection_alone(
 ) -> None:
     async with opened(door, way, tmp_path) as house:
         alice, bob, carol = [await house.comes() for _ in range(3)]
-        protocol: Any = line.ChatProtocol if door == "line" else relay.RelayProtocol
+        protocol: Any = telnet.ChatProtocol if door == "line" else relay.RelayProtocol
         received = protocol.lineReceived
 
         def fragile(self: Any, data: bytes) -> None:
@@ -305,8 +307,8 @@ async def test_scripts_that_come_one_after_the_other_are_heard_and_answered(
             assert answers.endswith(b"\r\n")
             # A second may be over, and the room is told who came and left in it.
             moved = (b" joined.", b" left.")
-            own = [line for line in answers.split(b"\r\n")[:-1] if not line.endswith(moved)]
-            assert [line[:3] for line in own] == 4 * [b"-- "]
+            own = [telnet for telnet in answers.split(b"\r\n")[:-1] if not telnet.endswith(moved)]
+            assert [telnet[:3] for telnet in own] == 4 * [b"-- "]
         bob.sends(b"/whois bob\n")
         heard_once(await bob.reads(b"-- bob"), 100)
 
@@ -346,7 +348,7 @@ async def test_nothing_goes_out_in_the_clear_where_tls_is_spoken(door: str, tmp_
 async def test_whoever_never_agrees_on_tls_is_cut_and_counts_until_then(
     door: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: list[str]
 ) -> None:
-    monkeypatch.setattr("chatroom.doors.door.HANDSHAKE_SECONDS", 0.2)
+    monkeypatch.setattr("chatroom.doors.factory.HANDSHAKE_SECONDS", 0.2)
     # It is another matter than not reading.
     limits = Limits(rate=0, byte_rate=0, stall_timeout=0)
     async with opened(door, "ssl", tmp_path, limits) as house:
@@ -362,7 +364,7 @@ async def test_whoever_never_agrees_on_tls_is_cut_and_counts_until_then(
         await until(lambda: house.chat.admission.connected == 0)
     told = f"A connection from 127.0.0.1 ended before TLS was agreed on, at the {door} door"
     assert told in logged
-    assert not [line for line in logged if line.startswith("Connection ")]
+    assert not [telnet for telnet in logged if telnet.startswith("Connection ")]
 
 
 @on_reactor
@@ -370,7 +372,7 @@ async def test_whoever_has_agreed_on_tls_stays(
     door: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handshake = 100_000
-    monkeypatch.setattr("chatroom.doors.door.HANDSHAKE_SECONDS", handshake)
+    monkeypatch.setattr("chatroom.doors.factory.HANDSHAKE_SECONDS", handshake)
 
     def overdue() -> list[Any]:
         """What is to happen when the time for agreeing on TLS is over."""

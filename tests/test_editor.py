@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatroom.cells import graphemes
-from chatroom.doors.editor import (
+from chatroom.terminal.editor import (
     ASKED_LINES,
     MAX_HISTORY,
     MAX_HISTORY_BYTES,
@@ -22,8 +21,9 @@ from chatroom.doors.editor import (
     Redraw,
     Unsent,
 )
-from chatroom.doors.keys import Event, Key, Paste, Text
-from chatroom.names import fold
+from chatroom.terminal.keys import Event, Key, Paste, Text
+from chatroom.text.cells import graphemes
+from chatroom.text.names import fold
 
 FAMILY = "\U0001f469\u200d\U0001f469\u200d\U0001f467"
 LIMIT = 200

@@ -4,8 +4,8 @@ from dataclasses import FrozenInstanceError, fields, is_dataclass
 
 import pytest
 
-from chatroom import events
-from chatroom.events import (
+from chatroom.model import events
+from chatroom.model.events import (
     SERVER,
     Closed,
     Emoted,

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from chatroom.events import Emoted, Event, Found, Noticed, Said, TopicSet, Whispered
-from chatroom.names import clean
-from chatroom.styles import Colours, terminal
+from chatroom.formats.ansi import Colours, terminal
+from chatroom.model.events import Emoted, Event, Found, Noticed, Said, TopicSet, Whispered
+from chatroom.text.names import clean
 from terminal import OldTerminal, Terminal
 
 NOW = 1_800_000_005.0

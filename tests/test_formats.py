@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from chatroom.events import (
+from chatroom.formats.plain import PLAIN, RAW, plain, transcript
+from chatroom.model.events import (
     SERVER,
     Announced,
     CrowdMoved,
@@ -26,10 +27,9 @@ from chatroom.events import (
     TopicSet,
     Whispered,
 )
-from chatroom.formats import PLAIN, RAW, plain, transcript
 from chatroom.model.preferences import BELLS, TIMESTAMPS, Preferences
 from chatroom.text.prose import duration, enumerate_names
-from chatroom.times import DAY, zone
+from chatroom.text.times import DAY, zone
 
 #: Friday 15 January 2027, 08:00:05 UTC.
 NOW = 1_800_000_005.0

@@ -16,10 +16,10 @@ import pytest
 from twisted.internet.defer import Deferred, fail
 
 import chatroom
+from chatroom.chat.session import Session
 from chatroom.commands import Command
-from chatroom.doors.console import ConsoleFactory
+from chatroom.doors.telnet.console import ConsoleFactory
 from chatroom.model.entry import Entry
-from chatroom.session import Session
 from fakes import WORD, FailingLedger, FakeBook, LateClaims, Person, World, book_of, owner
 from wire import Visitor
 

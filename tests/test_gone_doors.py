@@ -18,15 +18,16 @@ from twisted.internet.endpoints import clientFromString, connectProtocol, wrapCl
 from twisted.internet.protocol import Factory, ServerFactory
 from twisted.internet.ssl import CertificateOptions
 
-from chatroom.chat import Chat
-from chatroom.doors.console import ConsoleFactory
-from chatroom.doors.line import ChatFactory
+from chatroom.backends.interfaces import Ledger
+from chatroom.backends.memory import LocalClaims
+from chatroom.chat.chat import Chat
 from chatroom.doors.relay import RelayFactory
-from chatroom.doors.ssh import SshFactory
-from chatroom.events import SERVER, Relayed, Said
-from chatroom.ledger import Ledger, LocalClaims
-from chatroom.limits import Limits
-from chatroom.tls import Certificate, secured
+from chatroom.doors.ssh.connection import SshFactory
+from chatroom.doors.telnet.console import ConsoleFactory
+from chatroom.doors.telnet.protocol import ChatFactory
+from chatroom.model.events import SERVER, Relayed, Said
+from chatroom.model.limits import Limits
+from chatroom.server.tls import Certificate, secured
 from fakes import WORD, DelayedLedger, immediate, stored_ledger
 from sshclient import HOST_KEY, Auth, Caller
 from wire import Client, certificate, clock, on_reactor, reactor, turns
@@ -188,10 +189,10 @@ async def is_empty(inn: Inn) -> None:
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """What gives people time does not give much."""
-    monkeypatch.setattr("chatroom.presence.STAY", 0.01)
-    monkeypatch.setattr("chatroom.doors.ssh.GOING", 0.1)
-    monkeypatch.setattr("chatroom.doors.door.GOING", 0.1)
-    monkeypatch.setattr("chatroom.doors.takeover.PATIENCE", 0.1)
+    monkeypatch.setattr("chatroom.chat.announcer.STAY", 0.01)
+    monkeypatch.setattr("chatroom.doors.ssh.connection.GOING", 0.1)
+    monkeypatch.setattr("chatroom.doors.factory.GOING", 0.1)
+    monkeypatch.setattr("chatroom.doors.telnet.charmode.PATIENCE", 0.1)
 
 
 # -- the states

@@ -5,12 +5,12 @@ from typing import TypeVar
 import pytest
 from twisted.internet.defer import Deferred
 
-from chatroom.events import Emoted, Event, Joined, Relayed, Said
-from chatroom.history import MemoryHistory
+from chatroom.chat.memoryhistory import MemoryHistory
+from chatroom.chat.room import Room
 from chatroom.model.entry import Entry
+from chatroom.model.events import Emoted, Event, Joined, Relayed, Said
 from chatroom.model.history import Gap, Missed, Query
-from chatroom.room import Room
-from chatroom.words import phrases
+from chatroom.text.words import phrases
 from fakes import Clock
 
 T = TypeVar("T")

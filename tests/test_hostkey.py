@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PrivateFormat
 
-import chatroom
-from chatroom import hostkey
-from chatroom.options import Options
-from chatroom.settings import SettingError
-from chatroom.store.folder import HOST_KEY
+from chatroom import server
+from chatroom.backends.sqlite.directory import HOST_KEY
+from chatroom.server import hostkey
+from chatroom.server.options import Options
+from chatroom.server.settings import SettingError
 
 
 def written(path: Path, key: Any, format: PrivateFormat, password: bytes = b"") -> str:
@@ -167,7 +167,7 @@ def test_what_is_wrong_ends_the_start_with_one_line(
         parsed(*SSH, "--ssh-host-key", str(tmp_path / "none"))
     with pytest.raises(SystemExit, match="say with --proxy-from"):
         parsed("--ssh", "proxy:tcp:0")
-    monkeypatch.setitem(sys.modules, "chatroom.hostkey", None)
-    monkeypatch.delattr(chatroom, "hostkey")
+    monkeypatch.setitem(sys.modules, "chatroom.server.hostkey", None)
+    monkeypatch.delattr(server, "hostkey")
     with pytest.raises(SystemExit, match=r"pip install 'chatroom\[ssh\]'$"):
         parsed(*SSH)

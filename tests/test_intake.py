@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatroom.doors.intake import Intake
-from chatroom.names import clean
+from chatroom.doors.telnet.intake import Intake
+from chatroom.text.names import clean
 
 LIMIT = 20
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from twisted.logger import LogEvent
 
-from chatroom import arriving
-from chatroom.accounts import MAX_KEYS
+from chatroom.actions import authenticate
+from chatroom.model.accounts import MAX_KEYS
 from chatroom.model.identity import Arrival
-from chatroom.publickeys import PublicKey
+from chatroom.model.publickeys import PublicKey
 from fakes import WORD, FakeBook, Person, World, book_of, check, logged_in, made_key, owner
 from test_accounts_book import now
 from test_registry import code_of
@@ -37,7 +37,7 @@ def came_with(world: World, key: PublicKey, name: str = "alice") -> Person:
 
 def comes(world: World, name: str, key: PublicKey) -> Person | None:
     """Who comes with *key* and asks for *name*; None if they are not let in."""
-    arrival = now(arriving.by_key(world.chat, name, key))
+    arrival = now(authenticate.by_key(world.chat, name, key))
     return world.arrives(arrival) if arrival is not None else None
 
 

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from chatroom.doors.keys import KEY_SECONDS, MAX_PASTE, PASTE_SECONDS, Event, Key, Keys, Paste, Text
+from chatroom.terminal.keys import (
+    KEY_SECONDS,
+    MAX_PASTE,
+    PASTE_SECONDS,
+    Event,
+    Key,
+    Keys,
+    Paste,
+    Text,
+)
 
 #: What every key is sent as, by the terminals that there are.
 SENT = {

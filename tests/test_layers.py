@@ -1,8 +1,9 @@
-"""Who may import whom, enforced by reading the imports of every module."""
+"""Who may import whom: the imports of every module are read, those for types included."""
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -11,57 +12,45 @@ import chatroom
 
 ROOT = Path(chatroom.__file__).parent
 
-CORE = frozenset(
-    {
-        *("events", "room", "ledger", "mailbox", "formats", "presence", "clock", "aging"),
-        *("chat", "session", "commands", "names", "limits", "history", "recall", "lookups"),
-        *("times", "words", "lookalikes"),
-        *(
-            "mentions",
-            "accounts",
-            "passwords",
-            "attempts",
-            "registry",
-            "login",
-            "addressing",
-            "adoption",
-            "bookkeeping",
-            "metrics",
-        ),
-        *("orders", "moderation", "cells", "styles", "flow", "waiting"),
-        *("naming", "ignoring", "usage", "completion", "directory"),
-        *("publickeys", "keyring", "arriving", "greeting", "model", "text", "strays", "unread"),
-    }
-)
-#: What the core may use beside the standard library and itself.
-CORE_LIBRARIES = ("zope.interface", "twisted.logger", "twisted.internet.defer", "regex", "wcwidth")
-
-#: What the doors share.
-SHARED_DOORS = frozenset(
-    {
-        *("outlet", "telnet", "negotiation", "subnegotiation"),
-        *("intake", "door", "proxy", "keys", "editor", "screen"),
-        *("conversation", "terminal", "takeover", "openings"),
-        *("sshtransport", "sshauth", "sshchannel", "sshprotocol"),
-    }
-)
-
-#: Doors that are another one with something before or around it.
-BEYOND = {"doors.console": "doors.line"}
-
-#: What belongs to the start of the program, and who may import it.
-STARTING = {
-    "service": frozenset[str](),
-    "options": frozenset({"service"}),
-    "listening": frozenset({"service", "options"}),
-    "tls": frozenset({"service", "options"}),
-    "hostkey": frozenset({"service", "options"}),
-    "settings": frozenset({"options", "tls", "hostkey"}),
-    "monitoring": frozenset({"service"}),
+#: The packages from the lowest to the highest, each with those that it may import besides itself.
+MAY_IMPORT: dict[str, set[str]] = {
+    "text": set(),
+    "model": {"text"},
+    "formats": {"model", "text"},
+    "backends": {"model", "text"},
+    "terminal": {"formats", "model", "text"},
+    "accounts": {"backends", "model", "text"},
+    "chat": {"accounts", "backends", "formats", "model", "text"},
+    "actions": {"chat", "accounts", "backends", "formats", "model", "text"},
+    "commands": {"actions", "chat", "accounts", "formats", "model", "text"},
+    "doors": {"commands", "terminal", "actions", "chat", "formats", "model", "text"},
+    "server": {
+        *("doors", "commands", "terminal", "actions", "chat", "accounts", "backends"),
+        *("formats", "model", "text"),
+    },
 }
 
-#: The standard library, as far as it can stand in for what the core may not have.
-FORBIDDEN_STANDARD = frozenset({"asyncio", "select", "selectors", "socket", "ssl", "threading"})
+#: What runs without a reactor, a socket or a thread of its own, and what it may use for that.
+CORE = {"text", "model", "formats", "terminal", "accounts", "chat", "actions", "commands"}
+CORE_LIBRARIES = ("zope.interface", "twisted.logger", "twisted.internet.defer", "regex", "wcwidth")
+CORE_FORBIDS = {"asyncio", "select", "selectors", "socket", "ssl", "threading"}
+
+#: Folders inside of a package that may not import one another, and what is shared by them.
+APART = {"doors": {"lines"}, "backends": set[str]()}
+
+#: Imports of lower packages from higher ones that are left: what remains of one great circle. The
+#: session is user, connection and interpreter of lines at once, and calls what stands above it.
+LEFT: dict[str, set[str]] = {
+    "chat.session": {
+        *("actions", "actions.greeting", "actions.ignoring", "actions.login", "actions.messages"),
+        *("actions.naming", "actions.pager", "actions.strays", "commands"),
+    }
+}
+
+#: The files of that circle: without these there is none.
+CIRCLE = frozenset({"chat.session"})
+
+STANDARD = frozenset(sys.stdlib_module_names)
 
 
 def imports(source: str, package: str) -> Iterator[tuple[str, bool]]:
@@ -97,49 +86,69 @@ def within(name: str, *packages: str) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
-def faults(module: str, source: str, modules: frozenset[str]) -> list[str]:
-    """What *module*, named from inside the package ("doors.line"), imports against the rules.
+def package_of(module: str) -> str:
+    """The package that *module*, named from inside of chatroom ("doors.relay"), is in."""
+    return module.partition(".")[0]
 
-    modules: the names of all modules of the package, named so too.
-    """
-    found = []
-    area = module.partition(".")[0]
+
+def folder_of(module: str) -> str:
+    """The folder inside of its package that *module* is in; empty for none."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 2 else ""
+
+
+def own_imports(module: str, source: str, modules: frozenset[str]) -> set[str]:
+    """The modules of chatroom that *module* imports."""
     package = f"chatroom.{module}".rpartition(".")[0]
-    for name, top in imports(source, package):
-        if within(name, "twisted.internet.reactor") and (top or module != "service"):
+    names = {name.removeprefix("chatroom.") for name, _ in imports(source, package)}
+    return (names & modules) - {module}
+
+
+def faults(module: str, source: str, modules: frozenset[str]) -> list[str]:
+    """What *module* imports against the rules. modules: all that there are."""
+    found = []
+    package = package_of(module)
+    if package not in MAY_IMPORT:
+        # What is in no package starts the program.
+        return []
+    for own in own_imports(module, source, modules):
+        other = package_of(own)
+        allowed = other == package or other in MAY_IMPORT[package] or own in LEFT.get(module, ())
+        mine, theirs = folder_of(module), folder_of(own)
+        if other == package and package in APART and mine and theirs and mine != theirs:
+            allowed = theirs in APART[package]
+        if not allowed:
+            found.append(f"{module} imports {own}")
+    for name, top in imports(source, f"chatroom.{module}".rpartition(".")[0]):
+        if within(name, "chatroom"):
+            continue
+        if within(name, "twisted.internet.reactor") and (top or package != "server"):
             found.append(f"{module} imports the reactor")
-        own = name.removeprefix("chatroom.") if within(name, "chatroom") else None
-        if own is not None:
-            if own not in modules:
-                continue
-            other = own.partition(".")[0]
-            if other in STARTING and other != area and area not in STARTING[other]:
-                found.append(f"{module} imports {own}")
-            elif area in CORE and other not in CORE:
-                found.append(f"{module} of the core imports {own}")
-            elif area in ("store", "monitoring") and other not in CORE | {"store", area}:
-                found.append(f"{module} imports {own}")
-            elif area == "doors":
-                shared = other == "doors" and own.removeprefix("doors.") in SHARED_DOORS | {"doors"}
-                if other not in CORE and not shared and own != BEYOND.get(module):
-                    found.append(f"{module} imports {own}")
-        elif area in CORE:
-            library = name.partition(".")[0]
-            if library in ("twisted", "zope"):
-                # `from twisted.internet import defer` names its package on the way.
-                on_the_way = any(allowed.startswith(f"{name}.") for allowed in CORE_LIBRARIES)
-                if not on_the_way and not within(name, *CORE_LIBRARIES):
-                    found.append(f"{module} of the core imports {name}")
-            elif library in FORBIDDEN_STANDARD or not (
-                library in STANDARD or within(name, *CORE_LIBRARIES)
-            ):
-                found.append(f"{module} of the core imports {name}")
-        elif area == "store" and name.partition(".")[0] not in STANDARD | {"twisted"}:
+        if package in CORE and not _core_may_use(name):
+            found.append(f"{module} of the core imports {name}")
+        if package == "backends" and name.partition(".")[0] not in STANDARD | {"twisted", "zope"}:
             found.append(f"{module} imports {name}")
     return found
 
 
-STANDARD = frozenset(sys.stdlib_module_names)
+def _core_may_use(name: str) -> bool:
+    library = name.partition(".")[0]
+    if library in STANDARD:
+        return library not in CORE_FORBIDS
+    # `from twisted.internet import defer` names its package on the way.
+    on_the_way = any(allowed.startswith(f"{name}.") for allowed in CORE_LIBRARIES)
+    return on_the_way or within(name, *CORE_LIBRARIES)
+
+
+def circle(graph: Mapping[str, set[str]]) -> list[str]:
+    """The modules of a circle of imports, the first of them last as well; none if there is none."""
+    try:
+        list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        found: list[str] = error.args[1]
+        return found
+    return []
+
 
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
@@ -153,59 +162,80 @@ def test_a_module_imports_only_what_it_may(module: str) -> None:
     assert faults(module, MODULES[module].read_text(encoding="utf-8"), NAMES) == []
 
 
-def test_every_module_of_the_core_is_there() -> None:
-    assert {name.partition(".")[0] for name in NAMES} >= CORE
+def test_every_package_has_its_row_and_says_what_is_in_it() -> None:
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert packages == set(MAY_IMPORT)
+    for path in ROOT.rglob("*/__init__.py"):
+        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
+
+
+def test_no_import_runs_back_up() -> None:
+    lower: list[str] = []
+    for package, allowed in MAY_IMPORT.items():
+        assert allowed <= set(lower), package
+        lower.append(package)
+
+
+def test_files_do_not_import_one_another_in_a_circle() -> None:
+    graph = {
+        module: own_imports(module, path.read_text(encoding="utf-8"), NAMES)
+        for module, path in MODULES.items()
+    }
+    assert circle({m: found for m, found in graph.items() if m not in CIRCLE}) == []
+
+
+def test_what_is_left_of_the_circle_is_there() -> None:
+    for module, others in LEFT.items():
+        assert others <= own_imports(module, MODULES[module].read_text(encoding="utf-8"), NAMES)
+
+
+def test_a_circle_is_found() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}}) != []
+    assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
 
 
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("room", "from twisted.internet import reactor"),
-        ("room", "def f():\n    from twisted.internet import reactor"),
-        ("room", "import twisted.internet.reactor"),
-        ("room", "from twisted.internet.protocol import Protocol"),
-        ("room", "from twisted.internet import defer, task"),
-        ("room", "import twisted.python.failure"),
-        ("room", "import socket"),
-        ("room", "import asyncio.events"),
-        ("room", "import numpy"),
-        ("room", "from chatroom.doors.outlet import Outlet"),
-        ("room", "from chatroom.doors import outlet"),
-        ("room", "from chatroom import settings"),
-        ("room", "import chatroom.listening"),
-        ("room", "if TYPE_CHECKING:\n    from chatroom.doors.line import ChatProtocol"),
-        ("commands.people", "from ..doors import line"),
-        ("doors.line", "from chatroom.doors.relay import RelayFactory"),
-        ("doors.line", "from chatroom.doors import relay"),
-        ("doors.line", "from . import relay"),
-        ("doors.line", "from chatroom.service import makeService"),
-        ("doors.line", "from chatroom import service"),
-        ("doors.line", "import chatroom.options"),
-        ("doors.line", "from chatroom.tls import Certificate"),
-        ("doors.proxy", "from chatroom.doors.line import ChatFactory"),
-        ("room", "from chatroom.doors.proxy import parse"),
-        ("doors.line", "from twisted.internet import reactor"),
-        ("doors.line", "def f():\n    from twisted.internet import reactor"),
-        ("service", "from twisted.internet import reactor"),
-        ("service", "class A:\n    from twisted.internet import reactor"),
-        ("options", "from chatroom import service"),
-        ("listening", "from chatroom.options import Options"),
-        ("names", "from chatroom.listening import describe"),
-        ("room", "from chatroom.store.ledger import StoredLedger"),
-        ("doors.line", "from chatroom.store.store import Store"),
-        ("store.store", "from chatroom.doors.line import ChatFactory"),
-        ("store.store", "from chatroom.settings import OPTIONS"),
-        ("store.store", "from chatroom import service"),
-        ("store.store", "from twisted.internet import reactor"),
-        ("store.database", "import sqlalchemy"),
-        ("chat", "from chatroom.monitoring import Pages"),
-        ("doors.line", "from chatroom import monitoring"),
-        ("options", "from chatroom.monitoring import Pages"),
-        ("room", "from prometheus_client import Counter"),
-        ("monitoring", "from chatroom.doors.door import DoorFactory"),
-        ("monitoring", "from chatroom.service import ChatService"),
-        ("monitoring", "from chatroom.options import Options"),
-        ("monitoring", "from twisted.internet import reactor"),
+        ("chat.room", "from twisted.internet import reactor"),
+        ("chat.room", "def f():\n    from twisted.internet import reactor"),
+        ("chat.room", "import twisted.internet.reactor"),
+        ("chat.room", "from twisted.internet.protocol import Protocol"),
+        ("chat.room", "from twisted.internet import defer, task"),
+        ("chat.room", "import twisted.python.failure"),
+        ("chat.room", "import socket"),
+        ("chat.room", "import asyncio.events"),
+        ("chat.room", "import numpy"),
+        ("chat.room", "from chatroom.doors.writer import Outlet"),
+        ("chat.room", "from chatroom.doors import writer"),
+        ("chat.room", "from chatroom.server import settings"),
+        ("chat.room", "import chatroom.server.endpoints"),
+        ("chat.room", "from chatroom.actions import greeting"),
+        ("chat.room", "if TYPE_CHECKING:\n    from chatroom.doors.relay import RelayProtocol"),
+        ("chat.room", "from ..doors import relay"),
+        ("text.names", "from chatroom.model.events import Event"),
+        ("model.events", "from chatroom.formats.plain import PLAIN"),
+        ("formats.plain", "from chatroom.chat.room import Room"),
+        ("terminal.screen", "from chatroom.chat.session import Session"),
+        ("actions.greeting", "from chatroom.commands import COMMANDS"),
+        ("commands.people", "from ..doors import relay"),
+        ("commands.people", "from chatroom.backends.memory import MemoryLedger"),
+        ("doors.relay", "from chatroom.backends.sqlite.store import Store"),
+        ("doors.relay", "from chatroom.server.service import makeService"),
+        ("doors.relay", "from chatroom.server import service"),
+        ("doors.relay", "from twisted.internet import reactor"),
+        ("doors.relay", "def f():\n    from twisted.internet import reactor"),
+        ("doors.telnet.protocol", "from chatroom.doors.ssh.auth import known_key"),
+        ("doors.telnet.protocol", "from chatroom.doors.ssh import auth"),
+        ("doors.lines.protocol", "from chatroom.doors.telnet import parser"),
+        ("backends.sqlite.store", "from chatroom.doors.relay import RelayFactory"),
+        ("backends.sqlite.store", "from chatroom.server.settings import OPTIONS"),
+        ("backends.sqlite.store", "from chatroom.chat.room import Room"),
+        ("backends.sqlite.store", "from twisted.internet import reactor"),
+        ("backends.sqlite.database", "import sqlalchemy"),
+        ("chat.room", "from prometheus_client import Counter"),
+        ("server.service", "from twisted.internet import reactor"),
+        ("server.service", "class A:\n    from twisted.internet import reactor"),
     ],
 )
 def test_a_module_that_imports_what_it_may_not_is_found(module: str, source: str) -> None:
@@ -215,25 +245,29 @@ def test_a_module_that_imports_what_it_may_not_is_found(module: str, source: str
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("room", "import re\nfrom collections.abc import Iterable"),
-        ("room", "from twisted.logger import Logger"),
-        ("room", "from twisted.internet.defer import Deferred, succeed"),
-        ("room", "from twisted.internet import defer"),
-        ("room", "from zope.interface import Interface"),
-        ("room", "import zope.interface"),
-        ("names", "import regex\nimport wcwidth"),
-        ("room", "from chatroom import names\nfrom chatroom.names import fold"),
-        ("chat", "if TYPE_CHECKING:\n    from chatroom.session import Session"),
-        ("doors.line", "from chatroom.doors.outlet import Outlet\nfrom . import telnet"),
-        ("doors.line", "from twisted.protocols.basic import LineReceiver\nimport socket"),
-        ("doors.line", "from chatroom.session import Session"),
-        ("store.store", "from chatroom.ledger import Entry\nimport sqlite3, threading"),
-        ("options", "from chatroom.store.folder import Folder"),
-        ("service", "from chatroom.doors.line import ChatFactory\nimport chatroom.options"),
-        ("service", "def makeService():\n    from twisted.internet import reactor"),
-        ("options", "from chatroom import __version__, listening, settings"),
-        ("monitoring", "from chatroom.chat import Chat\nfrom twisted.web.server import Site"),
-        ("service", "def f():\n    from chatroom.monitoring import MonitoringService"),
+        ("chat.room", "import re\nfrom collections.abc import Iterable"),
+        ("chat.room", "from twisted.logger import Logger"),
+        ("chat.room", "from twisted.internet.defer import Deferred, succeed"),
+        ("chat.room", "from twisted.internet import defer"),
+        ("chat.room", "from zope.interface import Interface"),
+        ("chat.room", "import zope.interface"),
+        ("text.names", "import regex\nimport wcwidth"),
+        ("chat.room", "from chatroom.text import names\nfrom chatroom.text.names import fold"),
+        ("chat.room", "from chatroom.chat.sendqueue import Mailbox"),
+        ("doors.relay", "from chatroom.doors.writer import Outlet\nfrom . import factory"),
+        ("doors.relay", "from twisted.protocols.basic import LineReceiver\nimport socket"),
+        ("doors.telnet.protocol", "from chatroom.doors.lines.protocol import Conversation"),
+        ("doors.telnet.protocol", "from chatroom.chat.session import Session"),
+        (
+            "backends.sqlite.store",
+            "from chatroom.model import entry\nimport sqlite3, threading",
+        ),
+        ("server.options", "from chatroom.backends.sqlite.directory import Folder"),
+        ("server.service", "def makeService():\n    from twisted.internet import reactor"),
+        (
+            "server.options",
+            "from chatroom import __version__\nfrom . import settings",
+        ),
     ],
 )
 def test_a_module_that_imports_what_it_may_is_not_blamed(module: str, source: str) -> None:

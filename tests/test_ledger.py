@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from chatroom.events import Event, Said
-from chatroom.ledger import Ledger, LocalClaims, MemoryLedger
+from chatroom.backends.interfaces import Ledger
+from chatroom.backends.memory import LocalClaims, MemoryLedger
 from chatroom.model.entry import Entry
+from chatroom.model.events import Event, Said
 from fakes import Clock, DelayedLedger, FailingLedger, LateClaims, immediate, stored_ledger
 
 

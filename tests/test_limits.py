@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatroom.limits import LOCAL, Admission, Limits, Pace, Quota, source_of
+from chatroom.model.limits import LOCAL, Admission, Limits, Pace, Quota, source_of
 
 
 class Time:

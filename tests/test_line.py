@@ -21,10 +21,10 @@ from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
-from chatroom.doors import conversation
-from chatroom.doors.line import TELNET_HINT, ChatFactory, ChatProtocol
-from chatroom.limits import Limits
-from chatroom.session import Session
+from chatroom.chat.session import Session
+from chatroom.doors.lines import protocol as lines
+from chatroom.doors.telnet.protocol import TELNET_HINT, ChatFactory, ChatProtocol
+from chatroom.model.limits import Limits
 from conftest import Strictness
 from fakes import DelayedLedger, Person, World
 from test_telnet import DAMAGED
@@ -454,7 +454,7 @@ def test_lines_of_a_client_that_has_closed_do_not_wait_for_ever(
     door = made(Limits(rate=0.1, burst=1, byte_rate=0))
     alice = door.visitor()
     ended = False
-    monkeypatch.setattr(conversation, "peer_ended", lambda _: ended)
+    monkeypatch.setattr(lines, "peer_ended", lambda _: ended)
     alice.sends(b"line\n" * 1000)
     for _ in range(6):
         door.world.wait(60)
@@ -480,7 +480,7 @@ def test_a_connection_that_cannot_be_begun_is_dropped(
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(conversation, "tune", broken)
+    monkeypatch.setattr(lines, "tune", broken)
     visitor = Visitor(door.world, door.factory)
     assert visitor.wire.aborted
     assert visitor.gone

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from chatroom.listening import (
+from chatroom.server.endpoints import (
     EndpointError,
     IPv6,
     check,
@@ -236,7 +236,7 @@ def adopt(kind: str, listening: bool = True) -> subprocess.CompletedProcess[str]
 import os, sys
 os.dup2({{}}, 3)
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="chat")
-from chatroom.listening import EndpointError, probe
+from chatroom.server.endpoints import EndpointError, probe
 try:
     probe("systemd:{kind}:name=chat")
 except EndpointError as error:

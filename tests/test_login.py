@@ -12,16 +12,18 @@ from twisted.internet.defer import Deferred, fail
 from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
-from chatroom import names, naming, passwords
-from chatroom.events import Said
+from chatroom.accounts import passwords
+from chatroom.actions import naming
+from chatroom.backends.sqlite.accounts import Book, StoredAccounts
+from chatroom.backends.sqlite.database import Reader, Writer
+from chatroom.chat.session import Session
 from chatroom.model.chatsettings import Settings
+from chatroom.model.events import Said
 from chatroom.model.preferences import Preferences
 from chatroom.model.refused import TooMany
-from chatroom.session import Session
-from chatroom.store.accounts import Book, StoredAccounts
-from chatroom.store.database import Reader, Writer
+from chatroom.text import names
 from chatroom.text.prose import paragraph
-from chatroom.times import DAY
+from chatroom.text.times import DAY
 from conftest import MakeWorld, Strictness
 from fakes import (
     WORD,

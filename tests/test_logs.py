@@ -19,14 +19,14 @@ from twisted.internet.error import ConnectionLost
 from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent
 
 import chatroom
-from chatroom import logs
-from chatroom.doors.door import DoorFactory
-from chatroom.doors.line import ChatFactory
+from chatroom.doors.factory import DoorFactory
 from chatroom.doors.relay import RelayFactory
-from chatroom.limits import Limits, address_of
-from chatroom.logwriter import LogWriter, open_log
+from chatroom.doors.telnet.protocol import ChatFactory
 from chatroom.model.chatsettings import Settings
-from chatroom.service import Everything
+from chatroom.model.limits import Limits, address_of
+from chatroom.server import logs
+from chatroom.server.logwriter import LogWriter, open_log
+from chatroom.server.service import Everything
 from fakes import Clock, World
 from test_process import (
     MODULE,

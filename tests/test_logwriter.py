@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from chatroom.logwriter import LogWriter, open_file
+from chatroom.server.logwriter import LogWriter, open_file
 from test_process import (
     MODULE,
     ROOT,
@@ -110,7 +110,7 @@ def test_on_a_full_disk_no_line_goes_on_with_another(tmp_path: Path) -> None:
     file = tmp_path / "log"
     program = f"""
 import resource, signal, time
-from chatroom.logwriter import LogWriter, open_file
+from chatroom.server.logwriter import LogWriter, open_file
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 1000))
 writer = LogWriter(open_file({str(file)!r}))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import CancelledError, Deferred, succeed
 
-from chatroom.lookups import Lookups, piecemeal
+from chatroom.chat.lookups import Lookups, piecemeal
 from fakes import Clock
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatroom.mailbox import MAX_BYTES, MAX_ENTRIES, Mailbox
+from chatroom.chat.sendqueue import MAX_BYTES, MAX_ENTRIES, Mailbox
 
 ENTRIES = st.lists(st.binary(min_size=1, max_size=8), max_size=12)
 

@@ -14,8 +14,8 @@ from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.testing import StringTransport
 
-from chatroom.manhole import ManholeError, ManholeFactory, ManholeService, check
-from chatroom.options import Options
+from chatroom.server.manhole import ManholeError, ManholeFactory, ManholeService, check
+from chatroom.server.options import Options
 from wire import Client, on_reactor, reactor, until
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from chatroom.settings import OPTIONS, Option
+from chatroom.server.settings import OPTIONS, Option
 
 PAGE = Path(__file__).parent.parent / "docs" / "options.md"
 

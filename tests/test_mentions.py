@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatroom.mentions import Mentions
+from chatroom.chat.mentions import Mentions
 
 NAMES = ("alice", "Bob", "anna-lena", "anna", "小明", "明", "Ødegård", "r2d2", "สมชาย", "Éva")
 

@@ -10,14 +10,14 @@ from random import Random
 import pytest
 from twisted.internet.defer import Deferred
 
-from chatroom import room as rooms
-from chatroom.clock import Clock
-from chatroom.doors.line import ChatFactory
+from chatroom.backends.sqlite import ledger as store_ledger
+from chatroom.backends.sqlite.ledger import PATIENCE, RETRY, StoredLedger
+from chatroom.chat import room as rooms
 from chatroom.doors.relay import RelayFactory
-from chatroom.limits import Limits
-from chatroom.metrics import REFUSALS, Counters, Histogram
-from chatroom.store import ledger as store_ledger
-from chatroom.store.ledger import PATIENCE, RETRY, StoredLedger
+from chatroom.doors.telnet.protocol import ChatFactory
+from chatroom.model.clock import Clock
+from chatroom.model.counters import REFUSALS, Counters, Histogram
+from chatroom.model.limits import Limits
 from conftest import MakeWorld
 from fakes import Person, World
 from wire import UNLIMITED, Visitor
@@ -182,7 +182,7 @@ def test_connections_that_are_refused_are_counted_by_their_reason(
     def comes() -> Visitor:
         return Visitor(world, door)
 
-    monkeypatch.setattr("chatroom.doors.door.source_of", lambda host: next(addresses))
+    monkeypatch.setattr("chatroom.doors.factory.source_of", lambda host: next(addresses))
     first, second = comes(), comes()
     assert counters.accepted == 2
     comes()

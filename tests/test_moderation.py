@@ -13,22 +13,23 @@ from twisted.internet.task import Clock
 from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
 from zope.interface import alsoProvides
 
-from chatroom import moderation as module
-from chatroom.accounts import Account, MemoryAccounts
-from chatroom.doors.console import ConsoleFactory
-from chatroom.doors.door import DoorFactory, TurnedAway
-from chatroom.doors.line import ChatFactory
+from chatroom.backends.interfaces import Ledger
+from chatroom.backends.memory import MemoryAccounts, MemoryRecords
+from chatroom.chat import rules as module
+from chatroom.chat.memoryhistory import MemoryHistory
+from chatroom.chat.rules import CLAIM_TRIES, Moderation, read_networks
+from chatroom.doors.factory import DoorFactory, TurnedAway
 from chatroom.doors.relay import RelayFactory
-from chatroom.events import Closed, Said
-from chatroom.history import MemoryHistory
-from chatroom.ledger import Ledger
+from chatroom.doors.telnet.console import ConsoleFactory
+from chatroom.doors.telnet.protocol import ChatFactory
+from chatroom.model.accounts import Account
 from chatroom.model.chatsettings import Settings
 from chatroom.model.entry import Entry
+from chatroom.model.events import Closed, Said
 from chatroom.model.history import Query
 from chatroom.model.identity import Arrival
-from chatroom.moderation import CLAIM_TRIES, Moderation, read_networks
-from chatroom.orders import MemoryRecords, Networks, Operator
-from chatroom.times import DAY
+from chatroom.model.sanctions import Networks, Operator
+from chatroom.text.times import DAY
 from fakes import (
     DelayedLedger,
     FailingLedger,

@@ -21,10 +21,11 @@ from twisted.internet.endpoints import UNIXClientEndpoint, clientFromString, ser
 from twisted.internet.protocol import Factory
 
 import chatroom
-from chatroom.doors.line import ChatFactory
+from chatroom.backends.sqlite.ledger import StoredLedger
 from chatroom.doors.relay import RelayFactory
+from chatroom.doors.telnet.protocol import ChatFactory
 from chatroom.model.identity import Arrival
-from chatroom.monitoring import (
+from chatroom.server.monitoring import (
     IDLE,
     LOOK,
     MOST_CONNECTIONS,
@@ -33,8 +34,7 @@ from chatroom.monitoring import (
     MonitoringFactory,
     MonitoringService,
 )
-from chatroom.service import ChatService
-from chatroom.store.ledger import StoredLedger
+from chatroom.server.service import ChatService
 from fakes import Clock, Person, World, stored
 from test_service import collector, made
 from wire import UNLIMITED, Client, Visitor, Wire, on_reactor, reactor, turns, until

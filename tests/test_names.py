@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wcwidth import wcwidth
 
-from chatroom import names
-from chatroom.names import (
+from chatroom.text import names
+from chatroom.text.names import (
     MAX_NAME,
     NameRefused,
     alike,

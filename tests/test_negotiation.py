@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatroom.doors.negotiation import MAX_CHANGES, Negotiation
+from chatroom.doors.telnet.negotiation import MAX_CHANGES, Negotiation
 
 ON, OFF = True, False
 

@@ -19,16 +19,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chatroom
-from chatroom import listening
-from chatroom import options as options_module
-from chatroom.events import Said
+from chatroom.backends.sqlite import schema
+from chatroom.backends.sqlite.database import Writer
+from chatroom.backends.sqlite.directory import Folder, StoreError
+from chatroom.backends.sqlite.store import rehearse
 from chatroom.model.entry import Entry
-from chatroom.options import Options
-from chatroom.settings import OPTIONS, SettingError, fit, read_allowed
-from chatroom.store import schema
-from chatroom.store.database import Writer
-from chatroom.store.folder import Folder, StoreError
-from chatroom.store.store import rehearse
+from chatroom.model.events import Said
+from chatroom.server import endpoints
+from chatroom.server import options as options_module
+from chatroom.server.options import Options
+from chatroom.server.settings import OPTIONS, SettingError, fit, read_allowed
 from wire import DEADLINE, certificate, issued
 
 ROOT = Path(chatroom.__file__).parent.parent
@@ -69,12 +69,12 @@ def refusal(*arguments: str) -> str:
 @pytest.fixture
 def unprobed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parses without trying the endpoints, so that port 8008 need not be free."""
-    monkeypatch.setattr(listening, "probe", lambda *descriptions, **where: None)
+    monkeypatch.setattr(endpoints, "probe", lambda *descriptions, **where: None)
 
 
 @pytest.fixture
 def dual_stack(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "ipv6_here", lambda: listening.IPv6.DUAL)
+    monkeypatch.setattr(endpoints, "ipv6_here", lambda: endpoints.IPv6.DUAL)
 
 
 @pytest.fixture
@@ -234,19 +234,19 @@ def test_version_is_one_line_with_the_versions_that_matter(
 
 
 @pytest.mark.parametrize(
-    ("here", "endpoints"),
+    ("here", "expected"),
     [
-        (listening.IPv6.DUAL, ["tcp6:9:backlog=4096"]),
-        (listening.IPv6.ALONE, ["tcp:9:backlog=4096", "tcp6:9:backlog=4096"]),
-        (listening.IPv6.NONE, ["tcp:9:backlog=4096"]),
+        (endpoints.IPv6.DUAL, ["tcp6:9:backlog=4096"]),
+        (endpoints.IPv6.ALONE, ["tcp:9:backlog=4096", "tcp6:9:backlog=4096"]),
+        (endpoints.IPv6.NONE, ["tcp:9:backlog=4096"]),
     ],
 )
 @pytest.mark.usefixtures("unprobed")
 def test_the_port_is_open_for_what_the_machine_speaks(
-    here: listening.IPv6, endpoints: list[str], monkeypatch: pytest.MonkeyPatch
+    here: endpoints.IPv6, expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listening, "ipv6_here", lambda: here)
-    assert parsed("--port", "9")["endpoints"] == endpoints
+    monkeypatch.setattr(endpoints, "ipv6_here", lambda: here)
+    assert parsed("--port", "9")["endpoints"] == expected
 
 
 @pytest.mark.usefixtures("unprobed")
@@ -577,7 +577,7 @@ def test_a_file_without_a_certificate_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("endpoint", ["ssl:0", "tls:.:0"])
 def test_without_openssl_it_is_said_what_to_install(endpoint: str, tmp_path: Path) -> None:
     code = (
-        "import sys; sys.modules['OpenSSL'] = None; from chatroom.options import Options;"
+        "import sys; sys.modules['OpenSSL'] = None; from chatroom.server.options import Options;"
         f"Options().parseOptions(['--listen={endpoint}'])"
     )
     assert python("-c", code, cwd=tmp_path).stderr == (
@@ -670,7 +670,7 @@ def test_what_is_wrong_with_tls_or_proxies_is_said(arguments: list[str], complai
 
 def test_without_openssl_the_option_says_what_to_install(tmp_path: Path) -> None:
     code = (
-        "import sys; sys.modules['OpenSSL'] = None; from chatroom.options import Options;"
+        "import sys; sys.modules['OpenSSL'] = None; from chatroom.server.options import Options;"
         "Options().parseOptions(['--tls=tcp:0', '--certificate=x.pem'])"
     )
     assert python("-c", code, cwd=tmp_path).stderr == (
@@ -716,8 +716,8 @@ def test_what_is_no_file_is_not_waited_for(
         case "device":
             file = Path("/dev/zero")
         case _:
-            with socket.socket(socket.AF_UNIX) as listening:
-                listening.bind(str(file))
+            with socket.socket(socket.AF_UNIX) as endpoints:
+                endpoints.bind(str(file))
             why = "no such device or address"
     filled = [argument.format(file=file, pem=pem) for argument in arguments]
     assert refusal(*filled) == f"chatroom: {option}cannot read {file}: {why}"
@@ -784,7 +784,7 @@ def test_twistd_ends_with_one_line_and_status_1(
 ) -> None:
     (tmp_path / "key.toml").write_text("prot = 1\n")
     (tmp_path / "type.toml").write_text("port = '1'\n")
-    default = listening.default_endpoints(taken)[0].removesuffix(":backlog=4096")
+    default = endpoints.default_endpoints(taken)[0].removesuffix(":backlog=4096")
     fill = {"taken": taken, "default": default, "cwd": tmp_path}
     ended = twistd(
         "-n", "--pidfile=", "chatroom", *(each.format(**fill) for each in arguments), cwd=tmp_path
@@ -803,7 +803,8 @@ def test_what_is_wrong_is_found_before_daemonising(tmp_path: Path, taken: int) -
 
 def test_the_reactor_is_still_to_be_chosen_when_the_options_are_parsed(tmp_path: Path) -> None:
     code = (
-        "import sys; from chatroom.options import Options; Options().parseOptions(['--port=0']);"
+        "import sys; from chatroom.server.options import Options;"
+        "Options().parseOptions(['--port=0']);"
         "sys.exit('twisted.internet.reactor' in sys.modules)"
     )
     assert python("-c", code, cwd=tmp_path).returncode == 0

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from twisted.internet.defer import Deferred
 
-from chatroom.events import Said, TookBack, TopicSet
-from chatroom.flow import PATIENCE, UNKEPT
+from chatroom.actions.steps import PATIENCE, UNKEPT
+from chatroom.model.events import Said, TookBack, TopicSet
 from fakes import FailingLedger, FakeBook, FakeRecords, Person, World, book_of, owner
 
 WHY = "the disk is full"

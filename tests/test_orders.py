@@ -11,13 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatroom.moderation import as_network, read_networks
-from chatroom.orders import (
+from chatroom.backends.memory import MemoryRecords
+from chatroom.backends.sqlite.accounts import Book
+from chatroom.backends.sqlite.database import Writer
+from chatroom.backends.sqlite.directory import Folder
+from chatroom.backends.sqlite.moderation import Docket
+from chatroom.backends.sqlite.store import Store
+from chatroom.chat.rules import as_network, read_networks
+from chatroom.model.sanctions import (
     REMEMBERED,
     Access,
     Action,
     Address,
-    MemoryRecords,
     Network,
     Networks,
     Operator,
@@ -26,11 +31,6 @@ from chatroom.orders import (
     dump,
     load,
 )
-from chatroom.store.accounts import Book
-from chatroom.store.database import Writer
-from chatroom.store.folder import Folder
-from chatroom.store.records import Docket
-from chatroom.store.store import Store
 from wire import clock, on_reactor, reactor
 
 # -- networks

@@ -17,7 +17,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
-from chatroom.doors.outlet import CLOSING, Outlet
+from chatroom.doors.writer import CLOSING, Outlet
 from fakes import Clock
 from wire import Wire
 

@@ -67,7 +67,7 @@ def test_the_console_script_is_short_for_twistd(tmp_path: Path) -> None:
     scripts = setup_cfg()["options.entry_points"]["console_scripts"].split("\n")[1:]
     assert scripts == [
         "chatroom = chatroom.__main__:main",
-        "chatroom-data = chatroom.store.tool:main",
+        "chatroom-data = chatroom.server.datatool:main",
     ]
     code = "import sys, chatroom.__main__; sys.exit(chatroom.__main__.main())"
     assert output(sys.executable, "-c", code, "--version", cwd=tmp_path).startswith(VERSION)

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatroom.accounts import Account
-from chatroom.events import Said
-from chatroom.ignoring import GONE
+from chatroom.actions.ignoring import GONE
+from chatroom.model.accounts import Account
 from chatroom.model.chatsettings import Settings
+from chatroom.model.events import Said
 from chatroom.model.identity import Arrival
-from chatroom.names import fold
+from chatroom.text.names import fold
 from fakes import (
     WORD,
     DelayedLedger,

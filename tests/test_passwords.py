@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatroom import passwords
+from chatroom.accounts import passwords
 
 
 @pytest.mark.parametrize(

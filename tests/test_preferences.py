@@ -5,15 +5,15 @@ from sys import maxsize
 
 import pytest
 
-from chatroom import room as rooms
-from chatroom.events import Left, Said
-from chatroom.formats import PLAIN, RAW
-from chatroom.mailbox import MAX_ENTRIES
+from chatroom.actions.pager import recall_of
+from chatroom.chat import room as rooms
+from chatroom.chat.sendqueue import MAX_ENTRIES
+from chatroom.chat.unread import Unread
+from chatroom.formats.ansi import Colours, terminal
+from chatroom.formats.plain import PLAIN, RAW
+from chatroom.model.events import Left, Said
 from chatroom.model.preferences import Preferences
-from chatroom.recall import recall_of
-from chatroom.styles import Colours, terminal
-from chatroom.times import DAY
-from chatroom.unread import Unread
+from chatroom.text.times import DAY
 from conftest import MakeWorld
 from fakes import FailingLedger, Person, World
 
@@ -379,7 +379,7 @@ def test_a_room_in_which_nobody_listens_does_not_look_for_names(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice, bob = world.people("alice", "bob")
-    monkeypatch.delattr("chatroom.mentions.words")
+    monkeypatch.delattr("chatroom.chat.mentions.words")
     alice.says("bob")
     assert bob.sees == ["alice: bob"]
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from chatroom.events import SERVER, CrowdMoved, Event
-from chatroom.formats import PLAIN
-from chatroom.mailbox import Mailbox
+from chatroom.chat.announcer import Presence
+from chatroom.chat.room import Member, Room
+from chatroom.chat.sendqueue import Mailbox
+from chatroom.formats.plain import PLAIN
 from chatroom.model.chatsettings import Settings
-from chatroom.presence import Presence
-from chatroom.room import Member, Room
+from chatroom.model.events import SERVER, CrowdMoved, Event
 from conftest import MakeWorld
 from fakes import Clock, FakeOutlet, Person, World
 

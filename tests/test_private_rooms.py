@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from chatroom.actions.pager import FOUND
 from chatroom.commands import rooms as commands
-from chatroom.recall import FOUND
 from fakes import DelayedLedger, LateClaims, Person, World
 from test_moderation import (
     LateAccounts,

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from chatroom.doors.outlet import CLOSING
+from chatroom.doors.writer import CLOSING
 from wire import DEADLINE, issued
 
 ROOT = Path(__file__).parent.parent

@@ -18,11 +18,11 @@ from twisted.internet import address
 from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.protocol import Factory
 
-from chatroom.chat import Chat
+from chatroom.chat.chat import Chat
 from chatroom.doors import proxy
-from chatroom.doors.line import ChatFactory
 from chatroom.doors.proxy import Header, HeaderError, ProxyFactory, parse
-from chatroom.limits import Limits
+from chatroom.doors.telnet.protocol import ChatFactory
+from chatroom.model.limits import Limits
 from wire import UNLIMITED, Client, clock, on_reactor, reactor, turns, uncollected, until
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatroom import publickeys
-from chatroom.publickeys import MAX_COMMENT, KeyRefused, PublicKey, decode, parse
+from chatroom.model import publickeys
+from chatroom.model.publickeys import MAX_COMMENT, KeyRefused, PublicKey, decode, parse
 
 #: A key of each type, and its fingerprint by `ssh-keygen -l` (OpenSSH 9.2).
 KNOWN = {

@@ -7,15 +7,13 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
-from chatroom.events import SERVER, Emoted, Said, TookBack
-from chatroom.flow import PATIENCE
-from chatroom.history import Gap, Missed, Query
-from chatroom.ledger import Entry
+from chatroom.actions.pager import FOUND, LOOKING, MISSED, SEARCHING, TOO_LONG, recall_of
+from chatroom.actions.steps import PATIENCE
+from chatroom.chat.unread import Unread
 from chatroom.model.entry import Entry
+from chatroom.model.events import SERVER, Emoted, Said, TookBack
 from chatroom.model.history import Gap, Missed, Query
-from chatroom.recall import FOUND, LOOKING, MISSED, SEARCHING, TOO_LONG, recall_of
-from chatroom.unread import Unread
-from chatroom.words import Phrase
+from chatroom.text.words import Phrase
 from conftest import Strictness
 from fakes import FailingLedger, Person, World, owner
 

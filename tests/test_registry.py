@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
-from chatroom import names, passwords
-from chatroom.accounts import MAX_MESSAGES, Account, MemoryAccounts
-from chatroom.ledger import LocalClaims
+from chatroom.accounts import passwords
+from chatroom.backends.memory import LocalClaims, MemoryAccounts
+from chatroom.chat.registry import as_code
+from chatroom.model.accounts import MAX_MESSAGES, Account
 from chatroom.model.chatsettings import Settings
 from chatroom.model.identity import Arrival
-from chatroom.registry import as_code
-from chatroom.times import DAY
+from chatroom.text import names
+from chatroom.text.times import DAY
 from conftest import MakeWorld
 from fakes import (
     WORD,

@@ -15,7 +15,7 @@ from twisted.protocols.basic import LineOnlyReceiver
 from zope.interface.verify import verifyObject
 
 from chatroom.doors.relay import RelayFactory
-from chatroom.limits import Limits
+from chatroom.model.limits import Limits
 from fakes import DelayedLedger, World
 from wire import UNLIMITED, Visitor
 

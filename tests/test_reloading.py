@@ -15,15 +15,15 @@ from pathlib import Path
 import pytest
 from twisted.logger import LogEvent
 
-from chatroom import reloading
-from chatroom.doors.line import ChatFactory
 from chatroom.doors.relay import RelayFactory
-from chatroom.limits import Limits
+from chatroom.doors.telnet.protocol import ChatFactory
 from chatroom.model.chatsettings import Settings
-from chatroom.options import Options
-from chatroom.reloading import ReloadService
-from chatroom.settings import SettingError
-from chatroom.systemd import Notifier
+from chatroom.model.limits import Limits
+from chatroom.server import reload
+from chatroom.server.options import Options
+from chatroom.server.reload import ReloadService
+from chatroom.server.settings import SettingError
+from chatroom.server.systemd import Notifier
 from fakes import World
 from test_process import MODULE, Server, Terminal, environment, running
 from wire import DEADLINE, UNLIMITED, Visitor
@@ -112,13 +112,13 @@ def test_what_cannot_be_reloaded_holds_up_nothing_else(log_events: list[LogEvent
 def test_a_terminal_that_is_gone_ends_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
     fake = FakeReactor()
-    monkeypatch.setattr(reloading, "terminal", lambda: True)
+    monkeypatch.setattr(reload, "terminal", lambda: True)
     service = ReloadService(fake, Notifier(), lambda: done.append("settings"))
     service.startService()
     hang_up()
     assert done == ["settings"]
     assert fake.stops == []
-    monkeypatch.setattr(reloading, "terminal", lambda: False)
+    monkeypatch.setattr(reload, "terminal", lambda: False)
     hang_up()
     assert done == ["settings"]
     assert fake.stops == [True]

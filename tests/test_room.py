@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatroom import room as rooms
-from chatroom.events import Event, Joined, Left, Renamed, Said, TookBack, TopicSet, Whispered
-from chatroom.formats import PLAIN, RAW, PlainFormat
-from chatroom.mailbox import Mailbox
+from chatroom.chat import room as rooms
+from chatroom.chat.room import LOG_BYTES, LOG_EVENTS, PORTION, Member, Room
+from chatroom.chat.sendqueue import Mailbox
+from chatroom.formats.plain import PLAIN, RAW, PlainFormat
 from chatroom.model.chatsettings import Settings
-from chatroom.room import LOG_BYTES, LOG_EVENTS, PORTION, Member, Room
+from chatroom.model.events import Event, Joined, Left, Renamed, Said, TookBack, TopicSet, Whispered
 from conftest import MakeWorld, Strictness
 from fakes import DelayedLedger, FakeOutlet, Person, World, immediate
 

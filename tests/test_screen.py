@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wcwidth import wcswidth
 
-from chatroom.cells import columns, graphemes, visible, wrap
-from chatroom.doors.editor import Action, Bell, Choices, Editor, Line, Redraw
-from chatroom.doors.keys import Event, Key, Paste, Text
-from chatroom.doors.screen import PlainScreen, Screen
-from chatroom.names import clean
+from chatroom.terminal.editor import Action, Bell, Choices, Editor, Line, Redraw
+from chatroom.terminal.keys import Event, Key, Paste, Text
+from chatroom.terminal.screen import PlainScreen, Screen
+from chatroom.text.cells import columns, graphemes, visible, wrap
+from chatroom.text.names import clean
 from terminal import OldTerminal, Terminal
 
 FAMILY = "\U0001f469\u200d\U0001f469\u200d\U0001f467"

@@ -17,19 +17,18 @@ from twisted.internet.endpoints import UNIXClientEndpoint, wrapClientTLS
 from twisted.internet.protocol import Factory
 from twisted.internet.ssl import CertificateOptions
 
-from chatroom import service
-from chatroom.chat import Chat
-from chatroom.doors.door import DoorFactory
-from chatroom.doors.line import ChatFactory
+from chatroom.chat.chat import Chat
+from chatroom.chat.rules import Moderation
+from chatroom.doors.factory import DoorFactory
 from chatroom.doors.relay import RelayFactory
-from chatroom.events import Said
+from chatroom.doors.telnet.protocol import ChatFactory
 from chatroom.model.chatsettings import Settings
+from chatroom.model.events import Said
 from chatroom.model.history import Kept
-from chatroom.moderation import Moderation
-from chatroom.orders import Operator
-from chatroom.reloading import ReloadService
-from chatroom.service import EXPIRY, SETTLING, ChatService, Options, descriptors, makeService
-from chatroom.store import tool
+from chatroom.model.sanctions import Operator
+from chatroom.server import datatool, service
+from chatroom.server.reload import ReloadService
+from chatroom.server.service import EXPIRY, SETTLING, ChatService, Options, descriptors, makeService
 from fakes import Clock, FakeRecords, World
 from wire import UNLIMITED, Client, Visitor, issued, on_reactor, reactor, services, turns, until
 
@@ -305,7 +304,7 @@ async def test_an_account_that_is_removed_from_the_shell_is_gone_while_the_serve
         bob = await logged_in(tmp_path, "/nick bob", "/register kohlrabi77")
         await bob.reads(b"bob is yours")
         monkeypatch.setattr("sys.argv", ["chatroom-data", "accounts", folder, "--remove", "bob"])
-        assert tool.main() == 0
+        assert datatool.main() == 0
         if how == "SIGHUP":
             (reloading,) = [part for part in top if isinstance(part, ReloadService)]
             reloading.reload()

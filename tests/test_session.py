@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatroom import names
+from chatroom.chat.sendqueue import MAX_ENTRIES
+from chatroom.chat.session import Session
 from chatroom.commands import Command
-from chatroom.events import Announced, Event, Joined, Left, Renamed, Said, TopicSet
-from chatroom.limits import Limits
-from chatroom.mailbox import MAX_ENTRIES
+from chatroom.formats.ansi import Colours, terminal
 from chatroom.model.chatsettings import Settings
-from chatroom.session import Session
-from chatroom.styles import Colours, terminal
+from chatroom.model.events import Announced, Event, Joined, Left, Renamed, Said, TopicSet
+from chatroom.model.limits import Limits
+from chatroom.text import names
 from conftest import MakeWorld, Strictness
 from fakes import DelayedLedger, FailingLedger, LateClaims, Person, World, immediate
 

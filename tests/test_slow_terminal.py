@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatroom.doors.console import ConsoleFactory, ConsoleProtocol
+from chatroom.doors.telnet.console import ConsoleFactory, ConsoleProtocol
 from fakes import FakeOutlet, World
 from terminal import Terminal
 from test_terminal import (

@@ -17,10 +17,11 @@ from twisted.conch.ssh.keys import Key
 from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent, globalLogPublisher
 
-from chatroom import hostkey, publickeys
-from chatroom.doors import sshtransport
-from chatroom.doors.ssh import ARRIVING_PER_SOURCE, LOGIN_GRACE, SshFactory
-from chatroom.limits import Limits
+from chatroom.doors.ssh import transport
+from chatroom.doors.ssh.connection import ARRIVING_PER_SOURCE, LOGIN_GRACE, SshFactory
+from chatroom.model import publickeys
+from chatroom.model.limits import Limits
+from chatroom.server import hostkey
 from conftest import Strictness
 from fakes import WORD, LateClaims, World, owner
 from sshclient import HOST_KEY, Guest, ssh_door, ssh_world
@@ -126,7 +127,7 @@ def test_whoever_cannot_sign_does_not_get_in(world: World, factory: SshFactory) 
 
 @pytest.mark.parametrize("algorithm", [b"ssh-rsa", b"ssh-dss", b"rsa-sha2-256-x", b"ssh-ed25519"])
 def test_other_algorithms_than_the_key_has_are_refused(algorithm: bytes) -> None:
-    from chatroom.doors.sshauth import known_key, verified
+    from chatroom.doors.ssh.auth import known_key, verified
 
     key = Key(rsa.generate_private_key(65537, 2048))
     blob = key.public().blob()
@@ -138,7 +139,7 @@ def test_other_algorithms_than_the_key_has_are_refused(algorithm: bytes) -> None
 
 
 def test_a_security_token_has_been_touched_for_this_connection() -> None:
-    from chatroom.doors.sshauth import known_key, verified
+    from chatroom.doors.ssh.auth import known_key, verified
 
     token = ed25519.Ed25519PrivateKey.generate()
     kind = b"sk-ssh-ed25519@openssh.com"
@@ -621,7 +622,7 @@ def test_the_keys_can_be_made_anew_by_either_side(
     guest.settle()
     second = guest.server.currentEncryptions
     assert second is not first
-    world.wait(sshtransport.REKEY_SECONDS)
+    world.wait(transport.REKEY_SECONDS)
     guest.sends(b"/who\n")
     assert guest.server.currentEncryptions is not second
     assert "-- 1 person in #lobby: bob" in guest.sees
@@ -634,7 +635,7 @@ def test_strict_key_exchange_is_offered_and_held_to(world: World, factory: SshFa
 
     guest = Guest(world, factory, starts=False)
     guest.server.dataReceived(b"SSH-2.0-x\r\n")
-    kex = NS(b"curve25519-sha256," + sshtransport.STRICT_CLIENT)
+    kex = NS(b"curve25519-sha256," + transport.STRICT_CLIENT)
     offered = [b"ssh-ed25519", b"aes256-ctr", b"aes256-ctr", b"hmac-sha2-256", b"hmac-sha2-256"]
     rest = b"".join(map(NS, [*offered, b"none", b"none", b"", b""]))
     packet = bytes([20]) + bytes(16) + kex + rest + bytes(5)
@@ -642,7 +643,7 @@ def test_strict_key_exchange_is_offered_and_held_to(world: World, factory: SshFa
     guest.server.dataReceived(
         struct.pack(">LB", len(packet) + 1 + padding, padding) + packet + bytes(padding)
     )
-    assert sshtransport.STRICT_SERVER in getNS(guest.server.ourKexInitPayload[17:])[0]
+    assert transport.STRICT_SERVER in getNS(guest.server.ourKexInitPayload[17:])[0]
     assert not guest.wire.half_closed
     # An IGNORE, which is harmless otherwise.
     guest.server.dataReceived(struct.pack(">LBB", 12, 6, 2) + NS(b"") + bytes(6))
@@ -794,7 +795,7 @@ def test_an_answer_that_comes_after_the_end_leads_to_nothing(
     way: str,
 ) -> None:
     answer: Deferred[Any] = Deferred()
-    monkeypatch.setattr("chatroom.arriving.owner", lambda *_: answer)
+    monkeypatch.setattr("chatroom.actions.authenticate.owner", lambda *_: answer)
     guest = Guest(world, factory)
     (client,) = factory.clients
     if way == "hangs up":
@@ -838,7 +839,7 @@ def test_looking_at_signatures_counts_for_the_byte_rate(world: World, factory: S
 def test_who_has_been_at_it_for_longest_makes_room(
     world: World, factory: SshFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatroom.doors.ssh.ARRIVING", 2)
+    monkeypatch.setattr("chatroom.doors.ssh.connection.ARRIVING", 2)
     first, second = Guest(world, factory, starts=False), Guest(world, factory, starts=False)
     guest = Guest(world, factory)
     assert "You are bob" in guest.sees[0]
@@ -851,7 +852,7 @@ def test_an_answer_that_comes_too_late_changes_nothing(
     world: World, factory: SshFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer: Deferred[Any] = Deferred()
-    monkeypatch.setattr("chatroom.arriving.owner", lambda *_: answer)
+    monkeypatch.setattr("chatroom.actions.authenticate.owner", lambda *_: answer)
     guest = Guest(world, factory)
     assert guest.wire.producerState == "paused"
     world.wait(LOGIN_GRACE + 0.1)

@@ -21,11 +21,11 @@ from twisted.internet.protocol import ProcessProtocol, Protocol
 from twisted.internet.ssl import CertificateOptions
 from twisted.python.failure import Failure
 
-from chatroom import hostkey
-from chatroom.chat import Chat
-from chatroom.doors.ssh import SshFactory
-from chatroom.limits import Limits
+from chatroom.chat.chat import Chat
+from chatroom.doors.ssh.connection import SshFactory
 from chatroom.model.history import LAST
+from chatroom.model.limits import Limits
+from chatroom.server import hostkey
 from sshclient import HOST_KEY, Caller
 from wire import UNLIMITED, certificate, clock, on_reactor, reactor, turns, until
 
@@ -283,7 +283,7 @@ async def test_whoever_does_not_read_for_a_while_gets_all_of_it_in_order(
 async def test_whoever_does_not_agree_on_tls_is_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatroom.doors.door.HANDSHAKE_SECONDS", 0.2)
+    monkeypatch.setattr("chatroom.doors.factory.HANDSHAKE_SECONDS", 0.2)
     async with opened(tmp_path, way="ssl") as lodge:
         endpoint: Any = clientFromString(reactor, f"tcp:127.0.0.1:{lodge.port}")
         silent: Any = await connectProtocol(endpoint, Protocol())

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from twisted.conch.ssh.common import NS
 
-from chatroom.doors.ssh import SshFactory
-from chatroom.styles import Colours
+from chatroom.doors.ssh.connection import SshFactory
+from chatroom.formats.ansi import Colours
 from fakes import World
 from sshclient import Guest, ssh_door, ssh_world
 from terminal import Terminal as Shown

@@ -17,9 +17,9 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from chatroom.doors.ssh import SshFactory
-from chatroom.doors.sshtransport import Misbehaved
-from chatroom.limits import Limits
+from chatroom.doors.ssh.connection import SshFactory
+from chatroom.doors.ssh.transport import Misbehaved
+from chatroom.model.limits import Limits
 from fakes import World
 from sshclient import HOST_KEY, Caller, ssh_door, ssh_world
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from chatroom.chat import Chat
-from chatroom.events import Left, Said, TookBack, TopicSet
+from chatroom.backends.sqlite.directory import DATABASE, Folder, StoreError, check_folder
+from chatroom.backends.sqlite.store import Store
+from chatroom.chat.chat import Chat
+from chatroom.chat.room import Room
 from chatroom.model.entry import Entry
+from chatroom.model.events import Left, Said, TookBack, TopicSet
 from chatroom.model.history import Query
-from chatroom.room import Room
-from chatroom.store.folder import DATABASE, Folder, StoreError, check_folder
-from chatroom.store.store import Store
-from chatroom.words import phrases
+from chatroom.text.words import phrases
 from conftest import Strictness
 from wire import clock, on_reactor, reactor, until
 

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
-from chatroom.events import Event, Joined, Relayed, Said, Told
+from chatroom.backends.sqlite import ledger as module
+from chatroom.backends.sqlite.ledger import PATIENCE, RETRY, StoredLedger
 from chatroom.model.entry import Entry
-from chatroom.store import ledger as module
-from chatroom.store.ledger import PATIENCE, RETRY, StoredLedger
+from chatroom.model.events import Event, Joined, Relayed, Said, Told
 from conftest import Strictness
 from fakes import Clock
 

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail, succeed
 
-from chatroom.events import Event, Left, Relayed, Said, Told
+from chatroom.backends import codec
+from chatroom.backends.sqlite import ledger as module
+from chatroom.backends.sqlite.ledger import PATIENCE, RETRY, StoredLedger
 from chatroom.model.entry import Entry
-from chatroom.store import codec
-from chatroom.store import ledger as module
-from chatroom.store.ledger import PATIENCE, RETRY, StoredLedger
+from chatroom.model.events import Event, Left, Relayed, Said, Told
 from fakes import Clock
 
 BACK = "The disk is back: history is being kept again."

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatroom.cells import cells
-from chatroom.events import (
+from chatroom.formats.ansi import _FEW, _MANY, Colours, terminal
+from chatroom.formats.plain import plain
+from chatroom.model.events import (
     SERVER,
     Announced,
     CrowdMoved,
@@ -27,10 +28,9 @@ from chatroom.events import (
     TopicSet,
     Whispered,
 )
-from chatroom.formats import plain
 from chatroom.model.preferences import Preferences
-from chatroom.names import clean
-from chatroom.styles import _FEW, _MANY, Colours, terminal
+from chatroom.text.cells import cells
+from chatroom.text.names import clean
 
 #: Friday 15 January 2027, 08:00:05 UTC.
 NOW = 1_800_000_005.0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatroom.doors.subnegotiation import (
+from chatroom.doors.telnet.subnegotiation import (
     MAX_KIND_LENGTH,
     MAX_KINDS,
     NAWS,

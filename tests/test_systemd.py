@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from chatroom.systemd import STATUS, Notifier, NotifyService, from_environment
+from chatroom.server.systemd import STATUS, Notifier, NotifyService, from_environment
 from fakes import Clock
 from test_process import (
     MODULE,

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from chatroom.doors.telnet import (
+from chatroom.doors.telnet.parser import (
     ABORT,
     AO,
     AYT,

@@ -17,8 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatroom.doors.subnegotiation import NAWS, NEW_ENVIRON, TTYPE
-from chatroom.doors.telnet import (
+from chatroom.doors.telnet.parser import (
     AYT,
     BINARY,
     BRK,
@@ -37,6 +36,7 @@ from chatroom.doors.telnet import (
     Command,
     Telnet,
 )
+from chatroom.doors.telnet.subnegotiation import NAWS, NEW_ENVIRON, TTYPE
 from wire import DEADLINE
 
 SGA = SUPPRESS_GO_AHEAD

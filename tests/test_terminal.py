@@ -9,18 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.error import ConnectionAborted
 
-from chatroom.cells import wrap
-from chatroom.doors.console import ConsoleFactory
-from chatroom.doors.conversation import TERMINAL_HINT
-from chatroom.doors.editor import Line
-from chatroom.doors.keys import KEY_SECONDS, PASTE_SECONDS
-from chatroom.doors.line import TELNET_HINT, ChatFactory
-from chatroom.doors.takeover import EDITS, REFUSED
-from chatroom.doors.terminal import WAITING_LINES, Kind, Terminal, kind_of
-from chatroom.limits import Limits
+from chatroom.doors.lines.protocol import TERMINAL_HINT
+from chatroom.doors.telnet.charmode import EDITS, REFUSED
+from chatroom.doors.telnet.console import ConsoleFactory
+from chatroom.doors.telnet.protocol import TELNET_HINT, ChatFactory
+from chatroom.formats.ansi import Colours
+from chatroom.model.limits import Limits
 from chatroom.model.preferences import Preferences
-from chatroom.names import clean
-from chatroom.styles import Colours
+from chatroom.terminal.editor import Line
+from chatroom.terminal.keys import KEY_SECONDS, PASTE_SECONDS
+from chatroom.terminal.terminal import WAITING_LINES, Kind, Terminal, kind_of
+from chatroom.text.cells import wrap
+from chatroom.text.names import clean
 from fakes import WORD, Clock, FakeBook, FakeOutlet, World, book_of, owner
 from terminal import Terminal as Shown
 from test_screen import expected, filled

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatroom.times import DAY, day, leading_span, local, moment, places, span, zone
+from chatroom.text.times import DAY, day, leading_span, local, moment, places, span, zone
 
 #: Friday 15 January 2027, 08:00:05 UTC, and the midnight before.
 NOW = 1_800_000_005.0

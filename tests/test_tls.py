@@ -17,10 +17,10 @@ from twisted.internet.endpoints import clientFromString, serverFromString, wrapC
 from twisted.internet.protocol import Factory, Protocol, ServerFactory
 from twisted.internet.ssl import CertificateOptions, TLSVersion
 
-from chatroom.chat import Chat
-from chatroom.doors.line import ChatFactory
-from chatroom.settings import SettingError
-from chatroom.tls import LOOK, Certificate, secured
+from chatroom.chat.chat import Chat
+from chatroom.doors.telnet.protocol import ChatFactory
+from chatroom.server.settings import SettingError
+from chatroom.server.tls import LOOK, Certificate, secured
 from wire import UNLIMITED, Client, clock, issued, on_reactor, reactor, turns, until
 
 

@@ -18,11 +18,14 @@ from typing import Any
 
 import pytest
 
-from chatroom import names, passwords
-from chatroom.accounts import Account, Message, Visit
-from chatroom.store import codec, schema, tool
-from chatroom.store.accounts import Book
-from chatroom.store.database import Writer
+from chatroom.accounts import passwords
+from chatroom.backends import codec
+from chatroom.backends.sqlite import schema
+from chatroom.backends.sqlite.accounts import Book
+from chatroom.backends.sqlite.database import Writer
+from chatroom.model.accounts import Account, Message, Visit
+from chatroom.server import datatool
+from chatroom.text import names
 from fakes import made_key
 from wire import DEADLINE
 
@@ -37,7 +40,7 @@ OTHER_KEY = made_key(2)
 
 LIMITED = """
 import resource, sys
-from chatroom.store.tool import main
+from chatroom.server.datatool import main
 at_first = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, at_first[1]))
 try:
@@ -115,7 +118,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 #: What is said of what changes an account.
-SEEN = f"chatroom-data: {tool.SEEN}\n"
+SEEN = f"chatroom-data: {datatool.SEEN}\n"
 
 #: Calls the tool; returns its exit status, and what it printed and complained of.
 Call = Callable[..., tuple[int, str, str]]
@@ -126,7 +129,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["chatroom-data", *map(str, arguments)])
         try:
-            status = tool.main()
+            status = datatool.main()
         except SystemExit as ended:
             status = ended.code if isinstance(ended.code, int) else -1
         return (status, *capsys.readouterr())
@@ -136,7 +139,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 def process(*arguments: object, limit: int | None = None, cwd: Path) -> subprocess.Popen[str]:
     """The tool as a process. limit: how many bytes long its files may be."""
-    command = ["-m", "chatroom.store.tool"]
+    command = ["-m", "chatroom.server.datatool"]
     if limit is not None:
         command = ["-c", LIMITED.format(limit)]
     return subprocess.Popen(
@@ -302,7 +305,7 @@ def test_an_output_that_is_full_is_said(store: Store) -> None:
         store.keeps(1, codec.SAID, "alice", "hello")
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run(
-            [sys.executable, "-m", "chatroom.store.tool", "export", store.folder, "lobby"],
+            [sys.executable, "-m", "chatroom.server.datatool", "export", store.folder, "lobby"],
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=full,
             stderr=subprocess.PIPE,
@@ -632,7 +635,7 @@ def test_a_store_that_another_program_is_writing_is_said(
     store: Store, call: Call, change: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account = store.has_account("alice")
-    monkeypatch.setattr(tool, "BUSY", 0.05)
+    monkeypatch.setattr(datatool, "BUSY", 0.05)
     store.connection.execute("BEGIN IMMEDIATE")
     said = complaint(call("accounts", store.folder, *change))
     assert said == f"cannot change {store.path}: another program is writing it; try again"
@@ -902,7 +905,7 @@ def test_ctrl_c_ends_it_without_a_word(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tool, "_sync", interrupted)
+    monkeypatch.setattr(datatool, "_sync", interrupted)
     assert call("backup", store.folder, tmp_path / "backup") == (130, "", "")
     assert [path.name for path in tmp_path.iterdir()] == [store.folder.name]
 
@@ -913,5 +916,5 @@ def test_wrong_usage_and_questions_are_answered(call: Call) -> None:
     assert call("--version")[1].startswith("chatroom ")
     status, out, _ = call("--help")
     assert status == 0
-    for command in tool.COMMANDS:
+    for command in datatool.COMMANDS:
         assert command.__name__ in out

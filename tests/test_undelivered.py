@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from chatroom import room
+from chatroom.chat import room
 from conftest import MakeWorld
 from fakes import WORD, FakeBook, Person, World, book_of, owner
 

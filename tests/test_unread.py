@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatroom import room
+from chatroom.chat import room
+from chatroom.chat.unread import Unread
 from chatroom.model.chatsettings import Settings
 from chatroom.model.history import LAST, Gap
 from chatroom.model.identity import Arrival
-from chatroom.unread import Unread
 from conftest import MakeWorld
 from fakes import Person, World
 

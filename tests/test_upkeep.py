@@ -16,14 +16,14 @@ from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublish
 from zope.interface import implementer
 
 import wire
-from chatroom.events import Opened, Said
+from chatroom.backends.sqlite import store as module
+from chatroom.backends.sqlite.directory import Folder
+from chatroom.backends.sqlite.store import CLEANING, INDEXING, UPKEEP, Store
+from chatroom.backends.sqlite.worker import Worker
 from chatroom.model.entry import Entry
+from chatroom.model.events import Opened, Said
 from chatroom.model.history import Gap, Query
-from chatroom.store import store as module
-from chatroom.store.folder import Folder
-from chatroom.store.store import CLEANING, INDEXING, UPKEEP, Store
-from chatroom.store.worker import Worker
-from chatroom.words import phrases
+from chatroom.text.words import phrases
 from fakes import Clock
 from wire import on_reactor, reactor, until
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatroom.usage import is_argument, parse, remaining, steps, words
+from chatroom.commands.usage import is_argument, parse, remaining, steps, words
 
 
 def goes_on(usage: str, *typed: str) -> list[str]:

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatroom.cells import cells
 from chatroom.commands import COMMANDS
-from chatroom.events import (
+from chatroom.formats.plain import PLAIN, plain
+from chatroom.model.chatsettings import Settings
+from chatroom.model.events import (
     SERVER,
     Announced,
     CrowdMoved,
@@ -18,9 +19,8 @@ from chatroom.events import (
     TookBack,
     TopicSet,
 )
-from chatroom.formats import PLAIN, plain
-from chatroom.model.chatsettings import Settings
 from chatroom.model.preferences import Preferences
+from chatroom.text.cells import cells
 from conftest import MakeWorld
 from fakes import Person, World
 from test_commands import ANSWERS, groups

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatroom.words import Phrase, finder, named, phrases, words
+from chatroom.text.words import Phrase, finder, named, phrases, words
 
 
 @pytest.mark.parametrize(

@@ -33,25 +33,25 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatroom.chat import Chat
-from chatroom.doors.door import DoorFactory
-from chatroom.doors.line import ChatFactory, ChatProtocol
-from chatroom.doors.outlet import Outlet
+from chatroom.chat.chat import Chat
+from chatroom.chat.room import Member
+from chatroom.chat.session import Session
+from chatroom.doors.factory import DoorFactory
 from chatroom.doors.proxy import ProxyFactory
 from chatroom.doors.relay import RelayFactory, RelayProtocol
-from chatroom.doors.sshchannel import SessionChannel
-from chatroom.doors.terminal import Terminal
-from chatroom.limits import Limits
+from chatroom.doors.ssh.channel import SessionChannel
+from chatroom.doors.telnet.protocol import ChatFactory, ChatProtocol
+from chatroom.doors.writer import Outlet
 from chatroom.model.chatsettings import Settings
-from chatroom.room import Member
-from chatroom.service import ReactorClock
-from chatroom.session import Session
+from chatroom.model.limits import Limits
+from chatroom.server.service import ReactorClock
+from chatroom.terminal.terminal import Terminal
 from fakes import World
 
 # Its module stands in for itself, so mypy does not know what it is.
 reactor: Any = installed_reactor
 
-#: Made before anything is put off, see chatroom.clock.
+#: Made before anything is put off, see chatroom.model.clock.
 clock = ReactorClock(reactor)
 
 #: How long a test waits, in seconds, for something that is to come, late on a busy machine.

@@ -10,13 +10,13 @@ from importlib import import_module
 from inspect import cleandoc
 from typing import TYPE_CHECKING
 
-from chatroom import names
+from chatroom.commands.usage import parse
 from chatroom.model.refused import Refused
+from chatroom.text import names
 from chatroom.text.prose import enumerate_names
-from chatroom.usage import parse
 
 if TYPE_CHECKING:
-    from chatroom.session import Session
+    from chatroom.chat.session import Session
 
 Function = Callable[["Session", str], None]
 
@@ -142,7 +142,7 @@ for _module in (
     "talking",
     "people",
     "rooms",
-    "past",
+    "history",
     "accounts",
     "preferences",
     "operators",

@@ -2,13 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from chatroom import keyring, login, names, strays
+from chatroom.actions import accounts, keys, strays
+from chatroom.chat.registry import as_code
 from chatroom.commands import command
 from chatroom.model.refused import Refused
-from chatroom.registry import as_code
+from chatroom.text import names
 
 if TYPE_CHECKING:
-    from chatroom.session import Session
+    from chatroom.chat.session import Session
 
 
 @command("register", usage="[PASSWORD]", in_full=True, group="accounts")
@@ -19,7 +20,7 @@ def register(session: "Session", rest: str) -> None:
     behind the command. It has 8 to 128 characters and no blanks.
     """
     strays.beware(session)
-    login.register(session, rest)
+    accounts.register(session, rest)
 
 
 @command("login", usage="NAME [PASSWORD]", in_full=True, group="accounts")
@@ -34,15 +35,15 @@ def log_in(session: "Session", rest: str) -> None:
     name, _, password = rest.partition(" ")
     code = as_code(name)
     if code is not None and not password:
-        login.log_in_by_code(session, code)
+        accounts.log_in_by_code(session, code)
     else:
-        login.log_in(session, name, password.strip())
+        accounts.log_in(session, name, password.strip())
 
 
 @command("logout", in_full=True, group="accounts")
 def log_out(session: "Session", rest: str) -> None:
     """be a guest again"""
-    login.log_out(session)
+    accounts.log_out(session)
 
 
 @command("password", "passwd", usage="[OLD NEW]", in_full=True, group="accounts")
@@ -53,7 +54,7 @@ def password(session: "Session", rest: str) -> None:
     new = new.strip()
     if bool(old) is not bool(new):
         raise Refused("Usage: /password OLD NEW")
-    login.change_password(session, old, new)
+    accounts.change_password(session, old, new)
 
 
 @command("unregister", usage="[PASSWORD]", in_full=True, group="accounts")
@@ -67,9 +68,9 @@ def unregister(session: "Session", rest: str) -> None:
     if rest and session.chat.moderation.keeps_order(session):
         name, _, rest = rest.partition(" ")
         if session.account is None or names.fold(name) != session.account.key:
-            login.unregister_other(session, name)
+            accounts.unregister_other(session, name)
             return
-    login.unregister(session, rest.strip())
+    accounts.unregister(session, rest.strip())
 
 
 @command("pair", group="accounts")
@@ -100,10 +101,10 @@ def key(session: "Session", rest: str) -> None:
     what = what.strip()
     match word.lower():
         case "" | "list" if not what:
-            keyring.show(session)
+            keys.show(session)
         case "add":
-            keyring.add(session, what)
+            keys.add(session, what)
         case "remove" if what:
-            keyring.remove(session, what)
+            keys.remove(session, what)
         case _:
             raise Refused("Usage: /key list, /key add [KEY], /key remove FINGERPRINT")

@@ -6,22 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, succeed
 
-from chatroom import names
-from chatroom.accounts import Account
-from chatroom.addressing import exactly
+from chatroom.actions.addressing import exactly
+from chatroom.actions.steps import Flow, announce, carry_out, patiently, steps
+from chatroom.chat.rules import SOURCE_BAN, as_network
 from chatroom.commands import command
 from chatroom.commands.people import MAX_REASON
-from chatroom.events import SERVER, Told
-from chatroom.flow import Flow, announce, carry_out, patiently, steps
-from chatroom.limits import LOCAL
+from chatroom.model.accounts import Account
+from chatroom.model.events import SERVER, Told
+from chatroom.model.limits import LOCAL
 from chatroom.model.refused import Refused
-from chatroom.moderation import SOURCE_BAN, as_network
-from chatroom.orders import Order
-from chatroom.times import DAY, leading_span
+from chatroom.model.sanctions import Order
+from chatroom.text import names
+from chatroom.text.times import DAY, leading_span
 
 if TYPE_CHECKING:
-    from chatroom.chat import Chat
-    from chatroom.session import Session
+    from chatroom.chat.chat import Chat
+    from chatroom.chat.session import Session
 
 #: For how long, in seconds, somebody is muted if nobody says for how long.
 MUTE = 3600.0

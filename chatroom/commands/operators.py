@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
 
-from chatroom import names
-from chatroom.accounts import Account
+from chatroom.actions.accounts import find
+from chatroom.actions.steps import announce, carry_out
+from chatroom.chat.registry import whom
 from chatroom.commands import command
-from chatroom.flow import announce, carry_out
-from chatroom.login import find
+from chatroom.model.accounts import Account
 from chatroom.model.refused import Refused
-from chatroom.orders import Operator
-from chatroom.registry import whom
+from chatroom.model.sanctions import Operator
+from chatroom.text import names
 from chatroom.text.prose import paragraph
 
 if TYPE_CHECKING:
-    from chatroom.session import Session
+    from chatroom.chat.session import Session
 
 log = Logger()
 

@@ -2,17 +2,18 @@
 
 from typing import TYPE_CHECKING
 
-from chatroom import ignoring, names, naming
-from chatroom.accounts import Account
-from chatroom.addressing import with_person
+from chatroom.actions import ignoring, naming
+from chatroom.actions.addressing import with_person
+from chatroom.actions.steps import announce
 from chatroom.commands import command
-from chatroom.flow import announce
+from chatroom.model.accounts import Account
 from chatroom.model.preferences import MAX_IGNORED
 from chatroom.model.refused import Refused
+from chatroom.text import names
 from chatroom.text.prose import duration
 
 if TYPE_CHECKING:
-    from chatroom.session import Session
+    from chatroom.chat.session import Session
 
 #: How long a reason or an away text may be, in characters.
 MAX_REASON = 200

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, succeed
 
-from chatroom import names
+from chatroom.actions.steps import announce
 from chatroom.commands import command
-from chatroom.flow import announce
 from chatroom.model.preferences import BELLS, COLORS, TIMESTAMPS
 from chatroom.model.refused import Refused
+from chatroom.text import names
 from chatroom.text.prose import enumerate_names
-from chatroom.times import local, places, places_called, zone
+from chatroom.text.times import local, places, places_called, zone
 
 if TYPE_CHECKING:
-    from chatroom.session import Session
+    from chatroom.chat.session import Session
 
 #: What may be chosen for what is so or not.
 SWITCH = ("off", "on")

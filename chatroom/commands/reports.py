@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
 
-from chatroom import names
-from chatroom.addressing import known
+from chatroom.actions.addressing import known
+from chatroom.actions.steps import Flow, carry_out, in_time, patiently, steps
 from chatroom.commands import command
 from chatroom.commands.people import MAX_REASON
-from chatroom.flow import Flow, carry_out, in_time, patiently, steps
-from chatroom.formats import PLAIN
+from chatroom.formats.plain import PLAIN
 from chatroom.model.refused import Refused
-from chatroom.orders import Action, Report
+from chatroom.model.sanctions import Action, Report
+from chatroom.text import names
 
 if TYPE_CHECKING:
-    from chatroom.session import Session
+    from chatroom.chat.session import Session
 
 log = Logger()
 

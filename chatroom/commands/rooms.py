@@ -3,19 +3,19 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from chatroom import names
-from chatroom.accounts import Account
+from chatroom.actions.accounts import find
+from chatroom.actions.steps import announce, carry_out
+from chatroom.chat.room import Room
 from chatroom.commands import command
-from chatroom.events import SERVER, Told, TopicSet
-from chatroom.flow import announce, carry_out
-from chatroom.login import find
+from chatroom.model.accounts import Account
+from chatroom.model.events import SERVER, Told, TopicSet
 from chatroom.model.refused import Refused
-from chatroom.orders import Access
-from chatroom.room import Room
+from chatroom.model.sanctions import Access
+from chatroom.text import names
 from chatroom.text.prose import duration
 
 if TYPE_CHECKING:
-    from chatroom.session import Session
+    from chatroom.chat.session import Session
 
 #: How many people /who names and how many rooms /rooms lists.
 MAX_NAMED = 200

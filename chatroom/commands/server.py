@@ -8,7 +8,7 @@ from chatroom.commands import Command, command, look_up
 from chatroom.text.prose import WIDTH, duration
 
 if TYPE_CHECKING:
-    from chatroom.session import Session
+    from chatroom.chat.session import Session
 
 #: How broad the left column of a table may be, in characters.
 MAX_LEFT = 28

@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
-from chatroom.accounts import Account
-from chatroom.addressing import with_person
+from chatroom.actions.addressing import with_person
+from chatroom.actions.messages import leave_message
 from chatroom.commands import command
+from chatroom.model.accounts import Account
 from chatroom.model.refused import Refused
-from chatroom.waiting import leave_message
 
 if TYPE_CHECKING:
-    from chatroom.session import Session
+    from chatroom.chat.session import Session
 
 
 @command("say", usage="TEXT", group="talking")

@@ -21,9 +21,9 @@ from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatroom.chat import Chat
-from chatroom.clock import Call
-from chatroom.limits import LOCAL, source_of
+from chatroom.chat.chat import Chat
+from chatroom.model.clock import Call
+from chatroom.model.limits import LOCAL, source_of
 
 log = Logger()
 

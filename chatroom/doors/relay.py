@@ -14,14 +14,14 @@ from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatroom.chat import Chat
+from chatroom.chat.chat import Chat
+from chatroom.chat.room import Member, Room
+from chatroom.chat.sendqueue import Mailbox
 from chatroom.doors import openings
-from chatroom.doors.door import DoorFactory, tune
-from chatroom.doors.outlet import Outlet
-from chatroom.events import Left, Relayed, Renamed
-from chatroom.formats import RAW
-from chatroom.mailbox import Mailbox
-from chatroom.room import Member, Room
+from chatroom.doors.factory import DoorFactory, tune
+from chatroom.doors.writer import Outlet
+from chatroom.formats.plain import RAW
+from chatroom.model.events import Left, Relayed, Renamed
 
 log = Logger()
 
@@ -42,7 +42,7 @@ class RelayProtocol(LineOnlyReceiver):
     # The connection is gone; the room has let it go.
     _lost = False
     _out = False
-    #: See door.Connected.
+    #: See factory.Connected.
     spoken = 0
     closing = ""
 
@@ -134,7 +134,7 @@ class RelayProtocol(LineOnlyReceiver):
         self._let_go()
 
     def _let_go(self) -> None:
-        """When it is lost and out of the room: drop what would be a circle, see line.py."""
+        """When it is lost and out of the room: drop what would be a circle."""
         if self._lost and self._out:
             self.member.owner = None
             del self.outlet, self.member

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from chatroom.events import Event
+from chatroom.model.events import Event
 
 
 class Entry(NamedTuple):

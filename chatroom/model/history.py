@@ -4,9 +4,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from chatroom import names, words
-from chatroom.events import Emoted, Event, Said
-from chatroom.words import Phrase
+from chatroom.model.events import Emoted, Event, Said
+from chatroom.text import names, words
+from chatroom.text.words import Phrase
 
 #: Greater than every id.
 LAST = 2**63 - 1

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from chatroom.accounts import Account
-from chatroom.publickeys import PublicKey
+from chatroom.model.accounts import Account
+from chatroom.model.publickeys import PublicKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from typing import Protocol
 
 
 class Outlet(Protocol):
-    """The writing side of one connection; see doors/outlet.py."""
+    """The writing side of one connection; see doors/writer.py."""
 
     @property
     def congested(self) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from chatroom import names
+from chatroom.text import names
 
 #: How many people one account may ignore.
 MAX_IGNORED = 200

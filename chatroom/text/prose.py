@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from chatroom.times import DAY
+from chatroom.text.times import DAY
 
 #: What a line of the server's own begins with, how far it is indented where it goes on, and how
 #: wide it is, so that terminals of 80 columns do not wrap it, in cells.

@@ -7,7 +7,7 @@ from twisted.application.service import ServiceMaker
 
 chatroom = ServiceMaker(
     "chatroom",
-    "chatroom.service",
+    "chatroom.server.service",
     "A chat room for everybody with telnet or netcat.",
     "chatroom",
 )

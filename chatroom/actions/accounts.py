@@ -1,0 +1,489 @@
+"""Logging in and out: what one session asks for about its account.
+
+The rule: a password is in no message, no log and no exception. Input waits until it is known how
+a step ended, and after each step it is asked whether anybody is still there.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from chatroom.accounts import passwords
+from chatroom.actions import ignoring, naming, strays
+from chatroom.actions.login import adopt, as_it_is, as_read
+from chatroom.actions.reconcile import make_guest
+from chatroom.actions.steps import Flow, apart, bare, carry_out, if_there, patiently, steps
+from chatroom.chat.registry import Guesser, whom
+from chatroom.model.accounts import Account
+from chatroom.model.preferences import Preferences
+from chatroom.model.refused import Refused
+from chatroom.text import names
+from chatroom.text.prose import paragraph
+
+if TYPE_CHECKING:
+    from chatroom.chat.chat import Chat
+    from chatroom.chat.session import Session
+
+log = Logger()
+
+#: What is said after a password was typed where it can be read.
+UNENCRYPTED = (
+    "This connection is not encrypted: your password could be read on the way.",
+    "Use it nowhere else.",
+)
+
+#: How often a new password may be typed two different ways before that is given up.
+NEW_PASSWORD_TRIES = 3
+
+TOO_MANY_NAMES = "Too many names were registered from your address. Try again tomorrow."
+
+
+# -- what commands ask for
+
+
+def register(session: "Session", password: str) -> None:
+    """Claim the session's name with *password*, or ask for one. Raises Refused."""
+    name = session.name
+    if session.account is not None:
+        raise Refused(f"You are {session.name} already. /password changes your password.")
+    if names.is_reserved(session.name):
+        raise Refused("Pick a name first: /nick NAME.")
+    if session.chat.moderation.locked and not session.claimed:
+        raise Refused("No names are registered just now. Try again later.")
+    # A mute is not to be got rid of by it.
+    if (why := session.chat.moderation.silence(session)) is not None:
+        raise Refused(f"{why} Names are registered later.")
+    if session.chat.registry.created.spent(session.source):
+        raise Refused(TOO_MANY_NAMES)
+    if password:
+        _carry_out(session, _register(session, name, password, hidden=False))
+        return
+    _ask_new(
+        session,
+        lambda chosen, hidden: _carry_out(session, _register(session, name, chosen, hidden=hidden)),
+        "Usage: /register PASSWORD",
+        f"Choose a password for {name}.",
+    )
+
+
+def log_in(session: "Session", name: str, password: str) -> None:
+    """Log in as *name* with *password*, or ask for it. Raises Refused."""
+    if session.account is not None and session.account.key == names.fold(name):
+        raise Refused(f"You are {session.name} already. /logout makes you a guest again.")
+    _may_log_in(session)
+    if password:
+        _carry_out(session, _log_in(session, name, password, hidden=False))
+    else:
+        _carry_out(session, _begin_login(session, name))
+
+
+def log_in_by_code(session: "Session", code: str) -> None:
+    """Log in as whoever made *code* with /pair. Raises Refused."""
+    chat = session.chat
+    registry = chat.registry
+    _may_log_in(session)
+    if registry.wrong_codes.spent(session.source):
+        raise Refused("Too many wrong codes came from your address. Try again in an hour.")
+    issued = registry.redeem(code)
+    if issued is None:
+        registry.wrong_codes.take(session.source)
+        chat.counters.wrong_codes += 1
+        log.info(
+            "A wrong code from {address} (connection {connection})",
+            event="code_wrong",
+            **whom(session),
+        )
+        raise Refused("That code is wrong, or was used, or is too old. /pair makes another.")
+    account = issued.account
+    present = registry.online.get(account.id)
+    if present is not None:
+        present.notice(
+            paragraph(
+                f"Your code was used at {session.connection.place}.",
+                f"If that was not you: /login {account.name}, then /password.",
+            )
+        )
+    session.notice(f"Your code came from {issued.place}.")
+    _carry_out(session, adopt(session, account, paired=True))
+
+
+def _may_log_in(session: "Session") -> None:
+    """Raises Refused."""
+    if session.account is not None:
+        raise Refused(f"You are logged in as {session.name}. /logout ends that.")
+    if session.passing:
+        # It would end the connection that is logged in, and be over itself.
+        raise Refused("One command does not log in. Say and show on the way in who you are.")
+
+
+def log_out(session: "Session") -> None:
+    """Be a guest again. Raises Refused."""
+    if session.account is None:
+        raise Refused("You are not logged in: /login NAME, or /register.")
+    if session.passing and session.beside:
+        raise Refused("You are here by another connection. /quit ends this one.")
+    chat = session.chat
+    log.info(
+        "Connection {connection} logged out: {name!r}",
+        event="logged_out",
+        name=session.name,
+        **whom(session),
+    )
+    chat.registry.gone(session)
+    session.unread = None
+    session.show_like(as_read(session, Preferences()))
+    ignoring.nobody(session)
+    naming.become(session, chat.next_guest())
+    session.reconsider()
+
+
+def change_password(session: "Session", old: str, new: str) -> None:
+    """Have the password *new* in place of *old*, or ask for both. Raises Refused."""
+    account = _account(session)
+    if new:
+        _carry_out(session, _change_password(session, account, old, new, hidden=False))
+        return
+
+    usage = "Usage: /password OLD NEW"
+
+    def know(old: str, _: bool) -> None:
+        if not old:
+            session.notice("Your password stays as it is.")
+            return
+        _ask_new(
+            session,
+            lambda new, hidden: _carry_out(
+                session, _change_password(session, account, old, new, hidden=hidden)
+            ),
+            usage,
+            f"Choose a new password for {account.name}.",
+        )
+
+    _ask(session, know, usage, "What is your password until now?")
+
+
+def unregister(session: "Session", password: str) -> None:
+    """Give the account up, for which its password is wanted. Raises Refused."""
+    account = _account(session)
+    if password:
+        _carry_out(session, _unregister(session, account, password))
+        return
+
+    def sure(password: str, _: bool) -> None:
+        if password:
+            _carry_out(session, _unregister(session, account, password))
+        else:
+            session.notice(f"{account.name} is still yours.")
+
+    _ask(
+        session,
+        sure,
+        "Usage: /unregister PASSWORD",
+        f"This gives {account.name} up, and all that is kept for you.",
+        "What is your password?",
+    )
+
+
+def unregister_other(session: "Session", name: str) -> None:
+    """An operator gives up the account called *name*."""
+    _carry_out(session, _unregister_other(session, name))
+
+
+def _carry_out(session: "Session", flow: "Deferred[Any]") -> None:
+    """Carry out *flow*, for which a password was typed or will be.
+
+    Only when it has done what it is for, no line is taken for that password any more.
+    """
+
+    def succeeded(_: object) -> None:
+        session.guarded_until = 0.0
+
+    def failed(failure: Any) -> Any:
+        # It may have taken its time.
+        strays.beware(session)
+        return failure
+
+    carry_out(session, flow.addCallbacks(succeeded, failed))
+
+
+# -- asking for passwords
+
+
+def _ask(
+    session: "Session", answered: Callable[[str, bool], None], usage: str, *sentences: str
+) -> None:
+    """Ask for a line that is not shown. Raises Refused, with *usage*, where that cannot be."""
+    if not session.ask(paragraph(*sentences, "It is not shown; an empty line cancels."), answered):
+        raise Refused(usage)
+
+
+def _ask_new(
+    session: "Session", chosen: Callable[[str, bool], None], usage: str, text: str
+) -> None:
+    """Ask for a new password, twice. Raises Refused as `_ask`."""
+    sentences = [text]
+    if not session.connection.encrypted:
+        sentences.append("This connection is not encrypted: take one that you use nowhere else.")
+    _ask_twice(session, chosen, usage, *sentences)
+
+
+def _ask_twice(
+    session: "Session",
+    chosen: Callable[[str, bool], None],
+    usage: str,
+    *sentences: str,
+    tries: int = NEW_PASSWORD_TRIES,
+) -> None:
+    """Ask for a new password until it was typed twice the same way, at most so many *tries*."""
+
+    def first(password: str, _: bool) -> None:
+        if not password:
+            session.notice("Nothing was changed.")
+            return
+        try:
+            passwords.check(password, session.name)
+        except passwords.PasswordRefused as error:
+            why = str(error)
+            _ask_twice(session, chosen, usage, why, "Choose another one.", tries=tries)
+            return
+
+        def second(again: str, hidden: bool) -> None:
+            if again == password:
+                chosen(password, hidden)
+            elif not again:
+                session.notice("Nothing was changed.")
+            elif tries > 1:
+                differ = ("These were two different ones.", "Choose one again.")
+                _ask_twice(session, chosen, usage, *differ, tries=tries - 1)
+            else:
+                raise Refused("These were two different ones again. Nothing was changed.")
+
+        _ask(session, second, usage, "Once more, to be sure.")
+
+    _ask(session, first, usage, *sentences)
+
+
+def _begin_login(session: "Session", name: str) -> Any:
+    """Ask for the password of *name*, if there is such an account."""
+    return find(session, name).addCallback(
+        lambda account: _ask_password(session, account, f"What is the password of {account.name}?")
+    )
+
+
+def _ask_password(session: "Session", account: Account, *sentences: str) -> None:
+    def answered(password: str, hidden: bool) -> None:
+        if password:
+            _carry_out(session, _log_in(session, account.name, password, hidden=hidden))
+        else:
+            session.notice(f"You are still {session.name}.")
+
+    _ask(session, answered, f"Usage: /login {account.name} PASSWORD", *sentences)
+
+
+# -- the steps
+
+
+@steps
+def _register(session: "Session", name: str, password: str, *, hidden: bool) -> Flow:
+    registry = session.chat.registry
+    if not naming.stays(session, name):
+        # Since it was asked for a password, its owner has come.
+        raise Refused(f"You are not {name} any more. Nothing was changed. {naming.ANOTHER}")
+    try:
+        passwords.check(password, name)
+    except passwords.PasswordRefused as error:
+        raise Refused(f"{error} Nothing was changed.") from None
+    owner = yield patiently(session, registry.book.resembling(name))
+    if owner is not None:
+        raise Refused(f"{naming.whose(name, owner)} {naming.ANOTHER}")
+    stored = yield if_there(session, registry.stored_form(session, password))
+    now = session.chat.clock.time()
+    # If this takes too long it is not known whether it happened.
+    doubt = f"It is not sure that {name} is yours now. Please see later: /login {name}"
+    # Before it is: others of the same source are at it as well.
+    if not registry.created.take(session.source):
+        raise Refused(TOO_MANY_NAMES)
+
+    def not_added(answer: Any) -> Any:
+        # Whoever waits for it may have gone by then.
+        if not isinstance(answer, Account):
+            registry.created.give_back(session.source)
+        return answer
+
+    added = registry.book.add(name, stored, now).addBoth(not_added)
+    account = yield patiently(session, apart(added), doubt)
+    if account is None:
+        raise Refused(
+            f"Somebody has just registered {name}, or what looks like it. {naming.ANOTHER}"
+        )
+    session.chat.counters.registrations += 1
+    log.info(
+        "{name!r} was registered from {address}", event="registered", name=name, **whom(session)
+    )
+    if not naming.stays(session, name):
+        # Somebody whom the name belonged to until just now has taken it.
+        raise Refused(f"{name} is registered for you. /login {name} makes you {name}.")
+    former = registry.came(session, account)
+    assert former is None
+    if session.claimed and session.chat.moderation.records.lasting:
+        session.chat.moderation.make_operator(session, account)
+    registry.save([session])
+    session.notice(
+        paragraph(f"{name} is yours, wherever you come from: /login {name}", *registry.lasts())
+    )
+    _warn(session, hidden)
+
+
+@steps
+def _log_in(session: "Session", name: str, password: str, *, hidden: bool) -> Flow:
+    account = yield find(session, name)
+    right = yield if_there(session, session.chat.registry.matches(session, account, password))
+    if right:
+        yield adopt(session, account)
+        _warn(session, hidden)
+        return
+    note_failure(session.chat, session, account)
+    wrong = f"That is not the password of {account.name}."
+    if not hidden:
+        raise Refused(wrong)
+    _ask_password(session, account, wrong, "Once more?")
+
+
+def note_failure(chat: "Chat", guesser: Guesser, account: Account) -> None:
+    """*guesser* tried a wrong password for *account*."""
+    guesser.failures += 1
+    chat.counters.wrong_passwords += 1
+    log.info(
+        "A wrong password from {address} for {name!r} (connection {connection})",
+        event="password_wrong",
+        name=account.name,
+        **whom(guesser),
+    )
+
+
+@steps
+def _change_password(
+    session: "Session", account: Account, old: str, new: str, *, hidden: bool
+) -> Flow:
+    try:
+        passwords.check(new, account.name)
+    except passwords.PasswordRefused as error:
+        raise Refused(f"{error} Nothing was changed.") from None
+    registry = session.chat.registry
+    yield _prove(session, account, old)
+    stored = yield if_there(session, registry.stored_form(session, new))
+    doubt = "It is not sure whether your password is changed. Please try both."
+
+    def changed(there: bool) -> bool:
+        # Or it would look as if somebody else had changed it: see bookkeeping.
+        for person in session.chat.sessions_of(account.id):
+            assert person.account is not None
+            person.account = replace(person.account, password=stored)
+        return there
+
+    answer = registry.book.set_password(account.id, stored).addCallback(changed)
+    if not (yield patiently(session, apart(answer), doubt)):
+        raise Refused(f"{account.name} is not registered any more.")
+    log.info(
+        "{name!r} has another password",
+        event="password_changed",
+        name=account.name,
+        **whom(session),
+    )
+    session.notice("Your password is changed.")
+    _warn(session, hidden)
+
+
+@steps
+def _unregister(session: "Session", account: Account, password: str) -> Flow:
+    registry = session.chat.registry
+    yield _prove(session, account, password)
+    doubt = f"It is not sure whether {account.name} is given up. Please look again later."
+
+    def removed(_: bool) -> None:
+        _forget(session, account)
+        log.info("{name!r} was given up", event="unregistered", name=account.name, **whom(session))
+        for person in session.chat.sessions_of(account.id):
+            if registry.online.get(account.id) is person:
+                registry.gone(person, keep=False)
+                person.reconsider()
+            person.notice(f"{account.name} is given up; when you leave it is anybody's.")
+            if person.passing:
+                # They have no claim to the name: somebody else may have it from now on.
+                person.end()
+
+    # Whoever waits for it may have given up by then, or may have logged in elsewhere.
+    gone = registry.book.remove(account.id).addCallback(removed)
+    yield patiently(session, apart(gone), doubt)
+
+
+@steps
+def _unregister_other(session: "Session", name: str) -> Flow:
+    chat = session.chat
+    account = yield find(session, name)
+    if chat.moderation.operator(account.id):
+        raise Refused(f"{account.name} is an operator. /deop {account.name} comes first.")
+    if not session.sure(f"/unregister {account.key}"):
+        session.notice(
+            f"This gives {account.name} up, and all that is kept for them. To do it, type "
+            f"/unregister {account.name} once more."
+        )
+        return
+    doubt = f"It is not sure whether {account.name} is given up. Please look again later."
+
+    def removed(_: bool) -> None:
+        _forget(session, account)
+        chat.moderation.note(session, "unregistered", account.name)
+        told = f"{session.name} has unregistered {account.name}."
+        for person in chat.sessions_of(account.id):
+            make_guest(person, told, "unregistered")
+
+    # Whoever waits for it may have given up by then.
+    gone = chat.registry.book.remove(account.id).addCallback(removed)
+    yield patiently(session, apart(gone), doubt)
+    session.notice(f"{account.name} is registered no more.")
+
+
+def _forget(session: "Session", account: Account) -> None:
+    """The account is gone: nobody logs in with it any more, nothing is decided about it."""
+    session.chat.registry.removed.add(account.id)
+    session.chat.moderation.forget(account.id, account.name)
+
+
+@steps
+def _prove(session: "Session", account: Account, password: str) -> Flow:
+    """Go on only if *password* is that of the account as it is now."""
+    registry = session.chat.registry
+    present = yield as_it_is(session, account)
+    if not (yield if_there(session, registry.matches(session, present, password))):
+        note_failure(session.chat, session, account)
+        raise Refused("That is not your password. Nothing was changed.")
+
+
+def find(session: "Session", name: str) -> "Deferred[Any]":
+    """The account called *name*; fails with Refused."""
+    registry = session.chat.registry
+
+    def found(account: Account | None) -> Account:
+        if account is None:
+            text = f"{names.clean(name)[: names.MAX_NAME]} is not registered."
+            how = "/register makes the name that you have your own."
+            raise Refused(paragraph(text, how, *registry.lapses("A name")))
+        return account
+
+    answer = patiently(session, registry.book.find(names.fold(name)))
+    return answer.addCallback(found).addErrback(bare)
+
+
+def _account(session: "Session") -> Account:
+    if session.account is None:
+        raise Refused("You are not logged in: /login NAME, or /register.")
+    return session.account
+
+
+def _warn(session: "Session", hidden: bool) -> None:
+    if not hidden and not session.connection.encrypted:
+        session.notice(paragraph(*UNENCRYPTED))

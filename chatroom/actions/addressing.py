@@ -1,0 +1,138 @@
+"""Addressing: whom somebody means by the name that they typed.
+
+The rule: a name means the person who has exactly that name. A beginning of a name means the only
+person here whose name begins so, and only as long as it is nobody's whole name: no account's, and
+not that of anybody who was here within the last hour or whose lines the room's log still shows.
+Otherwise a private line to mar, who has just left, would reach mary. For what operators do to
+people there are no beginnings: see `exactly`.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred, succeed
+
+from chatroom.actions.steps import Flow, bare, carry_out, patiently, steps
+from chatroom.chat.chat import Chat
+from chatroom.chat.room import said_by
+from chatroom.model.accounts import Account
+from chatroom.model.events import Emoted, Said
+from chatroom.model.refused import Refused
+from chatroom.text import names
+from chatroom.text.prose import enumerate_names
+
+if TYPE_CHECKING:
+    from chatroom.chat.session import Session
+
+#: How many of the last lines of a room are looked through for who has spoken.
+LINES = 1000
+
+#: How many names are listed where several begin alike.
+LISTED = 5
+
+
+def exactly(chat: Chat, name: str) -> "Session":
+    """The person here who has the name *name*, and no beginning of it. Raises Refused."""
+    person = chat.people.get(_key(name))
+    if person is None:
+        raise _nobody(name)
+    return person
+
+
+def with_person(
+    session: "Session",
+    name: str,
+    act: Callable[["Session"], object],
+    absent: Callable[[Account], Any] | None = None,
+) -> None:
+    """Call *act* with the person whom *session* means by *name*; raises Refused, or refuses later.
+
+    absent: called with the account in place of that where *name* is registered and its owner is not
+    here; it may return a Deferred. Input waits until it is known who is meant.
+    """
+    chat = session.chat
+    key = _key(name)
+    person = chat.people.get(key)
+    if person is not None:
+        act(person)
+    elif absent is None and not chat.people.beginning(key):
+        # There is nobody to be looked for.
+        raise _nobody(name)
+    else:
+        carry_out(session, _with_person(session, name, act, absent))
+
+
+def known(session: "Session", name: str) -> "Deferred[str]":
+    """The name of somebody who is here, was here, or has registered it; fails with Refused.
+
+    Who was here has left within the last hour, or a line of theirs is in the log of the room.
+    """
+    chat = session.chat
+    key = _key(name)
+    person = chat.people.get(key)
+    if person is not None:
+        return succeed(person.name)
+    spoken = next((event for event in session.room.recent(LINES) if said_by(event, key)), None)
+    if isinstance(spoken, Said | Emoted):
+        return succeed(spoken.name)
+    if chat.people.left(key):
+        return succeed(_shown(name))
+
+    def found(account: Account | None) -> str:
+        if account is None:
+            text = f"Nobody called {_shown(name)} is or was here."
+            raise Refused(f"{text} /who lists who is in your room, /history who spoke.")
+        return account.name
+
+    return patiently(session, chat.registry.book.find(key)).addCallback(found).addErrback(bare)
+
+
+@steps
+def _with_person(
+    session: "Session",
+    name: str,
+    act: Callable[["Session"], object],
+    absent: Callable[[Account], Any] | None,
+) -> Flow:
+    chat = session.chat
+    key = _key(name)
+    account = yield patiently(session, chat.registry.book.find(key))
+    # They may have come while they were looked for.
+    person = chat.people.get(key)
+    if person is not None:
+        act(person)
+    elif account is None:
+        act(_beginning(session, name))
+    elif absent is not None:
+        yield absent(account)
+    else:
+        raise Refused(f"{account.name} is not here. /msg {account.name} TEXT waits for them.")
+
+
+def _beginning(session: "Session", name: str) -> "Session":
+    """The only other person whose name begins with *name*, which is nobody's. Raises Refused."""
+    chat = session.chat
+    key = _key(name)
+    found = [one for one in chat.people.beginning(key) if chat.people[one] is not session]
+    if not found:
+        raise _nobody(name)
+    spoken = (said_by(event, key) for event in session.room.recent(LINES))
+    if chat.people.left(key) or any(spoken):
+        raise Refused(f"{_shown(name)} is not here any more. /who lists who is in your room.")
+    if len(found) > 1:
+        listed = enumerate_names([chat.people[one].name for one in found[:LISTED]], len(found))
+        raise Refused(f"Several names begin like that: {listed}. Please type more of it.")
+    return chat.people[found[0]]
+
+
+def _nobody(name: str) -> Refused:
+    return Refused(f"Nobody here is called {_shown(name)}. /who lists who is in your room.")
+
+
+def _shown(name: str) -> str:
+    return names.clean(name)[: names.MAX_NAME]
+
+
+def _key(name: str) -> str:
+    """The key of *name*. What is too long for a name has one that nobody has, found quickly."""
+    return names.fold(name[: 4 * names.MAX_NAME + 1])

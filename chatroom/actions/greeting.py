@@ -1,0 +1,173 @@
+"""The greeting: what somebody who has come into a room is shown first.
+
+The rule: it comes before anything that happens there. What was said there before is first, so that
+where they are and what went wrong is what they read last, and all of it fits into a window whose
+height is known. Nobody is asked anything.
+"""
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from chatroom.actions import ignoring
+from chatroom.chat.room import NOW, encode, said_by
+from chatroom.model.events import SERVER, Event, Noticed
+from chatroom.model.history import LAST
+from chatroom.text.prose import enumerate_names, paragraph
+from chatroom.text.times import day
+
+if TYPE_CHECKING:
+    from chatroom.chat.room import Room
+    from chatroom.chat.session import Session
+
+#: How many people a greeting names.
+GREETED = 10
+
+
+#: How many people are looked at for those whom a greeting may name.
+MAX_LOOKED_AT = 1000
+
+
+def greet(session: "Session", room: "Room", *, first: bool) -> None:
+    """Say where they are and with whom, what the room is about, and what was said there last.
+
+    first: they have just come, and are told who they are and what to do.
+    """
+    # Who is only passing is not among them, but may be here by another connection.
+    me = session.chat.registry.present(session).origin
+    # Who has only just come is told of when they stay, and not twice.
+    unknown = session.chat.presence(room).arriving | {me}
+    looked_at = islice(room.members.values(), MAX_LOOKED_AT)
+    others = list(
+        islice((other.name for other in looked_at if other.origin not in unknown), GREETED)
+    )
+    place = f"in #{room.name}"
+    if others:
+        count = len(room.members) - len(unknown & room.members.keys())
+        place += f" with {enumerate_names(others, count)}"
+    if first:
+        lines = _welcome(session, room, place)
+    elif room.maker == session.origin and not others:
+        lines = [_made(session, room)]
+    else:
+        lines = [f"You are now {place}."]
+    room.maker = SERVER
+    if room.topic:
+        lines.append(f"The topic is: {room.topic}")
+    now = session.chat.clock.time()
+    told = encode(session.format, Noticed(now, SERVER, "\n".join(lines)))
+    height = session.connection.height
+    # Below it stands what is typed.
+    rows = max(0, height - told.count(b"\n") - 1) if height else None
+    session.post(_scrollback(session, room, rows))
+    session.post(told)
+
+
+def _made(session: "Session", room: "Room") -> str:
+    """That *room* is new, and which there are that somebody may have meant."""
+    key = room.key
+    near = [
+        f"#{other.name}"
+        for other in session.chat.rooms_of(session)
+        if other is not room
+        and (
+            other.key.startswith(key)
+            or key.startswith(other.key)
+            or sorted(other.key) == sorted(key)
+        )
+    ]
+    told = f"You made #{room.name}; nobody else is here."
+    return f"{told} There is {enumerate_names(near[:3], len(near))}." if near else told
+
+
+def _welcome(session: "Session", room: "Room", place: str) -> list[str]:
+    chat = session.chat
+    settings = chat.settings
+    if room is chat.entrance:
+        lines = [
+            f"Welcome to {settings.name}. You are {session.name}.",
+            "Only registered people enter and talk just now: /login NAME.",
+        ]
+    else:
+        lines = [
+            f"Welcome to {settings.name}. You are {session.name}, {place}.",
+            "Type to talk. /nick NAME picks a name, /help lists the rest, /quit leaves.",
+        ]
+    if session.why:
+        lines.insert(1, paragraph(session.why))
+    if session.connection.hint:
+        lines.append(session.connection.hint)
+    if settings.motd:
+        lines.append(settings.motd)
+    return lines
+
+
+def _scrollback(session: "Session", room: "Room", rows: int | None) -> bytes:
+    """What was said last in *room*, in so many *rows* of a terminal if that is not None.
+
+    What is new to somebody who comes back is marked; what this connection was shown already is not
+    shown again.
+    """
+    chat = session.chat
+    count = chat.settings.scrollback
+    since = chat.moderation.since(session, room.key)
+    if since is None:
+        # They were invited when they asked.
+        since = LAST
+    now = chat.clock.time()
+    unread = session.unread
+    mark = unread.mark(room.key) if unread is not None else None
+    ignoring_some = session.ignored or session.preferences.ignores
+    if not since and rows is None and mark is None and not ignoring_some:
+        first = room.last_ids(lambda _: True, 0.0, count)[-1:]
+        session.first_shown = first[0] if first else room.last_id + 1
+        return room.scrollback(session.format, count, now)
+    if unread is not None and mark is not None and unread.has_been_in(room.key):
+        since = max(since, mark + 1)
+    hides = ignoring.hider(session)
+    said = [
+        (id, event) for id, event in room.before(LAST, count) if id >= since and not hides(event)
+    ]
+    if rows is not None:
+        fitting = _fitting(session, [event for _, event in said], rows - (mark is not None))
+        said = said[len(said) - fitting :]
+    session.first_shown = said[0][0] if said else room.last_id + 1
+    events = [event for _, event in said]
+    if unread is not None and mark is not None:
+        left_out = room.lines_between(max(mark, since - 1), session.first_shown)
+        unread.enter(room.key, session.first_shown, complete=left_out == 0)
+        if new := _new([event for id, event in said if id > mark], session, left_out):
+            place = sum(id <= mark for id, _ in said)
+            time = events[place].time if place < len(events) else now
+            events.insert(place, Noticed(time, SERVER, new))
+    shown = session.lines(events)
+    return shown + encode(session.format, Noticed(now, SERVER, NOW)) if shown else b""
+
+
+def _new(events: Sequence[Event], session: "Session", left_out: int | None) -> str:
+    """What marks *events*, which are new to *session*; empty if nothing is.
+
+    left_out: how many new lines came before them, None if that is not known.
+    """
+    account = session.account
+    own = account.key if account is not None else ""
+    count = sum(not said_by(event, own) for event in events)
+    if left_out and not count:
+        return f"{left_out:,} new: /missed"
+    if left_out:
+        return f"{count:,} new, and /missed shows {left_out:,} more"
+    more = "; /missed may have more" if left_out is None else ""
+    return f"{count:,} new{more}" if count else ""
+
+
+def _fitting(session: "Session", said: Sequence[Event], rows: int) -> int:
+    """How many of the last events of *said* fit into *rows*, with the days and NOW among them."""
+    format = session.format
+    taken, last = 1, None
+    for count, event in enumerate(reversed(said)):
+        number = day(event.time, format.zone)
+        taken += encode(format, event, False).count(b"\n") + (number != last)
+        last = number
+        if taken > rows:
+            return count
+    return len(said)

@@ -1,0 +1,159 @@
+"""The keyring: which public keys log somebody in.
+
+The rule: whoever is logged in by a password or by a key adds keys without being asked for the
+password once more, as with other chats (NickServ's CERT ADD): where it cannot be hidden it would be
+shown for that. Who has typed no more than a code of /pair adds none: that would outlast the code.
+"""
+
+from typing import TYPE_CHECKING
+
+from twisted.logger import Logger
+
+from chatroom.actions.steps import Flow, apart, carry_out, patiently, steps
+from chatroom.chat.registry import whom
+from chatroom.model import publickeys
+from chatroom.model.accounts import MAX_KEYS, Account, Binding, BoundKey
+from chatroom.model.publickeys import PublicKey
+from chatroom.model.refused import Refused
+from chatroom.text.prose import paragraph
+from chatroom.text.times import local
+
+if TYPE_CHECKING:
+    from chatroom.chat.session import Session
+
+log = Logger()
+
+#: What stands before every fingerprint, and need not be typed.
+PREFIX = "SHA256:"
+
+
+def show(session: "Session") -> None:
+    """List the keys of whoever is logged in. Raises Refused."""
+    carry_out(session, _show(session, _account(session)))
+
+
+def add(session: "Session", line: str) -> None:
+    """Add the key in *line*, or the one that this connection came with. Raises Refused."""
+    account = _account(session)
+    if session.paired:
+        raise Refused(
+            f"You came by a code of /pair. To add a key log in with your password: "
+            f"/logout, then /login {account.name}."
+        )
+    if line:
+        try:
+            key = publickeys.parse(line)
+        except publickeys.KeyRefused as error:
+            raise Refused(str(error)) from None
+    elif session.key is not None:
+        key = session.key
+    else:
+        raise Refused("You came without a key. One that you paste is added: /key add ssh-... AAAA")
+    carry_out(session, _add(session, account, key))
+
+
+def remove(session: "Session", beginning: str) -> None:
+    """Remove the key whose fingerprint begins so. Raises Refused."""
+    carry_out(session, _remove(session, _account(session), beginning))
+
+
+def _account(session: "Session") -> Account:
+    if session.account is None:
+        raise Refused("Keys are for registered people: /register or /login comes first.")
+    return session.account
+
+
+@steps
+def _show(session: "Session", account: Account) -> Flow:
+    keys = yield patiently(session, session.chat.registry.book.keys(account.id))
+    used = session.key.fingerprint if session.key is not None else ""
+    lines = [_shown(session, key, used) for key in keys]
+    if lines:
+        lines.insert(0, "These keys log you in:" if len(lines) > 1 else "This key logs you in:")
+    else:
+        lines.append("You have no keys. /key add ssh-... AAAA adds one that you paste.")
+    if used and used not in {key.fingerprint for key in keys}:
+        lines.append(f"You came with {used}, which /key add adds.")
+    session.notice("\n".join(lines))
+
+
+def _shown(session: "Session", key: BoundKey, used: str) -> str:
+    since = f"{local(key.added, session.format.zone):%Y-%m-%d}"
+    about = [key.type, *([key.comment] if key.comment else []), f"since {since}"]
+    if key.fingerprint == used:
+        about.append("you came with it")
+    elif not key.proven:
+        about.append("not used yet")
+    return f"{key.fingerprint} {', '.join(about)}"
+
+
+@steps
+def _add(session: "Session", account: Account, key: PublicKey) -> Flow:
+    registry = session.chat.registry
+    proven = session.key == key
+    mark = key.fingerprint
+    doubt = "It is not sure whether the key is added. /key lists them."
+    added = registry.book.add_key(account.id, key, session.chat.clock.time(), proven)
+    # Whoever waits for it may have given up by then.
+    added.addCallback(lambda became: _note_added(session, account, mark, became))
+    match (yield patiently(session, apart(added), doubt)):
+        case Binding.OURS:
+            raise Refused(f"{mark} is a key of yours already.")
+        case Binding.TAKEN:
+            raise Refused(f"{mark} is a key of somebody else's.")
+        case Binding.FULL:
+            raise Refused(f"You have {MAX_KEYS} keys already. /key remove FINGERPRINT removes one.")
+        case Binding.GONE:
+            raise Refused(f"{account.name} is not registered any more.")
+    told = [f"{mark} is a key of yours."]
+    if proven:
+        told.append(f"Whoever comes with it is {account.name}.")
+    else:
+        told.append(f"Come with it as {account.name} once; from then on it is enough by itself.")
+    session.notice(paragraph(*told))
+
+
+def _note_added(session: "Session", account: Account, mark: str, became: Binding) -> Binding:
+    if became is Binding.DONE:
+        log.info(
+            "{name!r} has added the key {fingerprint}",
+            event="key_added",
+            name=account.name,
+            fingerprint=mark,
+            **whom(session),
+        )
+    return became
+
+
+@steps
+def _remove(session: "Session", account: Account, beginning: str) -> Flow:
+    book = session.chat.registry.book
+    keys = yield patiently(session, book.keys(account.id))
+    if beginning[: len(PREFIX)].upper() == PREFIX:
+        beginning = beginning[len(PREFIX) :]
+    marks = [key.fingerprint for key in keys]
+    found = [mark for mark in marks if mark.startswith(PREFIX + beginning)]
+    if not beginning or not found:
+        raise Refused("You have no key with such a fingerprint. /key lists them.")
+    if len(found) > 1:
+        raise Refused("Several of your keys begin like that. /key lists them.")
+    (mark,) = found
+    doubt = "It is not sure whether the key is removed. /key lists them."
+    removed = book.remove_key(account.id, mark)
+    # Whoever waits for it may have given up by then.
+    removed.addCallback(lambda was: _note_removed(session, account, mark, was))
+    if not (yield patiently(session, apart(removed), doubt)):
+        raise Refused("You have no key with such a fingerprint. /key lists them.")
+    session.notice(f"{mark} is no key of yours any more.")
+
+
+def _note_removed(session: "Session", account: Account, mark: str, was: bool) -> bool:
+    if was:
+        log.info(
+            "{name!r} has removed the key {fingerprint}",
+            event="key_removed",
+            name=account.name,
+            fingerprint=mark,
+            **whom(session),
+        )
+    return was

@@ -1,0 +1,374 @@
+"""Adoption: how one session comes to be that of an account, whoever was until then.
+
+The rule: the name is claimed before the account is taken over, and between the claim and the new
+name nothing is waited for. Whoever is only passing takes nothing.
+"""
+
+from collections.abc import Generator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from chatroom.actions import ignoring, naming
+from chatroom.actions.messages import show_messages
+from chatroom.actions.pager import recall_of, when
+from chatroom.actions.steps import SORRY, Flow, Gone, or_none, patiently, steps
+from chatroom.chat.registry import whom
+from chatroom.chat.room import said_by
+from chatroom.chat.unread import Unread
+from chatroom.model.accounts import Account
+from chatroom.model.holds import ENTERING
+from chatroom.model.preferences import Preferences
+from chatroom.model.publickeys import PublicKey
+from chatroom.model.refused import Refused
+from chatroom.text.prose import paragraph
+
+if TYPE_CHECKING:
+    from chatroom.chat.room import Room
+    from chatroom.chat.session import Session
+    from chatroom.model.identity import Arrival
+
+log = Logger()
+
+
+@steps
+def adopt(session: "Session", account: Account, *, paired: bool = False) -> Flow:
+    """*session* is that of *account* from now on, whoever else had the name.
+
+    paired: see Registry.came.
+    """
+    chat = session.chat
+    claimed = yield _claim(session, account)
+    present = claimed.account
+    former, preferences = _take_over(session, claimed, paired=paired)
+    if not naming.stays(session, present.name):
+        named = yield naming.become(session, present.name)
+        if session.over or not named:
+            # They have not got the preferences yet that would be kept.
+            chat.registry.gone(session, keep=False)
+            return
+    if session.account is None or session.account.id != present.id:
+        # It was given up meanwhile.
+        return
+    _note_login(session)
+    session.show_like(as_read(session, preferences))
+    _say_last(session, present, former)
+    _meet(session)
+    places = _note_unread(session, claimed, former)
+    room = _room_for(session, preferences)
+    if room is not session.room and session.room in (chat.lobby, chat.entrance):
+        yield session.go(room)
+    else:
+        _say_new(session, places)
+    yield _bring(session, present, places)
+
+
+def arrive(session: "Session", arrival: "Arrival") -> None:
+    """Give *session*, which is nowhere yet, its name and its place; input waits meanwhile."""
+
+    def failed(failure: Any) -> None:
+        if failure.check(Gone) or session.over:
+            return
+        why = str(failure.value)
+        if not failure.check(Refused):
+            log.failure(
+                "A login of connection {connection} failed",
+                failure,
+                event="login_failed",
+                connection=session.origin,
+            )
+            why = SORRY
+        if session.arriving:
+            session.come_in(why=why)
+        else:
+            session.notice(why)
+
+    session.wait_for(_arrive(session, arrival).addErrback(failed))
+
+
+@steps
+def as_it_is(session: "Session", account: Account) -> Generator["Deferred[Any]", Any, Account]:
+    """*account* as it is now: finding out whose it is took a while. Fails with Refused."""
+    present = yield patiently(session, session.chat.registry.book.find(account.key))
+    if present is None or present.id != account.id:
+        raise Refused(f"{account.name} is not registered any more.")
+    found: Account = present
+    return found
+
+
+def as_read(session: "Session", preferences: Preferences) -> Preferences:
+    """*preferences*, but for whoever needs a screen reader, who does so logged in or not."""
+    return replace(preferences, reader=preferences.reader or session.preferences.reader)
+
+
+# -- the steps
+
+
+@steps
+def _arrive(session: "Session", arrival: "Arrival") -> Flow:
+    if arrival.account is None:
+        if arrival.name and not arrival.why:
+            yield naming.have(session, arrival.name)
+        session.come_in(why=arrival.why)
+        return
+    if arrival.by_key:
+        yield _see_key(session, arrival)
+    here = arrival.account.id in session.chat.registry.online
+    if session.passing or (session.beside and here):
+        yield _pass(session, arrival)
+        return
+    claimed = yield _claim(session, arrival.account)
+    present = claimed.account
+    former, preferences = _take_over(session, claimed)
+    # Nobody has seen them: they have had this name, and all that is theirs, from the beginning.
+    session.name = session.submitted = present.name
+    session.show_like(as_read(session, preferences))
+    _note_login(session, arrival.key if arrival.by_key else None)
+    _meet(session)
+    places = _note_unread(session, claimed, former)
+    entered = session.released(ENTERING)
+    session.come_in(_room_for(session, preferences))
+    yield entered
+    if session.over or session.account is None or session.account.id != present.id:
+        return
+    _say_last(session, present, former)
+    if arrival.key is not None and not arrival.by_key:
+        session.notice("You have a key with you: /key add has it log you in from now on.")
+    yield _bring(session, present, places)
+
+
+@steps
+def _pass(session: "Session", arrival: "Arrival") -> Flow:
+    """Come beside who is here as the account, and keeps its name and what it has read."""
+    registry = session.chat.registry
+    assert arrival.account is not None
+    account = yield as_it_is(session, arrival.account)
+    if (why := _barred(session, account)) is not None:
+        raise Refused(why)
+    present = registry.online.get(account.id)
+    visit = present.visit() if present is not None else None
+    preferences = account.preferences
+    if present is not None and visit is not None and visit.change is not None:
+        preferences = visit.change(present.preferences)
+    session.passing = True
+    session.account = account
+    session.name = session.submitted = account.name
+    session.show_like(as_read(session, preferences))
+    _note_login(session, arrival.key if arrival.by_key else None)
+    _meet(session)
+    session.come_in(_room_for(session, preferences))
+
+
+@steps
+def _see_key(session: "Session", arrival: "Arrival") -> Flow:
+    """Go on only if the key is the account's still. From here on it is proven to be."""
+    account, key = arrival.account, arrival.key
+    assert account is not None
+    assert key is not None
+    book = session.chat.registry.book
+    holder = yield patiently(session, book.keyholder(key.fingerprint))
+    if holder is None or holder.account.id != account.id:
+        raise Refused(f"Your key is not a key of {account.name} any more.")
+    if not holder.proven:
+        # If it could not be kept it is the next time.
+        yield or_none(session, book.prove_key(account.id, key.fingerprint))
+
+
+class _Claimed(NamedTuple):
+    """The name of an account is claimed.
+
+    account: as it is now. holder: the connection that had the name. places: up to where the account
+    has read each room; None if that cannot be found out.
+    """
+
+    account: Account
+    holder: int
+    places: dict[str, int] | None
+
+
+@steps
+def _claim(session: "Session", account: Account) -> Generator["Deferred[Any]", Any, _Claimed]:
+    """Have the name of *account* claimed for *session*, if it may have it."""
+    chat = session.chat
+    registry = chat.registry
+    places = yield or_none(session, registry.book.places(account.id))
+    present = yield as_it_is(session, account)
+    holder = yield _take(session, present.key)
+    # What was decided while all this took its time counts.
+    if (why := _barred(session, present)) is not None:
+        _return(session, present.key, holder)
+        raise Refused(why)
+    return _Claimed(present, holder, places)
+
+
+def _barred(session: "Session", account: Account) -> str | None:
+    """Why nobody may be logged in as *account*, None if they may."""
+    if account.id in session.chat.registry.removed:
+        return f"{account.name} is not registered any more."
+    return session.chat.moderation.banned(account.id)
+
+
+def _take_over(
+    session: "Session", claimed: _Claimed, *, paired: bool = False
+) -> "tuple[Session | None, Preferences]":
+    """Be the account's one session; returns which was until now, and what the account prefers.
+
+    Nothing is waited for from the claim to the new name: of two who log in at once, the later one
+    has both the claim and the account.
+    """
+    chat = session.chat
+    registry = chat.registry
+    account, preferences = claimed.account, claimed.account.preferences
+    former = registry.online.get(account.id)
+    # Who logged in only just now has the name on its way still, and nothing to be taken over.
+    visit = former.visit() if former is not None else None
+    registry.came(session, account, paired=paired)
+    session.places = None
+    if former is not None:
+        if visit is not None and visit.change is not None:
+            preferences = visit.change(former.preferences)
+        former.replaced(session.connection.place, account)
+    squatter = chat.sessions.get(claimed.holder)
+    if squatter is not None and squatter is not session and squatter is not former:
+        naming.dispossess(squatter, account.key)
+    return former, preferences
+
+
+def _note_login(session: "Session", key: PublicKey | None = None) -> None:
+    """*session* is logged in, by *key* if that was it."""
+    assert session.account is not None
+    session.chat.counters.logins += 1
+    log.info(
+        "{name!r} is connection {connection}, from {address}",
+        event="logged_in",
+        name=session.account.name,
+        key=key.fingerprint if key is not None else "",
+        **whom(session),
+    )
+    session.chat.moderation.came(session)
+
+
+def _say_last(session: "Session", account: Account, former: "Session | None") -> None:
+    """Tell them when they were here last, if they are not here still."""
+    if former is None:
+        last = when(account.seen, session.chat.clock.time(), session.format.zone)
+        session.notice(paragraph(f"You were last here {last}.", *session.chat.registry.lasts()))
+
+
+def _meet(session: "Session") -> None:
+    """Leave out whom this person ignores, and have them left out by who ignores them."""
+    for other in list(session.chat.sessions.values()):
+        ignoring.meet(other, session)
+        ignoring.meet(session, other)
+
+
+def _room_for(session: "Session", preferences: Preferences) -> "Room":
+    """Where they were last, if it is there and they may be in it."""
+    chat = session.chat
+    room = chat.rooms.get(preferences.room)
+    if room is None or room.closing or chat.moderation.since(session, room.key) is None:
+        return chat.lobby
+    return room
+
+
+def _note_unread(
+    session: "Session", claimed: _Claimed, former: "Session | None"
+) -> Mapping[str, int]:
+    """Note what *session* was not shown yet of the rooms that the account reads.
+
+    Returns up to which id it has read each of them, by their keys.
+    """
+    places = {**(claimed.places or {}), **(former.places or {} if former else {})}
+    if session.unread is None:
+        session.unread = Unread()
+    session.unread.log_in(places, session.room.key, session.first_shown)
+    return places
+
+
+def _say_new(session: "Session", places: Mapping[str, int]) -> None:
+    """Tell how many of the lines are new that they were shown before it was known who they are."""
+    assert session.account is not None
+    room, own = session.room, session.account.key
+    place = places.get(room.key)
+    if place is None:
+        return
+    new = sum(
+        row.event.line and row.event.time <= session.member.joined and not said_by(row.event, own)
+        for row in room.rows(max(place + 1, session.first_shown))
+    )
+    if new:
+        lines = "line before Now is" if new == 1 else f"{new:,} lines before Now are"
+        session.notice(f"The last {lines} new to you.")
+
+
+@steps
+def _bring(session: "Session", account: Account, places: Mapping[str, int]) -> Flow:
+    """Show what was left for the account, and tell what it missed."""
+    chat = session.chat
+    yield show_messages(session, account)
+    now = {room: chat.rooms[room].last_id for room in places if room in chat.rooms}
+    yield recall_of(session).returned(places, account.name, _CaughtUp(session, now))
+
+
+class _CaughtUp:
+    """What *session* missed is on its way to be told; see sendqueue.Letter.
+
+    places: up to where it has read each room when that is done, by their keys.
+    """
+
+    def __init__(self, session: "Session", places: dict[str, int]) -> None:
+        self._session = session
+        self._places = places
+
+    def taken(self) -> None:
+        """They know; if they leave now, they have missed nothing."""
+        session = self._session
+        if session.account is not None:
+            session.places = self._places
+            session.chat.registry.save([session])
+
+    def returned(self) -> None:
+        """They do not: they are told when they come again."""
+
+
+# -- claims
+
+
+def _take(session: "Session", key: str) -> "Deferred[Any]":
+    """Claim the name with this *key*, whoever has it; fires with who had it until now.
+
+    Whenever the answer comes that nobody waits for any more, it is as if it had not been asked for.
+    """
+    chat = session.chat
+    answer: Deferred[int] = Deferred()
+
+    def taken(holder: int) -> None:
+        if answer.called or session.over:
+            _return(session, key, holder)
+        if not answer.called:
+            answer.callback(holder)
+
+    def failed(failure: Any) -> None:
+        naming.give_back(session, key)
+        if not answer.called:
+            answer.errback(failure)
+
+    chat.claims.take(key, session.origin).addCallback(taken).addErrback(failed)
+    return patiently(session, answer)
+
+
+def _return(session: "Session", key: str, holder: int) -> None:
+    """The name with this *key* is that of who had it before it was taken, if they are there."""
+    chat = session.chat
+    naming.give_back(session, key)
+    former = chat.sessions.get(holder)
+    if former is not None and former is not session and not former.over:
+        chat.claims.claim(key, holder).addErrback(_not_claimed)
+
+
+def _not_claimed(failure: Any) -> None:
+    log.warn(
+        "A name could not be given back: {error!r}", event="claim_not_returned", error=failure.value
+    )

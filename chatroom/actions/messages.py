@@ -1,0 +1,145 @@
+"""Private lines that wait for somebody, and those that do not reach who is here.
+
+The rule: who sends one is told what became of it, and it is kept until a connection has taken it,
+no longer.
+"""
+
+from sys import maxsize
+from typing import TYPE_CHECKING, Any
+
+from twisted.logger import Logger
+
+from chatroom.actions.steps import Flow, or_none, patiently, steps
+from chatroom.backends.interfaces import Accounts
+from chatroom.model.accounts import Account, Message
+from chatroom.model.events import SERVER, Whispered
+from chatroom.model.refused import Refused
+
+if TYPE_CHECKING:
+    from chatroom.chat.session import Session
+
+log = Logger()
+
+
+class PrivateLine:
+    """A private line on its way to *recipient*, who is here; see sendqueue.Letter.
+
+    If they do not take it, it waits for their account; for a guest, its sender is told.
+    """
+
+    __slots__ = ("_account", "_chat", "_message", "_recipient", "_sender")
+
+    def __init__(self, sender: "Session", recipient: "Session", text: str) -> None:
+        self._chat = sender.chat
+        # By number: a line that waits for somebody keeps nobody else.
+        self._sender = sender.chat.registry.present(sender).origin
+        self._recipient = recipient.name
+        self._account = recipient.account
+        author = sender.account.id if sender.account else 0
+        self._message = Message(sender.chat.clock.time(), sender.name, author, text)
+
+    def taken(self) -> None:
+        """It has arrived."""
+
+    def returned(self) -> None:
+        """It has not: they are gone, or the server stops."""
+        if self._account is None:
+            self._not_delivered()
+            return
+        account, message = self._account, self._message
+        present = self._chat.registry.online.get(account.id)
+        if present is not None and present.reachable:
+            # They have come by another connection meanwhile.
+            present.tell(_shown(message, account), self)
+            return
+        kept = self._chat.registry.book.leave(account.id, message)
+        kept.addCallback(lambda waiting: None if waiting else self._not_delivered())
+        kept.addErrback(self._not_kept)
+
+    def _not_kept(self, failure: Any) -> None:
+        log.warn(
+            "A private line could not be kept: {error!r}",
+            event="message_not_kept",
+            error=failure.value,
+        )
+        self._not_delivered()
+
+    def _not_delivered(self) -> None:
+        sender = self._chat.sessions.get(self._sender)
+        if sender is not None:
+            sender.notice(
+                f"{self._recipient} has gone and did not read your last line. "
+                f"It was not delivered: {self._message.text}"
+            )
+
+
+class LeftLines:
+    """The lines that were left for an account, up to the id *last*, on their way; see Letter."""
+
+    __slots__ = ("_account", "_book", "_last")
+
+    def __init__(self, book: Accounts, account: int, last: int) -> None:
+        self._book = book
+        self._account = account
+        self._last = last
+
+    def taken(self) -> None:
+        """They have arrived, and wait no longer."""
+        self._book.shown(self._account, self._last).addErrback(_not_forgotten)
+
+    def returned(self) -> None:
+        """They have not: they wait on."""
+
+
+def _shown(message: Message, account: Account) -> Whispered:
+    """*message* as the owner of *account* is shown it."""
+    return Whispered(message.time, SERVER, message.sender, account.name, message.text, False)
+
+
+@steps
+def show_messages(session: "Session", account: Account) -> Flow:
+    """Show what was left for the account; what was taken is forgotten."""
+    book = session.chat.registry.book
+    messages = yield or_none(session, book.messages(account.id))
+    if messages is None:
+        session.notice("What was left for you cannot be shown just now; it waits.")
+    elif messages:
+        count = (
+            "A private line was" if len(messages) == 1 else f"{len(messages)} private lines were"
+        )
+        session.notice(f"{count} left for you:")
+        # They are forgotten together, so that all of them have to be shown.
+        lines = session.lines((_shown(message, account) for message in messages), maxsize)
+        session.post(lines, LeftLines(book, account.id, messages[-1].id))
+
+
+@steps
+def leave_message(session: "Session", account: Account, text: str) -> Flow:
+    """Keep *text* for the owner of *account*, who is not here. Fails with Refused."""
+    chat = session.chat
+    registry = chat.registry
+    why = chat.moderation.silence(session)
+    if why is not None and not chat.moderation.operator(account.id):
+        raise Refused(why)
+    now = chat.clock.time()
+    author = session.account.id if session.account else 0
+    # Who is ignored is not told.
+    waiting = 1
+    if not author or author not in account.preferences.ignores:
+        if not registry.left.take(session.source):
+            raise Refused("Too many private lines were left from your address. Try again later.")
+        message = Message(now, session.name, author, text)
+        doubt = f"{account.name} is not here; it is not sure that your line waits for them."
+        waiting = yield patiently(session, registry.book.leave(account.id, message), doubt)
+    if not waiting:
+        raise Refused(f"{account.name} is not here, and too many lines wait. Try again later.")
+    session.tell(Whispered(now, session.origin, session.name, account.name, text, outgoing=True))
+    session.notice(f"{account.name} is not here. Your line waits, and is shown when they log in.")
+
+
+def _not_forgotten(failure: Any) -> None:
+    log.warn(
+        "What was shown may be shown again: {error!r}",
+        event="messages_not_forgotten",
+        error=failure.value,
+    )

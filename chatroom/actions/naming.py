@@ -1,0 +1,210 @@
+"""Names: how one session comes to the name it has, and loses it.
+
+The rule: a name is claimed first, then it is looked up whose it is, or whose name it looks like,
+and it is had when the log says so. The owner of a registered name can always take it back. What a
+guest is called belongs to nobody: other names may look like it.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from chatroom.actions.steps import Flow, in_time, patiently, steps
+from chatroom.model.accounts import Account
+from chatroom.model.events import Renamed
+from chatroom.model.holds import NAMING
+from chatroom.model.refused import Refused
+from chatroom.text import names
+from chatroom.text.prose import paragraph
+
+if TYPE_CHECKING:
+    from chatroom.chat.session import Session
+
+log = Logger()
+
+ANOTHER = "/nick NAME picks another."
+NOT_NOW = "Names cannot be had just now. /nick NAME tries again."
+
+
+def rename(session: "Session", name: str) -> None:
+    """Ask for another name, which nobody forbids; input waits until there is an answer.
+
+    Raises Refused.
+    """
+    chat = session.chat
+    if (why := session.chat.moderation.silence(session)) is not None:
+        # A name is shown to everybody.
+        raise Refused(f"{why} You are still {session.name}.")
+    # What no room is told of is no noise: a script takes its name before it says its line.
+    if session.member.announced and not chat.renamed.take(session.limited_as):
+        raise Refused(
+            f"You are still {session.name}: names were changed too often from your address. "
+            "Try again in an hour."
+        )
+    session.hold(NAMING)
+    key = session.naming = names.fold(name)
+
+    def claimed(free: bool) -> object:
+        if session.over:
+            # Too late: nobody is here to have it.
+            give_back(session, name)
+        elif not free:
+            _not_named(session, f"{name} is taken.")
+        else:
+            # Not before: while we have the claim nobody else registers it.
+            owner = in_time(chat.registry.book.resembling(name), chat.clock)
+            return owner.addCallback(looked_up)
+        return None
+
+    def looked_up(owner: Account | None) -> None:
+        if not session.over and owner is None and session.naming == key:
+            become(session, name)
+            return
+        give_back(session, name)
+        if not session.over:
+            _not_named(session, whose(name, owner))
+
+    def not_claimed(failure: object) -> None:
+        log.error(
+            "Claiming a name failed: {error}",
+            event="claim_failed",
+            connection=session.origin,
+            error=failure,
+        )
+        failed(session, name, "names cannot be changed just now")
+
+    chat.claims.claim(key, session.origin).addCallback(claimed).addErrback(not_claimed)
+
+
+@steps
+def have(session: "Session", name: str) -> Flow:
+    """Have *name*, which is allowed, from the beginning: *session* is nowhere yet.
+
+    Fails with Refused, and with flow.Gone. Whenever the claim comes that nobody waits for any more,
+    it is given back.
+    """
+    if (why := session.chat.moderation.silence(session)) is not None:
+        raise Refused(why)
+    key = session.naming = names.fold(name)
+    answer: Deferred[bool] = Deferred()
+
+    def claimed(free: bool) -> None:
+        if free and (answer.called or session.over):
+            give_back(session, name)
+        if not answer.called:
+            answer.callback(free)
+
+    def not_claimed(failure: Any) -> None:
+        give_back(session, name)
+        if not answer.called:
+            answer.errback(failure)
+
+    session.chat.claims.claim(key, session.origin).addCallback(claimed).addErrback(not_claimed)
+    if not (yield patiently(session, answer, NOT_NOW)):
+        raise Refused(f"{name} is taken. {ANOTHER}")
+    try:
+        book = session.chat.registry.book
+        owner = yield patiently(session, book.resembling(name), NOT_NOW)
+        if owner is not None or session.naming != key:
+            raise Refused(f"{whose(name, owner)} {ANOTHER}")
+    except Exception:
+        give_back(session, name)
+        raise
+    session.naming = ""
+    session.name = session.submitted = name
+
+
+def whose(name: str, owner: Account | None) -> str:
+    """Tell in a sentence why nobody else can be called *name*.
+
+    owner: the account that it resembles, None where its owner has come since that was looked up.
+    """
+    if owner is None or owner.key == names.fold(name):
+        return f"{name} is registered. If it is yours: /login {name}."
+    return f"{name} looks like the registered name {owner.name}."
+
+
+def become(session: "Session", name: str) -> "Deferred[bool]":
+    """Have *name*, which is claimed; fires with whether that happened."""
+    session.hold(NAMING)
+    session.naming = ""
+    former, session.submitted = session.submitted, name
+    now = session.chat.clock.time()
+    shown = session.member.announced
+    session.chat.submit(session.room, Renamed(now, session.origin, former, name, shown))
+    return session.released(NAMING).addCallback(lambda _: session.name == name)
+
+
+def dispossess(session: "Session", key: str) -> None:
+    """The name with this key belongs to somebody who has come: be a guest again."""
+    if session.naming == key:
+        # It is being asked for, and will not be had.
+        session.naming = ""
+    # Who is on the way to another name already need not be told.
+    if not session.over and names.fold(session.submitted) == key:
+        session.notice(
+            paragraph(
+                f"{session.submitted} is registered, and who it belongs to is here.",
+                "You are a guest again; /nick NAME picks another name.",
+            )
+        )
+        become(session, session.chat.next_guest())
+
+
+def renamed(session: "Session", event: Renamed) -> None:
+    """The name changed: the old one is free from here on."""
+    people = session.chat.people
+    old, new = names.fold(session.name), names.fold(event.new)
+    # Who was there before may have it no more.
+    if people.get(old) is session:
+        del people[old]
+    people[new] = session
+    # Unless it is on its way back to it.
+    if old not in (new, names.fold(session.submitted)):
+        session.chat.claims.release(old, session.origin)
+    log.info(
+        "Connection {connection}, {former!r}, is {name!r} now",
+        event="renamed",
+        connection=session.origin,
+        former=session.name,
+        name=event.new,
+    )
+    session.name = event.new
+    session.notice(f"You are now {event.new}.")
+    _named(session)
+
+
+def failed(session: "Session", name: str, why: str) -> None:
+    """The name stays what it was."""
+    if session.submitted == name:
+        session.submitted = session.name
+    give_back(session, name)
+    session.refuse(f"You are still {session.name}: {why}.")
+    session.naming = ""
+    _named(session)
+
+
+def _not_named(session: "Session", why: str) -> None:
+    """The name that was asked for is not to be had."""
+    session.naming = ""
+    session.refuse(f"{why} You are still {session.name}. {ANOTHER}")
+    _named(session)
+
+
+def _named(session: "Session") -> None:
+    """Input need not wait for a name, unless another one is on its way."""
+    if session.submitted == session.name:
+        session.release(NAMING)
+
+
+def stays(session: "Session", name: str) -> bool:
+    """Whether this person is called *name*, and no other name is on its way."""
+    return session.name == session.submitted == name
+
+
+def give_back(session: "Session", name: str) -> None:
+    """Somebody else may claim *name* now, unless it is another spelling of the present one."""
+    key = names.fold(name)
+    if key != names.fold(session.name) or session.origin not in session.chat.sessions:
+        session.chat.claims.release(key, session.origin)

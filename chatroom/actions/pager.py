@@ -1,0 +1,378 @@
+"""What one person looks up: pages of a room, of a search, of what they missed.
+
+The rule: one thing at a time. Input waits until the answer is there, or the time for it is up, so
+that what was looked up stands where it was asked for. What is shown is made a moment at a time: see
+lookups.py.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from datetime import tzinfo
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.defer import TimeoutError as TimedOut
+from twisted.logger import Logger
+
+from chatroom.actions import ignoring
+from chatroom.actions.steps import in_time
+from chatroom.chat.lookups import piecemeal
+from chatroom.chat.room import encode, said_by
+from chatroom.chat.sendqueue import MAX_BYTES, Letter
+from chatroom.formats.plain import transcript
+from chatroom.model.entry import Entry
+from chatroom.model.events import SERVER, Event, Found, Noticed
+from chatroom.model.history import LAST, Gap, Missed, Query
+from chatroom.text import names
+from chatroom.text.times import day, local
+from chatroom.text.words import named
+
+if TYPE_CHECKING:
+    from chatroom.chat.room import Room
+    from chatroom.chat.session import Session
+
+log = Logger()
+
+#: How many lines one page of a search has.
+FOUND = 10
+
+#: How many lines one page of what was missed has.
+MISSED = 50
+
+#: More bytes than the notice takes with which a day begins, whatever the time zone's name.
+HEADING = 96
+
+#: How long, in seconds, one thing may be searched for, and looked up: that may have to wait for a
+#: search.
+SEARCHING = 1.0
+LOOKING = 2.0
+
+SORRY = "That cannot be looked up just now. Please try again later."
+TOO_LONG = "That takes too long to look for. Rarer words, or one room, are found sooner."
+
+#: Entries as they are shown, together.
+Page = tuple[Sequence[Entry], bytes]
+
+
+def recall_of(session: "Session") -> "Recall":
+    """What *session* looks up, made with the first question."""
+    if session.recall is None:
+        session.recall = Recall(session)
+    return session.recall
+
+
+class Recall:
+    """What one person looked up last, and how it goes on."""
+
+    __slots__ = ("_asked", "_next", "_session")
+
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+        self._next: Callable[[], None] | None = None
+        self._asked: Deferred[Any] | None = None
+
+    def close(self) -> None:
+        """Nobody waits for an answer any more."""
+        if self._asked is not None:
+            self._asked.cancel()
+
+    def more(self) -> bool:
+        """Show the next page of what was looked up last; returns whether there is one."""
+        if self._next is None:
+            return False
+        self._next()
+        return True
+
+    def history(
+        self, room: "Room", count: int, before: int = LAST, time: float | None = None
+    ) -> None:
+        """Show *count* lines of *room* from before the id *before*, then earlier ones.
+
+        time: in seconds since the epoch; in place of an id, from before this time.
+        """
+        session = self._session
+        chat = session.chat
+
+        def ask() -> "Deferred[list[Entry]]":
+            if time is None:
+                return chat.lines_before(room, before, count)
+            place = chat.place_of(room, time)
+            return place.addCallback(lambda id: chat.lines_before(room, id, count))
+
+        def show(entries: Sequence[Entry]) -> "Deferred[None]":
+            seen = self._allowed(entries)
+            return self._page(seen, newest=True).addCallback(shown, seen)
+
+        def shown(made: Page, seen: Sequence[Entry]) -> None:
+            page, lines = made
+            more = len(seen) == count or len(page) < len(seen)
+            session.post(lines)
+            if more:
+                self._next = lambda: self.history(room, count, page[0].id)
+                session.notice("/more shows what was said before.")
+            elif not lines:
+                none = "Nothing" if before == LAST and time is None else "Nothing earlier"
+                session.notice(f"{none} has been said here.")
+
+        self._ask(ask, show)
+
+    def search(self, query: Query, otherwise: Query | None = None) -> None:
+        """Show the newest lines that *query* looks for, then older ones.
+
+        otherwise: what is looked for if there are none.
+        """
+        session = self._session
+        chat = session.chat
+
+        lines: list[bytes] = []
+
+        def steps(entries: Sequence[Entry]) -> Iterator[None]:
+            hidden = ignoring.hider(session)
+            for entry in reversed(self._allowed(entries)):
+                key, _, event = entry
+                if chat.is_there(entry) and not hidden(event):
+                    found = Found(event.time, event.origin, chat.rooms[key].name, event)
+                    lines.append(encode(session.format, found))
+                    yield
+
+        def show(entries: Sequence[Entry]) -> "Deferred[None]":
+            return piecemeal(chat.clock, steps(entries)).addCallback(shown, entries)
+
+        def shown(_: None, entries: Sequence[Entry]) -> None:
+            session.post(b"".join(lines))
+            newest = query.before == LAST
+            if len(entries) == FOUND:
+                older = replace(query, before=entries[0].id)
+                self._next = lambda: self.search(older)
+                session.notice(f"{'These are the newest. ' * newest}/more shows older ones.")
+            elif not lines and otherwise is not None:
+                self.search(otherwise)
+            elif not lines:
+                session.notice("Nothing was found." if newest else "That is all.")
+
+        self._ask(lambda: self._found(query), show, searches=True)
+
+    def _found(self, query: Query) -> "Deferred[list[Entry]]":
+        """What is found and this person may see; not even how much there is else."""
+
+        def seen(entries: list[Entry]) -> "list[Entry] | Deferred[list[Entry]]":
+            allowed = self._allowed(entries)
+            if len(allowed) == len(entries):
+                return entries
+            # A room to which they were invited after something was said has nothing older for them.
+            closed = {entry.room for entry in entries if entry not in allowed}
+            rooms = set(query.rooms) - closed
+            older = self._found(replace(query, rooms=rooms, before=entries[0].id))
+            return older.addCallback(lambda found: [*found, *allowed][-FOUND:])
+
+        return self._session.chat.history.search(query, FOUND).addCallback(seen)
+
+    def returned(
+        self, rooms: Collection[str], name: str, letter: Letter | None = None
+    ) -> "Deferred[Any]":
+        """Somebody who was here before is back: tell them what they missed, if they did.
+
+        Fires when that is in their mailbox.
+
+        rooms: the keys of those that they read. name: theirs. letter: told when they know.
+        """
+        session = self._session
+
+        def tell(missed: Sequence[Missed]) -> None:
+            count = sum(room.lines for room in missed)
+            if not count:
+                session.post(b"", letter)
+                return
+            naming = sum(room.naming for room in missed)
+            oldest, now = min(room.since for room in missed), session.chat.clock.time()
+            since = when(oldest, now, session.format.zone)
+            line = f"You missed {count:,} line{'' if count == 1 else 's'} since {since}"
+            if naming:
+                them = "which" if count == 1 else f"{naming:,} of them"
+                line += f", {them} name{'s' if naming == 1 else ''} you"
+            shows = "it" if count == 1 else "them"
+            line += f". /missed shows {shows}."
+            session.tell(Noticed(session.chat.clock.time(), SERVER, line), letter)
+            if session.unread is not None:
+                by_time = sorted(missed, key=lambda room: room.since)
+                session.unread.sort([room.room for room in by_time])
+
+        gaps = [(room, gap) for room, gap in self._gaps() if room in rooms]
+        own = names.fold(name)
+        return self._ask(lambda: session.chat.history.missed(gaps, named(name), own), tell)
+
+    def missed(self) -> None:
+        """Show what was missed, room by room, each from its oldest line on."""
+        self._next = None
+        gaps = [(room, gap) for room, gap in self._gaps() if not self._is_empty(room, gap)]
+        if gaps:
+            self._show_missed(gaps, "That is all that you missed.")
+        else:
+            self._session.notice("You missed nothing.")
+
+    def _show_missed(self, gaps: list[tuple[str, Gap]], otherwise: str) -> None:
+        """Show the first page of *gaps*, or say what is to be said *otherwise*."""
+        session = self._session
+        chat = session.chat
+        (key, gap), *others = gaps
+        room = chat.rooms[key]
+
+        def show(entries: Sequence[Entry]) -> "Deferred[None]":
+            within = [entry for entry in entries if entry.id < gap.before]
+            own = {entry.id for entry in within if self._is_own(entry.event)}
+            return self._page(within, newest=False, hidden=own).addCallback(shown, entries, within)
+
+        def shown(made: Page, entries: Sequence[Entry], within: Sequence[Entry]) -> None:
+            page, lines = made
+            whole = len(entries) < MISSED or len(within) < len(entries)
+            done = whole and len(page) == len(within)
+            last = page[-1].id if page else gap.after
+            if session.unread is not None:
+                # What comes after an open gap is still to be shown.
+                closed = done and gap.before < LAST
+                session.unread.read(key, gap, gap.before - 1 if closed else last)
+            if lines:
+                session.notice(f"In #{room.name}:")
+                session.post(lines)
+            left = others if done else [(key, Gap(last, gap.before)), *others]
+            if not left:
+                session.notice(otherwise)
+            elif lines or not done:
+                self._next = self.missed
+                session.notice("/more goes on.")
+            else:
+                self._show_missed(left, otherwise)
+
+        self._ask(lambda: chat.history.after(key, gap.after, MISSED), show)
+
+    def _gaps(self) -> list[tuple[str, Gap]]:
+        """What was not shown of the rooms that there are, as far as this person may see it."""
+        session = self._session
+        return [
+            (room, Gap(max(gap.after, self._since(room) - 1), gap.before))
+            for room, gap in (session.unread.gaps if session.unread is not None else ())
+            if room in session.chat.rooms and self._since(room) < gap.before
+        ]
+
+    def _is_empty(self, room: str, gap: Gap) -> bool:
+        """Whether it is known that nothing was said in *gap*."""
+        return self._session.chat.rooms[room].lines_between(*gap) == 0
+
+    def _is_own(self, event: Event) -> bool:
+        """Whether this person said it, here or with a command on another connection."""
+        account = self._session.account
+        return account is not None and said_by(event, account.key)
+
+    def _allowed(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Those of *entries* that this person may see: of private rooms what they were in for."""
+        since = {room: self._since(room) for room in {entry.room for entry in entries}}
+        return [entry for entry in entries if entry.id >= since[entry.room]]
+
+    def _since(self, room: str) -> int:
+        """From which id on this person may see what is said in the room."""
+        since = self._session.chat.moderation.since(self._session, room)
+        return LAST if since is None else since
+
+    def _page(
+        self, entries: Sequence[Entry], *, newest: bool, hidden: Collection[int] = ()
+    ) -> "Deferred[Page]":
+        """As many of *entries* as can be shown at once, and how they are, with their days.
+
+        newest: the last of them, else the first. hidden: the ids of those that are left out, beside
+        those of whom this person ignores.
+        """
+        session = self._session
+        zone = session.format.zone
+        kept: list[Entry] = []
+        pieces: dict[int, bytes] = {}
+
+        def steps() -> Iterator[None]:
+            hides = ignoring.hider(session)
+            size, last = 0, -1
+            for entry in reversed(entries) if newest else entries:
+                if entry.id not in hidden and not hides(entry.event):
+                    piece = session.shown(entry.event)
+                    number = day(entry.event.time, zone)
+                    size += len(piece) + HEADING * (number != last)
+                    last = number
+                    if size > MAX_BYTES and pieces:
+                        return
+                    if len(piece) <= MAX_BYTES:
+                        pieces[id(entry.event)] = piece
+                kept.append(entry)
+                yield
+
+        def made(_: None) -> Page:
+            page = kept[::-1] if newest else kept
+            events = [entry.event for entry in page if id(entry.event) in pieces]
+            lines = transcript(events, session.chat.clock.time(), zone)
+            shown = [pieces.get(id(event)) or encode(session.format, event) for event in lines]
+            return page, b"".join(shown)
+
+        return piecemeal(session.chat.clock, steps()).addCallback(made)
+
+    def _ask(
+        self,
+        start: "Callable[[], Deferred[Any]]",
+        show: Callable[..., "Deferred[None] | None"],
+        *,
+        searches: bool = False,
+    ) -> "Deferred[Any]":
+        """Let input wait for what *start* asks for, and *show* it; fires when that is done.
+
+        searches: whether it is searched for, which has turns of its own.
+        """
+        session = self._session
+        clock = session.chat.clock
+        last, self._next = self._next, None
+        sorry = SORRY
+
+        def look() -> "Deferred[Any]":
+            span = SEARCHING if searches else LOOKING
+            return in_time(start(), clock, span).addCallbacks(answered, late)
+
+        def late(failure: Any) -> Any:
+            nonlocal sorry
+            if searches and failure.check(TimedOut):
+                sorry = TOO_LONG
+            return failure
+
+        def failed(failure: Any) -> None:
+            if session.over:
+                return
+            # One line: the traceback of an answer says no more.
+            log.warn(
+                "History could not be read: {error!r}",
+                event="history_not_read",
+                connection=session.origin,
+                error=failure.value,
+            )
+            # What could not be shown can be asked for again.
+            self._next = last
+            session.notice(sorry)
+
+        def answered(found: object) -> "Deferred[Any] | None":
+            if session.over:
+                return None
+            return maybeDeferred(show, found).addErrback(not_shown)
+
+        def not_shown(failure: Any) -> None:
+            if not failure.check(CancelledError):
+                log.failure(
+                    "An answer to connection {connection} failed",
+                    failure,
+                    event="answer_failed",
+                    connection=session.origin,
+                )
+
+        turns = session.chat.searches if searches else session.chat.lookups
+        self._asked = asked = turns.ask(session.source, look)
+        told: Deferred[Any] = in_time(asked, clock).addErrback(failed)
+        session.wait_for(told)
+        return told
+
+
+def when(time: float, now: float, zone: tzinfo) -> str:
+    """A time as somebody who comes back needs it: the hour, and the day if it was not today."""
+    today = day(time, zone) == day(now, zone)
+    return f"{local(time, zone):{'%H:%M' if today else '%A %d %B %H:%M'}}"

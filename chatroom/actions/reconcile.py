@@ -1,0 +1,86 @@
+"""What administrators change in the book of accounts while the server runs, with `chatroom-data`.
+
+The rule: what the book says holds, and those who are logged in are held to it.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from chatroom.actions import naming
+from chatroom.model.accounts import Account
+from chatroom.text import names
+from chatroom.text.prose import paragraph
+
+if TYPE_CHECKING:
+    from chatroom.chat.chat import Chat
+    from chatroom.chat.session import Session
+
+log = Logger()
+
+
+def reconcile(chat: "Chat") -> "Deferred[None]":
+    """Compare what is known of accounts with the book; fires when all are held to it, or fails."""
+    known: dict[int, str] = chat.moderation.accounts()
+    for session in chat.sessions.values():
+        if session.account is not None:
+            known[session.account.id] = session.account.name
+
+    def found(present: Mapping[int, Account]) -> None:
+        for id, name in known.items():
+            if id not in present and id not in chat.registry.removed:
+                _remove(chat, id, name)
+        chat.moderation.rename({id: account.name for id, account in present.items()})
+        for session in list(chat.sessions.values()):
+            account = session.account
+            if account is not None and account.id in present:
+                _hold(session, account, present[account.id])
+
+    return chat.registry.book.present(list(known)).addCallback(found)
+
+
+def _remove(chat: "Chat", id: int, name: str) -> None:
+    """The account is gone: nobody has it, or a right by it, any more."""
+    log.info("The account {name!r} was removed from outside", event="account_removed", name=name)
+    chat.registry.removed.add(id)
+    chat.moderation.forget(id, name)
+    for session in chat.sessions_of(id):
+        make_guest(session, f"An administrator has removed the account {name}.", "unregistered")
+
+
+def _hold(session: "Session", known: Account, present: Account) -> None:
+    """*session*, whose account was *known*, is logged in no more if that is another one now."""
+    if known.name == present.name and known.password == present.password:
+        return
+    log.info(
+        "Connection {connection}, {former!r}, is logged out: its account is another one now",
+        event="account_changed",
+        connection=session.origin,
+        former=known.name,
+        name=present.name,
+    )
+    change = f"given the account {known.name} another password"
+    if known.name != present.name:
+        change = f"renamed the account {known.name}"
+    told = f"An administrator has {change}: /login {present.name}."
+    make_guest(session, told, "logged out")
+    squatter = session.chat.people.get(present.key)
+    if squatter is not None and squatter.account is None:
+        naming.dispossess(squatter, names.fold(present.name))
+
+
+def make_guest(session: "Session", told: str, what: str) -> None:
+    """*session* is logged in no more, and is *told* why.
+
+    what: what becomes of one that is here for a command alone, see Session.expel.
+    """
+    if session.passing:
+        session.expel(told, what)
+        return
+    chat = session.chat
+    chat.registry.gone(session, keep=False)
+    session.notice(paragraph(told, "You are a guest now."))
+    naming.become(session, chat.next_guest())
+    session.reconsider()

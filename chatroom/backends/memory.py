@@ -1,0 +1,263 @@
+"""The backends of one process: what they keep ends with it."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from twisted.internet.defer import Deferred, succeed
+
+from chatroom.backends.interfaces import LedgerReceiver
+from chatroom.model.accounts import (
+    MAX_KEYS,
+    MAX_MESSAGES,
+    MAX_PLACES,
+    Account,
+    Binding,
+    BoundKey,
+    Holder,
+    Message,
+    Visit,
+)
+from chatroom.model.entry import Entry
+from chatroom.model.events import SERVER, Event
+from chatroom.model.publickeys import PublicKey
+from chatroom.model.sanctions import REMEMBERED, Action, Report
+from chatroom.text import names
+
+
+class MemoryAccounts:
+    """Accounts that last as long as the process; answered at once."""
+
+    lasting = False
+
+    def __init__(self) -> None:
+        self._accounts: dict[int, Account] = {}
+        self._ids: dict[str, int] = {}
+        # Those with one skeleton, oldest first.
+        self._alike: dict[str, list[int]] = {}
+        self._places: dict[int, dict[str, int]] = {}
+        self._messages: dict[int, list[Message]] = {}
+        # The keys of each account by their fingerprints, and whose each is.
+        self._keys: dict[int, dict[str, BoundKey]] = {}
+        self._keyholders: dict[str, int] = {}
+        self._last_id = 0
+        self._last_message = 0
+
+    def find(self, key: str) -> Deferred[Account | None]:
+        return succeed(self._accounts.get(self._ids.get(key, 0)))
+
+    def resembling(self, name: str) -> Deferred[Account | None]:
+        return succeed(self._resembling(name))
+
+    def _resembling(self, name: str) -> Account | None:
+        if (id := self._ids.get(names.fold(name))) is not None:
+            return self._accounts[id]
+        near = [self._accounts[id] for id in self._alike.get(names.skeleton(name), ())]
+        return next((account for account in near if names.alike(name, account.name)), None)
+
+    def present(self, ids: Sequence[int]) -> Deferred[Mapping[int, Account]]:
+        return succeed({id: self._accounts[id] for id in ids if id in self._accounts})
+
+    def add(self, name: str, password: str, time: float) -> Deferred[Account | None]:
+        if self._resembling(name) is not None:
+            return succeed(None)
+        self._last_id += 1
+        account = Account(self._last_id, name, password, time, time)
+        self._accounts[account.id] = account
+        self._ids[account.key] = account.id
+        self._alike.setdefault(names.skeleton(name), []).append(account.id)
+        return succeed(account)
+
+    def set_password(self, id: int, password: str) -> Deferred[bool]:
+        account = self._accounts.get(id)
+        if account is not None:
+            self._accounts[id] = replace(account, password=password)
+        return succeed(account is not None)
+
+    def remove(self, id: int) -> Deferred[bool]:
+        account = self._accounts.pop(id, None)
+        if account is not None:
+            del self._ids[account.key]
+            alike = self._alike[names.skeleton(account.name)]
+            alike.remove(id)
+            if not alike:
+                del self._alike[names.skeleton(account.name)]
+            self._places.pop(id, None)
+            self._messages.pop(id, None)
+            for fingerprint in self._keys.pop(id, {}):
+                del self._keyholders[fingerprint]
+        return succeed(account is not None)
+
+    def save(self, visits: Sequence[Visit]) -> Deferred[None]:
+        for id, time, change, places in visits:
+            account = self._accounts.get(id)
+            if account is not None:
+                seen = max(time, account.seen)
+                chosen = account.preferences if change is None else change(account.preferences)
+                self._accounts[id] = replace(account, seen=seen, preferences=chosen)
+                known = self._places.get(id, {})
+                for room, last in places.items():
+                    known[room] = max(last, known.get(room, 0))
+                latest = sorted(known, key=known.__getitem__, reverse=True)[:MAX_PLACES]
+                self._places[id] = {room: known[room] for room in latest}
+        return succeed(None)
+
+    def places(self, id: int) -> Deferred[dict[str, int]]:
+        return succeed(dict(self._places.get(id, {})))
+
+    def leave(self, id: int, message: Message) -> Deferred[int]:
+        waiting = self._messages.setdefault(id, []) if id in self._accounts else None
+        if waiting is None or len(waiting) >= MAX_MESSAGES:
+            return succeed(0)
+        self._last_message += 1
+        waiting.append(message._replace(id=self._last_message))
+        return succeed(len(waiting))
+
+    def messages(self, id: int) -> Deferred[list[Message]]:
+        return succeed(list(self._messages.get(id, ())))
+
+    def shown(self, id: int, last: int) -> Deferred[None]:
+        left = [message for message in self._messages.get(id, ()) if message.id > last]
+        if left:
+            self._messages[id] = left
+        else:
+            self._messages.pop(id, None)
+        return succeed(None)
+
+    def add_key(self, id: int, key: PublicKey, time: float, proven: bool) -> Deferred[Binding]:
+        return succeed(self._bind(id, key, time, proven))
+
+    def _bind(self, id: int, key: PublicKey, time: float, proven: bool) -> Binding:
+        if id not in self._accounts:
+            return Binding.GONE
+        mark = key.fingerprint
+        keys = self._keys.get(id, {})
+        if mark in keys:
+            if proven:
+                self.prove_key(id, mark)
+            return Binding.OURS
+        holder = self._keyholders.get(mark)
+        if holder is not None and (self._keys[holder][mark].proven or not proven):
+            return Binding.TAKEN
+        if len(keys) >= MAX_KEYS:
+            return Binding.FULL
+        if holder is not None:
+            self.remove_key(holder, mark)
+        self._keys[id] = {**keys, mark: BoundKey(mark, key.type, key.comment, time, proven)}
+        self._keyholders[mark] = id
+        return Binding.DONE
+
+    def prove_key(self, id: int, fingerprint: str) -> Deferred[bool]:
+        keys = self._keys.get(id, {})
+        if fingerprint in keys:
+            keys[fingerprint] = keys[fingerprint]._replace(proven=True)
+        return succeed(fingerprint in keys)
+
+    def keys(self, id: int) -> Deferred[list[BoundKey]]:
+        return succeed(list(self._keys.get(id, {}).values()))
+
+    def remove_key(self, id: int, fingerprint: str) -> Deferred[bool]:
+        keys = self._keys.get(id, {})
+        if fingerprint not in keys:
+            return succeed(False)
+        del keys[fingerprint], self._keyholders[fingerprint]
+        if not keys:
+            del self._keys[id]
+        return succeed(True)
+
+    def keyholder(self, fingerprint: str) -> Deferred[Holder | None]:
+        id = self._keyholders.get(fingerprint)
+        if id is None:
+            return succeed(None)
+        return succeed(Holder(self._accounts[id], self._keys[id][fingerprint].proven))
+
+    def lapse(self, before: float) -> Deferred[list[str]]:
+        lapsed = [account for account in self._accounts.values() if account.seen < before]
+        for account in lapsed:
+            self.remove(account.id)
+        return succeed([account.name for account in lapsed])
+
+
+def number(pending: Iterable[tuple[str, Event]], last_id: int, now: float) -> list[Entry]:
+    """What was submitted, by room, in its final order. *now* is in seconds since the epoch."""
+    first = max(last_id + 1, int(now * 1e6))
+    return [Entry(room, id, event) for id, (room, event) in enumerate(pending, first)]
+
+
+class MemoryLedger:
+    """The ledger of one node without a store: commits when the turn ends."""
+
+    def __init__(self, time: Callable[[], float]) -> None:
+        self._time = time
+        self._pending: list[tuple[str, Event]] = []
+        self._last_id = 0
+        self._receiver: LedgerReceiver
+
+    def attach(self, receiver: LedgerReceiver) -> None:
+        self._receiver = receiver
+
+    def submit(self, room: str, event: Event) -> None:
+        self._pending.append((room, event))
+
+    def end_turn(self) -> None:
+        pending, self._pending = self._pending, []
+        if pending:
+            entries = number(pending, self._last_id, self._time())
+            self._last_id = entries[-1].id
+            self._receiver.committed(entries)
+
+    def close(self) -> Deferred[None]:
+        self.end_turn()
+        return succeed(None)
+
+
+class LocalClaims:
+    """The claims of one node: answered at once."""
+
+    def __init__(self) -> None:
+        self._holders: dict[str, int] = {}
+
+    def claim(self, key: str, origin: int) -> Deferred[bool]:
+        return succeed(self._holders.setdefault(key, origin) == origin)
+
+    def take(self, key: str, origin: int) -> Deferred[int]:
+        former = self._holders.get(key, SERVER)
+        self._holders[key] = origin
+        return succeed(former)
+
+    def release(self, key: str, origin: int) -> None:
+        if self._holders.get(key) == origin:
+            del self._holders[key]
+
+
+class MemoryRecords:
+    """Records that last as long as the process; answered at once."""
+
+    lasting = False
+
+    def __init__(self) -> None:
+        self._actions: deque[Action] = deque(maxlen=REMEMBERED)
+        self._reports: deque[Report] = deque(maxlen=REMEMBERED)
+        self._last_id = 0
+
+    def put(self, kind: str, key: str, value: str | None) -> Deferred[None]:
+        # Whoever puts it has it in memory.
+        return succeed(None)
+
+    def note(self, action: Action) -> Deferred[None]:
+        self._actions.append(action)
+        return succeed(None)
+
+    def actions(self, count: int) -> Deferred[Sequence[Action]]:
+        return succeed(list(self._actions)[-count:])
+
+    def report(self, report: Report) -> Deferred[int]:
+        self._last_id += 1
+        self._reports.append(report._replace(id=self._last_id))
+        return succeed(self._last_id)
+
+    def reports(self, count: int) -> Deferred[Sequence[Report]]:
+        return succeed(list(self._reports)[-count:])
+
+    def find_report(self, id: int) -> Deferred[Report | None]:
+        return succeed(next((report for report in self._reports if report.id == id), None))

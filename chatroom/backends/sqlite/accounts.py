@@ -1,0 +1,363 @@
+"""The book of accounts in the store's file.
+
+The rule: a name is somebody's because the table says so (UNIQUE), not because anybody looked
+before, and what resembles it is looked for in the transaction that would add it; each method of a
+`Book` is one transaction, or one look-up, and remembers nothing, since `chatroom-data` changes the
+same file.
+"""
+
+import json
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from twisted.internet.defer import Deferred, inlineCallbacks
+
+from chatroom.backends.sqlite.database import transaction
+from chatroom.model.accounts import (
+    MAX_KEYS,
+    MAX_MESSAGES,
+    MAX_PLACES,
+    Account,
+    Binding,
+    BoundKey,
+    Change,
+    Holder,
+    Message,
+    Visit,
+)
+from chatroom.model.preferences import Preferences
+from chatroom.model.publickeys import PublicKey
+from chatroom.text import names
+
+T = TypeVar("T")
+
+#: How many accounts lapse in one transaction: with all that is kept for them, some milliseconds.
+PORTION = 25
+
+
+#: The columns that `_account` is made of, of a table that has no other with such a name.
+_ACCOUNT = "accounts.id, name, password, created, seen, preferences"
+
+
+def _account(
+    id: int, name: str, password: str, created: float, seen: float, preferences: str
+) -> Account:
+    return Account(id, names.clean(name), password, created, seen, Preferences.load(preferences))
+
+
+class Book:
+    """The accounts over one connection (database.connect), for the thread that has it.
+
+    The methods of the same names are those of accounts.Accounts.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def find(self, key: str) -> Account | None:
+        """See interfaces.Accounts."""
+        row = self._connection.execute(
+            f"SELECT {_ACCOUNT} FROM accounts WHERE key = ?", (key,)
+        ).fetchone()
+        return None if row is None else _account(*row)
+
+    def resembling(self, name: str, but: int = 0) -> Account | None:
+        """See accounts.Accounts; the account with the id *but* is left out."""
+        rows = self._connection.execute(
+            f"SELECT {_ACCOUNT} FROM accounts WHERE (key = :key OR skeleton = :skeleton) "
+            "AND id <> :but ORDER BY key = :key DESC, id",
+            {"key": names.fold(name), "skeleton": names.skeleton(name), "but": but},
+        )
+        found = (_account(*row) for row in rows.fetchall())
+        return next((account for account in found if names.alike(name, account.name)), None)
+
+    def present(self, ids: Sequence[int]) -> dict[int, Account]:
+        """See interfaces.Accounts."""
+        rows = self._connection.execute(
+            f"SELECT {_ACCOUNT} FROM accounts WHERE id IN (SELECT value FROM json_each(?))",
+            (json.dumps(ids),),
+        )
+        return {row[0]: _account(*row) for row in rows}
+
+    def add(self, name: str, password: str, time: float) -> Account | None:
+        """See interfaces.Accounts."""
+        with transaction(self._connection):
+            if self.resembling(name) is not None:
+                return None
+            (id,) = self._connection.execute(
+                "INSERT INTO accounts (key, skeleton, name, password, created, seen) "
+                "VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
+                (names.fold(name), names.skeleton(name), name, password, time, time),
+            ).fetchone()
+        return Account(id, name, password, time, time)
+
+    def rename(self, id: int, name: str) -> bool | None:
+        """Another name for the account; whether it is still there, None if it resembles another's.
+
+        What the name has to be like is for the caller to know.
+        """
+        with transaction(self._connection):
+            if self.resembling(name, but=id) is not None:
+                return None
+            return self._changed(
+                "UPDATE accounts SET key = ?, skeleton = ?, name = ? WHERE id = ?",
+                (names.fold(name), names.skeleton(name), name, id),
+            )
+
+    def set_password(self, id: int, password: str) -> bool:
+        """See interfaces.Accounts."""
+        with transaction(self._connection):
+            return self._gone("UPDATE accounts SET password = ? WHERE id = ?", (password, id))
+
+    def remove(self, id: int) -> bool:
+        """See interfaces.Accounts."""
+        with transaction(self._connection):
+            return self._gone("DELETE FROM accounts WHERE id = ?", (id,))
+
+    def save(self, visits: Sequence[Visit]) -> None:
+        """See interfaces.Accounts."""
+        with transaction(self._connection):
+            for id, time, change, places in visits:
+                there = self._changed(
+                    "UPDATE accounts SET seen = max(seen, ?) WHERE id = ?", (time, id)
+                )
+                if there and change is not None:
+                    self._prefer(id, change)
+                if there and places:
+                    self._connection.executemany(
+                        "INSERT INTO places (account, room, id) VALUES (?, ?, ?) "
+                        "ON CONFLICT (account, room) DO UPDATE SET id = max(id, excluded.id)",
+                        [(id, room, last) for room, last in places.items()],
+                    )
+                    self._connection.execute(
+                        "DELETE FROM places WHERE account = ? AND room IN "
+                        "(SELECT room FROM places WHERE account = ? "
+                        "ORDER BY id DESC LIMIT -1 OFFSET ?)",
+                        (id, id, MAX_PLACES),
+                    )
+
+    def _prefer(self, id: int, change: Change) -> None:
+        (kept,) = self._connection.execute(
+            "SELECT preferences FROM accounts WHERE id = ?", (id,)
+        ).fetchone()
+        former = Preferences.load(kept)
+        chosen = change(former)
+        if chosen != former:
+            self._connection.execute(
+                "UPDATE accounts SET preferences = ? WHERE id = ?", (chosen.dump(), id)
+            )
+
+    def places(self, id: int) -> dict[str, int]:
+        """See interfaces.Accounts."""
+        rows = self._connection.execute("SELECT room, id FROM places WHERE account = ?", (id,))
+        return {names.clean(room): last for room, last in rows}
+
+    def leave(self, id: int, message: Message) -> int:
+        """See interfaces.Accounts."""
+        with transaction(self._connection):
+            row = self._connection.execute(
+                "SELECT (SELECT count(*) FROM messages WHERE account = accounts.id) "
+                "FROM accounts WHERE id = ?",
+                (id,),
+            ).fetchone()
+            if row is None or row[0] >= MAX_MESSAGES:
+                return 0
+            self._connection.execute(
+                "INSERT INTO messages (account, time, sender, author, text) VALUES (?, ?, ?, ?, ?)",
+                (id, message.time, message.sender, message.author, message.text),
+            )
+            return int(row[0]) + 1
+
+    def messages(self, id: int) -> list[Message]:
+        """See interfaces.Accounts."""
+        rows = self._connection.execute(
+            "SELECT time, sender, author, text, id FROM messages WHERE account = ? ORDER BY id",
+            (id,),
+        )
+        return [
+            Message(time, names.clean(sender), author, names.clean(text), number)
+            for time, sender, author, text, number in rows
+        ]
+
+    def shown(self, id: int, last: int) -> None:
+        """See interfaces.Accounts."""
+        with transaction(self._connection):
+            self._gone("DELETE FROM messages WHERE account = ? AND id <= ?", (id, last))
+
+    def add_key(self, id: int, key: PublicKey, time: float, proven: bool) -> Binding:
+        """See interfaces.Accounts."""
+        fingerprint = key.fingerprint
+        execute = self._connection.execute
+        with transaction(self._connection):
+            if execute("SELECT 1 FROM accounts WHERE id = ?", (id,)).fetchone() is None:
+                return Binding.GONE
+            known = execute(
+                "SELECT account, proven FROM keys WHERE fingerprint = ?", (fingerprint,)
+            ).fetchone()
+            if known is not None:
+                holder, shown = known
+                if holder == id:
+                    if proven and not shown:
+                        self._prove_key(id, fingerprint)
+                    return Binding.OURS
+                if shown or not proven:
+                    return Binding.TAKEN
+            (count,) = execute("SELECT count(*) FROM keys WHERE account = ?", (id,)).fetchone()
+            if count >= MAX_KEYS:
+                return Binding.FULL
+            self._gone("DELETE FROM keys WHERE fingerprint = ?", (fingerprint,))
+            execute(
+                "INSERT INTO keys (fingerprint, account, type, comment, added, proven) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (fingerprint, id, key.type, key.comment, time, proven),
+            )
+            return Binding.DONE
+
+    def prove_key(self, id: int, fingerprint: str) -> bool:
+        """See interfaces.Accounts."""
+        with transaction(self._connection):
+            return self._prove_key(id, fingerprint)
+
+    def _prove_key(self, id: int, fingerprint: str) -> bool:
+        return self._changed(
+            "UPDATE keys SET proven = 1 WHERE account = ? AND fingerprint = ?", (id, fingerprint)
+        )
+
+    def keys(self, id: int) -> list[BoundKey]:
+        """See interfaces.Accounts."""
+        rows = self._connection.execute(
+            "SELECT fingerprint, type, comment, added, proven FROM keys "
+            "WHERE account = ? ORDER BY id",
+            (id,),
+        )
+        return [
+            BoundKey(names.clean(mark), names.clean(type), names.clean(comment), added, bool(shown))
+            for mark, type, comment, added, shown in rows
+        ]
+
+    def remove_key(self, id: int, fingerprint: str) -> bool:
+        """See interfaces.Accounts."""
+        with transaction(self._connection):
+            return self._gone(
+                "DELETE FROM keys WHERE account = ? AND fingerprint = ?", (id, fingerprint)
+            )
+
+    def forget_keys(self, id: int) -> None:
+        """The account has no keys any more."""
+        with transaction(self._connection):
+            self._gone("DELETE FROM keys WHERE account = ?", (id,))
+
+    def keyholder(self, fingerprint: str) -> Holder | None:
+        """See interfaces.Accounts."""
+        row = self._connection.execute(
+            f"SELECT proven, {_ACCOUNT} FROM accounts JOIN keys ON keys.account = accounts.id "
+            "WHERE fingerprint = ?",
+            (fingerprint,),
+        ).fetchone()
+        return None if row is None else Holder(_account(*row[1:]), bool(row[0]))
+
+    def lapse(self, before: float) -> list[str]:
+        """See interfaces.Accounts; PORTION of them at most."""
+        with transaction(self._connection):
+            rows = self._connection.execute(
+                "SELECT id, name FROM accounts WHERE seen < ? ORDER BY id LIMIT ?",
+                (before, PORTION),
+            ).fetchall()
+            for id, _ in rows:
+                self._gone("DELETE FROM accounts WHERE id = ?", (id,))
+        return [names.clean(name) for _, name in rows]
+
+    def _changed(self, statement: str, values: tuple[Any, ...]) -> bool:
+        """Whether *statement* has changed anything."""
+        return self._connection.execute(statement, values).rowcount > 0
+
+    def _gone(self, statement: str, values: tuple[Any, ...]) -> bool:
+        """The same for one after which no trace of what was there may be left."""
+        changed = self._changed(statement, values)
+        if changed:
+            # Zeroed in the file (secure_delete), but not in its log: see Writer.empty_log.
+            self._connection.execute("UPDATE state SET value = 1 WHERE key = 'unclean'")
+        return changed
+
+
+class Do(Protocol):
+    """Calls a method of a `Book` with *args*, elsewhere; fires with what it returns, or fails."""
+
+    def __call__(self, method: Callable[..., T], *args: object) -> Deferred[T]: ...
+
+
+class StoredAccounts:
+    """Accounts that outlast the server; see interfaces.Accounts.
+
+    write, read: have a book that may be written, and one that is only looked up in. A look-up
+    sees all that was confirmed before it was asked for.
+    """
+
+    lasting = True
+
+    def __init__(self, write: Do, read: Do) -> None:
+        self._write = write
+        self._read = read
+
+    def find(self, key: str) -> Deferred[Account | None]:
+        return self._read(Book.find, key)
+
+    def resembling(self, name: str) -> Deferred[Account | None]:
+        return self._read(Book.resembling, name)
+
+    def present(self, ids: Sequence[int]) -> Deferred[Mapping[int, Account]]:
+        # Not read beside the changes that are on their way.
+        return self._write(Book.present, ids)
+
+    def add(self, name: str, password: str, time: float) -> Deferred[Account | None]:
+        return self._write(Book.add, name, password, time)
+
+    def set_password(self, id: int, password: str) -> Deferred[bool]:
+        return self._write(Book.set_password, id, password)
+
+    def remove(self, id: int) -> Deferred[bool]:
+        return self._write(Book.remove, id)
+
+    def save(self, visits: Sequence[Visit]) -> Deferred[None]:
+        # Whoever hands them in may change them before it is their turn.
+        return self._write(
+            Book.save, [visit._replace(places=dict(visit.places)) for visit in visits]
+        )
+
+    def places(self, id: int) -> Deferred[dict[str, int]]:
+        return self._read(Book.places, id)
+
+    def leave(self, id: int, message: Message) -> Deferred[int]:
+        return self._write(Book.leave, id, message)
+
+    def messages(self, id: int) -> Deferred[list[Message]]:
+        return self._read(Book.messages, id)
+
+    def shown(self, id: int, last: int) -> Deferred[None]:
+        return self._write(Book.shown, id, last)
+
+    def add_key(self, id: int, key: PublicKey, time: float, proven: bool) -> Deferred[Binding]:
+        return self._write(Book.add_key, id, key, time, proven)
+
+    def prove_key(self, id: int, fingerprint: str) -> Deferred[bool]:
+        return self._write(Book.prove_key, id, fingerprint)
+
+    def keys(self, id: int) -> Deferred[list[BoundKey]]:
+        return self._read(Book.keys, id)
+
+    def remove_key(self, id: int, fingerprint: str) -> Deferred[bool]:
+        return self._write(Book.remove_key, id, fingerprint)
+
+    def keyholder(self, fingerprint: str) -> Deferred[Holder | None]:
+        return self._read(Book.keyholder, fingerprint)
+
+    @inlineCallbacks
+    def lapse(self, before: float) -> Any:
+        lapsed: list[str] = []
+        more = True
+        while more:
+            some = yield self._write(Book.lapse, before)
+            lapsed += some
+            more = len(some) == PORTION
+        return lapsed

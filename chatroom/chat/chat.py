@@ -1,0 +1,684 @@
+"""Chat: all rooms, all people, who has which name, and the end of the turn.
+
+The rule: nothing has happened before the ledger says so. What is asked for goes to `submit`; what
+comes back through `committed` is appended to its room and delivered.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from operator import itemgetter
+from typing import TYPE_CHECKING, Protocol
+
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.logger import Logger
+
+from chatroom.backends.interfaces import Accounts, Claims, History, Ledger
+from chatroom.backends.memory import LocalClaims, MemoryAccounts, MemoryLedger, MemoryRecords
+from chatroom.chat.announcer import Presence
+from chatroom.chat.lookups import Lookups
+from chatroom.chat.memoryhistory import MemoryHistory
+from chatroom.chat.nameindex import Directory
+from chatroom.chat.registry import Registry, Run
+from chatroom.chat.room import LOG_EVENTS, Member, Room, said_by
+from chatroom.chat.rules import Moderation
+from chatroom.model.aging import Aging
+from chatroom.model.chatsettings import Settings
+from chatroom.model.clock import Clock
+from chatroom.model.counters import Counters
+from chatroom.model.entry import Entry
+from chatroom.model.events import (
+    SERVER,
+    Closed,
+    Emoted,
+    Event,
+    Joined,
+    Left,
+    Opened,
+    Renamed,
+    Said,
+    TookBack,
+    TopicSet,
+)
+from chatroom.model.history import Kept, Query
+from chatroom.model.limits import Admission, Limits, Pace, Quota
+from chatroom.model.refused import Refused
+from chatroom.model.sanctions import Access
+from chatroom.text import names
+from chatroom.text.times import DAY
+
+if TYPE_CHECKING:
+    from chatroom.chat.session import Session
+
+log = Logger()
+
+#: How many rooms there may be.
+MAX_ROOMS = 1000
+
+#: For how long, in seconds, nothing was said in a room that gives way to another.
+IDLE = 3600.0
+
+#: How many lines are looked up to find in which rooms somebody has spoken.
+MAX_LOOKED_UP = 1000
+
+#: How often the sockets are looked at for more before a turn ends.
+MAX_LOOKS = 8
+
+#: More bytes than this waiting for the end of the turn do not wait for it.
+MAX_WAITING = 64 * 1024
+
+
+def hidden_key(name: str) -> str:
+    """The key of a room that is not listed: no name that anybody can give a room has it."""
+    return f" {name}"
+
+
+class Door(Protocol):
+    """What connections come by: it alone knows those that have no session."""
+
+    def expel_banned(self, why: str) -> None:
+        """A network was banned, for what *why* says: who comes from one that is has to go."""
+
+
+class Chat:
+    """Everything that several connections share.
+
+    run, width: see registry.Registry.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        settings: Settings | None = None,
+        limits: Limits | None = None,
+        *,
+        ledger: Ledger | None = None,
+        claims: Claims | None = None,
+        history: History | None = None,
+        accounts: Accounts | None = None,
+        run: Run = maybeDeferred,
+        width: int = 1,
+        moderation: Moderation | None = None,
+        counters: Counters | None = None,
+        aging: Aging | None = None,
+    ) -> None:
+        self.clock = clock
+        self.aging = aging or Aging(clock)
+        #: What it has done so far.
+        self.counters = counters or Counters(clock.seconds)
+        self.settings = settings or Settings()
+        self.limits = limits or Limits()
+        #: How fast one person's lines may come.
+        self.pace = Pace(self.limits.rate, self.limits.burst)
+        #: How fast one connection's bytes may come.
+        self.byte_pace = Pace(self.limits.byte_rate, self.limits.byte_rate)
+        #: Who may connect.
+        self.admission = Admission(self.limits, clock.seconds, self.counters)
+        self.ledger = ledger or MemoryLedger(clock.time)
+        self.claims = claims or LocalClaims()
+        self.started = clock.seconds()
+        #: The rooms by key.
+        self.rooms: dict[str, Room] = {}
+        #: The conversations by origin.
+        self.sessions: dict[int, Session] = {}
+        #: Who has which name, by its key.
+        self.people = Directory(clock.seconds)
+        #: What was said before the rooms' own logs begin.
+        self.history = history or MemoryHistory(self.rooms, clock)
+        #: Whose turn it is to be shown something of it: a page, which costs little, and what is
+        #: searched for, which may take as long as it may.
+        self.lookups = Lookups()
+        self.searches = Lookups()
+        #: What operators have decided.
+        self.moderation = moderation or Moderation(clock, MemoryRecords())
+        #: Who is logged in.
+        self.registry = Registry(
+            clock,
+            accounts or MemoryAccounts(),
+            run,
+            width=width,
+            keep_days=self.settings.keep_names,
+            per_day=self.settings.names_per_day,
+        )
+        #: What connections come by.
+        self.doors: list[Door] = []
+        self._presences: dict[str, Presence] = {}
+        #: How often the guests of each source have changed their names, where a room was told.
+        self.renamed = Quota(self.settings.renames_per_hour, 3600, clock.seconds)
+        self._created = Quota(self.settings.rooms_per_hour, 3600, clock.seconds)
+        # The keys of the rooms that are closed as soon as that is committed.
+        self._closing: set[str] = set()
+        self._last_origin = 0
+        self._last_guest = 0
+        self._turn_ends = False
+        self._more_came = False
+        self._looks = 0
+        self._waiting = 0
+        #: The last event that was asked for, None for none so far.
+        self.asked: Event | None = None
+        # The ids (of objects) of those events that are neither committed nor rejected yet, and
+        # what is to be told of some of them.
+        self._undecided: set[int] = set()
+        self._awaited: dict[int, list[Deferred[str]]] = {}
+        self._with_mail: list[Session] = []
+        self._to_wake: list[Session] = []
+        self.ledger.attach(self)
+        self.lobby = self.open_room(self.settings.lobby)
+        #: Where those are of whom it is not known yet who they are: nobody enters it.
+        self.doorstep = Room("doorstep", hidden_key("doorstep"), listed=False)
+        #: Where those wait who may not enter, None as long as there was nobody: nothing is said or
+        #: told there.
+        self.entrance: Room | None = None
+
+    def configure(self, settings: Settings, limits: Limits) -> None:
+        """From here on these hold, for who is here as well; all but the lobby can change.
+
+        What is set up with each connection (stall_timeout, dead_after) stays for those there are.
+        """
+        self.settings = replace(settings, lobby=self.settings.lobby)
+        self.limits = limits
+        self.pace = Pace(limits.rate, limits.burst)
+        self.byte_pace = Pace(limits.byte_rate, limits.byte_rate)
+        self.admission.configure(limits)
+        self.registry.keep_days = settings.keep_names
+        self.registry.created.count = settings.names_per_day
+        self._created.count = settings.rooms_per_hour
+        self.renamed.count = settings.renames_per_hour
+        for presence in self._presences.values():
+            presence.quiet_above = settings.join_quiet_above
+
+    # -- numbers and names
+
+    def next_origin(self) -> int:
+        """An id for a connection, never used before in this run."""
+        self._last_origin += 1
+        return self._last_origin
+
+    def next_guest(self) -> str:
+        """A name for somebody who has not chosen one, never used before in this run."""
+        self._last_guest += 1
+        return f"guest{self._last_guest}"
+
+    def sessions_of(self, account: int) -> "list[Session]":
+        """Who is logged in with the account of this id: who is here first, then who only passes."""
+        found = [
+            session
+            for session in self.sessions.values()
+            if session.account is not None and session.account.id == account
+        ]
+        return sorted(found, key=lambda session: session.passing)
+
+    # -- rooms
+
+    def open_room(self, name: str, *, listed: bool = True) -> Room:
+        """A new room called *name*; doors use it for rooms of their own, which are not *listed*."""
+        key = names.fold(name) if listed else hidden_key(name)
+        assert key not in self.rooms, f"there is a room with the key {key!r} already"
+        room = Room(name, key, listed=listed, counters=self.counters)
+        self.rooms[room.key] = room
+
+        def submit(event: Event) -> None:
+            self.submit(room, event)
+
+        quiet_above = self.settings.join_quiet_above
+        self._presences[room.key] = Presence(
+            room, self.clock, submit, quiet_above, silent=not listed
+        )
+        return room
+
+    @property
+    def first_room(self) -> Room:
+        """Where guests come in."""
+        if not self.moderation.locked:
+            return self.lobby
+        if self.entrance is None:
+            self.entrance = self.open_room("entrance", listed=False)
+        return self.entrance
+
+    def let_in(self) -> None:
+        """Everybody who waits may enter."""
+        for session in list(self.sessions.values()):
+            if session.room is self.entrance:
+                session.reconsider()
+
+    def misplaced(self, session: "Session") -> bool:
+        """Whether *session* may not be where it is, or waits for nothing any more."""
+        moderation = self.moderation
+        room = session.room
+        if room is self.entrance:
+            registered = session.account is not None
+            return not moderation.locked or registered or moderation.keeps_order(session)
+        allowed = not room.closing and moderation.since(session, room.key) is not None
+        return room.listed and not allowed
+
+    def uninvite_guests(self, room: str) -> None:
+        """To the room with this key no guest is invited any more."""
+        for session in self.sessions.values():
+            if room in session.invited:
+                session.invited = {key: id for key, id in session.invited.items() if key != room}
+
+    def room_for(self, name: str, session: "Session") -> Room:
+        """The room called *name*, made now for *session* if there is none. Raises Refused."""
+        moderation = self.moderation
+        if moderation.locked and session.account is None and not moderation.keeps_order(session):
+            raise Refused("Only registered people enter a room just now: /login NAME.")
+        try:
+            name = names.check_room(name)
+        except names.NameRefused as error:
+            raise Refused(str(error)) from None
+        room = self.rooms.get(names.fold(name))
+        if room is None:
+            if (why := moderation.silence(session)) is not None:
+                raise Refused(f"{why} You can go to a room that there is: /rooms lists them.")
+            self._check_lookalike(name, session)
+            room = self.make_room(name, session.source)
+            if session.account is not None:
+                owner = Access(session.account.id, session.account.name)
+                moderation.put("room", room.key, owner)
+        elif moderation.since(session, room.key) is None:
+            raise Refused(f"#{room.name} is private. Whoever it belongs to can invite you.")
+        elif room.closing:
+            raise Refused(f"#{room.name} is just being closed. Try again in a moment.")
+        return room
+
+    def _check_lookalike(self, name: str, session: "Session") -> None:
+        """Raises Refused if *name* may be taken for that of a room which *session* may enter."""
+        skeleton = names.skeleton(name)
+        for room in self.rooms_of(session):
+            if room.skeleton == skeleton and names.alike(name, room.name):
+                raise Refused(
+                    f"#{name} looks like #{room.name}. /join {room.name} goes there; "
+                    "a new room needs another name."
+                )
+
+    def make_room(self, name: str, source: str) -> Room:
+        """A new room called *name*, which may be a room's name. Raises Refused.
+
+        Where there are MAX_ROOMS the one of which nobody has thought for longest gives way.
+        """
+        listed = [room for room in self.rooms.values() if room.listed and not room.closing]
+        full = len(listed) >= MAX_ROOMS
+        idle = [room for room in listed if self._is_idle(room)] if full else []
+        if full and not idle:
+            raise Refused(f"There are {MAX_ROOMS:,} rooms already. /rooms lists them.")
+        if not self._created.take(source):
+            raise Refused("Too many rooms were created from your address. Try again later.")
+        if full:
+            oldest = min(idle, key=lambda room: room.spoken)
+            log.info("#{room} has made room for another", event="room_dropped", room=oldest.name)
+            self.close_room(oldest, f"#{oldest.name} is closed.")
+        room = self.open_room(name)
+        self.submit(room, Opened(self.clock.time(), SERVER, room.name))
+        return room
+
+    def _is_idle(self, room: Room) -> bool:
+        """Whether nobody is in *room*, nobody owns it and nothing was said there for IDLE."""
+        access = self.moderation.access(room.key)
+        owned = access is not None and access.owner
+        silent = self.clock.time() - room.spoken > IDLE
+        return silent and room.deserted and not owned and room is not self.lobby
+
+    def close_room(self, room: Room, told: str) -> None:
+        """Have *room*, which is not the lobby, be no more, nor anything that was said there.
+
+        Who is in it is *told* so, and goes to the lobby.
+        """
+        room.closing = told
+        for session in list(self.sessions.values()):
+            if session.room is room:
+                session.reconsider()
+        self._drop_if_unused(room)
+
+    def restore(self, kept: Sequence[Kept]) -> None:
+        """Begin with the rooms that a store has kept; to be called before anybody comes."""
+        for name, topic, lines in kept:
+            key = names.fold(name)
+            room = self.rooms.get(key) or self.open_room(name)
+            room.restore(topic, lines)
+        for _, key, _ in self.moderation.all("room"):
+            if key not in self.rooms:
+                # Of a room that is forgotten nobody is the owner.
+                self.moderation.drop("room", key)
+        if self.lobby.key not in {names.fold(room.name) for room in kept}:
+            self.submit(self.lobby, Opened(self.clock.time(), SERVER, self.lobby.name))
+
+    def lines_before(self, room: Room, id: int, count: int) -> Deferred[list[Entry]]:
+        """The last *count* lines of *room* with smaller ids than *id*, oldest first.
+
+        They come from the room's log, and as far as it does not go back from the store.
+        """
+        recent = [Entry(room.key, number, event) for number, event in room.before(id, count)]
+        if len(recent) >= count:
+            return succeed(recent)
+        older = self.history.before(room.key, min(id, room.first_id), count - len(recent))
+        return older.addCallback(lambda entries: [*entries, *recent])
+
+    def has_said(self, session: "Session", since: float) -> bool:
+        """Whether there may be lines of *session* since then, in seconds since the epoch."""
+        return bool(self._own_lines(session, since)[1])
+
+    def is_there(self, entry: Entry) -> bool:
+        """Return whether *entry*, which history has found, may be shown.
+
+        Its room may be gone, and while a disk is away a file has what was taken back.
+        """
+        room = self.rooms.get(entry.room)
+        return room is not None and (entry.id < room.first_id or room.has_line(entry.id))
+
+    def place_of(self, room: Room, time: float) -> Deferred[int]:
+        """The id after that of the latest line of *room* from before *time*; 0 if there is none."""
+        place = room.place(time)
+        return succeed(place) if place else self.history.place(room.key, time)
+
+    def take_back(self, session: "Session", since: float) -> None:
+        """Ask that all lines of *session* since then be forgotten.
+
+        since: in seconds since the epoch.
+        """
+        account = session.account
+        if account is not None and account.created > since:
+            # Somebody else may have said something under its name before it was registered.
+            self.take_back_last(session, since, LOG_EVENTS)
+            return
+        _, rooms = self._own_lines(session, since)
+        session.said = None
+        now, origin, name = self.clock.time(), session.origin, session.name
+        said_as = account.name if account is not None else ""
+        for room in rooms:
+            self.submit(room, TookBack(now, origin, name, origin, since, said_as))
+
+    def take_back_last(self, session: "Session", since: float, count: int) -> list[Room]:
+        """Ask that the last *count* lines of *session*, said since then, be forgotten.
+
+        Returns the rooms in which they are. since: in seconds since the epoch.
+        """
+        own, rooms = self._own_lines(session, since)
+        found = [(id, room) for room in rooms for id in room.last_ids(own, since, count)]
+        chosen: dict[str, set[int]] = {}
+        for id, room in sorted(found, key=itemgetter(0))[-count:]:
+            chosen.setdefault(room.key, set()).add(id)
+        now, origin, name = self.clock.time(), session.origin, session.name
+        for key, ids in chosen.items():
+            event = TookBack(now, origin, name, origin, since, "", frozenset(ids), len(ids))
+            self.submit(self.rooms[key], event)
+        return [self.rooms[key] for key in chosen]
+
+    def _own_lines(
+        self, session: "Session", since: float
+    ) -> tuple[Callable[[Event], bool], list[Room]]:
+        """What tells the lines of *session*, and the rooms where there may be some since then.
+
+        They are those that this connection said, and those of its account, whose name was nobody
+        else's from when it was registered.
+        """
+        account = session.account
+
+        def own(said: Event) -> bool:
+            return said.origin == session.origin or (
+                account is not None and said.time >= account.created and said_by(said, account.key)
+            )
+
+        said = {room for room, time in (session.said or {}).items() if time >= since}
+        if account is not None and session.room.listed and session.room.may_have(own, since):
+            said.add(session.room.key)
+        return own, [self.rooms[room] for room in said if room in self.rooms]
+
+    def rooms_with(self, name: str, since: float) -> Deferred[list[Room]]:
+        """The rooms in which something was said as *name* since then.
+
+        since: in seconds since the epoch. Where a room's log does not go back so far the store is
+        asked.
+        """
+        key = names.fold(name)
+        listed = [room for room in self.rooms.values() if room.listed]
+        sure = [room for room in listed if room.has(lambda said: said_by(said, key), since)]
+        unsure = [room for room in listed if room not in sure and not room.goes_back_to(since)]
+        if not unsure:
+            return succeed(sure)
+
+        def found(entries: Sequence[Entry]) -> list[Room]:
+            late = {entry.room for entry in entries if entry.event.time >= since}
+            if len(entries) == MAX_LOOKED_UP:
+                late = {room.key for room in unsure}
+            return [*sure, *(room for room in unsure if room.key in late)]
+
+        query = Query((), [room.key for room in unsure], key)
+        return self.history.search(query, MAX_LOOKED_UP).addCallback(found)
+
+    def remove(self, rooms: Sequence[Room], operator: str, name: str, since: float) -> list[Event]:
+        """Ask that what was said as *name* in these rooms since then be forgotten.
+
+        Returns what was asked for, one event for each room. since: in seconds since the epoch.
+        """
+        now = self.clock.time()
+        asked: list[Event] = []
+        for room in rooms:
+            asked.append(TookBack(now, SERVER, operator, SERVER, since, name))
+            self.submit(room, asked[-1])
+        return asked
+
+    def expire(self) -> None:
+        """Forget the lines that are older, and more, than the settings say, and unused names."""
+        now = self.aging.now()
+        self.registry.lapse(now, lambda name: self.moderation.forget(0, name))
+        settings = self.settings
+        before = now - settings.keep_days * DAY if settings.keep_days else 0.0
+        for room in self.rooms.values():
+            room.expire(before, settings.keep_lines)
+
+    def rooms_of(self, session: "Session") -> list[Room]:
+        """The rooms that *session* may enter."""
+        since = self.moderation.since
+        return [
+            room
+            for room in self.rooms.values()
+            if room.listed and since(session, room.key) is not None
+        ]
+
+    def find_room(self, name: str, session: "Session") -> Room:
+        """The room called *name*, or by a unique beginning of it, that *session* may enter.
+
+        Raises Refused.
+        """
+        name = name.removeprefix("#")
+        listed = {room.name: room for room in self.rooms_of(session)}
+        matches = names.match_prefix(name, listed)
+        if len(matches) != 1:
+            what = "Several rooms' names begin like that" if matches else "There is no such room"
+            raise Refused(f"{what}. /rooms lists them.")
+        return listed[matches[0]]
+
+    def presence(self, room: Room) -> Presence:
+        """What *room* is told of coming and going."""
+        return self._presences[room.key]
+
+    def _drop_if_unused(self, room: Room) -> None:
+        """An empty room in which nothing was ever said goes at once, topic or not.
+
+        One that is closed goes when that is committed, so that what was said there, perhaps in
+        private, is nobody's before anybody may enter a room of its name.
+        """
+        if not (room.deserted and room.listed) or room is self.lobby:
+            return
+        if room.lines and not room.closed:
+            if room.closing and room.key not in self._closing:
+                self._closing.add(room.key)
+                self.submit(room, Closed(self.clock.time(), SERVER))
+        elif self.rooms.get(room.key) is room:
+            self._closing.discard(room.key)
+            self._presences.pop(room.key).close()
+            del self.rooms[room.key]
+            self.moderation.drop("room", room.key)
+            # Whoever makes it again is somebody else.
+            self.uninvite_guests(room.key)
+
+    # -- events
+
+    def submit(self, room: Room, event: Event) -> None:
+        """Ask for *event* to happen in *room*."""
+        self.ledger.submit(room.key, event)
+        self.asked = event
+        self._undecided.add(id(event))
+        self._waiting += event.size()
+        self._more_came = True
+        self._schedule()
+
+    def enter(self, room: Room, member: Member) -> None:
+        """Ask for *member* to be in *room*."""
+        room.expect(member)
+        self.submit(room, Joined(self.clock.time(), member.origin, member.name))
+
+    def is_undecided(self, event: Event) -> bool:
+        """Return whether *event*, which was submitted, is neither committed nor rejected yet."""
+        return id(event) in self._undecided
+
+    def decided(self, event: Event) -> Deferred[str]:
+        """Return a Deferred that fires when *event* is decided and what it leads to is delivered.
+
+        Its result is empty if the event is committed, else why it was rejected, as half a sentence.
+        """
+        answer: Deferred[str] = Deferred()
+        self._awaited.setdefault(id(event), []).append(answer)
+        return answer
+
+    def _answer(self, event: Event, why: str) -> None:
+        for answer in self._awaited.pop(id(event), ()):
+            answer.callback(why)
+
+    def relieve(self) -> None:
+        """Between two reads of a turn: what is waiting does not wait longer if it is much."""
+        if self._waiting > MAX_WAITING:
+            self._end_turn()
+
+    def committed(self, batch: Sequence[Entry]) -> None:
+        """The ledger: these events have happened, in this order."""
+        rooms = self.rooms
+        if self.settings.log_chat:
+            self._log_lines(batch)
+        touched: dict[str, Room] = {}
+        for key, number, event in batch:
+            room = touched.get(key)
+            if room is None:
+                room = rooms.get(key)
+                if room is None:
+                    # Emptied and dropped while this was on its way.
+                    continue
+                touched[key] = room
+            room.append(number, event)
+        timer, observe = self.counters.timer, self.counters.flushes.observe
+        began = timer()
+        for room in touched.values():
+            room.flush()
+            self._drop_if_unused(room)
+            ended = timer()
+            observe(ended - began)
+            began = ended
+        self._undecided.difference_update([id(entry.event) for entry in batch])
+        if self._awaited:
+            for entry in batch:
+                self._answer(entry.event, "")
+        self._settle()
+
+    def _log_lines(self, batch: Sequence[Entry]) -> None:
+        for key, _, event in batch:
+            room = self.rooms.get(key)
+            if room is not None and isinstance(event, Said | Emoted):
+                log.info(
+                    "#{room} {name}: {text}",
+                    event="said",
+                    connection=event.origin,
+                    room=room.name,
+                    name=event.name,
+                    text=event.text,
+                )
+
+    def rejected(self, key: str, event: Event, why: str) -> None:
+        """The ledger: this event will not happen."""
+        room = self.rooms.get(key)
+        session = self.sessions.get(event.origin)
+        log.warn(
+            "{kind} in {room} was rejected: {why}",
+            event="event_rejected",
+            connection=event.origin,
+            kind=type(event).__name__,
+            room=key,
+            why=why,
+        )
+        if room is not None and isinstance(event, Joined | Left):
+            room.forget(event.origin)
+            self._drop_if_unused(room)
+        if room is not None and isinstance(event, Closed):
+            # It stays as it is, and can be entered and closed again.
+            self._closing.discard(key)
+            room.closing = ""
+        if session is not None:
+            if isinstance(event, Joined):
+                session.join_failed(why)
+            elif isinstance(event, Left):
+                session.gone(key)
+            elif isinstance(event, Renamed):
+                session.rename_failed(event.new, why)
+            elif event.line:
+                session.notice(f"Your line was not said: {why}. Please send it again.")
+            elif isinstance(event, TopicSet):
+                session.notice(f"The topic was not set: {why}.")
+            elif isinstance(event, TookBack):
+                # They may ask again.
+                session.said = {**(session.said or {}), key: event.time}
+                session.notice(f"Your lines in #{key} were not taken back: {why}.")
+        self._undecided.discard(id(event))
+        self._answer(event, why)
+        self._settle()
+
+    # -- the turn
+
+    def has_mail(self, session: "Session") -> None:
+        """The mailbox of *session* is to be delivered when the turn ends."""
+        self._with_mail.append(session)
+        self._schedule()
+
+    def wake(self, session: "Session") -> None:
+        """The input of *session* may go on when the turn ends."""
+        self._to_wake.append(session)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._turn_ends:
+            self._turn_ends = True
+            self._looks = 0
+            self.clock.callLater(0, self._end_turn_later)
+
+    def _end_turn_later(self) -> None:
+        if self._more_came and self._looks < MAX_LOOKS:
+            # Look once more before everybody is written to: what has come in meanwhile goes
+            # out in the same write. It costs one look at the sockets when nothing has.
+            self._more_came = False
+            self._looks += 1
+            self.clock.callLater(0, self._end_turn_later)
+            return
+        self._turn_ends = False
+        self._end_turn()
+
+    def _end_turn(self) -> None:
+        self._waiting = 0
+        self.ledger.end_turn()
+        self._settle()
+
+    def _settle(self) -> None:
+        """After delivery: mail for those whose rooms had nothing new, then waiting input."""
+        with_mail, self._with_mail = self._with_mail, []
+        for session in with_mail:
+            session.deliver_mail()
+        to_wake, self._to_wake = self._to_wake, []
+        for session in to_wake:
+            session.resume()
+
+    def close(self) -> Deferred[None]:
+        """Nothing more is announced; fires when the ledger has settled what is pending."""
+        self.registry.close()
+        for presence in self._presences.values():
+            presence.close()
+        self._end_turn()
+        # Who has not taken theirs until now has them kept, while it can be.
+        for session in list(self.sessions.values()):
+            session.mailbox.give_back()
+        return self.ledger.close()

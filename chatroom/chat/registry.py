@@ -1,0 +1,314 @@
+"""The registry: who is logged in, and what all sessions share about accounts.
+
+The rule: an account is in use by one connection, the one that logged in last; who passes for one
+command takes it from nobody. What is kept of it is written when it leaves, and every minute before
+that; that it cannot be is logged, and costs nobody anything else.
+"""
+
+import secrets
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
+
+from chatroom.accounts import passwords
+from chatroom.accounts.throttle import Attempts
+from chatroom.backends.interfaces import Accounts
+from chatroom.model.accounts import Account, Visit
+from chatroom.model.clock import Clock
+from chatroom.model.limits import Quota
+from chatroom.model.refused import TooMany
+from chatroom.text.times import DAY
+
+if TYPE_CHECKING:
+    from chatroom.chat.session import Session
+
+log = Logger()
+
+#: Calls a function that takes long, with these arguments, where that holds up nobody.
+Run = Callable[..., "Deferred[Any]"]
+
+#: For how long, in seconds, a code is good, and how many wrong ones a source may try in an hour.
+CODE_LASTS = 120.0
+WRONG_CODES = 5
+
+#: What codes consist of: nothing that is taken for something else. They begin with a digit, as no
+#: name does.
+DIGITS = "23456789"
+LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ" + DIGITS
+CODE_LENGTH = 8
+
+#: How often a connection may be turned away before that counts as failing.
+TURNED_AWAY = 5
+
+#: How many private lines one source may leave in an hour for people who are not here.
+LEFT_PER_HOUR = 100
+
+
+class Guesser(Protocol):
+    """Who tries passwords: a session, or somebody who has none yet.
+
+    origin, address: the number of their connection, and what the network has as its other end.
+    source: whom it counts for, see limits.source_of. opened: when it came, by
+    `Clock.seconds`. failures: how many wrong passwords came from it. turned_away: how often one was
+    not looked at, because too many waited.
+    """
+
+    origin: int
+    source: str
+    opened: float
+    failures: int
+    turned_away: int
+
+    @property
+    def address(self) -> str: ...
+
+    @property
+    def over(self) -> bool:
+        """Nobody waits for the answer any more."""
+
+
+def whom(guesser: Guesser) -> dict[str, Any]:
+    """What the log says of each step of a login: whose it is, and where they are."""
+    return {
+        "connection": guesser.origin,
+        "address": guesser.address,
+        "source": guesser.source,
+    }
+
+
+class Code(NamedTuple):
+    """What somebody asked for with /pair.
+
+    account: as whom it logs in. place: where they were, in words. until: when it ends, by
+    `Clock.seconds`.
+    """
+
+    account: Account
+    place: str
+    until: float
+
+
+class Registry:
+    """The accounts of one server.
+
+    run: for making and comparing passwords. width: how many of these at a time. keep_days: after
+    how many days without a visit an account lapses, 0 for never. per_day: how many accounts one
+    source may make in a day, 0 for no limit.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        book: Accounts,
+        run: Run,
+        *,
+        width: int = 1,
+        keep_days: float = 0.0,
+        per_day: int = 0,
+    ) -> None:
+        seconds = clock.seconds
+        self.book = book
+        #: See above; it may change, and so may `created.count`.
+        self.keep_days = keep_days
+        self.attempts = Attempts(clock, width)
+        #: How many accounts each source has made, how many wrong codes it has tried, and how many
+        #: lines it has left for people who are not here.
+        self.created = Quota(per_day, DAY, seconds)
+        self.wrong_codes = Quota(WRONG_CODES, 3600, seconds)
+        self.left = Quota(LEFT_PER_HOUR, 3600, seconds)
+        #: Who is logged in, by the id of their account.
+        self.online: dict[int, Session] = {}
+        #: The ids of the accounts that were given up in this run.
+        self.removed: set[int] = set()
+        self._clock = clock
+        self._run = run
+        # By what is to be typed.
+        self._codes: dict[str, Code] = {}
+        self._failing = False
+        self._closed = False
+
+    # -- passwords
+
+    def matches(self, guesser: Guesser, account: Account, password: str) -> Deferred[bool]:
+        """Whether *password* is that of *account*, found out in its turn; fails with TooMany."""
+        return self._attempt(
+            guesser, account.key, lambda: self._run(passwords.matches, password, account.password)
+        )
+
+    def stored_form(self, session: "Session", password: str) -> Deferred[str]:
+        """What is kept in place of *password*, made in its turn; fails with TooMany."""
+        made: list[str] = []
+
+        def keep(stored: str) -> bool:
+            made.append(stored)
+            return True
+
+        done = self._attempt(
+            session, "", lambda: self._run(passwords.make, password).addCallback(keep)
+        )
+        return done.addCallback(lambda _: made[0])
+
+    def _attempt(
+        self, guesser: Guesser, name: str, work: Callable[[], Deferred[bool]]
+    ) -> Deferred[bool]:
+        attempt = self.attempts.add(
+            name,
+            guesser.source,
+            guesser.failures,
+            guesser.opened,
+            work,
+            # A closed connection's lines still count: it ends when they are done.
+            lambda: guesser.over,
+        )
+
+        def turned_away(failure: Any) -> Any:
+            # Who was unlucky tries again as who has never failed, who hammers does not.
+            if failure.check(TooMany) is not None:
+                guesser.turned_away += 1
+                guesser.failures += guesser.turned_away > TURNED_AWAY
+            return failure
+
+        return attempt.addErrback(turned_away)
+
+    # -- who is here
+
+    def present(self, session: "Session") -> "Session":
+        """Who is here as whoever *session* is: itself, but for who passes while they are here."""
+        if session.account is None:
+            return session
+        return self.online.get(session.account.id, session)
+
+    def came(
+        self, session: "Session", account: Account, *, paired: bool = False
+    ) -> "Session | None":
+        """*session* is logged in; returns who was until now, and what was to be kept of them is.
+
+        paired: whether all that they had for it is a code of /pair.
+        """
+        former = self.online.get(account.id)
+        if former is not None:
+            self.gone(former)
+        self.online[account.id] = session
+        session.account = account
+        session.paired = paired
+        return former
+
+    def gone(self, session: "Session", *, keep: bool = True) -> None:
+        """*session* is not logged in any more. keep: whether its account is still there."""
+        account = session.account
+        if account is None:
+            return
+        if keep and not self._closed:
+            self.save([session])
+        if self.online.get(account.id) is session:
+            # What it has read stays with it, for who comes in its place.
+            session.places = session.read_so_far()
+            del self.online[account.id]
+            self._drop_codes(account)
+        session.account = None
+
+    def save(self, sessions: "list[Session] | None" = None) -> None:
+        """Keep what is to be kept of these people, or of all who are logged in."""
+        here = list(self.online.values()) if sessions is None else sessions
+        self.keep([visit for session in here if (visit := session.visit()) is not None])
+
+    def keep(self, visits: list[Visit]) -> Deferred[bool]:
+        """Keep these; returns a Deferred that fires with whether they are."""
+
+        def failed(failure: Any) -> bool:
+            if not self._failing:
+                log.warn(
+                    "What accounts have read is not kept: {why}.",
+                    event="visits_not_kept",
+                    why=failure.value,
+                )
+            self._failing = True
+            return False
+
+        def kept(_: object) -> bool:
+            self._failing = False
+            return True
+
+        if not visits:
+            return succeed(True)
+        return self.book.save(visits).addCallbacks(kept, failed)
+
+    def lapse(self, now: float, told: Callable[[str], None]) -> None:
+        """Remove the accounts that nobody has used for too long by *now*; each name is *told*."""
+        if not self.keep_days:
+            return
+
+        def lapsed(gone: list[str]) -> None:
+            for name in gone:
+                log.info("The name {name!r} has lapsed.", event="name_lapsed", name=name)
+                told(name)
+
+        def failed(failure: Any) -> None:
+            log.warn(
+                "Names could not lapse: {why}. Trying again later.",
+                event="lapse_failed",
+                why=failure.value,
+            )
+
+        # Who is here uses theirs, whether or not that could be written.
+        self.save()
+        before = now - self.keep_days * DAY
+        self.book.lapse(before).addCallbacks(lapsed, failed)
+
+    def lapses(self, name: str) -> tuple[str, ...]:
+        """When *name* lapses that nobody uses, as sentences."""
+        if not (self.keep_days and self.book.lasting):
+            return ()
+        days = f"{self.keep_days:g} day{'' if self.keep_days == 1 else 's'}"
+        return (f"{name} lapses after {days} without a visit.",)
+
+    def lasts(self) -> tuple[str, ...]:
+        """For how long a name stays registered, as sentences."""
+        if not self.book.lasting:
+            return ("This server keeps names only as long as it runs.",)
+        return self.lapses("It")
+
+    # -- codes
+
+    def pair(self, session: "Session") -> str:
+        """A code that logs another connection in once as who *session* is; their last one ends.
+
+        It ends when they leave, but not with whoever is only passing.
+        """
+        account = session.account
+        assert account is not None
+        self._drop_codes(account)
+        text = secrets.choice(DIGITS)
+        text += "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH - 1))
+        until = self._clock.seconds() + CODE_LASTS
+        self._codes[text] = Code(account, session.connection.place, until)
+        return text
+
+    def redeem(self, text: str) -> Code | None:
+        """What was asked for with /pair, None if it is not good; it is not good a second time."""
+        code = self._codes.pop(text, None)
+        return code if code is not None and code.until > self._clock.seconds() else None
+
+    def _drop_codes(self, account: Account) -> None:
+        """The codes of *account*, and those whose time is up, are good no more."""
+        now = self._clock.seconds()
+        self._codes = {
+            text: code
+            for text, code in self._codes.items()
+            if code.account.id != account.id and code.until > now
+        }
+
+    def close(self) -> None:
+        """The server stops: keep what there is to keep, and begin nothing more."""
+        self.attempts.close()
+        self.save()
+        self._closed = True
+
+
+def as_code(text: str) -> str | None:
+    """*text* as a code, None if it does not look like one; its case and a - do not count."""
+    code = text.upper().replace("-", "")
+    plausible = len(code) == CODE_LENGTH and code[0] in DIGITS and set(code) <= set(LETTERS)
+    return code if plausible else None

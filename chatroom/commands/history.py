@@ -1,0 +1,212 @@
+"""Commands about what was said before."""
+
+import re
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import gatherResults
+
+from chatroom.actions.pager import recall_of
+from chatroom.actions.steps import Flow, carry_out, patiently, steps
+from chatroom.commands import command
+from chatroom.model.history import Query
+from chatroom.model.refused import Refused
+from chatroom.text import names
+from chatroom.text.prose import enumerate_names
+from chatroom.text.times import moment
+from chatroom.text.words import phrases
+
+if TYPE_CHECKING:
+    from chatroom.chat.room import Room
+    from chatroom.chat.session import Session
+
+#: How many lines /history shows when nobody says how many, and at most.
+HISTORY = 20
+MAX_HISTORY = 1000
+
+#: For how long, in seconds, people may take back what they said.
+TAKE_BACK = 3600.0
+
+#: How many lines /forget N takes back at most.
+MAX_TAKEN = 100
+
+#: How many phrases a search may have, so that none is dear to answer.
+MAX_PHRASES = 8
+
+#: How long what is looked for may be, in characters.
+MAX_QUERY = 300
+
+
+@command("history", usage="[N] [before TIME]", group="past")
+def history(session: "Session", rest: str) -> None:
+    """the last N lines of the room, or those before a time
+
+    /history 50, /history before 12:03; without a number 20. /more shows earlier
+    ones. A time (see /timezone) is 12:03, yesterday 12:03, 2026-11-24,
+    2026-11-24 12:03, or how long ago: 30m, 2h, 3d.
+    """
+    usage = "Usage: /history [N] or /history [N] before TIME, such as 12:03 or yesterday."
+    count, before = HISTORY, None
+    number, separator, time = f" {rest}".partition(" before ")
+    number = number.strip()
+    if number:
+        if not (number.isascii() and number.isdigit() and int(number[:9])):
+            raise Refused(usage)
+        count = min(int(number[:9]), MAX_HISTORY)
+    if separator:
+        before = moment(time, session.chat.clock.time(), session.format.zone)
+        if before is None:
+            raise Refused(usage)
+    recall_of(session).history(session.room, count, time=before)
+
+
+@command("search", "find", usage="WORDS [in ROOM] [from NAME]", group="past")
+def search(session: "Session", rest: str) -> None:
+    """find what was said
+
+    All words have to be in a line; "in quotes" they follow one another, and
+    umbr* is any word that begins so. The newest lines come first, ten at a
+    time; /more shows older ones. /search from NAME finds all that NAME said.
+    """
+    if len(rest) > MAX_QUERY:
+        raise Refused(f"Please look for at most {MAX_QUERY} characters at once.")
+    chat = session.chat
+    everywhere = rooms = {room.key for room in chat.rooms_of(session)}
+    name, text = "", rest
+    # From the end and each once, so that the words themselves may be "in" and "from".
+    left = ["in", "from"]
+    while left:
+        match = re.fullmatch(rf'(?:(\S.*)\s)?({"|".join(left)})\s+([^\s"]+)', text, re.IGNORECASE)
+        if match is None:
+            break
+        before, word, argument = match.groups(default="")
+        word = word.lower()
+        if word == "from":
+            name = names.fold(argument)
+        elif not (before or name) or not (room := _room_called(session, argument)):
+            # What is no room is looked for.
+            break
+        else:
+            rooms = {room.key}
+        text = before
+        left.remove(word)
+    wanted = phrases(text)
+    if not (wanted or name):
+        raise Refused("There is no word to look for. Usage: /search WORDS [in ROOM] [from NAME]")
+    if len(wanted) > MAX_PHRASES:
+        raise Refused(f"Please look for at most {MAX_PHRASES} words at once.")
+    # Who said nothing like that may be no name, but a word, as in "a letter from home".
+    words = phrases(rest)
+    otherwise = Query(words, everywhere) if name and wanted and len(words) <= MAX_PHRASES else None
+    recall_of(session).search(Query(wanted, rooms, name), otherwise)
+
+
+def _room_called(session: "Session", name: str) -> "Room | None":
+    """The room called *name*, None if there is none and it may be a word. Raises Refused.
+
+    With a # before it the beginning of a room's name is enough, and it is no word.
+    """
+    chat = session.chat
+    if name.startswith("#"):
+        return chat.find_room(name, session)
+    room = chat.rooms.get(names.fold(name))
+    return room if room is not None and room in chat.rooms_of(session) else None
+
+
+@command("more", group="past")
+def more(session: "Session", rest: str) -> None:
+    """go on with what /history, /search or /missed showed"""
+    if not recall_of(session).more():
+        raise Refused("There is no more: /history, /search, /missed.")
+
+
+@command("missed", group="past")
+def missed(session: "Session", rest: str) -> None:
+    """what was said while you were not here"""
+    if session.passing and session.account is not None:
+        raise Refused("What you missed waits for when you come to read.")
+    recall_of(session).missed()
+
+
+@command("forget", usage="[N|hour|NAME]", in_full=True, group="past")
+def forget(session: "Session", rest: str) -> None:
+    """take back the last line that you said, or the last N
+
+    /forget hour takes back all that you said in the last hour, in all rooms,
+    and asks first. Lines are removed from the history; who has seen them has
+    seen them. An operator removes what was said as NAME.
+    """
+    if rest.lower() == "hour":
+        _forget_hour(session)
+    elif not rest or rest.isdecimal():
+        _forget_last(session, rest)
+    else:
+        _forget_name(session, rest)
+
+
+def _forget_last(session: "Session", number: str) -> None:
+    count = int(number[:6] or 1)
+    if not 0 < count <= MAX_TAKEN:
+        raise Refused(
+            f"/forget N takes back from 1 to {MAX_TAKEN} lines, /forget hour what you said in the "
+            "last hour."
+        )
+    chat = session.chat
+    since = chat.clock.time() - TAKE_BACK
+    me = chat.registry.present(session)
+    taken = chat.take_back_last(me, since, count)
+    if not taken:
+        raise Refused(_nothing_said(me))
+    # The room that they are in is told.
+    elsewhere = [f"#{room.name}" for room in taken if room is not session.room]
+    if elsewhere:
+        session.notice(f"What you said in {enumerate_names(elsewhere, len(elsewhere))} is removed.")
+
+
+def _forget_hour(session: "Session") -> None:
+    chat = session.chat
+    since = chat.clock.time() - TAKE_BACK
+    me = chat.registry.present(session)
+    if not any(chat.has_said(one, since) for one in {session, me}):
+        raise Refused(_nothing_said(me))
+    if not session.sure("/forget hour"):
+        session.notice(
+            "This takes back all that you said in the last hour, in all rooms. To do it, type "
+            "/forget hour once more."
+        )
+        return
+    for one in {session, me}:
+        chat.take_back(one, since)
+
+
+def _nothing_said(me: "Session") -> str:
+    if me.account is not None:
+        return "You have said nothing in the last hour."
+    return (
+        "You have said nothing on this connection in the last hour. What you said as a guest on an "
+        "earlier one only an operator can remove: /ops lists them."
+    )
+
+
+def _forget_name(session: "Session", rest: str) -> None:
+    """Remove what was said as somebody else."""
+    chat = session.chat
+    since = chat.clock.time() - TAKE_BACK
+    if not chat.moderation.keeps_order(session):
+        raise Refused("Only an operator removes what others said. /report tells them.")
+    name = chat.people[names.fold(rest)].name if names.fold(rest) in chat.people else rest
+    carry_out(session, _remove(session, name[: names.MAX_NAME], since))
+
+
+@steps
+def _remove(session: "Session", name: str, since: float) -> Flow:
+    chat = session.chat
+    rooms = yield patiently(session, chat.rooms_with(name, since), "Please try again later.")
+    asked = chat.remove(rooms, session.name, name, since)
+    if not asked:
+        raise Refused(f"Nothing was said as {name} in the last hour. /search finds older lines.")
+    answers = yield gatherResults(map(chat.decided, asked))
+    why = next(filter(None, answers), "")
+    if why:
+        raise Refused(f"What {name} said was not removed everywhere: {why}. Try again later.")
+    session.answer(f"What {name} said in the last hour is removed.")
+    chat.moderation.note(session, "removed the lines of", name)

@@ -1,0 +1,1 @@
+"""What the doors have in common whose clients send lines."""

@@ -1,0 +1,501 @@
+"""The channel of an SSH session as a transport: what a protocol reads and writes.
+
+The rule: what the client may send, and what waits for it, is bounded by windows. A client whose
+window is used up is one that does not read; a protocol that is paused leaves the client's shut.
+"""
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from twisted.conch.error import ConchError
+from twisted.conch.ssh.channel import SSHChannel
+from twisted.conch.ssh.common import getNS
+from twisted.conch.ssh.connection import (
+    EXTENDED_DATA_STDERR,
+    MSG_CHANNEL_CLOSE,
+    MSG_CHANNEL_DATA,
+    MSG_CHANNEL_EOF,
+    MSG_CHANNEL_EXTENDED_DATA,
+    MSG_CHANNEL_FAILURE,
+    MSG_CHANNEL_OPEN,
+    MSG_CHANNEL_REQUEST,
+    MSG_CHANNEL_SUCCESS,
+    MSG_CHANNEL_WINDOW_ADJUST,
+    MSG_GLOBAL_REQUEST,
+    MSG_REQUEST_FAILURE,
+    OPEN_ADMINISTRATIVELY_PROHIBITED,
+    OPEN_RESOURCE_SHORTAGE,
+    OPEN_UNKNOWN_CHANNEL_TYPE,
+    SSHConnection,
+    messages,
+)
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from chatroom.doors.ssh.transport import SILENT, Misbehaved
+from chatroom.model.clock import Call
+
+log = Logger()
+
+#: How much a client may send before it is read, in bytes, and how much in one packet.
+WINDOW: Final = 16 * 1024
+PACKET: Final = 8 * 1024
+
+#: Packets to the client have at most so many bytes of data; who wants them much smaller wants the
+#: server to make thousands of them of one write.
+MAX_DATA: Final = 16 * 1024
+MIN_DATA: Final = 512
+
+#: How long, in seconds, a new size waits for the next one.
+RESIZING: Final = 0.03
+
+#: The largest window there is (RFC 4254, section 5.2).
+MAX_WINDOW: Final = 0xFFFFFFFF
+
+#: What a client may send of the connection protocol. What else there is answers what a server asks,
+#: which this one does not: conch would look for the question.
+ASKED: Final = frozenset(
+    {
+        MSG_GLOBAL_REQUEST,
+        MSG_CHANNEL_OPEN,
+        MSG_CHANNEL_WINDOW_ADJUST,
+        MSG_CHANNEL_DATA,
+        MSG_CHANNEL_EXTENDED_DATA,
+        MSG_CHANNEL_EOF,
+        MSG_CHANNEL_CLOSE,
+        MSG_CHANNEL_REQUEST,
+    }
+)
+
+#: The messages of authentication (RFC 4250, section 4.1.2).
+AUTHENTICATION: Final = range(50, 80)
+
+#: The longest name of a terminal that is kept, in characters.
+TERMINAL: Final = 100
+
+
+@dataclass(slots=True)
+class Requested:
+    """What a client has asked of its session.
+
+    terminal: the type of its terminal as TERM has it (empty for unknown), None if it has none.
+    width, height: in columns and rows, 0 for unknown. no_color: its environment has a NO_COLOR that
+    is not empty. command: what is to be done in place of a conversation, None for that.
+    """
+
+    terminal: str | None = None
+    width: int = 0
+    height: int = 0
+    no_color: bool = False
+    command: bytes | None = None
+
+
+class Talker(Protocol):
+    """The protocol of a session: a Twisted protocol that can be half closed, and more."""
+
+    def makeConnection(self, transport: Any) -> None: ...
+
+    def dataReceived(self, data: bytes) -> None: ...
+
+    def readConnectionLost(self) -> None: ...
+
+    def connectionLost(self, reason: Failure) -> None: ...
+
+    def resized(self, width: int, height: int) -> None:
+        """The client's terminal has so many columns and rows now, 0 for unknown."""
+
+
+class SessionChannel(SSHChannel):
+    """The one session of a connection.
+
+    As a transport it takes one push producer. Its protocol is made with `start` once the client has
+    said what it wants; None closes the connection.
+    """
+
+    name = b"session"
+    _log = SILENT
+    conn: Any
+
+    def __init__(
+        self, window: int, packet: int, start: Callable[[Requested], Talker | None]
+    ) -> None:
+        super().__init__(WINDOW, PACKET, window, min(packet, MAX_DATA))
+        self._start = start
+        self.requested = Requested()
+        self._protocol: Talker | None = None
+        self._producer: Any = None
+        #: The protocol is to have its line ends changed from CR LF to LF.
+        self.bare = False
+        #: What the client's program ends with.
+        self.status = 0
+        #: Twisted's name for it: nothing more is to be written.
+        self.disconnecting = False
+        #: How many bytes Twisted's protocols read at once; here the window says it.
+        self.bufferSize = PACKET
+        self._unsent = bytearray()
+        self._blocked = False
+        self._unread = bytearray()
+        self._reading = True
+        self._delivering = False
+        self._ended = False
+        self._told_end = False
+        self._owed = 0
+        self._lost = False
+        self._finished = False
+        self._resizing: Call | None = None
+
+    # -- as a transport: writing
+
+    def write(self, data: bytes) -> None:
+        """Send *data*, as far as the client's window goes; the rest waits."""
+        if self.localClosed or self._lost or not data:
+            return
+        data = self._as_wanted(data)
+        room = min(self.remoteWindowLeft, self.remoteMaxPacket)
+        if len(data) <= room and not self._unsent and self.conn.transport.writable:
+            self.remoteWindowLeft -= len(data)
+            self.conn.sendData(self, data)
+            return
+        self._unsent += data
+        self.push()
+
+    def _as_wanted(self, data: bytes) -> bytes:
+        return data.replace(b"\r\n", b"\n") if self.bare else data
+
+    def push(self) -> None:
+        """Send what waits, and tell the producer if that has changed anything for it."""
+        unsent, connection = self._unsent, self.conn.transport
+        while unsent and self.remoteWindowLeft and connection.writable:
+            piece = bytes(unsent[: min(self.remoteWindowLeft, self.remoteMaxPacket)])
+            del unsent[: len(piece)]
+            self.remoteWindowLeft -= len(piece)
+            self.conn.sendData(self, piece)
+        if self.disconnecting:
+            if not unsent:
+                self._finish()
+            return
+        blocked = bool(unsent) or not connection.writable
+        if blocked is not self._blocked:
+            self._blocked = blocked
+            if self._producer is None:
+                return
+            try:
+                if blocked:
+                    self._producer.pauseProducing()
+                else:
+                    self._producer.resumeProducing()
+            except Exception:
+                self._failed()
+
+    def complain(self, data: bytes) -> None:
+        """Send *data* beside what is written, where `ssh` shows errors, if there is room for it."""
+        data = self._as_wanted(data)
+        room = min(self.remoteWindowLeft, self.remoteMaxPacket)
+        if not (self.localClosed or self._lost or self._blocked) and len(data) <= room:
+            self.remoteWindowLeft -= len(data)
+            self.conn.sendExtendedData(self, EXTENDED_DATA_STDERR, data)
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Twisted: *producer*, a push producer, is told when to write."""
+        assert streaming
+        self._producer = producer
+        # Nobody could be told before. What it writes first tells it, if it is so still.
+        self._blocked = False
+
+    def unregisterProducer(self) -> None:
+        """Twisted: nobody is to be told any more."""
+        self._producer = None
+
+    def loseConnection(self) -> None:
+        """Close when all is sent."""
+        self.disconnecting = True
+        self.push()
+
+    def abortConnection(self) -> None:
+        """Close at once, and the connection with it."""
+        self._unsent.clear()
+        self.conn.transport.abort()
+
+    def _finish(self) -> None:
+        """All is sent: say how it ended, and close."""
+        if not (self._finished or self.localClosed or self._lost):
+            # What is sent here may fill the socket, and who is told of that asks for this again.
+            self._finished = True
+            # RFC 4254, section 6.10: before the channel is closed.
+            self.conn.sendRequest(self, b"exit-status", struct.pack(">L", self.status))
+            self.conn.sendEOF(self)
+            self.conn.sendClose(self)
+            self.conn.transport.session_over()
+
+    # -- as a transport: reading
+
+    def pauseProducing(self) -> None:
+        """The protocol: hand nothing in."""
+        self._reading = False
+
+    def resumeProducing(self) -> None:
+        """The protocol: hand in what there is."""
+        self._reading = True
+        self._deliver()
+
+    def received(self, data: bytes) -> None:
+        """The client has sent this."""
+        if self.requested.command is not None or self.disconnecting:
+            # A command has no input, and who is leaving says nothing more.
+            self._consumed(len(data))
+            return
+        self._unread += data
+        self._deliver()
+
+    def eofReceived(self) -> None:
+        """Conch: the client sends nothing more."""
+        self._ended = True
+        self._deliver()
+
+    def _deliver(self) -> None:
+        if self._delivering or self._protocol is None:
+            return
+        self._delivering = True
+        try:
+            while self._reading and self._unread and not self._lost:
+                data = bytes(self._unread[:PACKET])
+                del self._unread[:PACKET]
+                self._consumed(len(data))
+                self._protocol.dataReceived(data)
+            if self._reading and self._ended and not (self._told_end or self._lost):
+                self._told_end = True
+                if self.requested.command is None:
+                    self._protocol.readConnectionLost()
+        except Exception:
+            self._failed()
+        finally:
+            self._delivering = False
+
+    def _failed(self) -> None:
+        """An error of ours, which would be taken for one of the client's."""
+        log.failure(
+            "The session of connection {connection} failed",
+            event="session_failed",
+            connection=self.conn.transport.origin,
+        )
+        self.conn.transport.abort()
+
+    def _consumed(self, count: int) -> None:
+        """So much was read: let the client send as much again, in portions."""
+        self._owed += count
+        if self._owed >= WINDOW // 2 and not (self._ended or self.localClosed):
+            owed, self._owed = self._owed, 0
+            self.conn.adjustWindow(self, owed)
+
+    # -- what the client asks for (RFC 4254, section 6)
+
+    def requestReceived(self, requestType: bytes, data: bytes) -> bool:
+        """Conch: the client asks for something; whether it gets it."""
+        match requestType:
+            case b"pty-req":
+                return self._terminal(data)
+            case b"window-change":
+                return self._resized(data)
+            case b"env":
+                return self._variable(data)
+            case b"shell":
+                return self._begin(None)
+            case b"exec":
+                return self._begin(getNS(data)[0])
+        return False
+
+    def _terminal(self, data: bytes) -> bool:
+        requested = self.requested
+        if self._protocol is not None:
+            return False
+        kind, data = getNS(data)
+        requested.width, requested.height = struct.unpack(">2L", data[:8])
+        requested.terminal = _printable(kind)
+        return True
+
+    def _resized(self, data: bytes) -> bool:
+        requested = self.requested
+        requested.width, requested.height = struct.unpack(">2L", data[:8])
+        if self._protocol is not None and self._resizing is None:
+            # Drawing is work, and who draws at a window's corner sends many sizes.
+            self._resizing = self.conn.transport.clock.callLater(RESIZING, self._resize)
+        return True
+
+    def _resize(self) -> None:
+        self._resizing = None
+        requested = self.requested
+        if self._protocol is not None and requested.terminal is not None:
+            try:
+                self._protocol.resized(requested.width, requested.height)
+            except Exception:
+                self._failed()
+
+    def _variable(self, data: bytes) -> bool:
+        name, value, _ = getNS(data, 2)
+        if self._protocol is not None or name != b"NO_COLOR":
+            return False
+        self.requested.no_color = bool(value)
+        return True
+
+    def _begin(self, command: bytes | None) -> bool:
+        if self._protocol is not None or self.disconnecting:
+            return False
+        self.requested.command = command
+        self.bare = command is not None and self.requested.terminal is None
+        self._protocol = self._start(self.requested)
+        # The client is told that it has its shell before there is anything to read in it.
+        self.conn.after_reply(self._connect)
+        return True
+
+    def _connect(self) -> None:
+        assert self._protocol is not None
+        try:
+            self._protocol.makeConnection(self)
+        except Exception:
+            self._failed()
+            return
+        if self.requested.command is not None:
+            # Whatever came in before is no input either.
+            self._unread.clear()
+        self._deliver()
+
+    # -- the end
+
+    def closeReceived(self) -> None:
+        """Conch: the client has closed its side, and reads nothing more."""
+        self._unsent.clear()
+        self.disconnecting = True
+        self.lose(ConnectionDone() if self._told_end else ConnectionLost())
+        if not self.localClosed:
+            self.conn.sendClose(self)
+        self.conn.transport.session_over()
+
+    def closed(self) -> None:
+        """Conch: both sides are closed, or the connection is gone."""
+        self.lose(ConnectionDone() if self._told_end or self.localClosed else ConnectionLost())
+
+    def lose(self, reason: Exception) -> None:
+        """Nothing can be sent any more."""
+        if not self._lost:
+            self._lost = self.disconnecting = True
+            self._producer = None
+            if self._resizing is not None:
+                self._resizing.cancel()
+            protocol, self._protocol = self._protocol, None
+            if protocol is not None:
+                protocol.connectionLost(Failure(reason))
+
+
+class OneSession(SSHConnection):
+    """The service `ssh-connection` (RFC 4254): one session, and nothing else.
+
+    start: see SessionChannel.
+    """
+
+    transport: Any
+    _log = SILENT
+
+    def __init__(self, start: Callable[[Requested], Talker | None]) -> None:
+        super().__init__()
+        self._start = start
+        self.session: SessionChannel | None = None
+        self._after_reply: Callable[[], None] | None = None
+
+    def serviceStarted(self) -> None:
+        """Conch: it begins."""
+
+    def serviceStopped(self) -> None:
+        """Conch: the connection is over."""
+        session, self.session = self.session, None
+        if session is not None:
+            session.lose(ConnectionDone() if session._told_end else ConnectionLost())
+        # No circle, see Conversation._let_go.
+        self.channels.clear()
+        self.channelsToRemoteChannel.clear()
+
+    def packetReceived(self, messageNum: int, packet: bytes) -> None:
+        """Conch: a packet came in."""
+        if messageNum in messages and messageNum not in ASKED:
+            raise Misbehaved("nothing was asked")
+        # Whoever asks to be let in once more is not answered (RFC 4252, section 5.3).
+        if messageNum not in AUTHENTICATION:
+            super().packetReceived(messageNum, packet)
+
+    def ssh_GLOBAL_REQUEST(self, packet: bytes) -> None:
+        """Conch: nothing is forwarded; but who only asks if anybody is there gets an answer."""
+        _, rest = getNS(packet)
+        if rest[:1] != b"\0":
+            self.transport.sendPacket(MSG_REQUEST_FAILURE, b"")
+
+    def getChannel(
+        self, channelType: bytes, windowSize: int, maxPacket: int, data: bytes
+    ) -> SessionChannel:
+        """Conch: the client opens a channel. Raises ConchError."""
+        if channelType != b"session":
+            raise ConchError("nothing is forwarded here", OPEN_UNKNOWN_CHANNEL_TYPE)
+        if self.session is not None:
+            raise ConchError("one session for each connection", OPEN_ADMINISTRATIVELY_PROHIBITED)
+        if maxPacket < MIN_DATA:
+            raise ConchError("packets are too small", OPEN_RESOURCE_SHORTAGE)
+        self.session = SessionChannel(windowSize, maxPacket, self._start)
+        self.session.conn = self
+        return self.session
+
+    def ssh_CHANNEL_OPEN(self, packet: bytes) -> None:
+        """Conch: its own would take whatever goes wrong for a refusal."""
+        _, rest = getNS(packet)
+        if len(rest) < 12:
+            raise Misbehaved("bad packet")
+        super().ssh_CHANNEL_OPEN(packet)
+
+    def ssh_CHANNEL_DATA(self, packet: bytes) -> None:
+        """Conch: data of a channel, which may not be more than its window."""
+        data, _ = getNS(packet[4:])
+        self._took(packet, len(data)).received(data)
+
+    def ssh_CHANNEL_EXTENDED_DATA(self, packet: bytes) -> None:
+        """Conch: data beside the data, such as errors; nobody here reads it."""
+        data, _ = getNS(packet[8:])
+        self._took(packet, len(data))._consumed(len(data))
+
+    def _took(self, packet: bytes, count: int) -> SessionChannel:
+        (number,) = struct.unpack(">L", packet[:4])
+        channel: SessionChannel = self.channels[number]
+        if count > channel.localWindowLeft or channel._ended:
+            raise Misbehaved("more data than the window takes")
+        channel.localWindowLeft -= count
+        return channel
+
+    def ssh_CHANNEL_WINDOW_ADJUST(self, packet: bytes) -> None:
+        """Conch: the client reads more."""
+        number, count = struct.unpack(">2L", packet[:8])
+        channel: SessionChannel = self.channels[number]
+        channel.remoteWindowLeft = min(channel.remoteWindowLeft + count, MAX_WINDOW)
+        channel.push()
+
+    def ssh_CHANNEL_REQUEST(self, packet: bytes) -> None:
+        """Conch: the client asks something of a channel."""
+        (number,) = struct.unpack(">L", packet[:4])
+        kind, rest = getNS(packet[4:])
+        channel: SessionChannel = self.channels[number]
+        done = channel.requestReceived(kind, rest[1:])
+        if rest[:1] != b"\0":
+            answer = MSG_CHANNEL_SUCCESS if done else MSG_CHANNEL_FAILURE
+            remote = struct.pack(">L", self.localToRemoteChannel[number])
+            self.transport.sendPacket(answer, remote)
+        after, self._after_reply = self._after_reply, None
+        if after is not None:
+            after()
+
+    def after_reply(self, call: Callable[[], None]) -> None:
+        """Call when the client has been answered what it asks just now."""
+        self._after_reply = call
+
+
+def _printable(data: bytes) -> str:
+    """What can be shown of the beginning of *data*."""
+    text = data[:TERMINAL].decode("ascii", errors="replace")
+    return "".join(character for character in text if character.isprintable())

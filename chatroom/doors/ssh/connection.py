@@ -1,0 +1,429 @@
+"""The SSH door: its connections, each with one conversation.
+
+The rule: one connection is one conversation. Until it is known who somebody is they cost little
+and have little time; from then on they are held to what holds at the line door.
+"""
+
+from collections import Counter
+from functools import partial
+from typing import Any, Final
+
+from twisted.conch.ssh.keys import Key
+from twisted.conch.ssh.transport import (
+    DISCONNECT_BY_APPLICATION,
+    DISCONNECT_CONNECTION_LOST,
+    DISCONNECT_TOO_MANY_CONNECTIONS,
+)
+from twisted.internet.interfaces import IHandshakeListener
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from chatroom.actions.authenticate import Stranger
+from chatroom.chat.chat import Chat
+from chatroom.doors.factory import GOING, DoorFactory, TurnedAway, tune
+from chatroom.doors.lines.protocol import READ_SIZE
+from chatroom.doors.ssh.auth import Authentication
+from chatroom.doors.ssh.channel import OneSession, Requested, Talker
+from chatroom.doors.ssh.session import NoProgram, SshProtocol, asks_for_program
+from chatroom.doors.ssh.transport import (
+    VERSION,
+    BoundedTransport,
+    Misbehaved,
+    disconnect_packet,
+    signatures_of,
+)
+from chatroom.doors.writer import Outlet, close_writing
+from chatroom.model.clock import Call
+from chatroom.model.identity import Arrival
+from chatroom.model.limits import LOCAL
+
+log = Logger()
+
+#: How long, in seconds, a client has to say who it is, and then to ask for its session.
+LOGIN_GRACE: Final = 30.0
+
+#: How many may be at that at the same time, of whom the first has to go when one more comes, and
+#: how many from one source, which gets no further; loopback is exempt from the second.
+ARRIVING: Final = 100
+ARRIVING_PER_SOURCE: Final = 10
+
+CROWDED: Final = "Too many are logging in just now. Please try again later."
+
+#: An exchange of keys, or a signature to be looked at, costs as much of the byte rate as so many
+#: bytes: it takes that much longer than text.
+CALCULATION: Final = 4096
+
+
+@implementer(IHandshakeListener)
+class SshConnection(BoundedTransport):
+    """One connection to the SSH door, from its first byte on."""
+
+    transport: Any
+    # mypy: conch's has the type of its own factory.
+    factory: Any
+    source: str
+    address: str
+    outlet: Outlet
+    origin = 0
+    opened = 0.0
+    #: Why the server closes the connection, see factory.Connected.
+    closing = ""
+    #: How many lines were said in a session that is over.
+    said = 0
+
+    _stranger: Stranger
+    _arrival: Arrival | None = None
+    _connection: OneSession | None = None
+    _talker: SshProtocol | None = None
+    _timer: Call | None = None
+    _rest: Call | None = None
+    _bytes_full_at = 0.0
+    _full = False
+    _reading = True
+    _asked = False
+
+    # -- the connection
+
+    def connectionMade(self) -> None:
+        """Twisted: the connection is there."""
+        self.factory.connected(self)
+
+    def serve(self) -> None:
+        """The factory: the connection can be used."""
+        factory, transport = self.factory, self.transport
+        chat: Chat = factory.chat
+        self.clock = chat.clock
+        self.host_key = factory.host_key
+        self.supportedPublicKeys = signatures_of(self.host_key)
+        transport.bufferSize = READ_SIZE
+        tune(transport, chat.limits)
+        # Who does not read is cut by the session, or has not much time yet.
+        self.outlet = Outlet(transport, self, chat.clock.callLater, stall_timeout=0)
+        self.origin = chat.next_origin()
+        self.opened = chat.clock.seconds()
+        self._stranger = Stranger(self.origin, self.address, self.source, self.opened)
+        factory.joined(self)
+        self._wait(LOGIN_GRACE, self._late)
+        super().connectionMade()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Twisted: bytes came in, whatever they are."""
+        if self.over:
+            return
+        self._spend(len(data))
+        super().dataReceived(data)
+
+    def _spend(self, cost: int) -> None:
+        chat: Chat = self.factory.chat
+        pace = chat.byte_pace
+        if not pace.rate:
+            return
+        now = chat.clock.seconds()
+        self._bytes_full_at = pace.spend(self._bytes_full_at, now, cost)
+        wait = pace.wait(self._bytes_full_at, now)
+        if wait > 0 and self._rest is None:
+            self._rest = chat.clock.callLater(wait, self._rested)
+            self._read_or_not()
+
+    def _rested(self) -> None:
+        self._rest = None
+        self._read_or_not()
+
+    def calculates(self) -> None:
+        """What the client asks for is work."""
+        self._spend(CALCULATION)
+
+    def hold(self) -> None:
+        """Take no further packet until `go_on`."""
+        super().hold()
+        self._read_or_not()
+
+    def go_on(self) -> None:
+        """Take packets again."""
+        super().go_on()
+        self._read_or_not()
+
+    def _read_or_not(self) -> None:
+        """Read from the socket, or leave it to the kernel to stop the client."""
+        if self.over:
+            return
+        reading = self._rest is None and not self._holds and not self._full
+        if reading is not self._reading:
+            self._reading = reading
+            if reading:
+                self.transport.resumeProducing()
+            else:
+                self.transport.pauseProducing()
+
+    def connectionLost(self, reason: Failure | None = connectionDone) -> None:
+        """Twisted: the connection is gone."""
+        self.over = True
+        self.end_timers()
+        self._stop_timer()
+        if self._rest is not None and self._rest.active():
+            self._rest.cancel()
+        if self.origin:
+            self._stranger.over = True
+            self.outlet.lost()
+        # First, as at the other doors: who has left the room comes after it in the log.
+        self.factory.parted(self, self.source, reason or connectionDone)
+        service, self.service = self.service, None
+        if service is not None:
+            service.serviceStopped()
+        # No circle, see Conversation._let_go.
+        self._connection = self._talker = None
+        if self.origin:
+            del self.outlet
+
+    # -- who it is, and what it wants
+
+    def service_for(self, name: bytes) -> Any:
+        """What the client may ask for first, once."""
+        if name != b"ssh-userauth" or self._asked:
+            return None
+        self._asked = True
+        return Authentication(self.factory.chat, self._stranger, self._arrived)
+
+    def _arrived(self, arrival: Arrival) -> None:
+        self._arrival = arrival
+        self.factory.arrived(self)
+        self._connection = OneSession(partial(self._start, arrival))
+        self.setService(self._connection)
+        self._wait(LOGIN_GRACE, self._late)
+
+    def _start(self, arrival: Arrival, requested: Requested) -> Talker:
+        self._stop_timer()
+        if requested.command is not None and asks_for_program(requested.command):
+            return NoProgram()
+        return SshProtocol(self, arrival, requested)
+
+    def talks(self, talker: SshProtocol) -> None:
+        """The session: its conversation is there."""
+        self._talker = talker
+
+    def talked(self, spoken: int) -> None:
+        """The session: its conversation is over, in which *spoken* lines were said."""
+        if self._talker is not None:
+            self._talker, self.said = None, spoken
+
+    def _late(self) -> None:
+        missing = "Nobody has logged in" if self._arrival is None else "No session was opened"
+        self.misbehaved(Misbehaved(f"{missing} in time.", DISCONNECT_BY_APPLICATION))
+
+    # -- the end
+
+    def misbehaved(self, why: Misbehaved) -> None:
+        """The client may not go on: it is told why, and so is the log."""
+        if self.over:
+            return
+        log.info(
+            "Connection {connection} from {address} was ended: {why}",
+            event="ssh_ended",
+            connection=self.origin,
+            address=self.address,
+            source=self.source,
+            why=str(why),
+        )
+        self._end("not let in" if self._arrival is None else "no proper SSH", why.code, str(why))
+
+    def _end(self, closing: str, code: int, text: str) -> None:
+        """Say why, and close when that is sent."""
+        self.closing = self.closing or closing
+        if self.over:
+            return
+        self.over = True
+        self.say_why(code, text)
+        self.outlet.half_close()
+        # It is read on, and thrown away: of a socket that is closed with something unread in it
+        # the client might not see what was sent last.
+        self.transport.resumeProducing()
+        self._wait(GOING, self.abort)
+
+    def session_over(self) -> None:
+        """The channel: it is closed. The client leaves, or is made to."""
+        if not self.over:
+            self._wait(GOING, self._leave)
+
+    def _leave(self) -> None:
+        self._end("left", DISCONNECT_BY_APPLICATION, "The session is over.")
+
+    def abort(self) -> None:
+        """Drop the connection and whatever was to be sent on it."""
+        self.over = True
+        self.transport.abortConnection()
+
+    def ssh_DISCONNECT(self, packet: bytes) -> None:
+        """Conch: the client leaves."""
+        self.over = True
+        self.outlet.close(b"")
+        self._wait(GOING, self.abort)
+
+    def _wait(self, seconds: float, then: Any) -> None:
+        self._stop_timer()
+        self._timer = self.clock.callLater(seconds, then)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+
+    # -- what is sent
+
+    def send(self, data: bytes) -> None:
+        """Send whole packets: at once, if nothing waits."""
+        self.outlet.insert(data)
+
+    @property
+    def writable(self) -> bool:
+        """Whether data may be sent now."""
+        return not (self.over or self._full or self.exchanging)
+
+    def unblocked(self) -> None:
+        """Keys are agreed on."""
+        self._push()
+
+    def sendKexInit(self) -> None:
+        """Conch: keys are to be agreed on, and no data goes out until they are."""
+        super().sendKexInit()
+        self._push()
+
+    def stalled(self) -> None:
+        """The outlet: what is to be sent piles up. Who does not read may not ask for more."""
+        self._full = True
+        self._read_or_not()
+        self._push()
+
+    def drained(self) -> bool:
+        """The outlet: it is sent. What the session has to send comes when it flows."""
+        return True
+
+    def flowing(self) -> None:
+        """The outlet: more can be sent."""
+        self._full = False
+        self._read_or_not()
+        self._push()
+
+    def cut(self) -> None:
+        """The outlet, which has no such limit here: see `serve`."""
+
+    def handshakeCompleted(self) -> None:
+        """Twisted: TLS is agreed on."""
+        self.factory.agreed(self)
+
+    def _push(self) -> None:
+        if self._connection is not None and self._connection.session is not None:
+            self._connection.session.push()
+
+    # -- what the factory asks and says
+
+    @property
+    def spoken(self) -> int:
+        """For the factory: how many lines were said over it."""
+        talker = self._talker
+        return talker.spoken if talker is not None else self.said
+
+    def limit(self, line_length: int) -> None:
+        """The factory: a line may have so many bytes from here on."""
+        if self._talker is not None:
+            self._talker.limit(line_length)
+
+    def expel(self, told: str, what: str, why: str) -> None:
+        """The factory: an operator ends it."""
+        if self._talker is not None:
+            self._talker.expel(told, what, why)
+        else:
+            self._end(what, DISCONNECT_BY_APPLICATION, told)
+
+    def stop_reading(self) -> None:
+        """The factory: the server stops. It is read on for what is no input: windows, goodbyes."""
+        if self._talker is not None:
+            self._talker.stop_reading()
+        else:
+            # There would be no place any more for who logs in now.
+            self.dismiss()
+
+    def dismiss(self) -> None:
+        """The factory: the server is gone in a moment."""
+        self.closing = "the server stops"
+        if self._talker is not None:
+            self._talker.dismiss()
+        else:
+            self._end(self.closing, DISCONNECT_BY_APPLICATION, "The server is shutting down.")
+
+    def drop(self) -> None:
+        """The factory: time is up."""
+        self.abort()
+
+
+class TurnedAwaySsh(TurnedAway):
+    """A connection that may not stay: it is told why in SSH, before there are keys."""
+
+    def words(self, why: str) -> bytes:
+        """What says *why* to a client of this door."""
+        return VERSION + b"\r\n" + disconnect_packet(DISCONNECT_CONNECTION_LOST, why)
+
+    def leave(self, transport: Any) -> None:
+        """Closed at once, with the client's first words unread, the client might not see it."""
+        close_writing(transport)
+
+
+class SshFactory(DoorFactory[SshConnection]):
+    """Makes the connections of the SSH door.
+
+    host_key: what it proves to be itself with.
+    """
+
+    protocol: Any = SshConnection
+    door = "ssh"
+
+    def __init__(self, chat: Chat, host_key: Key) -> None:
+        super().__init__(chat)
+        self.host_key = host_key
+        self.line_length = chat.limits.line_length
+        # Those of whom it is not known yet who they are, in the order in which they came, and how
+        # many they are by their source.
+        self._strangers: dict[SshConnection, None] = {}
+        self._by_source: Counter[str] = Counter()
+
+    def crowded(self, source: str) -> str | None:
+        """Why there may be no further stranger from *source*, None if there may."""
+        if source != LOCAL and self._by_source[source] >= ARRIVING_PER_SOURCE:
+            return "Too many connections from your address are logging in just now."
+        if len(self._strangers) >= ARRIVING:
+            # Whoever means to come in is done long before so many others have come: those who only
+            # fill the places keep nobody out.
+            first = next(iter(self._strangers))
+            self.arrived(first)
+            first.misbehaved(Misbehaved(CROWDED, DISCONNECT_TOO_MANY_CONNECTIONS))
+        return None
+
+    def turned_away(self, why: str) -> TurnedAway:
+        """What tells somebody that they may not stay."""
+        return TurnedAwaySsh(self.chat, why)
+
+    def joined(self, client: SshConnection) -> None:
+        """*client* is connected."""
+        self._strangers[client] = None
+        self._by_source[client.source] += 1
+        super().joined(client)
+
+    def arrived(self, client: SshConnection) -> None:
+        """It is known who *client* is, or it goes."""
+        if client in self._strangers:
+            del self._strangers[client]
+            self._by_source[client.source] -= 1
+            if not self._by_source[client.source]:
+                del self._by_source[client.source]
+
+    def parted(self, client: SshConnection, source: str, reason: Failure) -> None:
+        """*client* is not connected any more."""
+        self.arrived(client)
+        super().parted(client, source, reason)
+
+    def configure(self) -> None:
+        """The limits of the chat are other ones."""
+        self.line_length = self.chat.limits.line_length
+        for client in self.clients:
+            client.limit(self.line_length)

@@ -1,0 +1,218 @@
+"""The conversation in the session of an SSH connection: the line door's, without telnet.
+
+The rule: lines, a terminal, or one command, of which only the answer is sent. What SSH is about is
+the connection's (ssh) and the channel's (sshchannel).
+"""
+
+import re
+from typing import Any, Final, Protocol
+
+from twisted.python.failure import Failure
+
+from chatroom.chat.session import Session
+from chatroom.doors.lines.protocol import COMMANDS, Conversation
+from chatroom.doors.ssh.channel import Requested
+from chatroom.doors.writer import Outlet
+from chatroom.formats.plain import PLAIN
+from chatroom.model.events import SERVER, Noticed
+from chatroom.model.identity import Arrival
+from chatroom.model.refused import Refused
+from chatroom.terminal.terminal import kind_of
+
+# What programs ask a server to run: those that bring and fetch files, and shells for others to use.
+# With nothing behind their names, or an option, as no sentence goes on.
+_PROGRAM: Final = re.compile(
+    rb"""(?:exec\s+)?(?:\S*/)?(?:
+        git-\S+(?:\s.*)? | git\s+(?:upload-pack|receive-pack|upload-archive)\b.*
+      | (?:sftp-server|internal-sftp)(?:\s.*)? | cat\s*>.*
+      | (?:scp|sftp|rsync|rclone|unison|hg|svnserve|cvs|bzr|borg|mosh-server|(?:ba|da|z|k|a|fi)?sh)
+        (?:\s+(?:-|serve\b|server\b|new\b).*)?
+    )\s*""",
+    re.VERBOSE | re.DOTALL,
+)
+
+NO_PROGRAMS: Final = "There are no files and no programs here, only people. /say says anything."
+
+
+def asks_for_program(command: bytes) -> bool:
+    """Whether *command* is what a program has the server run, such as `scp` and `git`."""
+    return _PROGRAM.fullmatch(command) is not None
+
+
+class NoProgram:
+    """In place of a conversation: says on standard error that there is no such program."""
+
+    def makeConnection(self, transport: Any) -> None:
+        """The channel is there."""
+        transport.complain(PLAIN.encode(Noticed(0, SERVER, NO_PROGRAMS), True))
+        transport.status = 1
+        transport.loseConnection()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Nothing is read."""
+
+    def readConnectionLost(self) -> None:
+        """Nothing is waited for."""
+
+    def connectionLost(self, reason: Failure) -> None:
+        """It is over."""
+
+    def resized(self, width: int, height: int) -> None:
+        """Nothing is drawn."""
+
+
+class Carrier(Protocol):
+    """The connection that a conversation is in.
+
+    origin: its number. source, address: as at the other doors. factory: its door. closing: why the
+    server closes it, see factory.Connected.
+    """
+
+    origin: int
+    source: str
+    address: str
+    factory: Any
+    closing: str
+
+    def talks(self, talker: "SshProtocol") -> None:
+        """The conversation is there."""
+
+    def talked(self, spoken: int) -> None:
+        """The conversation is over, in which *spoken* lines were said."""
+
+
+class MutedOutlet(Outlet):
+    """An outlet that says nothing until it is not `muted` any more."""
+
+    __slots__ = ("muted",)
+
+    muted: bool
+
+    def write(self, data: bytes) -> int:
+        """Send *data*, or take it and send nothing."""
+        return len(data) if self.muted else super().write(data)
+
+
+class SshProtocol(Conversation):
+    """The conversation in the session of *connection*, of who arrived as *arrival*.
+
+    requested: what the client has asked of its session; where there is a terminal it sends keys.
+    """
+
+    def __init__(self, connection: Carrier, arrival: Arrival, requested: Requested) -> None:
+        self.connection = connection
+        self.arrival = arrival
+        self.requested = requested
+        self.factory = connection.factory
+        self.source = connection.source
+        self.address = connection.address
+        # A command that was not begun yet.
+        self._command = requested.command
+
+    def make_outlet(self) -> Outlet:
+        """The writing side; of a command only what answers it goes out."""
+        if self._command is None:
+            return super().make_outlet()
+        chat = self.factory.chat
+        outlet = MutedOutlet(self.transport, self, chat.clock.callLater, chat.limits.stall_timeout)
+        outlet.muted = True
+        return outlet
+
+    def make_session(self) -> Session:
+        """The conversation, under the number that the connection has."""
+        chat, origin = self.factory.chat, self.connection.origin
+        session = Session(chat, self, self.outlet, self.source, COMMANDS, origin)
+        session.passing = self._command is not None
+        session.beside = self._command is None and self.requested.terminal is None
+        return session
+
+    def came(self) -> None:
+        """All is made: begin."""
+        self.connection.talks(self)
+        self.begin(self.arrival)
+        requested = self.requested
+        if requested.terminal is not None and self._command is None:
+            kind = kind_of([requested.terminal] if requested.terminal else [])
+            self.take_terminal(kind, (requested.width, requested.height), requested.no_color)
+
+    def went(self, reason: Failure) -> None:
+        """The session is over; the connection tells the factory when it is, too."""
+
+    def _let_go(self) -> None:
+        spoken = self.spoken if hasattr(self, "session") else 0
+        super()._let_go()
+        if not hasattr(self, "session"):
+            self.connection.talked(spoken)
+
+    def connectionMade(self) -> None:
+        """The channel is there."""
+        super().connectionMade()
+        if self._command is not None and self._begun:
+            self.dataReceived(self._command + b"\n")
+            self.readConnectionLost()
+
+    def lineReceived(self, line: bytes) -> None:
+        """One line that the session is ready for."""
+        self._unmute()
+        super().lineReceived(line)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """A line is too long."""
+        self._unmute()
+        super().lineLengthExceeded(line)
+
+    def ask_for_terminal(self) -> None:
+        """Somebody wants a terminal, which is for the client to ask for. Raises Refused."""
+        super().ask_for_terminal()
+        raise Refused("Your ssh has not asked for a terminal. ssh -t does.")
+
+    def take_lines(self) -> None:
+        """Somebody wants lines, which the client does not send here. Raises Refused."""
+        if self.terminal is None:
+            super().take_lines()
+        raise Refused("Your ssh sends keys, not lines. ssh -T sends lines.")
+
+    def _unmute(self) -> None:
+        """From here on it is the command that is answered, if there is one."""
+        if self._command is None:
+            return
+        self._command = None
+        session = self.session
+        session.drop_mail()
+        if session.why:
+            # It is as a guest that they say what they came to say.
+            notice = Noticed(self.factory.chat.clock.time(), SERVER, session.why)
+            self.transport.complain(PLAIN.encode(notice, True))
+        session.refusals = 0
+        assert isinstance(self.outlet, MutedOutlet)
+        self.outlet.muted = False
+
+    def expelled(self, what: str) -> None:
+        """The session: an operator ends it, who has *what* them."""
+        super().expelled(what)
+        self.connection.closing = what
+
+    def close(self, farewell: bytes) -> None:
+        """The session: the conversation is over."""
+        if self.requested.command is not None:
+            done = self._command is None and not self.session.refusals
+            self.transport.status = 0 if done else 1
+            assert isinstance(self.outlet, MutedOutlet)
+            # If it could not even begin, what is said last says why.
+            self.outlet.muted = False
+        super().close(farewell)
+
+    def cut(self) -> None:
+        """The outlet: nothing was read for too long."""
+        super().cut()
+        self.connection.closing = self.closing
+
+    @property
+    def origin(self) -> int:
+        """The connection's number."""
+        return self.connection.origin
+
+    @property
+    def encrypted(self) -> bool:
+        """For the session: nobody on the way can read along."""
+        return True

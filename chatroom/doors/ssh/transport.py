@@ -1,0 +1,404 @@
+"""The packets of SSH: which algorithms, how long they may be, in which order they may come.
+
+The rule: what a client has no business to send ends its connection, and nothing that it sends, or
+leaves out, keeps the server busy or fills its memory.
+"""
+
+import struct
+from typing import Any, Final
+
+from twisted.conch.ssh.common import NS, getNS
+from twisted.conch.ssh.keys import Key
+from twisted.conch.ssh.transport import (
+    DISCONNECT_KEY_EXCHANGE_FAILED,
+    DISCONNECT_MAC_ERROR,
+    DISCONNECT_PROTOCOL_ERROR,
+    DISCONNECT_PROTOCOL_VERSION_NOT_SUPPORTED,
+    DISCONNECT_SERVICE_NOT_AVAILABLE,
+    MSG_DISCONNECT,
+    MSG_IGNORE,
+    MSG_NEWKEYS,
+    MSG_SERVICE_ACCEPT,
+    MSG_UNIMPLEMENTED,
+    SSHCiphers,
+    SSHServerTransport,
+)
+from twisted.python.randbytes import secureRandom
+
+from chatroom.model.clock import Call, Clock
+
+#: What the server says first (RFC 4253, section 4.2): of which software it is, not how old.
+VERSION: Final = b"SSH-2.0-chatroom"
+
+#: The longest version line, in bytes.
+VERSION_LINE: Final = 255
+
+#: The longest packet, in bytes without its MAC (RFC 4253, section 6.1), and the shortest.
+MAX_PACKET: Final = 35_000
+MIN_PACKET: Final = 16
+
+#: What a packet begins with: its length, that of its padding, and its type.
+HEADER: Final = struct.Struct(">LBB")
+
+#: The keys of a connection are made anew after so many bytes, or seconds (RFC 4253, section 9).
+REKEY_BYTES: Final = 1 << 30
+REKEY_SECONDS: Final = 3600.0
+
+#: How long, in seconds, a client may take for that, and how many packets may wait meanwhile.
+EXCHANGING: Final = 30.0
+BLOCKED: Final = 1000
+
+#: Said by both ends, it closes the Terrapin attack: numbers of packets begin anew with the keys,
+#: and nothing but the exchange comes before them (OpenSSH, PROTOCOL, section 1.10).
+STRICT_CLIENT: Final = b"kex-strict-c-v00@openssh.com"
+STRICT_SERVER: Final = b"kex-strict-s-v00@openssh.com"
+
+#: What people may sign with who prove that they have a key (RFC 8308, section 3.1). An RSA key
+#: signs with SHA-2 only (RFC 8332).
+SIGNATURES: Final = (
+    b"ssh-ed25519",
+    b"sk-ssh-ed25519@openssh.com",
+    b"ecdsa-sha2-nistp256",
+    b"ecdsa-sha2-nistp384",
+    b"ecdsa-sha2-nistp521",
+    b"sk-ecdsa-sha2-nistp256@openssh.com",
+    b"rsa-sha2-512",
+    b"rsa-sha2-256",
+)
+
+#: Those over NIST's curves and over groups of primes are left out: who has checked a server with
+#: ssh-audit is warned of them, and clients have had these for ten years.
+KEY_EXCHANGES: Final = (
+    b"mlkem768x25519-sha256",
+    b"curve25519-sha256",
+    b"curve25519-sha256@libssh.org",
+)
+
+
+#: Of what conch has (neither an AEAD nor MACs over what is encrypted) all that is not broken.
+CIPHERS: Final = [b"aes256-ctr", b"aes192-ctr", b"aes128-ctr"]
+MACS: Final = [b"hmac-sha2-512", b"hmac-sha2-256"]
+
+#: Nothing that a few bytes could become megabytes of.
+COMPRESSIONS: Final = [b"none"]
+
+
+class Misbehaved(Exception):
+    """The client has sent what it may not, as a sentence for it; code: see RFC 4253, 11.1."""
+
+    def __init__(self, text: str, code: int = DISCONNECT_PROTOCOL_ERROR) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Silent:
+    """Conch's loggers say much, of each packet even; what is worth a line the door logs itself."""
+
+    def debug(self, *_: object, **__: object) -> None:
+        """Nothing is said."""
+
+    info = warn = error = critical = failure = debug
+
+
+SILENT: Final[Any] = Silent()
+
+
+def signatures_of(key: Key) -> list[bytes]:
+    """How a host key signs, best first: never with SHA-1."""
+    return [name for name in key.supportedSignatureAlgorithms() if name != b"ssh-rsa"]
+
+
+def disconnect_packet(code: int, text: str) -> bytes:
+    """A packet, not encrypted, that ends a connection before there are keys."""
+    payload = bytes([MSG_DISCONNECT]) + struct.pack(">L", code) + NS(text.encode()) + NS(b"")
+    padding = 8 - (len(payload) + 5) % 8
+    padding += 8 * (padding < 4)
+    return struct.pack(">LB", len(payload) + 1 + padding, padding) + payload + bytes(padding)
+
+
+class BoundedTransport(SSHServerTransport):
+    """One connection's packets, over a connected transport.
+
+    Who inherits from it sets `clock` and `host_key` before it is connected, and implements what
+    stands under "for whoever inherits" as far as it does nothing, or raises, here.
+    """
+
+    _log = SILENT
+    ourVersionString = VERSION
+    # From the top, as the client's first that is here is taken.
+    supportedKeyExchanges = [
+        name for name in KEY_EXCHANGES if name in SSHServerTransport.supportedKeyExchanges
+    ] + [STRICT_SERVER]
+    supportedCiphers = CIPHERS
+    supportedMACs = MACS
+    supportedCompressions = COMPRESSIONS
+
+    clock: Clock
+    host_key: Key
+    buf: bytes
+    #: Nothing that comes in counts any more.
+    over = False
+
+    _holds = False
+    _strict = False
+    _theirs_began = False
+    _keyed = False
+    _may_take_keys = False
+    _rekey_at = 0.0
+    _traffic = 0
+    _overdue: Call | None = None
+
+    # -- for whoever inherits
+
+    def misbehaved(self, why: Misbehaved) -> None:
+        """The client did what it may not: the connection is to end, if need be without a word."""
+        transport: Any = self.transport
+        transport.abortConnection()
+
+    def send(self, data: bytes) -> None:
+        """Send *data*, whole packets, now or after what waits to be sent."""
+        transport: Any = self.transport
+        transport.write(data)
+
+    def unblocked(self) -> None:
+        """Keys are agreed on: data may be sent again."""
+
+    def calculates(self) -> None:
+        """The client has keys exchanged, or a signature looked at: that is work."""
+
+    def service_for(self, name: bytes) -> Any:
+        """The service called *name*, None if there is none for the client now."""
+        return None
+
+    @property
+    def exchanging(self) -> bool:
+        """Keys are being agreed on, and no data may be sent."""
+        return bool(self._keyExchangeState != self._KEY_EXCHANGE_NONE)
+
+    def hold(self) -> None:
+        """Take no further packet until `go_on`; what the client sends meanwhile waits unread."""
+        self._holds = True
+
+    def go_on(self) -> None:
+        """Take packets again."""
+        if self._holds:
+            self._holds = False
+            self.digest()
+
+    def rekey_if_due(self) -> None:
+        """Ask for new keys when these have been used for long."""
+        if not self._keyed or self.exchanging or self.over:
+            return
+        now = self.clock.seconds()
+        if self._traffic >= REKEY_BYTES or now >= self._rekey_at:
+            self.sendKexInit()
+
+    def end_timers(self) -> None:
+        """The connection is over."""
+        if self._overdue is not None and self._overdue.active():
+            self._overdue.cancel()
+        self._overdue = None
+
+    # -- from bytes to packets
+
+    def connectionMade(self) -> None:
+        """Twisted: the connection is there. Conch's own writes to the transport by itself."""
+        self.send(self.ourVersionString + b"\r\n")
+        self.currentEncryptions = SSHCiphers(b"none", b"none", b"none", b"none")
+        self.currentEncryptions.setKeys(b"", b"", b"", b"", b"", b"")
+        self._gotNewKeys = 0
+        self.sendKexInit()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Twisted: bytes came in."""
+        if self.over:
+            return
+        self.buf += data
+        self._traffic += len(data)
+        self.digest()
+        self.rekey_if_due()
+
+    def digest(self) -> None:
+        """Deal with what came in, as far as there are whole packets."""
+        try:
+            if not self.gotVersion and not self._take_version():
+                return
+            while not self.over and not self._holds:
+                packet = self.getPacket()
+                if packet is None:
+                    break
+                self.dispatchMessage(packet[0], packet[1:])
+        except Misbehaved as error:
+            self.misbehaved(error)
+        except Exception as error:
+            # Whatever is wrong with a packet shows where it is taken apart.
+            self.misbehaved(Misbehaved(f"bad packet ({type(error).__name__})"))
+
+    def _take_version(self) -> bool:
+        """Take the client's version line (RFC 4253, section 4.2); whether it was there."""
+        line, end, rest = self.buf.partition(b"\n")
+        if len(line) > VERSION_LINE or (end and not line.startswith(b"SSH-")):
+            raise Misbehaved("no SSH", DISCONNECT_PROTOCOL_VERSION_NOT_SUPPORTED)
+        if not b"SSH-".startswith(line[:4]):
+            raise Misbehaved("no SSH", DISCONNECT_PROTOCOL_VERSION_NOT_SUPPORTED)
+        if not end:
+            return False
+        if not line.startswith((b"SSH-2.0-", b"SSH-1.99-")):
+            raise Misbehaved(
+                "This server speaks SSH 2.0 only.", DISCONNECT_PROTOCOL_VERSION_NOT_SUPPORTED
+            )
+        self.gotVersion = True
+        self.otherVersionString = line.rstrip(b"\r")
+        self.buf = rest
+        return True
+
+    def getPacket(self) -> bytes | None:
+        """The next packet's payload, which is not empty; None if it is not there yet.
+
+        Raises Misbehaved. Conch's own takes packets of a megabyte, and padding of any length.
+        """
+        keys = self.currentEncryptions
+        block, digest = max(8, keys.decBlockSize), keys.verifyDigestSize
+        if len(self.buf) < block:
+            return None
+        first: bytes | None = getattr(self, "first", None)
+        if first is None:
+            first = self.first = keys.decrypt(self.buf[:block])
+        length, padding = struct.unpack(">LB", first[:5])
+        whole = length + 4
+        if not MIN_PACKET <= whole <= MAX_PACKET or whole % block:
+            raise Misbehaved("bad packet length")
+        if len(self.buf) < whole + digest:
+            return None
+        del self.first
+        packet = first + keys.decrypt(self.buf[block:whole])
+        sent_mac = self.buf[whole : whole + digest]
+        self.buf = self.buf[whole + digest :]
+        if digest and not keys.verify(self.incomingPacketSequence, packet, sent_mac):
+            raise Misbehaved("bad MAC", DISCONNECT_MAC_ERROR)
+        # RFC 4253, section 6: at least four bytes of padding; and a payload has a type.
+        if not 4 <= padding < length - 1:
+            raise Misbehaved("bad padding")
+        self.incomingPacketSequence = (self.incomingPacketSequence + 1) & 0xFFFFFFFF
+        payload: bytes = packet[5:-padding]
+        return payload
+
+    def sendPacket(self, messageType: int, payload: bytes) -> None:
+        """Send a packet (RFC 4253, section 6), or let it wait until keys are agreed on.
+
+        Conch's own writes to the transport by itself.
+        """
+        if self.over and messageType != MSG_DISCONNECT:
+            return
+        if self.exchanging and not self._allowedKeyExchangeMessageType(messageType):
+            blocked: Any = self._blockedByKeyExchange
+            blocked.append((messageType, payload))
+            if len(blocked) > BLOCKED:
+                self._keys_overdue()
+            return
+        # What follows our NEWKEYS is of the new keys, wherever the client is (RFC 4253, 7.3).
+        keys = self.nextEncryptions if self._may_take_keys else self.currentEncryptions
+        number, block = self.outgoingPacketSequence, keys.encBlockSize
+        # The length, how much padding there is, and the type; the padding is four bytes at least.
+        size = len(payload) + 6
+        padding = block - size % block
+        if padding < 4:
+            padding += block
+        packet = HEADER.pack(size + padding - 4, padding, messageType)
+        packet += payload + secureRandom(padding)
+        self.outgoingPacketSequence = (number + 1) & 0xFFFFFFFF
+        if self._strict and messageType == MSG_NEWKEYS:
+            self.outgoingPacketSequence = 0
+        self._traffic += len(packet)
+        self.send(keys.encrypt(packet) + keys.makeMAC(number, packet))
+
+    # -- in which order they may come
+
+    def dispatchMessage(self, messageNum: int, payload: bytes) -> None:
+        """Conch: a packet came in. Raises Misbehaved for one that is out of order."""
+        if not self._keyed and self._strict and messageNum not in (MSG_DISCONNECT, MSG_NEWKEYS):
+            if not 30 <= messageNum <= 49:
+                raise Misbehaved("nothing but a key exchange may come first")
+        elif self._theirs_began and not (messageNum <= 4 or 21 <= messageNum <= 49):
+            # RFC 4253, section 7.1.
+            raise Misbehaved("a key exchange is not finished")
+        if not self._keyed and (5 <= messageNum <= 19 or messageNum >= 50):
+            # Whoever sits between client and server could have sent it.
+            raise Misbehaved("there are no keys yet")
+        if 30 <= messageNum <= 49 and not (self._theirs_began and not self._may_take_keys):
+            raise Misbehaved("no key exchange was begun")
+        if messageNum == MSG_IGNORE:
+            return
+        super().dispatchMessage(messageNum, payload)
+
+    def sendKexInit(self) -> None:
+        """Conch: begin to agree on keys, or answer who begins."""
+        super().sendKexInit()
+        self.end_timers()
+        self._overdue = self.clock.callLater(EXCHANGING, self._keys_overdue)
+
+    def _keys_overdue(self) -> None:
+        self.misbehaved(Misbehaved("new keys are overdue", DISCONNECT_KEY_EXCHANGE_FAILED))
+
+    def ssh_KEXINIT(self, packet: bytes) -> None:
+        """Conch: the client begins to agree on keys, or answers."""
+        if self._theirs_began:
+            raise Misbehaved("a key exchange is not finished")
+        self._theirs_began = True
+        self._may_take_keys = False
+        self.calculates()
+        if not self._keyed:
+            offered, _ = getNS(packet[16:])
+            self._strict = STRICT_CLIENT in offered.split(b",")
+            if self._strict and self.incomingPacketSequence != 1:
+                raise Misbehaved("nothing but a key exchange may come first")
+        super().ssh_KEXINIT(packet)
+        if self.kexAlg == STRICT_SERVER:
+            raise Misbehaved("no common key exchange", DISCONNECT_KEY_EXCHANGE_FAILED)
+
+    def _getHostKeys(self, keyAlg: bytes) -> tuple[Key, Key]:
+        return self.host_key.public(), self.host_key
+
+    def _keySetup(self, sharedSecret: bytes, exchangeHash: bytes) -> None:
+        super()._keySetup(sharedSecret, exchangeHash)
+        self._may_take_keys = True
+
+    def sendExtInfo(self, extensions: object) -> None:
+        """Conch: tell what signatures are taken; it would name those of the host key."""
+        super().sendExtInfo([(b"server-sig-algs", b",".join(SIGNATURES))])
+
+    def ssh_NEWKEYS(self, packet: bytes) -> None:
+        """Conch: the client uses the new keys from here on."""
+        if not self._may_take_keys:
+            raise Misbehaved("no key exchange was begun")
+        self._theirs_began = self._may_take_keys = False
+        if self._strict:
+            self.incomingPacketSequence = 0
+        self.end_timers()
+        self._keyed = True
+        self._traffic = 0
+        self._rekey_at = self.clock.seconds() + REKEY_SECONDS
+        super().ssh_NEWKEYS(packet)
+        self.unblocked()
+
+    def ssh_SERVICE_REQUEST(self, packet: bytes) -> None:
+        """Conch: the client asks for a service (RFC 4253, section 10)."""
+        name, _ = getNS(packet)
+        service = self.service_for(name)
+        if service is None:
+            raise Misbehaved("there is no such service", DISCONNECT_SERVICE_NOT_AVAILABLE)
+        self.sendPacket(MSG_SERVICE_ACCEPT, NS(name))
+        self.setService(service)
+
+    def sendDisconnect(self, reason: int, desc: bytes | str) -> None:
+        """Conch: it has found out that the client may not go on."""
+        raise Misbehaved(desc.decode() if isinstance(desc, bytes) else desc, reason)
+
+    def sendUnimplemented(self) -> None:
+        """Conch: the packet that came last is of no kind that is known; it would name the next."""
+        number = (self.incomingPacketSequence - 1) & 0xFFFFFFFF
+        self.sendPacket(MSG_UNIMPLEMENTED, struct.pack(">L", number))
+
+    def say_why(self, code: int, text: str) -> None:
+        """Tell the client, whose connection ends, why."""
+        self.sendPacket(MSG_DISCONNECT, struct.pack(">L", code) + NS(text.encode()) + NS(b""))

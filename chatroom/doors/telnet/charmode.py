@@ -1,0 +1,95 @@
+"""Taking a telnet client over: from lines to single keys, if it is a terminal and agrees.
+
+The rule: it is asked what it is before anything is changed, so that a client that cannot be one
+(a MUD client, a dumb terminal) does not notice; and a client that does not answer is as one that
+refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from chatroom.doors.telnet.parser import Telnet
+from chatroom.model.clock import Call, Timers
+from chatroom.terminal.terminal import Kind, kind_of
+
+#: How long, in seconds, a client has to answer, first what it is and then whether it agrees.
+PATIENCE: Final = 3.0
+
+REFUSED: Final = "Your telnet sends whole lines, and did not agree to send keys. Lines it is."
+EDITS: Final = "Your client is no terminal, or edits lines by itself. Lines it is."
+
+
+class Takeover:
+    """One attempt at taking a client over.
+
+    send: sends the answers of *telnet*. done: told how it ended, with a sentence why not, which is
+    empty if the client agrees. `look` is to be called after whatever the client sent.
+    """
+
+    def __init__(
+        self, telnet: Telnet, send: Callable[[], None], later: Timers, done: Callable[[str], None]
+    ) -> None:
+        self._telnet = telnet
+        self._send = send
+        self._later = later
+        self._done = done
+        self._asking = True
+        self._timer: Call | None = None
+        #: What the client is, as far as it has said.
+        self.kind = Kind()
+
+    def begin(self) -> None:
+        """Ask the client what it is, unless it has said it before."""
+        self._telnet.ask_kind()
+        self._timer = self._later(PATIENCE, self._overdue)
+        self._send()
+        self.look()
+
+    def look(self) -> None:
+        """Go on if the client has answered."""
+        telnet = self._telnet
+        if self._asking:
+            if telnet.kind_known:
+                self._offer()
+        elif telnet.character_mode is not None:
+            self._end("" if telnet.character_mode else REFUSED)
+
+    def ended(self) -> None:
+        """The client sends nothing more, so that it will not agree."""
+        self._end(REFUSED)
+
+    def stop(self) -> None:
+        """It is not wanted any more."""
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        # A call that is over still knows what it has called, which would be a circle.
+        self._timer = None
+
+    def _offer(self) -> None:
+        telnet = self._telnet
+        self.kind = kind_of(telnet.kinds, telnet.mtts)
+        self.stop()
+        self._asking = False
+        if self.kind.draws:
+            telnet.take_over()
+            self._timer = self._later(PATIENCE, self._overdue)
+            self._send()
+        else:
+            self._end(EDITS)
+
+    def _overdue(self) -> None:
+        telnet = self._telnet
+        # Some clients leave out one answer. Who has given none will not agree to anything either.
+        if self._asking and (telnet.kinds or telnet.size is not None):
+            self._offer()
+        else:
+            self._end(REFUSED)
+
+    def _end(self, why: str) -> None:
+        self.stop()
+        if why:
+            self._telnet.give_back()
+            self._send()
+        self._done(why)

@@ -1,0 +1,308 @@
+"""The line door: whoever comes with telnet, netcat or anything else that sends lines.
+
+The rule: nothing is sent that is not UTF-8 text in lines, and no telnet command to a client that
+has not shown that it speaks telnet; until somebody asks for a terminal, and their client agrees.
+"""
+
+from typing import Any, Final
+
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+
+from chatroom.doors import openings
+from chatroom.doors.lines.protocol import BITE, TERMINAL_HINT, Conversation, ConversationFactory
+from chatroom.doors.telnet.charmode import Takeover
+from chatroom.doors.telnet.intake import Intake
+from chatroom.doors.telnet.parser import IAC, Command
+from chatroom.model.refused import Refused
+from chatroom.terminal.keys import Key
+from chatroom.terminal.terminal import USUAL, Kind, Terminal, not_said
+
+#: A telnet command costs as much of the byte rate as so many bytes: it takes that much longer.
+COMMAND_COST: Final = 32
+
+#: What the keys are for which telnet has commands of its own (RFC 854; RFC 1184, section 2.5).
+KEYS: Final = {
+    Command.INTERRUPT_PROCESS: Key.INTERRUPT,
+    Command.ABORT: Key.INTERRUPT,
+    Command.END_OF_FILE: Key.END_OF_FILE,
+    Command.ERASE_CHARACTER: Key.BACKSPACE,
+    Command.ERASE_LINE: Key.KILL_TO_START,
+}
+
+#: What is said of terminals to those who may have one.
+TELNET_HINT: Final = "/terminal keeps what you type apart from what arrives."
+
+#: What the end-of-file key leaves in a line (ASCII EOT).
+EOT: Final = b"\x04"
+
+
+class ChatProtocol(Conversation):
+    """One connection that sends lines ended by LF, CR LF or CR NUL, or keys if it is taken over."""
+
+    intake: Intake
+
+    _first = True
+    _withheld = False
+    _ended_cr = False
+    _hinted = False
+    _takeover: Takeover | None = None
+
+    def make_intake(self) -> Intake:
+        """What makes lines of bytes, and knows telnet."""
+        return Intake(self.factory.line_length)
+
+    def readConnectionLost(self) -> None:
+        """Twisted: the client will send nothing more, but may still read."""
+        super().readConnectionLost()
+        if self._takeover is not None:
+            self._takeover.ended()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Twisted: the connection is gone."""
+        self._give_up_takeover()
+        super().connectionLost(reason)
+
+    # -- from bytes to lines
+
+    def share(self, data: bytes) -> tuple[int, int]:
+        """How much of *data* is looked at before anything else is, and what that costs."""
+        if IAC not in data:
+            return Conversation.share(self, data)
+        _, cost = Conversation.share(self, data[:BITE])
+        return BITE, cost + COMMAND_COST * data.count(IAC, 0, BITE)
+
+    def take_text(self, data: bytes) -> None:
+        """Make lines of *data*, and say what there is to say about it."""
+        intake = self.intake
+        intake.take(data)
+        if intake.overlong:
+            beginning, intake.overlong = intake.overlong, b""
+            if self._first and not intake.lines:
+                opening = openings.recognised_early(beginning, long=True)
+                if opening is not None:
+                    self._turn_away(opening)
+                    return
+            self.lineLengthExceeded(beginning)
+        if self._first and (opening := openings.recognised_early(intake.tail)) is not None:
+            self._turn_away(opening)
+            return
+        self._answer_telnet()
+        if intake.interrupted:
+            self._interrupted()
+        if intake.asked:
+            intake.asked = False
+            self._say_yes()
+        if self._takeover is not None:
+            self._takeover.look()
+
+    def take_keys(self, terminal: Terminal, data: bytes) -> None:
+        """Make keys of *data*."""
+        telnet = self.intake.telnet
+        size = telnet.size
+        parts: list[bytes | Command] = [data]
+        if IAC in data or telnet.pending:
+            parts = telnet.receive(data)
+        for part in parts:
+            if isinstance(part, bytes):
+                terminal.receive(part)
+            elif part in KEYS:
+                terminal.press(KEYS[part])
+            elif part is Command.ARE_YOU_THERE:
+                self._say_yes()
+        if telnet.size is not None and telnet.size != size:
+            self.resized(*telnet.size)
+        self._answer_telnet()
+        if telnet.spoken and telnet.character_mode is False:
+            # It has taken its word back.
+            self.take_lines()
+
+    def _interrupted(self) -> None:
+        """The interrupting key was hit: what waited before it is not said."""
+        intake = self.intake
+        dropped, intake.dropped, intake.interrupted = intake.dropped, 0, False
+        if self.session.asking:
+            # Whoever is asked for a secret answers with none, as at a terminal.
+            intake.lines.insert(0, b"")
+        if dropped:
+            self.session.notice(not_said(dropped))
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether somebody types here, as far as that is known."""
+        return super().by_hand or self.intake.telnet.spoken
+
+    def _say_yes(self) -> None:
+        self.session.notice(f"Yes, {self.factory.chat.settings.name} is here.")
+
+    def _answer_telnet(self) -> None:
+        answers = self.intake.telnet.answers()
+        if answers:
+            self.outlet.insert(answers)
+
+    # -- from lines to text
+
+    def lineReceived(self, line: bytes) -> None:
+        """One line, without its LF, that the session is ready for."""
+        if self._first:
+            opening = openings.recognised(line)
+            if opening is not None:
+                self._turn_away(opening)
+                return
+            self._first = openings.goes_on(line)
+        intake, telnet = self.intake, self.intake.telnet
+        begun_before = intake.begun_before
+        if begun_before:
+            intake.begun_before -= 1
+        self._ended_cr = line.endswith(b"\r")
+        if self._ended_cr and not telnet.spoken and not line.isascii():
+            telnet.evidence()
+            self._answer_telnet()
+        if telnet.spoken and (begun_before or not telnet.binary) and self._withhold(line):
+            return
+        # ^D on an empty line of stock telnet: a key, not text.
+        Conversation.lineReceived(self, line.lstrip(EOT))
+        session = self.session
+        # Not while something is asked, or a step goes on that may ask: the two belong together.
+        if telnet.spoken and not self._hinted and not (session.asking or session.held):
+            self._hinted = True
+            session.notice(TELNET_HINT)
+
+    def _withhold(self, line: bytes) -> bool:
+        """Whether *line* is the first to arrive damaged, and is not said.
+
+        Stock telnet strips the eighth bit to look for control keys until BINARY is on.
+        """
+        if self._withheld or _is_utf8(line):
+            return False
+        self._withheld = True
+        self.session.notice(
+            "Not said: your line arrived damaged. That is cured; please send it again."
+        )
+        return True
+
+    def _turn_away(self, opening: openings.Opening) -> None:
+        """What is there is not a person."""
+        self.log_input(opening.what, "stranger_refused")
+        self.closing = "not a person"
+        self._first = False
+        self.intake.clear()
+        self._raw = b""
+        self._give_up_takeover()
+        if self._begun:
+            self.session.end()
+        self.outlet.close(opening.answer)
+
+    # -- what the session says
+
+    @property
+    def hidden(self) -> bool:
+        """For the session: whether the client did not show what was typed."""
+        return super().hidden if self.terminal is not None else self.intake.telnet.hidden
+
+    @property
+    def hint(self) -> str:
+        """For the session: what its greeting says of this door."""
+        if self.terminal is not None:
+            return super().hint
+        if not self.intake.telnet.spoken:
+            return ""
+        self._hinted = True
+        return TELNET_HINT
+
+    def hide_input(self) -> bool:
+        """The session: what is typed next is not to be shown."""
+        if super().hide_input():
+            return True
+        telnet = self.intake.telnet
+        if not self._speaks_telnet():
+            return False
+        telnet.hide()
+        self._answer_telnet()
+        return True
+
+    def show_input(self) -> None:
+        """The session: what is typed may be shown again."""
+        super().show_input()
+        if self.terminal is None:
+            self.intake.telnet.show()
+            self._answer_telnet()
+
+    def _speaks_telnet(self) -> bool:
+        """Whether the client does, for who asks for what only telnet can.
+
+        netcat ends lines with LF alone: whoever asks for it in a line that ends in CR LF has
+        telnet, and has had no other occasion to show it.
+        """
+        telnet = self.intake.telnet
+        if not telnet.spoken and self._ended_cr:
+            telnet.evidence()
+        return telnet.spoken
+
+    def take_leave(self, farewell: bytes) -> None:
+        """Send *farewell* after all else, and close."""
+        self._give_up_takeover()
+        super().take_leave(farewell)
+
+    # -- the terminal
+
+    def ask_for_terminal(self) -> None:
+        """Somebody wants a terminal. Raises Refused."""
+        super().ask_for_terminal()
+        if not self._speaks_telnet():
+            raise Refused("That needs a telnet client, which yours does not seem to be.")
+        self._hinted = True
+        if self._takeover is None:
+            self._takeover = Takeover(
+                self.intake.telnet, self._answer_telnet, self._later, self._taken_over
+            )
+            self._takeover.begin()
+
+    def _give_up_takeover(self) -> None:
+        """Whether the client agrees makes no difference any more."""
+        takeover, self._takeover = self._takeover, None
+        if takeover is not None:
+            takeover.stop()
+
+    def _taken_over(self, why: str) -> None:
+        """It is known whether the client sends keys from here on; if not, *why*."""
+        self._conclude(why)
+        self.session.notice(why or f"{TERMINAL_HINT} /terminal off goes back.")
+
+    def _conclude(self, why: str) -> None:
+        """Take the terminal, if there is no reason why not."""
+        takeover, self._takeover = self._takeover, None
+        assert takeover is not None
+        telnet = self.intake.telnet
+        if not why:
+            self.take_terminal(takeover.kind, telnet.size or USUAL, telnet.no_color)
+
+    def take_terminal(self, kind: Kind, size: tuple[int, int], no_color: bool) -> None:
+        """What comes from here on are keys, and there is a screen of that *size* to draw on."""
+        # What is not to be shown it is the terminal that does not show.
+        self.intake.telnet.show()
+        super().take_terminal(kind, size, no_color)
+
+    def take_lines(self) -> None:
+        """What comes from here on are lines. Raises Refused."""
+        super().take_lines()
+        telnet = self.intake.telnet
+        if self.session.asking:
+            telnet.hide()
+        telnet.give_back()
+        self._answer_telnet()
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+class ChatFactory(ConversationFactory):
+    """Makes the connections of the line door."""
+
+    protocol: Any = ChatProtocol
+    door = "line"

@@ -1,0 +1,192 @@
+"""Public keys: what somebody can prove to be themselves by, as SSH has it.
+
+The rule: pure functions over text and bytes. A key is looked at and never used: that its owner is
+there is for a door to find out, which has the cryptography for it.
+"""
+
+import binascii
+import hashlib
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from chatroom.text import names
+
+#: How many bits of modulus an RSA key has, at least and at most (OpenSSH's own bound).
+MIN_RSA: Final = 2048
+MAX_RSA: Final = 16384
+
+#: How long a key may be, in bytes: the longest of RSA is a little longer than 2,048.
+MAX_BLOB: Final = 4096
+
+#: How much of a comment is kept, in characters.
+MAX_COMMENT: Final = 100
+
+#: How long the application of a key on a security token may be, in bytes ("ssh:" as a rule).
+MAX_APPLICATION: Final = 255
+
+HINT: Final = "A public key looks like this: ssh-ed25519 AAAA... comment"
+
+DAMAGED: Final = "That key is cut short or damaged."
+
+
+class KeyRefused(ValueError):
+    """What is no public key that is taken; `str` of it is whole sentences for who gave it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A public key that was looked at by `parse` or `decode`.
+
+    type: its algorithm as SSH names it, see TYPES. blob: the key as SSH sends it, which begins with
+    its type (RFC 4253, section 6.6). comment: whatever its owner calls it; it is clean, and two
+    keys are equal without it.
+    """
+
+    type: str
+    blob: bytes = field(repr=False)
+    comment: str = field(default="", compare=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """'SHA256:...' as `ssh-keygen -l` prints it: Base64 that is not padded."""
+        digest = b64encode(hashlib.sha256(self.blob).digest())
+        return f"SHA256:{digest.decode().rstrip('=')}"
+
+
+def parse(line: str) -> PublicKey:
+    """The key in *line*, which is one of an `authorized_keys` or `.pub` file without options.
+
+    Raises KeyRefused.
+    """
+    line = line.strip()
+    if "PRIVATE KEY" in line:
+        raise KeyRefused(
+            "That is of a private key, which nobody but you may see. "
+            "The public one is in the file whose name ends in .pub."
+        )
+    type, _, rest = line.partition(" ")
+    encoded, _, comment = rest.strip().partition(" ")
+    if type not in TYPES:
+        raise KeyRefused(_why_not(type, rest))
+    if not encoded:
+        raise KeyRefused(HINT)
+    if len(encoded) > 4 * MAX_BLOB // 3 + 4:
+        raise KeyRefused("That key is too long.")
+    try:
+        blob = b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        raise KeyRefused(DAMAGED) from None
+    key = decode(blob, comment)
+    if key.type != type:
+        raise KeyRefused(f"That key says that it is {type}, and is {key.type}.")
+    return key
+
+
+def _why_not(type: str, rest: str) -> str:
+    """Why a line that begins with the word *type* is not taken."""
+    if "-cert-v0" in type:
+        return "Certificates are not taken; the key itself is."
+    if any(word in TYPES for word in rest.split()):
+        return "Options before the type of a key are not taken."
+    if re.fullmatch(r"(?:sk-|ssh-|ecdsa-)[\w@.-]{1,60}", type):
+        return f"Keys of the type {type} are not taken. These are: {', '.join(TYPES)}"
+    return HINT
+
+
+def decode(blob: bytes, comment: str = "") -> PublicKey:
+    """The key that SSH sends as *blob*. Raises KeyRefused."""
+    if len(blob) > MAX_BLOB:
+        raise KeyRefused("That key is too long.")
+    fields = _Fields(blob)
+    try:
+        type = fields.string().decode("ascii")
+    except UnicodeDecodeError:
+        raise KeyRefused(DAMAGED) from None
+    look = TYPES.get(type)
+    if look is None:
+        raise KeyRefused(_why_not(type, ""))
+    look(fields)
+    if fields.rest:
+        raise KeyRefused(DAMAGED)
+    return PublicKey(type, blob, names.cut(names.clean(comment).strip(), MAX_COMMENT))
+
+
+class _Fields:
+    """The fields of a key, one after another (RFC 4251, section 5)."""
+
+    def __init__(self, data: bytes) -> None:
+        self.rest = data
+
+    def string(self) -> bytes:
+        """The next `string`: its length in four bytes, then so many."""
+        length = int.from_bytes(self.rest[:4])
+        if len(self.rest) < 4 + length:
+            raise KeyRefused(DAMAGED)
+        found, self.rest = self.rest[4 : 4 + length], self.rest[4 + length :]
+        return found
+
+    def positive(self) -> int:
+        """The next `mpint`, which is more than 0 and has no byte too many."""
+        data = self.string()
+        number = int.from_bytes(data, signed=True)
+        # One key is to have one fingerprint.
+        if number <= 0 or len(data) != number.bit_length() // 8 + 1:
+            raise KeyRefused(DAMAGED)
+        return number
+
+
+def _ed25519(fields: _Fields) -> None:
+    """RFC 8709, section 4: 32 bytes."""
+    if len(fields.string()) != 32:
+        raise KeyRefused(DAMAGED)
+
+
+def _ecdsa(curve: str, size: int) -> Callable[[_Fields], None]:
+    def look(fields: _Fields) -> None:
+        """RFC 5656, section 3.1: the curve's name, and a point of it that is not compressed."""
+        if fields.string() != curve.encode():
+            raise KeyRefused(DAMAGED)
+        point = fields.string()
+        # SEC 1, section 2.3.4: 4, then two coordinates.
+        if len(point) != 1 + 2 * size or point[0] != 4:
+            raise KeyRefused(DAMAGED)
+
+    return look
+
+
+def _rsa(fields: _Fields) -> None:
+    """RFC 4253, section 6.6: the exponent and the modulus."""
+    exponent, modulus = fields.positive(), fields.positive()
+    bits = modulus.bit_length()
+    if bits < MIN_RSA:
+        raise KeyRefused(f"An RSA key has at least {MIN_RSA:,} bits; this one has {bits:,}.")
+    if bits > MAX_RSA:
+        raise KeyRefused(f"An RSA key has at most {MAX_RSA:,} bits; this one has {bits:,}.")
+    # It is 65537, or small; the longer it is the longer looking at a signature takes.
+    if not modulus % 2 or not exponent % 2 or not 3 <= exponent < 2**32:
+        raise KeyRefused(DAMAGED)
+
+
+def _on_token(look: Callable[[_Fields], None]) -> Callable[[_Fields], None]:
+    def look_on(fields: _Fields) -> None:
+        """OpenSSH's PROTOCOL.u2f, "SSH U2F Key formats": the key, then the application."""
+        look(fields)
+        if not 0 < len(fields.string()) <= MAX_APPLICATION:
+            raise KeyRefused(DAMAGED)
+
+    return look_on
+
+
+#: The types of keys that are taken, and what looks at the fields after the type.
+TYPES: Final[dict[str, Callable[[_Fields], None]]] = {
+    "ssh-ed25519": _ed25519,
+    "ecdsa-sha2-nistp256": _ecdsa("nistp256", 32),
+    "ecdsa-sha2-nistp384": _ecdsa("nistp384", 48),
+    "ecdsa-sha2-nistp521": _ecdsa("nistp521", 66),
+    "ssh-rsa": _rsa,
+    "sk-ssh-ed25519@openssh.com": _on_token(_ed25519),
+    "sk-ecdsa-sha2-nistp256@openssh.com": _on_token(_ecdsa("nistp256", 32)),
+}

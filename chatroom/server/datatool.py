@@ -1,0 +1,538 @@
+"""`chatroom-data`: what administrators do with a store, whether a server has it open or not.
+
+The rule: the store is opened without its lock, and for reading only; each command sees it as it was
+at one moment. What changes an account (`writing`) does that in one transaction of a `Book`, as a
+server does, and nothing else is ever changed. A command is one function and one row of COMMANDS; it
+raises ToolError (or lets errors of the system and of SQLite pass) for what becomes one line on
+stderr.
+"""
+
+import argparse
+import errno
+import io
+import json
+import math
+import os
+import secrets
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from chatroom import __version__
+from chatroom.accounts import passwords
+from chatroom.backends import codec
+from chatroom.backends.sqlite import schema
+from chatroom.backends.sqlite.accounts import Book
+from chatroom.backends.sqlite.directory import DATABASE
+from chatroom.formats.plain import PLAIN
+from chatroom.model.accounts import Account
+from chatroom.model.events import CrowdMoved
+from chatroom.text import names, times
+
+PROGRAM = "chatroom-data"
+
+#: No key of a room that is no more (database.PAST) is as great as this, every other is greater.
+PRESENT = "!"
+
+#: How many pages are copied between two looks at whether the program is to end.
+PAGES = 256
+
+#: What SQLite keeps beside a file, and would take for a part of another one of the same name.
+COMPANIONS = ("-wal", "-shm", "-journal")
+
+#: How long, in seconds, a change waits for a server that is writing.
+BUSY = 5.0
+
+#: What is said of a change that holds for those who are logged in.
+SEEN = "a server that is running sees this within a minute, at once with SIGHUP"
+
+#: What a password that is made up consists of: nothing in it can be taken for another.
+LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
+LENGTH = 16
+
+_INDEXED = (
+    "SELECT id FROM events WHERE kind < 2 AND id <= (SELECT value FROM state WHERE key = 'indexed')"
+)
+
+#: What must not be there, and queries of which and how many. FTS5 checks its index by an INSERT
+#: only, which a reader cannot do; the list of what is in it is a table like others.
+CHECKS = (
+    (
+        "events of room {}, which is not there",
+        "SELECT room, count(*) FROM events WHERE room NOT IN (SELECT id FROM rooms) GROUP BY room",
+    ),
+    (
+        "events of kind {}, which is not known",
+        f"SELECT kind, count(*) FROM events WHERE kind NOT BETWEEN 0 AND {len(codec.KINDS) - 1} "
+        "GROUP BY kind",
+    ),
+    (
+        "lines that are missing in the search index",
+        f"SELECT '', count(*) FROM ({_INDEXED} EXCEPT SELECT id FROM words_docsize)",
+    ),
+    (
+        "lines that are in the search index only",
+        f"SELECT '', count(*) FROM (SELECT id FROM words_docsize EXCEPT {_INDEXED})",
+    ),
+    *(
+        (
+            f"{table} of account {{}}, which is not there",
+            f"SELECT account, count(*) FROM {table} "
+            "WHERE account NOT IN (SELECT id FROM accounts) GROUP BY account",
+        )
+        for table in ("messages", "places", "keys")
+    ),
+    (
+        "accounts with the key {}, which is one account's",
+        # Not by the index, which would not be there if it were so.
+        "SELECT key, count(*) FROM accounts NOT INDEXED GROUP BY key HAVING count(*) > 1",
+    ),
+)
+
+
+class ToolError(Exception):
+    """The command cannot be done; the text says why, in one line."""
+
+
+@contextmanager
+def reading(place: str, *, older: bool = False) -> Iterator[tuple[Path, sqlite3.Connection]]:
+    """The database file at *place*, a folder or the file, and a transaction that reads it.
+
+    older: whether a file of an earlier version of the tables will do. Raises ToolError.
+    """
+    path = _file(place)
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        connection.isolation_level = None
+        # The first thing read from here on is the moment that all the rest is of.
+        connection.execute("BEGIN")
+        _prepare(connection, path, older=older)
+        yield path, connection
+    except sqlite3.Error as error:
+        why = str(error)
+        if _kind(error) in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            why = f"{path.name}-wal and {path.name}-shm beside it can be neither opened nor made; "
+            why += "run this as the user of the server"
+        raise ToolError(f"cannot read {path}: {why}") from error
+    finally:
+        connection.close()
+
+
+@contextmanager
+def writing(place: str) -> Iterator[Book]:
+    """The book of accounts in the file at *place*, to be changed. Raises ToolError."""
+    path = _file(place)
+    # The mode rw makes no file; how the file keeps its log is left as it is.
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY, isolation_level=None
+    )
+    try:
+        connection.executescript("PRAGMA secure_delete = ON; PRAGMA foreign_keys = ON;")
+        _prepare(connection, path)
+        yield Book(connection)
+    except sqlite3.Error as error:
+        why = str(error)
+        match _kind(error):
+            case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY:
+                why = f"it, or what is beside it ({path.name}-wal, {path.name}-shm), is read-only "
+                why += "here; run this as the user of the server"
+            case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+                why = "another program is writing it; try again"
+        raise ToolError(f"cannot change {path}: {why}") from error
+    finally:
+        connection.close()
+
+
+def _file(place: str) -> Path:
+    """The database file at *place*, which can be read. Raises ToolError."""
+    path = Path(place)
+    try:
+        if path.is_dir():
+            path /= DATABASE
+        # SQLite says less well why a file cannot be read.
+        path.stat()
+        if not os.access(path, os.R_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise ToolError(f"cannot read {path}: {_reason(error)}") from error
+    return path
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, *, older: bool = False) -> None:
+    """See that the tables are known, for `reading` and `writing`. Raises ToolError."""
+    # What is damaged can still be shown.
+    connection.text_factory = lambda data: data.decode(errors="replace")
+    try:
+        version = schema.version(connection)
+        if not version:
+            raise schema.SchemaError("it is empty")
+        if version < len(schema.MIGRATIONS) and not older:
+            raise schema.SchemaError("it is of an older chatroom; start the server on it once")
+    except schema.SchemaError as error:
+        raise ToolError(f"cannot use {path}: {error}") from error
+
+
+def _kind(error: sqlite3.Error) -> int:
+    """The kind of an error: the lowest byte of its number."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def rooms(arguments: argparse.Namespace) -> int:
+    """list the rooms: how many lines, when something was last said (UTC), the topic"""
+    with reading(arguments.store) as (_, connection):
+        print(f"{'lines':>12}  {'last said (UTC)':19}  room")
+        for name, topic, count, last in connection.execute(
+            "SELECT name, topic, (SELECT count(*) FROM events WHERE room = rooms.id AND kind < 2), "
+            "(SELECT time FROM events WHERE room = rooms.id AND kind < 2 ORDER BY id DESC LIMIT 1) "
+            "FROM rooms WHERE key >= ? ORDER BY key",
+            (PRESENT,),
+        ):
+            when = "never" if last is None else _utc(last).strftime("%Y-%m-%d %H:%M:%S")
+            print(f"{count:12,}  {when:19}  {names.clean(f'#{name}  {topic}').rstrip()}")
+    return 0
+
+
+def export(arguments: argparse.Namespace) -> int:
+    """write what was said in a room, oldest first, to the standard output in UTF-8"""
+    with reading(arguments.store) as (_, connection):
+        found = connection.execute("SELECT key, id, name FROM rooms WHERE key >= ?", (PRESENT,))
+        kept = {key: row for key, *row in found}
+        key = names.fold(arguments.room.removeprefix("#"))
+        if key not in kept:
+            near = names.suggest(key, kept)
+            hint = f"; did you mean #{names.clean(near)}?" if near else ""
+            raise ToolError(f"there is no room #{names.clean(key)}{hint}")
+        room, name = kept[key]
+        lines = "" if arguments.all else "AND kind < 2"
+        show = _json if arguments.json else _plain
+        for id, *row in connection.execute(
+            "SELECT id, kind, time, name, text FROM events "
+            f"WHERE room = ? {lines} AND time >= ? AND time < ? ORDER BY id",
+            (room, arguments.since, arguments.until),
+        ):
+            try:
+                print(show(id, name, *row))
+            except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+                raise ToolError(f"event {id} of #{names.clean(name)} is damaged") from error
+    return 0
+
+
+def _plain(id: int, room: str, kind: int, time: float, name: str, text: str) -> str:
+    """An event as one line of text, safe for a terminal."""
+    return names.clean(f"{_utc(time):%Y-%m-%d %H:%M:%S} {_shown(kind, time, name, text)}")
+
+
+def _json(id: int, room: str, kind: int, time: float, name: str, text: str) -> str:
+    """An event as one line of JSON; the text of a crowd that moved is what people were shown."""
+    if isinstance(codec.decode(kind, time, name, text), CrowdMoved):
+        text = _shown(kind, time, name, text).removeprefix("-- ")
+    fields = {
+        "id": id,
+        "time": _utc(time).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "room": names.clean(room),
+        "kind": codec.KINDS[kind],
+        "name": names.clean(name),
+        "text": names.clean(text),
+    }
+    return json.dumps(fields, ensure_ascii=False)
+
+
+def _shown(kind: int, time: float, name: str, text: str) -> str:
+    """What people in the room were shown."""
+    return PLAIN.encode(codec.decode(kind, time, name, text), True).decode().rstrip("\r\n")
+
+
+def accounts(arguments: argparse.Namespace) -> int:
+    """list the accounts: when made and last used (UTC), how many messages wait, how many public
+    keys they have; or the keys of one; or change one
+    """
+    if arguments.rename:
+        _rename(arguments.store, *arguments.rename)
+    elif arguments.reset is not None:
+        _reset(arguments.store, arguments.reset)
+    elif arguments.keys is not None:
+        _list_keys(arguments.store, arguments.keys)
+    elif arguments.forget_keys is not None:
+        with writing(arguments.store) as book:
+            book.forget_keys(_account(book, arguments.forget_keys).id)
+    elif arguments.remove is not None:
+        with writing(arguments.store) as book:
+            account = _account(book, arguments.remove)
+            if not book.remove(account.id):
+                raise _no_account(account.name)
+    else:
+        _list(arguments.store)
+        return 0
+    if arguments.keys is None and arguments.forget_keys is None:
+        print(f"{PROGRAM}: {SEEN}", file=sys.stderr)
+    return 0
+
+
+def _list(place: str) -> None:
+    with reading(place) as (_, connection):
+        print(f"{'created (UTC)':19}  {'last used (UTC)':19}  {'waiting':>7}  {'keys':>4}  name")
+        for name, created, seen, count, keys in connection.execute(
+            "SELECT name, created, seen, "
+            "(SELECT count(*) FROM messages WHERE account = accounts.id), "
+            "(SELECT count(*) FROM keys WHERE account = accounts.id) "
+            "FROM accounts ORDER BY key"
+        ):
+            try:
+                made, used = (f"{_utc(when):%Y-%m-%d %H:%M:%S}" for when in (created, seen))
+            except (ArithmeticError, TypeError, ValueError, OSError) as error:
+                raise ToolError(f"the account {names.clean(name)} is damaged") from error
+            print(f"{made}  {used}  {count:7,}  {keys:4}  {names.clean(name)}")
+
+
+def _list_keys(place: str, name: str) -> None:
+    with reading(place) as (_, connection):
+        book = Book(connection)
+        account = _account(book, name)
+        print(f"{'added (UTC)':19}  {'fingerprint':50}  type, comment")
+        for key in book.keys(account.id):
+            try:
+                added = f"{_utc(key.added):%Y-%m-%d %H:%M:%S}"
+            except (ArithmeticError, TypeError, ValueError, OSError) as error:
+                raise ToolError(f"the key {key.fingerprint} is damaged") from error
+            about = f"{key.type} {key.comment}".rstrip()
+            print(
+                f"{added}  {key.fingerprint:50}  {about}{'' if key.proven else ' (not used yet)'}"
+            )
+
+
+def _rename(place: str, old: str, new: str) -> None:
+    """Call the account *old* *new*, if anybody could have that name."""
+    try:
+        name = names.check_name(new)
+    except names.NameRefused as refused:
+        why = str(refused).removesuffix(".")
+        raise ToolError(f"{names.clean(new)!r} is no name: {why[:1].lower()}{why[1:]}") from refused
+    if names.is_reserved(name):
+        raise ToolError(f"the name {name} is reserved")
+    with writing(place) as book:
+        account = _account(book, old)
+        other = book.resembling(name, but=account.id)
+        if other is not None and other.key != names.fold(name):
+            raise ToolError(f"the name {name} looks like that of the account {other.name}")
+        renamed = book.rename(account.id, name)
+        if renamed is None:
+            raise ToolError(f"the name {name} is another account's already")
+        if not renamed:
+            raise _no_account(account.name)
+
+
+def _reset(place: str, name: str) -> None:
+    """Give the account a password that is made up, and print it: it is kept nowhere else."""
+    with writing(place) as book:
+        account = _account(book, name)
+        password = "".join(secrets.choice(LETTERS) for _ in range(LENGTH))
+        if not book.set_password(account.id, passwords.make(password)):
+            raise _no_account(account.name)
+    print(password)
+
+
+def _account(book: Book, name: str) -> Account:
+    account = book.find(names.fold(name))
+    if account is None:
+        raise _no_account(name)
+    return account
+
+
+def _no_account(name: str) -> ToolError:
+    return ToolError(f"there is no account {names.clean(name)}")
+
+
+def backup(arguments: argparse.Namespace) -> int:
+    """copy the store, as it is at this moment, into one file of mode 0600"""
+    target = Path(arguments.file)
+    part = target.with_name(f"{target.name}.part")
+    if target.is_dir():
+        raise ToolError(f"{target} is a folder")
+    if target.exists() and not arguments.force:
+        raise ToolError(f"{target} is there already; --force replaces it")
+    with reading(arguments.store, older=True) as (path, connection):
+        if target.exists() and target.samefile(path):
+            raise ToolError(f"{target} is what is to be copied")
+        for companion in COMPANIONS:
+            if target.with_name(target.name + companion).exists():
+                raise ToolError(f"{target}{companion} is there: {target} is in use, or was")
+        try:
+            os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except FileExistsError as error:
+            raise ToolError(
+                f"{part} is there already: of a backup that runs, or of one that was killed; "
+                "then remove it"
+            ) from error
+        try:
+            _copy(connection, part)
+            part.replace(target)
+            _sync(target.absolute().parent)
+        except (sqlite3.Error, OSError) as error:
+            why = _reason(error) if isinstance(error, OSError) else error
+            raise ToolError(f"cannot copy {path} to {target}: {why}") from error
+        finally:
+            for suffix in ("", *COMPANIONS):
+                part.with_name(part.name + suffix).unlink(missing_ok=True)
+    return 0
+
+
+def _copy(connection: sqlite3.Connection, part: Path) -> None:
+    """Copy all that *connection* sees into the empty file *part*, and onto the disk."""
+    copy = sqlite3.connect(part, isolation_level=None)
+    try:
+        # A copy that fails is thrown away, and what does not is synced below.
+        copy.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;")
+        # Only because *connection* is inside a transaction: else each commit of the server's
+        # would have it begin again, and under steady talk it would never end.
+        connection.backup(copy, pages=PAGES, progress=lambda *_: None)
+        # The copied header asks for a write-ahead log; a backup is to be one file.
+        copy.execute("PRAGMA journal_mode = DELETE")
+    finally:
+        copy.close()
+    _sync(part)
+
+
+def _sync(path: Path) -> None:
+    """Wait until *path*, a file or a folder, is on the disk."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """look for damage: one line for each problem and exit status 1, or that there is none"""
+    with reading(arguments.store) as (path, connection):
+        sound = True
+        for problem in _problems(connection):
+            sound = False
+            print(names.clean(f"{path}: {problem}"))
+        if sound:
+            count = "SELECT (SELECT count(*) FROM rooms), count(*) FROM events WHERE kind < 2"
+            rooms, lines = connection.execute(count).fetchone()
+            counts = f"{_count(rooms, 'room')}, {_count(lines, 'line')}"
+            print(names.clean(f"{path} is sound: {counts}."))
+    return 0 if sound else 1
+
+
+def _problems(connection: sqlite3.Connection) -> Iterator[str]:
+    """What is wrong with a store, each in one line."""
+    try:
+        for (text,) in connection.execute("PRAGMA integrity_check"):
+            # SQLite 3.44 says so of every index of words that is read only.
+            if text != "ok" and "readonly database" not in text:
+                yield from (line for line in text.splitlines() if not line.startswith("***"))
+        for fault, query in CHECKS:
+            for which, count in connection.execute(query):
+                if count:
+                    yield f"{fault.format(which)}: {count:,}"
+        for key, name in connection.execute("SELECT key, name FROM accounts ORDER BY id"):
+            if key != names.fold(name):
+                yield f"an account with the key {key}, which is not that of its name: {name}"
+    except sqlite3.Error as error:
+        yield str(error)
+
+
+def _utc(time: float) -> datetime:
+    return datetime.fromtimestamp(time, UTC)
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _reason(error: OSError) -> str:
+    text = error.strerror or str(error)
+    return text[:1].lower() + text[1:]
+
+
+def _moment(text: str) -> float:
+    """A TIME of the command line, in seconds since the epoch."""
+    with suppress(ValueError):
+        moment = times.moment(text, time.time())
+        if moment is not None:
+            return moment
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is not a time such as '2026-11-24 12:03', 'yesterday', '12:03' or '2h' ago"
+    )
+
+
+TIME: dict[str, Any] = {"type": _moment, "metavar": "TIME"}
+
+#: The commands: a function, whose name is theirs and whose docstring is their help, and what they
+#: take beside the store, as `ArgumentParser.add_argument` does.
+COMMANDS: dict[Callable[[argparse.Namespace], int], dict[str, dict[str, Any]]] = {
+    rooms: {},
+    export: {
+        "room": {"metavar": "ROOM", "help": "the room, with or without its #"},
+        "--json": {"action": "store_true", "help": "one JSON object a line"},
+        "--since": {**TIME, "default": -math.inf, "help": "only what was said from then on"},
+        "--until": {**TIME, "default": math.inf, "help": "only what was said before then"},
+        "--all": {"action": "store_true", "help": "joins, leaves, topics and so on, too"},
+    },
+    backup: {
+        "file": {"metavar": "FILE", "help": "the copy"},
+        "--force": {"action": "store_true", "help": "replace FILE if it is there"},
+    },
+    check: {},
+    accounts: {
+        "--rename": {"nargs": 2, "metavar": ("OLD", "NEW"), "help": "call the account OLD NEW"},
+        "--reset": {"metavar": "NAME", "help": "give it a random password, and print that"},
+        "--keys": {"metavar": "NAME", "help": "list its public keys"},
+        "--forget-keys": {"metavar": "NAME", "help": "remove all its public keys"},
+        "--remove": {"metavar": "NAME", "help": "remove it; what it said in rooms stays"},
+    },
+}
+
+#: Of these options a command takes one.
+EXCLUSIVE = frozenset({"--rename", "--reset", "--keys", "--forget-keys", "--remove"})
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(PROGRAM, description="Look after what a chatroom has kept.")
+    parser.add_argument("--version", action="version", version=f"chatroom {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for function, arguments in COMMANDS.items():
+        help = function.__doc__
+        command = commands.add_parser(function.__name__, help=help, description=help)
+        command.set_defaults(command=function)
+        command.add_argument(
+            "store", metavar="DIR", help="the folder of --data, or a file such as a backup"
+        )
+        one = command.add_mutually_exclusive_group() if EXCLUSIVE & arguments.keys() else command
+        for flag, options in arguments.items():
+            (one if flag in EXCLUSIVE else command).add_argument(flag, **options)
+    return parser
+
+
+def main() -> int:
+    """Do what the command line says; returns the exit status. 2, for usage, is argparse's own."""
+    arguments = _parser().parse_args()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="replace")
+    try:
+        status: int = arguments.command(arguments)
+        sys.stdout.flush()
+        return status
+    except ToolError as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        return 130
+    except OSError as error:
+        # Nobody reads on, or the output is full: Python must not try again at its end.
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            where = error.filename or "the output"
+            print(f"{PROGRAM}: cannot write {where}: {_reason(error)}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

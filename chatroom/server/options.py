@@ -1,0 +1,358 @@
+"""The command line of ``twistd chatroom``.
+
+The rule: whatever can be found wrong before the server starts is found here, before twistd
+daemonises, and ends the start with one line. The options themselves are rows in `settings`.
+"""
+
+from __future__ import annotations
+
+import getopt
+import io
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, ClassVar
+
+import twisted
+from twisted.python import usage
+
+from chatroom import __version__
+from chatroom.backends.sqlite.directory import HOST_KEY, Folder, StoreError, check_folder
+from chatroom.backends.sqlite.store import rehearse
+from chatroom.model.sanctions import Networks
+from chatroom.server import endpoints, manhole
+from chatroom.server.settings import (
+    FILE,
+    FOLDER,
+    OPTIONS,
+    Option,
+    SettingError,
+    did_you_mean,
+    fit,
+    read_allowed,
+    read_config,
+    read_motd,
+)
+from chatroom.text import names
+
+
+class Options(usage.Options):
+    """The parsed options: a value for every row of `settings.OPTIONS`, and what follows from them.
+
+    ``options["endpoints"]``, ``options["secured"]``, ``options["consoles"]``, ``options["relays"]``
+    and ``options["shells"]`` are the endpoint strings to listen on for the chat, for the chat over
+    TLS, for telnet clients that are taken over, for the bare relay and for SSH;
+    ``options["host-key"]`` is the key for the last, or None;
+    ``options["credentials"]`` is the `tls.Certificate` for them, or None; ``options["motd"]`` is
+    the text itself, ``options["folder"]`` the folder for what is to be kept, or None;
+    ``options["monitor"]`` is the endpoint string for who watches, empty for none.
+    """
+
+    synopsis = "[options]"
+    longdesc = (
+        "A chat room for everybody with a terminal: people join with telnet or netcat, and "
+        "need no other client. 'chatroom' and 'python -m chatroom' are short for "
+        "'twistd -n --pidfile= chatroom'. Every option but --config, --check, --help and "
+        "--version can stand in the configuration file, under its own name: port = 8008"
+    )
+    optFlags: ClassVar = [["check", None, "Say what would run, or what is wrong, and exit."]]
+    optParameters: ClassVar = [
+        ["config", None, None, "Read options from this TOML file; those given here go before."]
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._given: dict[str, Any] = {}
+        self._default_port = True
+        self._motd_file = ""
+        self._config = ""
+        # What every row was at the start, as `reread` has it.
+        self._started: dict[str, Any] = {}
+        for option in OPTIONS:
+            self[option.name] = list(option.default) if option.kind.repeated else option.default
+        self.update(endpoints=[], secured=[], consoles=[], relays=[], shells=[])
+        self.update(credentials=None, folder=None)
+        # The key, and whether it is gone with the server.
+        self.update({"host-key": None, "host-key-passing": False})
+        self["monitor"] = ""
+        # Who may connect, None for everybody, and what is wrong with the list of them.
+        self.update({"allowed": None, "allowed-fault": ""})
+
+    def opt_version(self) -> None:
+        """Print the versions of chatroom, Twisted and Python, and exit."""
+        python = platform.python_version()
+        _print(f"chatroom {__version__} (Twisted {twisted.__version__}, Python {python})")
+        sys.exit(0)
+
+    def opt_help(self) -> None:
+        """Print this text and exit."""
+        _print(str(self))
+        sys.exit(0)
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Parse a command line and find out whether a server could start with it.
+
+        Raises SystemExit with the line to print when it could not: on a UsageError twistd
+        would print its whole help. Also ends by SystemExit after --check, --help, --version.
+        """
+        try:
+            super().parseOptions(options)
+        except (
+            usage.UsageError,
+            SettingError,
+            StoreError,
+            endpoints.EndpointError,
+            manhole.ManholeError,
+        ) as error:
+            raise SystemExit(f"chatroom: {self._explained(error)}") from None
+
+    def parseArgs(self, *args: str) -> None:
+        if args:
+            raise SettingError(f"there is no argument {args[0]!r}; options begin with --")
+
+    def postOptions(self) -> None:
+        values = read_config(self["config"]) if self["config"] else {}
+        values.update(self._given)
+        self.update(values)
+        # twistd may go to another folder.
+        self._config = os.path.abspath(self["config"]) if self["config"] else ""
+        self._started = _absolute(self)
+        for option in ("listen", "tls"):
+            if self["interface"] and self[option] and "port" not in values:
+                raise SettingError(
+                    f"interface goes with port; for {option} write tcp:PORT:interface=ADDRESS"
+                )
+        self._motd_file = os.path.abspath(self["motd"]) if self["motd"] else ""
+        self["motd"] = read_motd(self._motd_file) if self._motd_file else ""
+        self._default_port = "port" in values or not (self["listen"] or self["tls"])
+        if self._default_port:
+            self["endpoints"] += endpoints.default_endpoints(self["port"], self["interface"])
+        self["endpoints"] += map(endpoints.with_backlog, self["listen"])
+        self["secured"] += map(endpoints.with_backlog, self["tls"])
+        self["consoles"] += map(endpoints.with_backlog, self["telnet"])
+        self["relays"] += map(endpoints.with_backlog, self["relay"])
+        self["shells"] += map(endpoints.with_backlog, self["ssh"])
+        self._check_endpoints()
+        self._read_certificate()
+        if self["metrics"]:
+            self["monitor"] = endpoints.on_loopback(self["metrics"])
+            if find_spec("prometheus_client") is None:
+                raise SettingError(
+                    "metrics needs prometheus-client: pip install 'chatroom[metrics]'"
+                )
+        server: dict[str, Any] = self.parent or {}
+        endpoints.probe(
+            *self["endpoints"],
+            *self["secured"],
+            *self["consoles"],
+            *self["relays"],
+            *self["shells"],
+            *filter(None, [self["monitor"]]),
+            rundir=server.get("rundir", "."),
+            chroot=server.get("chroot"),
+        )
+        if self["allow"]:
+            # Twistd changes its folder.
+            self["allow"] = os.path.abspath(self["allow"])
+            self["allowed"], self["allowed-fault"] = read_allowed(self["allow"])
+        if self["manhole"]:
+            if server.get("chroot"):
+                raise SettingError("manhole does not go with twistd's --chroot")
+            self["manhole"] = os.path.abspath(self["manhole"])
+            manhole.check(self["manhole"])
+        if self["data"]:
+            self["data"] = os.path.abspath(self["data"])
+            self._open_folder(server)
+        self._read_host_key(server)
+        if self["check"]:
+            if isinstance(sys.stdout, io.TextIOWrapper):
+                # TOML is UTF-8, whatever the locale is.
+                sys.stdout.reconfigure(encoding="utf-8", errors="replace")
+            _print(self._summary())
+            sys.exit(0)
+
+    def _check_endpoints(self) -> None:
+        plain = [*self["endpoints"], *self["consoles"], *self["relays"], *self["shells"]]
+        for text in plain:
+            endpoints.check(text, tls=False, proxies=bool(self["proxy-from"]))
+        for text in self["secured"]:
+            endpoints.check(text, tls=True, proxies=bool(self["proxy-from"]))
+        every = [*plain, *self["secured"]]
+        if self["proxy-from"] and not any(endpoints.behind_proxy(text)[0] for text in every):
+            raise SettingError(
+                "proxy-from goes with an endpoint for proxies, such as --listen proxy:tcp:8008"
+            )
+
+    def _read_certificate(self) -> None:
+        """Read the certificate, which the server's own user may not be allowed to."""
+        for option in ("certificate", "key"):
+            # The server may run in another folder.
+            self[option] = os.path.abspath(self[option]) if self[option] else ""
+            if self[option] and not self["tls"]:
+                raise SettingError(f"{option} goes with tls, such as --tls tcp:8443")
+        if not self["tls"]:
+            return
+        if not self["certificate"]:
+            raise SettingError(
+                "tls needs --certificate FILE, and --key FILE if the key is in another file"
+            )
+        try:
+            from chatroom.server.tls import Certificate
+        except ImportError:
+            raise SettingError("TLS needs more of Twisted: pip install 'chatroom[tls]'") from None
+        self["credentials"] = Certificate(self["certificate"], self["key"])
+
+    def _read_host_key(self, server: dict[str, Any]) -> None:
+        """Read the key of the SSH door, or make one."""
+        if self["ssh-host-key"]:
+            # The server may run in another folder.
+            self["ssh-host-key"] = os.path.abspath(self["ssh-host-key"])
+            if not self["ssh"]:
+                raise SettingError("ssh-host-key goes with ssh, such as --ssh tcp:2222")
+        if not self["ssh"]:
+            return
+        try:
+            from chatroom.server import hostkey
+
+            # Not needed here, but now is the time to find out that it cannot be had.
+            import_module("chatroom.doors.ssh.connection")
+        except ImportError:
+            raise SettingError("ssh needs more of Twisted: pip install 'chatroom[ssh]'") from None
+        if self["ssh-host-key"]:
+            self["host-key"] = hostkey.read(self["ssh-host-key"])
+        elif not self["data"]:
+            self["host-key"], self["host-key-passing"] = hostkey.made(), True
+        elif not self["check"]:
+            self["host-key"] = hostkey.kept(self["data"], _owner(server))
+        elif os.path.lexists(os.path.join(self["data"], HOST_KEY)):
+            self["host-key"] = hostkey.read(os.path.join(self["data"], HOST_KEY))
+
+    def reread_allowed(self) -> Networks:
+        """Who may connect, as the file says now. Raises SettingError if that is nobody."""
+        allowed, fault = read_allowed(self["allow"])
+        if fault:
+            raise SettingError(fault)
+        return allowed
+
+    def reread(self) -> tuple[dict[str, Any], list[str]]:
+        """What a start with this command line would find now.
+
+        Returns a value for every row, "motd" being the text, and the names of those that are other
+        than at the start and need a restart. Raises SettingError.
+        """
+        values = {option.name: option.default for option in OPTIONS}
+        if self._config:
+            values |= read_config(self._config)
+        values = _absolute(values | self._given)
+        if values["motd"]:
+            values["motd"] = read_motd(values["motd"])
+        changed = [
+            option.name
+            for option in OPTIONS
+            if not option.live and values[option.name] != self._started[option.name]
+        ]
+        return values, changed
+
+    def _open_folder(self, server: dict[str, Any]) -> None:
+        if server.get("chroot"):
+            raise SettingError("data does not go with twistd's --chroot")
+        check_folder(self["data"], thorough=self["check"])
+        if not self["check"]:
+            self["folder"] = Folder(self["data"], _owner(server))
+            rehearse(self["folder"], self["scrollback"], names.fold(self["lobby"]))
+
+    def _summary(self) -> str:
+        """What would run, as a configuration file that runs it."""
+        lines = [f"# chatroom {__version__} can start. It would listen for:"]
+        lines += [f"#   {endpoints.describe(text)}" for text in self["endpoints"]]
+        lines += [f"#   {endpoints.describe(text, tls=True)}" for text in self["secured"]]
+        lines += [f"#   {endpoints.describe(text)} (telnet)" for text in self["consoles"]]
+        lines += [f"#   {endpoints.describe(text)} (relay)" for text in self["relays"]]
+        lines += [f"#   {endpoints.describe_ssh(text)}" for text in self["shells"]]
+        if self["host-key"] is not None and not self["host-key-passing"]:
+            from chatroom.server.hostkey import fingerprint
+
+            lines.append(f"# The key of SSH is {fingerprint(self['host-key'])}.")
+        elif self["shells"]:
+            lines.append("# The key of SSH is made when the server starts.")
+        if self["credentials"] is not None and self["credentials"].concern:
+            lines.append(f"# {self['credentials'].concern}")
+        if self["monitor"]:
+            lines.append(f"#   {endpoints.describe_http(self['monitor'], '/metrics')}")
+        if self["allowed-fault"]:
+            lines.append(f"# {self['allowed-fault']}")
+        for option in OPTIONS:
+            if option.name in ("port", "interface") and not self._default_port:
+                continue
+            value = self._motd_file if option.name == "motd" else self[option.name]
+            lines.append(f"{option.name} = {json.dumps(value, ensure_ascii=False)}")
+        return "\n".join(lines)
+
+    def _explained(self, error: Exception) -> str:
+        cause = error.__context__
+        if not isinstance(cause, getopt.GetoptError) or "not recognized" not in cause.msg:
+            return str(error)
+        name = f"--{cause.opt}" if len(cause.opt) > 1 else f"-{cause.opt}"
+        if self.parent is not None and cause.opt in self.parent.synonyms:
+            return f"option {name} is twistd's: write it before the word chatroom"
+        known = [option.rstrip("=") for option in self.longOpt]
+        return f"unknown option {name}{did_you_mean(cause.opt, known, '--')}"
+
+
+def _print(text: str) -> None:
+    """Print *text*, as far as anybody reads it (`chatroom --help | head`)."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Python must not try again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _absolute(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A value for every row, the names of files absolute, lists as lists."""
+    found = {}
+    for option in OPTIONS:
+        value = values[option.name]
+        if option.kind in (FILE, FOLDER) and value:
+            value = os.path.abspath(value)
+        found[option.name] = list(value) if option.kind.repeated else value
+    return found
+
+
+def _owner(server: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Whose the files are to be that are made now, None for who starts the server."""
+    uid, gid = server.get("uid"), server.get("gid")
+    # -1 leaves the one that was not given as it is.
+    owner = (-1 if uid is None else uid, -1 if gid is None else gid)
+    return None if owner == (-1, -1) else owner
+
+
+def _method(option: Option) -> Callable[..., None]:
+    """What usage.Options calls when *option* stands on the command line."""
+
+    def method(self: Options, text: str) -> None:
+        value = fit(option, text, f"--{option.name}")
+        if option.kind in (FILE, FOLDER) and value:
+            value = os.path.abspath(value)
+        if option.kind.repeated:
+            self._given.setdefault(option.name, []).append(value)
+        else:
+            self._given[option.name] = value
+
+    def switch(self: Options) -> None:
+        self._given[option.name] = True
+
+    if option.kind.type is bool:
+        switch.__doc__ = option.help
+        return switch
+    default = f"{option.default:g}" if isinstance(option.default, float) else option.default
+    method.__doc__ = option.help + (f" [default: {default}]" if default not in ("", ()) else "")
+    return method
+
+
+for _option in OPTIONS:
+    setattr(Options, f"opt_{_option.name.replace('-', '_')}", _method(_option))

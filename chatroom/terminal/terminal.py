@@ -1,0 +1,435 @@
+"""The terminal: what one person types, and above it what arrives.
+
+The rule: it stands between a connection's outlet and whoever writes to it, and is an outlet itself.
+What is written to it is put above the input; all others who are shown the same were sent the same
+bytes, only what takes the input away and draws it again is this person's own. While the outlet is
+congested no key is dealt with, since keys lead to output.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, Protocol
+
+from chatroom.formats.ansi import Colours, terminal
+from chatroom.formats.plain import BELL, Format, plain
+from chatroom.model.clock import Call, Timers
+from chatroom.model.output import TerminalOutlet
+from chatroom.model.preferences import Preferences
+from chatroom.terminal.editor import (
+    Bell,
+    Choices,
+    Complete,
+    Editor,
+    Eof,
+    Interrupt,
+    Line,
+    Redraw,
+    Unsent,
+)
+from chatroom.terminal.keys import Event, Key, Keys, Paste, Text
+from chatroom.terminal.screen import PlainScreen, Screen
+from chatroom.text.cells import cells, graphemes
+
+#: What is taken for the size of a terminal that does not say it, in cells and rows (VT100).
+USUAL: Final = (80, 24)
+
+#: No further line is taken while more than so many wait.
+WAITING_LINES: Final = 64
+
+#: What the work for keys costs of the byte rate, so that who types as fast as they may keeps the
+#: processor busy for less than a tenth of the time: a byte for so many code points of the line that
+#: a key is typed into, for so many that are shown again, and so many bytes for showing anything.
+KEY_SIZE: Final = 12
+SHOWN_SIZE: Final = 4
+SHOWN_COST: Final = 16
+
+#: Others have their turn when so much was spent, which is some milliseconds, or so many bytes are
+#: to be sent.
+MOMENT: Final = 1024
+PORTION: Final = 4096
+
+# By how a terminal's name (RFC 1091; the TERM of terminfo) begins. A VT52 has other sequences.
+_DUMB: Final = re.compile(r"DUMB|UNKNOWN|NETWORK|VT52|EMACS")
+_MONOCHROME: Final = re.compile(r"VT[1-9]|.*-MONO|.*-M$")
+_MANY: Final = re.compile(r".*256|.*DIRECT|XTERM|TMUX|PUTTY|ALACRITTY|FOOT|KITTY|WEZTERM|GHOSTTY")
+
+
+class Kind(NamedTuple):
+    """What can be known of a terminal.
+
+    draws: it moves its cursor where it is told to, and has no line editor of its own.
+    """
+
+    draws: bool = True
+    colours: Colours = Colours.FEW
+
+
+def kind_of(names: Sequence[str], mtts: int = 0) -> Kind:
+    """What to think of a terminal that calls itself so, with the best name first; none for unsaid.
+
+    mtts: what it says of itself by the Mud Terminal Type Standard, 0 for nothing. Clients that do
+    have a line editor of their own, most of them show lines only, and those that could draw take it
+    for a question for a password when somebody else echoes.
+    """
+    name = names[0].upper() if names else ""
+    colours = Colours.FEW
+    if _MANY.match(name):
+        colours = Colours.MANY
+    elif _MONOCHROME.match(name):
+        colours = Colours.NONE
+    return Kind(not (mtts or _DUMB.match(name)), colours)
+
+
+def not_said(count: int) -> str:
+    """What somebody is told of whose lines so many are dropped."""
+    return (
+        f"{count:,} {'line that waited was' if count == 1 else 'lines that waited were'} not said."
+    )
+
+
+class Owner(Protocol):
+    """Whose terminal it is."""
+
+    @property
+    def prompt(self) -> tuple[str, str]:
+        """The name of this person, and of the room they are in; empty before these are known."""
+
+    def told(self, text: str) -> None:
+        """Tell this person something."""
+
+    def ended(self) -> None:
+        """They want to leave, when the lines before that were taken."""
+
+
+class Terminal:
+    """One person's terminal.
+
+    outlet: the connection's. lines: where the lines that were typed are to wait. kind, size: what
+    is known of it; the size is in cells and rows. What keys lead to happens in `work`, to be called
+    while it is `ready`, which it may be after any other call, and after what was called `later`.
+    """
+
+    def __init__(
+        self,
+        outlet: TerminalOutlet,
+        owner: Owner,
+        lines: list[bytes | Line],
+        later: Timers,
+        *,
+        line_length: int,
+        kind: Kind,
+        size: tuple[int, int],
+        no_color: bool,
+        complete: Complete,
+        secret: Callable[[str], bool],
+    ) -> None:
+        self._outlet = outlet
+        self._owner = owner
+        self._lines = lines
+        self._later = later
+        self._kind = kind
+        self._no_color = no_color
+        self._keys = Keys()
+        self._editor = Editor(line_length, complete, secret)
+        self._screen = Screen(*_size(size))
+        # Keys that were not dealt with yet, oldest first, and about how many bytes they were.
+        self._events: deque[Event] = deque()
+        self.backlog = 0
+        self._timer: Call | None = None
+        self._prompted = ("", "")
+        # What of the input is still to be sent around a line that the outlet took in part.
+        self._owed = (b"", b"")
+        # The size that the screen is to have, None for the one that it has.
+        self._resized: tuple[int, int] | None = None
+        # What was done since `spent` was asked for.
+        self._cost = 0
+        # A hidden line waits: only when that was taken it is known whether the next is hidden.
+        self._answered = False
+        self._begun = self._over = False
+
+    # -- for the session, as its outlet
+
+    @property
+    def congested(self) -> bool:
+        """See Outlet."""
+        return self._outlet.congested
+
+    def write(self, data: bytes) -> int:
+        """Show *data*, whole lines with bells between and after them; see Outlet.
+
+        Returns how many bytes of *data* itself were taken.
+        """
+        if self._over or not data.rstrip(BELL):
+            return self._outlet.write(data)
+        resized = self._resize()
+        before, after = self._screen.around()
+        before = resized + before
+        if self._prompted != self._owner.prompt:
+            after += self._shown()
+        whole = before + data + after
+        taken = self._outlet.write(whole)
+        if taken == len(whole):
+            return len(data)
+        taken -= len(before)
+        if taken >= len(data):
+            self._outlet.finish(after[taken - len(data) :])
+            return len(data)
+        self._owed = (before[taken:] if taken < 0 else b"", after)
+        return max(0, taken)
+
+    def finish(self, rest: bytes) -> None:
+        """See Outlet."""
+        before, after = self._owed
+        self._owed = (b"", b"")
+        self._outlet.finish(before + rest + after)
+
+    def abort(self) -> None:
+        """See Outlet."""
+        self._outlet.abort()
+
+    # -- for the door
+
+    @property
+    def echo(self) -> bool:
+        """Whether the lines of this person are to be shown to them when they are said."""
+        return not isinstance(self._screen, PlainScreen)
+
+    @property
+    def height(self) -> int:
+        """How many rows the window has."""
+        _, height = self._resized or (0, self._screen.height)
+        return height
+
+    def adapt(self, preferences: Preferences) -> Format:
+        """Show things like that from here on; returns the format for it."""
+        reader = preferences.reader or not self._kind.draws
+        screen = self._screen
+        if reader is self.echo:
+            self._send(self._resize() + screen.show("", (), 0) + screen.ended())
+            self._screen = (PlainScreen if reader else Screen)(screen.width, screen.height)
+            self._draw()
+        if reader:
+            return plain(preferences)
+        colours = self._kind.colours
+        if preferences.color == "on":
+            colours = colours if colours is not Colours.NONE else Colours.FEW
+        elif preferences.color == "off" or self._no_color:
+            colours = Colours.NONE
+        width, _ = self._resized or (self._screen.width, 0)
+        return terminal(width, colours, preferences)
+
+    def begin(self) -> None:
+        """From here on it is drawn on, in a row of its own."""
+        self._begun = True
+        self._send(b"\r\x1b[J" * self.echo + self._screen.begin())
+        self._draw()
+
+    def end(self, farewell: bytes = b"") -> bytes:
+        """It is left as it was, below *farewell*; returns what has still to be sent for that."""
+        if self._over:
+            return farewell
+        self._over = True
+        self._stop_timer()
+        self._events.clear()
+        if not self._begun:
+            return farewell
+        taken_away = self._resize() + self._screen.show("", (), 0) + self._screen.ended()
+        return taken_away + farewell + self._screen.end()
+
+    def resize(self, size: tuple[int, int]) -> None:
+        """The terminal has another *size*; its format has to be asked for again.
+
+        It is drawn anew when that can be sent: however often it changes, nothing piles up.
+        """
+        self._resized = _size(size)
+        if not self._outlet.congested:
+            self._draw()
+
+    def receive(self, data: bytes) -> None:
+        """Bytes were typed."""
+        self._stop_timer()
+        self._take(self._keys.receive(data))
+
+    def press(self, key: Key) -> None:
+        """A *key* came in some other way than as bytes, which ends what is open of those."""
+        self._stop_timer()
+        self._take([key, *self._keys.expire()])
+
+    def limit(self, line_length: int) -> None:
+        """A line may have so many bytes from here on."""
+        self._editor.line_length = line_length
+
+    def hide(self) -> None:
+        """What is typed is not shown from here on."""
+        self._answered = False
+        self._editor.hide()
+        self._draw()
+
+    def unhide(self) -> None:
+        """What is typed is shown again; what was typed until now, and waits, is dropped."""
+        self._answered = False
+        if self._editor.hidden:
+            self._events.clear()
+            self.backlog = 0
+        self._editor.unhide()
+        self._draw()
+
+    def forget(self, text: str) -> None:
+        """The line *text*, which was ended last, is not to be brought back."""
+        self._editor.forget(text)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something that can be dealt with now."""
+        if self._over or self._outlet.congested:
+            return False
+        if self._resized is not None:
+            return True
+        if not self._events or self._answered:
+            return False
+        event = self._events[0]
+        ends_line = event is Key.ENTER or isinstance(event, Paste)
+        return len(self._lines) <= WAITING_LINES or not ends_line
+
+    def work(self) -> None:
+        """Deal with keys, up to the end of a line or for a moment, and show what comes of it."""
+        if self._over or self._outlet.congested:
+            return
+        waiting = len(self._lines)
+        shown: list[bytes] = []
+        size = 0
+        resized = self._resize()
+        while self.ready and len(self._lines) == waiting:
+            event = self._events.popleft()
+            self.backlog -= _weight(event)
+            before = self._editor.size
+            shown.append(self._dealt(event))
+            self._cost += max(before, self._editor.size) // KEY_SIZE
+            size += len(shown[-1])
+            if self._cost >= MOMENT or size >= PORTION:
+                break
+        self._draw(b"".join([resized, *shown]))
+
+    def spent(self) -> int:
+        """What was done since this was last asked, in bytes of the byte rate."""
+        cost, self._cost = self._cost, 0
+        return cost
+
+    # -- keys
+
+    def _take(self, events: Sequence[Event]) -> None:
+        if self._over:
+            return
+        for event in events:
+            if event is Key.INTERRUPT:
+                # It is not to wait behind what it is for.
+                self._drop()
+            self._events.append(event)
+            self.backlog += _weight(event)
+        if self._keys.patience:
+            self._timer = self._later(self._keys.patience, self._expire)
+
+    def _drop(self) -> None:
+        """What waits is not said any more."""
+        self._events.clear()
+        self.backlog = 0
+        self._answered = False
+        dropped = len(self._lines)
+        if dropped:
+            self._lines.clear()
+            self._owner.told(not_said(dropped))
+
+    def _expire(self) -> None:
+        """What there is of a key will not be completed."""
+        self._timer = None
+        self._take(self._keys.expire())
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+
+    def _dealt(self, event: Event) -> bytes:
+        """Deal with one key; returns what is shown for it beside the line."""
+        shown = []
+        for action in self._editor.receive(event):
+            match action:
+                case Line():
+                    if not (self.echo or action.hidden):
+                        # It stays where it was typed; of what came all at once nothing is there.
+                        text = graphemes(action.text)
+                        shown.append(self._screen.show("", text, len(text)))
+                    shown.append(self._screen.ended())
+                    if action.hidden or action.pasted or action.text.strip():
+                        self._lines.append(action)
+                    self._answered = action.hidden
+                case Choices():
+                    shown.append(self._screen.choices(action.choices))
+                case Redraw():
+                    shown.append(self._screen.clear())
+                    self._cost += self._editor.size // SHOWN_SIZE
+                case Bell():
+                    shown.append(BELL)
+                case Interrupt():
+                    shown.append(self._screen.ended())
+                    if self._editor.hidden:
+                        # Whoever is asked for a secret answers with none.
+                        self._lines.append(Line("", hidden=True))
+                        self._answered = True
+                case Unsent():
+                    self._owner.told(action.sentence)
+                case Eof():
+                    self._owner.ended()
+        return b"".join(shown)
+
+    # -- the screen
+
+    def _shown(self) -> bytes:
+        """What makes the screen show the prompt and the line as they are now."""
+        resized = self._resize()
+        self._cost += SHOWN_COST + self._editor.size // SHOWN_SIZE
+        self._prompted = self._owner.prompt
+        if self._editor.hidden:
+            prompt = "[not shown] "
+        else:
+            prompt = self._prompt(*self._prompted) if self.echo else ""
+        return resized + self._screen.show(*self._editor.view(prompt))
+
+    def _resize(self) -> bytes:
+        """What makes the screen have the size that the terminal has."""
+        size, self._resized = self._resized, None
+        if size is None:
+            return b""
+        self._cost += SHOWN_COST + self._editor.size // SHOWN_SIZE
+        return self._screen.resize(*size)
+
+    def _prompt(self, name: str, room: str) -> str:
+        """As much as leaves room for what is typed."""
+        if not name:
+            return ""
+        for prompt in (f"[{name} #{room}] ", f"[{name}] "):
+            if 2 * cells(prompt) <= self._screen.width:
+                return prompt
+        return "> "
+
+    def _draw(self, before: bytes = b"") -> None:
+        """Send what is to be shown *before*, and the prompt and the line as they are now."""
+        if self._begun and not self._over:
+            self._send(before + self._shown())
+
+    def _send(self, data: bytes) -> None:
+        if data and self._begun:
+            self._outlet.insert(data)
+
+
+def _size(size: tuple[int, int]) -> tuple[int, int]:
+    """A size in which nothing is 0, which is what a terminal says that does not know (RFC 1073)."""
+    return size[0] or USUAL[0], size[1] or USUAL[1]
+
+
+def _weight(event: Event) -> int:
+    """About how many bytes a key was."""
+    return len(event.text) if isinstance(event, Text | Paste) else 1

@@ -1,0 +1,280 @@
+"""Cells: how much room text takes on a terminal, and where its rows may end.
+
+The rule: no terminal breaks a row at a place that was not counted on, so that nobody's text stands
+where the server's would. Terminals disagree about sequences: some show one emoji, some all of which
+it consists. So `cells` is the most that any of them takes: that of all code points together. Rows
+end between graphemes (UAX 29). Pure functions of their arguments; what is measured has been
+through `names.clean`, but for `visible`, which takes anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import pairwise
+
+import regex
+from wcwidth import wcswidth, wcwidth
+
+from chatroom.text.names import BLANKS, clean, fold
+
+_REPLACEMENT = "\ufffd"
+# Flags are taken apart here: at each half of one \X looks back to where they began, so that many
+# of them take quadratic time.
+_CLUSTER = regex.compile(
+    r"\p{Regional_Indicator}{2}[\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}]*+|\X"
+)
+
+_LINK = regex.compile(r"(?:(?:https?|ftp|gopher|ircs?)://|www\.)[!-~]++")
+
+# Everything up to the next place where a row may end, and the blanks there, of whatever kind. A
+# link goes on as long as it is ASCII, and a piece of `code` may hold blanks. Between wide
+# characters there are no blanks: a row may end there, but not before what closes (UAX 14, rule LB13
+# and class NS), nor after what opens (LB14).
+_IDEOGRAPH = r"\p{lb=ID}\p{lb=EB}\p{lb=EM}\p{lb=CJ}\p{lb=H2}\p{lb=H3}"
+_CLOSING = r"[\p{lb=CL}\p{lb=CP}\p{lb=EX}\p{lb=NS}\p{lb=CJ}]"
+_PIECE = regex.compile(
+    rf"""
+    (
+        {_LINK.pattern}
+      | `(?![{BLANKS}])[^`]++(?<![{BLANKS}])`[\p{{P}}--`]*+
+      | \p{{lb=OP}}{{0,3}}+(?=[{_IDEOGRAPH}])\X(?:{_CLOSING}\p{{M}}*+)*+
+      | (?:(?![{_IDEOGRAPH}]|\p{{lb=OP}}{{1,3}}+[{_IDEOGRAPH}])[^{BLANKS}]
+        \p{{M}}*+(?:{_CLOSING}\p{{M}}*+)*+)++
+      | \X
+    )
+    ([{BLANKS}]*+)
+    """,
+    regex.V1 | regex.VERBOSE | regex.DOTALL,
+)
+
+# A line is wrapped for each width that somebody in the room has. What takes long, and does not
+# depend on the width, is kept of the last long texts, for the next width; that is some MB at most.
+_LONG = 40
+_KEPT = 64
+
+_SPECIAL = regex.compile(r"`|://|www\.")
+_CHUNK = regex.compile(rf"([^{BLANKS}]++)([{BLANKS}]*+)")
+
+#: A grapheme of more cells, which no writing needs, may be cut: a row ends somewhere.
+_MAX_GRAPHEME = 8
+#: So many widths are kept: more than the characters that a room uses.
+_MOST_WIDTHS = 8192
+_VARIATION_16 = "\ufe0f"
+# What has no place of its own. Python's tables may be years older than those of terminals, in which
+# some of it has been given one (U+1171E).
+_UNPLACED = regex.compile(r"[\p{Mn}\p{Me}\p{Cf}]")
+# Which pictures are emoji changes from one Unicode to the next, and for some it is reserved. The
+# circled numbers on black (U+3248) are ambiguous in Unicode, and wide to the C library and tmux.
+_TWO_CELLS = regex.compile(
+    r"[\p{EA=W}\p{EA=F}\p{EMod}\u3248-\u324f[\p{ExtPict}&&[\U0001f000-\U0001ffff]]]", regex.V1
+)
+_UNIT = regex.compile(rf".{_UNPLACED.pattern}*+", regex.DOTALL)
+
+
+def graphemes(text: str) -> list[str]:
+    """*text* taken apart into what a person takes for its characters."""
+    return list(text) if text.isascii() and "\r" not in text else _CLUSTER.findall(text)
+
+
+def cells(text: str) -> int:
+    """How many cells of a terminal's row *text* takes at most."""
+    if text.isascii():
+        return len(text)
+    return _measured(text) if len(text) > _LONG else _measure(text)
+
+
+def _measure(text: str) -> int:
+    # Letters that a sign joins may be shown wider than each of them alone.
+    return max(sum(map(_WIDTHS.__getitem__, text)), wcswidth(text))
+
+
+_measured = lru_cache(maxsize=_KEPT)(_measure)
+
+
+class _Widths(dict[str, int]):
+    """How many cells one code point takes where nothing before it is known."""
+
+    def __missing__(self, character: str) -> int:
+        if len(self) >= _MOST_WIDTHS:
+            self.clear()
+        width = self[character] = _widest(character)
+        return width
+
+
+def _widest(character: str) -> int:
+    if character == _VARIATION_16:
+        # It may make the emoji of two cells that it asks for (UTS 51, section 2.7).
+        return 1
+    if _UNPLACED.match(character):
+        return 0
+    # 0 is for a mark with a place of its own and for a vowel of Hangul, which go with another
+    # character.
+    return 2 if _TWO_CELLS.match(character) else max(1, wcwidth(character))
+
+
+_WIDTHS = _Widths()
+
+
+@lru_cache(maxsize=4096)
+def visible(grapheme: str) -> tuple[str, int]:
+    """What to show for one grapheme of any text, and its width in cells, at least 1.
+
+    A control of ASCII is shown as ^X, what would do anything else or nothing at all as U+FFFD.
+    """
+    if grapheme.isascii():
+        if grapheme.isprintable():
+            return grapheme, 1
+        return f"^{chr(ord(grapheme[0]) ^ 0x40)}", 2
+    shown = clean(grapheme)
+    width = wcswidth(shown)
+    return (_REPLACEMENT, 1) if width < 1 or _REPLACEMENT in shown else (shown, width)
+
+
+def doubtful(shown: str) -> bool:
+    """Whether terminals disagree about the width of a visible grapheme: emoji and sequences."""
+    if len(shown) == 1:
+        return shown >= "\U0001f000"
+    return not shown.isascii() and not all("\u0300" <= mark <= "\u036f" for mark in shown[1:])
+
+
+def wrap(text: str, width: int, indent: int = 0) -> list[str]:
+    """The rows of *text*, each of at most *width* cells, without the blanks where they end.
+
+    All but the first begin with *indent* blanks, and code between backticks stays whole where it
+    fits behind them. Links stay whole, too, if need be without the indent. A longer one is one
+    long row, which the terminal continues in its next ones by itself, so that it can be clicked on
+    and copied; nothing follows it there.
+    """
+    if cells(text) <= width:
+        return [text]
+    if text.isascii() and not _SPECIAL.search(text):
+        rows = _wrapped_ascii(text, width, indent)
+        if rows:
+            return rows
+    return _wrapped(text, width, indent)
+
+
+def _wrapped_ascii(text: str, width: int, indent: int) -> list[str]:
+    """What `_wrapped` returns, sooner; nothing if a word is too long for that."""
+    margin = " " * indent
+    rows: list[str] = []
+    start, room = 0, width
+    while len(text) - start > room:
+        end = text.rfind(" ", start, start + room + 1)
+        row = text[start:end].rstrip(" ") if end > start else ""
+        if not row:
+            return []
+        rows.append(margin + row if rows else row)
+        start, room = end, width - indent
+        while text.startswith(" ", start):
+            start += 1
+    if start < len(text):
+        last = text[start:].rstrip(" ")
+        rows.append(margin + last if rows else last)
+    return rows
+
+
+def _wrapped(text: str, width: int, indent: int) -> list[str]:
+    """The rows of any *text*."""
+    margin = " " * indent
+    rows: list[str] = []
+    # The row so far, its width, the blanks to come before what follows, and whether it has more
+    # than its margin.
+    row, taken, blanks, begun = "", 0, "", False
+    for word, following, size in _pieces(text, width - indent):
+        if begun and taken + cells(blanks) + size > width:
+            rows.append(row)
+            row, taken, blanks, begun = margin, indent, "", False
+        if begun or not rows:
+            # Blanks at the beginning of the text stay.
+            row += blanks
+            taken += cells(blanks)
+        if taken + size <= width:
+            row += word
+            taken += size
+        elif _LINK.fullmatch(word):
+            # A row that has only its margin is too narrow for it. Where the terminal continues it
+            # there is no margin, so nothing else follows there.
+            row, taken = word, max(size, width)
+        else:
+            *full, row = _broken(row, word, width, margin)
+            rows += full
+            taken = cells(row)
+        begun = True
+        blanks = following
+    return [*rows, row]
+
+
+def _pieces(text: str, room: int) -> Iterator[tuple[str, str, int]]:
+    """What stays whole where a row has *room*, the blanks after each, and its cells."""
+    for piece in _taken_apart(text):
+        word, blanks, size = piece
+        if size > room and word.startswith("`"):
+            # Code that fits into no row is broken at its blanks.
+            *before, (last, _) = _CHUNK.findall(word)
+            for chunk, following in before:
+                yield chunk, following, cells(chunk)
+            yield last, blanks, cells(last)
+        else:
+            yield piece
+
+
+@lru_cache(maxsize=_KEPT)
+def _taken_apart(text: str) -> list[tuple[str, str, int]]:
+    """The pieces of *text*, the blanks after each, and their cells."""
+    return [(word, blanks, cells(word)) for word, blanks in _PIECE.findall(text)]
+
+
+@lru_cache(maxsize=_KEPT)
+def _characters(word: str) -> list[tuple[str, int]]:
+    """What of *word* is not cut, and its cells."""
+    parts: list[str] = []
+    for grapheme in graphemes(word):
+        if cells(grapheme) <= _MAX_GRAPHEME:
+            parts.append(grapheme)
+        else:
+            parts += _UNIT.findall(grapheme)
+    return [(part, cells(part)) for part in parts]
+
+
+def _broken(row: str, word: str, width: int, margin: str) -> Iterator[str]:
+    """The rows of a *word* that fits into none, of which the first begins with *row*."""
+    taken = cells(row)
+    if word.isascii():
+        room = max(0, width - taken)
+        row, rest = row + word[:room], word[room:]
+        room = width - len(margin)
+        while rest:
+            yield row
+            row, rest = margin + rest[:room], rest[room:]
+        yield row
+        return
+    for grapheme, size in _characters(word):
+        if taken + size > width:
+            yield row
+            row, taken = margin, len(margin)
+        row += grapheme
+        taken += size
+    yield row
+
+
+def common_prefix(texts: list[str]) -> str:
+    """What all *texts* begin with (names.fold), as the first of them spells it."""
+    split = [graphemes(text) for text in texts]
+    first = split[0] if split else []
+    count = min(map(len, split), default=0)
+    for one, other in pairwise(split):
+        same = (a == b or fold(a) == fold(b) for a, b in zip(one, other, strict=False))
+        count = min(count, next((index for index, equal in enumerate(same) if not equal), count))
+    return "".join(first[:count])
+
+
+def columns(texts: list[str], width: int) -> list[str]:
+    """*texts* as rows of columns of equal width, read row by row."""
+    broadest = max(map(cells, texts), default=0) + 2
+    count = max(1, (width + 2) // broadest)
+    padded = [text + " " * (broadest - cells(text)) for text in texts]
+    return [
+        "".join(padded[start : start + count]).rstrip() for start in range(0, len(padded), count)
+    ]

@@ -1,0 +1,303 @@
+"""What a name may be, and making text safe for other people's terminals.
+
+The one rule: whatever somebody typed goes through `clean`, `check_name` or `check_room` before
+anybody else is shown it. Everything here is a pure function of its arguments.
+"""
+
+from __future__ import annotations
+
+import difflib
+import unicodedata
+from collections.abc import Iterable
+from typing import Final
+
+import regex
+
+from chatroom.text import lookalikes
+from chatroom.text.lookalikes import STROKE
+
+MAX_NAME: Final = 24  # characters (code points) of the display form
+MAX_TOPIC: Final = 300  # characters
+MAX_BLANKS: Final = 8  # in a row: too few to push text to the start of a terminal's next row
+
+_REPLACEMENT = "\ufffd"
+_BOM = "\ufeff"
+
+# Scripts that people use for names today: UAX 31, Table 5 (Recommended) and Table 7 (Limited
+# Use). Each goes alone; the last line are the companies that UTS 39, section 5.1, lets Han keep.
+_SCRIPTS = """
+    Arabic Armenian Bengali Cyrillic Devanagari Ethiopic Georgian Greek Gujarati Gurmukhi Hebrew
+    Kannada Khmer Lao Latin Malayalam Myanmar Oriya Sinhala Tamil Telugu Thaana Thai Tibetan
+    Adlam Balinese Bamum Batak Canadian_Aboriginal Chakma Cham Cherokee Hanifi_Rohingya Javanese
+    Kayah_Li Lepcha Limbu Lisu Mandaic Meetei_Mayek Miao New_Tai_Lue Newa Nko
+    Nyiakeng_Puachue_Hmong Ol_Chiki Osage Saurashtra Sundanese Syloti_Nagri Syriac Tai_Le Tai_Tham
+    Tai_Viet Tifinagh Vai Wancho Yi
+    Han+Hiragana+Katakana Han+Hangul Han+Bopomofo
+"""
+
+
+def _script_class(scripts: Iterable[str]) -> str:
+    """A pattern for the characters of these scripts and for those that go with every script."""
+    members = "".join(rf"\p{{scx={script}}}" for script in scripts)
+    return rf"[{members}\p{{scx=Common}}\p{{scx=Inherited}}]"
+
+
+_COMPANIES = [entry.split("+") for entry in _SCRIPTS.split()]
+_ANY_SCRIPT = _script_class(script for company in _COMPANIES for script in company)
+_ONE_SCRIPT = "|".join(f"{_script_class(company)}++" for company in _COMPANIES)
+
+# What a name must match, and how the sentence goes on when it does not. In the order of telling.
+_RULES = [
+    (regex.compile(pattern, regex.V1 | regex.DOTALL), sentence)
+    for pattern, sentence in (
+        (r"\P{DI}++", "has no invisible characters."),
+        (r"\p{L}.*+", "begins with a letter."),
+        (r"[\p{L}\p{M}\p{Nd}_\-]++", "consists of letters, digits, _ and -."),
+        (r"(?:\P{M}\p{M}{0,4}+)++", "has at most four combining marks in a row."),
+        (rf"{_ANY_SCRIPT}++", "is in a script that is in use today."),
+        (_ONE_SCRIPT, "is of one script; this one mixes several."),
+    )
+]
+
+_RESERVED_WORDS = """
+    admin administrator chatroom console daemon error everybody everyone here host me mod
+    moderator nobody notice op operator root server service staff sysop system warning you
+"""
+
+_LOOKALIKES = lookalikes.table()
+_STROKES = str.maketrans({STROKE: "l", "i": "l"})
+_GUEST = regex.compile(r"guest[\p{Nd}lo]*+")
+
+# ZWJ and ZWNJ are the two format characters that words and emoji are spelled with.
+_UNSAFE = regex.compile(
+    r"[[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\p{NChar}]--[\u200c\u200d]]", regex.V1
+)
+
+# ERASE, KILL and WERASE as terminals have them by themselves (termios(3)); BS is ERASE on others.
+_ERASING = frozenset("\x08\x7f\x15\x17")
+# What goes with the character before it; the joiner makes one emoji of several.
+_JOINER = "\u200d"
+_ATTACHED = regex.compile(rf"[\p{{M}}\p{{EMod}}{_JOINER}]")
+
+# Invisible characters between marks neither hide a fifth one nor are they cut without one.
+_EXTRA_MARKS = regex.compile(r"(?:\p{M}[\p{DI}--\p{M}]*+){4}\K\p{M}[\p{M}\p{DI}]*+", regex.V1)
+
+# What is drawn as nothing: blanks by category, blanks by design (Braille, a note head, two
+# hieroglyphs), and the fillers, which are letters. Default-ignorable characters inside a run
+# count as part of it. A class for `regex`.
+BLANKS: Final = r"\p{Zs}\u2800\U0001D159\U00013441\U00013442"
+_BLANK = rf"{BLANKS}\p{{DI}}"
+# A mark on a blank may have no more ink than that (U+16FE4, U+1107F), nor may a vowel of Hangul
+# without its consonant.
+_NO_CELLS = r"\p{M}\u1160-\u11ff\ud7b0-\ud7ff"
+_WIDE_BLANKS = regex.compile(rf"[{_BLANK}][{_BLANK}{_NO_CELLS}]{{{MAX_BLANKS},}}+", regex.V1)
+_WIDE_SPACES = " " * (MAX_BLANKS + 1)
+_LEADING = regex.compile(rf"[{_BLANK}\p{{M}}]++", regex.V1)
+_TRAILING = regex.compile(rf"[{BLANKS}[\p{{DI}}&&\p{{L}}]][{_BLANK}]*+$", regex.V1)
+
+_CLUSTER = regex.compile(r"\X")
+
+# At 0.7 two slips in a long word are near, and `login` is not taken for `join`.
+_NEARNESS = 0.7
+
+
+class NameRefused(ValueError):
+    """A name that is not allowed; `str` of it is a sentence for the person who typed it."""
+
+
+def check_name(name: str) -> str:
+    """The form (NFC) in which `name` is shown to others.
+
+    Raises NameRefused for what is no name. Does not ask whether it is reserved or taken.
+    One script is meant as in UTS 39, section 5.1.
+    """
+    return _check(name, "A name")
+
+
+def check_room(name: str) -> str:
+    """The form in which a room's name is shown, without the `#` that may be typed before it.
+
+    Raises NameRefused; the rules are those of `check_name`.
+    """
+    return _check(name.removeprefix("#"), "A room's name")
+
+
+def is_reserved(name: str) -> bool:
+    """Whether `name` belongs to the server: `guestN`, or what could be taken for its voice."""
+    shape = _joined(skeleton(name))
+    return shape in _RESERVED_SKELETONS or _GUEST.fullmatch(shape) is not None
+
+
+def fold(name: str) -> str:
+    """The key that a name or a room is unique by: compatibility forms and case are one.
+
+    `fold(fold(name)) == fold(name)`. A leading `#` stays.
+    """
+    if name.isascii():
+        return name.lower()
+    before, folded = name, _fold_once(unicodedata.normalize("NFD", name))
+    while folded != before:
+        before, folded = folded, _fold_once(folded)
+    return folded
+
+
+def skeleton(name: str) -> str:
+    """The key that `name` has in common with all names it may be taken for (UTS 39, section 4).
+
+    Good for comparing only. `i` and `l` are one, since a stroke may be a capital `I` or an `l`:
+    whether two names with one skeleton look alike is for `alike` to say.
+    """
+    return _look(_drawn(name)).translate(_STROKES)
+
+
+def alike(name: str, other: str) -> bool:
+    """Whether `name` may be taken for `other`.
+
+    `aIice` and `ALlCE` may be taken for `alice`, `lvan` for `ivan`; `mia` is not taken for `mla`.
+    """
+    if skeleton(name) != skeleton(other):
+        return fold(name) == fold(other)
+    drawn = _drawn(name)
+    # An l can be read as an I where a capital may stand: among others, or at the beginning.
+    capitals = len(drawn) if drawn[1:] != drawn[1:].lower() else 1
+    drawn = drawn[:capitals].replace("l", STROKE) + drawn[capitals:]
+    pairs = zip(_look(drawn), _look(_drawn(other)), strict=True)
+    return all(one == another or STROKE in (one, another) for one, another in pairs)
+
+
+def clean(text: str) -> str:
+    """`text` with nothing in it that could harm or fool the terminal of somebody else.
+
+    What its erasing keys erase is gone, and so are they: BS, DEL, ^U for the line, ^W for a word;
+    they come from clients that have no line editor. A byte order mark at its beginning goes, and
+    TAB becomes a space. Other controls, format characters (except ZWJ and ZWNJ), surrogates,
+    private use, line and paragraph separators and noncharacters become U+FFFD. At most four
+    combining marks follow one another, and at most MAX_BLANKS blanks. Idempotent; takes any str.
+    """
+    printable = text.isprintable()
+    if printable and text.isascii() and _WIDE_SPACES not in text:
+        return text
+    # What Python calls printable holds none of these, and the question is cheap.
+    if not printable:
+        if not _ERASING.isdisjoint(text):
+            text = _edited(text)
+        text = _UNSAFE.sub(_REPLACEMENT, text.lstrip(_BOM).replace("\t", " "))
+    text = _EXTRA_MARKS.sub("", text)
+    text = _WIDE_BLANKS.sub(" " * MAX_BLANKS, text)
+    return text
+
+
+def clean_topic(text: str) -> str:
+    """`text` cleaned, without blanks around it, and cut to MAX_TOPIC characters."""
+    text = clean(text)
+    start = _LEADING.match(text)
+    text = cut(text[start.end() :] if start else text, MAX_TOPIC)
+    text = _TRAILING.sub("", text)
+    return text
+
+
+def cut(text: str, length: int) -> str:
+    """At most the first `length` characters of `text`, ending where a grapheme (UAX 29) ends.
+
+    A text that begins with a grapheme longer than that is cut inside it. Finding graphemes takes
+    a third of a microsecond a character: for topics, not for lines.
+    """
+    if len(text) <= length:
+        return text
+    # One character more shows whether the last grapheme goes on; its own end does not count.
+    *ends, _ = (cluster.end() for cluster in _CLUSTER.finditer(text, endpos=length + 1))
+    return text[: ends[-1] if ends else length]
+
+
+def match_prefix(prefix: str, names: Iterable[str]) -> list[str]:
+    """The `names` that begin with `prefix`, whatever the case; one that is equal wins alone."""
+    key = fold(prefix)
+    matches = [(folded, name) for name in names if (folded := fold(name)).startswith(key)]
+    exact = [name for folded, name in matches if folded == key]
+    return exact or [name for _, name in matches]
+
+
+def suggest(word: str, choices: Iterable[str]) -> str | None:
+    """The one of `choices` that a person who typed `word` may have meant, or None."""
+    # What is longer than any name, which folding may make it, is no near miss, and dear to compare.
+    if len(word) > MAX_NAME or len(word := fold(word)) > MAX_NAME:
+        return None
+    choices = list(choices)
+    # Short words with two letters swapped are far apart for difflib.
+    swapped = [choice for choice in choices if sorted(choice) == sorted(word)]
+    near = swapped or difflib.get_close_matches(word, choices, n=1, cutoff=_NEARNESS)
+    return near[0] if near else None
+
+
+def _edited(text: str) -> str:
+    """*text* as its erasing keys have left it, without these."""
+    typed: list[str] = []
+    for character in text:
+        if character not in _ERASING:
+            typed.append(character)
+        elif character == "\x15":
+            typed.clear()
+        elif character == "\x17":
+            while typed and typed[-1].isspace():
+                typed.pop()
+            while typed and not typed[-1].isspace():
+                typed.pop()
+        else:
+            _erase(typed)
+    return "".join(typed)
+
+
+def _erase(typed: list[str]) -> None:
+    """Take one character off, with the marks on it and what it is joined to."""
+    while typed:
+        last = typed.pop()
+        joined = typed and typed[-1] == _JOINER
+        if last.isascii() or not (joined or _ATTACHED.match(last)):
+            break
+
+
+def _check(name: str, subject: str) -> str:
+    if not name:
+        raise NameRefused(f"{subject} has at least one character.")
+    # NFC makes one character of at most four; what is longer need not be normalised to know.
+    display = unicodedata.normalize("NFC", name) if len(name) <= 4 * MAX_NAME else name
+    if len(display) > MAX_NAME:
+        raise NameRefused(f"{subject} has at most {MAX_NAME} characters.")
+    for form in (display, unicodedata.normalize("NFKC", display)):
+        if fault := _fault(form):
+            raise NameRefused(f"{subject} {fault}")
+    return display
+
+
+def _fault(form: str) -> str | None:
+    """What is wrong with a name, as the end of a sentence."""
+    faults = (sentence for rule, sentence in _RULES if not rule.fullmatch(form))
+    # The tables of `regex` may be newer than Python's: what Python cannot fold is no letter yet.
+    return next(faults, None if form.isprintable() else "has no characters unknown here.")
+
+
+def _fold_once(text: str) -> str:
+    return unicodedata.normalize("NFKC", text.casefold())
+
+
+def _drawn(name: str) -> str:
+    """What `name` is drawn like; case is distinguished, as `I` looks like `l` and `i` does not."""
+    text = unicodedata.normalize("NFKC", name)
+    return unicodedata.normalize("NFD", text).translate(_LOOKALIKES)
+
+
+def _look(drawn: str) -> str:
+    """What is *drawn*, whatever the case."""
+    look = fold(drawn)
+    # What a letter is drawn like may be drawn like something else in turn, in its other case.
+    for _ in range(3):
+        look = fold(_drawn(look))
+    return unicodedata.normalize("NFD", look)
+
+
+def _joined(look: str) -> str:
+    """`look` without the signs that go unnoticed in a word that speaks for the server."""
+    return look.replace("_", "").replace("-", "")
+
+
+_RESERVED_SKELETONS = frozenset(map(skeleton, _RESERVED_WORDS.split()))
