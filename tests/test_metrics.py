@@ -139,7 +139,8 @@ def test_mail_of_who_leaves_without_reading_is_sent_as_well(world: World) -> Non
     alice, bob = world.people("alice", "bob")
     before = world.chat.counters.bytes - len(alice.outlet.data + bob.outlet.data)
     alice.outlet.stall()
-    bob.says("hi", "/msg alice psst")
+    bob.says("hi")
+    alice.session.notice("psst")
     alice.session.end()
     world.settle()
     assert b"psst" in alice.outlet.data

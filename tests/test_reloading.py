@@ -252,7 +252,7 @@ def test_sighup_changes_the_motd_and_a_limit_and_drops_nobody(
     )
     comes_and_sees(ended, server, b"-- two\r\n")
     alice.sends(b"/back\n")
-    alice.reads(b"You are not away.\r\n")
+    alice.reads(b"You are not away.")
     assert server.stop() == -signal.SIGTERM
     assert "Traceback" not in server.output
 
