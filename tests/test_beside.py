@@ -168,3 +168,33 @@ def test_whoever_is_sent_away_goes_with_it(world: World, factory: SshFactory) ->
     script.settle()
     assert alice.gone
     assert script.session_closed
+
+
+def test_forget_takes_back_the_last_line_whichever_connection_said_it(
+    world: World, factory: SshFactory
+) -> None:
+    alice, bob = owner(world), world.person("bob")
+    alice.says("stays")
+    bob.says("/join tea")
+    script = beside(world, factory)
+    script.sends(b"/join tea\nslip\n/forget\n/history\n")
+    assert script.sees[-2:] == ["-- alice took back a line.", "-- Nothing has been said here."]
+    assert bob.sees[-2:] == ["alice: slip", "-- alice took back a line."]
+    alice.says("/history")
+    assert "alice: stays" in " ".join(alice.sees)
+
+
+def test_all_of_an_hour_is_taken_back_once_from_either_connection(
+    world: World, factory: SshFactory
+) -> None:
+    alice, bob = owner(world), world.person("bob")
+    alice.says("one")
+    script = beside(world, factory)
+    script.sends(b"two\n")
+    _ = bob.sees
+    script.sends(b"/forget hour\n/forget hour\n")
+    assert bob.sees == ["-- alice took back 2 lines."]
+    script.sends(b"/forget hour\n")
+    assert script.sees[-1] == "-- You have said nothing in the last hour."
+    alice.says("/forget hour")
+    assert alice.sees[-1] == "-- You have said nothing in the last hour."

@@ -726,6 +726,14 @@ def test_who_has_said_nothing_for_an_hour_has_nothing_to_take_back(world: World)
     assert bob.sees == []
 
 
+def test_what_was_taken_back_already_is_not_taken_back_again(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.says("one", "/forget")
+    _ = alice.sees, bob.sees
+    assert alice.asks("/forget hour") == [NOTHING]
+    assert bob.sees == []
+
+
 def test_a_name_that_changed_hands_takes_nothing_back(world: World) -> None:
     alice, bob = world.people("alice", "bob")
     alice.says("one", "/quit")

@@ -380,7 +380,8 @@ class Chat:
             self.take_back_last(session, since, LOG_EVENTS)
             return
         _, rooms = self._own_lines(session, since)
-        session.said = None
+        for one in self._connections_of(session):
+            one.said = None
         now, origin, name = self.clock.time(), session.origin, session.name
         said_as = account.name if account is not None else ""
         for room in rooms:
@@ -408,19 +409,29 @@ class Chat:
         """What tells the lines of *session*, and the rooms where there may be some since then.
 
         They are those that this connection said, and those of its account, whose name was nobody
-        else's from when it was registered.
+        else's from when it was registered; also those of the account's other connections.
         """
         account = session.account
+        connections = self._connections_of(session)
+        origins = {one.origin for one in connections}
 
         def own(said: Event) -> bool:
-            return said.origin == session.origin or (
+            return said.origin in origins or (
                 account is not None and said.time >= account.created and said_by(said, account.key)
             )
 
-        said = {room for room, time in (session.said or {}).items() if time >= since}
-        if account is not None and session.room.listed and session.room.may_have(own, since):
-            said.add(session.room.key)
-        return own, [self.rooms[room] for room in said if room in self.rooms]
+        keys = {
+            key for one in connections for key, time in (one.said or {}).items() if time >= since
+        }
+        if account is not None:
+            keys.update(one.room.key for one in connections if one.room.listed)
+        rooms = [self.rooms[key] for key in keys if key in self.rooms]
+        return own, [room for room in rooms if room.may_have(own, since)]
+
+    def _connections_of(self, session: "Session") -> "list[Session]":
+        """All connections of whoever *session* is."""
+        account = session.account
+        return [session] if account is None else self.sessions_of(account.id)
 
     def rooms_with(self, name: str, since: float) -> Deferred[list[Room]]:
         """The rooms in which something was said as *name* since then.

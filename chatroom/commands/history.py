@@ -166,7 +166,7 @@ def _forget_hour(session: "Session") -> None:
     chat = session.chat
     since = chat.clock.time() - TAKE_BACK
     me = chat.registry.present(session)
-    if not any(chat.has_said(one, since) for one in {session, me}):
+    if not chat.has_said(me, since):
         raise Refused(_nothing_said(me))
     if not session.sure("/forget hour"):
         session.notice(
@@ -174,8 +174,7 @@ def _forget_hour(session: "Session") -> None:
             "/forget hour once more."
         )
         return
-    for one in {session, me}:
-        chat.take_back(one, since)
+    chat.take_back(me, since)
 
 
 def _nothing_said(me: "Session") -> str:
