@@ -546,7 +546,8 @@ def test_giving_a_name_up_on_telnet(world: World) -> None:
         "PRIVMSG bob :secret",
         "pass: secret",
         "pw=secret",
-        "claim 1234-ABCD",
+        "claim 1234-ABCD-56EF",
+        "claim 1234ABCD56EF",
         "passwd old-one new-one",
         " /login alice secret",
         "\u200b/msg bob secret",
@@ -571,6 +572,50 @@ def test_a_login_gone_wrong_is_never_said(line: str) -> None:
     (told,) = alice.asks(line)
     assert told.startswith("-- ")
     assert bob.sees == []
+    world.end()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "/login",
+        "/log alice",
+        "/pasword old-one new-one",
+        "/passw old-one new-one",
+        "/regsiter secret",
+        "/claim",
+        "/claim 1234-ABCD-56EF",
+        "/clai 1234-ABCD-56EF",
+        "/calim 1234-ABCD-56EF",
+    ],
+)
+def test_a_word_after_a_refused_command_for_a_secret_is_not_said(command: str) -> None:
+    world = World()
+    alice, bob = world.people("alice", "bob")
+    alice.says(command)
+    _ = alice.sees
+    # The next line waits after a wrong code.
+    alice.says("1234-ABCD-56EF")
+    world.wait(5)
+    assert alice.sees == [NOT_SAID]
+    assert bob.sees == []
+    world.end()
+
+
+@pytest.mark.parametrize("command", ["/help", "/me", "/nick", "/nosuch", "/hel", "/t", "/who"])
+def test_a_word_after_any_other_command_is_said(command: str) -> None:
+    world = World()
+    alice, bob = world.people("alice", "bob")
+    alice.says(command, "hello")
+    assert bob.sees == ["alice: hello"]
+    world.end()
+
+
+def test_who_has_become_an_operator_is_not_kept_from_talking() -> None:
+    world = World()
+    alice, bob = world.people("alice", "bob")
+    alice.says(f"/claim {world.chat.moderation.open_claim()}", "hello")
+    assert bob.sees[-1] == "alice: hello"
     world.end()
 
 

@@ -60,7 +60,7 @@ _SECRET = re.compile(
       [\W_]*+(?:\w{{1,2}}/)?+(?:{_SECRET_WORDS})[\s:=]++\S++(?:\s++\S++)?+\s*+
     | (?:(?:privmsg|msg)\s++)?+(?:nickserv|ns)\s++:?identify\s.*
     | (?:pass|pwd?)\s*+[:=]\s*+\S++\s*+
-    | claim\s++(?=\S*\d)\w{{4}}-?\w{{4}}\s*+
+    | claim\s++(?=\S*\d)\w{{4}}(?:-?\w{{4}}){{2}}\s*+
     | (?-i:PASS\s++\S++|OPER\s++\S++\s++\S++|AUTHENTICATE\s++\S++)\s*+
     """,
     re.IGNORECASE | re.VERBOSE,

@@ -4,12 +4,13 @@ The rule: a command takes the session and the rest of the line, which is clean t
 blanks around it, and raises Refused with whole sentences for what cannot be.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from inspect import cleandoc
 from typing import TYPE_CHECKING
 
+from chatroom.actions import strays
 from chatroom.commands.usage import parse
 from chatroom.model.refused import Refused
 from chatroom.text import names
@@ -28,7 +29,8 @@ class Command:
     usage: its arguments as help shows them, see usage.py. help: its docstring, the first line of
     which is what `/help GROUP` lists. group: what `/help` lists it under. operator: whether it is
     for those alone who keep order. in_full: whether a beginning of its name does not run it, since
-    what it does is hard to undo, or a secret follows it.
+    what it does is hard to undo, or a secret follows it. secret: whether one does, which the next
+    line may be as well until the command has done what it is for.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Command:
     group: str
     operator: bool = False
     in_full: bool = False
+    secret: bool = False
 
     @property
     def synopsis(self) -> str:
@@ -57,6 +60,7 @@ def command(
     usage: str = "",
     operator: bool = False,
     in_full: bool = False,
+    secret: bool = False,
     into: dict[str, Command] = COMMANDS,
 ) -> Callable[[Function], Function]:
     """Make the decorated function a slash command.
@@ -64,15 +68,16 @@ def command(
     A *usage* that does not begin with a bracket means that there must be an argument; the words
     that stand for arguments are those that completion.py knows. A door that has commands of its own
     gives the mapping they belong *into*. `/help` lists them by *group*. One that is for an
-    *operator* is refused, and not listed, to everybody else. One that is hard to undo, or has a
-    secret behind it, has to be typed *in_full*.
+    *operator* is refused, and not listed, to everybody else. One that is hard to undo has to
+    be typed *in_full*, and so has one with a *secret* behind it.
     """
 
     parse(usage)
 
     def decorate(function: Function) -> Function:
         help = cleandoc(function.__doc__ or "")
-        made = Command(name, aliases, usage, help, function, group, operator, in_full)
+        whole = in_full or secret
+        made = Command(name, aliases, usage, help, function, group, operator, whole, secret)
         for word in (name, *aliases):
             if word in into:
                 raise ValueError(f"there are two commands /{word}")
@@ -100,8 +105,16 @@ def beginning(words: Mapping[str, Command], word: str) -> list[str]:
     return sorted(found.values())
 
 
+class Unknown(Refused):
+    """There is no such command. meant: those that may have been meant."""
+
+    def __init__(self, why: str, meant: Iterable[Command]) -> None:
+        super().__init__(why)
+        self.meant = tuple(meant)
+
+
 def look_up(session: "Session", word: str) -> Command:
-    """The command called *word*, or the only one that begins so. Raises Refused.
+    """The command called *word*, or the only one that begins so. Raises Unknown.
 
     A beginning goes before a near miss: who types /hist wants /history.
     """
@@ -115,10 +128,11 @@ def look_up(session: "Session", word: str) -> Command:
         return words[found[0]]
     if found:
         listed = enumerate_names([f"/{name}" for name in found], len(found))
-        raise Refused(f"Several commands begin with /{shown}: {listed}.")
+        why = f"Several commands begin with /{shown}: {listed}."
+        raise Unknown(why, map(words.__getitem__, found))
     near = names.suggest(word[: names.MAX_NAME], words)
     hint = f"Did you mean /{near}?" if near else "/help lists them."
-    raise Refused(f"No command /{shown}. {hint}")
+    raise Unknown(f"No command /{shown}. {hint}", [words[near]] if near else [])
 
 
 def run(session: "Session", line: str) -> None:
@@ -126,7 +140,14 @@ def run(session: "Session", line: str) -> None:
     word, _, rest = line.partition(" ")
     if not word:
         raise Refused("A command's name follows the slash at once. /help lists them.")
-    found = look_up(session, word)
+    try:
+        found = look_up(session, word)
+    except Unknown as unknown:
+        if any(command.secret for command in unknown.meant):
+            strays.beware(session)
+        raise
+    if found.secret:
+        strays.beware(session)
     rest = rest.strip()
     if found.operator and not session.chat.moderation.keeps_order(session):
         raise Refused(f"/{found.name} is for operators. /ops lists them.")

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from chatroom.actions import accounts, keys, strays
+from chatroom.actions import accounts, keys
 from chatroom.chat.registry import as_code
 from chatroom.commands import command
 from chatroom.model.refused import Refused
@@ -12,18 +12,17 @@ if TYPE_CHECKING:
     from chatroom.chat.session import Session
 
 
-@command("register", usage="[PASSWORD]", in_full=True, group="accounts")
+@command("register", usage="[PASSWORD]", secret=True, group="accounts")
 def register(session: "Session", rest: str) -> None:
     """make your name your own
 
     Over telnet the password is asked for and not shown; elsewhere it is typed
     behind the command. It has 8 to 128 characters and no blanks.
     """
-    strays.beware(session)
     accounts.register(session, rest)
 
 
-@command("login", usage="NAME [PASSWORD]", in_full=True, group="accounts")
+@command("login", usage="NAME [PASSWORD]", secret=True, group="accounts")
 def log_in(session: "Session", rest: str) -> None:
     """have your name, wherever you come from
 
@@ -31,7 +30,6 @@ def log_in(session: "Session", rest: str) -> None:
     time. You are shown what came for you, and are told what you missed. In
     place of a name it takes a code that /pair gave you: /login CODE.
     """
-    strays.beware(session)
     name, _, password = rest.partition(" ")
     code = as_code(name)
     if code is not None and not password:
@@ -46,10 +44,9 @@ def log_out(session: "Session", rest: str) -> None:
     accounts.log_out(session)
 
 
-@command("password", "passwd", usage="[OLD NEW]", in_full=True, group="accounts")
+@command("password", "passwd", usage="[OLD NEW]", secret=True, group="accounts")
 def password(session: "Session", rest: str) -> None:
     """change your password"""
-    strays.beware(session)
     old, _, new = rest.partition(" ")
     new = new.strip()
     if bool(old) is not bool(new):
@@ -57,14 +54,13 @@ def password(session: "Session", rest: str) -> None:
     accounts.change_password(session, old, new)
 
 
-@command("unregister", usage="[PASSWORD]", in_full=True, group="accounts")
+@command("unregister", usage="[PASSWORD]", secret=True, group="accounts")
 def unregister(session: "Session", rest: str) -> None:
     """give your name up, and all that is kept for you
 
     An operator gives up somebody else's, and is asked first: /unregister NAME,
     or their own where a password cannot be hidden: /unregister NAME PASSWORD.
     """
-    strays.beware(session)
     if rest and session.chat.moderation.keeps_order(session):
         name, _, rest = rest.partition(" ")
         if session.account is None or names.fold(name) != session.account.key:

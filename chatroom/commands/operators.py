@@ -26,7 +26,7 @@ log = Logger()
 CLAIM_PAUSE = 2.0
 
 
-@command("claim", usage="CODE", group="moderation", in_full=True)
+@command("claim", usage="CODE", group="moderation", secret=True)
 def claim(session: "Session", rest: str) -> None:
     """become an operator, with the code that is in the server's log"""
     moderation = session.chat.moderation
@@ -50,6 +50,7 @@ def claim(session: "Session", rest: str) -> None:
         )
         session.slow_down(CLAIM_PAUSE)
         raise Refused("That is not the code. It is in the log of the server's last start.")
+    session.guarded_until = 0.0
     if account is not None:
         moderation.make_operator(session, account)
         announce(session, f"{account.name} is an operator. /help moderation lists what you can do.")
