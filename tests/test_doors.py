@@ -13,7 +13,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory
 
 from chatroom.doors import relay
-from chatroom.doors.factory import peer_ended, tune
+from chatroom.doors.factory import is_encrypted, peer_ended, tune
 from chatroom.doors.lines import protocol as lines
 from chatroom.doors.telnet import protocol as telnet
 from chatroom.model.chatsettings import Settings
@@ -459,6 +459,21 @@ async def test_a_close_is_seen_behind_what_was_not_read(plain_way: str, tmp_path
         alice.half_closes()
         await until(lambda: peer_ended(client.transport))
         client.transport.resumeProducing()
+
+
+@on_reactor
+async def test_what_is_asked_of_a_connection_that_is_gone_has_an_answer(
+    way: str, tmp_path: Path
+) -> None:
+    async with opened("line", way, tmp_path) as house:
+        alice = await house.comes()
+        (client,) = house.factory.clients
+        transport = client.transport
+        alice.transport.abortConnection()
+        await until(lambda: not house.factory.clients)
+        # A login may go on all the same, which asks that.
+        assert is_encrypted(transport) is (way == "ssl")
+        assert not peer_ended(transport)
 
 
 def test_a_connection_without_a_socket_needs_nothing_of_the_kernel() -> None:

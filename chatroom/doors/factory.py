@@ -48,10 +48,11 @@ def _bottom_of(transport: Any) -> Any:
 
 
 def _socket_of(transport: Any) -> Any:
-    """The socket under *transport*, None where there is none."""
+    """The socket under *transport*, None where there is none, or none any more."""
     # The handle of a TLS transport is not a socket.
     transport = _bottom_of(transport)
-    return transport.getHandle() if ISystemHandle.providedBy(transport) else None
+    there = getattr(transport, "connected", False) and ISystemHandle.providedBy(transport)
+    return transport.getHandle() if there else None
 
 
 def tune(transport: Any, limits: Limits) -> None:
