@@ -222,7 +222,12 @@ def test_who_gives_a_room_away_stays_in_it(den: Den) -> None:
     assert bob.asks("/room give greta")[-1] == (
         "-- greta is a guest; a room is for who has a name. They can /register."
     )
-    assert bob.asks("/room give zoe")[-1].startswith("-- zoe is not registered.")
+    assert bob.asks("/room give zoe") == [
+        "-- zoe is not registered. They have to /register first.",
+    ]
+    assert bob.asks("/room invite zoe") == [
+        "-- zoe is not registered. They have to be here for that.",
+    ]
     assert not greta.session.invited
 
 

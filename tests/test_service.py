@@ -246,7 +246,7 @@ async def test_what_operators_decide_is_there_when_the_server_starts_again(
     claim = tmp_path / "data" / "claim-code"
     code = claim.read_text().strip()
     assert claim.stat().st_mode & 0o777 == 0o600
-    assert f"No operator yet: connect, log in and type /claim {code}" in logged
+    assert f"To keep order: connect, log in and type /claim {code}" in logged
     bob = await logged_in(tmp_path, "/nick bob", "/register kohlrabi77")
     await bob.reads(b"bob is yours")
     bob.sends(b"buy zanzibar\n")
@@ -266,7 +266,7 @@ async def test_what_operators_decide_is_there_when_the_server_starts_again(
     claim.write_text("left by a crash")
     again = made(tmp_path, *arguments)
     again.startService()
-    assert not any("No operator yet" in line for line in logged)
+    assert not any("To keep order" in line for line in logged)
     assert not claim.exists()
     bob = await logged_in(tmp_path, "/login bob kohlrabi77")
     await bob.reads(b"-- bob is banned until")
@@ -335,7 +335,7 @@ def test_a_code_that_cannot_be_written_to_a_file_is_in_the_log(
     store: Any = StuckStore(tmp_path / "away")
     running = ChatService(clock, Chat(clock), [], [], store)
     running.startService()
-    assert any(line.startswith("No operator yet") for line in logged)
+    assert any(line.startswith("To keep order") for line in logged)
     assert any(line.startswith("The code is not in a file: ") for line in logged)
     running.stopService()
     clock.advance(SETTLING)

@@ -268,7 +268,7 @@ def _ask_twice(
 
 def _begin_login(session: "Session", name: str) -> Any:
     """Ask for the password of *name*, if there is such an account."""
-    return find(session, name).addCallback(
+    return _find_own(session, name).addCallback(
         lambda account: _ask_password(session, account, f"What is the password of {account.name}?")
     )
 
@@ -339,7 +339,7 @@ def _register(session: "Session", name: str, password: str, *, hidden: bool) -> 
 
 @steps
 def _log_in(session: "Session", name: str, password: str, *, hidden: bool) -> Flow:
-    account = yield find(session, name)
+    account = yield _find_own(session, name)
     right = yield if_there(session, session.chat.registry.matches(session, account, password))
     if right:
         yield adopt(session, account)
@@ -423,7 +423,7 @@ def _unregister(session: "Session", account: Account, password: str) -> Flow:
 @steps
 def _unregister_other(session: "Session", name: str) -> Flow:
     chat = session.chat
-    account = yield find(session, name)
+    account = yield find(session, name, "A name is typed in full.")
     if chat.moderation.operator(account.id):
         raise Refused(f"{account.name} is an operator. /deop {account.name} comes first.")
     if not session.sure(f"/unregister {account.key}"):
@@ -463,19 +463,24 @@ def _prove(session: "Session", account: Account, password: str) -> Flow:
         raise Refused("That is not your password. Nothing was changed.")
 
 
-def find(session: "Session", name: str) -> "Deferred[Any]":
-    """The account called *name*; fails with Refused."""
+def find(session: "Session", name: str, *otherwise: str) -> "Deferred[Any]":
+    """The account called *name*; fails with Refused, which ends with the sentences *otherwise*."""
     registry = session.chat.registry
 
     def found(account: Account | None) -> Account:
         if account is None:
             text = f"{names.clean(name)[: names.MAX_NAME]} is not registered."
-            how = "/register makes the name that you have your own."
-            raise Refused(paragraph(text, how, *registry.lapses("A name")))
+            raise Refused(paragraph(text, *otherwise))
         return account
 
     answer = patiently(session, registry.book.find(names.fold(name)))
     return answer.addCallback(found).addErrback(bare)
+
+
+def _find_own(session: "Session", name: str) -> "Deferred[Any]":
+    """The same, where whoever asks takes *name* for their own."""
+    how = "/register makes the name that you have your own."
+    return find(session, name, how, *session.chat.registry.lapses("A name"))
 
 
 def _account(session: "Session") -> Account:

@@ -25,6 +25,9 @@ log = Logger()
 #: How long, in seconds, whoever has tried a wrong claim code waits for the next line's turn.
 CLAIM_PAUSE = 2.0
 
+#: What somebody does whose name is to be registered for something.
+FIRST = "They have to /register first."
+
 
 @command("claim", usage="CODE", group="moderation", secret=True)
 def claim(session: "Session", rest: str) -> None:
@@ -75,9 +78,7 @@ def op(session: "Session", rest: str) -> None:
         if moderation.banned(account.id):
             raise Refused(f"{account.name} is banned. /unban {account.name} comes first.")
         if account.id in session.chat.registry.removed:
-            raise Refused(
-                f"{account.name} is not registered any more. They have to /register first."
-            )
+            raise Refused(f"{account.name} is not registered any more. {FIRST}")
         moderation.put("operator", str(account.id), Operator(account.name))
         person = session.chat.registry.online.get(account.id)
         if person is not None:
@@ -86,7 +87,7 @@ def op(session: "Session", rest: str) -> None:
         announce(session, f"{account.name} is an operator.")
         moderation.note(session, "made an operator of", account.name)
 
-    carry_out(session, find(session, rest).addCallback(found))
+    carry_out(session, find(session, rest, FIRST).addCallback(found))
 
 
 @command("deop", usage="NAME", operator=True, group="moderation", in_full=True)

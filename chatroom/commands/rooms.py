@@ -252,7 +252,10 @@ def _invite_or_give(session: "Session", room: Room, word: str, name: str) -> Non
         person.notice(f"{session.name} invites you to #{room.name}: /join {room.name}")
         session.notice(f"{person.name} is invited as long as they are here.")
     else:
-        carry_out(session, find(session, name).addCallback(to))
+        first = (
+            "They have to /register first." if word == "give" else "They have to be here for that."
+        )
+        carry_out(session, find(session, name, first).addCallback(to))
 
 
 def _tell(session: "Session", text: str) -> None:

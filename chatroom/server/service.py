@@ -148,7 +148,7 @@ class ChatService(Service):
                     self._store.claim.unlink()
             return
         log.info(
-            "No operator yet: connect, log in and type /claim {code}",
+            "To keep order: connect, log in and type /claim {code}",
             event="claim_offered",
             code=code,
         )
