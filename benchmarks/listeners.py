@@ -22,7 +22,7 @@ from twisted.conch.ssh.transport import SSHClientTransport
 from twisted.conch.ssh.userauth import SSHUserAuthClient
 from twisted.internet.defer import Deferred, succeed
 
-GREETING: Final = b"Welcome to "
+GREETING: Final = b"Welcome"
 GREETED_S: Final = 20.0
 """So long may it take to come in."""
 READ: Final = 1 << 18

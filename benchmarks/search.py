@@ -60,7 +60,7 @@ ANSWER_S = 10.0
 KIND_S = 60.0
 """No kind is asked for longer, however few of its queries were answered."""
 FENCE = " /x"
-FENCED = b"-- Not said: it looks like a command, which begins the line.\r\n"
+FENCED = b"-- Not said: a command begins the line with its /. If it is none, /say says it.\r\n"
 """What the server answers to FENCE: what was asked before it is answered completely."""
 
 # -- the talker

@@ -328,13 +328,13 @@ def on_store(data: Path, *options: str) -> Server:
     return Server("chatroom", "chatroom with --data", "line", command, _check_data)
 
 
-def with_terminals(telnet: int, ssh: int) -> Server:
-    """chatroom, without its limits, with the telnet door and SSH on these ports, too."""
+def with_terminals(telnet: int, ssh: int, *options: str) -> Server:
+    """chatroom, without its limits but for what OPTIONS say, with telnet and SSH on these ports."""
 
     def command(tools: Tools, need: Need) -> tuple[list[str], dict[str, str]]:
         program, extra = _chatroom(tools, need)
         program += [f"--telnet=tcp:{telnet}:interface=127.0.0.1"]
-        return [*program, f"--ssh=tcp:{ssh}:interface=127.0.0.1"], extra
+        return [*program, f"--ssh=tcp:{ssh}:interface=127.0.0.1", *options], extra
 
     return Server("chatroom", "chatroom with terminals", "line", command, _check_terminals)
 

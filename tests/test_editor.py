@@ -11,6 +11,7 @@ from chatroom.terminal.editor import (
     MAX_HISTORY,
     MAX_HISTORY_BYTES,
     MAX_LINES,
+    REACH,
     Action,
     Bell,
     Choices,
@@ -478,3 +479,16 @@ def test_a_paste_of_too_many_lines_is_not_sent() -> None:
     ]
     press(editor, Paste("x\n" * MAX_LINES))
     assert editor.question == "Send 500 lines? y/n "
+
+
+def test_a_word_is_looked_for_no_further_than_need_be() -> None:
+    editor = Editor(10_000)
+    editor.receive(Text("x " * 2000 + "y" * 300))
+    editor.receive(Key.KILL_WORD_LEFT)
+    assert editor.text == "x " * 2000 + "y" * (300 - REACH)
+    for _ in range(3):
+        editor.receive(Key.KILL_WORD_LEFT)
+    assert editor.text == "x " * 1999
+    editor.receive(Key.START)
+    editor.receive(Key.WORD_RIGHT)
+    assert editor.cursor == 1

@@ -24,6 +24,7 @@ from chatroom.text.names import (
     skeleton,
     suggest,
 )
+from chatroom.text.times import places
 
 ACUTE = "\u0301"
 ZWJ = "\u200d"
@@ -691,3 +692,27 @@ def test_nothing_that_erases_is_left(typed: str) -> None:
     left = names.clean(typed)
     assert not set(left) & set("\b\x7f\x15\x17")
     assert names.clean(left) == left
+
+
+def test_what_is_longer_than_a_name_can_be_has_a_key_that_no_name_has() -> None:
+    longest = "q\u0307\u0323\u0331\u0330" * MAX_NAME
+    for text in ("\ufdfa" * 680, "é" * 1000, "a" * 2000, longest + "a"):
+        key = fold(text)
+        assert len(key) > 96
+        assert fold(key) == key
+    assert fold(longest) != fold(longest + "a") != fold(longest + "b")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("europe/belrin", "europe/berlin"),
+        ("america/new_yrok", "america/new_york"),
+        ("asia/tokio", "asia/tokyo"),
+        ("berlni", None),
+    ],
+)
+def test_among_very_many_the_one_that_somebody_may_have_meant_is_found(
+    typed: str, meant: str | None
+) -> None:
+    assert suggest(typed, places()) == meant

@@ -397,3 +397,10 @@ def test_who_listens_to_a_screen_reader_does_so_logged_in_or_not(world: World) -
     alice.says("/login bob battery-staple")
     assert alice.name == "bob"
     assert alice.session.preferences == Preferences(reader=True, color="off")
+
+
+def test_a_place_that_nobody_knows_is_answered_with_one_that_is_near(world: World) -> None:
+    (alice,) = world.people("alice")
+    assert alice.asks("/tz berlni") == ["-- No time zone berlni. Did you mean Europe/Berlin?"]
+    shown = alice.asks("/tz america/north_dakota/")
+    assert shown[0].startswith("-- No time zone america/north_dakota/. Did you mean America/")

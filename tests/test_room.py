@@ -1050,3 +1050,45 @@ def test_only_what_was_said_counts_as_a_line(world: World) -> None:
     assert lobby.has(lambda event: event.origin == alice.session.origin, 0)
     said = world.clock.seconds()
     assert not lobby.has(lambda event: event.origin == alice.session.origin, said + 1)
+
+
+def test_who_is_behind_is_served_what_others_who_are_were_served() -> None:
+    class Counted(PlainFormat):
+        """Counts what it is asked to encode."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.count = 0
+
+        def encode(self, event: Event, live: bool) -> bytes:
+            self.count += 1
+            return super().encode(event, live)
+
+    format = Counted()
+    room = Room("den", "den")
+    outlets = [FakeOutlet() for _ in range(50)]
+    members = [
+        Member(origin, f"p{origin}", format, outlet, Mailbox())
+        for origin, outlet in enumerate(outlets, 1)
+    ]
+    for member in members:
+        room.expect(member)
+        room.append(member.origin, Joined(0.0, member.origin, member.name))
+    room.flush()
+    for outlet in outlets:
+        outlet.congested = True
+    for number in range(20):
+        room.append(100 + number, Said(1.0, 99, "alice", str(number)))
+        room.flush()
+    format.count = 0
+    for outlet, member in zip(outlets[:-1], members[:-1], strict=True):
+        outlet._draining = True
+        assert room.catch_up(member)
+        assert outlet.data.count(b"alice: ") == 20
+    assert format.count == 20
+    # What was taken back is not sent from what was made of it before.
+    room.append(200, TookBack(2.0, 99, "alice", 99, 0.0))
+    room.flush()
+    outlets[-1]._draining = True
+    assert room.catch_up(members[-1])
+    assert b"alice: " not in outlets[-1].data

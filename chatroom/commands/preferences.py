@@ -13,7 +13,7 @@ from chatroom.model.preferences import BELLS, COLORS, TIMESTAMPS
 from chatroom.model.refused import Refused
 from chatroom.text import names
 from chatroom.text.prose import enumerate_names
-from chatroom.text.times import local, places, places_called, zone
+from chatroom.text.times import cities, local, places, places_called, zone
 
 if TYPE_CHECKING:
     from chatroom.chat.session import Session
@@ -152,8 +152,7 @@ def _only_place(text: str) -> tzinfo:
 def _meant(text: str) -> str:
     """A sentence with the place that somebody may have meant, or with what there is."""
     text = text[:MAX_SHOWN].replace(" ", "_").lower()
-    cities = {place.rpartition("/")[2]: name for place, name in places().items()}
-    near = names.suggest(text, places()) or names.suggest(text, cities)
+    near = names.suggest(text, places()) or names.suggest(text, cities())
     if near is None:
         return "It is a place such as Europe/Berlin, or UTC, or how far from it, such as +5:30."
-    return f"Did you mean {places().get(near) or cities[near]}?"
+    return f"Did you mean {places().get(near) or cities()[near]}?"

@@ -30,6 +30,9 @@ MAX_LINES: Final = 500
 # A word of any script begins and ends at a boundary of UAX 29, which makes one of each ideograph.
 _WORD: Final = regex.compile(r"\b\w(?:.*?\w)??\b", regex.V1 | regex.WORD | regex.DOTALL)
 
+#: So many graphemes on either side of the cursor a word is looked for.
+REACH: Final = 100
+
 #: A tab in a paste goes to the next multiple of so many columns.
 TAB_COLUMNS: Final = 4
 
@@ -107,6 +110,16 @@ def _complete_nothing(before: str, after: str) -> Sequence[str]:
 
 def _no_secret(text: str) -> bool:
     return False
+
+
+def _grapheme_at(graphemes: Sequence[str], index: int) -> int:
+    """How many *graphemes* there are up to this code point, counting one that it is within."""
+    end = 0
+    for count, grapheme in enumerate(graphemes):
+        if end >= index:
+            return count
+        end += len(grapheme)
+    return len(graphemes)
 
 
 class Editor:
@@ -343,16 +356,7 @@ class Editor:
         self.size = len(text)
         self.cursor = len(split)
         if cursor is not None:
-            self.cursor = self._grapheme_at(cursor)
-
-    def _grapheme_at(self, index: int) -> int:
-        """How many graphemes there are up to this code point, counting one that it is within."""
-        end = 0
-        for count, grapheme in enumerate(self._graphemes):
-            if end >= index:
-                return count
-            end += len(grapheme)
-        return len(self._graphemes)
+            self.cursor = _grapheme_at(split, cursor)
 
     def _halves(self) -> tuple[str, str]:
         split = self._graphemes
@@ -385,15 +389,22 @@ class Editor:
         return self._take_out(start, end)
 
     def _word_before(self) -> int:
-        before, after = self._halves()
-        starts = [match.start() for match in _WORD.finditer(before + after)]
-        return self._grapheme_at(max((at for at in starts if at < len(before)), default=0))
+        first = max(0, self.cursor - REACH)
+        before = self._graphemes[first : self.cursor]
+        after = self._graphemes[self.cursor : self.cursor + REACH]
+        size = sum(map(len, before))
+        starts = [match.start() for match in _WORD.finditer("".join([*before, *after]))]
+        start = max((at for at in starts if at < size), default=0)
+        return first + _grapheme_at(before, start)
 
     def _word_after(self) -> int:
-        before, after = self._halves()
-        ends = [match.end() for match in _WORD.finditer(before + after)]
-        size = len(before) + len(after)
-        return self._grapheme_at(min((at for at in ends if at > len(before)), default=size))
+        first = max(0, self.cursor - REACH)
+        before = self._graphemes[first : self.cursor]
+        after = self._graphemes[self.cursor : self.cursor + REACH]
+        size = sum(map(len, before))
+        ends = [match.end() for match in _WORD.finditer("".join([*before, *after]))]
+        end = min((at for at in ends if at > size), default=size + sum(map(len, after)))
+        return self.cursor + _grapheme_at(after, end - size)
 
     # -- pastes
 

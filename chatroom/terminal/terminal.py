@@ -39,12 +39,14 @@ USUAL: Final = (80, 24)
 #: No further line is taken while more than so many wait.
 WAITING_LINES: Final = 64
 
-#: What the work for keys costs of the byte rate, so that who types as fast as they may keeps the
-#: processor busy for less than a tenth of the time: a byte for so many code points of the line that
-#: a key is typed into, for so many that are shown again, and so many bytes for showing anything.
-KEY_SIZE: Final = 12
-SHOWN_SIZE: Final = 4
-SHOWN_COST: Final = 16
+#: What the work for keys costs of the byte rate, so that whoever types as fast as they may takes no
+#: more of the processor than with as many bytes of lines, see benchmarks/inputs.py: so many bytes
+#: for each key, a byte for so many code points of the line that it is typed into, and for so many
+#: that are shown again, and so many bytes for showing anything.
+KEY_COST: Final = 8
+KEY_SIZE: Final = 6
+SHOWN_SIZE: Final = 2
+SHOWN_COST: Final = 32
 
 #: Others have their turn when so much was spent, which is some milliseconds, or so many bytes are
 #: to be sent.
@@ -307,7 +309,7 @@ class Terminal:
             self.backlog -= _weight(event)
             before = self._editor.size
             shown.append(self._dealt(event))
-            self._cost += max(before, self._editor.size) // KEY_SIZE
+            self._cost += KEY_COST + max(before, self._editor.size) // KEY_SIZE
             size += len(shown[-1])
             if self._cost >= MOMENT or size >= PORTION:
                 break

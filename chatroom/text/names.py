@@ -9,6 +9,9 @@ from __future__ import annotations
 import difflib
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
+from heapq import nsmallest
+from itertools import pairwise
 from typing import Final
 
 import regex
@@ -17,6 +20,9 @@ from chatroom.text import lookalikes
 from chatroom.text.lookalikes import STROKE
 
 MAX_NAME: Final = 24  # characters (code points) of the display form
+# A name has at most so many code points however it is taken apart, with the # of a room: a letter
+# and at most four marks for each character.
+_MAX_KEY: Final = 5 * MAX_NAME + 1
 MAX_TOPIC: Final = 300  # characters
 MAX_BLANKS: Final = 8  # in a row: too few to push text to the start of a terminal's next row
 
@@ -100,6 +106,9 @@ _CLUSTER = regex.compile(r"\X")
 # At 0.7 two slips in a long word are near, and `login` is not taken for `join`.
 _NEARNESS = 0.7
 
+# So many of the choices that have most in common with a word are compared with it, which is dear.
+_COMPARED = 8
+
 
 class NameRefused(ValueError):
     """A name that is not allowed; `str` of it is a sentence for the person who typed it."""
@@ -131,14 +140,16 @@ def is_reserved(name: str) -> bool:
 def fold(name: str) -> str:
     """The key that a name or a room is unique by: compatibility forms and case are one.
 
-    `fold(fold(name)) == fold(name)`. A leading `#` stays.
+    `fold(fold(name)) == fold(name)`. A leading `#` stays. What is longer than a name can be has a
+    key that is longer than that of a name, and found as quickly.
     """
+    name = name[:_MAX_KEY]
     if name.isascii():
         return name.lower()
     before, folded = name, _fold_once(unicodedata.normalize("NFD", name))
     while folded != before:
         before, folded = folded, _fold_once(folded)
-    return folded
+    return folded[:_MAX_KEY]
 
 
 def skeleton(name: str) -> str:
@@ -222,11 +233,26 @@ def suggest(word: str, choices: Iterable[str]) -> str | None:
     # What is longer than any name, which folding may make it, is no near miss, and dear to compare.
     if len(word) > MAX_NAME or len(word := fold(word)) > MAX_NAME:
         return None
-    choices = list(choices)
-    # Short words with two letters swapped are far apart for difflib.
-    swapped = [choice for choice in choices if sorted(choice) == sorted(word)]
-    near = swapped or difflib.get_close_matches(word, choices, n=1, cutoff=_NEARNESS)
+    letters, pairs = sorted(word), _pairs(word)
+    shared: list[tuple[float, str]] = []
+    for choice in choices:
+        length = len(choice)
+        # Short words with two letters swapped are far apart for difflib.
+        if length == len(word) and sorted(choice) == letters:
+            return choice
+        # What it says first of all, for next to nothing: no more than this can be alike.
+        if 2 * min(length, len(word)) >= _NEARNESS * (length + len(word)):
+            common = len(pairs & _pairs(choice))
+            shared.append((-2 * common / (length + len(word)), choice))
+    likely = [choice for _, choice in nsmallest(_COMPARED, shared)]
+    near = difflib.get_close_matches(word, likely, n=1, cutoff=_NEARNESS)
     return near[0] if near else None
+
+
+@lru_cache(maxsize=4096)
+def _pairs(word: str) -> frozenset[str]:
+    """The pairs of letters that stand side by side in *word*."""
+    return frozenset(map("".join, pairwise(f" {word} ")))
 
 
 def _edited(text: str) -> str:

@@ -61,12 +61,22 @@ def places() -> dict[str, str]:
     return {name.lower(): name for name in sorted(available_timezones()) if name not in _NO_PLACES}
 
 
+@cache
+def cities() -> dict[str, str]:
+    """The same names by the lower case of their last part: 'berlin'. Of several the last one."""
+    return {lower.rpartition("/")[2]: name for lower, name in places().items()}
+
+
+@cache
+def _last_parts() -> dict[str, str]:
+    return {name: lower.rpartition("/")[2] for lower, name in places().items()}
+
+
 def places_called(city: str) -> list[str]:
     """The time zones whose last part, mostly a city, is *city*; if there are none, begins so."""
     key = city.strip().replace(" ", "_").lower()
-    cities = {name: lower.rpartition("/")[2] for lower, name in places().items()}
-    exact = [name for name, last in cities.items() if last == key]
-    return exact or [name for name, last in cities.items() if key and last.startswith(key)]
+    exact = [name for name, last in _last_parts().items() if last == key]
+    return exact or [name for name, last in _last_parts().items() if key and last.startswith(key)]
 
 
 def zone(text: str) -> tzinfo | None:

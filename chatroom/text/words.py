@@ -20,10 +20,11 @@ import regex
 _SCRIPTS = ("Han", "Hiragana", "Katakana", "Bopomofo", "Thai", "Lao", "Khmer", "Myanmar", "Yi")
 _UNSPACED = "".join(rf"\p{{scx={script}}}" for script in _SCRIPTS)
 
-# A run without blanks, a word, or a symbol such as an emoji, in this order.
+# A run without blanks, a word, or a symbol such as an emoji, in this order; not what stands for a
+# character that could not be shown.
 _PIECE = regex.compile(
     rf"([[{_UNSPACED}]&&[\p{{L}}\p{{N}}\p{{M}}]]++)"
-    rf"|([[\p{{L}}\p{{N}}\p{{M}}]--[{_UNSPACED}]]++)|(\p{{So}})",
+    rf"|([[\p{{L}}\p{{N}}\p{{M}}]--[{_UNSPACED}]]++)|([\p{{So}}--\ufffd])",
     regex.V1,
 )
 # What the same finds in ASCII, many times as quickly.

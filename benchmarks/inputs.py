@@ -1,0 +1,473 @@
+"""What the dearest inputs cost the server: ``python benchmarks/inputs.py``.
+
+The rule: no input costs the reactor more than LIMIT_MS for each PORTION bytes of it or of its
+answer, and nobody's round trip is longer than ROUND_TRIP_MS while others send the dearest. Every
+command of the table is tried with the same arguments: a new one is in it by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from selectors import EVENT_READ, EpollSelector
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from chatroom.commands import COMMANDS
+from launch import free_port, log_of, running
+from listeners import Listener, NotServed, SshListener, TelnetListener
+from measure import raise_descriptor_limit
+from servers import Missing, Need, Tools, check, with_terminals
+from terminals import Ports
+
+PORTION = 2048
+LIMIT_MS = 1.0
+ROUND_TRIP_MS = {1: 50.0, 64: 150.0}
+"""By how many connections send the dearest."""
+
+REPEATS = 5
+"""So often each input is sent; what it costs is the least, for whatever else the machine does makes
+it more."""
+ANSWER_S = 3.0
+"""An input after which the fence is not answered in this time ended the conversation."""
+QUIET_S = 0.3
+SENDING_S = 4.0
+DEAREST = 8
+"""So many of the dearest inputs are sent while the round trip of others is measured."""
+OTHERS = 8
+"""So many others there are, each of whom asks twice a second."""
+
+FENCE = b"/zq"
+FENCED = b"/zq."
+"""What is in the answer to FENCE, however narrow the terminal: that there is no such command. It
+comes when what was sent before it has happened."""
+BYTE_RATE = 16 * 1024
+"""The default of --byte-rate. What keys cost beside their bytes is counted on it, see terminal.py:
+who types what is dear waits."""
+LOOKUPS = ("search", "history", "missed", "more")
+"""Commands whose answers are made a moment at a time, one after another: see lookups.py. They hold
+up nobody, and are not judged by what they cost in all."""
+
+ROOMS = 300
+PEOPLE = 50
+LINES = 1500
+TALKERS = 60
+"""So many have said eight long lines each before round trips are measured."""
+
+
+def filled(piece: str, size: int = PORTION - 64) -> str:
+    """As much of *piece* as a line has room for, in whole characters."""
+    return piece * (size // len(piece.encode()))
+
+
+TEXTS = {
+    "words": filled("word "),
+    "one word": filled("x"),
+    "letters": filled("a "),
+    "accents": filled("é"),
+    "marks": filled("e\u0301\u0302\u0303\u0304"),
+    "strokes": filled("ł"),
+    "Greek": filled("ᾂ "),
+    "Cyrillic": filled("Ёлка "),
+    "Arabic": filled("كَتَبَ "),
+    "sentences in one": filled("\ufdfa"),
+    "words in one": filled("\ufdf2"),
+    "squares": filled("\u3300"),
+    "Hebrew": filled("שָׁלוֹם "),
+    "Devanagari": filled("क्ष"),
+    "Tamil": filled("நி"),
+    "Thai": filled("กี่"),
+    "Han": filled("漢字"),
+    "Kana": filled("が"),
+    "Hangul": filled("한글 "),
+    "Jamo": filled("\u1112\u1161\u11ab"),
+    "emoji": filled("👩🏽\u200d💻"),
+    "flags": filled("🇩🇪"),
+    "symbols": filled("😀"),
+    "links": filled("https://example.org/a "),
+    "one link": "https://example.org/" + filled("a", PORTION - 96),
+    "blanks": filled("a        "),
+    "no-break": filled("a\u00a0"),
+    "names": filled("p1 p2 p3 "),
+    "tabs": filled("\t"),
+    "invisible": filled("\u2060"),
+    "not characters": filled("\ufdd0"),
+}
+
+ARGUMENTS = [
+    "",
+    *("p1", "p", "room1", "r", "0", "1000", "99999999", "off", "utc", "guest1", "nobody"),
+    "america/north_dakota/",
+    "a1_b2_c3_d4_e5_f6_g7_h8_",
+    "e* t* a* o* i* n* s* zq",
+    '"a b c d e f" "b c d" zq',
+    "zqzq in room1 from p1",
+    "1000 before 12:03",
+    "p1 1h " + filled("x", 1000),
+    filled('"a" '),
+    filled("in r "),
+    *(TEXTS[name] for name in ("words", "letters", "accents", "sentences in one", "Han", "emoji")),
+]
+"""What each command is tried with."""
+
+TYPED = {
+    "Tab": b"p\t\x15",
+    "Tab at nothing": b"\t\x15",
+    "Tab after a slash": b"/\t\x15",
+    "Tab for a room": b"/join r\t\x15",
+    "Tab for a place": b"/tz a\t\x15",
+    "Tab after much": TEXTS["Han"].encode()[:1500] + b"\t\x15",
+    "keys": b"\x1b[D\x1b[C" * 300 + b"\x15",
+    "history": b"\x1b[A" * 500 + b"\x15",
+    "words back": TEXTS["letters"].encode()[:900] + b"\x17" * 500,
+    "half keys": b"\x1b[1;" * 400 + b"\x15",
+    "a paste": b"\x1b[200~" + b"pasted\r" * 250 + b"\x1b[201~\x03\x15",
+    "emoji typed": TEXTS["emoji"].encode()[:1500] + b"\x15",
+}
+"""Keys at a terminal; each ends with what clears the line."""
+
+IAC = {
+    "nothing": b"\xff\xf1" * 1000,
+    "requests": b"\xff\xfd\x01\xff\xfe\x01" * 340,
+    "options": bytes(
+        byte for option in range(200) for byte in (255, 251, option, 255, 252, option)
+    ),
+    "sizes": b"\xff\xfa\x1f\x00\x14\x00\x18\xff\xf0" * 220,
+    "questions": b"\xff\xf6" * 1000,
+    "not UTF-8": b"\xc3\x28" * 1000,
+    "half a command": b"\xff\xfa" + b"x" * 2000 + b"\xff\xf0",
+}
+"""Bytes of telnet's own, and others that are no text, at the line door."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """What is sent where, and by whom."""
+
+    door: str
+    title: str
+    data: bytes
+    operator: bool = False
+
+    @property
+    def label(self) -> str:
+        return f"{self.door}: {self.title}" + (" (operator)" if self.operator else "")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an *input* took of the reactor, in milliseconds.
+
+    answered: how many bytes answered it. seconds: how long that took; what is dear waits for the
+    byte rate.
+    """
+
+    input: Input
+    ms: float
+    answered: int
+    seconds: float
+
+    @property
+    def portions(self) -> float:
+        size = max(len(self.input.data), self.answered, self.seconds * BYTE_RATE)
+        return max(1.0, size / PORTION)
+
+    @property
+    def is_too_dear(self) -> bool:
+        looks_up = re.search(rf"/({'|'.join(LOOKUPS)})\b", self.input.title) is not None
+        return self.ms_per_portion > LIMIT_MS and not looks_up
+
+    @property
+    def ms_per_portion(self) -> float:
+        return self.ms / self.portions
+
+
+def inputs() -> Iterator[Input]:
+    """Every input that is tried."""
+    for name, text in TEXTS.items():
+        yield Input("line", f"said: {name}", text.encode() + b"\n")
+    for name, data in IAC.items():
+        yield Input("line", f"bytes: {name}", data + b"\n")
+    for command in dict.fromkeys(COMMANDS.values()):
+        for operator in (False, True) if command.operator else (False,):
+            for argument in ARGUMENTS:
+                if command.name in ("quit", "logout") or (operator and argument == "guest1"):
+                    continue
+                typed = f"/{command.name} {argument}".rstrip()[: PORTION - 1]
+                while len(typed.encode()) >= PORTION:
+                    typed = typed[:-1]
+                shown = f"/{command.name} {argument[:24]}".rstrip()
+                yield Input("line", shown, typed.encode() + b"\n", operator)
+    for door in ("telnet", "ssh"):
+        for name, text in TEXTS.items():
+            yield Input(
+                door, f"said: {name}", text.encode()[:1800].decode(errors="ignore").encode() + b"\r"
+            )
+        for name, data in TYPED.items():
+            yield Input(door, f"keys: {name}", data)
+        for typed in ("/history 1000", "/search e*", "/rooms", "/who crowd", "/help /history"):
+            yield Input(door, typed, typed.encode() + b"\r")
+
+
+class Person:
+    """Somebody at one of the doors."""
+
+    def __init__(self, ports: Ports, door: str, number: int, columns: int = 20) -> None:
+        self._door = door
+        size = (columns, 24)
+        if door == "line":
+            self.listener = Listener(ports.line, number)
+        elif door == "telnet":
+            self.listener = TelnetListener(ports.telnet, number, size)
+        else:
+            self.listener = SshListener(ports.ssh, number, size)
+        self.listener.socket.setblocking(True)
+        self._end = b"\n" if door == "line" else b"\r"
+
+    def close(self) -> None:
+        self.listener.close()
+
+    def tell(self, data: bytes) -> None:
+        self.listener.type(data)
+
+    def ask(self, data: bytes) -> bytes:
+        """What is shown until all of *data* is answered. Raises NotServed, TimeoutError."""
+        self.tell(data + FENCE + self._end)
+        shown = b""
+        self.listener.socket.settimeout(ANSWER_S)
+        while FENCED not in shown:
+            if not self.listener.read():
+                raise NotServed("the conversation ended")
+            shown += self.listener.shown()
+        return shown
+
+
+def reactor_seconds(pid: int) -> float:
+    """What the server's first thread has used."""
+    return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) / 1e9
+
+
+@contextmanager
+def served(tools: Tools, *, default_limits: bool) -> Iterator[tuple[int, Ports, str]]:
+    """A server: its process, its doors, and the code with which somebody becomes an operator."""
+    need = Need(free_port(), default_limits=default_limits)
+    ports = Ports(need.port, free_port(), free_port())
+    server = with_terminals(ports.telnet, ports.ssh, f"--byte-rate={BYTE_RATE}")
+    with running(server, tools, need) as pid:
+        code = re.search(r"/claim (\S+)", log_of(server, tools).read_text(errors="replace"))
+        yield pid, ports, code[1].rstrip(".") if code else ""
+
+
+def people(ports: Ports, stack: ExitStack) -> None:
+    """Fill the server: rooms, people in them, lines in the lobby, others who listen there."""
+    for number in range(PEOPLE):
+        person = Person(ports, "line", number)
+        stack.callback(person.close)
+        person.ask(b"/nick p%d\n/join crowd\n" % number)
+    maker = Person(ports, "line", PEOPLE)
+    stack.callback(maker.close)
+    for number in range(ROOMS):
+        maker.ask(b"/join room%d\nhi\n" % number)
+    maker.ask(b"/join lobby\n")
+    texts = [text for name, text in TEXTS.items() if name not in ("tabs", "invisible")]
+    for number in range(LINES):
+        text = texts[number % len(texts)] if number % 10 == 0 else "ok then"
+        maker.ask(f"{text}\n".encode())
+    for door in ("line", "telnet"):
+        one = Person(ports, door, PEOPLE + 1, 80)
+        stack.callback(one.close)
+        one.ask(b"/bell mentions\n" if door == "line" else b"/bell mentions\r")
+
+
+class Costs:
+    """Measures inputs, each at its door, by somebody who comes again when it ended theirs."""
+
+    def __init__(self, pid: int, ports: Ports, code: str) -> None:
+        self._pid = pid
+        self._ports = ports
+        self._code = code
+        self._people: dict[tuple[str, bool], Person] = {}
+        self._fences: dict[str, float] = {}
+
+    def close(self) -> None:
+        for person in self._people.values():
+            person.close()
+
+    def of(self, input: Input) -> Cost | None:
+        """What *input* costs; None if nothing answers it."""
+        costs: list[float] = []
+        answered = 0
+        failures = 0
+        begin = time.monotonic()
+        while len(costs) < REPEATS and failures < 2:
+            try:
+                person = self._person(input.door, input.operator)
+                ms, shown = self._timed(person, input.data)
+                costs.append(max(0.0, ms - self._fence(input.door)))
+                answered = len(shown)
+            except (NotServed, OSError):
+                gone = self._people.pop((input.door, input.operator), None)
+                if gone is not None:
+                    gone.close()
+                failures += 1
+        if not costs:
+            print(f"  not answered: {input.label}", flush=True)
+        seconds = (time.monotonic() - begin) / REPEATS
+        return Cost(input, min(costs), answered, seconds) if costs else None
+
+    def _person(self, door: str, operator: bool) -> Person:
+        person = self._people.get((door, operator))
+        if person is None:
+            person = self._people[door, operator] = Person(self._ports, door, 0)
+            if operator:
+                person.ask(b"/claim %s\n" % self._code.encode())
+                if not self._is_operator(person):
+                    raise NotServed("the code was not taken")
+            time.sleep(QUIET_S)
+        return person
+
+    def _is_operator(self, person: Person) -> bool:
+        return b"for operators" not in person.ask(b"/bans\n")
+
+    def _fence(self, door: str) -> float:
+        """What the fence alone costs."""
+        if door not in self._fences:
+            person = self._person(door, False)
+            self._fences[door] = min(self._timed(person, b"")[0] for _ in range(20))
+        return self._fences[door]
+
+    def _timed(self, person: Person, data: bytes) -> tuple[float, bytes]:
+        before = reactor_seconds(self._pid)
+        shown = person.ask(data)
+        return (reactor_seconds(self._pid) - before) * 1e3, shown
+
+
+def measure_costs(tools: Tools, wanted: str) -> list[Cost]:
+    """What all inputs whose labels have *wanted* in them cost, dearest first."""
+    found: list[Cost] = []
+    with served(tools, default_limits=False) as (pid, ports, code), ExitStack() as stack:
+        people(ports, stack)
+        costs = Costs(pid, ports, code)
+        stack.callback(costs.close)
+        for one in inputs():
+            if wanted in one.label and (cost := costs.of(one)) is not None:
+                found.append(cost)
+    return sorted(found, key=lambda cost: cost.ms_per_portion, reverse=True)
+
+
+def round_trip(ports: Ports, input: Input, senders: int) -> list[float]:
+    """How long, in milliseconds, others wait for an answer while so many send *input*."""
+    with ExitStack() as stack, EpollSelector() as selector:
+
+        def come(door: str, number: int) -> Person:
+            person = Person(ports, door, number)
+            stack.callback(person.close)
+            person.listener.socket.setblocking(False)
+            selector.register(person.listener.socket, EVENT_READ, person)
+            return person
+
+        others = {come("line", number): 0.0 for number in range(OTHERS)}
+        for number in range(senders):
+            sender = come(input.door, number)
+            with suppress(OSError):
+                # As fast as they are let: ten at once, then two a second.
+                sender.tell(input.data * 12)
+        took: list[float] = []
+        begin = time.monotonic()
+        due = begin
+        asking = iter(list(others) * int(SENDING_S * 2 + 1))
+        while (now := time.monotonic()) < begin + SENDING_S:
+            if now >= due:
+                one = next(asking)
+                due += 0.5 / OTHERS
+                if not others[one]:
+                    others[one] = now
+                    one.tell(FENCE + b"\n")
+            for key, _ in selector.select(max(0.0, due - time.monotonic())):
+                person: Person = key.data
+                try:
+                    alive = person.listener.read()
+                except OSError:
+                    alive = False
+                if not alive:
+                    selector.unregister(person.listener.socket)
+                elif person in others and FENCED in person.listener.shown():
+                    took.append((time.monotonic() - others[person]) * 1e3)
+                    others[person] = 0.0
+                elif person not in others:
+                    person.listener.pieces.clear()
+        took += [(time.monotonic() - asked) * 1e3 for asked in others.values() if asked]
+        return took
+
+
+def measure_round_trips(tools: Tools, dearest: Sequence[Input]) -> list[tuple[Input, int, float]]:
+    """The longest round trip while each of the *dearest* is sent, by how many send it."""
+    found = []
+    with served(tools, default_limits=True) as (_, ports, _):
+        for number in range(TALKERS):
+            talker = Person(ports, "line", number)
+            for text in list(TEXTS.values())[number % len(TEXTS) :][:8]:
+                talker.ask(f"{text}\n".encode())
+            talker.close()
+        for input in dearest:
+            for senders in ROUND_TRIP_MS:
+                longest = max(round_trip(ports, input, senders))
+                found.append((input, senders, longest))
+                print(f"  {longest:7.1f} ms  {senders:3} send  {input.label}", flush=True)
+    return found
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", metavar="TEXT", help="inputs whose names have it")
+    parser.add_argument("--shown", type=int, default=25, help="how many of the dearest are listed")
+    parser.add_argument("--no-round-trips", action="store_true", help="only what inputs cost")
+    parser.add_argument("--server-core", type=int, default=0)
+    parser.add_argument("--generator-core", type=int, default=1)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str]) -> int:
+    given = parse(arguments)
+    raise_descriptor_limit()
+    cores = os.sched_getaffinity(0)
+    pinned = {given.server_core, given.generator_core} <= cores and len(cores) > 1
+    with tempfile.TemporaryDirectory(prefix="chatroom-bench-") as scratch:
+        server_core = given.server_core if pinned else None
+        generator_core = given.generator_core if pinned else None
+        tools = Tools(
+            Path(scratch), sys.executable, server_core, generator_core, {}, tls_flags=False
+        )
+        if pinned:
+            os.sched_setaffinity(0, {given.generator_core})
+        try:
+            check(with_terminals(1, 1), tools)
+            costs = measure_costs(tools, given.only)
+            print(f"{len(costs)} inputs; ms of the reactor, for each {PORTION} bytes and in all:")
+            for cost in costs[: given.shown]:
+                print(
+                    f"  {cost.ms_per_portion:6.2f}  {cost.ms:7.2f}  {cost.input.label}", flush=True
+                )
+            wrong = sum(cost.is_too_dear for cost in costs)
+            if not given.no_round_trips:
+                print("The longest round trip of others:")
+                dearest = sorted(costs, key=lambda cost: cost.ms, reverse=True)[:DEAREST]
+                trips = measure_round_trips(tools, [cost.input for cost in dearest])
+                wrong += sum(longest > ROUND_TRIP_MS[senders] for _, senders, longest in trips)
+        except (Missing, NotServed, OSError) as error:
+            print(f"inputs.py: {error}", file=sys.stderr)
+            return 1
+    print(f"{wrong} too dear." if wrong else "Nothing is too dear.")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
