@@ -58,15 +58,25 @@ class Store:
         self.folder = folder
         self.folder.mkdir()
         self.path = folder / "chatroom.sqlite"
+        self.opened: list[sqlite3.Connection] = []
         self.connection = self.connect()
         self.connection.execute("PRAGMA journal_mode = WAL")
         schema.migrate(self.connection)
         self.last = 0
 
     def connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, isolation_level=None, timeout=DEADLINE)
+        # Another thread may close it.
+        connection = sqlite3.connect(
+            self.path, isolation_level=None, timeout=DEADLINE, check_same_thread=False
+        )
+        self.opened.append(connection)
         connection.execute("PRAGMA synchronous = OFF")
         return connection
+
+    def close(self) -> None:
+        """Close whatever a test has opened of it, also one that failed."""
+        for connection in self.opened:
+            connection.close()
 
     def has_room(self, name: str, topic: str = "") -> int:
         row = (names.fold(name), name, topic)
@@ -113,8 +123,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
     """A store with an empty lobby that a server has open."""
     store = Store(tmp_path / "da ta?#%20")
     store.has_room("Lobby", "all and sundry")
-    with closing(store.connection):
-        yield store
+    yield store
+    store.close()
 
 
 #: What is said of what changes an account.
