@@ -85,6 +85,20 @@ def test_an_empty_password_makes_a_guest(world: World, factory: SshFactory) -> N
     guest.hangs_up()
 
 
+@pytest.mark.parametrize("tried", [(), ("kohlrabi78",)])
+def test_a_password_that_comes_after_one_was_asked_for_in_vain_is_not_said(
+    world: World, factory: SshFactory, tried: tuple[str, ...]
+) -> None:
+    owner(world).hangs_up()
+    bob = world.person("bob")
+    guest = Guest(world, factory, "alice", answers=(*tried, ""))
+    guest.sends(WORD.encode() + b"\n")
+    assert guest.sees[-1] == "-- Not said: it may be a password. If it is none, /say says it."
+    guest.sends(b"hello to you all\n")
+    assert [line for line in bob.sees if ": " in line] == ["guest3: hello to you all"]
+    guest.hangs_up()
+
+
 def test_three_wrong_passwords_end_it(
     world: World, factory: SshFactory, log_events: list[LogEvent]
 ) -> None:

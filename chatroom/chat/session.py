@@ -280,6 +280,8 @@ class Session:
             self.enter(chat.first_room)
             return
         self.key = arrival.key
+        if arrival.asked:
+            strays.beware(self)
         self.arriving = True
         self.hold(ENTERING)
         self.room = chat.doorstep

@@ -13,7 +13,7 @@ class Arrival:
     name: what they ask to be called; empty for whatever comes. account: whose they have proved to
     be, None for a guest. key: the public key that they have proved to have. by_key: whether it is
     by that key that they are whose they are. why: why they do not get their name, as a sentence;
-    empty if they may.
+    empty if they may. asked: whether they were asked for a password, and gave no right one.
     """
 
     name: str = ""
@@ -21,3 +21,4 @@ class Arrival:
     key: PublicKey | None = None
     by_key: bool = False
     why: str = ""
+    asked: bool = False

@@ -6,6 +6,7 @@ their password, and one question is answered before the next is looked at.
 
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any, Final
 
@@ -175,7 +176,8 @@ class Authentication(SSHService):
         answer, _ = getNS(packet[4:])
         password = answer.decode(errors="replace").strip()
         if not password:
-            self._succeed(authenticate.by_name(self._chat, self._name, self._stranger.key))
+            guest = authenticate.by_name(self._chat, self._name, self._stranger.key)
+            self._succeed(replace(guest, asked=True))
             return
 
         def compared(arrival: Arrival | None) -> None:
