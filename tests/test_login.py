@@ -555,6 +555,8 @@ def test_giving_a_name_up_on_telnet(world: World) -> None:
         "\u3164/msg bob secret",
         "\u2800\u00a0/msg bob secret",
         "\u202e/msg bob secret",
+        "\U0001d159/msg bob secret",
+        "\U00013441/msg bob secret",
         "\u0301/msg bob secret",
         "\x1b[A/msg bob secret",
         "\x1b[A/join secret",

@@ -12,6 +12,7 @@ import regex
 
 from chatroom.accounts.passwords import MIN_LENGTH
 from chatroom.model.refused import Refused
+from chatroom.text.names import BLANKS
 
 if TYPE_CHECKING:
     from chatroom.chat.session import Session
@@ -23,8 +24,8 @@ GUARD_SECONDS: Final = 60.0
 # What keyboards and input methods have for a slash, beside the slash itself.
 _SLASH = "/\uff0f\u2044\u2215\u29f8"
 
-# Letters that are drawn as nothing (Default_Ignorable_Code_Point).
-_FILLERS = "\u115f\u1160\u3164\uffa0"
+# Letters that are drawn as nothing (Default_Ignorable_Code_Point, and two blanks of hieroglyphs).
+_FILLERS = "\u115f\u1160\u3164\uffa0\U00013441\U00013442"
 
 _SECRET_WORDS = r"log[io]n|signin|(?:un)?register|password|passwd|identify|nickserv"
 _IRC_WORDS = r"oper|authenticate|privmsg|nick|user|cap"
@@ -46,7 +47,7 @@ suspect = re.compile(
 # A slash with nothing before it that is to be seen: blanks, what `names.clean` leaves of a control
 # or format character, and what a key leaves that an editor would take (ECMA-48, 5.4).
 _COMMAND = regex.compile(
-    rf"(?:[\s\p{{DI}}\p{{M}}\u2800]|\ufffd(?:\[[\d;]*+[A-Za-z~]|O[A-Z])?+)*+[{_SLASH}]\w"
+    rf"(?:[\s\p{{DI}}\p{{M}}{BLANKS}]|\ufffd(?:\[[\d;]*+[A-Za-z~]|O[A-Z])?+)*+[{_SLASH}]\w"
 )
 
 # What a client of IRC says to a server (RFC 2812, section 3), and a person does not.
