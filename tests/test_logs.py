@@ -6,6 +6,7 @@ import ast
 import configparser
 import json
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -151,6 +152,17 @@ def test_another_logger_that_was_asked_for_is_left_alone(server: dict[str, Any])
 
 def test_a_daemon_that_would_log_to_its_terminal_is_left_to_twistd() -> None:
     assert open_log({"logfile": "-"}) is None
+
+
+def test_where_standard_output_is_closed_the_log_goes_nowhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("stdout", "__stdout__"):
+        monkeypatch.setattr(sys, name, None)
+    writer = open_log({"nodaemon": True})
+    assert writer is not None
+    writer.write("a line\n")
+    writer.finish()
 
 
 def test_the_application_logs_with_the_observer_of_the_service() -> None:

@@ -153,6 +153,20 @@ def test_without_arguments_everything_has_its_default() -> None:
     }
 
 
+@pytest.mark.parametrize("asked", ["--help", "--version"])
+def test_what_cannot_be_printed_is_said_in_one_line(asked: str) -> None:
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "chatroom", asked],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=DEADLINE,
+        )
+    assert ended.stderr == "chatroom: cannot write the output: No space left on device\n"
+    assert ended.returncode == 1
+
+
 def test_help_names_every_option_and_fits_a_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -182,8 +182,7 @@ def open_log(server: Mapping[str, Any]) -> LogWriter | None:
     if server.get("syslog") or server.get("logger") or (name == "-" and not foreground):
         return None
     if name == "-" or (not name and foreground):
-        sys.stdout.flush()
-        writer = LogWriter(os.dup(sys.stdout.fileno()))
+        writer = LogWriter(_standard_output())
     else:
         path = os.path.abspath(name or "twistd.log")
         # As the user that twistd becomes, it is to be opened again.
@@ -192,6 +191,14 @@ def open_log(server: Mapping[str, Any]) -> LogWriter | None:
         # There is no fork to come.
         writer.start()
     return writer
+
+
+def _standard_output() -> int:
+    """A descriptor of it; of nothing where it was closed (`>&-`): its number may be another's."""
+    if sys.__stdout__ is None:
+        return os.open(os.devnull, os.O_WRONLY)
+    sys.stdout.flush()
+    return os.dup(sys.stdout.fileno())
 
 
 def open_file(path: str, uid: int | None = None, gid: int | None = None) -> int:

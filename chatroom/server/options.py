@@ -307,9 +307,11 @@ def _print(text: str) -> None:
     """Print *text*, as far as anybody reads it (`chatroom --help | head`)."""
     try:
         print(text, flush=True)
-    except BrokenPipeError:
+    except OSError as error:
         # Python must not try again at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise SystemExit(f"chatroom: cannot write the output: {error.strerror}") from None
 
 
 def _absolute(values: Mapping[str, Any]) -> dict[str, Any]:
