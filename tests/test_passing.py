@@ -725,7 +725,10 @@ def test_whatever_commands_do_who_is_here_stays(
     ledger: Any, steps: list[tuple[int, str, str]]
 ) -> None:
     anything = Anything(ledger)
-    for index, action, name in steps:
-        anything.does(index, action, name)
-        anything.holds()
-    anything.ends()
+    try:
+        for index, action, name in steps:
+            anything.does(index, action, name)
+            anything.holds()
+        anything.ends()
+    finally:
+        anything.world.end()
