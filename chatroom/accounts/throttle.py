@@ -1,13 +1,15 @@
-"""Attempts: who may try a password, and when.
+"""Throttle passwords: guessing is slow, and nobody is ever locked out.
 
-The rule: whoever guesses waits, and nobody is ever shut out. Failures slow down the one name from
-the one source; among those who wait, who has failed less goes first, then who has been connected
-for longer. So the owner of a name passes ten thousand guesses: from elsewhere at once, from the
-same source after a pause, and even where each guess has a connection of its own they only have to
-stay until theirs is among the oldest.
+The first failures for one name from one source are free; after each further one that name waits,
+from that source alone. Of the attempts that may begin, one goes first whose connection has failed
+less, then whose name and source have, then whose connection is older. So the owner of a name gets
+in among ten thousand guesses: from elsewhere at once, from the guesser's source after a pause, and
+even where each guess has a connection of its own as soon as the owner's is among the oldest.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import islice
 from math import inf
 from typing import Any
 
@@ -19,9 +21,8 @@ from chatroom.model.refused import TooMany
 #: How many failures for one name from one source cost nothing yet.
 FREE = 3
 
-#: The pause after each further one, in seconds: the first, twice as long each time, and at most.
-FIRST_PAUSE = 0.5
-LONGEST_PAUSE = 2.0
+#: The pause after each failure, in seconds; the last one holds for all that follow.
+PAUSES_SECONDS = (*[0.0] * FREE, 0.5, 1.0, 2.0)
 
 #: For how long, in seconds, a failure is remembered.
 MEMORY = 3600.0
@@ -31,44 +32,28 @@ MOST_ALIKE = 4
 MOST = 128
 
 
+@dataclass(slots=True)
+class _Record:
+    """How often one name from one source failed, when last, and when it may go on."""
+
+    failures: int = 0
+    failed_at: float = -inf
+    next_at: float = -inf
+
+
+_CLEAN = _Record()
+
+
+@dataclass(slots=True, eq=False)
 class _Attempt:
-    """One that waits.
+    """One that waits; `add` explains the fields."""
 
-    failures, since: how often its connection has failed before, and when it came.
-    """
-
-    __slots__ = ("done", "failures", "gone", "number", "since", "work")
-
-    def __init__(
-        self,
-        failures: int,
-        since: float,
-        number: int,
-        work: Callable[[], Deferred[bool]],
-        gone: Callable[[], bool],
-    ) -> None:
-        self.failures = failures
-        self.since = since
-        self.number = number
-        self.work = work
-        self.gone = gone
-        self.done: Deferred[bool] = Deferred()
-
-
-class _Pair:
-    """One name from one source.
-
-    failures, failed: how often it failed, and when last. next: when it may go on.
-    """
-
-    __slots__ = ("failed", "failures", "next", "running", "waiting")
-
-    def __init__(self) -> None:
-        self.failures = 0
-        self.failed = -inf
-        self.next = 0.0
-        self.running = 0
-        self.waiting: list[_Attempt] = []
+    key: tuple[str, str]
+    failures: int
+    since: float
+    work: Callable[[], Deferred[bool]]
+    gone: Callable[[], bool]
+    done: Deferred[bool] = field(default_factory=Deferred)
 
 
 class Attempts:
@@ -77,17 +62,16 @@ class Attempts:
     def __init__(self, clock: Clock, width: int = 1) -> None:
         self._clock = clock
         self._width = width
-        # Who failed last stands last, for the forgetting.
-        self._pairs: dict[tuple[str, str], _Pair] = {}
-        # Those of them for whom an attempt waits.
-        self._waiting: dict[tuple[str, str], _Pair] = {}
         self._running = 0
-        self._number = 0
+        # In the order in which they came.
+        self._waiting: list[_Attempt] = []
+        # By name and source, of those that failed; the latest failure stands last.
+        self._records: dict[tuple[str, str], _Record] = {}
         self._call: Call | None = None
 
     def __len__(self) -> int:
         """How many names and sources are remembered."""
-        return len(self._pairs)
+        return len(self._records)
 
     def add(
         self,
@@ -102,105 +86,87 @@ class Attempts:
 
         failures, since: how often this connection has failed before, and when it came. gone:
         whether nobody waits for the answer any more; then it is not done, and fails with
-        CancelledError when `give_up` is told. Fails with TooMany.
+        CancelledError at the next `give_up`. Fails with TooMany.
         """
         self._forget()
-        key = name, source
-        pair = self._waiting[key] = self._pairs.setdefault(key, _Pair())
-        self._number += 1
-        attempt = _Attempt(failures, since, self._number, work, gone)
-        pair.waiting.append(attempt)
-        if len(pair.waiting) > MOST_ALIKE:
-            self._drop([key])
-        elif sum(len(pair.waiting) for pair in self._waiting.values()) > MOST:
-            self._drop(list(self._waiting))
+        attempt = _Attempt((name, source), failures, since, work, gone)
+        self._waiting.append(attempt)
+        alike = [other for other in self._waiting if other.key == attempt.key]
+        if len(alike) > MOST_ALIKE:
+            self._turn_away_one_of(alike)
+        elif len(self._waiting) > MOST:
+            self._turn_away_one_of(self._waiting)
         self._go_on()
         return attempt.done
 
     def give_up(self) -> None:
-        """Cancel those that wait, but for whose answer nobody waits any more."""
-        for key, pair in list(self._waiting.items()):
-            for attempt in [attempt for attempt in pair.waiting if attempt.gone()]:
-                self._take_out(key, attempt)
-                attempt.done.cancel()
+        """Cancel the attempts for whose answer nobody waits any more."""
+        for attempt in [attempt for attempt in self._waiting if attempt.gone()]:
+            self._waiting.remove(attempt)
+            attempt.done.cancel()
 
     def close(self) -> None:
-        """Nothing more is begun."""
+        """Begin nothing more."""
         self._width = 0
-        if self._call is not None and self._call.active():
-            self._call.cancel()
+        self._go_on()
 
-    def _drop(self, keys: list[tuple[str, str]]) -> None:
-        """Turn away the one of those who wait whose turn would come last."""
-        waiting = [(key, attempt) for key in keys for attempt in self._waiting[key].waiting]
-        key, attempt = max(waiting, key=lambda one: _rank(self._waiting[one[0]], one[1]))
-        self._take_out(key, attempt)
+    def _rank(self, attempt: _Attempt) -> tuple[int, int, float]:
+        """Sort by this for the order of turns."""
+        failures = self._records.get(attempt.key, _CLEAN).failures
+        return attempt.failures, failures, attempt.since
+
+    def _next_at(self, attempt: _Attempt) -> float:
+        return self._records.get(attempt.key, _CLEAN).next_at
+
+    def _turn_away_one_of(self, attempts: list[_Attempt]) -> None:
+        last = sorted(attempts, key=self._rank)[-1]
+        self._waiting.remove(last)
         # Not while its caller is still in `add`.
-        self._clock.callLater(0, attempt.done.errback, TooMany())
-
-    def _take_out(self, key: tuple[str, str], attempt: _Attempt) -> None:
-        pair = self._waiting[key]
-        pair.waiting.remove(attempt)
-        if not pair.waiting:
-            del self._waiting[key]
+        self._clock.callLater(0, last.done.errback, TooMany())
 
     def _go_on(self) -> None:
         """Begin what may begin now, and come back when more may."""
         now = self._clock.seconds()
         while self._running < self._width:
-            ready = [
-                (key, attempt)
-                for key, pair in self._waiting.items()
-                for attempt in pair.waiting
-                if pair.next <= now
-            ]
+            ready = [attempt for attempt in self._waiting if self._next_at(attempt) <= now]
             if not ready:
                 break
-            key, attempt = min(ready, key=lambda one: _rank(self._waiting[one[0]], one[1]))
-            self._take_out(key, attempt)
-            # Who asked may have given up.
+            attempt = min(ready, key=self._rank)
+            self._waiting.remove(attempt)
             if not attempt.gone() and not attempt.done.called:
-                self._begin(key, attempt)
+                self._begin(attempt)
         if self._call is not None and self._call.active():
             self._call.cancel()
-        # Of those that wait for one that is under way we hear when it ends.
-        due = min((pair.next for pair in self._waiting.values()), default=inf)
+        # When all places are taken, or an attempt waits for one alike, `_ended` comes back.
+        due = min(map(self._next_at, self._waiting), default=inf)
         if self._running < self._width and due < inf:
             self._call = self._clock.callLater(max(0.0, due - now), self._go_on)
 
-    def _begin(self, key: tuple[str, str], attempt: _Attempt) -> None:
+    def _begin(self, attempt: _Attempt) -> None:
         self._running += 1
-        pair = self._pairs[key]
-        pair.running += 1
-        if pair.failures >= FREE:
-            # Until it is known how this one ends.
-            pair.next = inf
+        record = self._records.get(attempt.key, _CLEAN)
+        if record.failures >= FREE:
+            # One at a time: whether the next has to wait is known when this one ends.
+            record.next_at = inf
+        maybeDeferred(attempt.work).addBoth(self._ended, attempt)
 
-        def ended(result: Any) -> None:
-            self._running -= 1
-            pair.running -= 1
-            now = self._clock.seconds()
-            if result is False:
-                pair.failures += 1
-                pair.failed = now
-                self._pairs[key] = self._pairs.pop(key)
-            over = pair.failures - FREE
-            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(over - 1, 9)) if over > 0 else 0.0
-            pair.next = now + pause if result is False else now
-            self._go_on()
-            attempt.done.callback(result)
-
-        maybeDeferred(attempt.work).addBoth(ended)
+    def _ended(self, result: Any, attempt: _Attempt) -> None:
+        self._running -= 1
+        now = self._clock.seconds()
+        if result is False:
+            record = self._records.pop(attempt.key, None) or _Record()
+            record.failures += 1
+            record.failed_at = now
+            record.next_at = now + PAUSES_SECONDS[min(record.failures, len(PAUSES_SECONDS)) - 1]
+            self._records[attempt.key] = record
+        elif attempt.key in self._records:
+            self._records[attempt.key].next_at = now
+        self._go_on()
+        attempt.done.callback(result)
 
     def _forget(self) -> None:
-        """Two for each one that is added, so that what is remembered stays small."""
+        """Drop up to two old records for each attempt, so that few are kept."""
         past = self._clock.seconds() - MEMORY
-        for key in list(self._pairs)[:2]:
-            pair = self._pairs[key]
-            if not pair.waiting and not pair.running and pair.failed <= past:
-                del self._pairs[key]
-
-
-def _rank(pair: _Pair, attempt: _Attempt) -> tuple[int, int, float, int]:
-    """The least goes first."""
-    return attempt.failures, pair.failures, attempt.since, attempt.number
+        for key in list(islice(self._records, 2)):
+            if self._records[key].failed_at <= past:
+                del self._records[key]
