@@ -3,7 +3,9 @@
 import os
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from twisted.internet import task
@@ -284,20 +286,35 @@ class ClockWorker(Worker):
         """There is no thread to be ended."""
 
 
+def store_in(folder: str | Path) -> Callable[[Clock], Store]:
+    """The store in *folder*, all of whose answers come later."""
+
+    def made(clock: Clock) -> Store:
+        worker = ClockWorker(clock)
+        return Store(clock, lambda *_: None, Folder(str(folder)), worker=lambda *_: worker)
+
+    return made
+
+
+@contextmanager
+def memory_folder() -> Iterator[Path]:
+    """A folder in memory, where there is such a place: many hundreds are made."""
+    place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="chatroom-", dir=place) as name:
+        yield Path(name)
+
+
 class TemporaryStore(Store):
     """A store in a folder of its own, which goes when it is closed."""
 
     def __init__(self, clock: Clock) -> None:
-        # In memory, where there is such a place: many hundreds are made.
-        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-        self._temporary = tempfile.TemporaryDirectory(prefix="chatroom-", dir=memory)
+        self._stack = ExitStack()
+        folder = self._stack.enter_context(memory_folder())
         worker = ClockWorker(clock)
-        super().__init__(
-            clock, lambda *_: None, Folder(self._temporary.name), worker=lambda *_: worker
-        )
+        super().__init__(clock, lambda *_: None, Folder(str(folder)), worker=lambda *_: worker)
 
     def close(self) -> Any:
-        return super().close().addCallback(lambda _: self._temporary.cleanup())
+        return super().close().addCallback(lambda _: self._stack.close())
 
 
 def stored(clock: Clock) -> Store:
@@ -317,7 +334,10 @@ def stored_ledger(clock: Clock) -> Ledger:
 
 
 class World:
-    """A chat, a clock that tests move, and whoever comes."""
+    """A chat, a clock that tests move, and whoever comes.
+
+    lasting: accounts, and what operators decide, are in the store as well. now: the time at first.
+    """
 
     def __init__(
         self,
@@ -327,14 +347,18 @@ class World:
         claims: Claims | None = None,
         accounts: Accounts | None = None,
         records: Records | None = None,
+        now: float = 1_800_000_000,
+        lasting: bool = False,
         **moderated: Any,
     ) -> None:
         self.clock = Clock()
-        self.clock.advance(1_800_000_000)
+        self.clock.advance(now)
         made = ledger(self.clock)
         #: What it keeps its lines in, None for nothing.
         self.store = made if isinstance(made, Store) else None
         self.ledger = made.ledger if isinstance(made, Store) else made
+        if self.store is not None and lasting:
+            accounts, records = self.store.accounts, self.store.records
         self.came: list[Person] = []
         self.claims = claims or LocalClaims()
         self.chat = Chat(
@@ -349,6 +373,8 @@ class World:
         )
         if self.store is not None:
             kept = self.store.open(self.chat.settings.scrollback, self.chat.lobby.key)
+            if lasting:
+                self.chat.moderation.restore(self.store.orders())
             self.chat.restore(kept)
             self.store.start()
         self.chat.doors.append(self)
@@ -439,11 +465,15 @@ class World:
         try:
             self.empty()
         finally:
-            self.chat.close()
-            if self.store is not None:
-                self.settle()
-                self.store.close()
-                self.settle()
+            self.close()
+
+    def close(self) -> None:
+        """The server has ended."""
+        self.chat.close()
+        if self.store is not None:
+            self.settle()
+            self.store.close()
+            self.settle()
 
 
 class DelayedLedger:

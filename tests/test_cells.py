@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from wcwidth import wcswidth, wcwidth
 
@@ -18,6 +18,7 @@ from chatroom.text.cells import (
     wrap,
 )
 from chatroom.text.names import clean
+from fuzzing import examples
 
 FAMILY = "\U0001f469\u200d\U0001f469\u200d\U0001f467"
 HEART = "\u2764\ufe0f"
@@ -68,7 +69,7 @@ def test_whatever_is_typed_is_shown_as_something(grapheme: str, shown: tuple[str
 
 
 @given(st.text(alphabet=st.characters(), max_size=5))
-@settings(max_examples=500, deadline=None)
+@examples(500)
 def test_what_is_shown_is_printable_and_takes_room(text: str) -> None:
     for grapheme in graphemes(text):
         shown, width = visible(grapheme)
@@ -157,7 +158,7 @@ def readings(row: str) -> set[int]:
 
 
 @given(LINES, st.integers(20, 60), st.integers(0, 8))
-@settings(max_examples=500, deadline=None)
+@examples(500)
 def test_wrapped_rows_fit_and_lose_nothing_but_blanks(text: str, width: int, indent: int) -> None:
     rows = wrap(text, width, indent)
     assert without_blanks("".join(rows)) == without_blanks(text)
@@ -195,7 +196,7 @@ def test_choices_stand_in_columns() -> None:
 
 
 @given(st.text(alphabet="ab,  (-)", min_size=20, max_size=150), st.integers(0, 8))
-@settings(max_examples=500, deadline=None)
+@examples(500)
 def test_the_fast_way_gives_the_same_rows(text: str, indent: int) -> None:
     if len(text) > 20:
         assert wrap(text, 20, indent) == _wrapped(text, 20, indent)

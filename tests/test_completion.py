@@ -25,6 +25,7 @@ from chatroom.terminal.editor import Action, Bell, Choices, Editor, Line
 from chatroom.terminal.keys import Key, Text
 from chatroom.text.names import fold
 from fakes import World, immediate
+from fuzzing import examples
 
 
 @pytest.fixture
@@ -491,8 +492,8 @@ LINES = st.one_of(
 
 
 @settings(
+    examples(400),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    max_examples=400,
 )
 @given(before=LINES, after=st.one_of(st.text(max_size=5), st.just("")))
 def test_whatever_is_typed_every_choice_begins_with_it(

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatroom.terminal.editor import (
@@ -25,6 +25,7 @@ from chatroom.terminal.editor import (
 from chatroom.terminal.keys import Event, Key, Paste, Text
 from chatroom.text.cells import graphemes
 from chatroom.text.names import fold
+from fuzzing import examples
 
 FAMILY = "\U0001f469\u200d\U0001f469\u200d\U0001f467"
 LIMIT = 200
@@ -431,7 +432,7 @@ KEYS = st.sampled_from(
 
 
 @given(st.lists(TEXTS.map("".join).map(Text) | KEYS, max_size=40))
-@settings(max_examples=500, deadline=None)
+@examples(500)
 def test_a_line_is_edited_as_a_list_is(events: list[Event]) -> None:
     editor, model = Editor(10**6), Model()
     for event in events:
@@ -450,7 +451,7 @@ EVENTS: list[Callable[[Editor], None]] = [Editor.hide, Editor.unhide]
 
 
 @given(st.lists(ANYTHING | st.sampled_from(EVENTS), max_size=40))
-@settings(max_examples=500, deadline=None)
+@examples(500)
 def test_whatever_is_typed_the_line_is_sound(
     events: list[Event | Callable[[Editor], None]],
 ) -> None:

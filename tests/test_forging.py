@@ -8,12 +8,13 @@ which terminals continue by themselves.
 import unicodedata
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chatroom.formats.ansi import Colours, terminal
 from chatroom.model.events import Emoted, Event, Found, Noticed, Said, TopicSet, Whispered
 from chatroom.text.names import clean
+from fuzzing import examples
 from terminal import OldTerminal, Terminal
 
 NOW = 1_800_000_005.0
@@ -110,7 +111,7 @@ PIECES = st.sampled_from(
     kind=st.sampled_from(TERMINALS),
 )
 @example(text="\u0ccd\u0da5" * 40, width=20, kind=Terminal)
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_whatever_is_said_keeps_out_of_the_margin(
     text: str, width: int, kind: type[Terminal]
 ) -> None:

@@ -3,11 +3,12 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatroom.doors.telnet.intake import Intake
 from chatroom.text.names import clean
+from fuzzing import examples
 
 LIMIT = 20
 
@@ -46,7 +47,7 @@ PIECES = st.lists(
 
 
 @given(PIECES, st.lists(st.integers(0, 400), max_size=8))
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_any_cutting_of_the_bytes_gives_the_same_lines(
     pieces: list[bytes], places: list[int]
 ) -> None:

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chatroom.terminal.keys import (
@@ -16,6 +16,7 @@ from chatroom.terminal.keys import (
     Paste,
     Text,
 )
+from fuzzing import examples
 
 #: What every key is sent as, by the terminals that there are.
 SENT = {
@@ -247,14 +248,14 @@ PIECES = st.lists(
 
 @given(PIECES, st.lists(st.integers(0, 400), max_size=8))
 @example(b"\x1b\x80\x80x", [2])
-@settings(max_examples=1000, deadline=None)
+@examples(1000)
 def test_any_cutting_of_the_bytes_gives_the_same_keys(data: bytes, places: list[int]) -> None:
     edges = sorted({0, len(data), *(place % (len(data) + 1) for place in places)})
     assert taken(*(data[begin:end] for begin, end in pairwise(edges))) == taken(data)
 
 
 @given(PIECES)
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_text_has_no_control_of_ascii(data: bytes) -> None:
     for event in taken(data):
         if isinstance(event, Text):

@@ -1,10 +1,11 @@
 """How much of something one source may have in a while."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatroom.model.limits import LOCAL, Admission, Limits, Pace, Quota, source_of
+from fuzzing import examples
 
 
 class Time:
@@ -135,7 +136,7 @@ def test_no_rate_is_no_limit() -> None:
     burst=st.integers(1, 20),
     gaps=st.lists(st.floats(0, 3), min_size=1, max_size=60),
 )
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_no_span_of_time_has_more_than_the_burst_and_the_rate(
     rate: int, burst: int, gaps: list[float]
 ) -> None:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
@@ -27,10 +27,11 @@ from chatroom.doors.telnet.protocol import TELNET_HINT, ChatFactory, ChatProtoco
 from chatroom.model.limits import Limits
 from conftest import Strictness
 from fakes import DelayedLedger, Person, World
+from fuzzing import examples
 from test_telnet import DAMAGED
 from wire import UNLIMITED, Visitor, Wire, kept, uncollected
 
-BOUNDED = settings(max_examples=100, deadline=None)
+BOUNDED = examples(100)
 
 ASK = b"\xff\xfd\x00"
 WITHHELD = "-- Not said: your line arrived damaged. That is cured; please send it again."

@@ -112,12 +112,13 @@ def test_on_a_full_disk_no_line_goes_on_with_another(tmp_path: Path) -> None:
 import resource, signal, time
 from chatroom.server.logwriter import LogWriter, open_file
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (100, 1000))
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, most))
 writer = LogWriter(open_file({str(file)!r}))
 writer.write("one\\n")
 writer.write("x" * 150 + "\\n")
 writer.write("two\\n")
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 writer.write("three\\n")
 """
     subprocess.run([sys.executable, "-c", program], env=environment(tmp_path), check=True)

@@ -1,9 +1,10 @@
 """The mailbox is bounded, and what was sent of it is dropped, even in the middle of an entry."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatroom.chat.sendqueue import MAX_BYTES, MAX_ENTRIES, Mailbox
+from fuzzing import examples
 
 ENTRIES = st.lists(st.binary(min_size=1, max_size=8), max_size=12)
 
@@ -57,7 +58,7 @@ def test_once_cleared_it_is_as_new() -> None:
 
 
 @given(entries=ENTRIES, count=st.integers(0, 120))
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_what_was_sent_the_rest_of_an_entry_and_what_stays_are_all_of_it(
     entries: list[bytes], count: int
 ) -> None:

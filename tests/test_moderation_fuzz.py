@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatroom.commands import COMMANDS
 from conftest import Strictness
 from fakes import DelayedLedger, FakeRecords, Person, World, immediate
+from fuzzing import examples
 from test_moderation import PASSWORD
 
 NAMES = ["alice", "bob", "olga", "BOB", "guest2", "zoe", "lobby", "den", "#den", "entrance", "王"]
@@ -55,7 +56,7 @@ def back(world: World, index: int) -> Person:
 
 
 @given(ledger=st.sampled_from([immediate, DelayedLedger]), typed=st.lists(TYPED, max_size=25))
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_whatever_is_typed_everything_stays_in_order(
     ledger: type[DelayedLedger], typed: list[tuple[int, str, str]]
 ) -> None:

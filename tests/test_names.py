@@ -4,7 +4,7 @@ import difflib
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from wcwidth import wcwidth
 
@@ -25,6 +25,7 @@ from chatroom.text.names import (
     suggest,
 )
 from chatroom.text.times import places
+from fuzzing import examples
 
 ACUTE = "\u0301"
 ZWJ = "\u200d"
@@ -54,7 +55,7 @@ NAMES = st.one_of(
     st.text(alphabet=st.characters(categories=["L", "M", "Nd"]), min_size=1, max_size=6),
     st.text(alphabet="aZ\u00e9\u0130\u00df9_-\u0301\u0430\u03b1\u0345\uff41\u0e33", max_size=26),
 )
-bounded = settings(max_examples=200, deadline=None)
+bounded = examples(200)
 
 
 def is_mark(character: str) -> bool:

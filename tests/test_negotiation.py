@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatroom.doors.telnet.negotiation import MAX_CHANGES, Negotiation
+from fuzzing import examples
 
 ON, OFF = True, False
 
@@ -141,7 +142,7 @@ STEPS = st.lists(
     times=st.sampled_from([1, 1, 2]),
     steps=STEPS,
 )
-@settings(max_examples=1000, deadline=None)
+@examples(1000)
 def test_two_ends_come_to_agree_and_fall_silent(
     agrees: bool, mute: bool, welcome: bool, times: int, steps: list[str]
 ) -> None:
@@ -192,7 +193,7 @@ def test_two_ends_come_to_agree_and_fall_silent(
 
 
 @given(steps=st.lists(st.tuples(st.booleans(), st.sampled_from(["on", "off", "hear"]))))
-@settings(max_examples=500, deadline=None)
+@examples(500)
 def test_two_of_these_come_to_agree_and_fall_silent(steps: list[tuple[bool, str]]) -> None:
     ends = (Negotiation(), Negotiation())
     under_way: tuple[list[bool], list[bool]] = ([], [])  # to the end of that number

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import chatroom
@@ -29,6 +29,7 @@ from chatroom.server import endpoints
 from chatroom.server import options as options_module
 from chatroom.server.options import Options
 from chatroom.server.settings import OPTIONS, SettingError, fit, read_allowed
+from fuzzing import examples
 from wire import DEADLINE, certificate, issued
 
 ROOT = Path(chatroom.__file__).parent.parent
@@ -692,7 +693,7 @@ def test_without_openssl_the_option_says_what_to_install(tmp_path: Path) -> None
     )
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.text(max_size=20))
 def test_any_text_for_a_number_gives_a_number_or_one_line(text: str) -> None:
     option = next(option for option in OPTIONS if option.name == "line-length")

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet import tcp, unix
 from twisted.internet.error import ConnectionAborted
@@ -19,9 +19,10 @@ from zope.interface.verify import verifyObject
 
 from chatroom.doors.writer import CLOSING, Outlet
 from fakes import Clock
+from fuzzing import examples
 from wire import Wire
 
-BOUNDED = settings(max_examples=60, deadline=None)
+BOUNDED = examples(60)
 
 
 class Turns:

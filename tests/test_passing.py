@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatroom.actions.ignoring import GONE
@@ -31,6 +31,7 @@ from fakes import (
     owner,
     stored,
 )
+from fuzzing import examples
 from test_accounts_book import now
 
 
@@ -720,7 +721,7 @@ class Anything:
     ledger=st.sampled_from([immediate, DelayedLedger, stored, FailingLedger]),
     steps=STEPS,
 )
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_whatever_commands_do_who_is_here_stays(
     ledger: Any, steps: list[tuple[int, str, str]]
 ) -> None:

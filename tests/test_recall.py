@@ -561,7 +561,7 @@ def test_what_the_ignored_said_was_not_missed(world: World) -> None:
     back(world, bob, {"lobby": 0})
     bob.says("/ignore alice")
     _ = bob.sees
-    assert bob.asks("/missed") == ["-- That is all that you missed."]
+    assert bob.asks("/missed") == ["-- You missed nothing."]
 
 
 def test_what_was_missed_in_a_room_that_is_gone_is_nothing(world: World, late: LateHistory) -> None:
@@ -572,7 +572,7 @@ def test_what_was_missed_in_a_room_that_is_gone_is_nothing(world: World, late: L
     assert late.asked == [("after", "lobby", 7, MISSED)]
     late.answers[0].callback([])
     world.settle()
-    assert alice.sees == ["-- That is all that you missed."]
+    assert alice.sees == ["-- You missed nothing."]
 
 
 def test_more_of_what_was_missed_ends_with_its_rooms(world: World) -> None:
@@ -582,7 +582,7 @@ def test_more_of_what_was_missed_ends_with_its_rooms(world: World) -> None:
     assert bob.asks("/missed")[-1] == "-- /more goes on."
     bob.session.unread = None
     assert bob.asks("/more", "/more") == [
-        "-- You missed nothing.",
+        "-- That is all that you missed.",
         "-- There is no more: /history, /search, /missed.",
     ]
 

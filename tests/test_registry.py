@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
@@ -37,6 +38,7 @@ from fakes import (
     owner,
     stored,
 )
+from fuzzing import examples
 from test_accounts_book import now
 
 OTHER = "sellerie-88"
@@ -561,12 +563,19 @@ ACTIONS = st.lists(
 
 
 @given(ledger=st.sampled_from(LEDGERS), actions=ACTIONS)
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_whatever_people_do_a_name_has_one_owner(
     ledger: Any, actions: list[tuple[int, str, str]]
 ) -> None:
     fake, claims = FakeBook(), SomeClaims()
     world = World(ledger, Settings(names_per_day=0), claims=claims, accounts=book_of(fake))
+    with closing(world):
+        lives(world, fake, claims, actions)
+
+
+def lives(
+    world: World, fake: FakeBook, claims: SomeClaims, actions: list[tuple[int, str, str]]
+) -> None:
     people = [world.person(source=f"192.0.2.{number}") for number in range(4)]
     people[0].says("/nick alice", f"/register {WORD}", "/bell on", "/logout")
     people[1].says("/nick bob", f"/register {WORD}", "/bell on")
@@ -643,7 +652,7 @@ def test_whatever_people_do_a_name_has_one_owner(
     for id, session in world.chat.registry.online.items():
         # Nobody has what is for guests in place of what is kept for them.
         assert session.preferences.bell in ("on", "mentions") or id > 2
-    world.end()
+    world.empty()
     assert claims.local._holders == {}
     assert not world.chat.people
     assert not world.chat.sessions

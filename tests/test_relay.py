@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener
@@ -17,9 +17,10 @@ from zope.interface.verify import verifyObject
 from chatroom.doors.relay import RelayFactory
 from chatroom.model.limits import Limits
 from fakes import DelayedLedger, World
+from fuzzing import examples
 from wire import UNLIMITED, Visitor
 
-BOUNDED = settings(max_examples=100, deadline=None)
+BOUNDED = examples(100)
 
 
 class Relay:

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatroom.chat import room as rooms
@@ -14,6 +14,7 @@ from chatroom.model.chatsettings import Settings
 from chatroom.model.events import Event, Joined, Left, Renamed, Said, TookBack, TopicSet, Whispered
 from conftest import MakeWorld, Strictness
 from fakes import DelayedLedger, FakeOutlet, Person, World, immediate
+from fuzzing import examples
 
 
 class Shouting(PlainFormat):
@@ -246,7 +247,7 @@ def test_who_is_shown_nothing_is_not_written_to(world: World) -> None:
     ledger=st.sampled_from([immediate, DelayedLedger]),
     actions=st.lists(st.sampled_from(["says", "joins", "turn"]), max_size=25),
 )
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_between_scrollback_and_the_first_live_line_there_is_neither_gap_nor_duplicate(
     ledger: type[DelayedLedger], actions: list[str]
 ) -> None:
@@ -415,7 +416,7 @@ def act(world: World, alice: Person, bob: Person, actions: list[tuple[str, int]]
 
 
 @given(ledger=st.sampled_from([immediate, DelayedLedger]), actions=STALLING)
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_wherever_a_reader_stops_they_get_every_line_once_and_in_order(
     ledger: type[DelayedLedger], actions: list[tuple[str, int]]
 ) -> None:
@@ -432,7 +433,7 @@ def test_wherever_a_reader_stops_they_get_every_line_once_and_in_order(
     actions=STALLING,
     portion=st.sampled_from([1, 60, 10_000]),
 )
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_wherever_the_log_moves_past_a_reader_they_are_told_how_many_lines_they_missed(
     ledger: type[DelayedLedger], actions: list[tuple[str, int]], portion: int
 ) -> None:
@@ -448,7 +449,7 @@ def test_wherever_the_log_moves_past_a_reader_they_are_told_how_many_lines_they_
 
 
 @given(ledger=st.sampled_from([immediate, DelayedLedger]), actions=STALLING, many=st.integers(1, 3))
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_catching_up_in_small_portions_loses_nothing(
     ledger: type[DelayedLedger], actions: list[tuple[str, int]], many: int
 ) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from wcwidth import wcswidth
 
@@ -12,6 +12,7 @@ from chatroom.terminal.keys import Event, Key, Paste, Text
 from chatroom.terminal.screen import PlainScreen, Screen
 from chatroom.text.cells import columns, graphemes, visible, wrap
 from chatroom.text.names import clean
+from fuzzing import examples
 from terminal import OldTerminal, Terminal
 
 FAMILY = "\U0001f469\u200d\U0001f469\u200d\U0001f467"
@@ -333,7 +334,7 @@ STEPS = st.one_of(
 
 
 @given(SIZES, st.lists(STEPS, max_size=25))
-@settings(max_examples=400, deadline=None)
+@examples(400)
 def test_everything_is_shown_whatever_happens(
     size: tuple[int, int], steps: list[Event | tuple[str, ...] | list[int]]
 ) -> None:
@@ -349,7 +350,7 @@ def test_everything_is_shown_whatever_happens(
 
 
 @given(st.tuples(st.integers(20, 45), st.integers(2, 9)), st.lists(STEPS, max_size=25))
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_a_terminal_that_knows_of_no_graphemes_keeps_rows_and_cursor(
     size: tuple[int, int], steps: list[Event | tuple[str, ...] | list[int]]
 ) -> None:

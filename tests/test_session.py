@@ -1,7 +1,7 @@
 """One connection's conversation: greeting, talking, names, moving, mail, going."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatroom.chat.sendqueue import MAX_ENTRIES
@@ -14,6 +14,7 @@ from chatroom.model.limits import Limits
 from chatroom.text import names
 from conftest import MakeWorld, Strictness
 from fakes import DelayedLedger, FailingLedger, LateClaims, Person, World, immediate
+from fuzzing import examples
 
 HINT = "-- Type to talk. /nick NAME picks a name, /help lists the rest, /quit leaves."
 DAY = 24 * 60 * 60
@@ -744,7 +745,7 @@ ACTIONS = st.lists(
 
 
 @given(ledger=st.sampled_from([immediate, DelayedLedger]), actions=ACTIONS)
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_whatever_people_do_everything_stays_in_order(
     ledger: type[DelayedLedger], actions: list[tuple[int, str]]
 ) -> None:

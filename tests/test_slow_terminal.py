@@ -6,11 +6,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatroom.doors.telnet.console import ConsoleFactory, ConsoleProtocol
 from fakes import FakeOutlet, World
+from fuzzing import examples
 from terminal import Terminal
 from test_terminal import (
     BINARY,
@@ -134,7 +135,7 @@ STEPS = st.one_of(
 
 
 @given(st.lists(STEPS, max_size=25))
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_whatever_changes_while_it_does_not_read_the_screen_is_whole_in_the_end(
     steps: list[tuple[str, Any]],
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.conch.ssh.common import NS
 from twisted.conch.ssh.keys import Key
@@ -24,6 +24,7 @@ from chatroom.model.limits import Limits
 from chatroom.server import hostkey
 from conftest import Strictness
 from fakes import WORD, LateClaims, World, owner
+from fuzzing import examples
 from sshclient import HOST_KEY, Guest, ssh_door, ssh_world
 from wire import kept, uncollected
 
@@ -737,7 +738,7 @@ PACKETS = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(early=st.booleans(), packets=st.lists(PACKETS, max_size=8))
 def test_whatever_is_sent_ends_that_connection_at_most(
     early: bool, packets: list[tuple[int, bytes]]

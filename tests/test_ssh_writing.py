@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.conch.ssh.common import NS
 from twisted.internet import tcp
@@ -21,6 +21,7 @@ from chatroom.doors.ssh.connection import SshFactory
 from chatroom.doors.ssh.transport import Misbehaved
 from chatroom.model.limits import Limits
 from fakes import World
+from fuzzing import examples
 from sshclient import HOST_KEY, Caller, ssh_door, ssh_world
 
 #: More than anybody sends.
@@ -284,7 +285,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     st.lists(STEPS, max_size=40),
     st.sampled_from([3000, 20_000, 1 << 30]),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
@@ -13,6 +13,7 @@ from chatroom.model.entry import Entry
 from chatroom.model.events import Event, Joined, Relayed, Said, Told
 from conftest import Strictness
 from fakes import Clock
+from fuzzing import examples
 
 
 class Disk:
@@ -247,7 +248,7 @@ def test_who_does_not_wait_while_it_is_tried_again_leaves_nothing_behind(case: C
     assert not case.clock.getDelayedCalls()
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     st.lists(
         st.one_of(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail, succeed
 
@@ -13,6 +13,7 @@ from chatroom.backends.sqlite.ledger import PATIENCE, RETRY, StoredLedger
 from chatroom.model.entry import Entry
 from chatroom.model.events import Event, Left, Relayed, Said, Told
 from fakes import Clock
+from fuzzing import examples
 
 BACK = "The disk is back: history is being kept again."
 
@@ -249,7 +250,7 @@ STEPS = st.lists(
 ANSWERS = st.lists(st.sampled_from(["takes", "fails", "raises", "later", "later"]), max_size=12)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(STEPS, ANSWERS, st.sampled_from([3, 1000]))
 def test_whatever_happens_all_is_delivered_once_and_kept_but_for_what_was_dropped(
     steps: list[str | float | tuple[str, int]], answers: list[str], bound: int

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatroom.formats.ansi import _FEW, _MANY, Colours, terminal
@@ -31,6 +31,7 @@ from chatroom.model.events import (
 from chatroom.model.preferences import Preferences
 from chatroom.text.cells import cells
 from chatroom.text.names import clean
+from fuzzing import examples
 
 #: Friday 15 January 2027, 08:00:05 UTC.
 NOW = 1_800_000_005.0
@@ -177,7 +178,7 @@ TEXTS = st.text(alphabet="ab  `/:小，\u0301\U0001f469\u200d-é", max_size=120)
 
 
 @given(TEXTS, st.integers(20, 50), st.sampled_from(list(Colours)), st.booleans())
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_every_row_fits_and_ends_without_attributes(
     text: str, width: int, colours: Colours, live: bool
 ) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chatroom.doors.telnet.parser import (
@@ -43,10 +43,11 @@ from chatroom.doors.telnet.parser import (
     Command,
     Telnet,
 )
+from fuzzing import examples
 
 ASK = IAC + DO + BINARY
 MARK = IAC + WILL + TIMING_MARK
-CUTS = settings(max_examples=200, deadline=None)
+CUTS = examples(200)
 
 # One line each, with Enter; before any BINARY was agreed.
 DAMAGED = {
@@ -762,7 +763,7 @@ class Client:
         max_size=40,
     ),
 )
-@settings(max_examples=500, deadline=None)
+@examples(500)
 def test_no_client_and_server_answer_one_another_without_end(
     agrees: bool, mute: bool, steps: list[str]
 ) -> None:

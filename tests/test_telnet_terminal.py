@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatroom.doors.telnet.parser import (
@@ -37,6 +37,7 @@ from chatroom.doors.telnet.parser import (
     Telnet,
 )
 from chatroom.doors.telnet.subnegotiation import NAWS, NEW_ENVIRON, TTYPE
+from fuzzing import examples
 from wire import DEADLINE
 
 SGA = SUPPRESS_GO_AHEAD
@@ -564,7 +565,7 @@ OPTIONS = (*TAKE_OVER, (DO, BINARY), *KIND)
         max_size=50,
     ),
 )
-@settings(max_examples=500, deadline=None)
+@examples(500)
 def test_whatever_is_taken_and_given_back_both_ends_agree_and_little_is_said(
     refuses: frozenset[tuple[bytes, bytes]],
     asks: tuple[tuple[bytes, bytes], ...],
@@ -632,7 +633,7 @@ def test_whatever_is_taken_and_given_back_both_ends_agree_and_little_is_said(
         assert kind_known(telnet) == ("ask_kind" in steps)
 
 
-CUT = settings(max_examples=200, deadline=None)
+CUT = examples(200)
 
 
 @CUT

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.error import ConnectionAborted
 
@@ -22,6 +22,7 @@ from chatroom.terminal.terminal import WAITING_LINES, Kind, Terminal, kind_of
 from chatroom.text.cells import wrap
 from chatroom.text.names import clean
 from fakes import WORD, Clock, FakeBook, FakeOutlet, World, book_of, owner
+from fuzzing import examples
 from terminal import Terminal as Shown
 from test_screen import expected, filled
 from wire import UNLIMITED, Visitor, kept, uncollected
@@ -873,7 +874,7 @@ MESSAGES = st.text(st.characters(codec="utf-8"), max_size=60).map(clean)
     st.sampled_from(["", "hello", "小明 👩‍👩‍👧 and more than fits into a row of the terminal"]),
     st.booleans(),
 )
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_however_little_is_taken_at_a_time_the_screen_is_whole(
     messages: list[str], room: int, typed: str, rings: bool
 ) -> None:
@@ -944,7 +945,7 @@ SAID = st.lists(MESSAGES.map("x{}".format), min_size=1, max_size=4)
     st.sampled_from([(80, 24), (40, 10), (24, 5)]),
     st.lists(st.one_of(TYPED, EDITED, SAID), max_size=20),
 )
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_at_the_door_every_message_is_whole_above_what_is_typed(
     size: tuple[int, int], steps: list[str | list[str]]
 ) -> None:

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 log = Logger()
 
+#: What is said when all that somebody missed has been shown.
+ALL_MISSED = "That is all that you missed."
+
 #: How many lines one page of a search has.
 FOUND = 10
 
@@ -201,14 +204,17 @@ class Recall:
         own = names.fold(name)
         return self._ask(lambda: session.chat.history.missed(gaps, named(name), own), tell)
 
-    def missed(self) -> None:
-        """Show what was missed, room by room, each from its oldest line on."""
+    def missed(self, otherwise: str = "You missed nothing.") -> None:
+        """Show what was missed, room by room, each from its oldest line on.
+
+        otherwise: what is said if that is nothing.
+        """
         self._next = None
         gaps = [(room, gap) for room, gap in self._gaps() if not self._is_empty(room, gap)]
         if gaps:
-            self._show_missed(gaps, "That is all that you missed.")
+            self._show_missed(gaps, otherwise)
         else:
-            self._session.notice("You missed nothing.")
+            self._session.notice(otherwise)
 
     def _show_missed(self, gaps: list[tuple[str, Gap]], otherwise: str) -> None:
         """Show the first page of *gaps*, or say what is to be said *otherwise*."""
@@ -236,9 +242,9 @@ class Recall:
                 session.post(lines)
             left = others if done else [(key, Gap(last, gap.before)), *others]
             if not left:
-                session.notice(otherwise)
+                session.notice(ALL_MISSED if lines else otherwise)
             elif lines or not done:
-                self._next = self.missed
+                self._next = lambda: self.missed(ALL_MISSED)
                 session.notice("/more goes on.")
             else:
                 self._show_missed(left, otherwise)

@@ -333,7 +333,7 @@ class Chat:
         for name, topic, lines in kept:
             key = names.fold(name)
             room = self.rooms.get(key) or self.open_room(name)
-            room.restore(topic, lines)
+            room.restore(topic, lines, whole=len(lines) < self.settings.scrollback)
         for _, key, _ in self.moderation.all("room"):
             if key not in self.rooms:
                 # Of a room that is forgotten nobody is the owner.
@@ -503,14 +503,14 @@ class Chat:
         return self._presences[room.key]
 
     def _drop_if_unused(self, room: Room) -> None:
-        """An empty room in which nothing was ever said goes at once, topic or not.
+        """An empty room in which nothing was said, or is left of it, goes at once, topic or not.
 
         One that is closed goes when that is committed, so that what was said there, perhaps in
         private, is nobody's before anybody may enter a room of its name.
         """
         if not (room.deserted and room.listed) or room is self.lobby:
             return
-        if room.lines and not room.closed:
+        if room.used and not room.closed:
             if room.closing and room.key not in self._closing:
                 self._closing.add(room.key)
                 self.submit(room, Closed(self.clock.time(), SERVER))

@@ -261,6 +261,8 @@ class Room:
         self._base = 0
         # Whether more was said before the log than it ever had.
         self._restored = False
+        # Whether lines were removed since, which `Row.line` counts all the same.
+        self._holes = False
         self._flushed = 0
         self._lines = 0
         self._scrollback: dict[Format, tuple[tuple[int, int, int], bytes]] = {}
@@ -386,16 +388,27 @@ class Room:
 
         They keep their places, since cursors count them.
         """
-        for index, row in enumerate(self._log):
-            if row.event.line and condition(row):
-                gone = Removed(row.event.time, SERVER)
-                self._log[index] = row._replace(event=gone)
-                self._scrollback.clear()
-                self._forget_encoded()
+        indexes = [
+            index for index, row in enumerate(self._log) if row.event.line and condition(row)
+        ]
+        for index in indexes:
+            row = self._log[index]
+            self._log[index] = row._replace(event=Removed(row.event.time, SERVER))
+        if indexes:
+            self._holes = True
+            self._scrollback.clear()
+            self._forget_encoded()
+            left = (row.event.time for row in reversed(self._log) if row.event.line)
+            self.spoken = next(left, 0.0)
 
-    def restore(self, topic: str, lines: Sequence[tuple[int, Event]]) -> None:
-        """Begin with what a store has kept: the topic, and the last lines with their ids."""
-        self._restored = True
+    def restore(
+        self, topic: str, lines: Sequence[tuple[int, Event]], *, whole: bool = False
+    ) -> None:
+        """Begin with what a store has kept: the topic, and the last lines with their ids.
+
+        whole: these are all lines that there are.
+        """
+        self._restored = not whole
         self.topic = topic
         for id, event in lines:
             self.append(id, event)
@@ -445,6 +458,8 @@ class Room:
         start, end = (
             bisect_left(self._log, id, key=attrgetter("id")) for id in (after + 1, before)
         )
+        if self._holes:
+            return sum(row.event.line for row in self._log[start:end])
         lines = [
             self._log[place].line if place < len(self._log) else self._lines
             for place in (start, max(start, end))
@@ -465,6 +480,11 @@ class Room:
         """Whether the log has a line that fulfils *condition* and was said since then."""
         said = (row.event for row in self._log if row.event.line and row.event.time >= since)
         return any(map(condition, said))
+
+    @property
+    def used(self) -> bool:
+        """Whether there is a line that was said here, as far as the log knows."""
+        return bool(self.spoken or self._base or self._restored)
 
     def goes_back_to(self, since: float) -> bool:
         """Whether the log has all that was said since then, in seconds since the epoch."""
