@@ -482,6 +482,53 @@ def test_a_paste_of_too_many_lines_is_not_sent() -> None:
     assert editor.question == "Send 500 lines? y/n "
 
 
+@given(
+    st.lists(
+        st.sampled_from([*"ab\u0301\u200d\ufe0f\U0001f1e9\U0001f1ea\u1100\u1161❤क्ष"]), max_size=30
+    ),
+    st.lists(st.tuples(st.integers(0, 40), st.sampled_from(["", *"a\u0301\u200d\U0001f1e9❤्"]))),
+)
+def test_wherever_a_line_is_changed_its_graphemes_are_those_of_its_text(
+    text: list[str], changes: list[tuple[int, str]]
+) -> None:
+    editor = Editor(1000)
+    editor.receive(Text("".join(text)))
+    for place, put in changes:
+        _, split, _ = editor.view("")
+        editor.cursor = min(place, len(split))
+        before, after = "".join(split[: editor.cursor]), "".join(split[editor.cursor :])
+        if put:
+            editor.receive(Text(put))
+            assert editor.text == before + put + after
+        else:
+            editor.receive(Key.BACKSPACE)
+            before = "".join(split[: max(0, min(place, len(split)) - 1)])
+            assert editor.text == before + after
+        _, split, cursor = editor.view("")
+        assert list(split) == graphemes(editor.text)
+        assert editor.size == len(editor.text)
+        assert len("".join(split[:cursor])) >= len(before + put)
+        assert cursor == 0 or len("".join(split[: cursor - 1])) < len(before + put)
+
+
+def test_a_change_in_a_long_line_takes_apart_what_is_near_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    editor = Editor(1000)
+    editor.receive(Text("漢a" * 400))
+    taken: list[int] = []
+
+    def counted(text: str) -> list[str]:
+        taken.append(len(text))
+        return graphemes(text)
+
+    monkeypatch.setattr("chatroom.terminal.editor.graphemes", counted)
+    for key in (Key.START, Text("y"), Key.BACKSPACE, Key.DELETE, Key.RIGHT, Key.TRANSPOSE):
+        editor.receive(key)
+    assert editor.text == "漢aa" + "漢a" * 398
+    assert max(taken) < 20
+
+
 def test_a_word_is_looked_for_no_further_than_need_be() -> None:
     editor = Editor(10_000)
     editor.receive(Text("x " * 2000 + "y" * 300))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 import regex
@@ -38,6 +39,9 @@ TAB_COLUMNS: Final = 4
 
 #: How many times as long as a line may be the text may get, so that it can be shortened.
 SPARE: Final = 4
+
+#: How many graphemes behind a change are looked at first. Few changes reach beyond the next one.
+NEAR: Final = 4
 
 _CONTROL: Final = regex.compile(r"[\p{Cc}\p{Cs}]")
 
@@ -110,6 +114,20 @@ def _complete_nothing(before: str, after: str) -> Sequence[str]:
 
 def _no_secret(text: str) -> bool:
     return False
+
+
+def _meeting(anew: Sequence[str], near: Sequence[str], least: int) -> tuple[int, int] | None:
+    """How many of *anew* and of *near* end at the same place, from *least* code points on; or None.
+
+    Both end together, *near* begins at *least*. Their common end does not count: what comes behind
+    it could belong to the last of them.
+    """
+    ends = {end: count for count, end in enumerate(accumulate(map(len, anew)), 1)}
+    places = accumulate(map(len, near), initial=least)
+    for count, place in enumerate(places):
+        if place in ends and count < len(near):
+            return ends[place], count
+    return None
 
 
 def _grapheme_at(graphemes: Sequence[str], index: int) -> int:
@@ -313,9 +331,8 @@ class Editor:
         place = min(self.cursor, len(self._graphemes) - 1)
         if place < 1:
             return [Bell()]
-        split = self._graphemes
-        split[place - 1 : place + 1] = split[place], split[place - 1]
-        self._set("".join(split), len("".join(split[: place + 1])))
+        before, at = self._graphemes[place - 1 : place + 1]
+        self._replace(place - 1, place + 1, at + before)
         return []
 
     def _up(self) -> list[Action]:
@@ -358,6 +375,28 @@ class Editor:
         if cursor is not None:
             self.cursor = _grapheme_at(split, cursor)
 
+    def _replace(self, start: int, end: int, text: str) -> None:
+        """*text* stands in place of the graphemes from *start* to *end*, the cursor behind it.
+
+        As in `_set`, but only what is near is taken apart anew: where a grapheme begins as it did
+        before, all that follow do, too.
+        """
+        split = self._graphemes
+        first = max(0, start - 1)
+        before = "".join(split[first:start]) + text
+        reach = NEAR
+        while True:
+            near = split[end : end + reach]
+            anew = graphemes(before + "".join(near))
+            last = end + reach >= len(split)
+            kept = (len(anew), len(near)) if last else _meeting(anew, near, len(before))
+            if kept is not None:
+                break
+            reach *= 2
+        self.size += len(text) - sum(map(len, split[start:end]))
+        self._graphemes = [*split[:first], *anew[: kept[0]], *split[end + kept[1] :]]
+        self.cursor = first + _grapheme_at(anew, len(before))
+
     def _halves(self) -> tuple[str, str]:
         split = self._graphemes
         return "".join(split[: self.cursor]), "".join(split[self.cursor :])
@@ -365,20 +404,18 @@ class Editor:
     def _insert(self, text: str) -> list[Action]:
         """Put *text* in, all of it or nothing: whether it can be sent is asked at Enter."""
         text = _printable(text)
-        before, after = self._halves()
-        if len((before + text + after).encode()) > SPARE * self.line_length:
+        if len((self.text + text).encode()) > SPARE * self.line_length:
             if len(graphemes(text)) == 1:
                 return [Bell()]
             return [Unsent("That is longer than can be edited; nothing of it was taken.")]
-        self._set(before + text + after, len(before) + len(text))
+        self._replace(self.cursor, self.cursor, text)
         return []
 
     def _take_out(self, start: int, end: int) -> list[Action]:
         split = self._graphemes
         if start < 0 or end > len(split) or start == end:
             return [Bell()]
-        before = "".join(split[:start])
-        self._set(before + "".join(split[end:]), len(before))
+        self._replace(start, end, "")
         return []
 
     def _kill(self, start: int, end: int) -> list[Action]:
