@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import socket
 import stat
@@ -53,6 +54,22 @@ def test_what_is_printed_goes_to_the_prompt_and_not_to_the_log(
     prompt = Prompt()
     assert prompt.answers(b"for i in range(2):", b"  print(i)", b"") == b"... ... 0\n1\n>>> "
     assert capsys.readouterr().out == ""
+
+
+def test_what_goes_to_standard_error_is_shown_as_well() -> None:
+    assert Prompt().answers(b"import sys; n = sys.stderr.write('oh\\n')") == b"oh\n>>> "
+
+
+def test_what_was_shown_last_is_not_kept_alive() -> None:
+    prompt = Prompt()
+    prompt.answers(b"'kept'")
+    assert prompt.answers(b"_") == b"'kept'\n>>> "
+    prompt.protocol.connectionLost()
+    assert not hasattr(builtins, "_")
+
+
+def test_what_is_printed_before_leaving_is_shown() -> None:
+    assert Prompt().answers(b"print('bye'); exit()") == b"bye\n"
 
 
 def test_an_error_is_shown_and_ends_nothing() -> None:

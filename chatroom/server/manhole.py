@@ -4,14 +4,14 @@ The rule: its socket is for the server's own user alone, mode 0600, from the fir
 is typed runs in the reactor's thread, so whatever takes long there holds everybody up.
 """
 
-import code
+import builtins
+import io
 import os
 import socket
 import stat
 import sys
-from collections.abc import Callable
+from code import InteractiveConsole
 from contextlib import redirect_stderr, redirect_stdout
-from types import CodeType
 from typing import Any
 
 from twisted.application.service import Service
@@ -56,35 +56,6 @@ def check(path: str) -> bool:
     raise ManholeError(f"manhole: {path} is in use by another program")
 
 
-class _Console(code.InteractiveConsole):
-    """One conversation with the interpreter; what it shows is given to *write*."""
-
-    def __init__(self, namespace: dict[str, Any], write: Callable[[str], object]) -> None:
-        super().__init__(namespace, "<manhole>")
-        self._write = write
-
-    def write(self, data: str) -> None:
-        self._write(data)
-
-    def flush(self) -> None:
-        """For `print`, to which this is a file."""
-
-    def runcode(self, code: CodeType) -> None:
-        # Standard output belongs to the log.
-        former, sys.displayhook = sys.displayhook, self._display
-        output: Any = self
-        try:
-            with redirect_stdout(output), redirect_stderr(output):
-                super().runcode(code)
-        finally:
-            sys.displayhook = former
-
-    def _display(self, value: object) -> None:
-        if value is not None:
-            self._write(f"{value!r}\n")
-            self.locals["_"] = value
-
-
 class ManholeProtocol(LineOnlyReceiver):
     """One connection with a prompt of its own; lines in, what they print out."""
 
@@ -97,33 +68,34 @@ class ManholeProtocol(LineOnlyReceiver):
         """Twisted: the connection is there."""
         self.factory.clients.add(self)
         log.info("The manhole was opened.", event="manhole_opened")
-        namespace = {**self.factory.namespace, "exit": self._leave, "quit": self._leave}
-        self._console = _Console(namespace, self._show)
+        # Python's own exit() would close standard input.
+        namespace = {**self.factory.namespace, "exit": sys.exit, "quit": sys.exit}
+        self._console = InteractiveConsole(namespace, "<manhole>")
         names = ", ".join(sorted(self.factory.namespace))
         self._show(f"Python {sys.version.split()[0]}; here are: {names}. exit() leaves.\n>>> ")
 
     def lineReceived(self, line: bytes) -> None:
         """One line was typed."""
+        # Standard output and error belong to the log; what the console shows goes there as well.
+        output = io.StringIO()
         try:
-            text = line.removesuffix(b"\r").decode()
+            with redirect_stdout(output), redirect_stderr(output):
+                more = self._console.push(line.removesuffix(b"\r").decode())
         except UnicodeDecodeError:
             self._show("That is not UTF-8.\n>>> ")
-            return
-        try:
-            more = self._console.push(text)
         except SystemExit:
-            self._leave()
-            return
-        self._show("... " if more else ">>> ")
+            self._show(output.getvalue())
+            self.transport.loseConnection()
+        else:
+            self._show(output.getvalue() + ("... " if more else ">>> "))
 
     def _show(self, text: str) -> None:
         self.transport.write(text.encode(errors="backslashreplace"))
 
-    def _leave(self) -> None:
-        self.transport.loseConnection()
-
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted: the connection is gone."""
+        # The last value that was shown, which would live on.
+        vars(builtins).pop("_", None)
         self.factory.clients.discard(self)
         log.info("The manhole was closed.", event="manhole_closed")
 
