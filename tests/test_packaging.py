@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -111,13 +112,27 @@ def test_coverage_is_checked_with_branches() -> None:
     assert coverage["report"]["fail_under"] >= 95
 
 
-def ci_run(folder: Path, readme: str) -> subprocess.CompletedProcess[str]:
-    """.ci/run in a checkout that has only this README."""
+def ci_run(folder: Path, readme: str, pyenv: str | None = None) -> subprocess.CompletedProcess[str]:
+    """.ci/run in a checkout that has only this README, and on a machine with this *pyenv* or none.
+
+    pyenv: a script.
+    """
     (folder / ".ci").mkdir()
     (folder / ".ci" / "run").write_bytes((ROOT / ".ci" / "run").read_bytes())
     (folder / "README.md").write_text(readme)
+    programs = folder / "programs"
+    programs.mkdir()
+    for name in ("bash", "dirname", "grep", "mktemp", "paste", "rm", "sed", "sort", "tee"):
+        (programs / name).symlink_to(str(shutil.which(name)))
+    if pyenv is not None:
+        (programs / "pyenv").write_text(f"#!{programs}/bash\n{pyenv}")
+        (programs / "pyenv").chmod(0o755)
     return subprocess.run(
-        ["bash", folder / ".ci" / "run"], capture_output=True, text=True, timeout=DEADLINE
+        [programs / "bash", folder / ".ci" / "run"],
+        env={"PATH": str(programs)},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
     )
 
 
@@ -146,4 +161,30 @@ def test_ci_fails_when_the_readme_names_no_single_command(tmp_path: Path, readme
 
 def test_ci_fails_when_the_command_does(tmp_path: Path) -> None:
     ended = ci_run(tmp_path, "```\necho .venv/bin/tox; exit 3\n```\n")
+    assert ended.returncode == 3
+
+
+PYENV = """case $1 in
+version-name) echo 3.11.7 ;;
+versions) printf '%s\n' 3.9.2 3.11.7 3.11.7/envs/x 3.12.1 3.13.0 3.14-dev pypy3.10-7 x ;;
+esac
+"""
+
+
+def test_ci_lets_tox_find_what_pyenv_has(tmp_path: Path) -> None:
+    readme = '```\n: .venv/bin/tox; echo "${PYENV_VERSION-none}"\n```\n'
+    (tmp_path / "with").mkdir()
+    (tmp_path / "without").mkdir()
+    ended = ci_run(tmp_path / "with", readme, PYENV)
+    assert ended.stdout.splitlines()[-1] == "3.11.7:3.12.1:3.13.0"
+    ended = ci_run(tmp_path / "without", readme)
+    assert ended.stdout.splitlines()[-1] == "none"
+
+
+def test_ci_says_last_which_pythons_were_not_there(tmp_path: Path) -> None:
+    shown = "  py311: OK (1.0=setup[0.5]+cmd[0.5] seconds)\\n  py312: SKIP (0.00 seconds)\\n"
+    shown += "  py313: SKIP (0.00 seconds)\\n  congratulations :) (2.00 seconds)\\n"
+    ended = ci_run(tmp_path, f"```\nprintf '{shown}' .venv/bin/tox; exit 3\n```\n")
+    last = ended.stdout.splitlines()[-1]
+    assert last == ".ci/run: NOT TESTED, for there is no such Python here: py312 py313"
     assert ended.returncode == 3
