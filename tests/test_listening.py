@@ -13,15 +13,15 @@ import pytest
 
 from chatroom.server.endpoints import (
     EndpointError,
-    IPv6,
     check,
     default_endpoints,
     describe,
     describe_http,
-    ipv6_here,
-    probe,
+    describe_ssh,
+    kinds_here,
     with_backlog,
 )
+from chatroom.server.probe import probe
 from wire import DEADLINE
 
 
@@ -124,12 +124,12 @@ class Kernel:
         return self.alone
 
 
-@pytest.mark.parametrize(("alone", "found"), [(0, IPv6.DUAL), (1, IPv6.ALONE)])
+@pytest.mark.parametrize(("alone", "kinds"), [(0, ("tcp6",)), (1, ("tcp", "tcp6"))])
 def test_the_kernel_says_whether_ipv6_brings_ipv4_with_it(
-    alone: int, found: IPv6, monkeypatch: pytest.MonkeyPatch
+    alone: int, kinds: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(socket, "socket", Kernel(alone))
-    assert ipv6_here() is found
+    assert kinds_here() == kinds
 
 
 def test_a_kernel_without_ipv6_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +137,7 @@ def test_a_kernel_without_ipv6_is_noticed(monkeypatch: pytest.MonkeyPatch) -> No
         raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
 
     monkeypatch.setattr(socket, "socket", refuse)
-    assert ipv6_here() is IPv6.NONE
+    assert kinds_here() == ("tcp",)
 
 
 def test_a_name_that_no_machine_has_is_refused() -> None:
@@ -236,7 +236,8 @@ def adopt(kind: str, listening: bool = True) -> subprocess.CompletedProcess[str]
 import os, sys
 os.dup2({{}}, 3)
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="chat")
-from chatroom.server.endpoints import EndpointError, probe
+from chatroom.server.endpoints import EndpointError
+from chatroom.server.probe import probe
 try:
     probe("systemd:{kind}:name=chat")
 except EndpointError as error:
@@ -379,3 +380,17 @@ def test_what_makes_no_sense_is_refused(description: str, tls: bool, complaint: 
 )
 def test_an_endpoint_of_http_is_described_by_its_address(endpoint: str, how: str) -> None:
     assert describe_http(endpoint, "/metrics") == how
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "how"),
+    [
+        ("tcp:2222", "ssh -p 2222 HOST"),
+        (r"tcp6:0:interface=\:\:1", "ssh -p PORT ::1"),
+        ("proxy:tcp:2222", "ssh -p 2222 HOST (behind a proxy)"),
+        ("haproxy:tcp:2222", "ssh -p 2222 HOST (behind a proxy)"),
+        ("systemd:INET:index=0", "systemd:INET:index=0 (SSH)"),
+    ],
+)
+def test_an_endpoint_of_ssh_is_described_by_how_to_connect_to_it(endpoint: str, how: str) -> None:
+    assert describe_ssh(endpoint) == how

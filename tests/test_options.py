@@ -25,7 +25,7 @@ from chatroom.backends.sqlite.directory import Folder, StoreError
 from chatroom.backends.sqlite.store import rehearse
 from chatroom.model.entry import Entry
 from chatroom.model.events import Said
-from chatroom.server import endpoints
+from chatroom.server import endpoints, probe
 from chatroom.server import options as options_module
 from chatroom.server.options import Options
 from chatroom.server.settings import OPTIONS, SettingError, fit, read_allowed
@@ -70,12 +70,12 @@ def refusal(*arguments: str) -> str:
 @pytest.fixture
 def unprobed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parses without trying the endpoints, so that port 8008 need not be free."""
-    monkeypatch.setattr(endpoints, "probe", lambda *descriptions, **where: None)
+    monkeypatch.setattr(probe, "probe", lambda *descriptions, **where: None)
 
 
 @pytest.fixture
 def dual_stack(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoints, "ipv6_here", lambda: endpoints.IPv6.DUAL)
+    monkeypatch.setattr(endpoints, "kinds_here", lambda: ("tcp6",))
 
 
 @pytest.fixture
@@ -251,16 +251,16 @@ def test_version_is_one_line_with_the_versions_that_matter(
 @pytest.mark.parametrize(
     ("here", "expected"),
     [
-        (endpoints.IPv6.DUAL, ["tcp6:9:backlog=4096"]),
-        (endpoints.IPv6.ALONE, ["tcp:9:backlog=4096", "tcp6:9:backlog=4096"]),
-        (endpoints.IPv6.NONE, ["tcp:9:backlog=4096"]),
+        (("tcp6",), ["tcp6:9:backlog=4096"]),
+        (("tcp", "tcp6"), ["tcp:9:backlog=4096", "tcp6:9:backlog=4096"]),
+        (("tcp",), ["tcp:9:backlog=4096"]),
     ],
 )
 @pytest.mark.usefixtures("unprobed")
 def test_the_port_is_open_for_what_the_machine_speaks(
-    here: endpoints.IPv6, expected: list[str], monkeypatch: pytest.MonkeyPatch
+    here: tuple[str, ...], expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(endpoints, "ipv6_here", lambda: here)
+    monkeypatch.setattr(endpoints, "kinds_here", lambda: here)
     assert parsed("--port", "9")["endpoints"] == expected
 
 

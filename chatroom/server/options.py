@@ -24,7 +24,7 @@ from chatroom import __version__
 from chatroom.backends.sqlite.directory import HOST_KEY, Folder, StoreError, check_folder
 from chatroom.backends.sqlite.store import rehearse
 from chatroom.model.sanctions import Networks
-from chatroom.server import endpoints, manhole
+from chatroom.server import endpoints, manhole, probe
 from chatroom.server.settings import (
     FILE,
     FOLDER,
@@ -145,7 +145,7 @@ class Options(usage.Options):
                     "metrics needs prometheus-client: pip install 'chatroom[metrics]'"
                 )
         server: dict[str, Any] = self.parent or {}
-        endpoints.probe(
+        probe.probe(
             *self["endpoints"],
             *self["secured"],
             *self["consoles"],
