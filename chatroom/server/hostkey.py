@@ -47,30 +47,38 @@ def read(path: str) -> Key:
     if mode & stat.S_IRWXO:
         # As OpenSSH has it: whoever has read it can be the server.
         raise SettingError(f"{where} can be read by everybody; chmod 600 is for its owner alone")
+    return Key(_accepted(_loaded(data, where), where))
+
+
+def _loaded(data: bytes, where: str) -> Any:
+    """The key that *data* holds, of any kind; *where* begins the message of a SettingError."""
     openssh = b"OPENSSH PRIVATE KEY-----" in data
     load: Any = (
         serialization.load_ssh_private_key if openssh else serialization.load_pem_private_key
     )
     try:
-        key: Any = load(data, None)
+        return load(data, None)
     except TypeError:
         raise SettingError(f"{where} is encrypted; the server has no passphrase") from None
     except (ValueError, UnsupportedAlgorithm) as error:
         if "password" in str(error).lower():
             raise SettingError(f"{where} is encrypted; the server has no passphrase") from None
         raise SettingError(f"{where} cannot be read") from None
+
+
+def _accepted(key: Any, where: str) -> Any:
+    """*key* itself if its kind and size will do. Raises SettingError if not."""
     match key:
         case ed25519.Ed25519PrivateKey():
-            pass
+            return key
         case ec.EllipticCurvePrivateKey() if isinstance(key.curve, CURVES):
-            pass
+            return key
         case rsa.RSAPrivateKey() if key.key_size >= MIN_RSA:
-            pass
+            return key
         case rsa.RSAPrivateKey():
             raise SettingError(f"{where} has {key.key_size} bits; RSA needs {MIN_RSA:,}")
         case _:
             raise SettingError(f"{where} is neither Ed25519 nor ECDSA nor RSA")
-    return Key(key)
 
 
 def made() -> Key:

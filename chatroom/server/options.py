@@ -121,49 +121,22 @@ class Options(usage.Options):
         # twistd may go to another folder.
         self._config = os.path.abspath(self["config"]) if self["config"] else ""
         self._started = _absolute(self)
-        for option in ("listen", "tls"):
-            if self["interface"] and self[option] and "port" not in values:
-                raise SettingError(
-                    f"interface goes with port; for {option} write tcp:PORT:interface=ADDRESS"
-                )
+        if self["interface"] and "port" not in values:
+            self._refuse_idle_interface()
         self._motd_file = os.path.abspath(self["motd"]) if self["motd"] else ""
         self["motd"] = read_motd(self._motd_file) if self._motd_file else ""
         self._default_port = "port" in values or not (self["listen"] or self["tls"])
-        if self._default_port:
-            self["endpoints"] += endpoints.default_endpoints(self["port"], self["interface"])
-        self["endpoints"] += map(endpoints.with_backlog, self["listen"])
-        self["secured"] += map(endpoints.with_backlog, self["tls"])
-        self["consoles"] += map(endpoints.with_backlog, self["telnet"])
-        self["relays"] += map(endpoints.with_backlog, self["relay"])
-        self["shells"] += map(endpoints.with_backlog, self["ssh"])
+        self._collect_endpoints()
         self._check_endpoints()
         self._read_certificate()
-        if self["metrics"]:
-            self["monitor"] = endpoints.on_loopback(self["metrics"])
-            if find_spec("prometheus_client") is None:
-                raise SettingError(
-                    "metrics needs prometheus-client: pip install 'chatroom[metrics]'"
-                )
+        self._check_metrics()
         server: dict[str, Any] = self.parent or {}
-        probe.probe(
-            *self["endpoints"],
-            *self["secured"],
-            *self["consoles"],
-            *self["relays"],
-            *self["shells"],
-            *filter(None, [self["monitor"]]),
-            rundir=server.get("rundir", "."),
-            chroot=server.get("chroot"),
-        )
+        self._probe(server)
         if self["allow"]:
             # Twistd changes its folder.
             self["allow"] = os.path.abspath(self["allow"])
             self["allowed"], self["allowed-fault"] = read_allowed(self["allow"])
-        if self["manhole"]:
-            if server.get("chroot"):
-                raise SettingError("manhole does not go with twistd's --chroot")
-            self["manhole"] = os.path.abspath(self["manhole"])
-            manhole.check(self["manhole"])
+        self._check_manhole(server)
         if self["data"]:
             self["data"] = os.path.abspath(self["data"])
             self._open_folder(server)
@@ -174,6 +147,55 @@ class Options(usage.Options):
                 sys.stdout.reconfigure(encoding="utf-8", errors="replace")
             _print(self._summary())
             sys.exit(0)
+
+    def _refuse_idle_interface(self) -> None:
+        """Refuse an interface that nothing listens on, since the endpoints are written out."""
+        for option in ("listen", "tls"):
+            if self[option]:
+                raise SettingError(
+                    f"interface goes with port; for {option} write tcp:PORT:interface=ADDRESS"
+                )
+
+    def _collect_endpoints(self) -> None:
+        """Put together what to listen on, by what is spoken there."""
+        if self._default_port:
+            self["endpoints"] += endpoints.default_endpoints(self["port"], self["interface"])
+        for kind, option in (
+            ("endpoints", "listen"),
+            ("secured", "tls"),
+            ("consoles", "telnet"),
+            ("relays", "relay"),
+            ("shells", "ssh"),
+        ):
+            self[kind] += map(endpoints.with_backlog, self[option])
+
+    def _check_metrics(self) -> None:
+        if self["metrics"]:
+            self["monitor"] = endpoints.on_loopback(self["metrics"])
+            if find_spec("prometheus_client") is None:
+                raise SettingError(
+                    "metrics needs prometheus-client: pip install 'chatroom[metrics]'"
+                )
+
+    def _probe(self, server: dict[str, Any]) -> None:
+        """Find out whether the server could listen, where twistd's options will have put it."""
+        probe.probe(
+            *self["endpoints"],
+            *self["secured"],
+            *self["consoles"],
+            *self["relays"],
+            *self["shells"],
+            *filter(None, [self["monitor"]]),
+            rundir=server.get("rundir", "."),
+            chroot=server.get("chroot"),
+        )
+
+    def _check_manhole(self, server: dict[str, Any]) -> None:
+        if self["manhole"]:
+            if server.get("chroot"):
+                raise SettingError("manhole does not go with twistd's --chroot")
+            self["manhole"] = os.path.abspath(self["manhole"])
+            manhole.check(self["manhole"])
 
     def _check_endpoints(self) -> None:
         plain = [*self["endpoints"], *self["consoles"], *self["relays"], *self["shells"]]
