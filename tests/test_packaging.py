@@ -103,6 +103,9 @@ def test_every_python_that_is_promised_is_tested() -> None:
     tox.read(ROOT / "tox.ini", encoding="utf-8")
     assert [f"py3{minor}" for minor in promised] == re.findall(r"py\d+", tox["tox"]["env_list"])
     assert setup_cfg()["options"]["python_requires"] == f">=3.{promised[0]}"
+    # Without it tox does not find those that pyenv has.
+    for section in ("testenv", "pkgenv"):
+        assert "PYENV_VERSION" in tox[section]["pass_env"]
 
 
 def test_coverage_is_checked_with_branches() -> None:
