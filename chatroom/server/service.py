@@ -1,7 +1,7 @@
 """The service: what `twistd chatroom` runs.
 
 The rule: this is the only module that knows all the others, and the only one that knows the
-reactor. A new door is a module in doors/ and a row in `makeService`.
+reactor. What the server listens on is in listeners.py.
 """
 
 import gc
@@ -20,7 +20,6 @@ from typing import Any
 from twisted.application.service import IService, MultiService, Service
 from twisted.application.strports import service as listen
 from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks
-from twisted.internet.protocol import ServerFactory
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import ILogObserver, Logger
@@ -34,20 +33,19 @@ from chatroom.backends.sqlite.store import Store
 from chatroom.chat.chat import Chat
 from chatroom.chat.rules import Moderation
 from chatroom.doors.factory import DoorFactory
-from chatroom.doors.proxy import ProxyFactory
-from chatroom.doors.relay import RelayFactory
-from chatroom.doors.telnet.console import ConsoleFactory
-from chatroom.doors.telnet.protocol import ChatFactory
 from chatroom.model.aging import Aging
 from chatroom.model.chatsettings import Settings
+from chatroom.model.clock import Clock
 from chatroom.model.counters import Counters
 from chatroom.model.limits import Limits
 from chatroom.model.sanctions import Networks
 from chatroom.server import endpoints, logs, systemd
+from chatroom.server.listeners import Opening, described, listener, openings
 from chatroom.server.logwriter import LogService, open_log
 from chatroom.server.manhole import ManholeService
 from chatroom.server.options import Options
 from chatroom.server.reload import ReloadService
+from chatroom.server.systemd import Notifier
 from chatroom.text.times import places
 
 __all__ = ["Options", "makeService"]
@@ -326,31 +324,76 @@ def _read_list(chat: Chat, options: Options) -> None:
 
 
 def makeService(options: Options) -> IService:
-    """The service that these options ask for."""
+    """Return the service that these options ask for."""
     from twisted.internet import reactor as installed
 
     reactor: Any = installed
     clock = ReactorClock(reactor)
     # It takes some 10 ms: now, and not when the first person asks for a time zone.
     places()
-    settings, limits = chosen(options)
     aging = Aging(clock)
-    store = None
-    if options["folder"] is not None:
-        store = Store(
-            clock,
-            reactor.callFromThread,
-            options["folder"],
-            sync=options["sync"],
-            keep_days=options["keep-days"],
-            keep_lines=options["keep-lines"],
-            aging=aging,
-        )
+    store = _store(options, reactor, clock, aging)
     # One thread and 32 MiB for each, and the reactor keeps a processor.
     width = max(1, min(MOST_HASHING, (os.cpu_count() or 1) // 2))
-    proxies = [ip_network(text) for text in options["proxy-from"]]
     hashing = HashingService(reactor, width)
-    chat = Chat(
+    chat = _chat(options, clock, store, hashing, width, aging)
+    opened = openings(options, chat)
+    doors = list({id(opening.door): opening.door for opening in opened}.values())
+
+    top = _logging(options, reactor, clock)
+    _warn(options)
+    running = ChatService(clock, chat, doors, _described(options, opened), store)
+    parts: list[Any] = [running, hashing]
+    parts += [listener(opening, options, chat, clock) for opening in opened]
+    if options["monitor"]:
+        # It needs what only the extra `metrics` installs.
+        from chatroom.server.monitoring import MonitoringService
+
+        where = partial(listen, options["monitor"])
+        ledger = store.ledger if store else None
+        parts.append(MonitoringService(clock, chat, doors, len(opened), running, where, ledger))
+    notifier, watchdog = systemd.from_environment(os.environ)
+    parts.append(_reloading(options, reactor, notifier, running, chat, doors, store))
+    if options["manhole"]:
+        namespace = {"chat": chat, "service": top}
+        parts.append(ManholeService(reactor, options["manhole"], namespace))
+    # Last, so that it is the first to be stopped.
+    parts.append(
+        systemd.NotifyService(
+            clock, reactor.callWhenRunning, notifier, watchdog, lambda: len(chat.sessions)
+        )
+    )
+    for part in parts:
+        part.setServiceParent(top)
+    return top
+
+
+def _store(options: Options, reactor: Any, clock: Clock, aging: Aging) -> Store | None:
+    """Return the store in the folder of --data, None without one."""
+    if options["folder"] is None:
+        return None
+    return Store(
+        clock,
+        reactor.callFromThread,
+        options["folder"],
+        sync=options["sync"],
+        keep_days=options["keep-days"],
+        keep_lines=options["keep-lines"],
+        aging=aging,
+    )
+
+
+def _chat(
+    options: Options,
+    clock: Clock,
+    store: Store | None,
+    hashing: HashingService,
+    width: int,
+    aging: Aging,
+) -> Chat:
+    """Return the chat, over *store* or in memory."""
+    settings, limits = chosen(options)
+    return Chat(
         clock,
         settings,
         limits,
@@ -364,101 +407,78 @@ def makeService(options: Options) -> IService:
             store.records if store else MemoryRecords(),
             reserved=options["operator"],
             allowed=options["allowed"],
-            spared=Networks(proxies),
+            spared=Networks([ip_network(text) for text in options["proxy-from"]]),
         ),
         counters=Counters(time.perf_counter),
         aging=aging,
     )
-    # Where, to which door, and whether over TLS.
-    doors: list[tuple[str, DoorFactory[Any], bool]] = []
-    line = ChatFactory(chat)
-    doors += [(endpoint, line, False) for endpoint in options["endpoints"]]
-    doors += [(endpoint, line, True) for endpoint in options["secured"]]
-    console = ConsoleFactory(chat)
-    doors += [(endpoint, console, False) for endpoint in options["consoles"]]
-    doors += [(endpoint, RelayFactory(chat), False) for endpoint in options["relays"]]
 
-    if options["shells"]:
-        # It needs what only the extra `ssh` installs.
-        from chatroom.doors.ssh.connection import SshFactory
 
-        shell = SshFactory(chat, options["host-key"])
-        doors += [(endpoint, shell, False) for endpoint in options["shells"]]
-
-    writer = None
-    if options.parent is not None:
-        try:
-            writer = open_log(options.parent)
-        except OSError as error:
-            raise SystemExit(f"chatroom: the log cannot be written: {error}") from None
-        logs.heed_signals(writer, reactor.callFromThread)
-    observer = None
-    if writer is not None:
-        observer = logs.Repeats(logs.observer(writer, options["log-format"]), clock)
-        reactor.addSystemEventTrigger("before", "shutdown", observer.flush)
+def _logging(options: Options, reactor: Any, clock: Clock) -> Everything:
+    """Return the service of all services, which logs as *options* say."""
+    if options.parent is None:
+        return Everything(None)
+    try:
+        writer = open_log(options.parent)
+    except OSError as error:
+        raise SystemExit(f"chatroom: the log cannot be written: {error}") from None
+    logs.heed_signals(writer, reactor.callFromThread)
+    if writer is None:
+        return Everything(None)
+    observer = logs.Repeats(logs.observer(writer, options["log-format"]), clock)
+    reactor.addSystemEventTrigger("before", "shutdown", observer.flush)
     top = Everything(observer)
-    if writer is not None:
-        LogService(reactor, writer).setServiceParent(top)
-    described = [
-        f"Listening: {endpoints.describe_ssh(where)}"
-        if door.door == "ssh"
-        else f"Listening: {endpoints.describe(where, tls)}"
-        for where, door, tls in doors
-    ]
-    if options["shells"]:
-        from chatroom.server.hostkey import fingerprint
+    LogService(reactor, writer).setServiceParent(top)
+    return top
 
-        described.append(f"The key of SSH is {fingerprint(options['host-key'])}.")
+
+def _warn(options: Options) -> None:
+    """Log what an operator should know of what they have chosen."""
     if options["host-key-passing"]:
         log.warn(
             "The key of SSH is of this run only: whoever comes again is warned of another one. "
             "--data or --ssh-host-key keeps it.",
             event="host_key_passing",
         )
-    if options["credentials"] is not None and options["credentials"].concern:
-        log.warn("{concern}", event="certificate_concern", concern=options["credentials"].concern)
-    if store is not None:
-        described.append(f"What is said is kept in {options['data']}.")
+    credentials = options["credentials"]
+    if credentials is not None and credentials.concern:
+        log.warn("{concern}", event="certificate_concern", concern=credentials.concern)
+
+
+def _described(options: Options, opened: list[Opening]) -> list[str]:
+    """Return what runs, in lines for the log."""
+    lines = [described(opening) for opening in opened]
+    if options["shells"]:
+        from chatroom.server.hostkey import fingerprint
+
+        lines.append(f"The key of SSH is {fingerprint(options['host-key'])}.")
+    if options["folder"] is not None:
+        lines.append(f"What is said is kept in {options['data']}.")
     else:
-        described.append("What is said is kept in memory and ends with the server; see --data.")
+        lines.append("What is said is kept in memory and ends with the server; see --data.")
     if options["allowed-fault"]:
-        described.append(options["allowed-fault"])
+        lines.append(options["allowed-fault"])
     if options["monitor"]:
-        described.append(f"Metrics: {endpoints.describe_http(options['monitor'], '/metrics')}")
-    factories = list({id(door): door for _, door, _ in doors}.values())
-    running = ChatService(clock, chat, factories, described, store)
-    running.setServiceParent(top)
-    hashing.setServiceParent(top)
-    for where, door, tls in doors:
-        factory: ServerFactory = door
-        if tls:
-            # Without OpenSSL it cannot be imported.
-            from chatroom.server.tls import secured
+        lines.append(f"Metrics: {endpoints.describe_http(options['monitor'], '/metrics')}")
+    return lines
 
-            factory = secured(door, options["credentials"], clock)
-        behind, endpoint = endpoints.behind_proxy(where)
-        if behind:
-            factory = ProxyFactory(factory, chat, proxies)
-        listen(endpoint, factory).setServiceParent(top)
-    if options["monitor"]:
-        # It needs what only the extra `metrics` installs.
-        from chatroom.server.monitoring import MonitoringService
 
-        MonitoringService(
-            clock,
-            chat,
-            factories,
-            len(doors),
-            running,
-            partial(listen, options["monitor"]),
-            store.ledger if store else None,
-        ).setServiceParent(top)
+def _reloading(
+    options: Options,
+    reactor: Any,
+    notifier: Notifier,
+    running: ChatService,
+    chat: Chat,
+    doors: list[DoorFactory[Any]],
+    store: Store | None,
+) -> ReloadService:
+    """Return the service that reads everything again which can change without a restart."""
 
     def reload() -> None:
         values, changed = options.reread()
         chat.configure(*chosen(values))
-        for factory in factories:
-            factory.configure()
+        for door in doors:
+            door.configure()
         if store is not None:
             store.keep_days, store.keep_lines = values["keep-days"], values["keep-lines"]
         for name in changed:
@@ -466,7 +486,6 @@ def makeService(options: Options) -> IService:
                 "{option} has changed, which needs a restart.", event="needs_restart", option=name
             )
 
-    notifier, watchdog = systemd.from_environment(os.environ)
     reloading = ReloadService(reactor, notifier, reload)
     if options["credentials"] is not None:
         reloading.add("the certificates", options["credentials"].reload)
@@ -474,13 +493,4 @@ def makeService(options: Options) -> IService:
         reloading.add("the list of those who may connect", partial(_read_list, chat, options))
     if store is not None:
         reloading.add("the accounts", running.look_at_accounts)
-    reloading.setServiceParent(top)
-    if options["manhole"]:
-        namespace = {"chat": chat, "service": top}
-        ManholeService(reactor, options["manhole"], namespace).setServiceParent(top)
-    notify = systemd.NotifyService(
-        clock, reactor.callWhenRunning, notifier, watchdog, lambda: len(chat.sessions)
-    )
-    # Last, so that it is the first to be stopped.
-    notify.setServiceParent(top)
-    return top
+    return reloading
