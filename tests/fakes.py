@@ -479,6 +479,8 @@ class World:
 class DelayedLedger:
     """A ledger whose answers come some turns later, as from a disk or from elsewhere."""
 
+    lagging = False
+
     def __init__(self, clock: Clock, delay: float = 0.004) -> None:
         self._clock = clock
         self._delay = delay

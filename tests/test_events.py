@@ -52,6 +52,10 @@ def test_who_is_there_and_what_it_is_about_changes_a_room() -> None:
     }
 
 
+def test_what_ends_the_time_of_lines_removes() -> None:
+    assert {kind for kind in KINDS if kind.removes} == {Closed, TookBack}
+
+
 def test_what_the_room_has_to_know_is_shown_to_everybody() -> None:
     assert {kind for kind in KINDS if kind.echoed} == {TopicSet, TookBack, Told}
     assert {kind for kind in KINDS if not kind.ignorable} == {TopicSet, TookBack, Told}

@@ -1,11 +1,14 @@
 """Answers in order: what one connection sends is answered as if each line had taken full effect."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 
 from chatroom.actions.steps import PATIENCE, UNKEPT
+from chatroom.backends.sqlite.ledger import PATIENCE as LEDGER_PATIENCE
+from chatroom.backends.sqlite.ledger import StoredLedger
+from chatroom.model.entry import Entry
 from chatroom.model.events import Said, TookBack, TopicSet
 from fakes import FailingLedger, FakeBook, FakeRecords, Person, World, book_of, owner
 
@@ -136,6 +139,74 @@ def test_that_lines_are_not_removed_is_said_too(failing: World) -> None:
         f"-- What bob said was not removed everywhere: {WHY}. Try again later.",
         "-- Nothing has been done yet.",
     ]
+
+
+# -- a disk that is away
+
+FOLLOWS = "The disk is away: what was removed stays in its file until it is back."
+
+
+def full(entries: Sequence[Entry]) -> Deferred[None]:
+    """What a full disk says to a commit."""
+    return fail(OSError(WHY))
+
+
+@pytest.fixture
+def away() -> Iterator[World]:
+    """A chat whose disk takes nothing."""
+    world = World(lambda clock: StoredLedger(clock, full))
+    yield world
+    world.chat.close().addErrback(lambda _: None).cancel()
+
+
+def late(person: Person, *lines: str) -> list[str]:
+    """What *person* is shown after these lines when the disk has had its time."""
+    shown = types(person, *lines)
+    person.world.wait(LEDGER_PATIENCE)
+    return shown + person.sees
+
+
+def test_that_the_disk_has_still_what_is_taken_back_is_said(away: World) -> None:
+    alice, bob = away.people("alice", "bob")
+    away.wait(LEDGER_PATIENCE)
+    late(alice, "secret")
+    _ = bob.sees
+    assert late(alice, "/forget", "/history") == [
+        "-- alice took back a line.",
+        f"-- {FOLLOWS}",
+        "-- Nothing has been said here.",
+    ]
+    assert bob.sees == ["-- alice took back a line.", f"-- {FOLLOWS}"]
+
+
+def test_that_the_disk_has_still_what_is_removed_is_said_elsewhere_too(away: World) -> None:
+    alice, olga = away.person("alice"), operator(away)
+    away.wait(LEDGER_PATIENCE)
+    late(alice, "secret", "another", "/join den")
+    late(olga, "/join tea")
+    assert late(alice, "/forget") == [
+        "-- What you said in #lobby is removed.",
+        f"-- {FOLLOWS}",
+    ]
+    assert late(olga, "/forget alice") == [
+        "-- What alice said in the last hour is removed.",
+        f"-- {FOLLOWS}",
+    ]
+    late(alice, "in the den")
+    assert late(olga, "/close den")[:2] == [
+        "-- #den is closed. Who is in it goes to #lobby.",
+        f"-- {FOLLOWS}",
+    ]
+
+
+def test_that_a_line_elsewhere_is_removed_is_said_when_it_is(failing: World) -> None:
+    (alice,) = failing.people("alice")
+    assert isinstance(failing.ledger, FailingLedger)
+    alice.says("one", "/join den")
+    failing.ledger.refuses = lambda event: isinstance(event, TookBack)
+    assert types(alice, "/forget") == [f"-- Your lines in #lobby were not taken back: {WHY}."]
+    failing.ledger.refuses = lambda event: False
+    assert types(alice, "/forget") == ["-- What you said in #lobby is removed."]
 
 
 # -- what is decided, and what is preferred

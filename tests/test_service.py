@@ -433,6 +433,8 @@ def test_what_could_not_be_kept_has_one_more_chance_at_the_stop() -> None:
 class SlowLedger:
     """A ledger that settles when the test says so."""
 
+    lagging = False
+
     def __init__(self) -> None:
         self.closed: Deferred[None] = Deferred()
 

@@ -10,7 +10,16 @@ from twisted.internet.defer import Deferred
 from chatroom.backends.sqlite import ledger as module
 from chatroom.backends.sqlite.ledger import PATIENCE, RETRY, StoredLedger
 from chatroom.model.entry import Entry
-from chatroom.model.events import Event, Joined, Relayed, Said, Told
+from chatroom.model.events import (
+    SERVER,
+    Closed,
+    Event,
+    Joined,
+    Relayed,
+    Said,
+    Told,
+    TookBack,
+)
 from conftest import Strictness
 from fakes import Clock
 from fuzzing import examples
@@ -82,6 +91,7 @@ def case() -> Case:
 
 AWAY = "The disk is away: from here on history is not being kept."
 BACK = "The disk is back: history is being kept again."
+FOLLOWS = "The disk is away: what was removed stays in its file until it is back."
 
 
 def test_nothing_is_delivered_before_it_is_committed(case: Case) -> None:
@@ -211,6 +221,88 @@ def test_of_too_much_for_the_memory_the_oldest_is_lost_and_that_is_told(
     kept = [entry.event for entry in case.disk.kept.values()]
     texts = [event.text for event in kept if isinstance(event, Said)]
     assert texts == ["first", *(f"{number:02}" for number in range(10, 20))]
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_who_reads_that_lines_are_removed_reads_that_the_disk_has_them_still(
+    case: Case, hangs: bool
+) -> None:
+    case.say("one")
+    case.disk.takes()
+    back = TookBack(case.clock.seconds(), 1, "alice", 1, 0.0)
+    case.ledger.submit("lobby", back)
+    case.ledger.end_turn()
+    if not hangs:
+        case.disk.fails()
+    case.clock.advance(PATIENCE)
+    assert case.room.texts == ["one", AWAY, FOLLOWS]
+    assert back in [entry.event for entry in case.room.entries]
+    case.say("two")
+    case.ledger.submit("lobby", back)
+    case.ledger.end_turn()
+    assert case.room.texts == ["one", AWAY, FOLLOWS, "two", FOLLOWS]
+    while case.disk.asked:
+        case.disk.takes()
+    assert case.room.texts[-1] == BACK
+    assert list(case.disk.kept.values()) == case.room.entries
+    case.ledger.submit("lobby", back)
+    case.ledger.end_turn()
+    case.disk.takes()
+    assert case.room.texts[-1] == BACK
+    assert case.room.entries[-1].event == back
+
+
+REMOVALS = [TookBack(1.0, 1, "alice", 1, 0.0), Closed(1.0, SERVER)]
+
+
+@pytest.mark.parametrize("removal", REMOVALS, ids=lambda event: type(event).__name__)
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_removal_is_written_however_much_waits_for_the_disk(
+    case: Case, monkeypatch: pytest.MonkeyPatch, removal: Event, fails: bool
+) -> None:
+    monkeypatch.setattr(module, "MOST_ENTRIES", 10)
+    monkeypatch.setattr(module, "PORTION", 4)
+    case.say("first")
+    case.clock.advance(PATIENCE)
+    for number in range(3):
+        case.say(str(number))
+        case.ledger.submit("lobby", removal)
+        case.ledger.end_turn()
+    if fails:
+        case.disk.fails()
+        for number in range(20):
+            case.say(f"meanwhile {number}")
+        case.clock.advance(RETRY)
+    for number in range(20):
+        case.say(f"later {number}")
+    assert len(case.ledger._unsaved) <= 10 + 4
+    while case.disk.asked:
+        case.disk.takes()
+    kept = list(case.disk.kept.values())
+    assert sorted(case.disk.kept) == list(case.disk.kept)
+    assert [entry.event for entry in kept].count(removal) == 3
+    # Each once, and where it was: what was said after it stays.
+    assert kept == [entry for entry in case.room.entries if entry in kept]
+    assert case.room.texts[-1].startswith(BACK)
+
+
+@pytest.mark.parametrize("removals", [0, 1, 3])
+def test_that_removals_are_lost_at_the_end_is_logged(
+    case: Case, monkeypatch: pytest.MonkeyPatch, removals: int
+) -> None:
+    logged: list[dict[str, object]] = []
+    monkeypatch.setattr(module.log, "error", lambda text, **fields: logged.append(fields))
+    monkeypatch.setattr(module, "MOST_ENTRIES", 2)
+    case.say("first")
+    case.clock.advance(PATIENCE)
+    for _ in range(removals):
+        case.ledger.submit("lobby", REMOVALS[0])
+        case.ledger.end_turn()
+    closed = case.ledger.close()
+    closed.addErrback(lambda _: None)
+    closed.cancel()
+    lost = [fields["count"] for fields in logged if fields["event"] == "removals_lost"]
+    assert lost == ([removals] if removals else [])
 
 
 def test_closing_waits_for_what_is_pending(case: Case) -> None:

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.logger import Logger
 
 from chatroom.model.clock import Clock
+from chatroom.model.history import REMOVED_LATER
 from chatroom.model.refused import Refused, TooMany
 from chatroom.text.prose import paragraph
 
@@ -156,3 +157,9 @@ def if_there(session: "Session", answer: "Deferred[Any]") -> "Deferred[Any]":
         return result
 
     return answer.addCallback(check).addErrback(bare)
+
+
+def tell_if_later(session: "Session") -> None:
+    """Tell *session* if what was just removed is still in the file: the disk is away."""
+    if session.chat.ledger.lagging:
+        session.answer(REMOVED_LATER)

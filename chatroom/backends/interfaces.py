@@ -133,6 +133,10 @@ class LedgerReceiver(Protocol):
 class Ledger(Protocol):
     """Orders events. What one origin submits stays in its order."""
 
+    @property
+    def lagging(self) -> bool:
+        """Whether events are delivered that the disk does not have yet: it is away."""
+
     def attach(self, receiver: LedgerReceiver) -> None:
         """Name the receiver, once and before anything is submitted."""
 

@@ -187,6 +187,8 @@ def number(pending: Iterable[tuple[str, Event]], last_id: int, now: float) -> li
 class MemoryLedger:
     """The ledger of one node without a store: commits when the turn ends."""
 
+    lagging = False
+
     def __init__(self, time: Callable[[], float]) -> None:
         self._time = time
         self._pending: list[tuple[str, Event]] = []

@@ -387,10 +387,13 @@ class Chat:
         for room in rooms:
             self.submit(room, TookBack(now, origin, name, origin, since, said_as))
 
-    def take_back_last(self, session: "Session", since: float, count: int) -> list[Room]:
+    def take_back_last(
+        self, session: "Session", since: float, count: int
+    ) -> list[tuple[Room, Event]]:
         """Ask that the last *count* lines of *session*, said since then, be forgotten.
 
-        Returns the rooms in which they are. since: in seconds since the epoch.
+        Returns the rooms in which they are, each with the event that was asked for. since: in
+        seconds since the epoch.
         """
         own, rooms = self._own_lines(session, since)
         found = [(id, room) for room in rooms for id in room.last_ids(own, since, count)]
@@ -398,10 +401,12 @@ class Chat:
         for id, room in sorted(found, key=itemgetter(0))[-count:]:
             chosen.setdefault(room.key, set()).add(id)
         now, origin, name = self.clock.time(), session.origin, session.name
+        asked: list[tuple[Room, Event]] = []
         for key, ids in chosen.items():
             event = TookBack(now, origin, name, origin, since, "", frozenset(ids), len(ids))
-            self.submit(self.rooms[key], event)
-        return [self.rooms[key] for key in chosen]
+            asked.append((self.rooms[key], event))
+            self.submit(*asked[-1])
+        return asked
 
     def _own_lines(
         self, session: "Session", since: float

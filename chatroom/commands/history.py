@@ -1,12 +1,13 @@
 """Commands about what was said before."""
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import gatherResults
 
 from chatroom.actions.pager import recall_of
-from chatroom.actions.steps import Flow, carry_out, patiently, steps
+from chatroom.actions.steps import Flow, carry_out, patiently, steps, tell_if_later
 from chatroom.commands import command
 from chatroom.model.history import Query
 from chatroom.model.refused import Refused
@@ -18,6 +19,7 @@ from chatroom.text.words import phrases
 if TYPE_CHECKING:
     from chatroom.chat.room import Room
     from chatroom.chat.session import Session
+    from chatroom.model.events import Event
 
 #: How many lines /history shows when nobody says how many, and at most.
 HISTORY = 20
@@ -157,9 +159,19 @@ def _forget_last(session: "Session", number: str) -> None:
     if not taken:
         raise Refused(_nothing_said(me))
     # The room that they are in is told.
-    elsewhere = [f"#{room.name}" for room in taken if room is not session.room]
+    elsewhere = [(room, event) for room, event in taken if room is not session.room]
     if elsewhere:
-        session.notice(f"What you said in {enumerate_names(elsewhere, len(elsewhere))} is removed.")
+        carry_out(session, _confirm(session, elsewhere))
+
+
+@steps
+def _confirm(session: "Session", taken: "Sequence[tuple[Room, Event]]") -> Flow:
+    """Say in which rooms lines of *session* are removed; where they are not `rejected` says it."""
+    answers = yield gatherResults([session.chat.decided(event) for _, event in taken])
+    rooms = [f"#{room.name}" for (room, _), why in zip(taken, answers, strict=True) if not why]
+    if rooms:
+        session.answer(f"What you said in {enumerate_names(rooms, len(rooms))} is removed.")
+        tell_if_later(session)
 
 
 def _forget_hour(session: "Session") -> None:
@@ -208,4 +220,5 @@ def _remove(session: "Session", name: str, since: float) -> Flow:
     if why:
         raise Refused(f"What {name} said was not removed everywhere: {why}. Try again later.")
     session.answer(f"What {name} said in the last hour is removed.")
+    tell_if_later(session)
     chat.moderation.note(session, "removed the lines of", name)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred, succeed
 
 from chatroom.actions.addressing import exactly
-from chatroom.actions.steps import Flow, announce, carry_out, patiently, steps
+from chatroom.actions.steps import Flow, announce, carry_out, patiently, steps, tell_if_later
 from chatroom.chat.rules import SOURCE_BAN, as_network
 from chatroom.commands import command
 from chatroom.commands.people import MAX_REASON
@@ -244,6 +244,7 @@ def close(session: "Session", rest: str) -> None:
         raise Refused(f"#{room.name} is where everybody enters. /lockdown on keeps guests out.")
     told = f"{session.name} has closed #{room.name}{why and f': {why}'}."
     session.notice(f"#{room.name} is closed. Who is in it goes to #{chat.lobby.name}.")
+    tell_if_later(session)
     chat.moderation.note(session, "closed", f"#{room.name}", why)
     chat.close_room(room, told)
 

@@ -29,6 +29,8 @@ class Event:
     line: ClassVar[bool] = False
     #: Changes who is in the room, what they are called or what it is about.
     changes_room: ClassVar[bool] = False
+    #: Takes away lines that were said: who reads of it counts on their being deleted.
+    removes: ClassVar[bool] = False
     #: Left out for those who ignore its origin.
     ignorable: ClassVar[bool] = True
     #: Shown to its origin too, whose own terminal does not show it.
@@ -148,6 +150,7 @@ class Closed(Event):
     """The room is no more, nor is what was said in it. Nobody is there to be shown it."""
 
     changes_room: ClassVar[bool] = True
+    removes: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +180,7 @@ class TookBack(Event):
     count: int = 0
 
     changes_room: ClassVar[bool] = True
+    removes: ClassVar[bool] = True
     ignorable: ClassVar[bool] = False
     echoed: ClassVar[bool] = True
 

@@ -11,6 +11,9 @@ from chatroom.text.words import Phrase
 #: Greater than every id.
 LAST = 2**63 - 1
 
+#: What people read after a removal of lines that the disk does not take yet.
+REMOVED_LATER = "The disk is away: what was removed stays in its file until it is back."
+
 
 class Kept(NamedTuple):
     """A room as a store has kept it. lines: the last ones with their ids, oldest first."""

@@ -1,11 +1,13 @@
 """The ledger of a node with a store: what anybody was shown is on the disk.
 
 The rule: the reactor never waits for the disk. What is not committed in time is delivered all the
-same, and the rooms are told; it is written when the disk is back.
+same, and the rooms are told; it is written when the disk is back. Lines may be lost if the disk
+stays away for too long, but what removes lines is not: people were told that it is still to come.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
+from operator import attrgetter
 from typing import Protocol
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
@@ -19,6 +21,7 @@ from chatroom.model.clock import Call, Clock
 from chatroom.model.counters import Histogram
 from chatroom.model.entry import Entry
 from chatroom.model.events import SERVER, Event, Told
+from chatroom.model.history import REMOVED_LATER
 
 log = Logger()
 
@@ -69,6 +72,10 @@ class StoredLedger:
         self._unsaved: list[Entry] = []
         self._shown = 0
         self._writing = 0
+        # What removes lines and was delivered, when what was said around it was dropped; it goes
+        # into the next portion. Something of `_unsaved` always comes after it.
+        self._owed: list[Entry] = []
+        self._owed_writing = 0
         # How many bytes of text are not committed; counted only while the disk is away.
         self._size = 0
         self._overdue: Call | None = None
@@ -131,7 +138,17 @@ class StoredLedger:
         self._stop_waiting()
         if self._retry is not None:
             self._retry.cancel()
+        shown = [*self._owed, *islice(self._unsaved, self._shown)]
+        removals = sum(entry.event.removes for entry in shown)
+        if removals:
+            log.error(
+                "Lines that people had removed ({count} times) are in the file still: the disk "
+                "was away to the end. The next start shows them again.",
+                event="removals_lost",
+                count=removals,
+            )
         self._unsaved.clear()
+        self._owed.clear()
         self._writing = self._shown = 0
 
     # -- writing
@@ -148,6 +165,9 @@ class StoredLedger:
             return None
         portion = self._unsaved[:PORTION]
         self._writing = len(portion)
+        self._owed_writing = len(self._owed)
+        if self._owed:
+            portion = sorted([*self._owed, *portion], key=attrgetter("id"))
         if self._told is None and self._overdue is None:
             self._overdue = self._clock.callLater(PATIENCE, self._give_up)
         self._begun = self._clock.seconds()
@@ -161,6 +181,7 @@ class StoredLedger:
         self._why = ""
         saved = self._unsaved[:count]
         del self._unsaved[:count]
+        del self._owed[: self._owed_writing]
         shown = min(self._shown, count)
         self._shown -= shown
         self._stop_waiting()
@@ -168,7 +189,8 @@ class StoredLedger:
             self._size -= _size(saved)
             # Not when nothing waits at all, which among busy people may never be.
             self._back_at = self._back_at or self.last_id
-            if not self._unsaved or self._unsaved[0].id > self._back_at:
+            behind = self._unsaved and self._unsaved[0].id <= self._back_at
+            if not behind and not self._owed:
                 self._recovered()
         # The next batch is written while this one is delivered, and delivered after it.
         writing = self._begin()
@@ -222,17 +244,24 @@ class StoredLedger:
         self._show()
 
     def _show(self) -> None:
-        """Deliver what was not delivered yet, and tell each room once what is wrong."""
+        """Deliver what was not delivered yet, and tell each room once what is wrong.
+
+        Those that read that lines are removed are told each time that the file has them still.
+        """
         told = self._told
         assert told is not None
         entries = self._unsaved[self._shown :]
         # The bare relay's lines, and other things that nobody keeps, are no loss.
-        rooms = {entry.room for entry in entries if codec.encode(entry.event) is not None}
+        shown = [entry for entry in entries if codec.encode(entry.event) is not None]
+        rooms = {entry.room for entry in shown}
+        removed = {entry.room for entry in shown if entry.event.removes}
+        text = "The disk is away: from here on history is not being kept."
+        notices = [(room, text) for room in sorted(rooms - told)]
+        notices += [(room, REMOVED_LATER) for room in sorted(removed)]
+        told |= rooms
         now = self._clock.time()
-        for room in sorted(rooms - told):
-            told.add(room)
+        for room, text in notices:
             self.last_id += 1
-            text = "The disk is away: from here on history is not being kept."
             entries.append(Entry(room, self.last_id, Told(now, SERVER, text)))
             self._unsaved.append(entries[-1])
             self._size += entries[-1].event.size()
@@ -244,18 +273,20 @@ class StoredLedger:
     def _drop(self) -> None:
         """Forget the oldest of what waits, if it is too much; not what is being written.
 
+        What removes lines is not forgotten: the lines may be on the disk since long ago.
         It looks only at what it forgets: each turn of an outage comes here.
         """
         unsaved, first = self._unsaved, self._writing
         end = first + max(0, len(unsaved) - first - MOST_ENTRIES)
         size = self._size - _size(unsaved[first:end])
-        while size > MOST_BYTES and end < len(unsaved):
+        while size > MOST_BYTES and end < len(unsaved) - 1:
             size -= unsaved[end].event.size()
             end += 1
         if end > first:
             lost = sum(_kept(entry.event) for entry in unsaved[first:end])
             self._lost += lost
             self.lost += lost
+            self._owed += [entry for entry in unsaved[first:end] if entry.event.removes]
             del unsaved[first:end]
             self._shown -= end - first
             self._size = size
