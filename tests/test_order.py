@@ -207,6 +207,9 @@ def test_that_a_line_elsewhere_is_removed_is_said_when_it_is(failing: World) -> 
     assert types(alice, "/forget") == [f"-- Your lines in #lobby were not taken back: {WHY}."]
     failing.ledger.refuses = lambda event: False
     assert types(alice, "/forget") == ["-- What you said in #lobby is removed."]
+    assert types(alice, "/join lobby", "two", "/join den", "/forget hour", "/forget hour")[-1] == (
+        "-- What you said in #lobby is removed."
+    )
 
 
 # -- what is decided, and what is preferred

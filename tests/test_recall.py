@@ -661,7 +661,7 @@ def test_who_takes_back_what_they_said_has_not_said_it(world: World) -> None:
     carol.says("five")
     _ = alice.sees, bob.sees, carol.sees
     assert alice.asks("/forget hour") == [ALL]
-    assert alice.asks("/forget HOUR") == [TAKEN]
+    assert alice.asks("/forget HOUR") == [TAKEN, "-- What you said in #den is removed."]
     # Each room is told, in one line.
     assert bob.sees == carol.sees == [TAKEN]
     assert bob.asks("/history") == [TODAY, "08:00 bob: four"]

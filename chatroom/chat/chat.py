@@ -369,23 +369,26 @@ class Chat:
         place = room.place(time)
         return succeed(place) if place else self.history.place(room.key, time)
 
-    def take_back(self, session: "Session", since: float) -> None:
+    def take_back(self, session: "Session", since: float) -> list[tuple[Room, Event]]:
         """Ask that all lines of *session* since then be forgotten.
 
-        since: in seconds since the epoch.
+        Returns the rooms in which they are, each with the event that was asked for. since: in
+        seconds since the epoch.
         """
         account = session.account
         if account is not None and account.created > since:
             # Somebody else may have said something under its name before it was registered.
-            self.take_back_last(session, since, LOG_EVENTS)
-            return
+            return self.take_back_last(session, since, LOG_EVENTS)
         _, rooms = self._own_lines(session, since)
         for one in self._connections_of(session):
             one.said = None
         now, origin, name = self.clock.time(), session.origin, session.name
         said_as = account.name if account is not None else ""
+        asked: list[tuple[Room, Event]] = []
         for room in rooms:
-            self.submit(room, TookBack(now, origin, name, origin, since, said_as))
+            asked.append((room, TookBack(now, origin, name, origin, since, said_as)))
+            self.submit(*asked[-1])
+        return asked
 
     def take_back_last(
         self, session: "Session", since: float, count: int

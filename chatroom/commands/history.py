@@ -158,15 +158,19 @@ def _forget_last(session: "Session", number: str) -> None:
     taken = chat.take_back_last(me, since, count)
     if not taken:
         raise Refused(_nothing_said(me))
-    # The room that they are in is told.
+    _confirm(session, taken)
+
+
+def _confirm(session: "Session", taken: "Sequence[tuple[Room, Event]]") -> None:
+    """Have *session* told what is *taken* back in other rooms; the one that it is in is told."""
     elsewhere = [(room, event) for room, event in taken if room is not session.room]
     if elsewhere:
-        carry_out(session, _confirm(session, elsewhere))
+        carry_out(session, _say_removed(session, elsewhere))
 
 
 @steps
-def _confirm(session: "Session", taken: "Sequence[tuple[Room, Event]]") -> Flow:
-    """Say in which rooms lines of *session* are removed; where they are not `rejected` says it."""
+def _say_removed(session: "Session", taken: "Sequence[tuple[Room, Event]]") -> Flow:
+    """Say in which rooms lines are removed; where they are not `Chat.rejected` says it."""
     answers = yield gatherResults([session.chat.decided(event) for _, event in taken])
     rooms = [f"#{room.name}" for (room, _), why in zip(taken, answers, strict=True) if not why]
     if rooms:
@@ -186,7 +190,7 @@ def _forget_hour(session: "Session") -> None:
             "/forget hour once more."
         )
         return
-    chat.take_back(me, since)
+    _confirm(session, chat.take_back(me, since))
 
 
 def _nothing_said(me: "Session") -> str:
