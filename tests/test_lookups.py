@@ -86,6 +86,23 @@ def test_what_has_begun_ends_when_nobody_waits_for_it() -> None:
     assert asked.begun == ["a1", "a2"]
 
 
+def test_who_is_next_waits_until_what_was_found_at_once_is_shown() -> None:
+    lookups = Lookups()
+    shown: Deferred[None] = Deferred()
+    begun: list[str] = []
+    heard: list[object] = []
+
+    def find(what: str) -> "Deferred[None]":
+        begun.append(what)
+        return succeed(None).addCallback(lambda _: shown)
+
+    for what in ("a1", "a2"):
+        lookups.ask("a", partial(find, what)).addCallback(heard.append)
+    assert (begun, heard) == (["a1"], [])
+    shown.callback(None)
+    assert (begun, heard) == (["a1", "a2"], [None, None])
+
+
 def test_very_many_that_are_answered_at_once_are_all_answered() -> None:
     asked = Asked()
     asked.ask("a", "a1")

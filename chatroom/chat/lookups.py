@@ -56,6 +56,9 @@ class _Question:
     def __init__(self, start: Callable[[], "Deferred[Any]"]) -> None:
         self._start = start
         self._work: Deferred[Any] | None = None
+        #: Whether what was begun has ended. The Deferred that was begun does not tell: it counts as
+        #: called while it waits for one that a callback of it has returned.
+        self.over = False
         self.answer: Deferred[Any] = Deferred(lambda _: self._give_up())
 
     def begin(self) -> "Deferred[object]":
@@ -64,6 +67,7 @@ class _Question:
         return self._work.addBoth(self._ended)
 
     def _ended(self, result: Any) -> None:
+        self.over = True
         if not self.answer.called:
             self.answer.callback(result)
 
@@ -104,7 +108,7 @@ class Lookups:
             if question.answer.called:
                 continue
             ended = question.begin()
-            if not ended.called:
+            if not question.over:
                 ended.addCallback(self._go_on)
                 return
         self._busy = False
