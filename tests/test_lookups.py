@@ -170,3 +170,12 @@ def test_a_step_that_fails_is_the_end(clock: Clock) -> None:
     heard: list[Any] = []
     piecemeal(clock, fails()).addBoth(heard.append)
     assert heard[0].check(ValueError)
+
+
+def test_who_asks_on_when_answered_has_a_turn_like_others() -> None:
+    asked = Asked()
+    asked.ask("a", "a1").addCallback(lambda _: asked.ask("a", "a2"))
+    asked.ask("b", "b1")
+    asked.answer()
+    asked.answer()
+    assert asked.begun == ["a1", "b1", "a2"]
