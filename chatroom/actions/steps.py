@@ -53,8 +53,23 @@ def bare(failure: Any) -> Any:
 
 
 def steps(work: Callable[P, Generator["Deferred[Any]", Any, T]]) -> Callable[P, "Deferred[T]"]:
-    """Twisted's `inlineCallbacks`, with failures that are `bare`."""
-    begun = inlineCallbacks(work)
+    """Twisted's `inlineCallbacks`; failures, its own and those it waits for, are `bare`."""
+
+    @inlineCallbacks
+    def begun(*args: P.args, **kwargs: P.kwargs) -> Generator["Deferred[Any]", Any, T]:
+        flow = work(*args, **kwargs)
+        try:
+            waits = next(flow)
+            while True:
+                try:
+                    answer = yield waits.addErrback(bare)
+                except Exception as error:
+                    waits = flow.throw(error)
+                else:
+                    waits = flow.send(answer)
+        except StopIteration as ended:
+            result: T = ended.value
+            return result
 
     @wraps(work)
     def begin(*args: P.args, **kwargs: P.kwargs) -> "Deferred[T]":
@@ -106,7 +121,7 @@ def carry_out(session: "Session", flow: "Deferred[Any]") -> None:
             )
             session.refuse(SORRY)
 
-    session.wait_for(flow.addErrback(failed))
+    session.wait_for(flow.addErrback(bare).addErrback(failed))
 
 
 def announce(session: "Session", text: str, kept: "Deferred[bool] | None" = None) -> None:

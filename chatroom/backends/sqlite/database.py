@@ -92,15 +92,16 @@ class Writer:
             last, time = self._connection.execute(
                 "SELECT id, time FROM events ORDER BY id DESC LIMIT 1"
             ).fetchone() or (0, 0.0)
+            looked_after = self._state("time")
+            self._version = self._data_version()
         except (sqlite3.Error, schema.SchemaError):
             self._connection.close()
             raise
         self._rooms: dict[str, int] = dict(rooms)
-        self._version = self._data_version()
         #: The id of the last event when the file was opened; those of this run are greater.
         self.last_id: int = last
         #: When the file was last looked after, in seconds since the epoch; 0 for never.
-        self.last_time: float = self._state("time") or time
+        self.last_time: float = looked_after or time
 
     @property
     def connection(self) -> sqlite3.Connection:
