@@ -61,8 +61,11 @@ def steps(work: Callable[P, Generator["Deferred[Any]", Any, T]]) -> Callable[P, 
         try:
             waits = next(flow)
             while True:
+                if isinstance(waits, Deferred):
+                    # What is there at once may be yielded as well.
+                    waits.addErrback(bare)
                 try:
-                    answer = yield waits.addErrback(bare)
+                    answer = yield waits
                 except Exception as error:
                     waits = flow.throw(error)
                 else:
