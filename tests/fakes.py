@@ -265,6 +265,9 @@ DISK_SECONDS = 0.003
 class ClockWorker(Worker):
     """A worker of a store without a thread: it does what it is given some milliseconds later."""
 
+    #: What it does takes no time.
+    given_up = False
+
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 

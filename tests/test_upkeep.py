@@ -160,6 +160,34 @@ async def test_a_search_that_nobody_waits_for_ends_and_holds_up_no_login(tmp_pat
 
 
 @on_reactor
+async def test_a_search_that_is_given_up_before_the_database_has_begun_it_ends(
+    tmp_path: Path,
+) -> None:
+    begun, cancelled = Event(), Event()
+    ended: list[str] = []
+    async with opened(tmp_path, Clock()) as store:
+        execute = store._reader.connection.execute
+
+        def works() -> None:
+            begun.set()
+            assert cancelled.wait(10)
+            try:
+                # A minute's work.
+                numbers = "SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500000000"
+                execute(f"WITH RECURSIVE n (i) AS ({numbers}) SELECT max(i) FROM n").fetchall()
+            except sqlite3.OperationalError as error:
+                ended.append(str(error))
+
+        search = store._reading.do(works)
+        search.addErrback(lambda failure: failure.trap(CancelledError))
+        assert await deferToThread(begun.wait, 10)
+        search.cancel()
+        cancelled.set()
+        await store._reading.do(int)
+        assert ended == ["interrupted"]
+
+
+@on_reactor
 async def test_what_is_committed_is_found_at_once_and_indexed_a_moment_later(
     tmp_path: Path,
 ) -> None:

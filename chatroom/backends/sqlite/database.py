@@ -5,7 +5,7 @@ hold up a commit (SLICE), but those that look something up.
 """
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
@@ -26,6 +26,9 @@ SLICE = 250
 #: Of how many lines that are not indexed yet it is looked what they say, the last ones; the index
 #: is seldom further behind than some hundreds, but when it is made anew.
 TAIL = 2000
+
+#: After so many steps of SQLite's machine, less than a millisecond, it is asked for how long yet.
+STEPS = 20_000
 
 #: How many pages of the search index are merged in one slice.
 MERGE_PAGES = 64
@@ -383,6 +386,10 @@ class Reader:
     def interrupt(self) -> None:
         """End what is being looked up, which fails; from another thread."""
         self._connection.interrupt()
+
+    def end_when(self, given_up: Callable[[], bool]) -> None:
+        """Ask now and then whether what is being looked up is *given_up*, and end it then."""
+        self._connection.set_progress_handler(given_up, STEPS)
 
     def _event(self, id: int, kind: int, time: float, origin: int, name: str, text: str) -> Event:
         return codec.decode(kind, time, name, text, origin if id > self._last_id else SERVER)

@@ -131,6 +131,8 @@ class Store:
         self._writing = self._worker("store writer", self._post)
         self._reading = self._worker("store reader", self._post, self._reader.interrupt)
         self._looking_up = self._worker("store accounts", self._post, self._accounts.interrupt)
+        self._reader.end_when(lambda: self._reading.given_up)
+        self._accounts.end_when(lambda: self._looking_up.given_up)
         self.ledger.last_id = self._writer.last_id
         if self._writer.last_time:
             self._aging.begin(self._writer.last_time)

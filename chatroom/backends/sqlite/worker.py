@@ -59,6 +59,15 @@ class Worker:
         """Nothing more will come: the thread ends after what it was given."""
         self._queue.put(None)
 
+    @property
+    def given_up(self) -> bool:
+        """Whether nobody waits any more for what is being done; for the thread to ask.
+
+        An interrupt ends only what has begun in the database, and misses what is about to.
+        """
+        job = self._current
+        return self._interrupt is not None and job is not None and job.given_up
+
     def _give_up(self, job: _Job) -> None:
         with self._lock:
             job.given_up = True
