@@ -224,9 +224,11 @@ class Person:
         self.ends()
 
     def resume(self) -> None:
-        while self._waiting and not self.session.held and (self.gone or not self.outlet.congested):
+        while (
+            self._waiting and self.session.gate.is_open and (self.gone or not self.outlet.congested)
+        ):
             self.session.received(self._waiting.pop(0))
-        if self._ended and not self._waiting and not self.session.held:
+        if self._ended and not self._waiting and self.session.gate.is_open:
             self.session.end()
 
     def expelled(self, what: str) -> None:
@@ -688,7 +690,7 @@ def check(world: World) -> None:
         assert chat.people[session.account.key] is session
     for session in chat.sessions.values():
         assert session.account is None or chat.registry.online[session.account.id] is session
-        assert session.held == 0
+        assert session.gate.is_open
     claims = world.claims
     local: Any = claims.local if isinstance(claims, LateClaims) else claims
     holders: dict[str, int] = local._holders

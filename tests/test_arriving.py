@@ -173,7 +173,7 @@ def test_what_is_typed_waits_and_is_said_under_the_name(world: World) -> None:
     alice = Person(world, arrival=as_owner(world))
     alice.types("one", "two")
     alice.ends()
-    assert alice.session.held
+    assert not alice.session.gate.is_open
     world.settle()
     assert bob.sees == ["-- alice joined.", "alice: one", "alice: two", "-- alice left."]
     assert alice.gone

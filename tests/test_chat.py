@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred, succeed
 from chatroom.backends.memory import LocalClaims, MemoryLedger
 from chatroom.chat import chat as chats
 from chatroom.chat.chat import MAX_LOOKS, Chat
+from chatroom.chat.gate import Reason
 from chatroom.chat.room import Member
 from chatroom.chat.sendqueue import Mailbox
 from chatroom.formats.plain import RAW
@@ -344,10 +345,10 @@ def test_input_that_fails_does_not_keep_others_from_going_on(
 
     monkeypatch.setattr(alice, "resume", fails)
     for person in (alice, bob):
-        person.session.hold(16384)
+        person.session.gate.close(Reason.ANSWER)
     bob.types("hi", "/uptime")
     for person in (alice, bob):
-        person.session.release(16384)
+        person.session.gate.open(Reason.ANSWER)
     world.settle()
     assert alice.outlet.aborted
     assert bob.sees != []
@@ -356,14 +357,14 @@ def test_input_that_fails_does_not_keep_others_from_going_on(
 
 def test_who_is_held_again_before_the_turn_ends_does_not_go_on(world: World) -> None:
     alice, bob = world.people("alice", "bob")
-    alice.session.hold(16384)
+    alice.session.gate.close(Reason.ANSWER)
     alice.types("hi")
-    alice.session.release(16384)
-    alice.session.hold(16384)
+    alice.session.gate.open(Reason.ANSWER)
+    alice.session.gate.close(Reason.ANSWER)
     world.settle()
     assert bob.sees == []
-    alice.session.release(16384)
-    alice.session.release(16384)
+    alice.session.gate.open(Reason.ANSWER)
+    alice.session.gate.open(Reason.ANSWER)
     world.settle()
     assert bob.sees == ["alice: hi"]
 

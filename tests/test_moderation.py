@@ -845,7 +845,7 @@ def test_nobody_enters_a_room_that_is_being_closed() -> None:
     server.settle()
     for person in (bob, alice):
         assert person.session.room is server.chat.lobby
-    assert not person.session.held
+    assert person.session.gate.is_open
     assert [room for room in server.chat.rooms.values() if room.closing] == []
     server.end()
 
@@ -1186,7 +1186,7 @@ def test_who_is_unregistered_while_their_name_is_on_its_way_can_go_on(
     server.settle()
     assert bob.session.account is None
     assert bob.name.startswith("guest")
-    assert not bob.session.held
+    assert bob.session.gate.is_open
     assert bob.asks("/away") == ["-- You are away. /back says that you are here again."]
 
 

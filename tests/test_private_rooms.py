@@ -307,7 +307,7 @@ def test_who_loses_the_invitation_while_doing_something_is_in_order(
     server.settle()
     if not greta.gone:
         assert greta.session.room.key != "den"
-        assert not greta.session.held
+        assert greta.session.gate.is_open
         assert greta.session.room.members[greta.session.origin].name == greta.name
         assert [greta.session.origin in room.members for room in server.chat.rooms.values()].count(
             True

@@ -313,7 +313,7 @@ def test_an_answer_that_does_not_come_is_not_waited_for(
     late.answers[0].callback([])
     world.settle()
     assert alice.sees == []
-    assert not alice.session.held
+    assert alice.session.gate.is_open
 
 
 def test_what_somebody_looked_for_who_has_gone_is_looked_for_no_more(

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatroom.chat.gate import Reason
 from chatroom.chat.sendqueue import MAX_ENTRIES
 from chatroom.chat.session import Session
 from chatroom.commands import Command
@@ -164,9 +165,9 @@ def test_a_fault_in_one_conversation_ends_that_connection_alone(
 
     alice.session.commands = {"boom": Command("boom", (), "", "fails", fails, "tests")}
     # It waits in front of the fault, so that the input goes on at the end of a turn.
-    alice.session.hold(16384)
+    alice.session.gate.close(Reason.ANSWER)
     alice.types("/boom")
-    alice.session.release(16384)
+    alice.session.gate.open(Reason.ANSWER)
     world.settle()
     assert alice.outlet.aborted
     bob.says("still here")

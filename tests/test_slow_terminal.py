@@ -170,7 +170,7 @@ def test_whatever_changes_while_it_does_not_read_the_screen_is_whole_in_the_end(
     alice.reads_on()
     protocol = alice.protocol
     assert not protocol.intake.lines
-    assert not protocol.session.held
+    assert protocol.session.gate.is_open
     assert not alice.outlet.congested
     assert shown(alice, "bob: (m.*)") == said
     assert len(shown(alice, "al(?:ice)?: (t.*)")) <= len(talked)

@@ -15,11 +15,11 @@ from chatroom.actions import ignoring, naming
 from chatroom.actions.messages import show_messages
 from chatroom.actions.pager import recall_of, when
 from chatroom.actions.steps import SORRY, Flow, Gone, or_none, patiently, steps
+from chatroom.chat.gate import Reason
 from chatroom.chat.registry import whom
 from chatroom.chat.room import said_by
 from chatroom.chat.unread import Unread
 from chatroom.model.accounts import Account
-from chatroom.model.holds import ENTERING
 from chatroom.model.preferences import Preferences
 from chatroom.model.publickeys import PublicKey
 from chatroom.model.refused import Refused
@@ -85,7 +85,7 @@ def arrive(session: "Session", arrival: "Arrival") -> None:
         else:
             session.notice(why)
 
-    session.wait_for(_arrive(session, arrival).addErrback(failed))
+    session.gate.wait_for(_arrive(session, arrival).addErrback(failed))
 
 
 @steps
@@ -128,7 +128,7 @@ def _arrive(session: "Session", arrival: "Arrival") -> Flow:
     _note_login(session, arrival.key if arrival.by_key else None)
     _meet(session)
     places = _note_unread(session, claimed, former)
-    entered = session.released(ENTERING)
+    entered = session.gate.opened(Reason.ENTERING)
     session.come_in(_room_for(session, preferences))
     yield entered
     if session.over or session.account is None or session.account.id != present.id:

@@ -11,9 +11,9 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatroom.actions.steps import Flow, in_time, patiently, steps
+from chatroom.chat.gate import Reason
 from chatroom.model.accounts import Account
 from chatroom.model.events import Renamed
-from chatroom.model.holds import NAMING
 from chatroom.model.refused import Refused
 from chatroom.text import names
 from chatroom.text.prose import paragraph
@@ -42,7 +42,7 @@ def rename(session: "Session", name: str) -> None:
             f"You are still {session.name}: names were changed too often from your address. "
             "Try again in an hour."
         )
-    session.hold(NAMING)
+    session.gate.close(Reason.NAMING)
     key = session.naming = names.fold(name)
 
     def claimed(free: bool) -> object:
@@ -127,13 +127,13 @@ def whose(name: str, owner: Account | None) -> str:
 
 def become(session: "Session", name: str) -> "Deferred[bool]":
     """Have *name*, which is claimed; fires with whether that happened."""
-    session.hold(NAMING)
+    session.gate.close(Reason.NAMING)
     session.naming = ""
     former, session.submitted = session.submitted, name
     now = session.chat.clock.time()
     shown = session.member.announced
     session.chat.submit(session.room, Renamed(now, session.origin, former, name, shown))
-    return session.released(NAMING).addCallback(lambda _: session.name == name)
+    return session.gate.opened(Reason.NAMING).addCallback(lambda _: session.name == name)
 
 
 def dispossess(session: "Session", key: str) -> None:
@@ -195,7 +195,7 @@ def _not_named(session: "Session", why: str) -> None:
 def _named(session: "Session") -> None:
     """Input need not wait for a name, unless another one is on its way."""
     if session.submitted == session.name:
-        session.release(NAMING)
+        session.gate.open(Reason.NAMING)
 
 
 def stays(session: "Session", name: str) -> bool:

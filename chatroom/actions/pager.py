@@ -374,7 +374,7 @@ class Recall:
         turns = session.chat.searches if searches else session.chat.lookups
         self._asked = asked = turns.ask(session.source, look)
         told: Deferred[Any] = in_time(asked, clock).addErrback(failed)
-        session.wait_for(told)
+        session.gate.wait_for(told)
         return told
 
 

@@ -124,7 +124,7 @@ def carry_out(session: "Session", flow: "Deferred[Any]") -> None:
             )
             session.refuse(SORRY)
 
-    session.wait_for(flow.addErrback(bare).addErrback(failed))
+    session.gate.wait_for(flow.addErrback(bare).addErrback(failed))
 
 
 def announce(session: "Session", text: str, kept: "Deferred[bool] | None" = None) -> None:
@@ -143,7 +143,7 @@ def announce(session: "Session", text: str, kept: "Deferred[bool] | None" = None
         kept = session.chat.moderation.kept()
     # Whoever has left meanwhile need not be told; that it is written is not theirs to cancel.
     waits = in_time(apart(kept), session.chat.clock).addErrback(lambda _: False)
-    session.wait_for(waits.addCallback(told))
+    session.gate.wait_for(waits.addCallback(told))
 
 
 def patiently(session: "Session", answer: "Deferred[Any]", sorry: str = SORRY) -> "Deferred[Any]":

@@ -160,7 +160,7 @@ class Chat:
         self._undecided: set[int] = set()
         self._awaited: dict[int, list[Deferred[str]]] = {}
         self._with_mail: list[Session] = []
-        self._to_wake: list[Session] = []
+        self._to_resume: list[int] = []
         self.ledger.attach(self)
         self.lobby = self.open_room(self.settings.lobby)
         #: Where those are of whom it is not known yet who they are: nobody enters it.
@@ -655,9 +655,9 @@ class Chat:
         self._with_mail.append(session)
         self._schedule()
 
-    def wake(self, session: "Session") -> None:
-        """The input of *session* may go on when the turn ends."""
-        self._to_wake.append(session)
+    def resume_input(self, origin: int) -> None:
+        """Let the input of the session with this origin go on when the turn ends."""
+        self._to_resume.append(origin)
         self._schedule()
 
     def _schedule(self) -> None:
@@ -687,9 +687,10 @@ class Chat:
         with_mail, self._with_mail = self._with_mail, []
         for session in with_mail:
             session.deliver_mail()
-        to_wake, self._to_wake = self._to_wake, []
-        for session in to_wake:
-            session.resume()
+        to_resume, self._to_resume = self._to_resume, []
+        for origin in to_resume:
+            if (resumed := self.sessions.get(origin)) is not None:
+                resumed.resume()
 
     def close(self) -> Deferred[None]:
         """Nothing more is announced; fires when the ledger has settled what is pending."""

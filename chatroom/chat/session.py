@@ -1,12 +1,13 @@
 """A session is one connection's conversation: lines in, events out.
 
 The rule: it knows no bytes and no sockets. A door hands it one line of text at a time, never
-while it is `held`, and is told through `Connection` when input may go on or is over.
+while its `gate` is closed, and is told through `Connection` when input may go on or is over.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
@@ -15,15 +16,14 @@ from chatroom.actions import greeting, ignoring, login, naming, strays
 from chatroom.actions.messages import PrivateLine
 from chatroom.actions.pager import Recall
 from chatroom.chat.chat import Chat
+from chatroom.chat.gate import InputGate, LinePacer, Reason
 from chatroom.chat.room import Member, Room, encode
 from chatroom.chat.sendqueue import MAX_BYTES, Letter, Mailbox
 from chatroom.chat.unread import Unread
 from chatroom.commands import COMMANDS, Command, run
 from chatroom.formats.plain import BELL, Format, transcript
 from chatroom.model.accounts import Account, Change, Visit
-from chatroom.model.clock import Call
 from chatroom.model.events import SERVER, Emoted, Event, Left, Noticed, Renamed, Said, Whispered
-from chatroom.model.holds import DECIDING, ENTERING, MAIL, NAMING, OVER, PACE, READING
 from chatroom.model.limits import LOCAL
 from chatroom.model.output import Outlet
 from chatroom.model.preferences import Preferences
@@ -39,6 +39,9 @@ log = Logger()
 
 #: For how long what was asked is confirmed by typing it once more.
 CONFIRM_SECONDS = 60.0
+
+#: While it waits for these a connection does not go on beside the user's other one.
+_ON_THE_WAY = Reason.ENTERING | Reason.NAMING | Reason.OVER
 
 
 class Connection(Protocol):
@@ -82,7 +85,7 @@ class Connection(Protocol):
         """What is typed may be shown again."""
 
     def resume(self) -> None:
-        """The session is not held any more: go on with the input."""
+        """The session's gate is open again: go on with the input."""
 
     def expelled(self, what: str) -> None:
         """An operator ends the connection, who has *what* its user: 'kicked', for the log."""
@@ -104,13 +107,8 @@ class Session:
         "_command",
         "_confirming",
         "_former",
-        "_full_at",
-        "_pace_call",
-        "_reading",
-        "_told_pace",
         "_unkept",
         "_unsure",
-        "_waiters",
         "_welcomed",
         "account",
         "active",
@@ -126,8 +124,8 @@ class Session:
         "failures",
         "first_shown",
         "format",
+        "gate",
         "guarded_until",
-        "held",
         "ignored",
         "invited",
         "key",
@@ -138,6 +136,7 @@ class Session:
         "opened",
         "origin",
         "outlet",
+        "pacer",
         "paired",
         "passing",
         "places",
@@ -180,8 +179,9 @@ class Session:
         self.mailbox = Mailbox()
         self.origin = chat.next_origin() if origin is None else origin
         self.name = chat.next_guest()
-        #: Reasons for which no further line may be handed in: ENTERING and its like, or 0.
-        self.held = 0
+        #: Whether a further line may be handed in, and when.
+        self.gate = InputGate(partial(chat.resume_input, self.origin))
+        self.pacer = LinePacer(self.gate, chat.clock)
         #: The connection is gone.
         self.closed = False
         #: When the connection came and when it last said something, by `Clock.seconds`.
@@ -241,10 +241,6 @@ class Session:
         #: The key that is being claimed, empty for none, and the last name that was asked for.
         self.naming = ""
         self.submitted = self.name
-        # What is told when input does not wait for a reason any more; None for nothing.
-        self._waiters: dict[int, Deferred[bool]] | None = None
-        # How many answers from elsewhere input waits for.
-        self._reading = 0
         # The last event that this connection asked for, and the command that waits until it is
         # decided, without its slash.
         self._asked: Event | None = None
@@ -258,12 +254,8 @@ class Session:
         self._welcomed = False
         #: Why they have not got the name that they came for, in whole sentences; empty for nothing.
         self.why = ""
-        # Whether it is to be looked at whether this person may stay where they are.
+        # Whether `reconsider` waits for a move or a change of the name.
         self._unsure = False
-        # The state of the token bucket for lines, see limits.Pace.
-        self._full_at = 0.0
-        self._pace_call: Call | None = None
-        self._told_pace = False
 
     # -- what the door calls
 
@@ -283,7 +275,7 @@ class Session:
         if arrival.asked:
             strays.beware(self)
         self.arriving = True
-        self.hold(ENTERING)
+        self.gate.close(Reason.ENTERING)
         self.room = chat.doorstep
         self.member = Member(self.origin, self.name, self.format, self.outlet, self.mailbox)
         login.arrive(self, arrival)
@@ -298,14 +290,14 @@ class Session:
         self.enter(room or self.chat.first_room)
 
     def received(self, text: str, *, blank: bool = False) -> None:
-        """One line came in, without its end. Not to be called while `held`.
+        """One line came in, without its end. Not to be called while the gate is closed.
 
         blank: whether it is said even if there is nothing in it.
         """
         now = self.chat.clock.seconds()
         self.chat.counters.input += 1
         if self.chat.pace.rate:
-            self._pay(now)
+            self.pacer.took(self.chat.pace, now)
         text = names.clean(text)
         if self._answering is not None:
             self._answer(text.strip())
@@ -333,8 +325,8 @@ class Session:
         chat = self.chat
         if self._asked is not None and chat.is_undecided(self._asked):
             self._command = command
-            self.hold(DECIDING)
-            chat.decided(self._asked).addCallback(lambda _: self.release(DECIDING))
+            self.gate.close(Reason.DECIDING)
+            chat.decided(self._asked).addCallback(lambda _: self.gate.open(Reason.DECIDING))
             return
         before = chat.asked
         try:
@@ -355,20 +347,20 @@ class Session:
         else:
             done = self._send_mail()
         if done:
-            self.release(MAIL)
+            self.gate.open(Reason.OUTPUT)
         return done
 
     def end(self, reason: str = "") -> None:
         """No more input will come: leave when what was said is said."""
-        if self.held & OVER:
+        if self.over:
             return
-        self.hold(OVER)
+        self.gate.close(Reason.OVER)
         if self.arriving:
             # Nobody has seen them.
             self._finish()
         elif self.submitted != self.name:
             # The room learns the new name first, and it is under that name that they leave.
-            self.released(NAMING).addCallback(self._leave, reason)
+            self.gate.opened(Reason.NAMING).addCallback(self._leave, reason)
         else:
             self._leave(True, reason)
 
@@ -384,7 +376,7 @@ class Session:
         """The connection is gone: nothing that is sent arrives any more. What came in counts."""
         self.closed = True
         self.drop_mail()
-        self.release(MAIL)
+        self.gate.open(Reason.OUTPUT)
 
     def lost(self, reason: str = "") -> None:
         """The connection is gone, and nothing that came in counts any more."""
@@ -392,35 +384,6 @@ class Session:
         self.end(reason)
 
     # -- input
-
-    def hold(self, why: int) -> None:
-        """No line may be handed in until `release` of the same reason."""
-        self.held |= why
-
-    def release(self, why: int) -> None:
-        """The reason is over; when it was the last one, input goes on when the turn ends."""
-        if self.held & why:
-            self.held &= ~why
-            if not self.held:
-                self.chat.wake(self)
-        if self._waiters is not None and (waiter := self._waiters.pop(why, None)) is not None:
-            waiter.callback(True)
-        if self._unsure:
-            self.reconsider()
-
-    def released(self, why: int) -> "Deferred[bool]":
-        """Fires with True when input does not wait for *why* any more; with False if it never will.
-
-        That is when they are out of their last room.
-        """
-        if self._waiters is None:
-            self._waiters = {}
-        waiter: Deferred[bool] = Deferred()
-        earlier = self._waiters.get(why)
-        if earlier is not None:
-            waiter.addCallback(_passed_on, earlier)
-        self._waiters[why] = waiter
-        return waiter
 
     def sure(self, command: str) -> bool:
         """Whether *command* is typed for the second time, or nobody could type it again.
@@ -434,18 +397,6 @@ class Session:
             return True
         self._confirming = (command, now + CONFIRM_SECONDS)
         return False
-
-    def wait_for(self, answer: "Deferred[Any]") -> None:
-        """Let input wait until *answer* is there; what it leads to is dealt with already."""
-        self.hold(READING)
-        self._reading += 1
-
-        def answered(_: object) -> None:
-            self._reading -= 1
-            if not self._reading:
-                self.release(READING)
-
-        answer.addBoth(answered)
 
     @property
     def address(self) -> str:
@@ -465,7 +416,7 @@ class Session:
     @property
     def over(self) -> bool:
         """Nothing that is typed counts any more."""
-        return bool(self.held & OVER)
+        return bool(self.gate.reasons & Reason.OVER)
 
     @property
     def reachable(self) -> bool:
@@ -500,7 +451,7 @@ class Session:
 
     def resume(self) -> None:
         """The turn has ended and input may go on."""
-        if self.held:
+        if not self.gate.is_open:
             return
         try:
             command, self._command = self._command, None
@@ -509,7 +460,7 @@ class Session:
                     self._obey(command)
                 except Refused as refusal:
                     self.refuse(str(refusal))
-            if not self.held:
+            if self.gate.is_open:
                 self.connection.resume()
         except Exception:
             log.failure(
@@ -519,25 +470,10 @@ class Session:
             )
             self.outlet.abort()
 
-    def _pay(self, now: float) -> None:
-        """One line took its turn; the next waits for its own."""
-        pace = self.chat.pace
-        self._full_at = pace.spend(self._full_at, now)
-        wait = pace.wait(self._full_at, now)
-        if wait > 0:
-            self.slow_down(wait)
-
-    def slow_down(self, seconds: float) -> None:
-        """Let the next line wait for so many seconds."""
-        if self._pace_call is not None and self._pace_call.active():
-            self._pace_call.cancel()
-        self.hold(PACE)
-        self._pace_call = self.chat.clock.callLater(seconds, self.release, PACE)
-
     def waiting(self, count: int) -> None:
         """The door: *count* lines that have come in wait."""
-        if self.held == PACE and not self._told_pace:
-            self._told_pace = True
+        if self.gate.reasons == Reason.PACE and not self.pacer.told:
+            self.pacer.told = True
             rate = f"{self.chat.pace.rate:g}"
             waits = "1 is" if count == 1 else f"{count:,} are"
             self.notice(f"Your lines go out at {rate} a second; {waits} waiting. /quit drops them.")
@@ -579,18 +515,25 @@ class Session:
 
         Who is just moving or being renamed does so first.
         """
-        self._unsure = False
-        if self.held & ENTERING or (self.held & NAMING and not self.naming):
-            self._unsure = True
+        moving = self.gate.reasons & Reason.ENTERING
+        if moving or (self.gate.reasons & Reason.NAMING and not self.naming):
+            if not self._unsure:
+                self._unsure = True
+                first = Reason.ENTERING if moving else Reason.NAMING
+                self.gate.opened(first).addCallback(self._reconsider_again)
         elif not self.over and self.chat.misplaced(self):
             if self.room.listed:
                 private = f"#{self.room.name} is private, and you are not invited."
                 self.notice(self.room.closing or private)
             self.move(self.chat.lobby)
 
+    def _reconsider_again(self, _: bool) -> None:
+        self._unsure = False
+        self.reconsider()
+
     def enter(self, room: Room) -> None:
         """Ask for a place in *room*; input waits until there is an answer."""
-        self.hold(ENTERING)
+        self.gate.close(Reason.ENTERING)
         self.room = room
         self.member = Member(
             self.origin, self.name, self.format, self.outlet, self.mailbox, owner=self
@@ -604,7 +547,7 @@ class Session:
     def go(self, room: Room) -> "Deferred[bool]":
         """Move to *room*; fires when they are in a room again."""
         self.move(room)
-        return self.released(ENTERING)
+        return self.gate.opened(Reason.ENTERING)
 
     def expel(self, told: str, what: str, why: str = "") -> None:
         """An operator ends this connection, whose user is *told* so.
@@ -619,7 +562,7 @@ class Session:
     def replaced(self, place: str, account: Account) -> None:
         """Whose *account* it is has logged in at *place*: end, or go on beside that."""
         why = "logged in elsewhere"
-        if self.beside and not (self.arriving or self.held & (ENTERING | NAMING | OVER)):
+        if self.beside and not (self.arriving or self.gate.reasons & _ON_THE_WAY):
             self.notice(f"You are logged in at {place} now. This connection goes on beside it.")
             self.passing = True
             self.account = account
@@ -719,7 +662,7 @@ class Session:
             self.chat.has_mail(self)
         mailbox.post(data, letter)
         if mailbox.full:
-            self.hold(MAIL)
+            self.gate.close(Reason.OUTPUT)
 
     def drop_mail(self) -> None:
         """Nothing of what is in the mailbox is sent."""
@@ -747,7 +690,7 @@ class Session:
         why = moderation.silence(self)
         if why is not None and not moderation.keeps_order(recipient):
             raise Refused(why)
-        if recipient.held & OVER:
+        if recipient.over:
             raise Refused(
                 f"{recipient.name} has just left; your line was not delivered. Try again."
             )
@@ -793,7 +736,7 @@ class Session:
         """The turn ends: send the mailbox, unless delivery to the room did."""
         try:
             if not self.outlet.congested and (not self.mailbox.size or self._send_mail()):
-                self.release(MAIL)
+                self.gate.open(Reason.OUTPUT)
         except Exception:
             # Others have mail too.
             log.failure(
@@ -838,7 +781,7 @@ class Session:
             first, self._welcomed = not self._welcomed, True
             greeting.greet(self, room, first=first)
         self._former = None
-        self.release(ENTERING)
+        self.gate.open(Reason.ENTERING)
 
     def left(self, member: Member, event: Left) -> None:
         """The member is out of its room."""
@@ -877,7 +820,7 @@ class Session:
             naming.failed(self, self.submitted, why)
         # Who has just come may have tried the room in which they were last.
         tried = former is None and failed in (chat.lobby, chat.entrance)
-        if self.held & OVER or tried:
+        if self.over or tried:
             self._finish()
         else:
             # The former room may be gone by now, with its last member, or about to be.
@@ -895,15 +838,14 @@ class Session:
 
     def _finish(self) -> None:
         """Out of the last room: give the name back and say good-bye."""
-        self.hold(OVER)
+        self.gate.close(Reason.OVER)
         chat = self.chat
         if chat.sessions.pop(self.origin, None) is not None:
-            if self._pace_call is not None and self._pace_call.active():
-                self._pace_call.cancel()
+            self.pacer.stop()
             if self.recall is not None:
                 self.recall.close()
             # Whoever has gone is to be freed without the garbage collector, which looks seldom.
-            self._pace_call = self.recall = self._answering = self._asked = None
+            self.recall = self._answering = self._asked = None
             self.member.owner = self.member.mentioned = None
             key = names.fold(self.name)
             if chat.people.get(key) is self:
@@ -920,12 +862,4 @@ class Session:
             if not self.closed:
                 chat.counters.bytes += len(farewell)
             self.connection.close(farewell)
-            waiters, self._waiters = self._waiters, None
-            for waiter in (waiters or {}).values():
-                waiter.callback(False)
-
-
-def _passed_on(released: bool, earlier: "Deferred[bool]") -> bool:
-    """Tell who waited before that it is over."""
-    earlier.callback(released)
-    return released
+            self.gate.end()

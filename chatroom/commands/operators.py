@@ -51,7 +51,7 @@ def claim(session: "Session", rest: str) -> None:
             event="claim_wrong",
             **whom(session),
         )
-        session.slow_down(CLAIM_PAUSE)
+        session.pacer.pause(CLAIM_PAUSE)
         raise Refused("That is not the code. It is in the log of the server's last start.")
     session.guarded_until = 0.0
     if account is not None:

@@ -1,7 +1,7 @@
 """Conversations: what all doors have in common that lead to a session.
 
 The rule: bytes come in as fast as they may, and no faster than what they lead to goes out. While
-the session is held, or the outlet congested, lines wait here; when enough of them do, the
+the gate is closed, or the outlet congested, lines wait here; when enough of them do, the
 connection is not read.
 """
 
@@ -240,11 +240,12 @@ class Conversation(LineReceiver):
         if self._handing_in or self._stopped:
             return
         lines, session, outlet = self.intake.lines, self.session, self.outlet
+        gate = session.gate
         self._handing_in = True
         done = spent = 0
         try:
             while True:
-                if done < len(lines) and not session.held and (self._lost or not outlet.congested):
+                if done < len(lines) and gate.is_open and (self._lost or not outlet.congested):
                     line = lines[done]
                     done += 1
                     if isinstance(line, bytes):
@@ -271,7 +272,7 @@ class Conversation(LineReceiver):
         if lines and self.by_hand:
             self._overtake(0)
         if self._ended or self._leaving:
-            done_with = not lines and not session.held and self._rest is None
+            done_with = not lines and gate.is_open and self._rest is None
             # Whoever reads on gets all there is before they go.
             if done_with and (self._lost or not outlet.congested):
                 session.end()

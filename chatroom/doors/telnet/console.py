@@ -6,8 +6,8 @@ shown but what telnet needs. Everybody here is taken for a telnet client.
 
 from typing import Any
 
+from chatroom.chat.gate import Reason
 from chatroom.doors.telnet.protocol import ChatFactory, ChatProtocol
-from chatroom.model.holds import ENTERING
 
 
 class ConsoleProtocol(ChatProtocol):
@@ -19,7 +19,7 @@ class ConsoleProtocol(ChatProtocol):
     def came(self) -> None:
         """All is made: find out what there is to begin with."""
         self.factory.joined(self)
-        self.session.hold(ENTERING)
+        self.session.gate.close(Reason.ENTERING)
         self.intake.telnet.evidence()
         self.ask_for_terminal()
 

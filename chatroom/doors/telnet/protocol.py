@@ -164,7 +164,7 @@ class ChatProtocol(Conversation):
         Conversation.lineReceived(self, line.lstrip(EOT))
         session = self.session
         # Not while something is asked, or a step goes on that may ask: the two belong together.
-        if telnet.spoken and not self._hinted and not (session.asking or session.held):
+        if telnet.spoken and not self._hinted and session.gate.is_open and not session.asking:
             self._hinted = True
             session.notice(TELNET_HINT)
 
