@@ -9,9 +9,10 @@ through `names.clean`, but for `visible`, which takes anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import pairwise
+from typing import Final
 
 import regex
 from wcwidth import wcswidth, wcwidth
@@ -58,8 +59,8 @@ _CHUNK = regex.compile(rf"([^{BLANKS}]++)([{BLANKS}]*+)")
 
 #: A grapheme of more cells, which no writing needs, may be cut: a row ends somewhere.
 _MAX_GRAPHEME = 8
-#: So many widths are kept: more than the characters that a room uses.
-_MOST_WIDTHS = 8192
+#: So many sizes are kept: more than the characters that a room uses.
+_MOST_KEPT = 8192
 _VARIATION_16 = "\ufe0f"
 # What has no place of its own. Python's tables may be years older than those of terminals, in which
 # some of it has been given one (U+1171E).
@@ -81,7 +82,7 @@ def cells(text: str) -> int:
     """How many cells of a terminal's row *text* takes at most."""
     if text.isascii():
         return len(text)
-    return _measured(text) if len(text) > _LONG else _measure(text)
+    return _measured(text) if len(text) > _LONG else _SIZES[text]
 
 
 def _measure(text: str) -> int:
@@ -92,14 +93,18 @@ def _measure(text: str) -> int:
 _measured = lru_cache(maxsize=_KEPT)(_measure)
 
 
-class _Widths(dict[str, int]):
-    """How many cells one code point takes where nothing before it is known."""
+class _Kept(dict[str, int]):
+    """What *measure* returns, kept for as many texts as there is room for."""
 
-    def __missing__(self, character: str) -> int:
-        if len(self) >= _MOST_WIDTHS:
+    def __init__(self, measure: Callable[[str], int]) -> None:
+        super().__init__()
+        self._measure = measure
+
+    def __missing__(self, text: str) -> int:
+        if len(self) >= _MOST_KEPT:
             self.clear()
-        width = self[character] = _widest(character)
-        return width
+        size = self[text] = self._measure(text)
+        return size
 
 
 def _widest(character: str) -> int:
@@ -113,7 +118,10 @@ def _widest(character: str) -> int:
     return 2 if _TWO_CELLS.match(character) else max(1, wcwidth(character))
 
 
-_WIDTHS = _Widths()
+#: How many cells one code point takes where nothing before it is known.
+_WIDTHS: Final = _Kept(_widest)
+#: How many cells a grapheme or another short text takes.
+_SIZES: Final = _Kept(_measure)
 
 
 @lru_cache(maxsize=4096)
@@ -229,13 +237,16 @@ def _taken_apart(text: str) -> list[tuple[str, str, int]]:
 @lru_cache(maxsize=_KEPT)
 def _characters(word: str) -> list[tuple[str, int]]:
     """What of *word* is not cut, and its cells."""
-    parts: list[str] = []
-    for grapheme in graphemes(word):
-        if cells(grapheme) <= _MAX_GRAPHEME:
-            parts.append(grapheme)
-        else:
-            parts += _UNIT.findall(grapheme)
-    return [(part, cells(part)) for part in parts]
+    parts = graphemes(word)
+    sizes = list(map(cells, parts))
+    if max(sizes) <= _MAX_GRAPHEME:
+        return list(zip(parts, sizes, strict=True))
+    cut = [
+        part
+        for grapheme, size in zip(parts, sizes, strict=True)
+        for part in ([grapheme] if size <= _MAX_GRAPHEME else _UNIT.findall(grapheme))
+    ]
+    return [(part, cells(part)) for part in cut]
 
 
 def _broken(row: str, word: str, width: int, margin: str) -> Iterator[str]:
