@@ -19,7 +19,7 @@ from chatroom.actions.steps import Flow, apart, bare, carry_out, if_there, patie
 from chatroom.chat.registry import Guesser, whom
 from chatroom.model.accounts import Account
 from chatroom.model.preferences import Preferences
-from chatroom.model.refused import Refused
+from chatroom.model.refused import Code, Refused
 from chatroom.text import names
 from chatroom.text.prose import paragraph
 
@@ -48,16 +48,18 @@ def register(session: "Session", password: str) -> None:
     """Claim the session's name with *password*, or ask for one. Raises Refused."""
     name = session.name
     if session.account is not None:
-        raise Refused(f"You are {session.name} already. /password changes your password.")
+        raise Refused(
+            Code.LOGGED_IN, f"You are {session.name} already. /password changes your password."
+        )
     if names.is_reserved(session.name):
-        raise Refused("Pick a name first: /nick NAME.")
+        raise Refused(Code.BAD_NAME, "Pick a name first: /nick NAME.")
     if session.chat.moderation.locked and not session.claimed:
-        raise Refused("No names are registered just now. Try again later.")
+        raise Refused(Code.UNAVAILABLE, "No names are registered just now. Try again later.")
     # A mute is not to be got rid of by it.
     if (why := session.chat.moderation.silence(session)) is not None:
-        raise Refused(f"{why} Names are registered later.")
+        raise Refused(Code.MUTED, f"{why} Names are registered later.")
     if session.chat.registry.created.spent(session.source):
-        raise Refused(TOO_MANY_NAMES)
+        raise Refused(Code.RATE_LIMITED, TOO_MANY_NAMES)
     if password:
         _carry_out(session, _register(session, name, password, hidden=False))
         return
@@ -72,7 +74,9 @@ def register(session: "Session", password: str) -> None:
 def log_in(session: "Session", name: str, password: str) -> None:
     """Log in as *name* with *password*, or ask for it. Raises Refused."""
     if session.account is not None and session.account.key == names.fold(name):
-        raise Refused(f"You are {session.name} already. /logout makes you a guest again.")
+        raise Refused(
+            Code.LOGGED_IN, f"You are {session.name} already. /logout makes you a guest again."
+        )
     _may_log_in(session)
     if password:
         _carry_out(session, _log_in(session, name, password, hidden=False))
@@ -86,7 +90,9 @@ def log_in_by_code(session: "Session", code: str) -> None:
     registry = chat.registry
     _may_log_in(session)
     if registry.wrong_codes.spent(session.source):
-        raise Refused("Too many wrong codes came from your address. Try again in an hour.")
+        raise Refused(
+            Code.RATE_LIMITED, "Too many wrong codes came from your address. Try again in an hour."
+        )
     issued = registry.redeem(code)
     if issued is None:
         registry.wrong_codes.take(session.source)
@@ -96,7 +102,10 @@ def log_in_by_code(session: "Session", code: str) -> None:
             event="code_wrong",
             **whom(session),
         )
-        raise Refused("That code is wrong, or was used, or is too old. /pair makes another.")
+        raise Refused(
+            Code.WRONG_PASSWORD,
+            "That code is wrong, or was used, or is too old. /pair makes another.",
+        )
     account = issued.account
     present = registry.online.get(account.id)
     if present is not None:
@@ -113,18 +122,23 @@ def log_in_by_code(session: "Session", code: str) -> None:
 def _may_log_in(session: "Session") -> None:
     """Raises Refused."""
     if session.account is not None:
-        raise Refused(f"You are logged in as {session.name}. /logout ends that.")
+        raise Refused(Code.LOGGED_IN, f"You are logged in as {session.name}. /logout ends that.")
     if session.passing:
         # It would end the connection that is logged in, and be over itself.
-        raise Refused("One command does not log in. Say and show on the way in who you are.")
+        raise Refused(
+            Code.WRONG_CONNECTION,
+            "One command does not log in. Say and show on the way in who you are.",
+        )
 
 
 def log_out(session: "Session") -> None:
     """Be a guest again. Raises Refused."""
     if session.account is None:
-        raise Refused("You are not logged in: /login NAME, or /register.")
+        raise Refused(Code.NOT_LOGGED_IN, "You are not logged in: /login NAME, or /register.")
     if session.passing and session.beside:
-        raise Refused("You are here by another connection. /quit ends this one.")
+        raise Refused(
+            Code.WRONG_CONNECTION, "You are here by another connection. /quit ends this one."
+        )
     chat = session.chat
     log.info(
         "Connection {connection} logged out: {name!r}",
@@ -217,7 +231,7 @@ def _ask(
 ) -> None:
     """Ask for a line that is not shown. Raises Refused, with *usage*, where that cannot be."""
     if not session.ask(paragraph(*sentences, "It is not shown; an empty line cancels."), answered):
-        raise Refused(usage)
+        raise Refused(Code.USAGE, usage)
 
 
 def _ask_new(
@@ -259,7 +273,9 @@ def _ask_twice(
                 differ = ("These were two different ones.", "Choose one again.")
                 _ask_twice(session, chosen, usage, *differ, tries=tries - 1)
             else:
-                raise Refused("These were two different ones again. Nothing was changed.")
+                raise Refused(
+                    Code.BAD_PASSWORD, "These were two different ones again. Nothing was changed."
+                )
 
         _ask(session, second, usage, "Once more, to be sure.")
 
@@ -291,21 +307,23 @@ def _register(session: "Session", name: str, password: str, *, hidden: bool) -> 
     registry = session.chat.registry
     if not naming.stays(session, name):
         # Since it was asked for a password, its owner has come.
-        raise Refused(f"You are not {name} any more. Nothing was changed. {naming.ANOTHER}")
+        raise Refused(
+            Code.NAME_TAKEN, f"You are not {name} any more. Nothing was changed. {naming.ANOTHER}"
+        )
     try:
         passwords.check(password, name)
     except passwords.PasswordRefused as error:
-        raise Refused(f"{error} Nothing was changed.") from None
+        raise Refused(Code.BAD_PASSWORD, f"{error} Nothing was changed.") from None
     owner = yield patiently(session, registry.book.resembling(name))
     if owner is not None:
-        raise Refused(f"{naming.whose(name, owner)} {naming.ANOTHER}")
+        raise Refused(Code.NAME_TAKEN, f"{naming.whose(name, owner)} {naming.ANOTHER}")
     stored = yield if_there(session, registry.stored_form(session, password))
     now = session.chat.clock.time()
     # If this takes too long it is not known whether it happened.
     doubt = f"It is not sure that {name} is yours now. Please see later: /login {name}"
     # Before it is: others of the same source are at it as well.
     if not registry.created.take(session.source):
-        raise Refused(TOO_MANY_NAMES)
+        raise Refused(Code.RATE_LIMITED, TOO_MANY_NAMES)
 
     def not_added(answer: Any) -> Any:
         # Whoever waits for it may have gone by then.
@@ -317,7 +335,8 @@ def _register(session: "Session", name: str, password: str, *, hidden: bool) -> 
     account = yield patiently(session, apart(added), doubt)
     if account is None:
         raise Refused(
-            f"Somebody has just registered {name}, or what looks like it. {naming.ANOTHER}"
+            Code.NAME_TAKEN,
+            f"Somebody has just registered {name}, or what looks like it. {naming.ANOTHER}",
         )
     session.chat.counters.registrations += 1
     log.info(
@@ -325,7 +344,9 @@ def _register(session: "Session", name: str, password: str, *, hidden: bool) -> 
     )
     if not naming.stays(session, name):
         # Somebody whom the name belonged to until just now has taken it.
-        raise Refused(f"{name} is registered for you. /login {name} makes you {name}.")
+        raise Refused(
+            Code.NAME_TAKEN, f"{name} is registered for you. /login {name} makes you {name}."
+        )
     former = registry.came(session, account)
     assert former is None
     if session.claimed and session.chat.moderation.records.lasting:
@@ -348,7 +369,7 @@ def _log_in(session: "Session", name: str, password: str, *, hidden: bool) -> Fl
     note_failure(session.chat, session, account)
     wrong = f"That is not the password of {account.name}."
     if not hidden:
-        raise Refused(wrong)
+        raise Refused(Code.WRONG_PASSWORD, wrong)
     _ask_password(session, account, wrong, "Once more?")
 
 
@@ -371,7 +392,7 @@ def _change_password(
     try:
         passwords.check(new, account.name)
     except passwords.PasswordRefused as error:
-        raise Refused(f"{error} Nothing was changed.") from None
+        raise Refused(Code.BAD_PASSWORD, f"{error} Nothing was changed.") from None
     registry = session.chat.registry
     yield _prove(session, account, old)
     stored = yield if_there(session, registry.stored_form(session, new))
@@ -386,7 +407,7 @@ def _change_password(
 
     answer = registry.book.set_password(account.id, stored).addCallback(changed)
     if not (yield patiently(session, apart(answer), doubt)):
-        raise Refused(f"{account.name} is not registered any more.")
+        raise Refused(Code.NO_SUCH_ACCOUNT, f"{account.name} is not registered any more.")
     log.info(
         "{name!r} has another password",
         event="password_changed",
@@ -425,7 +446,9 @@ def _unregister_other(session: "Session", name: str) -> Flow:
     chat = session.chat
     account = yield find(session, name, "A name is typed in full.")
     if chat.moderation.operator(account.id):
-        raise Refused(f"{account.name} is an operator. /deop {account.name} comes first.")
+        raise Refused(
+            Code.PROTECTED, f"{account.name} is an operator. /deop {account.name} comes first."
+        )
     if not session.sure(f"/unregister {account.key}"):
         session.notice(
             f"This gives {account.name} up, and all that is kept for them. To do it, type "
@@ -460,7 +483,7 @@ def _prove(session: "Session", account: Account, password: str) -> Flow:
     present = yield as_it_is(session, account)
     if not (yield if_there(session, registry.matches(session, present, password))):
         note_failure(session.chat, session, account)
-        raise Refused("That is not your password. Nothing was changed.")
+        raise Refused(Code.WRONG_PASSWORD, "That is not your password. Nothing was changed.")
 
 
 def find(session: "Session", name: str, *otherwise: str) -> "Deferred[Any]":
@@ -470,7 +493,7 @@ def find(session: "Session", name: str, *otherwise: str) -> "Deferred[Any]":
     def found(account: Account | None) -> Account:
         if account is None:
             text = f"{names.clean(name)[: names.MAX_NAME]} is not registered."
-            raise Refused(paragraph(text, *otherwise))
+            raise Refused(Code.NO_SUCH_ACCOUNT, paragraph(text, *otherwise))
         return account
 
     answer = patiently(session, registry.book.find(names.fold(name)))
@@ -485,7 +508,7 @@ def _find_own(session: "Session", name: str) -> "Deferred[Any]":
 
 def _account(session: "Session") -> Account:
     if session.account is None:
-        raise Refused("You are not logged in: /login NAME, or /register.")
+        raise Refused(Code.NOT_LOGGED_IN, "You are not logged in: /login NAME, or /register.")
     return session.account
 
 

@@ -17,7 +17,7 @@ from chatroom.chat.chat import Chat
 from chatroom.chat.room import said_by
 from chatroom.model.accounts import Account
 from chatroom.model.events import Emoted, Said
-from chatroom.model.refused import Refused
+from chatroom.model.refused import Code, Refused
 from chatroom.text import names
 from chatroom.text.prose import enumerate_names
 
@@ -81,7 +81,9 @@ def known(session: "Session", name: str) -> "Deferred[str]":
     def found(account: Account | None) -> str:
         if account is None:
             text = f"Nobody called {_shown(name)} is or was here."
-            raise Refused(f"{text} /who lists who is in your room, /history who spoke.")
+            raise Refused(
+                Code.NO_SUCH_USER, f"{text} /who lists who is in your room, /history who spoke."
+            )
         return account.name
 
     return patiently(session, chat.registry.book.find(key)).addCallback(found).addErrback(bare)
@@ -106,7 +108,9 @@ def _with_person(
     elif absent is not None:
         yield absent(account)
     else:
-        raise Refused(f"{account.name} is not here. /msg {account.name} TEXT waits for them.")
+        raise Refused(
+            Code.GONE, f"{account.name} is not here. /msg {account.name} TEXT waits for them."
+        )
 
 
 def _beginning(session: "Session", name: str) -> "Session":
@@ -118,15 +122,21 @@ def _beginning(session: "Session", name: str) -> "Session":
         raise _nobody(name)
     spoken = (said_by(event, key) for event in session.room.recent(LINES))
     if chat.people.left(key) or any(spoken):
-        raise Refused(f"{_shown(name)} is not here any more. /who lists who is in your room.")
+        raise Refused(
+            Code.GONE, f"{_shown(name)} is not here any more. /who lists who is in your room."
+        )
     if len(found) > 1:
         listed = enumerate_names([chat.people[one].name for one in found[:LISTED]], len(found))
-        raise Refused(f"Several names begin like that: {listed}. Please type more of it.")
+        raise Refused(
+            Code.AMBIGUOUS, f"Several names begin like that: {listed}. Please type more of it."
+        )
     return chat.people[found[0]]
 
 
 def _nobody(name: str) -> Refused:
-    return Refused(f"Nobody here is called {_shown(name)}. /who lists who is in your room.")
+    return Refused(
+        Code.NO_SUCH_USER, f"Nobody here is called {_shown(name)}. /who lists who is in your room."
+    )
 
 
 def _shown(name: str) -> str:

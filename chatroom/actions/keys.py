@@ -14,7 +14,7 @@ from chatroom.chat.registry import whom
 from chatroom.model import publickeys
 from chatroom.model.accounts import MAX_KEYS, Account, Binding, BoundKey
 from chatroom.model.publickeys import PublicKey
-from chatroom.model.refused import Refused
+from chatroom.model.refused import Code, Refused
 from chatroom.text.prose import paragraph
 from chatroom.text.times import local
 
@@ -37,18 +37,21 @@ def add(session: "Session", line: str) -> None:
     account = _account(session)
     if session.paired:
         raise Refused(
+            Code.WRONG_CONNECTION,
             f"You came by a code of /pair. To add a key log in with your password: "
-            f"/logout, then /login {account.name}."
+            f"/logout, then /login {account.name}.",
         )
     if line:
         try:
             key = publickeys.parse(line)
         except publickeys.KeyRefused as error:
-            raise Refused(str(error)) from None
+            raise Refused(Code.BAD_VALUE, str(error)) from None
     elif session.key is not None:
         key = session.key
     else:
-        raise Refused("You came without a key. One that you paste is added: /key add ssh-... AAAA")
+        raise Refused(
+            Code.USAGE, "You came without a key. One that you paste is added: /key add ssh-... AAAA"
+        )
     carry_out(session, _add(session, account, key))
 
 
@@ -59,7 +62,9 @@ def remove(session: "Session", beginning: str) -> None:
 
 def _account(session: "Session") -> Account:
     if session.account is None:
-        raise Refused("Keys are for registered people: /register or /login comes first.")
+        raise Refused(
+            Code.NOT_LOGGED_IN, "Keys are for registered people: /register or /login comes first."
+        )
     return session.account
 
 
@@ -98,13 +103,16 @@ def _add(session: "Session", account: Account, key: PublicKey) -> Flow:
     added.addCallback(lambda became: _note_added(session, account, mark, became))
     match (yield patiently(session, apart(added), doubt)):
         case Binding.OURS:
-            raise Refused(f"{mark} is a key of yours already.")
+            raise Refused(Code.ALREADY, f"{mark} is a key of yours already.")
         case Binding.TAKEN:
-            raise Refused(f"{mark} is a key of somebody else's.")
+            raise Refused(Code.ALREADY, f"{mark} is a key of somebody else's.")
         case Binding.FULL:
-            raise Refused(f"You have {MAX_KEYS} keys already. /key remove FINGERPRINT removes one.")
+            raise Refused(
+                Code.TOO_MANY,
+                f"You have {MAX_KEYS} keys already. /key remove FINGERPRINT removes one.",
+            )
         case Binding.GONE:
-            raise Refused(f"{account.name} is not registered any more.")
+            raise Refused(Code.NO_SUCH_ACCOUNT, f"{account.name} is not registered any more.")
     told = [f"{mark} is a key of yours."]
     if proven:
         told.append(f"Whoever comes with it is {account.name}.")
@@ -134,16 +142,20 @@ def _remove(session: "Session", account: Account, beginning: str) -> Flow:
     marks = [key.fingerprint for key in keys]
     found = [mark for mark in marks if mark.startswith(PREFIX + beginning)]
     if not beginning or not found:
-        raise Refused("You have no key with such a fingerprint. /key lists them.")
+        raise Refused(
+            Code.NOTHING_FOUND, "You have no key with such a fingerprint. /key lists them."
+        )
     if len(found) > 1:
-        raise Refused("Several of your keys begin like that. /key lists them.")
+        raise Refused(Code.AMBIGUOUS, "Several of your keys begin like that. /key lists them.")
     (mark,) = found
     doubt = "It is not sure whether the key is removed. /key lists them."
     removed = book.remove_key(account.id, mark)
     # Whoever waits for it may have given up by then.
     removed.addCallback(lambda was: _note_removed(session, account, mark, was))
     if not (yield patiently(session, apart(removed), doubt)):
-        raise Refused("You have no key with such a fingerprint. /key lists them.")
+        raise Refused(
+            Code.NOTHING_FOUND, "You have no key with such a fingerprint. /key lists them."
+        )
     session.notice(f"{mark} is no key of yours any more.")
 
 

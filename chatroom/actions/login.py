@@ -22,7 +22,7 @@ from chatroom.chat.unread import Unread
 from chatroom.model.accounts import Account
 from chatroom.model.preferences import Preferences
 from chatroom.model.publickeys import PublicKey
-from chatroom.model.refused import Refused
+from chatroom.model.refused import Code, Refused
 from chatroom.text.prose import paragraph
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def as_it_is(session: "Session", account: Account) -> Generator["Deferred[Any]",
     """*account* as it is now: finding out whose it is took a while. Fails with Refused."""
     present = yield patiently(session, session.chat.registry.book.find(account.key))
     if present is None or present.id != account.id:
-        raise Refused(f"{account.name} is not registered any more.")
+        raise Refused(Code.NO_SUCH_ACCOUNT, f"{account.name} is not registered any more.")
     found: Account = present
     return found
 
@@ -145,8 +145,8 @@ def _pass(session: "Session", arrival: "Arrival") -> Flow:
     registry = session.chat.registry
     assert arrival.account is not None
     account = yield as_it_is(session, arrival.account)
-    if (why := _barred(session, account)) is not None:
-        raise Refused(why)
+    if (barred := _barred(session, account)) is not None:
+        raise barred
     present = registry.online.get(account.id)
     visit = present.visit() if present is not None else None
     preferences = account.preferences
@@ -170,7 +170,7 @@ def _see_key(session: "Session", arrival: "Arrival") -> Flow:
     book = session.chat.registry.book
     holder = yield patiently(session, book.keyholder(key.fingerprint))
     if holder is None or holder.account.id != account.id:
-        raise Refused(f"Your key is not a key of {account.name} any more.")
+        raise Refused(Code.WRONG_PASSWORD, f"Your key is not a key of {account.name} any more.")
     if not holder.proven:
         # If it could not be kept it is the next time.
         yield or_none(session, book.prove_key(account.id, key.fingerprint))
@@ -197,17 +197,18 @@ def _claim(session: "Session", account: Account) -> Generator["Deferred[Any]", A
     present = yield as_it_is(session, account)
     holder = yield _take(session, present.key)
     # What was decided while all this took its time counts.
-    if (why := _barred(session, present)) is not None:
+    if (barred := _barred(session, present)) is not None:
         _return(session, present.key, holder)
-        raise Refused(why)
+        raise barred
     return _Claimed(present, holder, places)
 
 
-def _barred(session: "Session", account: Account) -> str | None:
-    """Why nobody may be logged in as *account*, None if they may."""
+def _barred(session: "Session", account: Account) -> Refused | None:
+    """Return why nobody may be logged in as *account*, None if they may."""
     if account.id in session.chat.registry.removed:
-        return f"{account.name} is not registered any more."
-    return session.chat.moderation.banned(account.id)
+        return Refused(Code.NO_SUCH_ACCOUNT, f"{account.name} is not registered any more.")
+    why = session.chat.moderation.banned(account.id)
+    return Refused(Code.BANNED, why) if why is not None else None
 
 
 def _take_over(

@@ -13,7 +13,7 @@ from chatroom.actions.steps import Flow, or_none, patiently, steps
 from chatroom.backends.interfaces import Accounts
 from chatroom.model.accounts import Account, Message
 from chatroom.model.events import SERVER, Whispered
-from chatroom.model.refused import Refused
+from chatroom.model.refused import Code, Refused
 
 if TYPE_CHECKING:
     from chatroom.chat.session import Session
@@ -120,19 +120,24 @@ def leave_message(session: "Session", account: Account, text: str) -> Flow:
     registry = chat.registry
     why = chat.moderation.silence(session)
     if why is not None and not chat.moderation.operator(account.id):
-        raise Refused(why)
+        raise Refused(Code.MUTED, why)
     now = chat.clock.time()
     author = session.account.id if session.account else 0
     # Who is ignored is not told.
     waiting = 1
     if not author or author not in account.preferences.ignores:
         if not registry.left.take(session.source):
-            raise Refused("Too many private lines were left from your address. Try again later.")
+            raise Refused(
+                Code.RATE_LIMITED,
+                "Too many private lines were left from your address. Try again later.",
+            )
         message = Message(now, session.name, author, text)
         doubt = f"{account.name} is not here; it is not sure that your line waits for them."
         waiting = yield patiently(session, registry.book.leave(account.id, message), doubt)
     if not waiting:
-        raise Refused(f"{account.name} is not here, and too many lines wait. Try again later.")
+        raise Refused(
+            Code.TOO_MANY, f"{account.name} is not here, and too many lines wait. Try again later."
+        )
     session.tell(Whispered(now, session.origin, session.name, account.name, text, outgoing=True))
     session.notice(f"{account.name} is not here. Your line waits, and is shown when they log in.")
 

@@ -14,7 +14,7 @@ from chatroom.actions.steps import Flow, in_time, patiently, steps
 from chatroom.chat.gate import Reason
 from chatroom.model.accounts import Account
 from chatroom.model.events import Renamed
-from chatroom.model.refused import Refused
+from chatroom.model.refused import Code, Refused
 from chatroom.text import names
 from chatroom.text.prose import paragraph
 
@@ -35,12 +35,13 @@ def rename(session: "Session", name: str) -> None:
     chat = session.chat
     if (why := session.chat.moderation.silence(session)) is not None:
         # A name is shown to everybody.
-        raise Refused(f"{why} You are still {session.name}.")
+        raise Refused(Code.MUTED, f"{why} You are still {session.name}.")
     # What no room is told of is no noise: a script takes its name before it says its line.
     if session.member.announced and not chat.renamed.take(session.limited_as):
         raise Refused(
+            Code.RATE_LIMITED,
             f"You are still {session.name}: names were changed too often from your address. "
-            "Try again in an hour."
+            "Try again in an hour.",
         )
     session.gate.close(Reason.NAMING)
     key = session.naming = names.fold(name)
@@ -85,7 +86,7 @@ def have(session: "Session", name: str) -> Flow:
     it is given back.
     """
     if (why := session.chat.moderation.silence(session)) is not None:
-        raise Refused(why)
+        raise Refused(Code.MUTED, why)
     key = session.naming = names.fold(name)
     answer: Deferred[bool] = Deferred()
 
@@ -102,12 +103,12 @@ def have(session: "Session", name: str) -> Flow:
 
     session.chat.claims.claim(key, session.origin).addCallback(claimed).addErrback(not_claimed)
     if not (yield patiently(session, answer, NOT_NOW)):
-        raise Refused(f"{name} is taken. {ANOTHER}")
+        raise Refused(Code.NAME_TAKEN, f"{name} is taken. {ANOTHER}")
     try:
         book = session.chat.registry.book
         owner = yield patiently(session, book.resembling(name), NOT_NOW)
         if owner is not None or session.naming != key:
-            raise Refused(f"{whose(name, owner)} {ANOTHER}")
+            raise Refused(Code.NAME_TAKEN, f"{whose(name, owner)} {ANOTHER}")
     except Exception:
         give_back(session, name)
         raise

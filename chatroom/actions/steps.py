@@ -13,7 +13,7 @@ from twisted.logger import Logger
 
 from chatroom.model.clock import Clock
 from chatroom.model.history import REMOVED_LATER
-from chatroom.model.refused import Refused, TooMany
+from chatroom.model.refused import Code, Refused, TooMany
 from chatroom.text.prose import paragraph
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def patiently(session: "Session", answer: "Deferred[Any]", sorry: str = SORRY) -
             connection=session.origin,
             error=failure.value,
         )
-        raise Refused(sorry)
+        raise Refused(Code.UNAVAILABLE, sorry)
 
     return if_there(session, in_time(answer, session.chat.clock).addErrback(failed))
 

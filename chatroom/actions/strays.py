@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import regex
 
 from chatroom.accounts.passwords import MIN_LENGTH
-from chatroom.model.refused import Refused
+from chatroom.model.refused import Code, Refused
 from chatroom.text.names import BLANKS
 
 if TYPE_CHECKING:
@@ -96,21 +96,28 @@ def sift(session: "Session", text: str) -> None:
     bare = text.strip()
     if not text.startswith("//") and _COMMAND.match(text):
         raise Refused(
-            "Not said: a command begins the line with its /. If it is none, /say says it."
+            Code.HELD_BACK,
+            "Not said: a command begins the line with its /. If it is none, /say says it.",
         )
     if _IRC.fullmatch(bare):
-        raise Refused("Not said: it looks like a command of IRC. Those of this chat: /help.")
+        raise Refused(
+            Code.HELD_BACK, "Not said: it looks like a command of IRC. Those of this chat: /help."
+        )
     if _SECRET.fullmatch(bare):
-        raise Refused("Not said: it looks like a password on its way to the wrong place.")
+        raise Refused(
+            Code.HELD_BACK, "Not said: it looks like a password on its way to the wrong place."
+        )
     lone = _LONE.fullmatch(bare)
     if lone is not None:
         hint = "/quit leaves" if lone["leaving"] else "/help lists the commands"
         if hint not in session.reminded:
             session.reminded += (hint,)
-            raise Refused(f"Not said: {hint}. To say it, send it again.")
+            raise Refused(Code.HELD_BACK, f"Not said: {hint}. To say it, send it again.")
     if session.chat.clock.seconds() < session.guarded_until:
         words = bare.split()
         # A password has no blanks; before it may stand the name that it is for.
         if len(words) == 1 or (len(words) == 2 and len(words[1]) >= MIN_LENGTH):
-            raise Refused("Not said: it may be a password. If it is none, /say says it.")
+            raise Refused(
+                Code.HELD_BACK, "Not said: it may be a password. If it is none, /say says it."
+            )
         session.guarded_until = 0.0

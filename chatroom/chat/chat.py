@@ -41,7 +41,7 @@ from chatroom.model.events import (
 )
 from chatroom.model.history import Kept, Query
 from chatroom.model.limits import Admission, Limits, Pace, Quota
-from chatroom.model.refused import Refused
+from chatroom.model.refused import Code, Refused
 from chatroom.model.sanctions import Access
 from chatroom.text import names
 from chatroom.text.times import DAY
@@ -260,24 +260,32 @@ class Chat:
         """The room called *name*, made now for *session* if there is none. Raises Refused."""
         moderation = self.moderation
         if moderation.locked and session.account is None and not moderation.keeps_order(session):
-            raise Refused("Only registered people enter a room just now: /login NAME.")
+            raise Refused(
+                Code.NOT_LOGGED_IN, "Only registered people enter a room just now: /login NAME."
+            )
         try:
             name = names.check_room(name)
         except names.NameRefused as error:
-            raise Refused(str(error)) from None
+            raise Refused(Code.BAD_NAME, str(error)) from None
         room = self.rooms.get(names.fold(name))
         if room is None:
             if (why := moderation.silence(session)) is not None:
-                raise Refused(f"{why} You can go to a room that there is: /rooms lists them.")
+                raise Refused(
+                    Code.MUTED, f"{why} You can go to a room that there is: /rooms lists them."
+                )
             self._check_lookalike(name, session)
             room = self.make_room(name, session.source)
             if session.account is not None:
                 owner = Access(session.account.id, session.account.name)
                 moderation.put("room", room.key, owner)
         elif moderation.since(session, room.key) is None:
-            raise Refused(f"#{room.name} is private. Whoever it belongs to can invite you.")
+            raise Refused(
+                Code.NOT_INVITED, f"#{room.name} is private. Whoever it belongs to can invite you."
+            )
         elif room.closing:
-            raise Refused(f"#{room.name} is just being closed. Try again in a moment.")
+            raise Refused(
+                Code.UNAVAILABLE, f"#{room.name} is just being closed. Try again in a moment."
+            )
         return room
 
     def _check_lookalike(self, name: str, session: "Session") -> None:
@@ -286,8 +294,9 @@ class Chat:
         for room in self.rooms_of(session):
             if room.skeleton == skeleton and names.alike(name, room.name):
                 raise Refused(
+                    Code.NAME_TAKEN,
                     f"#{name} looks like #{room.name}. /join {room.name} goes there; "
-                    "a new room needs another name."
+                    "a new room needs another name.",
                 )
 
     def make_room(self, name: str, source: str) -> Room:
@@ -299,9 +308,13 @@ class Chat:
         full = len(listed) >= MAX_ROOMS
         idle = [room for room in listed if self._is_idle(room)] if full else []
         if full and not idle:
-            raise Refused(f"There are {MAX_ROOMS:,} rooms already. /rooms lists them.")
+            raise Refused(
+                Code.TOO_MANY, f"There are {MAX_ROOMS:,} rooms already. /rooms lists them."
+            )
         if not self._created.take(source):
-            raise Refused("Too many rooms were created from your address. Try again later.")
+            raise Refused(
+                Code.RATE_LIMITED, "Too many rooms were created from your address. Try again later."
+            )
         if full:
             oldest = min(idle, key=lambda room: room.spoken)
             log.info("#{room} has made room for another", event="room_dropped", room=oldest.name)
@@ -501,9 +514,11 @@ class Chat:
         name = name.removeprefix("#")
         listed = {room.name: room for room in self.rooms_of(session)}
         matches = names.match_prefix(name, listed)
-        if len(matches) != 1:
-            what = "Several rooms' names begin like that" if matches else "There is no such room"
-            raise Refused(f"{what}. /rooms lists them.")
+        if not matches:
+            raise Refused(Code.NO_SUCH_ROOM, "There is no such room. /rooms lists them.")
+        if len(matches) > 1:
+            what = "Several rooms' names begin like that"
+            raise Refused(Code.AMBIGUOUS, f"{what}. /rooms lists them.")
         return listed[matches[0]]
 
     def presence(self, room: Room) -> Presence:

@@ -28,7 +28,7 @@ from chatroom.model.limits import LOCAL
 from chatroom.model.output import Outlet
 from chatroom.model.preferences import Preferences
 from chatroom.model.publickeys import PublicKey
-from chatroom.model.refused import Refused
+from chatroom.model.refused import Code, Refused
 from chatroom.text import names
 
 if TYPE_CHECKING:
@@ -484,7 +484,7 @@ class Session:
         """Say *text*, which is clean, to the room. Raises Refused."""
         chat, room, member = self.chat, self.room, self.member
         if (why := chat.moderation.silence(self)) is not None:
-            raise Refused(why)
+            raise Refused(Code.MUTED, why)
         if not member.announced and not self.passing:
             chat.presence(room).spoke(member)
         now = chat.clock.time()
@@ -689,14 +689,16 @@ class Session:
         # Those who keep order can be asked why.
         why = moderation.silence(self)
         if why is not None and not moderation.keeps_order(recipient):
-            raise Refused(why)
+            raise Refused(Code.MUTED, why)
         if recipient.over:
             raise Refused(
-                f"{recipient.name} has just left; your line was not delivered. Try again."
+                Code.GONE,
+                f"{recipient.name} has just left; your line was not delivered. Try again.",
             )
         if recipient.mailbox.full:
             raise Refused(
-                f"{recipient.name} is not reading; your line was not delivered. Try again later."
+                Code.NOT_READING,
+                f"{recipient.name} is not reading; your line was not delivered. Try again later.",
             )
         sent = (self.name, recipient.name, text)
         now = self.chat.clock.time()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from chatroom.actions import strays
 from chatroom.commands.usage import parse
-from chatroom.model.refused import Refused
+from chatroom.model.refused import Code, Refused
 from chatroom.text import names
 from chatroom.text.prose import enumerate_names
 
@@ -108,8 +108,8 @@ def beginning(words: Mapping[str, Command], word: str) -> list[str]:
 class Unknown(Refused):
     """There is no such command. meant: those that may have been meant."""
 
-    def __init__(self, why: str, meant: Iterable[Command]) -> None:
-        super().__init__(why)
+    def __init__(self, code: Code, text: str, meant: Iterable[Command]) -> None:
+        super().__init__(code, text)
         self.meant = tuple(meant)
 
 
@@ -129,17 +129,19 @@ def look_up(session: "Session", word: str) -> Command:
     if found:
         listed = enumerate_names([f"/{name}" for name in found], len(found))
         why = f"Several commands begin with /{shown}: {listed}."
-        raise Unknown(why, map(words.__getitem__, found))
+        raise Unknown(Code.AMBIGUOUS, why, map(words.__getitem__, found))
     near = names.suggest(word[: names.MAX_NAME], words)
     hint = f"Did you mean /{near}?" if near else "/help lists them."
-    raise Unknown(f"No command /{shown}. {hint}", [words[near]] if near else [])
+    raise Unknown(
+        Code.NO_SUCH_COMMAND, f"No command /{shown}. {hint}", [words[near]] if near else []
+    )
 
 
 def run(session: "Session", line: str) -> None:
     """Run the command in *line*, which is without its slash. Raises Refused."""
     word, _, rest = line.partition(" ")
     if not word:
-        raise Refused("A command's name follows the slash at once. /help lists them.")
+        raise Refused(Code.USAGE, "A command's name follows the slash at once. /help lists them.")
     try:
         found = look_up(session, word)
     except Unknown as unknown:
@@ -150,11 +152,11 @@ def run(session: "Session", line: str) -> None:
         strays.beware(session)
     rest = rest.strip()
     if found.operator and not session.chat.moderation.keeps_order(session):
-        raise Refused(f"/{found.name} is for operators. /ops lists them.")
+        raise Refused(Code.NOT_OPERATOR, f"/{found.name} is for operators. /ops lists them.")
     if found.in_full and word.lower() not in session.commands:
-        raise Refused(f"/{found.name} has to be typed in full: {found.synopsis}")
+        raise Refused(Code.USAGE, f"/{found.name} has to be typed in full: {found.synopsis}")
     if not rest and found.usage and not found.usage.startswith("["):
-        raise Refused(f"Usage: {found.synopsis}")
+        raise Refused(Code.USAGE, f"Usage: {found.synopsis}")
     found.function(session, rest)
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from chatroom.actions import accounts, keys
 from chatroom.chat.registry import as_code
 from chatroom.commands import command
-from chatroom.model.refused import Refused
+from chatroom.model.refused import Code, Refused
 from chatroom.text import names
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def password(session: "Session", rest: str) -> None:
     old, _, new = rest.partition(" ")
     new = new.strip()
     if bool(old) is not bool(new):
-        raise Refused("Usage: /password OLD NEW")
+        raise Refused(Code.USAGE, "Usage: /password OLD NEW")
     accounts.change_password(session, old, new)
 
 
@@ -77,7 +77,7 @@ def pair(session: "Session", rest: str) -> None:
     there. Never type here a code that somebody else gives you.
     """
     if session.account is None:
-        raise Refused("You are not logged in: /login NAME, or /register.")
+        raise Refused(Code.NOT_LOGGED_IN, "You are not logged in: /login NAME, or /register.")
     code = session.chat.registry.pair(session)
     session.notice(
         f"On the other connection, within 2 minutes: /login {code[:4]}-{code[4:]}\n"
@@ -103,4 +103,4 @@ def key(session: "Session", rest: str) -> None:
         case "remove" if what:
             keys.remove(session, what)
         case _:
-            raise Refused("Usage: /key list, /key add [KEY], /key remove FINGERPRINT")
+            raise Refused(Code.USAGE, "Usage: /key list, /key add [KEY], /key remove FINGERPRINT")

@@ -10,7 +10,7 @@ from chatroom.actions.pager import recall_of
 from chatroom.actions.steps import Flow, carry_out, patiently, steps, tell_if_later
 from chatroom.commands import command
 from chatroom.model.history import Query
-from chatroom.model.refused import Refused
+from chatroom.model.refused import Code, Refused
 from chatroom.text import names
 from chatroom.text.prose import enumerate_names
 from chatroom.text.times import moment
@@ -52,12 +52,12 @@ def history(session: "Session", rest: str) -> None:
     number = number.strip()
     if number:
         if not (number.isascii() and number.isdigit() and int(number[:9])):
-            raise Refused(usage)
+            raise Refused(Code.USAGE, usage)
         count = min(int(number[:9]), MAX_HISTORY)
     if separator:
         before = moment(time, session.chat.clock.time(), session.format.zone)
         if before is None:
-            raise Refused(usage)
+            raise Refused(Code.USAGE, usage)
     recall_of(session).history(session.room, count, time=before)
 
 
@@ -70,7 +70,7 @@ def search(session: "Session", rest: str) -> None:
     time; /more shows older ones. /search from NAME finds all that NAME said.
     """
     if len(rest) > MAX_QUERY:
-        raise Refused(f"Please look for at most {MAX_QUERY} characters at once.")
+        raise Refused(Code.TOO_MANY, f"Please look for at most {MAX_QUERY} characters at once.")
     chat = session.chat
     everywhere = rooms = {room.key for room in chat.rooms_of(session)}
     name, text = "", rest
@@ -93,9 +93,11 @@ def search(session: "Session", rest: str) -> None:
         left.remove(word)
     wanted = phrases(text)
     if not (wanted or name):
-        raise Refused("There is no word to look for. Usage: /search WORDS [in ROOM] [from NAME]")
+        raise Refused(
+            Code.USAGE, "There is no word to look for. Usage: /search WORDS [in ROOM] [from NAME]"
+        )
     if len(wanted) > MAX_PHRASES:
-        raise Refused(f"Please look for at most {MAX_PHRASES} words at once.")
+        raise Refused(Code.TOO_MANY, f"Please look for at most {MAX_PHRASES} words at once.")
     # Who said nothing like that may be no name, but a word, as in "a letter from home".
     words = phrases(rest)
     otherwise = Query(words, everywhere) if name and wanted and len(words) <= MAX_PHRASES else None
@@ -118,14 +120,14 @@ def _room_called(session: "Session", name: str) -> "Room | None":
 def more(session: "Session", rest: str) -> None:
     """go on with what /history, /search or /missed showed"""
     if not recall_of(session).more():
-        raise Refused("There is no more: /history, /search, /missed.")
+        raise Refused(Code.NOTHING_FOUND, "There is no more: /history, /search, /missed.")
 
 
 @command("missed", group="past")
 def missed(session: "Session", rest: str) -> None:
     """what was said while you were not here"""
     if session.passing and session.account is not None:
-        raise Refused("What you missed waits for when you come to read.")
+        raise Refused(Code.WRONG_CONNECTION, "What you missed waits for when you come to read.")
     recall_of(session).missed()
 
 
@@ -149,15 +151,16 @@ def _forget_last(session: "Session", number: str) -> None:
     count = int(number[:6] or 1)
     if not 0 < count <= MAX_TAKEN:
         raise Refused(
+            Code.USAGE,
             f"/forget N takes back from 1 to {MAX_TAKEN} lines, /forget hour what you said in the "
-            "last hour."
+            "last hour.",
         )
     chat = session.chat
     since = chat.clock.time() - TAKE_BACK
     me = chat.registry.present(session)
     taken = chat.take_back_last(me, since, count)
     if not taken:
-        raise Refused(_nothing_said(me))
+        raise Refused(Code.NOTHING_FOUND, _nothing_said(me))
     _confirm(session, taken)
 
 
@@ -183,7 +186,7 @@ def _forget_hour(session: "Session") -> None:
     since = chat.clock.time() - TAKE_BACK
     me = chat.registry.present(session)
     if not chat.has_said(me, since):
-        raise Refused(_nothing_said(me))
+        raise Refused(Code.NOTHING_FOUND, _nothing_said(me))
     if not session.sure("/forget hour"):
         session.notice(
             "This takes back all that you said in the last hour, in all rooms. To do it, type "
@@ -207,7 +210,9 @@ def _forget_name(session: "Session", rest: str) -> None:
     chat = session.chat
     since = chat.clock.time() - TAKE_BACK
     if not chat.moderation.keeps_order(session):
-        raise Refused("Only an operator removes what others said. /report tells them.")
+        raise Refused(
+            Code.NOT_OPERATOR, "Only an operator removes what others said. /report tells them."
+        )
     name = chat.people[names.fold(rest)].name if names.fold(rest) in chat.people else rest
     carry_out(session, _remove(session, name[: names.MAX_NAME], since))
 
@@ -218,11 +223,17 @@ def _remove(session: "Session", name: str, since: float) -> Flow:
     rooms = yield patiently(session, chat.rooms_with(name, since), "Please try again later.")
     asked = chat.remove(rooms, session.name, name, since)
     if not asked:
-        raise Refused(f"Nothing was said as {name} in the last hour. /search finds older lines.")
+        raise Refused(
+            Code.NOTHING_FOUND,
+            f"Nothing was said as {name} in the last hour. /search finds older lines.",
+        )
     answers = yield gatherResults(map(chat.decided, asked))
     why = next(filter(None, answers), "")
     if why:
-        raise Refused(f"What {name} said was not removed everywhere: {why}. Try again later.")
+        raise Refused(
+            Code.UNAVAILABLE,
+            f"What {name} said was not removed everywhere: {why}. Try again later.",
+        )
     session.answer(f"What {name} said in the last hour is removed.")
     tell_if_later(session)
     chat.moderation.note(session, "removed the lines of", name)

@@ -14,7 +14,7 @@ from chatroom.commands.people import MAX_REASON
 from chatroom.model.accounts import Account
 from chatroom.model.events import SERVER, Told
 from chatroom.model.limits import LOCAL
-from chatroom.model.refused import Refused
+from chatroom.model.refused import Code, Refused
 from chatroom.model.sanctions import Order
 from chatroom.text import names
 from chatroom.text.times import DAY, leading_span
@@ -43,7 +43,7 @@ def kick(session: "Session", rest: str) -> None:
     why = why.strip()[:MAX_REASON]
     people = _to_kick(session.chat, name)
     if session in people:
-        raise Refused("You cannot send yourself away. /quit leaves.")
+        raise Refused(Code.YOURSELF, "You cannot send yourself away. /quit leaves.")
     _spare_operators(session, people[0])
     kicked = people[0].name
     for person in people:
@@ -64,14 +64,14 @@ def ban(session: "Session", rest: str) -> None:
     target, _, rest = rest.partition(" ")
     length, why = _length_and_reason(rest)
     if len(session.chat.moderation.all("ban account", "ban network")) >= MAX_ORDERS:
-        raise Refused("There are too many bans. /bans lists them, /unban ends one.")
+        raise Refused(Code.TOO_MANY, "There are too many bans. /bans lists them, /unban ends one.")
     network = as_network(target)
     if network is None:
         carry_out(session, _ban_name(session, target, length, why))
         return
     now = session.chat.clock.time()
     if spared := session.chat.moderation.spares(network, session.chat.sessions.values()):
-        raise Refused(f"Not banned: {spared}")
+        raise Refused(Code.PROTECTED, f"Not banned: {spared}")
     order = Order(str(network), length and now + length, why, session.name, now)
     _ban_network(session, str(network), order)
     _note_ban(session, order)
@@ -86,7 +86,9 @@ def _ban_name(session: "Session", name: str, length: float, why: str) -> Flow:
     people = [] if person is None else [person]
     if account is not None:
         if moderation.operator(account.id):
-            raise Refused(f"{account.name} is an operator. /deop {account.name} comes first.")
+            raise Refused(
+                Code.PROTECTED, f"{account.name} is an operator. /deop {account.name} comes first."
+            )
         # Also of who is logged in and has another name for a moment yet, or only passes.
         people = chat.sessions_of(account.id)
         person = people[0] if people else None
@@ -97,7 +99,9 @@ def _ban_name(session: "Session", name: str, length: float, why: str) -> Flow:
     if source is not None:
         spared = moderation.spares(source, chat.sessions.values())
     if account is None and spared is not None:
-        raise Refused(f"A guest is banned by address, and {spared} /kick sends them away.")
+        raise Refused(
+            Code.PROTECTED, f"A guest is banned by address, and {spared} /kick sends them away."
+        )
     banned = account.name if account is not None else person.name
     order = Order(banned, length and now + length, why, session.name, now)
     shorter = Order(
@@ -147,7 +151,7 @@ def unban(session: "Session", rest: str) -> None:
         or (kind == "ban network" and network is not None and id == str(network))
     ]
     if not ended:
-        raise Refused(f"{rest[:60]} is not banned. /bans lists who is.")
+        raise Refused(Code.NOTHING_FOUND, f"{rest[:60]} is not banned. /bans lists who is.")
     for kind, id, order in ended:
         moderation.drop(kind, id)
         announce(session, f"{order.target} is banned no more.")
@@ -188,7 +192,9 @@ def _mute(session: "Session", name: str, length: float, why: str) -> Flow:
     moderation = chat.moderation
     person, account = yield _somebody(session, name)
     if account is not None and moderation.operator(account.id):
-        raise Refused(f"{account.name} is an operator. /deop {account.name} comes first.")
+        raise Refused(
+            Code.PROTECTED, f"{account.name} is an operator. /deop {account.name} comes first."
+        )
     if account is not None:
         # They may have logged in while the account was looked for.
         person = next(iter(chat.sessions_of(account.id)), None)
@@ -218,7 +224,9 @@ def unmute(session: "Session", rest: str) -> None:
             person = next(iter(session.chat.sessions_of(account.id)), None)
         name = account.name if account is not None else rest
         if not moderation.unmute(person, account.id if account is not None else 0, name):
-            raise Refused(f"{name[: names.MAX_NAME]} is not muted. /bans lists who is.")
+            raise Refused(
+                Code.NOTHING_FOUND, f"{name[: names.MAX_NAME]} is not muted. /bans lists who is."
+            )
         if person is not None:
             person.notice("You may talk again.")
         announce(session, f"{name} may talk again.")
@@ -239,9 +247,14 @@ def close(session: "Session", rest: str) -> None:
     why = why.strip()[:MAX_REASON]
     room = chat.rooms.get(names.fold(name))
     if room is None or room.closing:
-        raise Refused(f"There is no room #{name[: names.MAX_NAME]}. /rooms lists them.")
+        raise Refused(
+            Code.NO_SUCH_ROOM, f"There is no room #{name[: names.MAX_NAME]}. /rooms lists them."
+        )
     if room is chat.lobby:
-        raise Refused(f"#{room.name} is where everybody enters. /lockdown on keeps guests out.")
+        raise Refused(
+            Code.PROTECTED,
+            f"#{room.name} is where everybody enters. /lockdown on keeps guests out.",
+        )
     told = f"{session.name} has closed #{room.name}{why and f': {why}'}."
     session.notice(f"#{room.name} is closed. Who is in it goes to #{chat.lobby.name}.")
     tell_if_later(session)
@@ -262,7 +275,7 @@ def lockdown(session: "Session", rest: str) -> None:
     moderation = session.chat.moderation
     word = rest.lower()
     if word not in ("", "on", "off"):
-        raise Refused("Usage: /lockdown on or /lockdown off")
+        raise Refused(Code.USAGE, "Usage: /lockdown on or /lockdown off")
     if not word or (word == "on") is moderation.locked:
         state = "on: only registered people enter and talk" if moderation.locked else "off"
         session.notice(f"The lockdown is {state}.")
@@ -292,11 +305,11 @@ def _somebody(session: "Session", name: str, *, gone: bool = False) -> "Deferred
 
     def found(account: Account | None) -> "tuple[Session | None, Account | None]":
         if not chat.moderation.keeps_order(session):
-            raise Refused("You are no operator any more. /ops lists who is.")
+            raise Refused(Code.NOT_OPERATOR, "You are no operator any more. /ops lists who is.")
         if person is None and account is None and not gone:
             shown = names.clean(name)[: names.MAX_NAME]
             text = f"Nobody here is called {shown}, and nobody has registered that."
-            raise Refused(f"{text} /who lists who is in your room.")
+            raise Refused(Code.NO_SUCH_USER, f"{text} /who lists who is in your room.")
         return person, account
 
     if person is not None:
@@ -322,7 +335,9 @@ def _to_kick(chat: "Chat", name: str) -> "list[Session]":
 
 def _spare_operators(session: "Session", person: "Session") -> None:
     if session.chat.moderation.keeps_order(person):
-        raise Refused(f"{person.name} is an operator. /deop {person.name} comes first.")
+        raise Refused(
+            Code.PROTECTED, f"{person.name} is an operator. /deop {person.name} comes first."
+        )
 
 
 def _length_and_reason(text: str) -> tuple[float, str]:
@@ -332,9 +347,13 @@ def _length_and_reason(text: str) -> tuple[float, str]:
     # What was meant as a time and is none must not become a reason, and the ban one for good.
     if length == 0 or (length is None and re.match("[-+.]?[0-9]", why)):
         shown = text.split()[0][: names.MAX_NAME]
-        raise Refused(f"{shown} is no time. A time is 30m, 90 min, 12h, 1d12h or 7 days.")
+        raise Refused(
+            Code.BAD_VALUE, f"{shown} is no time. A time is 30m, 90 min, 12h, 1d12h or 7 days."
+        )
     if length is not None and length > LONGEST:
-        raise Refused("A time is 10 years at most. Without a time, /ban is for good.")
+        raise Refused(
+            Code.BAD_VALUE, "A time is 10 years at most. Without a time, /ban is for good."
+        )
     return length or 0.0, why[:MAX_REASON]
 
 

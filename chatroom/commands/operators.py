@@ -12,7 +12,7 @@ from chatroom.actions.steps import announce, carry_out
 from chatroom.chat.registry import whom
 from chatroom.commands import command
 from chatroom.model.accounts import Account
-from chatroom.model.refused import Refused
+from chatroom.model.refused import Code, Refused
 from chatroom.model.sanctions import Operator
 from chatroom.text import names
 from chatroom.text.prose import paragraph
@@ -37,13 +37,16 @@ def claim(session: "Session", rest: str) -> None:
     if account is None and session.passing:
         # The code would be used up for nothing.
         raise Refused(
-            "You would be one as long as this command lasts. Log in first, then /claim CODE."
+            Code.WRONG_CONNECTION,
+            "You would be one as long as this command lasts. Log in first, then /claim CODE.",
         )
     if moderation.wrong_claims.spent(session.limited_as):
-        raise Refused("Too many wrong codes came from your address. Try again in an hour.")
+        raise Refused(
+            Code.RATE_LIMITED, "Too many wrong codes came from your address. Try again in an hour."
+        )
     right = moderation.claim(rest)
     if right is None:
-        raise Refused("There is no code to claim. /ops lists who keeps order.")
+        raise Refused(Code.NOTHING_FOUND, "There is no code to claim. /ops lists who keeps order.")
     if not right:
         moderation.wrong_claims.take(session.limited_as)
         log.info(
@@ -52,7 +55,10 @@ def claim(session: "Session", rest: str) -> None:
             **whom(session),
         )
         session.pacer.pause(CLAIM_PAUSE)
-        raise Refused("That is not the code. It is in the log of the server's last start.")
+        raise Refused(
+            Code.WRONG_PASSWORD,
+            "That is not the code. It is in the log of the server's last start.",
+        )
     session.guarded_until = 0.0
     if account is not None:
         moderation.make_operator(session, account)
@@ -74,11 +80,15 @@ def op(session: "Session", rest: str) -> None:
     def found(account: Account) -> None:
         moderation = session.chat.moderation
         if moderation.operator(account.id):
-            raise Refused(f"{account.name} is an operator already. /ops lists them.")
+            raise Refused(Code.ALREADY, f"{account.name} is an operator already. /ops lists them.")
         if moderation.banned(account.id):
-            raise Refused(f"{account.name} is banned. /unban {account.name} comes first.")
+            raise Refused(
+                Code.BANNED, f"{account.name} is banned. /unban {account.name} comes first."
+            )
         if account.id in session.chat.registry.removed:
-            raise Refused(f"{account.name} is not registered any more. {FIRST}")
+            raise Refused(
+                Code.NO_SUCH_ACCOUNT, f"{account.name} is not registered any more. {FIRST}"
+            )
         moderation.put("operator", str(account.id), Operator(account.name))
         person = session.chat.registry.online.get(account.id)
         if person is not None:
@@ -100,9 +110,14 @@ def deop(session: "Session", rest: str) -> None:
     person = session.chat.people.get(key)
     claimed = [one for one in session.chat.sessions.values() if one.claimed]
     if not ids and person not in claimed:
-        raise Refused(f"{rest[: names.MAX_NAME]} is no operator. /ops lists them.")
+        raise Refused(
+            Code.NOTHING_FOUND, f"{rest[: names.MAX_NAME]} is no operator. /ops lists them."
+        )
     if len(operators) == 1 if ids else not operators and len(claimed) == 1:
-        raise Refused("Somebody has to keep order: /op NAME makes somebody else an operator first.")
+        raise Refused(
+            Code.PROTECTED,
+            "Somebody has to keep order: /op NAME makes somebody else an operator first.",
+        )
     name = ids[0][1] if ids else rest
     people = [person] if person is not None and not ids else []
     for id, _ in ids:

@@ -8,7 +8,7 @@ from chatroom.actions.steps import announce
 from chatroom.commands import command
 from chatroom.model.accounts import Account
 from chatroom.model.preferences import MAX_IGNORED
-from chatroom.model.refused import Refused
+from chatroom.model.refused import Code, Refused
 from chatroom.text import names
 from chatroom.text.prose import duration
 
@@ -26,18 +26,20 @@ def nick(session: "Session", rest: str) -> None:
     A name has 1 to 24 letters, digits, _ and -, and begins with a letter.
     """
     if session.account is not None:
-        raise Refused(f"You are logged in as {session.name}. /logout makes you a guest again.")
+        raise Refused(
+            Code.LOGGED_IN, f"You are logged in as {session.name}. /logout makes you a guest again."
+        )
     still = f"You are still {session.name}. {naming.ANOTHER}"
     try:
         name = names.check_name(rest)
     except names.NameRefused as error:
-        raise Refused(f"{error} {still}") from None
+        raise Refused(Code.BAD_NAME, f"{error} {still}") from None
     if session.chat.moderation.is_reserved(name) and not session.claimed:
-        raise Refused(f"{name} is kept for an operator. {still}")
+        raise Refused(Code.NAME_TAKEN, f"{name} is kept for an operator. {still}")
     if names.is_reserved(name):
-        raise Refused(f"{name} is reserved. {still}")
+        raise Refused(Code.NAME_TAKEN, f"{name} is reserved. {still}")
     if name == session.name:
-        raise Refused(f"You are {name} already. {naming.ANOTHER}")
+        raise Refused(Code.ALREADY, f"You are {name} already. {naming.ANOTHER}")
     naming.rename(session, name)
 
 
@@ -86,11 +88,17 @@ def ignore(session: "Session", rest: str) -> None:
 def _ignore(session: "Session", person: "Session") -> None:
     me = session.chat.registry.present(session)
     if person is me:
-        raise Refused("You cannot ignore yourself. /ignore NAME is for others.")
+        raise Refused(Code.YOURSELF, "You cannot ignore yourself. /ignore NAME is for others.")
     if len(me.preferences.ignores) >= MAX_IGNORED:
-        raise Refused(f"You ignore {MAX_IGNORED} people already. /unignore NAME ends it for one.")
+        raise Refused(
+            Code.TOO_MANY,
+            f"You ignore {MAX_IGNORED} people already. /unignore NAME ends it for one.",
+        )
     if me.passing and (me.account is None or person.account is None):
-        raise Refused(f"{person.name} would be ignored only as long as this connection lasts.")
+        raise Refused(
+            Code.WRONG_CONNECTION,
+            f"{person.name} would be ignored only as long as this connection lasts.",
+        )
     kept = ignoring.ignore(me, person)
     announce(session, f"You ignore {person.name}. /unignore {person.name} ends it.", kept)
 
@@ -99,9 +107,11 @@ def _ignore_account(session: "Session", account: Account) -> None:
     """The same for somebody who is not here, but registered."""
     me = session.chat.registry.present(session)
     if len(me.preferences.ignores) >= MAX_IGNORED:
-        raise Refused(f"You ignore {MAX_IGNORED} people already.")
+        raise Refused(Code.TOO_MANY, f"You ignore {MAX_IGNORED} people already.")
     if me.passing and me.account is None:
-        raise Refused(f"{account.name} would be ignored as long as this command lasts.")
+        raise Refused(
+            Code.WRONG_CONNECTION, f"{account.name} would be ignored as long as this command lasts."
+        )
     kept = ignoring.ignore_account(me, account.id, account.name)
     announce(session, f"You ignore {account.name}. /unignore {account.name} ends it.", kept)
 
@@ -112,11 +122,15 @@ def unignore(session: "Session", rest: str) -> None:
     me = session.chat.registry.present(session)
     found = names.match_prefix(rest[: names.MAX_NAME], _ignored(me))
     if len(found) > 1:
-        raise Refused("Several whom you ignore have names that begin so. /ignore lists them.")
+        raise Refused(
+            Code.AMBIGUOUS, "Several whom you ignore have names that begin so. /ignore lists them."
+        )
     kept = ignoring.unignore(me, names.fold(found[0])) if found else None
     if kept is None:
         shown = names.clean(rest)[: names.MAX_NAME]
-        raise Refused(f"You do not ignore {shown}. /ignore lists whom you ignore.")
+        raise Refused(
+            Code.NOTHING_FOUND, f"You do not ignore {shown}. /ignore lists whom you ignore."
+        )
     announce(session, f"You see what {found[0]} says again.", kept)
 
 
@@ -137,9 +151,11 @@ def away(session: "Session", rest: str) -> None:
     """tell those who message you that you are away"""
     me = session.chat.registry.present(session)
     if me.passing:
-        raise Refused("You would be away in no list: this connection is in none.")
+        raise Refused(
+            Code.WRONG_CONNECTION, "You would be away in no list: this connection is in none."
+        )
     if rest and (why := session.chat.moderation.silence(session)) is not None:
-        raise Refused(f"{why} Alone, /away says that you are away.")
+        raise Refused(Code.MUTED, f"{why} Alone, /away says that you are away.")
     me.away = rest[:MAX_REASON]
     session.notice("You are away. /back says that you are here again.")
 
@@ -149,7 +165,7 @@ def back(session: "Session", rest: str) -> None:
     """you are here again"""
     me = session.chat.registry.present(session)
     if me.away is None:
-        raise Refused("You are not away. /away says that you are.")
+        raise Refused(Code.ALREADY, "You are not away. /away says that you are.")
     me.away = None
     session.notice("You are back.")
 

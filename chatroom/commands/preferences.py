@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, succeed
 from chatroom.actions.steps import announce
 from chatroom.commands import command
 from chatroom.model.preferences import BELLS, COLORS, TIMESTAMPS
-from chatroom.model.refused import Refused
+from chatroom.model.refused import Code, Refused
 from chatroom.text import names
 from chatroom.text.prose import enumerate_names
 from chatroom.text.times import cities, local, places, places_called, zone
@@ -132,7 +132,7 @@ def _choose(
         return succeed(True)
     chosen = rest.lower()
     if chosen not in choices:
-        raise Refused(f"{what} can be {', '.join(choices[:-1])} or {choices[-1]}.")
+        raise Refused(Code.BAD_VALUE, f"{what} can be {', '.join(choices[:-1])} or {choices[-1]}.")
     value: Any = chosen == "on" if choices is SWITCH else chosen
     return session.prefer(lambda kept: replace(kept, **{preference: value}))
 
@@ -146,7 +146,7 @@ def _only_place(text: str) -> tzinfo:
     meant = _meant(text)
     if 1 < len(found) <= MAX_PLACES:
         meant = f"There are {enumerate_names(found, len(found))}."
-    raise Refused(f"No time zone {text[:MAX_SHOWN]}. {meant}")
+    raise Refused(Code.BAD_VALUE, f"No time zone {text[:MAX_SHOWN]}. {meant}")
 
 
 def _meant(text: str) -> str:

@@ -15,7 +15,7 @@ from chatroom.actions.steps import Flow, carry_out, in_time, patiently, steps
 from chatroom.commands import command
 from chatroom.commands.people import MAX_REASON
 from chatroom.formats.plain import PLAIN
-from chatroom.model.refused import Refused
+from chatroom.model.refused import Code, Refused
 from chatroom.model.sanctions import Action, Report
 from chatroom.text import names
 
@@ -40,10 +40,13 @@ def report(session: "Session", rest: str) -> None:
     chat = session.chat
     if chat.moderation.reported.spent(session.source):
         raise Refused(
-            "Three reports an hour have to do. What you reported is kept; try again in an hour."
+            Code.RATE_LIMITED,
+            "Three reports an hour have to do. What you reported is kept; try again in an hour.",
         )
     if not (chat.moderation.records.lasting or any(_operators(session))):
-        raise Refused("Nobody keeps order here. /ignore NAME spares you what somebody says.")
+        raise Refused(
+            Code.UNAVAILABLE, "Nobody keeps order here. /ignore NAME spares you what somebody says."
+        )
     carry_out(session, _report(session, name, why.strip()[:MAX_REASON]))
 
 
@@ -102,7 +105,9 @@ def reports(session: "Session", rest: str) -> None:
 
     def shown(found: Report | None) -> None:
         if found is None:
-            raise Refused(f"There is no report {rest[:20]}. /reports lists the last ones.")
+            raise Refused(
+                Code.NOTHING_FOUND, f"There is no report {rest[:20]}. /reports lists the last ones."
+            )
         session.notice(f"{_utc(found.time)} {_shown_report(found)}")
         for line in found.evidence.splitlines():
             session.post(f"{names.clean(line)}\r\n".encode(errors="replace"))
@@ -110,7 +115,7 @@ def reports(session: "Session", rest: str) -> None:
     if not rest:
         carry_out(session, patiently(session, records.reports(LISTED)).addCallback(listed))
     elif not re.fullmatch("[0-9]{1,15}", rest):
-        raise Refused("Usage: /reports [NUMBER]. Alone, it lists the last ones.")
+        raise Refused(Code.USAGE, "Usage: /reports [NUMBER]. Alone, it lists the last ones.")
     else:
         carry_out(session, patiently(session, records.find_report(int(rest))).addCallback(shown))
 
@@ -119,7 +124,7 @@ def reports(session: "Session", rest: str) -> None:
 def audit(session: "Session", rest: str) -> None:
     """who did what to whom, when and why: the last 20 actions, or so many"""
     if rest and not re.fullmatch("[0-9]{1,3}", rest):
-        raise Refused("Usage: /audit [NUMBER], at most 999.")
+        raise Refused(Code.USAGE, "Usage: /audit [NUMBER], at most 999.")
 
     def listed(found: Sequence[Action]) -> None:
         lines = [

@@ -9,7 +9,7 @@ from chatroom.chat.room import Room
 from chatroom.commands import command
 from chatroom.model.accounts import Account
 from chatroom.model.events import SERVER, Told, TopicSet
-from chatroom.model.refused import Refused
+from chatroom.model.refused import Code, Refused
 from chatroom.model.sanctions import Access
 from chatroom.text import names
 from chatroom.text.prose import duration
@@ -32,7 +32,7 @@ def join(session: "Session", rest: str) -> None:
     known = set(chat.rooms)
     room = chat.room_for(rest, session)
     if room is session.room:
-        raise Refused(f"You are in #{room.name} already. /rooms lists the others.")
+        raise Refused(Code.ALREADY, f"You are in #{room.name} already. /rooms lists the others.")
     if room.key not in known:
         room.maker = session.origin
     session.move(room)
@@ -44,10 +44,13 @@ def part(session: "Session", rest: str) -> None:
     chat, room = session.chat, session.room
     if rest and names.fold(rest[: names.MAX_NAME + 1].removeprefix("#")) != room.key:
         here = f"You are in #{room.name}. " if room.listed else ""
-        raise Refused(f"{here}/part without a name leaves the room that you are in.")
+        raise Refused(
+            Code.NOT_IN_ROOM, f"{here}/part without a name leaves the room that you are in."
+        )
     if room is chat.lobby:
         raise Refused(
-            f"Everybody enters #{room.name}. /join ROOM goes to another room, /quit ends it all."
+            Code.PROTECTED,
+            f"Everybody enters #{room.name}. /join ROOM goes to another room, /quit ends it all.",
         )
     session.move(chat.room_for(chat.lobby.name, session))
 
@@ -99,7 +102,7 @@ def topic(session: "Session", rest: str) -> None:
         session.notice(f"#{room.name} {about}")
         return
     if (why := session.chat.moderation.silence(session)) is not None:
-        raise Refused(why)
+        raise Refused(Code.MUTED, why)
     text = "" if rest == "-" else names.clean_topic(rest)
     if not session.passing:
         session.chat.presence(room).spoke(session.member)
@@ -128,16 +131,19 @@ def room(session: "Session", rest: str) -> None:
     if word not in ("private", "public", "invite", "uninvite", "give") or (
         bool(name) is (word in ("private", "public"))
     ):
-        raise Refused("Usage: /room [private|public|invite NAME|uninvite NAME|give NAME]")
+        raise Refused(
+            Code.USAGE, "Usage: /room [private|public|invite NAME|uninvite NAME|give NAME]"
+        )
     theirs = access and session.account and access.owner == session.account.id
     if not (theirs or moderation.keeps_order(session)) or not room.listed:
         belongs = "It belongs to nobody; operators decide: /ops."
         if access and access.owner:
             belongs = f"It belongs to {access.name}: /msg {access.name} TEXT asks them."
-        raise Refused(f"#{room.name} is not yours. {belongs}")
+        raise Refused(Code.NOT_OWNER, f"#{room.name} is not yours. {belongs}")
     if room is chat.lobby:
         raise Refused(
-            "The room that everybody enters first is everybody's. /join NAME makes another."
+            Code.PROTECTED,
+            "The room that everybody enters first is everybody's. /join NAME makes another.",
         )
     access = access or Access(0, "nobody")
     if word == "public":
@@ -194,7 +200,9 @@ def _uninvite(session: "Session", room: Room, access: Access, name: str) -> None
     left = tuple(one for one in access.invited if names.fold(one[1]) != key)
     guest = person is not None and room.key in person.invited
     if left == access.invited and not guest:
-        raise Refused(f"{name[: names.MAX_NAME]} is not invited. /room says who is.")
+        raise Refused(
+            Code.NOTHING_FOUND, f"{name[: names.MAX_NAME]} is not invited. /room says who is."
+        )
     chat.moderation.put("room", room.key, replace(access, invited=left))
     for id, _, _ in set(access.invited) - set(left):
         for one in chat.sessions_of(id):
@@ -217,9 +225,11 @@ def _invite_or_give(session: "Session", room: Room, word: str, name: str) -> Non
 
     def to(account: Account) -> None:
         if chat.rooms.get(room.key) is not room:
-            raise Refused(f"#{room.name} is no more. /rooms lists those there are.")
+            raise Refused(
+                Code.NO_SUCH_ROOM, f"#{room.name} is no more. /rooms lists those there are."
+            )
         if account.id in chat.registry.removed:
-            raise Refused(f"{account.name} is not registered any more.")
+            raise Refused(Code.NO_SUCH_ACCOUNT, f"{account.name} is not registered any more.")
         access = moderation.access(room.key) or Access(0, "nobody")
         told = chat.registry.online.get(account.id)
         if word == "give":
@@ -234,9 +244,12 @@ def _invite_or_give(session: "Session", room: Room, word: str, name: str) -> Non
                 told.notice(f"{session.name} has given you #{room.name}.")
             return
         if any(id == account.id for id, _, _ in access.invited):
-            raise Refused(f"{account.name} is invited already. /room says who is.")
+            raise Refused(Code.ALREADY, f"{account.name} is invited already. /room says who is.")
         if len(access.invited) >= MAX_INVITED:
-            raise Refused(f"{MAX_INVITED} are invited already. /room uninvite NAME makes a place.")
+            raise Refused(
+                Code.TOO_MANY,
+                f"{MAX_INVITED} are invited already. /room uninvite NAME makes a place.",
+            )
         one = (account.id, account.name, room.last_id + 1)
         moderation.put("room", room.key, replace(access, invited=(*access.invited, one)))
         announce(session, f"{account.name} is invited.")
@@ -246,7 +259,8 @@ def _invite_or_give(session: "Session", room: Room, word: str, name: str) -> Non
     if person is not None and person.account is None:
         if word == "give":
             raise Refused(
-                f"{person.name} is a guest; a room is for who has a name. They can /register."
+                Code.NO_SUCH_ACCOUNT,
+                f"{person.name} is a guest; a room is for who has a name. They can /register.",
             )
         person.invited = {**person.invited, room.key: room.last_id + 1}
         person.notice(f"{session.name} invites you to #{room.name}: /join {room.name}")

@@ -6,7 +6,7 @@ from chatroom.actions.addressing import with_person
 from chatroom.actions.messages import leave_message
 from chatroom.commands import command
 from chatroom.model.accounts import Account
-from chatroom.model.refused import Refused
+from chatroom.model.refused import Code, Refused
 
 if TYPE_CHECKING:
     from chatroom.chat.session import Session
@@ -35,11 +35,13 @@ def msg(session: "Session", rest: str) -> None:
     name, _, text = rest.partition(" ")
     text = text.strip()
     if not text:
-        raise Refused("Usage: /msg NAME TEXT")
+        raise Refused(Code.USAGE, "Usage: /msg NAME TEXT")
 
     def whisper(person: "Session") -> None:
         if person is session:
-            raise Refused("You cannot send yourself a private line. /say says it to the room.")
+            raise Refused(
+                Code.YOURSELF, "You cannot send yourself a private line. /say says it to the room."
+            )
         session.whisper(person, text)
 
     def leave(account: Account) -> Any:
@@ -53,8 +55,8 @@ def reply(session: "Session", rest: str) -> None:
     """answer the last private line you got"""
     whisperer = session.chat.registry.present(session).whisperer
     if not whisperer:
-        raise Refused("Nobody has sent you a private line yet: /msg NAME TEXT.")
+        raise Refused(Code.NO_SUCH_USER, "Nobody has sent you a private line yet: /msg NAME TEXT.")
     person = session.chat.sessions.get(whisperer)
     if person is None:
-        raise Refused("Whoever sent you the last private line has left: /msg NAME TEXT.")
+        raise Refused(Code.GONE, "Whoever sent you the last private line has left: /msg NAME TEXT.")
     session.whisper(person, rest)

@@ -30,7 +30,7 @@ from chatroom.model.clock import Call
 from chatroom.model.events import SERVER, Noticed
 from chatroom.model.identity import Arrival
 from chatroom.model.preferences import Preferences
-from chatroom.model.refused import Refused
+from chatroom.model.refused import Code, Refused
 from chatroom.terminal.editor import Line
 from chatroom.terminal.terminal import MOMENT, Kind, Terminal, not_said
 
@@ -556,7 +556,7 @@ class Conversation(LineReceiver):
     def ask_for_terminal(self) -> None:
         """Somebody wants a terminal. Raises Refused."""
         if self.terminal is not None:
-            raise Refused("It is a terminal already. /terminal off ends that.")
+            raise Refused(Code.ALREADY, "It is a terminal already. /terminal off ends that.")
 
     def take_terminal(self, kind: Kind, size: tuple[int, int], no_color: bool) -> None:
         """What comes from here on are keys, and there is a screen of that *size* to draw on."""
@@ -584,7 +584,7 @@ class Conversation(LineReceiver):
     def take_lines(self) -> None:
         """What comes from here on are lines. Raises Refused."""
         if self.terminal is None:
-            raise Refused("It is no terminal. /terminal makes it one.")
+            raise Refused(Code.ALREADY, "It is no terminal. /terminal makes it one.")
         self.outlet.insert(self.terminal.end())
         self.terminal = None
         self.session.write_to(self.outlet)
@@ -681,7 +681,7 @@ def terminal(session: Session, rest: str) -> None:
         connection.take_lines()
         session.notice("Back to plain lines.")
     else:
-        raise Refused("It can be on or off: /terminal on, /terminal off.")
+        raise Refused(Code.USAGE, "It can be on or off: /terminal on, /terminal off.")
 
 
 class ConversationFactory(DoorFactory[Any]):

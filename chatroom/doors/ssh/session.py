@@ -16,7 +16,7 @@ from chatroom.doors.writer import Outlet
 from chatroom.formats.plain import PLAIN
 from chatroom.model.events import SERVER, Noticed
 from chatroom.model.identity import Arrival
-from chatroom.model.refused import Refused
+from chatroom.model.refused import Code, Refused
 from chatroom.terminal.terminal import kind_of
 
 # What programs ask a server to run: those that bring and fetch files, and shells for others to use.
@@ -164,13 +164,13 @@ class SshProtocol(Conversation):
     def ask_for_terminal(self) -> None:
         """Somebody wants a terminal, which is for the client to ask for. Raises Refused."""
         super().ask_for_terminal()
-        raise Refused("Your ssh has not asked for a terminal. ssh -t does.")
+        raise Refused(Code.WRONG_CONNECTION, "Your ssh has not asked for a terminal. ssh -t does.")
 
     def take_lines(self) -> None:
         """Somebody wants lines, which the client does not send here. Raises Refused."""
         if self.terminal is None:
             super().take_lines()
-        raise Refused("Your ssh sends keys, not lines. ssh -T sends lines.")
+        raise Refused(Code.WRONG_CONNECTION, "Your ssh sends keys, not lines. ssh -T sends lines.")
 
     def _unmute(self) -> None:
         """From here on it is the command that is answered, if there is one."""

@@ -14,7 +14,7 @@ from chatroom.doors.lines.protocol import BITE, TERMINAL_HINT, Conversation, Con
 from chatroom.doors.telnet.charmode import Takeover
 from chatroom.doors.telnet.intake import Intake
 from chatroom.doors.telnet.parser import IAC, Command
-from chatroom.model.refused import Refused
+from chatroom.model.refused import Code, Refused
 from chatroom.terminal.keys import Key
 from chatroom.terminal.terminal import USUAL, Kind, Terminal, not_said
 
@@ -250,7 +250,10 @@ class ChatProtocol(Conversation):
         """Somebody wants a terminal. Raises Refused."""
         super().ask_for_terminal()
         if not self._speaks_telnet():
-            raise Refused("That needs a telnet client, which yours does not seem to be.")
+            raise Refused(
+                Code.WRONG_CONNECTION,
+                "That needs a telnet client, which yours does not seem to be.",
+            )
         self._hinted = True
         if self._takeover is None:
             self._takeover = Takeover(
