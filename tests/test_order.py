@@ -10,6 +10,7 @@ from chatroom.backends.sqlite.ledger import PATIENCE as LEDGER_PATIENCE
 from chatroom.backends.sqlite.ledger import StoredLedger
 from chatroom.model.entry import Entry
 from chatroom.model.events import Said, TookBack, TopicSet
+from chatroom.model.refused import Code, Refused
 from fakes import FailingLedger, FakeBook, FakeRecords, Person, World, book_of, owner
 
 WHY = "the disk is full"
@@ -97,6 +98,29 @@ def test_a_line_that_is_refused_holds_up_no_command(failing: World) -> None:
         f"-- Your line was not said: {WHY}. Please send it again.",
         "-- Nothing has been said here.",
     ]
+
+
+def test_a_receipt_is_the_id_of_the_line_or_why_it_was_not_said(failing: World) -> None:
+    (alice,) = failing.people("alice")
+    chat, ledger = failing.chat, failing.ledger
+    assert isinstance(ledger, FailingLedger)
+
+    def receipt(text: str) -> Deferred[int]:
+        event = Said(failing.clock.time(), alice.session.origin, "alice", text)
+        chat.submit(chat.lobby, event)
+        waits = chat.receipt(event)
+        assert not waits.called
+        failing.settle()
+        return waits
+
+    answer: list[object] = []
+    receipt("hello").addCallback(answer.append)
+    assert answer == [chat.lobby.last_id]
+    ledger.refuses = lambda event: isinstance(event, Said)
+    receipt("again").addErrback(lambda failure: answer.append(failure.value))
+    refusal = answer[1]
+    assert isinstance(refusal, Refused)
+    assert (refusal.code, str(refusal)) == (Code.UNAVAILABLE, WHY)
 
 
 def test_a_topic_that_is_refused_is_not_the_topic(failing: World) -> None:

@@ -156,9 +156,9 @@ class Chat:
         #: The last event that was asked for, None for none so far.
         self.asked: Event | None = None
         # The ids (of objects) of those events that are neither committed nor rejected yet, and
-        # what is to be told of some of them.
+        # the receipts that were asked for, by the same ids.
         self._undecided: set[int] = set()
-        self._awaited: dict[int, list[Deferred[str]]] = {}
+        self._receipts: dict[int, list[Deferred[int]]] = {}
         self._with_mail: list[Session] = []
         self._to_resume: list[int] = []
         self.ledger.attach(self)
@@ -565,18 +565,15 @@ class Chat:
         """Return whether *event*, which was submitted, is neither committed nor rejected yet."""
         return id(event) in self._undecided
 
-    def decided(self, event: Event) -> Deferred[str]:
-        """Return a Deferred that fires when *event* is decided and what it leads to is delivered.
+    def receipt(self, event: Event) -> Deferred[int]:
+        """Return a Deferred that fires with the id of *event* once it is committed and delivered.
 
-        Its result is empty if the event is committed, else why it was rejected, as half a sentence.
+        It fails with Refused, whose text is half a sentence, if the event is rejected. A receipt is
+        asked for while the event is undecided; an event that nobody asks about costs none.
         """
-        answer: Deferred[str] = Deferred()
-        self._awaited.setdefault(id(event), []).append(answer)
-        return answer
-
-    def _answer(self, event: Event, why: str) -> None:
-        for answer in self._awaited.pop(id(event), ()):
-            answer.callback(why)
+        receipt: Deferred[int] = Deferred()
+        self._receipts.setdefault(id(event), []).append(receipt)
+        return receipt
 
     def relieve(self) -> None:
         """Between two reads of a turn: what is waiting does not wait longer if it is much."""
@@ -607,9 +604,10 @@ class Chat:
             observe(ended - began)
             began = ended
         self._undecided.difference_update([id(entry.event) for entry in batch])
-        if self._awaited:
-            for entry in batch:
-                self._answer(entry.event, "")
+        if self._receipts:
+            for _, number, event in batch:
+                for receipt in self._receipts.pop(id(event), ()):
+                    receipt.callback(number)
         self._settle()
 
     def _log_lines(self, batch: Sequence[Entry]) -> None:
@@ -660,7 +658,8 @@ class Chat:
                 session.said = {**(session.said or {}), key: event.time}
                 session.notice(f"Your lines in #{key} were not taken back: {why}.")
         self._undecided.discard(id(event))
-        self._answer(event, why)
+        for receipt in self._receipts.pop(id(event), ()):
+            receipt.errback(Refused(Code.UNAVAILABLE, why))
         self._settle()
 
     # -- the turn

@@ -326,7 +326,7 @@ class Session:
         if self._asked is not None and chat.is_undecided(self._asked):
             self._command = command
             self.gate.close(Reason.DECIDING)
-            chat.decided(self._asked).addCallback(lambda _: self.gate.open(Reason.DECIDING))
+            chat.receipt(self._asked).addBoth(lambda _: self.gate.open(Reason.DECIDING))
             return
         before = chat.asked
         try:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from twisted.internet.defer import gatherResults
+from twisted.internet.defer import DeferredList
 
 from chatroom.actions.pager import recall_of
 from chatroom.actions.steps import Flow, carry_out, patiently, steps, tell_if_later
@@ -174,8 +174,9 @@ def _confirm(session: "Session", taken: "Sequence[tuple[Room, Event]]") -> None:
 @steps
 def _say_removed(session: "Session", taken: "Sequence[tuple[Room, Event]]") -> Flow:
     """Say in which rooms lines are removed; where they are not `Chat.rejected` says it."""
-    answers = yield gatherResults([session.chat.decided(event) for _, event in taken])
-    rooms = [f"#{room.name}" for (room, _), why in zip(taken, answers, strict=True) if not why]
+    receipts = [session.chat.receipt(event) for _, event in taken]
+    answers = yield DeferredList(receipts, consumeErrors=True)
+    rooms = [f"#{room.name}" for (room, _), (done, _) in zip(taken, answers, strict=True) if done]
     if rooms:
         session.answer(f"What you said in {enumerate_names(rooms, len(rooms))} is removed.")
         tell_if_later(session)
@@ -227,9 +228,9 @@ def _remove(session: "Session", name: str, since: float) -> Flow:
             Code.NOTHING_FOUND,
             f"Nothing was said as {name} in the last hour. /search finds older lines.",
         )
-    answers = yield gatherResults(map(chat.decided, asked))
-    why = next(filter(None, answers), "")
-    if why:
+    answers = yield DeferredList(map(chat.receipt, asked), consumeErrors=True)
+    why = next((failure.value for done, failure in answers if not done), None)
+    if why is not None:
         raise Refused(
             Code.UNAVAILABLE,
             f"What {name} said was not removed everywhere: {why}. Try again later.",
