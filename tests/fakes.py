@@ -20,7 +20,8 @@ from chatroom.backends.sqlite.worker import Worker
 from chatroom.chat.chat import Chat
 from chatroom.chat.rules import Moderation
 from chatroom.chat.session import Session
-from chatroom.formats.plain import PLAIN, Format, plain
+from chatroom.formats.format import Format
+from chatroom.formats.plain import PLAIN, plain
 from chatroom.model import publickeys
 from chatroom.model.chatsettings import Settings
 from chatroom.model.entry import Entry

@@ -41,7 +41,7 @@ TERMINALS = [Terminal, OldTerminal, NaiveTerminal]
 def rows_of(kind: type[Terminal], event: Event, width: int) -> list[str]:
     """What a terminal shows of *event*."""
     shown = kind(width, 10)
-    shown.feed(terminal(width, Colours.MANY).encode(event, True))
+    shown.feed(terminal(width, Colours.MANY).encode(event))
     rows = shown.rows
     return rows[: max((at for at, row in enumerate(rows) if row), default=0) + 1]
 
@@ -119,7 +119,7 @@ def test_whatever_is_said_keeps_out_of_the_margin(
         Said(NOW, 1, "al", text),
         Emoted(NOW, 1, "al", text),
         Whispered(NOW, 1, "al", "bob", text, outgoing=False),
-        Found(NOW, 1, "den", Said(NOW, 1, "al", text)),
+        Found(NOW, 1, Said(NOW, 1, "al", text)),
         TopicSet(NOW, 1, "al", text),
         Noticed(NOW, 0, text),
     ):

@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from datetime import UTC, tzinfo
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from chatroom.model.events import (
     SERVER,
     Announced,
     CrowdMoved,
+    DayBegan,
     Emoted,
     Event,
     Found,
@@ -22,6 +24,8 @@ from chatroom.model.events import (
     Removed,
     Renamed,
     Said,
+    ScrollbackEnded,
+    Skipped,
     Told,
     TookBack,
     TopicSet,
@@ -41,8 +45,7 @@ NOW = 1_800_000_005.0
         (Said(NOW, 1, "alice", "hi"), "alice: hi"),
         (Said(NOW, 1, "小明", "你好"), "小明: 你好"),
         (Emoted(NOW, 1, "alice", "waves"), "* alice waves"),
-        (Noticed(NOW, SERVER, "Good-bye."), "-- Good-bye."),
-        (Noticed(NOW, SERVER, "one\n\nthree"), "-- one\r\n--\r\n-- three"),
+        (Told(NOW, SERVER, "one\n\nthree"), "-- one\r\n--\r\n-- three"),
         (Whispered(NOW, 1, "alice", "bob", "psst", outgoing=True), "-> you to bob: psst"),
         (Whispered(NOW, 1, "alice", "bob", "psst", outgoing=False), "-> alice to you: psst"),
         (Announced(NOW, 1, "alice"), "-- alice joined."),
@@ -65,8 +68,8 @@ NOW = 1_800_000_005.0
     ],
 )
 def test_a_plain_terminal_shows(event: Event, shown: str) -> None:
-    assert PLAIN.encode(event, True) == f"{shown}\r\n".encode()
-    assert PLAIN.encode(event, False) == f"08:00 {shown}\r\n".encode()
+    assert PLAIN.encode(event) == f"{shown}\r\n".encode()
+    assert PLAIN.encode(event, live=False) == f"08:00 {shown}\r\n".encode()
 
 
 @pytest.mark.parametrize(
@@ -81,23 +84,40 @@ def test_a_plain_terminal_shows(event: Event, shown: str) -> None:
     ],
 )
 def test_a_plain_terminal_does_not_show(event: Event) -> None:
-    assert PLAIN.encode(event, True) == PLAIN.encode(event, False) == b""
+    assert PLAIN.encode(event) == PLAIN.encode(event, live=False) == b""
 
 
 @pytest.mark.parametrize("live", [True, False])
 def test_what_was_found_is_shown_with_its_day_and_its_room(live: bool) -> None:
-    found = Found(NOW, 1, "den", Emoted(NOW, 1, "alice", "waves"))
-    assert PLAIN.encode(found, live) == b"2027-01-15 08:00 #den * alice waves\r\n"
+    found = Found(NOW, 1, Emoted(NOW, 1, "alice", "waves"))
+    assert PLAIN.encode(found, "den", live=live) == b"2027-01-15 08:00 #den * alice waves\r\n"
+
+
+@pytest.mark.parametrize(
+    ("event", "shown"),
+    [
+        (Noticed(NOW, SERVER, "one\n\ntwo"), "-- one\r\n--\r\n-- two"),
+        (Skipped(NOW, SERVER, 1), "-- You missed 1 line."),
+        (Skipped(NOW, SERVER, 20), "-- You missed 20 lines."),
+        (DayBegan(NOW, SERVER, 0, True), "-- Today (times are UTC)"),
+        (DayBegan(NOW, SERVER, 1, False), "-- Yesterday"),
+        (DayBegan(NOW, SERVER, 2, False), "-- Friday 15 January 2027"),
+        (ScrollbackEnded(NOW, SERVER), "-- Now"),
+    ],
+)
+@pytest.mark.parametrize("live", [True, False])
+def test_what_stands_between_lines_has_no_time(event: Event, shown: str, live: bool) -> None:
+    assert PLAIN.encode(event, live=live) == f"{shown}\r\n".encode()
 
 
 def test_an_event_that_is_not_known_is_an_error() -> None:
     with pytest.raises(TypeError, match="Event"):
-        PLAIN.encode(Event(NOW, 1), True)
+        PLAIN.encode(Event(NOW, 1))
 
 
 def test_the_relay_passes_on_the_bytes_and_nothing_else() -> None:
-    assert RAW.encode(Relayed(NOW, 1, b"\xff\x00\x1b\r"), True) == b"\xff\x00\x1b\r\n"
-    assert RAW.encode(Said(NOW, 1, "alice", "hi"), True) == b""
+    assert RAW.encode(Relayed(NOW, 1, b"\xff\x00\x1b\r")) == b"\xff\x00\x1b\r\n"
+    assert RAW.encode(Said(NOW, 1, "alice", "hi")) == b""
 
 
 @pytest.mark.parametrize(
@@ -134,11 +154,16 @@ def test_a_span_of_time_in_words(seconds: float, words: str) -> None:
     assert duration(seconds) == words
 
 
-def labels(*times: float, now: float = NOW) -> list[str]:
-    events = [Said(time, 1, "alice", "hi") for time in times]
-    shown = transcript(events, now)
-    assert [event for event in shown if isinstance(event, Said)] == events
-    return [event.text for event in shown if isinstance(event, Noticed)]
+def labels(*times: float, now: float = NOW, where: tzinfo = UTC) -> list[str]:
+    """The headings of days in a transcript of lines that were said at these *times*."""
+    said: list[tuple[int, Event]] = [
+        (number, Said(time, 1, "alice", "hi")) for number, time in enumerate(times, 1)
+    ]
+    shown = transcript(said, now, where)
+    assert [line for line in shown if line[0]] == said
+    format = plain(Preferences(timezone=str(where)))
+    days = [format.encode(event, live=False).decode() for id, event in shown if not id]
+    return [day.removeprefix("-- ").removesuffix("\r\n") for day in days]
 
 
 def test_a_transcript_of_nothing_is_empty() -> None:
@@ -154,8 +179,8 @@ def test_a_transcript_names_each_day_once() -> None:
 
 
 def test_a_transcript_names_a_day_before_its_first_line() -> None:
-    kinds = [type(event) for event in transcript([Said(NOW, 1, "alice", "hi")], NOW)]
-    assert kinds == [Noticed, Said]
+    kinds = [type(event) for _, event in transcript([(7, Said(NOW, 1, "alice", "hi"))], NOW)]
+    assert kinds == [DayBegan, Said]
 
 
 def test_the_first_day_of_the_epoch_is_a_day_too() -> None:
@@ -166,14 +191,11 @@ def test_a_transcript_begins_its_days_where_its_reader_is() -> None:
     tokyo = zone("Asia/Tokyo")
     assert tokyo is not None
     # 14:30 and 15:30 UTC are 23:30 and 00:30 in Tokyo.
-    events = [Said(NOW + hours * 3600 + 1800, 1, "alice", "hi") for hours in (-18, -17)]
-    shown = [event for event in transcript(events, NOW, tokyo) if isinstance(event, Noticed)]
-    assert [event.text for event in shown] == ["Yesterday (times are Asia/Tokyo)", "Today"]
-    shown = [event for event in transcript(events, NOW) if isinstance(event, Noticed)]
-    assert [event.text for event in shown] == ["Yesterday (times are UTC)"]
-    events = [Said(NOW - 9 * DAY + 8 * 3600, 1, "alice", "hi")]
-    (label, _) = transcript(events, NOW, tokyo)
-    assert label == Noticed(events[0].time, 0, "Thursday 07 January 2027 (times are Asia/Tokyo)")
+    times = [NOW + hours * 3600 + 1800 for hours in (-18, -17)]
+    assert labels(*times, where=tokyo) == ["Yesterday (times are Asia/Tokyo)", "Today"]
+    assert labels(*times) == ["Yesterday (times are UTC)"]
+    long_ago = NOW - 9 * DAY + 8 * 3600
+    assert labels(long_ago, where=tokyo) == ["Thursday 07 January 2027 (times are Asia/Tokyo)"]
 
 
 # -- as somebody prefers it
@@ -181,7 +203,7 @@ def test_a_transcript_begins_its_days_where_its_reader_is() -> None:
 
 def shown(event: Event, *, live: bool = True, **preferences: Any) -> str:
     """What somebody with these preferences is shown of *event*."""
-    return plain(Preferences(**preferences)).encode(event, live).decode()
+    return plain(Preferences(**preferences)).encode(event, "den", live=live).decode()
 
 
 SAID = Said(NOW, 1, "alice", "hi")
@@ -203,8 +225,11 @@ CHANGES = [
 ]
 ANSWERS = [
     Noticed(NOW, SERVER, "one\ntwo"),
-    Found(NOW, 1, "den", SAID),
-    Found(NOW, 1, "den", INCOMING),
+    Skipped(NOW, SERVER, 3),
+    DayBegan(NOW, SERVER, 0, True),
+    ScrollbackEnded(NOW, SERVER),
+    Found(NOW, 1, SAID),
+    Found(NOW, 1, INCOMING),
 ]
 
 
@@ -258,7 +283,7 @@ def test_an_answer_of_the_server_has_no_time_and_rings_no_bell(event: Event) -> 
 
 
 def test_what_was_found_has_the_time_where_its_reader_is() -> None:
-    found = Found(NOW, 1, "den", SAID)
+    found = Found(NOW, 1, SAID)
     assert shown(found, timezone="UTC-09:00") == "2027-01-14 23:00 #den alice: hi\r\n"
 
 

@@ -20,17 +20,17 @@ from fuzzing import examples
 class Shouting(PlainFormat):
     """A format of its own: everything in capitals."""
 
-    def encode(self, event: Event, live: bool) -> bytes:
-        return PLAIN.encode(event, live).upper()
+    def encode(self, event: Event, room: str = "", id: int = 0, live: bool = True) -> bytes:
+        return PLAIN.encode(event, room, id, live).upper()
 
 
 class Broken(PlainFormat):
     """A format that cannot show what is said."""
 
-    def encode(self, event: Event, live: bool) -> bytes:
+    def encode(self, event: Event, room: str = "", id: int = 0, live: bool = True) -> bytes:
         if isinstance(event, Said):
             raise ZeroDivisionError
-        return PLAIN.encode(event, live)
+        return PLAIN.encode(event, room, id, live)
 
 
 # -- who is shown what
@@ -210,9 +210,9 @@ def test_an_event_is_encoded_once_for_all_of_one_format(world: World) -> None:
     class Counting(PlainFormat):
         count = 0
 
-        def encode(self, event: Event, live: bool) -> bytes:
+        def encode(self, event: Event, room: str = "", id: int = 0, live: bool = True) -> bytes:
             self.count += isinstance(event, Said)
-            return PLAIN.encode(event, live)
+            return PLAIN.encode(event, room, id, live)
 
     counting = Counting()
     alice = world.person("alice")
@@ -702,10 +702,10 @@ def test_a_private_line_that_cannot_be_shown_does_not_cost_its_sender_the_connec
     world: World, strict: Strictness
 ) -> None:
     class Mute(PlainFormat):
-        def encode(self, event: Event, live: bool) -> bytes:
+        def encode(self, event: Event, room: str = "", id: int = 0, live: bool = True) -> bytes:
             if isinstance(event, Whispered):
                 raise ZeroDivisionError
-            return PLAIN.encode(event, live)
+            return PLAIN.encode(event, room, id, live)
 
     (alice,) = world.people("alice")
     world.person("bob", format=Mute())
@@ -1061,9 +1061,9 @@ def test_who_is_behind_is_served_what_others_who_are_were_served() -> None:
             super().__init__()
             self.count = 0
 
-        def encode(self, event: Event, live: bool) -> bytes:
+        def encode(self, event: Event, room: str = "", id: int = 0, live: bool = True) -> bytes:
             self.count += 1
-            return super().encode(event, live)
+            return super().encode(event, room, id, live)
 
     format = Counted()
     room = Room("den", "den")

@@ -50,7 +50,7 @@ EVENTS: list[Event] = [
     Renamed(NOW, 1, "guest1", "alice", shown=True),
     TopicSet(NOW, 1, "alice", "tea"),
     Told(NOW, SERVER, "It is late."),
-    Found(NOW, 1, "den", Emoted(NOW, 1, "alice", "waves")),
+    Found(NOW, 1, Emoted(NOW, 1, "alice", "waves")),
     Joined(NOW, 1, "alice"),
 ]
 STYLES = [
@@ -68,8 +68,8 @@ def test_but_for_colours_a_short_line_is_as_it_is_on_a_plain_terminal(
     event: Event, live: bool, colours: Colours
 ) -> None:
     for preferences in STYLES:
-        shown = terminal(100, colours, preferences).encode(event, live)
-        unstyled = plain(preferences).encode(event, live)
+        shown = terminal(100, colours, preferences).encode(event, "den", live=live)
+        unstyled = plain(preferences).encode(event, "den", live=live)
         assert SGR.sub("", shown.decode()).encode() == unstyled
         if colours is Colours.NONE:
             assert shown == unstyled
@@ -88,11 +88,11 @@ def test_but_for_colours_a_short_line_is_as_it_is_on_a_plain_terminal(
 )
 def test_names_have_colours_and_times_are_faint(event: Event, shown: str) -> None:
     expected = re.sub("<([0-9;]*)>", "\x1b[\\1m", shown)
-    assert terminal(80, Colours.MANY).encode(event, False) == f"{expected}\r\n".encode()
+    assert terminal(80, Colours.MANY).encode(event, "den", live=False) == f"{expected}\r\n".encode()
 
 
 def test_few_colours_are_those_that_every_terminal_has() -> None:
-    shown = terminal(80, Colours.FEW).encode(SAID, True)
+    shown = terminal(80, Colours.FEW).encode(SAID)
     assert re.fullmatch(rb"\x1b\[3[1256]malice\x1b\[39m: hi\r\n", shown)
 
 
@@ -100,7 +100,7 @@ def test_a_name_has_the_same_colour_in_every_spelling_and_names_differ() -> None
     format = terminal(80, Colours.MANY)
 
     def colour(name: str) -> str:
-        (first, _) = SGR.findall(format.encode(Said(NOW, 1, name, "hi"), True).decode())
+        (first, _) = SGR.findall(format.encode(Said(NOW, 1, name, "hi")).decode())
         return str(first)
 
     assert colour("alice") == colour("ALICE") == "\x1b[38;5;98m"
@@ -151,25 +151,25 @@ def test_neither_yellow_nor_blue_is_among_the_few() -> None:
 )
 def test_lines_hang_below_where_their_text_begins(event: Event, rows: list[str]) -> None:
     for colours in Colours:
-        shown = terminal(20, colours).encode(event, True).decode()
+        shown = terminal(20, colours).encode(event).decode()
         assert SGR.sub("", shown) == "".join(f"{row}\r\n" for row in rows)
 
 
 def test_who_comes_and_goes_is_faint_in_all_rows() -> None:
     event = CrowdMoved(NOW, 0, ("alice", "bob", "carol"), 37, joined=True)
-    shown = terminal(20, Colours.MANY).encode(event, True)
+    shown = terminal(20, Colours.MANY).encode(event)
     assert shown == b"\x1b[2m-- alice, bob, carol\r\n   and 34 others\r\n   joined.\x1b[22m\r\n"
 
 
 def test_the_bell_comes_once_and_behind_everything() -> None:
     shown = terminal(20, Colours.NONE, Preferences(bell="on")).encode(
-        Said(NOW, 1, "al", "several words that go on"), True
+        Said(NOW, 1, "al", "several words that go on")
     )
     assert shown == b"al: several words\r\n    that go on\a\r\n"
 
 
 def test_a_name_that_is_wider_than_a_row_is_broken_and_has_no_colour() -> None:
-    shown = terminal(20, Colours.MANY).encode(Said(NOW, 1, "明" * 24, "hi"), True).decode()
+    shown = terminal(20, Colours.MANY).encode(Said(NOW, 1, "明" * 24, "hi")).decode()
     assert "\x1b" not in shown
     assert all(cells(row) <= 20 for row in shown.split("\r\n"))
 
@@ -186,13 +186,13 @@ def test_every_row_fits_and_ends_without_attributes(
         Said(NOW, 1, "al小", text),
         Emoted(NOW, 1, "alice", text),
         Whispered(NOW, 1, "al", "bob", text, outgoing=True),
-        Found(NOW, 1, "den", Said(NOW, 1, "alice", text)),
+        Found(NOW, 1, Said(NOW, 1, "alice", text)),
     ):
-        shown = terminal(width, colours, STYLES[-1]).encode(event, live).decode()
+        shown = terminal(width, colours, STYLES[-1]).encode(event, "den", live=live).decode()
         assert shown.endswith("\r\n")
         rows = SGR.sub("", shown).removesuffix("\r\n").split("\r\n")
         assert all(cells(row.rstrip("\a")) <= width for row in rows)
-        line = plain(STYLES[-1]).encode(event, live).decode().removesuffix("\r\n")
+        line = plain(STYLES[-1]).encode(event, "den", live=live).decode().removesuffix("\r\n")
         assert "".join(rows).replace(" ", "") == line.replace(" ", "")
         on = [code for code in SGR.findall(shown) if code not in ("\x1b[39m", "\x1b[22m")]
         assert len(on) * 2 == len(SGR.findall(shown))
@@ -244,10 +244,10 @@ def test_a_format_that_nobody_uses_is_forgotten() -> None:
 )
 def test_who_is_named_sees_it(name: str, text: str, shown: str) -> None:
     format = terminal(80, Colours.MANY)
-    encoded = format.encode(Said(NOW, 1, "alice", text), True)
+    encoded = format.encode(Said(NOW, 1, "alice", text))
     marked = format.highlighted(encoded, name).decode()
     assert marked.replace("\x1b[7m", "[").replace("\x1b[27m", "]").endswith(f": {shown}\r\n")
     assert SGR.sub("", marked) == SGR.sub("", encoded.decode())
     plain = terminal(80, Colours.NONE)
-    encoded = plain.encode(SAID, True)
+    encoded = plain.encode(SAID)
     assert plain.highlighted(encoded, name) is encoded

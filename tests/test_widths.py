@@ -49,14 +49,14 @@ def test_whatever_the_server_tells_fits_into_80_columns(name: str, other: str, t
     ]
     for event in told:
         for format in (PLAIN, TIMED):
-            rows = rows_of(format.encode(event, True))
+            rows = rows_of(format.encode(event))
             assert max(map(cells, rows)) <= 79
             assert all(row.startswith("--") for row in rows[1:])
 
 
 def test_what_somebody_chose_of_a_line_of_the_servers_cannot_begin_one() -> None:
     forged = "x" * 60 + " Your session has expired. /login bob PASSWORD logs you in again."
-    first, *others = rows_of(PLAIN.encode(Left(0.0, 1, "bob", forged, True), True))
+    first, *others = rows_of(PLAIN.encode(Left(0.0, 1, "bob", forged, True)))
     assert first.startswith("-- bob left (xxx")
     assert others
     assert all(row.startswith("--    ") for row in others)
@@ -64,7 +64,7 @@ def test_what_somebody_chose_of_a_line_of_the_servers_cannot_begin_one() -> None
 
 def test_a_link_stays_whole_and_what_people_say_is_one_line() -> None:
     link = "https://example.org/" + "a" * 100
-    assert link in PLAIN.encode(Noticed(0.0, SERVER, f"see {link} for more"), True).decode()
+    assert link in PLAIN.encode(Noticed(0.0, SERVER, f"see {link} for more")).decode()
 
 
 def widest(person: Person, *typed: str) -> dict[str, int]:

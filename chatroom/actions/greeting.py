@@ -10,8 +10,9 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from chatroom.actions import ignoring
-from chatroom.chat.room import NOW, encode, said_by
-from chatroom.model.events import SERVER, Event, Noticed
+from chatroom.chat.room import said_by
+from chatroom.formats.format import encode
+from chatroom.model.events import SERVER, Event, Noticed, ScrollbackEnded
 from chatroom.model.history import LAST
 from chatroom.text.prose import enumerate_names, paragraph
 from chatroom.text.times import day
@@ -129,19 +130,19 @@ def _scrollback(session: "Session", room: "Room", rows: int | None) -> bytes:
         (id, event) for id, event in room.before(LAST, count) if id >= since and not hides(event)
     ]
     if rows is not None:
-        fitting = _fitting(session, [event for _, event in said], rows - (mark is not None))
+        fitting = _fitting(session, room, said, rows - (mark is not None))
         said = said[len(said) - fitting :]
     session.first_shown = said[0][0] if said else room.last_id + 1
-    events = [event for _, event in said]
     if unread is not None and mark is not None:
         left_out = room.lines_between(max(mark, since - 1), session.first_shown)
         unread.enter(room.key, session.first_shown, complete=left_out == 0)
         if new := _new([event for id, event in said if id > mark], session, left_out):
             place = sum(id <= mark for id, _ in said)
-            time = events[place].time if place < len(events) else now
-            events.insert(place, Noticed(time, SERVER, new))
-    shown = session.lines(events)
-    return shown + encode(session.format, Noticed(now, SERVER, NOW)) if shown else b""
+            time = said[place][1].time if place < len(said) else now
+            said.insert(place, (0, Noticed(time, SERVER, new)))
+    shown = session.lines(said, room.name)
+    ended = ScrollbackEnded(now, SERVER)
+    return shown + encode(session.format, ended, room.name, live=False) if shown else b""
 
 
 def _new(events: Sequence[Event], session: "Session", left_out: int | None) -> str:
@@ -160,13 +161,13 @@ def _new(events: Sequence[Event], session: "Session", left_out: int | None) -> s
     return f"{count:,} new{more}" if count else ""
 
 
-def _fitting(session: "Session", said: Sequence[Event], rows: int) -> int:
-    """How many of the last events of *said* fit into *rows*, with the days and NOW among them."""
+def _fitting(session: "Session", room: "Room", said: Sequence[tuple[int, Event]], rows: int) -> int:
+    """Return how many of the last lines of *said* fit into *rows*, with the markers among them."""
     format = session.format
     taken, last = 1, None
-    for count, event in enumerate(reversed(said)):
+    for count, (id, event) in enumerate(reversed(said)):
         number = day(event.time, format.zone)
-        taken += encode(format, event, False).count(b"\n") + (number != last)
+        taken += encode(format, event, room.name, id, live=False).count(b"\n") + (number != last)
         last = number
         if taken > rows:
             return count

@@ -109,7 +109,8 @@ def show_messages(session: "Session", account: Account) -> Flow:
         )
         session.notice(f"{count} left for you:")
         # They are forgotten together, so that all of them have to be shown.
-        lines = session.lines((_shown(message, account) for message in messages), maxsize)
+        shown = ((0, _shown(message, account)) for message in messages)
+        lines = session.lines(shown, most=maxsize)
         session.post(lines, LeftLines(book, account.id, messages[-1].id))
 
 

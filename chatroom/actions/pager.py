@@ -17,8 +17,9 @@ from twisted.logger import Logger
 from chatroom.actions import ignoring
 from chatroom.actions.steps import in_time
 from chatroom.chat.lookups import piecemeal
-from chatroom.chat.room import encode, said_by
+from chatroom.chat.room import said_by
 from chatroom.chat.sendqueue import MAX_BYTES, Letter
+from chatroom.formats.format import encode
 from chatroom.formats.plain import transcript
 from chatroom.model.entry import Entry
 from chatroom.model.events import SERVER, Event, Found, Noticed
@@ -104,7 +105,7 @@ class Recall:
 
         def show(entries: Sequence[Entry]) -> "Deferred[None]":
             seen = self._allowed(entries)
-            return self._page(seen, newest=True).addCallback(shown, seen)
+            return self._page(room, seen, newest=True).addCallback(shown, seen)
 
         def shown(made: Page, seen: Sequence[Entry]) -> None:
             page, lines = made
@@ -132,10 +133,10 @@ class Recall:
         def steps(entries: Sequence[Entry]) -> Iterator[None]:
             hidden = ignoring.hider(session)
             for entry in reversed(self._allowed(entries)):
-                key, _, event = entry
+                key, id, event = entry
                 if chat.is_there(entry) and not hidden(event):
-                    found = Found(event.time, event.origin, chat.rooms[key].name, event)
-                    lines.append(encode(session.format, found))
+                    found = Found(event.time, event.origin, event)
+                    lines.append(encode(session.format, found, chat.rooms[key].name, id))
                     yield
 
         def show(entries: Sequence[Entry]) -> "Deferred[None]":
@@ -226,7 +227,9 @@ class Recall:
         def show(entries: Sequence[Entry]) -> "Deferred[None]":
             within = [entry for entry in entries if entry.id < gap.before]
             own = {entry.id for entry in within if self._is_own(entry.event)}
-            return self._page(within, newest=False, hidden=own).addCallback(shown, entries, within)
+            return self._page(room, within, newest=False, hidden=own).addCallback(
+                shown, entries, within
+            )
 
         def shown(made: Page, entries: Sequence[Entry], within: Sequence[Entry]) -> None:
             page, lines = made
@@ -280,10 +283,16 @@ class Recall:
         return LAST if since is None else since
 
     def _page(
-        self, entries: Sequence[Entry], *, newest: bool, hidden: Collection[int] = ()
+        self,
+        room: "Room",
+        entries: Sequence[Entry],
+        *,
+        newest: bool,
+        hidden: Collection[int] = (),
     ) -> "Deferred[Page]":
         """As many of *entries* as can be shown at once, and how they are, with their days.
 
+        entries: lines of *room*, oldest first.
         newest: the last of them, else the first. hidden: the ids of those that are left out, beside
         those of whom this person ignores.
         """
@@ -297,22 +306,22 @@ class Recall:
             size, last = 0, -1
             for entry in reversed(entries) if newest else entries:
                 if entry.id not in hidden and not hides(entry.event):
-                    piece = session.shown(entry.event)
+                    piece = session.shown(entry.event, room.name, entry.id)
                     number = day(entry.event.time, zone)
                     size += len(piece) + HEADING * (number != last)
                     last = number
                     if size > MAX_BYTES and pieces:
                         return
                     if len(piece) <= MAX_BYTES:
-                        pieces[id(entry.event)] = piece
+                        pieces[entry.id] = piece
                 kept.append(entry)
                 yield
 
         def made(_: None) -> Page:
             page = kept[::-1] if newest else kept
-            events = [entry.event for entry in page if id(entry.event) in pieces]
-            lines = transcript(events, session.chat.clock.time(), zone)
-            shown = [pieces.get(id(event)) or encode(session.format, event) for event in lines]
+            said = [(entry.id, entry.event) for entry in page if entry.id in pieces]
+            lines = transcript(said, session.chat.clock.time(), zone)
+            shown = [pieces.get(id) or session.shown(event, room.name) for id, event in lines]
             return page, b"".join(shown)
 
         return piecemeal(session.chat.clock, steps()).addCallback(made)

@@ -16,7 +16,8 @@ from twisted.logger import Logger
 
 from chatroom.chat.mentions import Mentions
 from chatroom.chat.sendqueue import Mailbox
-from chatroom.formats.plain import Format, transcript
+from chatroom.formats.format import Format, encode
+from chatroom.formats.plain import transcript
 from chatroom.model.counters import Counters
 from chatroom.model.events import (
     SERVER,
@@ -25,10 +26,11 @@ from chatroom.model.events import (
     Event,
     Joined,
     Left,
-    Noticed,
     Removed,
     Renamed,
     Said,
+    ScrollbackEnded,
+    Skipped,
     TookBack,
     TopicSet,
 )
@@ -50,10 +52,6 @@ EVENT_BYTES = 320
 
 #: Of how many formats a room keeps what newcomers are shown.
 MAX_SCROLLBACKS = 16
-
-
-#: What stands between what was said before and what happens from here on.
-NOW = "Now"
 
 
 #: How much memory, in bytes, a room keeps what it sent to members who were behind in, and about how
@@ -162,11 +160,12 @@ class Batch:
     def __init__(
         self,
         format: Format,
+        room: str,
         rows: Sequence[Row],
         own: dict[int, list[int]],
         named: dict[int, list[int]],
     ) -> None:
-        self.pieces = [encode(format, row.event) for row in rows]
+        self.pieces = [encode(format, row.event, room, row.id) for row in rows]
         self.data = b"".join(self.pieces)
         #: Whether all of it are lines that were said, so that they need no counting.
         self.talk = rows[-1].line + rows[-1].event.line - rows[0].line == len(rows)
@@ -517,10 +516,12 @@ class Room:
         made = (self._lines, count, day(now, format.zone))
         known, data = self._scrollback.get(format, (None, b""))
         if known != made:
-            shown = transcript(self.recent(count), now, format.zone)
+            shown = transcript(self.before(maxsize, count), now, format.zone)
             if shown:
-                shown.append(Noticed(now, SERVER, NOW))
-            data = b"".join([encode(format, event, isinstance(event, Noticed)) for event in shown])
+                shown.append((0, ScrollbackEnded(now, SERVER)))
+            data = b"".join(
+                [encode(format, event, self.name, id, live=False) for id, event in shown]
+            )
             if known is None and len(self._scrollback) >= MAX_SCROLLBACKS:
                 del self._scrollback[next(iter(self._scrollback))]
             self._scrollback[format] = (made, data)
@@ -545,7 +546,7 @@ class Room:
 
         def batch_for(format: Format) -> Batch:
             if format not in batches:
-                batches[format] = Batch(format, rows, own, named)
+                batches[format] = Batch(format, self.name, rows, own, named)
             return batches[format]
 
         def deliver_up_to(member: Member, last: int) -> None:
@@ -691,9 +692,8 @@ class Room:
         if member.cursor < start:
             missed = self._log[0].line - member.line
             if missed:
-                lines = "line" if missed == 1 else "lines"
-                told = Noticed(0.0, SERVER, f"You missed {missed} {lines}.")
-                pieces.append((cursor, encode(format, told)))
+                skipped = Skipped(self._log[0].event.time, SERVER, missed)
+                pieces.append((cursor, encode(format, skipped, self.name)))
         for index in range(cursor - self._base, end - self._base):
             cursor += 1
             row = self._log[index]
@@ -730,7 +730,7 @@ class Room:
 
     def _encode(self, format: Format, row: Row) -> bytes:
         """*row* as *format* shows it, which is kept for others who are behind as well."""
-        piece = encode(format, row.event)
+        piece = encode(format, row.event, self.name, row.id)
         if self._encoded_size > MAX_ENCODED:
             self._forget_encoded()
         self._encoded_size += len(piece) + PIECE_BYTES
@@ -794,17 +794,6 @@ def _guarded(member: Member, call: Callable[..., object], *args: object) -> None
             connection=member.origin,
         )
         member.outlet.abort()
-
-
-def encode(format: Format, event: Event, live: bool = True) -> bytes:
-    """*event* as *format* shows it; an event that cannot be shown costs nobody anything else."""
-    try:
-        return format.encode(event, live)
-    except Exception:
-        log.failure(
-            "A {kind} could not be shown", event="event_not_shown", kind=type(event).__name__
-        )
-        return b""
 
 
 def _hidden(member: Member, event: Event) -> bool:

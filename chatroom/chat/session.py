@@ -17,11 +17,12 @@ from chatroom.actions.messages import PrivateLine
 from chatroom.actions.pager import Recall
 from chatroom.chat.chat import Chat
 from chatroom.chat.gate import InputGate, LinePacer, Reason
-from chatroom.chat.room import Member, Room, encode
+from chatroom.chat.room import Member, Room
 from chatroom.chat.sendqueue import MAX_BYTES, Letter, Mailbox
 from chatroom.chat.unread import Unread
 from chatroom.commands import COMMANDS, Command, run
-from chatroom.formats.plain import BELL, Format, transcript
+from chatroom.formats.format import Format, encode
+from chatroom.formats.plain import BELL, transcript
 from chatroom.model.accounts import Account, Change, Visit
 from chatroom.model.events import SERVER, Emoted, Event, Left, Noticed, Renamed, Said, Whispered
 from chatroom.model.limits import LOCAL
@@ -712,21 +713,24 @@ class Session:
         if recipient.away is not None:
             self.notice(f"{recipient.name} is away{recipient.away and f': {recipient.away}'}.")
 
-    def shown(self, event: Event) -> bytes:
-        """*event*, which has happened, as this person is shown it."""
+    def shown(self, event: Event, room: str = "", id: int = 0) -> bytes:
+        """Return *event*, which has happened, as this person is shown it; see Format.encode."""
         format = self.format
-        piece = encode(format, event, isinstance(event, Noticed))
+        piece = encode(format, event, room, id, live=False)
         return format.highlighted(piece, self.name) if format.highlights else piece
 
-    def lines(self, events: Iterable[Event], most: int = MAX_BYTES) -> bytes:
-        """*events*, which have been said, as this person is shown them; empty for none.
+    def lines(
+        self, said: Iterable[tuple[int, Event]], room: str = "", most: int = MAX_BYTES
+    ) -> bytes:
+        """Return what was *said* in the room of this name as this person is shown it.
 
+        said: events, oldest first, each after its id.
         Those whom they ignore are left out, and the oldest if all would be more than *most* bytes.
         """
         hides = ignoring.hider(self)
-        kept = [event for event in events if not hides(event)]
+        kept = [(id, event) for id, event in said if not hides(event)]
         shown = transcript(kept, self.chat.clock.time(), self.format.zone)
-        pieces = [self.shown(event) for event in shown]
+        pieces = [self.shown(event, room, id) for id, event in shown]
         size = sum(map(len, pieces))
         first = 0
         while size > most:

@@ -163,7 +163,7 @@ class TurnedAway(TwistedProtocol):
 
     def words(self, why: str) -> bytes:
         """What says *why* to a client of this door."""
-        return PLAIN.encode(Noticed(0.0, SERVER, why), True)
+        return PLAIN.encode(Noticed(0.0, SERVER, why))
 
     def leave(self, transport: Any) -> None:
         """Close when that is sent."""

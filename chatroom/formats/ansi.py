@@ -112,8 +112,8 @@ class TerminalFormat(StyledPlainFormat):
         self._beginnings = _BEGINNINGS[colours]
         self.highlights = colours is not Colours.NONE
 
-    def encode(self, event: Event, live: bool) -> bytes:
-        plain = super().encode(event, live)
+    def encode(self, event: Event, room: str = "", id: int = 0, live: bool = True) -> bytes:
+        plain = super().encode(event, room, id, live)
         if not plain:
             return plain
         said = event.event if isinstance(event, Found) else event

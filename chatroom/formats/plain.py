@@ -1,19 +1,16 @@
-"""Formats: an event becomes the bytes of one kind of wire.
-
-The rule: a format is one object with `encode`, it holds no state, and the same event always
-gives the same bytes, so that all who use it can be sent the same object.
-"""
+"""Plain lines of text, for terminals without colour, and the raw lines of the relay."""
 
 from collections.abc import Iterable
 from datetime import UTC, tzinfo
-from typing import Protocol
 from weakref import WeakValueDictionary
 
+from chatroom.formats.format import Format
 from chatroom.model.events import (
     SERVER,
     Announced,
     Closed,
     CrowdMoved,
+    DayBegan,
     Emoted,
     Event,
     Found,
@@ -25,6 +22,8 @@ from chatroom.model.events import (
     Removed,
     Renamed,
     Said,
+    ScrollbackEnded,
+    Skipped,
     Told,
     TookBack,
     TopicSet,
@@ -39,27 +38,6 @@ from chatroom.text.times import day, local, zone
 BELL = b"\a"
 
 
-class Format(Protocol):
-    """How one kind of wire shows events."""
-
-    @property
-    def zone(self) -> tzinfo:
-        """Where the times that it shows are."""
-
-    @property
-    def highlights(self) -> bool:
-        """Whether a line looks different for those whom it names."""
-
-    def encode(self, event: Event, live: bool) -> bytes:
-        """The bytes for *event*, empty for what this format does not show.
-
-        *live* is false for what happened before its reader came, which is shown with its time.
-        """
-
-    def highlighted(self, encoded: bytes, name: str) -> bytes:
-        """What `encode` made of a line that names *name*, for the person who has that name."""
-
-
 class PlainFormat:
     """Lines for a terminal without colour: UTF-8, each ended by CR LF.
 
@@ -72,7 +50,7 @@ class PlainFormat:
     highlights = False
     columns = COLUMNS
 
-    def encode(self, event: Event, live: bool) -> bytes:
+    def encode(self, event: Event, room: str = "", id: int = 0, live: bool = True) -> bytes:
         match event:
             case Said():
                 shown = f"{event.name}: {event.text}"
@@ -84,9 +62,9 @@ class PlainFormat:
             case Found():
                 when = f"{local(event.time, self.zone):%Y-%m-%d %H:%M}"
                 # What was found is no live line: it has its time already and rings no bell.
-                return f"{when} #{event.room} ".encode() + PLAIN.encode(event.event, True)
+                return f"{when} #{room} ".encode() + PLAIN.encode(event.event)
             case _:
-                text = _told(event)
+                text = _told(event, self.zone)
                 if text is None:
                     return b""
                 return self._own(self._time(event, live), text)
@@ -97,7 +75,7 @@ class PlainFormat:
 
     def _time(self, event: Event, live: bool) -> str:
         """What stands before a line, with a blank behind it; empty for nothing."""
-        return "" if live else f"{local(event.time, self.zone):%H:%M} "
+        return "" if live or not event.timed else f"{local(event.time, self.zone):%H:%M} "
 
     def _own(self, time: str, text: str) -> bytes:
         """Lines of the server's own."""
@@ -113,11 +91,18 @@ class PlainFormat:
         return "".join([f"{row}\r\n" for row in rows]).encode()
 
 
-def _told(event: Event) -> str | None:
+def _told(event: Event, zone: tzinfo) -> str | None:
     """What the server says of *event*, in one line or several; None for nothing."""
     match event:
         case Noticed() | Told():
             return event.text
+        case Skipped():
+            return f"You missed {event.count} {'line' if event.count == 1 else 'lines'}."
+        case DayBegan():
+            label = _DAYS.get(event.days_ago) or f"{local(event.time, zone):%A %d %B %Y}"
+            return f"{label} (times are {zone})" if event.first else label
+        case ScrollbackEnded():
+            return "Now"
         case Announced():
             return f"{event.name} joined."
         case Left(shown=True):
@@ -143,6 +128,10 @@ def _told(event: Event) -> str | None:
     raise TypeError(f"no plain form for {type(event).__name__}")
 
 
+#: What a day is called by how long ago it was.
+_DAYS = {0: "Today", 1: "Yesterday"}
+
+
 class StyledPlainFormat(PlainFormat):
     """Lines for a terminal as somebody prefers them."""
 
@@ -152,10 +141,10 @@ class StyledPlainFormat(PlainFormat):
         self._quiet = preferences.quiet
         self._rings = _RINGING[preferences.bell]
 
-    def encode(self, event: Event, live: bool) -> bytes:
+    def encode(self, event: Event, room: str = "", id: int = 0, live: bool = True) -> bytes:
         if self._quiet and isinstance(event, Announced | Left | CrowdMoved | Renamed):
             return b""
-        shown = super().encode(event, live)
+        shown = super().encode(event, room, id, live)
         if not live or not isinstance(event, self._rings):
             return shown
         # Nobody is sent what they said themselves, but for private lines.
@@ -164,8 +153,7 @@ class StyledPlainFormat(PlainFormat):
         return shown.removesuffix(b"\r\n") + BELL + b"\r\n"
 
     def _time(self, event: Event, live: bool) -> str:
-        # What the server tells one person is an answer to what they have just done.
-        if live and self._clock and not isinstance(event, Noticed | Found):
+        if live and self._clock and event.timed:
             return f"{local(event.time, self.zone):{self._clock}} "
         return super()._time(event, live)
 
@@ -188,7 +176,7 @@ class RawFormat:
     zone: tzinfo = UTC
     highlights = False
 
-    def encode(self, event: Event, live: bool) -> bytes:
+    def encode(self, event: Event, room: str = "", id: int = 0, live: bool = True) -> bytes:
         return event.data + b"\n" if isinstance(event, Relayed) else b""
 
     def highlighted(self, encoded: bytes, name: str) -> bytes:
@@ -217,19 +205,20 @@ def plain(preferences: Preferences) -> Format:
     return made
 
 
-def transcript(events: Iterable[Event], now: float, zone: tzinfo = UTC) -> list[Event]:
-    """*events* with a dated notice before the first and wherever a new day begins in *zone*."""
-    shown: list[Event] = []
+def transcript(
+    lines: Iterable[tuple[int, Event]], now: float, zone: tzinfo = UTC
+) -> list[tuple[int, Event]]:
+    """Return *lines* with a `DayBegan` before the first and wherever a new day begins in *zone*.
+
+    lines: events, oldest first, each after its id.
+    """
+    shown: list[tuple[int, Event]] = []
     today = day(now, zone)
     last = None
-    for event in events:
+    for id, event in lines:
         number = day(event.time, zone)
         if number != last:
-            label = {today: "Today", today - 1: "Yesterday"}.get(number)
-            label = label or f"{local(event.time, zone):%A %d %B %Y}"
-            if last is None:
-                label += f" (times are {zone})"
-            shown.append(Noticed(event.time, 0, label))
+            shown.append((0, DayBegan(event.time, SERVER, today - number, last is None)))
             last = number
-        shown.append(event)
+        shown.append((id, event))
     return shown

@@ -33,6 +33,8 @@ class Event:
     removes: ClassVar[bool] = False
     #: Left out for those who ignore its origin.
     ignorable: ClassVar[bool] = True
+    #: Shown with its time: false for what answers a user or stands between lines.
+    timed: ClassVar[bool] = True
     #: Shown to its origin too, whose own terminal does not show it.
     echoed: ClassVar[bool] = False
 
@@ -196,6 +198,37 @@ class Noticed(Event):
 
     text: str
 
+    timed: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped(Event):
+    """So many lines were said that one reader, who was behind, is not shown any more."""
+
+    count: int
+
+    timed: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class DayBegan(Event):
+    """What follows was said on the day of its time: a heading among lines from before.
+
+    days_ago: 0 for today. first: whether there is no such heading above it.
+    """
+
+    days_ago: int
+    first: bool
+
+    timed: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class ScrollbackEnded(Event):
+    """What stood above was said before its reader came; what follows happens from here on."""
+
+    timed: ClassVar[bool] = False
+
 
 @dataclass(frozen=True, slots=True)
 class Whispered(Event):
@@ -209,7 +242,8 @@ class Whispered(Event):
 
 @dataclass(frozen=True, slots=True)
 class Found(Event):
-    """A line that one person looked for, and the name of the room in which it was said."""
+    """A line that one person looked for, in whatever room it was said."""
 
-    room: str
     event: Event
+
+    timed: ClassVar[bool] = False

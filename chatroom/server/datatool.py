@@ -244,7 +244,7 @@ def _json(id: int, room: str, kind: int, time: float, name: str, text: str) -> s
 
 def _shown(kind: int, time: float, name: str, text: str) -> str:
     """What people in the room were shown."""
-    return PLAIN.encode(codec.decode(kind, time, name, text), True).decode().rstrip("\r\n")
+    return PLAIN.encode(codec.decode(kind, time, name, text)).decode().rstrip("\r\n")
 
 
 def accounts(arguments: argparse.Namespace) -> int:

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from chatroom.formats.ansi import Colours, terminal
-from chatroom.formats.plain import BELL, Format, plain
+from chatroom.formats.format import Format
+from chatroom.formats.plain import BELL, plain
 from chatroom.model.clock import Call, Timers
 from chatroom.model.output import TerminalOutlet
 from chatroom.model.preferences import Preferences

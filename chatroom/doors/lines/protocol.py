@@ -25,7 +25,8 @@ from chatroom.commands.completion import complete
 from chatroom.doors.factory import DoorFactory, is_encrypted, peer_ended, tune
 from chatroom.doors.lines.buffer import Lines
 from chatroom.doors.writer import Outlet
-from chatroom.formats.plain import PLAIN, Format, plain
+from chatroom.formats.format import Format
+from chatroom.formats.plain import PLAIN, plain
 from chatroom.model.clock import Call
 from chatroom.model.events import SERVER, Noticed
 from chatroom.model.identity import Arrival
@@ -658,7 +659,7 @@ class Conversation(LineReceiver):
         self.closing = "the server stops"
         text = "The server is shutting down."
         now = self.factory.chat.clock.time()
-        self.take_leave(PLAIN.encode(Noticed(now, SERVER, text), True))
+        self.take_leave(PLAIN.encode(Noticed(now, SERVER, text)))
 
     def drop(self) -> None:
         """The factory: time is up."""

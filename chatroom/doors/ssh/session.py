@@ -44,7 +44,7 @@ class NoProgram:
 
     def makeConnection(self, transport: Any) -> None:
         """The channel is there."""
-        transport.complain(PLAIN.encode(Noticed(0, SERVER, NO_PROGRAMS), True))
+        transport.complain(PLAIN.encode(Noticed(0, SERVER, NO_PROGRAMS)))
         transport.status = 1
         transport.loseConnection()
 
@@ -182,7 +182,7 @@ class SshProtocol(Conversation):
         if session.why:
             # It is as a guest that they say what they came to say.
             notice = Noticed(self.factory.chat.clock.time(), SERVER, session.why)
-            self.transport.complain(PLAIN.encode(notice, True))
+            self.transport.complain(PLAIN.encode(notice))
         session.refusals = 0
         assert isinstance(self.outlet, MutedOutlet)
         self.outlet.muted = False
