@@ -64,6 +64,7 @@ ANSWERS = [
     ("/away", ["-- You are away. /back says that you are here again."]),
     ("/away lunch", ["-- You are away. /back says that you are here again."]),
     ("/back", ["-- You are not away. /away says that you are."]),
+    ("/unaway", ["-- You are not away. /away says that you are."]),
     # /quit
     ("/quit", ["-- Good-bye."]),
     ("/exit", ["-- Good-bye."]),
@@ -259,7 +260,7 @@ ANSWERS = [
         "-- of just that name was here in the last hour. Who has a registered name and",
         "-- is not here is shown it when they log in.",
     ]),
-    ("/help /back", ["-- /back", "-- you are here again"]),
+    ("/help /back", ["-- /back   (also /unaway)", "-- you are here again"]),
     ("/? me", ["-- /me TEXT", "-- say what you do: /me waves"]),
     ("/help rooms", [
         "-- /join ROOM     go to another room, which is made if there is none",
@@ -433,13 +434,27 @@ def test_history_shows_as_many_lines_as_are_wanted(world: World) -> None:
     assert len(bob.asks(f"/history {'9' * 100}")) == 31
 
 
+@pytest.mark.parametrize(
+    "typed", ["/away", "/report bob", "/kick bob", "/ban bob 1h", "/mute bob", "/close tea"]
+)
+def test_a_reason_that_is_too_long_is_refused_and_not_cut(world: World, typed: str) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.says("/join tea", "/join lobby")
+    alice.session.claimed = True
+    assert alice.asks(f"{typed} {'x' * 201}") == [
+        "-- At most 200 characters, please: these are 201. Nothing was done."
+    ]
+    assert not bob.gone
+    assert alice.asks("/whois bob")[0].startswith("-- bob is in #lobby")
+
+
 def test_who_is_away_says_so(world: World) -> None:
     alice, bob = world.people("alice", "bob")
     bob.says("/away")
     assert alice.asks("/msg bob hi") == ["-> you to bob: hi", "-- bob is away."]
     assert alice.asks("/whois bob")[0].endswith(", away.")
     assert alice.asks("/who") == ["-- 2 people in #lobby: alice, bob (away)"]
-    bob.says(f"/away {LONG}")
+    bob.says(f"/away {LONG[:200]}")
     assert alice.asks("/msg bob hi")[1] == f"-- bob is away: {LONG[:200]}."
     bob.says("/away lunch")
     assert alice.asks("/whois bob")[0].endswith(", away: lunch.")

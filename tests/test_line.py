@@ -793,6 +793,34 @@ def test_an_irc_client_is_told_so_in_a_line_of_its_own_and_closed(first: bytes, 
     door.world.end()
 
 
+@pytest.mark.parametrize(
+    ("first", "answer"),
+    [
+        (b"EHLO mail.example.org\r\n", b"554 "),
+        (b"HELO localhost\r\nMAIL FROM:<a@example.org>\r\n", b"554 "),
+        (b"MAIL FROM:<a@example.org> SIZE=100\r\n", b"554 "),
+        (b"a001 CAPABILITY\r\n", b"* BYE "),
+        (b"A1 LOGIN zoe s3cretpw\r\n", b"* BYE "),
+        (b"*1\r\n$4\r\nPING\r\n", b"-ERR "),
+        (b"*2\r\n$4\r\nAUTH\r\n$8\r\ns3cretpw\r\n", b"-ERR "),
+    ],
+)
+def test_a_client_of_mail_or_redis_is_told_so_in_its_own_words_and_closed(
+    first: bytes, answer: bytes
+) -> None:
+    door = made()
+    visitor = door.visitor()
+    visitor.protocol.dataReceived(first)
+    visitor.settle()
+    assert visitor.gone
+    last = visitor.received.splitlines()[-1]
+    assert last.startswith(answer)
+    assert last.endswith(b"Nothing was said.")
+    door.world.wait(5)
+    assert door.bob.sees == []
+    door.world.end()
+
+
 def test_a_request_that_comes_before_the_greeting_is_closed_as_well(door: Door) -> None:
     wire = Wire()
     protocol = door.factory.buildProtocol(wire.getPeer())
@@ -823,6 +851,10 @@ def test_as_a_second_line_the_same_is_said(door: Door, text: str) -> None:
         "CAP on the bottle",
         "USER error",
         "SSH-2 or SSH-1?",
+        "HELO EVERYBODY",
+        "MAIL FROM: my mother",
+        "1 LOGIN is enough",
+        "*1",
     ],
 )
 def test_what_only_looks_a_little_like_a_request_is_said(door: Door, text: str) -> None:

@@ -338,6 +338,11 @@ def test_a_command_that_is_refused_says_so_by_its_status(
         "borg serve",
         "mosh-server new -s",
         "cat > .ssh/authorized_keys",
+        "ls -la",
+        "/bin/ls -la /etc",
+        "uname -a",
+        "sudo -n id",
+        "df --human-readable",
     ],
 )
 def test_what_programs_ask_for_is_refused_and_said_to_nobody(
@@ -354,7 +359,15 @@ def test_what_programs_ask_for_is_refused_and_said_to_nobody(
 
 @pytest.mark.parametrize(
     "text",
-    ["scp is broken", "rsync finished", "git is down", "shall we?", "cat videos", "/say scp -t x"],
+    [
+        "scp is broken",
+        "rsync finished",
+        "git is down",
+        "shall we?",
+        "cat videos",
+        "who - me?",
+        "/say scp -t x",
+    ],
 )
 def test_what_people_say_of_programs_is_said(world: World, factory: SshFactory, text: str) -> None:
     bob = world.person("bob")

@@ -86,6 +86,11 @@ def test_what_is_looked_for_is_these_phrases(query: str, found: list[Phrase]) ->
     [
         ("tea", "Green TEA, please"),
         ("cafe", "au café"),
+        ("सड़क", "यह सडक है"),
+        ("सडक", "यह सड़क है"),
+        ("ग़ज़ल", "गजल"),
+        ("ग\u093cजल", "ग़ज़ल"),
+        ("ऩ", "न"),
         ("CAFÉ", "at the cafe"),
         ('"green tea"', "some green-tea"),
         ("umbr*", "my umbrella"),

@@ -10,7 +10,7 @@ from chatroom.actions.addressing import exactly
 from chatroom.actions.steps import Flow, announce, carry_out, patiently, steps, tell_if_later
 from chatroom.chat.rules import SOURCE_BAN, as_network
 from chatroom.commands import command
-from chatroom.commands.people import MAX_REASON
+from chatroom.commands.people import checked_reason
 from chatroom.model.accounts import Account
 from chatroom.model.events import SERVER, Told
 from chatroom.model.limits import LOCAL
@@ -40,7 +40,7 @@ MAX_ORDERS = 10_000
 def kick(session: "Session", rest: str) -> None:
     """send somebody away, who may come back"""
     name, _, why = rest.partition(" ")
-    why = why.strip()[:MAX_REASON]
+    why = checked_reason(why)
     people = _to_kick(session.chat, name)
     if session in people:
         raise Refused(Code.YOURSELF, "You cannot send yourself away. /quit leaves.")
@@ -244,7 +244,7 @@ def close(session: "Session", rest: str) -> None:
     """
     chat = session.chat
     name, _, why = rest.removeprefix("#").partition(" ")
-    why = why.strip()[:MAX_REASON]
+    why = checked_reason(why)
     room = chat.rooms.get(names.fold(name))
     if room is None or room.closing:
         raise Refused(
@@ -354,7 +354,7 @@ def _length_and_reason(text: str) -> tuple[float, str]:
         raise Refused(
             Code.BAD_VALUE, "A time is 10 years at most. Without a time, /ban is for good."
         )
-    return length or 0.0, why[:MAX_REASON]
+    return length or 0.0, checked_reason(why)
 
 
 def _tell_all(session: "Session", text: str) -> None:

@@ -15,8 +15,19 @@ from chatroom.text.prose import duration
 if TYPE_CHECKING:
     from chatroom.chat.session import Session
 
-#: How long a reason or an away text may be, in characters.
+#: How long a reason, an away text or a last word may be, in characters.
 MAX_REASON = 200
+
+
+def checked_reason(text: str) -> str:
+    """Return *text* without the blanks around it. Raises Refused if it is too long."""
+    text = text.strip()
+    if len(text) > MAX_REASON:
+        raise Refused(
+            Code.TOO_MANY,
+            f"At most {MAX_REASON} characters, please: these are {len(text):,}. Nothing was done.",
+        )
+    return text
 
 
 @command("nick", "name", usage="NEWNAME", group="people")
@@ -156,11 +167,11 @@ def away(session: "Session", rest: str) -> None:
         )
     if rest and (why := session.chat.moderation.silence(session)) is not None:
         raise Refused(Code.MUTED, f"{why} Alone, /away says that you are away.")
-    me.away = rest[:MAX_REASON]
+    me.away = checked_reason(rest)
     session.notice("You are away. /back says that you are here again.")
 
 
-@command("back", group="people")
+@command("back", "unaway", group="people")
 def back(session: "Session", rest: str) -> None:
     """you are here again"""
     me = session.chat.registry.present(session)

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from chatroom.actions.addressing import known
 from chatroom.actions.steps import Flow, carry_out, in_time, patiently, steps
 from chatroom.commands import command
-from chatroom.commands.people import MAX_REASON
+from chatroom.commands.people import checked_reason
 from chatroom.formats.plain import PLAIN
 from chatroom.model.refused import Code, Refused
 from chatroom.model.sanctions import Action, Report
@@ -47,7 +47,7 @@ def report(session: "Session", rest: str) -> None:
         raise Refused(
             Code.UNAVAILABLE, "Nobody keeps order here. /ignore NAME spares you what somebody says."
         )
-    carry_out(session, _report(session, name, why.strip()[:MAX_REASON]))
+    carry_out(session, _report(session, name, checked_reason(why)))
 
 
 @steps

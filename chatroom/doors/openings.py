@@ -26,6 +26,15 @@ IRC: Final = Opening(
     "speaks IRC", b"ERROR :This is no IRC port but a chat for telnet and nc. Nothing was said.\r\n"
 )
 
+#: RFC 5321, section 3.1.
+SMTP: Final = Opening(
+    "speaks SMTP", b"554 This is no mail server but a chat. Nothing was said.\r\n"
+)
+#: RFC 9051, section 7.1.5.
+IMAP: Final = Opening("speaks IMAP", b"* BYE This is no mailbox but a chat. Nothing was said.\r\n")
+#: RESP, the protocol of Redis: "Simple errors".
+REDIS: Final = Opening("speaks Redis", b"-ERR This is no Redis but a chat. Nothing was said.\r\n")
+
 #: How a TLS ClientHello begins: a handshake record of version 3 (RFC 8446, section 5.1).
 _HELLO: Final = b"\x16\x03"
 
@@ -36,17 +45,38 @@ _LINES: Final = (
     (re.compile(rb"SSH-[12]\.\d+-[!-~].*"), SSH),
     # RFC 2812, section 3.1; IRCv3, "Capability Negotiation". NICK alone may be a person's.
     (re.compile(rb"PASS \S.*|CAP (?:LS|REQ|LIST|END)\b.*|USER(?: \S+){3} .+"), IRC),
+    # RFC 5321, section 4.1.1. What greets a HELO has a dot or a number, unlike HELO EVERYBODY.
+    (
+        re.compile(
+            rb"EHLO \S+|HELO (?:localhost|\S*[.:\d\[]\S*)|(?:MAIL FROM|RCPT TO): ?<[^>]*>.*"
+        ),
+        SMTP,
+    ),
+    # RFC 9051, section 6: a tag with a number in it, and a command.
+    (
+        re.compile(
+            rb"[A-Za-z]+\d+ (?:CAPABILITY|NOOP|STARTTLS|LOGIN \S+ \S+|AUTHENTICATE \S.*|ID .+)"
+        ),
+        IMAP,
+    ),
+    # RESP, "Arrays" and "Bulk strings": how many words follow, and how long the first is.
+    (re.compile(rb"\*\d+\n\$\d+"), REDIS),
 )
 
 _LONG_HTTP: Final = re.compile(rb"[A-Z]+ /")
 _NICK: Final = re.compile(rb"NICK \S+\r?")
 
 
-def recognised(line: bytes) -> Opening | None:
-    """What *line*, without its LF and the first of its connection, says that it is."""
+def recognised(line: bytes, following: bytes = b"") -> Opening | None:
+    """What *line*, without its LF and the first of its connection, says that it is.
+
+    following: the line after it, empty if that has not come.
+    """
     if line.startswith(_HELLO):
         return TLS
     line = line.removesuffix(b"\r")
+    if line.startswith(b"*"):
+        line += b"\n" + following.removesuffix(b"\r")
     return next((opening for pattern, opening in _LINES if pattern.fullmatch(line)), None)
 
 

@@ -45,12 +45,13 @@ _WHOLE = re.compile(
 
 # Signs that writers leave out at times: diacritics, the vowel signs and points of Arabic, Hebrew
 # and their kin, accents of chant, variation selectors, and tatweel (U+0640), which only makes words
-# longer. In other scripts marks are parts of letters, and so are the two marks of Kana (U+3099,
-# U+309A) and hamza and madda (U+0653 to U+0655) but where _PLAIN says otherwise.
+# longer; and the nukta of Devanagari (U+093C). In other scripts marks are parts of letters, and so
+# are the two marks of Kana (U+3099, U+309A) and hamza and madda (U+0653 to U+0655) but where _PLAIN
+# says otherwise.
 _SIGN = regex.compile(
     r"[[\p{Mn}&&[\p{sc=Inherited}\p{sc=Latin}\p{sc=Greek}\p{sc=Cyrillic}\p{sc=Coptic}"
     r"\p{sc=Arabic}\p{sc=Hebrew}\p{sc=Syriac}\p{sc=Samaritan}\p{sc=Mandaic}\p{sc=Ethiopic}]]"
-    r"--[\u3099\u309a\u0653-\u0655]]|\u0640",
+    r"--[\u3099\u309a\u0653-\u0655]]|\u0640|\u093c",
     regex.V1,
 )
 # The same for `re`, which is many times as quick with a set of characters of the first plane.

@@ -119,6 +119,11 @@ MIGRATIONS = (
     ALTER TABLE accounts ADD COLUMN skeleton TEXT NOT NULL DEFAULT '';
     CREATE INDEX skeletons ON accounts (skeleton);
     """,
+    """
+    -- What is found with or without a nukta is indexed anew (words.py).
+    INSERT INTO words (words) VALUES ('delete-all');
+    UPDATE state SET value = 0 WHERE key = 'indexed';
+    """,
 )
 
 

@@ -20,13 +20,18 @@ from chatroom.model.refused import Code, Refused
 from chatroom.terminal.terminal import kind_of
 
 # What programs ask a server to run: those that bring and fetch files, and shells for others to use.
-# With nothing behind their names, or an option, as no sentence goes on.
+# With nothing behind their names, or an option, as no sentence goes on; and what people run on
+# other servers, with an option.
 _PROGRAM: Final = re.compile(
     rb"""(?:exec\s+)?(?:\S*/)?(?:
         git-\S+(?:\s.*)? | git\s+(?:upload-pack|receive-pack|upload-archive)\b.*
       | (?:sftp-server|internal-sftp)(?:\s.*)? | cat\s*>.*
       | (?:scp|sftp|rsync|rclone|unison|hg|svnserve|cvs|bzr|borg|mosh-server|(?:ba|da|z|k|a|fi)?sh)
         (?:\s+(?:-|serve\b|server\b|new\b).*)?
+      | (?:awk|cat|chmod|cp|curl|date|df|docker|du|echo|env|find|free|grep|head|id|ifconfig|ip|kill
+        |last|ln|ls|lscpu|mkdir|mv|nc|netstat|nproc|ping|ps|python3?|rm|sed|ss|ssh|stat|sudo|tail
+        |tar|top|touch|uname|uptime|w|wc|wget|who)
+        \s+-[-A-Za-z0-9].*
     )\s*""",
     re.VERBOSE | re.DOTALL,
 )

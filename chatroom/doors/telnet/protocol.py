@@ -145,7 +145,9 @@ class ChatProtocol(Conversation):
     def lineReceived(self, line: bytes) -> None:
         """One line, without its LF, that the session is ready for."""
         if self._first:
-            opening = openings.recognised(line)
+            # It is taken off the lines that wait when all have been handed in that can be.
+            following = [other for other in self.intake.lines[1:2] if isinstance(other, bytes)]
+            opening = openings.recognised(line, *following)
             if opening is not None:
                 self._turn_away(opening)
                 return
