@@ -5,7 +5,9 @@ import socket
 import sqlite3
 import sys
 import time
+import weakref
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 
 from chatroom.model.aging import Aging
 from chatroom.model.chatsettings import Settings
+from chatroom.model.clock import Timer
 from chatroom.model.limits import Limits
 from chatroom.model.sanctions import Order
 from chatroom.text.times import DAY
@@ -217,3 +220,53 @@ def test_a_start_with_a_clock_that_is_ahead_deletes_nothing(
     assert "31.0 days more than was to be expected" in server.output
     assert kept.asks("SELECT text FROM events WHERE kind = 0") == ["hello"]
     assert kept.asks("SELECT name FROM accounts") == ["alice"]
+
+
+def test_a_timer_calls_once_and_only_what_was_put_off_last() -> None:
+    clock = Clock()
+    timer = Timer(clock.callLater)
+    called: list[str] = []
+    running: list[bool] = []
+    for delay, name in [(2, "first"), (3, "second")]:
+        timer.start(delay, partial(called.append, name))
+    for _ in range(4):
+        clock.advance(1)
+        running.append(timer.running)
+    timer.start(1, partial(called.append, "third"))
+    timer.stop()
+    timer.stop()
+    clock.advance(5)
+    assert called == ["second"]
+    assert running == [True, True, False, False]
+
+
+def test_a_timer_may_be_started_again_by_what_it_calls() -> None:
+    clock = Clock()
+    timer = Timer(clock.callLater)
+    called: list[float] = []
+
+    def again() -> None:
+        called.append(clock.seconds())
+        timer.start(1, again)
+
+    timer.start(1, again)
+    clock.pump([1, 1, 1])
+    assert called == [1, 2, 3]
+    timer.stop()
+    assert not clock.getDelayedCalls()
+
+
+def test_a_timer_that_is_over_keeps_nothing_of_its_owner() -> None:
+    class Owner:
+        def due(self) -> None:
+            """It is time."""
+
+    clock = Clock()
+    timer = Timer(clock.callLater)
+    for end in (lambda: clock.advance(1), timer.stop):
+        owner = Owner()
+        timer.start(1, owner.due)
+        left = weakref.ref(owner)
+        del owner
+        end()
+        assert left() is None

@@ -6,6 +6,7 @@ whoever does not read.
 
 import select
 import socket
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, succeed
@@ -19,7 +20,7 @@ from twisted.python.failure import Failure
 
 from chatroom.chat.chat import Chat
 from chatroom.formats.plain import PLAIN
-from chatroom.model.clock import Call
+from chatroom.model.clock import Timer
 from chatroom.model.counters import BARRED, CROWDED, STOPPING
 from chatroom.model.events import SERVER, Noticed
 from chatroom.model.limits import Limits, address_of, source_of
@@ -152,13 +153,13 @@ class TurnedAway(TwistedProtocol):
     def __init__(self, chat: Chat, why: str) -> None:
         self._chat = chat
         self._why = why
-        self._overdue: Call | None = None
+        self._overdue = Timer(chat.clock.callLater)
 
     def connectionMade(self) -> None:
         """Twisted: the connection is there."""
         transport: Any = self.transport
         transport.write(self.words(self._why))
-        self._overdue = self._chat.clock.callLater(GOING, transport.abortConnection)
+        self._overdue.start(GOING, transport.abortConnection)
         self.leave(transport)
 
     def words(self, why: str) -> bytes:
@@ -171,8 +172,7 @@ class TurnedAway(TwistedProtocol):
 
     def connectionLost(self, reason: object = None) -> None:
         """Twisted: the connection is gone."""
-        if self._overdue is not None and self._overdue.active():
-            self._overdue.cancel()
+        self._overdue.stop()
 
 
 C = TypeVar("C", bound=Connected)
@@ -195,8 +195,9 @@ class DoorFactory(ServerFactory, Generic[C]):
         self.clients: set[C] = set()
         self.stopping = False
         # Those that have still to agree on TLS, and what ends them if they do not.
-        self._agreeing: dict[C, Call] = {}
+        self._agreeing: dict[C, Timer] = {}
         self._gone: Deferred[None] | None = None
+        self._overdue = Timer(chat.clock.callLater)
         chat.doors.append(self)
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
@@ -242,8 +243,8 @@ class DoorFactory(ServerFactory, Generic[C]):
     def connected(self, client: C) -> None:
         """There is a connection for *client*: serve it, when TLS is agreed on if there is any."""
         if INegotiated.providedBy(client.transport):
-            late = self.chat.clock.callLater(HANDSHAKE_SECONDS, self._late, client)
-            self._agreeing[client] = late
+            late = self._agreeing[client] = Timer(self.chat.clock.callLater)
+            late.start(HANDSHAKE_SECONDS, partial(self._late, client))
         else:
             self._serve(client)
 
@@ -253,7 +254,7 @@ class DoorFactory(ServerFactory, Generic[C]):
         late = self._agreeing.pop(client, None)
         if late is None:
             return
-        late.cancel()
+        late.stop()
         if self.chat.moderation.refusal(client.address) is None:
             self._serve(client)
         else:
@@ -291,8 +292,7 @@ class DoorFactory(ServerFactory, Generic[C]):
         """*client*, which came from *source*, is not connected any more."""
         late = self._agreeing.pop(client, None)
         if late is not None:
-            if late.active():
-                late.cancel()
+            late.stop()
             log.info(
                 "A connection from {address} ended before TLS was agreed on, at the {door} door",
                 event="tls_not_agreed",
@@ -307,6 +307,7 @@ class DoorFactory(ServerFactory, Generic[C]):
         self.chat.admission.left(source)
         if self._gone is not None and not self.clients:
             gone, self._gone = self._gone, None
+            self._overdue.stop()
             gone.callback(None)
 
     def _log_end(self, client: C, reason: Failure) -> None:
@@ -356,8 +357,7 @@ class DoorFactory(ServerFactory, Generic[C]):
             return succeed(None)
         gone: Deferred[None] = Deferred()
         self._gone = gone
-        overdue = self.chat.clock.callLater(GOING, self._drop_all)
-        gone.addCallback(lambda _: overdue.cancel() if overdue.active() else None)
+        self._overdue.start(GOING, self._drop_all)
         for client in list(self.clients):
             client.dismiss()
         return gone

@@ -22,7 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatroom.chat.chat import Chat
-from chatroom.model.clock import Call
+from chatroom.model.clock import Timer
 from chatroom.model.limits import LOCAL, source_of
 
 log = Logger()
@@ -162,13 +162,13 @@ class Waiting(Protocol):
         self._peer = peer
         self._data = b""
         self._over = False
-        self._overdue: Call | None = None
 
     def connectionMade(self) -> None:
         """Twisted: the connection is there."""
         # So that little of what is the client's is read with the header.
         self.transport.bufferSize = V2_BYTES
-        self._overdue = self.factory.chat.clock.callLater(PATIENCE, self._late)
+        self._overdue = Timer(self.factory.chat.clock.callLater)
+        self._overdue.start(PATIENCE, self._late)
 
     def dataReceived(self, data: bytes) -> None:
         """Twisted: bytes came in."""
@@ -223,10 +223,7 @@ class Waiting(Protocol):
         if self._over:
             return
         self._over = True
-        if self._overdue is not None and self._overdue.active():
-            self._overdue.cancel()
-        # It knows this one, whether or not it was called.
-        self._overdue = None
+        self._overdue.stop()
         self.factory.ended(self)
 
 

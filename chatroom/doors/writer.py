@@ -12,7 +12,7 @@ from twisted.internet import tcp, unix
 from twisted.internet.interfaces import INegotiated, IPullProducer, IPushProducer
 from zope.interface import implementer
 
-from chatroom.model.clock import Call, Timers
+from chatroom.model.clock import Timer, Timers
 
 
 class Client(Protocol):
@@ -63,7 +63,6 @@ class Outlet:
         "_at_once",
         "_client",
         "_closing",
-        "_later",
         "_producing",
         "_socket",
         "_stall_timeout",
@@ -78,9 +77,8 @@ class Outlet:
     ) -> None:
         self._transport = transport
         self._client = client
-        self._later = later
         self._stall_timeout = stall_timeout
-        self._timer: Call | None = None
+        self._timer = Timer(later)
         self._closing = False
         self._aborting = False
         self._producing = False
@@ -162,8 +160,7 @@ class Outlet:
         self._closing = True
         if farewell:
             self.insert(farewell)
-        self._stop_timer()
-        self._timer = self._later(CLOSING, self.abort)
+        self._timer.start(CLOSING, self.abort)
         self._write_no_more()
         self._transport.loseConnection()
         if not self._at_once:
@@ -178,7 +175,7 @@ class Outlet:
         """
         if not self._closing and not self._aborting:
             self._closing = True
-            self._stop_timer()
+            self._timer.stop()
             self._write_no_more()
             close_writing(self._transport)
 
@@ -194,7 +191,7 @@ class Outlet:
         if not self._aborting:
             self._aborting = True
             self.congested = True
-            self._stop_timer()
+            self._timer.stop()
             self._transport.abortConnection()
 
     # -- for the door
@@ -206,7 +203,7 @@ class Outlet:
             self._transport.unregisterProducer()
         self._aborting = self._closing = True
         self.congested = True
-        self._stop_timer()
+        self._timer.stop()
 
     # -- for the transport
 
@@ -242,7 +239,7 @@ class Outlet:
             if self.congested:
                 return
         self.congested = False
-        self._stop_timer()
+        self._timer.stop()
         self._client.flowing()
 
     def stopProducing(self) -> None:
@@ -257,14 +254,8 @@ class Outlet:
             self._client.stalled()
 
     def _restart_timer(self) -> None:
-        self._stop_timer()
         if self._stall_timeout:
-            self._timer = self._later(self._stall_timeout, self._cut)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        self._timer = None
+            self._timer.start(self._stall_timeout, self._cut)
 
     def _cut(self) -> None:
         self._client.cut()

@@ -36,3 +36,40 @@ class Timers(Protocol):
     """What puts a call off by some seconds."""
 
     def __call__(self, delay: float, callable: Callable[..., object]) -> Call: ...
+
+
+class Timer:
+    """One call that is put off, at most: a new start takes the place of the one before.
+
+    later: what puts calls off. The timer refers to what it calls only until it has called it or is
+    stopped, so that an owner and its timer are no reference cycle.
+    """
+
+    __slots__ = ("_call", "_function", "_later")
+
+    def __init__(self, later: Timers) -> None:
+        self._later = later
+        self._call: Call | None = None
+        self._function: Callable[[], object] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the call is still to come."""
+        return self._call is not None
+
+    def start(self, seconds: float, function: Callable[[], object]) -> None:
+        """Call *function* in so many *seconds*, and no other."""
+        self.stop()
+        self._function = function
+        self._call = self._later(seconds, self._due)
+
+    def stop(self) -> None:
+        """Call nothing."""
+        call, self._call, self._function = self._call, None, None
+        if call is not None and call.active():
+            call.cancel()
+
+    def _due(self) -> None:
+        function, self._call, self._function = self._function, None, None
+        assert function is not None
+        function()

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, Protocol
 from chatroom.formats.ansi import Colours, terminal
 from chatroom.formats.format import Format
 from chatroom.formats.plain import BELL, plain
-from chatroom.model.clock import Call, Timers
+from chatroom.model.clock import Timer, Timers
 from chatroom.model.output import TerminalOutlet
 from chatroom.model.preferences import Preferences
 from chatroom.terminal.editor import (
@@ -132,7 +132,6 @@ class Terminal:
         self._outlet = outlet
         self._owner = owner
         self._lines = lines
-        self._later = later
         self._kind = kind
         self._no_color = no_color
         self._keys = Keys()
@@ -141,7 +140,7 @@ class Terminal:
         # Keys that were not dealt with yet, oldest first, and about how many bytes they were.
         self._events: deque[Event] = deque()
         self.backlog = 0
-        self._timer: Call | None = None
+        self._timer = Timer(later)
         self._prompted = ("", "")
         # What of the input is still to be sent around a line that the outlet took in part.
         self._owed = (b"", b"")
@@ -235,7 +234,7 @@ class Terminal:
         if self._over:
             return farewell
         self._over = True
-        self._stop_timer()
+        self._timer.stop()
         self._events.clear()
         if not self._begun:
             return farewell
@@ -253,12 +252,12 @@ class Terminal:
 
     def receive(self, data: bytes) -> None:
         """Bytes were typed."""
-        self._stop_timer()
+        self._timer.stop()
         self._take(self._keys.receive(data))
 
     def press(self, key: Key) -> None:
         """A *key* came in some other way than as bytes, which ends what is open of those."""
-        self._stop_timer()
+        self._timer.stop()
         self._take([key, *self._keys.expire()])
 
     def limit(self, line_length: int) -> None:
@@ -333,7 +332,7 @@ class Terminal:
             self._events.append(event)
             self.backlog += _weight(event)
         if self._keys.patience:
-            self._timer = self._later(self._keys.patience, self._expire)
+            self._timer.start(self._keys.patience, self._expire)
 
     def _drop(self) -> None:
         """What waits is not said any more."""
@@ -347,13 +346,7 @@ class Terminal:
 
     def _expire(self) -> None:
         """What there is of a key will not be completed."""
-        self._timer = None
         self._take(self._keys.expire())
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        self._timer = None
 
     def _dealt(self, event: Event) -> bytes:
         """Deal with one key; returns what is shown for it beside the line."""

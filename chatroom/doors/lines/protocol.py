@@ -24,6 +24,7 @@ from chatroom.commands import command
 from chatroom.commands.completion import complete
 from chatroom.doors.factory import DoorFactory, is_encrypted, peer_ended, tune
 from chatroom.doors.lines.buffer import Lines
+from chatroom.doors.throttle import ByteThrottle
 from chatroom.doors.writer import Outlet
 from chatroom.formats.format import Format
 from chatroom.formats.plain import PLAIN, plain
@@ -78,12 +79,11 @@ class Conversation(LineReceiver):
     intake: Lines
     session: Session
     outlet: Outlet
+    throttle: ByteThrottle
 
     # What most connections never change stands here, not once for each of them.
     _begun = False
     _raw = b""
-    _bytes_full_at = 0.0
-    _rest: Call | None = None
     _reading = True
     _handing_in = False
     _ended = False
@@ -108,6 +108,7 @@ class Conversation(LineReceiver):
         """The factory: the connection can be used."""
         self.transport.bufferSize = READ_SIZE
         self.intake = self.make_intake()
+        self.throttle = ByteThrottle(self.factory.chat, self._rested)
         tune(self.transport, self.factory.chat.limits)
         self.outlet = self.make_outlet()
         self.session = self.make_session()
@@ -149,7 +150,7 @@ class Conversation(LineReceiver):
         if self.transport.disconnecting:
             return
         self._raw = self._raw + data if self._raw else data
-        if self._rest is None:
+        if not self.throttle.pausing:
             self._digest()
         self._hand_in()
         if self.intake.lines and data.startswith(b"/") and data.find(b"\n") == len(data) - 1:
@@ -158,7 +159,8 @@ class Conversation(LineReceiver):
 
     def _digest(self) -> None:
         """Make lines of what came in, or some keys, as far as the byte rate allows."""
-        while self._raw and self._rest is None:
+        throttle = self.throttle
+        while self._raw and not throttle.pausing:
             data = self._raw
             share, cost = self.share(data)
             if share < len(data):
@@ -166,10 +168,10 @@ class Conversation(LineReceiver):
             else:
                 self._raw = b""
             self._take(data)
-            self._spend(cost)
+            throttle.spend(cost)
             if self.terminal is not None:
                 # What comes of it is first.
-                self._spend(self.terminal.spent())
+                throttle.spend(self.terminal.spent())
                 break
 
     def share(self, data: bytes) -> tuple[int, int]:
@@ -182,21 +184,8 @@ class Conversation(LineReceiver):
         size = min(size, BITE)
         return size, size + KEYS_COST
 
-    def _spend(self, cost: int) -> int:
-        """*cost* bytes of the byte rate are used; when there are no more, wait for some."""
-        chat = self.factory.chat
-        pace = chat.byte_pace
-        if pace.rate and cost:
-            now = chat.clock.seconds()
-            self._bytes_full_at = pace.spend(self._bytes_full_at, now, cost)
-            wait = pace.wait(self._bytes_full_at, now)
-            if wait > 0 and self._rest is None:
-                self._rest = chat.clock.callLater(wait, self._rested)
-        return cost
-
     def _rested(self) -> None:
-        """There is a place for more bytes."""
-        self._rest = None
+        """The throttle: more bytes may be dealt with."""
         self._guarded(self._digest)
 
     def _guarded(self, call: Callable[[], object]) -> None:
@@ -242,6 +231,7 @@ class Conversation(LineReceiver):
             return
         lines, session, outlet = self.intake.lines, self.session, self.outlet
         gate = session.gate
+        throttle = self.throttle
         self._handing_in = True
         done = spent = 0
         try:
@@ -256,7 +246,9 @@ class Conversation(LineReceiver):
                 elif self.terminal is not None and self._keys_wait and spent < MOMENT:
                     # Only now: what a line leads to decides whether the next one is shown.
                     self.terminal.work()
-                    spent += self._spend(self.terminal.spent())
+                    cost = self.terminal.spent()
+                    self.throttle.spend(cost)
+                    spent += cost
                 else:
                     break
         except Exception:
@@ -267,18 +259,19 @@ class Conversation(LineReceiver):
         finally:
             self._handing_in = False
             del lines[:done]
-        if self.terminal is not None and self._rest is None and (self._keys_wait or self._raw):
-            # Others have their turn meanwhile.
-            self._rest = self.factory.chat.clock.callLater(0, self._rested)
+        pausing = throttle.pausing
+        if self.terminal is not None and not pausing and (self._keys_wait or self._raw):
+            throttle.give_way()
+            pausing = True
         if lines and self.by_hand:
             self._overtake(0)
         if self._ended or self._leaving:
-            done_with = not lines and gate.is_open and self._rest is None
+            done_with = not lines and gate.is_open and not pausing
             # Whoever reads on gets all there is before they go.
             if done_with and (self._lost or not outlet.congested):
                 session.end()
         if not self._ended and not self.transport.disconnecting:
-            stop = outlet.congested or self._rest is not None
+            stop = outlet.congested or pausing
             if not stop and (lines or self.terminal is not None) and self._overfull():
                 stop = True
                 self._look()
@@ -321,7 +314,7 @@ class Conversation(LineReceiver):
     @property
     def _keys_wait(self) -> bool:
         """Whether there are keys that can be dealt with now."""
-        return self.terminal is not None and self._rest is None and self.terminal.ready
+        return self.terminal is not None and not self.throttle.pausing and self.terminal.ready
 
     def _overfull(self) -> bool:
         """Whether more waits than should."""
@@ -415,7 +408,8 @@ class Conversation(LineReceiver):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted: the connection is gone."""
         self._ended = self._lost = True
-        self._stop_rest()
+        if hasattr(self, "throttle"):
+            self.throttle.stop()
         if self.terminal is not None:
             self.terminal.end()
         self.went(reason)
@@ -441,17 +435,19 @@ class Conversation(LineReceiver):
             if self.session.origin in self.factory.chat.sessions:
                 return
             self._stopped = True
-            self._stop_rest()
+            self.throttle.stop()
             self.intake.clear()
             self.terminal = None
-            del self.session, self.outlet
+            del self.session, self.outlet, self.throttle
 
     def _end_of_input(self) -> None:
         """What a script sent counts, its last line even without an end.
 
         What somebody typed, or pasted, who has gone while it waits does not.
         """
-        self._stop_rest()
+        if self._stopped:
+            return
+        self.throttle.stop()
         if self.by_hand:
             self._raw = b""
             self.intake.clear()
@@ -460,11 +456,6 @@ class Conversation(LineReceiver):
             self._take(raw)
         self.intake.end()
         self._hand_in()
-
-    def _stop_rest(self) -> None:
-        if self._rest is not None and self._rest.active():
-            self._rest.cancel()
-        self._rest = None
 
     # -- what the session says
 
@@ -651,7 +642,7 @@ class Conversation(LineReceiver):
     def stop_reading(self) -> None:
         """The factory: the server stops."""
         self._stopped = True
-        self._stop_rest()
+        self.throttle.stop()
         self.transport.pauseProducing()
 
     def dismiss(self) -> None:

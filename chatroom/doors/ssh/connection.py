@@ -34,8 +34,9 @@ from chatroom.doors.ssh.transport import (
     disconnect_packet,
     signatures_of,
 )
+from chatroom.doors.throttle import ByteThrottle
 from chatroom.doors.writer import Outlet, close_writing
-from chatroom.model.clock import Call
+from chatroom.model.clock import Timer
 from chatroom.model.identity import Arrival
 from chatroom.model.limits import LOCAL
 
@@ -66,6 +67,7 @@ class SshConnection(BoundedTransport):
     source: str
     address: str
     outlet: Outlet
+    throttle: ByteThrottle
     origin = 0
     opened = 0.0
     #: Why the server closes the connection, see factory.Connected.
@@ -77,9 +79,6 @@ class SshConnection(BoundedTransport):
     _arrival: Arrival | None = None
     _connection: OneSession | None = None
     _talker: SshProtocol | None = None
-    _timer: Call | None = None
-    _rest: Call | None = None
-    _bytes_full_at = 0.0
     _full = False
     _reading = True
     _asked = False
@@ -101,11 +100,13 @@ class SshConnection(BoundedTransport):
         tune(transport, chat.limits)
         # Who does not read is cut by the session, or has not much time yet.
         self.outlet = Outlet(transport, self, chat.clock.callLater, stall_timeout=0)
+        self._timer = Timer(chat.clock.callLater)
+        self.throttle = ByteThrottle(chat, self._read_or_not)
         self.origin = chat.next_origin()
         self.opened = chat.clock.seconds()
         self._stranger = Stranger(self.origin, self.address, self.source, self.opened)
         factory.joined(self)
-        self._wait(LOGIN_GRACE, self._late)
+        self._timer.start(LOGIN_GRACE, self._late)
         super().connectionMade()
 
     def dataReceived(self, data: bytes) -> None:
@@ -116,20 +117,9 @@ class SshConnection(BoundedTransport):
         super().dataReceived(data)
 
     def _spend(self, cost: int) -> None:
-        chat: Chat = self.factory.chat
-        pace = chat.byte_pace
-        if not pace.rate:
-            return
-        now = chat.clock.seconds()
-        self._bytes_full_at = pace.spend(self._bytes_full_at, now, cost)
-        wait = pace.wait(self._bytes_full_at, now)
-        if wait > 0 and self._rest is None:
-            self._rest = chat.clock.callLater(wait, self._rested)
+        self.throttle.spend(cost)
+        if self.throttle.pausing:
             self._read_or_not()
-
-    def _rested(self) -> None:
-        self._rest = None
-        self._read_or_not()
 
     def calculates(self) -> None:
         """What the client asks for is work."""
@@ -149,7 +139,7 @@ class SshConnection(BoundedTransport):
         """Read from the socket, or leave it to the kernel to stop the client."""
         if self.over:
             return
-        reading = self._rest is None and not self._holds and not self._full
+        reading = not (self.throttle.pausing or self._holds or self._full)
         if reading is not self._reading:
             self._reading = reading
             if reading:
@@ -160,11 +150,8 @@ class SshConnection(BoundedTransport):
     def connectionLost(self, reason: Failure | None = connectionDone) -> None:
         """Twisted: the connection is gone."""
         self.over = True
-        self.end_timers()
-        self._stop_timer()
-        if self._rest is not None and self._rest.active():
-            self._rest.cancel()
         if self.origin:
+            self.end_timers()
             self._stranger.over = True
             self.outlet.lost()
         # First, as at the other doors: who has left the room comes after it in the log.
@@ -175,7 +162,7 @@ class SshConnection(BoundedTransport):
         # No circle, see Conversation._let_go.
         self._connection = self._talker = None
         if self.origin:
-            del self.outlet
+            del self.outlet, self.throttle
 
     # -- who it is, and what it wants
 
@@ -191,10 +178,10 @@ class SshConnection(BoundedTransport):
         self.factory.arrived(self)
         self._connection = OneSession(partial(self._start, arrival))
         self.setService(self._connection)
-        self._wait(LOGIN_GRACE, self._late)
+        self._timer.start(LOGIN_GRACE, self._late)
 
     def _start(self, arrival: Arrival, requested: Requested) -> Talker:
-        self._stop_timer()
+        self._timer.stop()
         if requested.command is not None and asks_for_program(requested.command):
             return NoProgram()
         return SshProtocol(self, arrival, requested)
@@ -239,12 +226,12 @@ class SshConnection(BoundedTransport):
         # It is read on, and thrown away: of a socket that is closed with something unread in it
         # the client might not see what was sent last.
         self.transport.resumeProducing()
-        self._wait(GOING, self.abort)
+        self._timer.start(GOING, self.abort)
 
     def session_over(self) -> None:
         """The channel: it is closed. The client leaves, or is made to."""
         if not self.over:
-            self._wait(GOING, self._leave)
+            self._timer.start(GOING, self._leave)
 
     def _leave(self) -> None:
         self._end("left", DISCONNECT_BY_APPLICATION, "The session is over.")
@@ -258,16 +245,7 @@ class SshConnection(BoundedTransport):
         """Conch: the client leaves."""
         self.over = True
         self.outlet.close(b"")
-        self._wait(GOING, self.abort)
-
-    def _wait(self, seconds: float, then: Any) -> None:
-        self._stop_timer()
-        self._timer = self.clock.callLater(seconds, then)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        self._timer = None
+        self._timer.start(GOING, self.abort)
 
     # -- what is sent
 
@@ -307,6 +285,12 @@ class SshConnection(BoundedTransport):
 
     def cut(self) -> None:
         """The outlet, which has no such limit here: see `serve`."""
+
+    def end_timers(self) -> None:
+        """The connection is over."""
+        super().end_timers()
+        self._timer.stop()
+        self.throttle.stop()
 
     def handshakeCompleted(self) -> None:
         """Twisted: TLS is agreed on."""

@@ -25,7 +25,7 @@ from twisted.conch.ssh.transport import (
 )
 from twisted.python.randbytes import secureRandom
 
-from chatroom.model.clock import Call, Clock
+from chatroom.model.clock import Clock, Timer
 
 #: What the server says first (RFC 4253, section 4.2): of which software it is, not how old.
 VERSION: Final = b"SSH-2.0-chatroom"
@@ -146,7 +146,6 @@ class BoundedTransport(SSHServerTransport):
     _may_take_keys = False
     _rekey_at = 0.0
     _traffic = 0
-    _overdue: Call | None = None
 
     # -- for whoever inherits
 
@@ -195,14 +194,13 @@ class BoundedTransport(SSHServerTransport):
 
     def end_timers(self) -> None:
         """The connection is over."""
-        if self._overdue is not None and self._overdue.active():
-            self._overdue.cancel()
-        self._overdue = None
+        self._overdue.stop()
 
     # -- from bytes to packets
 
     def connectionMade(self) -> None:
         """Twisted: the connection is there. Conch's own writes to the transport by itself."""
+        self._overdue = Timer(self.clock.callLater)
         self.send(self.ourVersionString + b"\r\n")
         self.currentEncryptions = SSHCiphers(b"none", b"none", b"none", b"none")
         self.currentEncryptions.setKeys(b"", b"", b"", b"", b"", b"")
@@ -334,8 +332,7 @@ class BoundedTransport(SSHServerTransport):
     def sendKexInit(self) -> None:
         """Conch: begin to agree on keys, or answer who begins."""
         super().sendKexInit()
-        self.end_timers()
-        self._overdue = self.clock.callLater(EXCHANGING, self._keys_overdue)
+        self._overdue.start(EXCHANGING, self._keys_overdue)
 
     def _keys_overdue(self) -> None:
         self.misbehaved(Misbehaved("new keys are overdue", DISCONNECT_KEY_EXCHANGE_FAILED))
@@ -374,7 +371,7 @@ class BoundedTransport(SSHServerTransport):
         self._theirs_began = self._may_take_keys = False
         if self._strict:
             self.incomingPacketSequence = 0
-        self.end_timers()
+        self._overdue.stop()
         self._keyed = True
         self._traffic = 0
         self._rekey_at = self.clock.seconds() + REKEY_SECONDS

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from chatroom.doors.telnet.parser import Telnet
-from chatroom.model.clock import Call, Timers
+from chatroom.model.clock import Timer, Timers
 from chatroom.terminal.terminal import Kind, kind_of
 
 #: How long, in seconds, a client has to answer, first what it is and then whether it agrees.
@@ -33,17 +33,16 @@ class Takeover:
     ) -> None:
         self._telnet = telnet
         self._send = send
-        self._later = later
+        self._timer = Timer(later)
         self._done = done
         self._asking = True
-        self._timer: Call | None = None
         #: What the client is, as far as it has said.
         self.kind = Kind()
 
     def begin(self) -> None:
         """Ask the client what it is, unless it has said it before."""
         self._telnet.ask_kind()
-        self._timer = self._later(PATIENCE, self._overdue)
+        self._timer.start(PATIENCE, self._overdue)
         self._send()
         self.look()
 
@@ -62,10 +61,7 @@ class Takeover:
 
     def stop(self) -> None:
         """It is not wanted any more."""
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        # A call that is over still knows what it has called, which would be a circle.
-        self._timer = None
+        self._timer.stop()
 
     def _offer(self) -> None:
         telnet = self._telnet
@@ -74,7 +70,7 @@ class Takeover:
         self._asking = False
         if self.kind.draws:
             telnet.take_over()
-            self._timer = self._later(PATIENCE, self._overdue)
+            self._timer.start(PATIENCE, self._overdue)
             self._send()
         else:
             self._end(EDITS)
