@@ -130,7 +130,7 @@ async def opened(folder: Path, random: Random) -> AsyncIterator[tuple[House, Inn
     """All doors, open; in which olga keeps order, and may be anybody who logs in as her."""
     chat = Chat(clock, Settings(names_per_day=0, rooms_per_hour=0), LIMITS)
     ports: dict[str, Any] = {}
-    everybody = Inn(chat, "all", "tcp", 0, [])
+    everybody = Inn(chat, "all", "any", 0, [])
     for place in PLACES:
         door, way = place.split()
         factory: Any = DOORS[door](chat)
