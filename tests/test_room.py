@@ -747,6 +747,8 @@ def test_mail_that_fails_costs_only_its_reader(
 class Owner:
     """An owner that fails whatever it is told."""
 
+    user_id = 2
+
     def entered(self, member: Member, room: Room) -> None:
         raise ZeroDivisionError
 

@@ -12,7 +12,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatroom.accounts import passwords
-from chatroom.actions import ignoring, naming, strays
+from chatroom.actions import naming, strays
+from chatroom.actions.ignoring import become_user
 from chatroom.actions.login import adopt, as_it_is, as_read
 from chatroom.actions.reconcile import make_guest
 from chatroom.actions.steps import Flow, apart, bare, carry_out, if_there, patiently, steps
@@ -148,8 +149,8 @@ def log_out(session: "Session") -> None:
     )
     chat.registry.gone(session)
     session.unread = None
+    session.ignored = {}
     session.show_like(as_read(session, Preferences()))
-    ignoring.nobody(session)
     naming.become(session, chat.next_guest())
     session.reconsider()
 
@@ -348,6 +349,7 @@ def _register(session: "Session", name: str, password: str, *, hidden: bool) -> 
             Code.NAME_TAKEN, f"{name} is registered for you. /login {name} makes you {name}."
         )
     former = registry.came(session, account)
+    become_user(session, account.id)
     assert former is None
     if session.claimed and session.chat.moderation.records.lasting:
         session.chat.moderation.make_operator(session, account)

@@ -118,8 +118,7 @@ def _scrollback(session: "Session", room: "Room", rows: int | None) -> bytes:
     now = chat.clock.time()
     unread = session.unread
     mark = unread.mark(room.key) if unread is not None else None
-    ignoring_some = session.ignored or session.preferences.ignores
-    if not since and rows is None and mark is None and not ignoring_some:
+    if not since and rows is None and mark is None and session.member.ignores is None:
         first = room.last_ids(lambda _: True, 0.0, count)[-1:]
         session.first_shown = first[0] if first else room.last_id + 1
         return room.scrollback(session.format, count, now)

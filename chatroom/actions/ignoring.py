@@ -1,39 +1,42 @@
-"""Ignoring: whose lines one session is not shown.
+"""Ignoring: the users whose lines one session is not shown.
 
-The rule: a guest is ignored as a connection, who is logged in as an account, and that is kept.
+The rule: a user is ignored by id. Accounts are kept with the preferences; guests, whose ids end
+with their connections, are kept as long as the connection of the session lasts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, succeed
 
 from chatroom.model.events import SERVER, Emoted, Event, Said
-from chatroom.model.preferences import Preferences
 from chatroom.text import names
 
 if TYPE_CHECKING:
     from chatroom.chat.session import Session
 
 
-#: Of how many who have gone it is kept that they are ignored, so that what they said last is not
-#: shown: an account has another connection with each login, and with each command.
-GONE = 100
+def refresh_ignores(session: "Session") -> None:
+    """Have the room leave out the users whom *session* ignores now."""
+    ids = session.ignored.keys() | session.preferences.ignores.keys()
+    session.member.ignores = frozenset(ids) if ids else None
 
 
 def ignore(session: "Session", person: "Session") -> "Deferred[bool]":
-    """Leave out what *person* says: if they are logged in, wherever they come from.
+    """Leave out what *person* says, and what they said on their connection as a guest.
 
     The Deferred fires with whether it is written, if it is to be kept.
     """
-    _leave_out(session, person)
+    session.ignored = {**session.ignored, -person.origin: person.name}
+    if person.account is None:
+        # It may be the id of an account that was given up.
+        session.ignored = {**session.ignored, person.user_id: person.name}
+    person.ignored_by = (person.ignored_by or frozenset()) | {session.origin}
+    refresh_ignores(session)
     if person.account is None:
         return succeed(True)
-    kept = ignore_account(session, person.account.id, person.name)
-    for other in session.chat.sessions_of(person.account.id):
-        meet(session, other)
-    return kept
+    return ignore_account(session, person.account.id, person.name)
 
 
 def ignore_account(session: "Session", id: int, name: str) -> "Deferred[bool]":
@@ -42,75 +45,48 @@ def ignore_account(session: "Session", id: int, name: str) -> "Deferred[bool]":
 
 
 def unignore(session: "Session", key: str) -> "Deferred[bool] | None":
-    """Show what whoever has the name with this *key* says again; None if they were not ignored.
+    """Show again what the user with this name *key* says; None if they were not ignored.
 
     The Deferred fires with whether it is written, if it is to be kept.
     """
-    ignored, ignores = session.ignored or {}, session.preferences.ignores
-    origins = {origin for origin, name in ignored.items() if names.fold(name) == key}
-    ids = {id for id, name in ignores.items() if names.fold(name) == key}
-    person = session.chat.people.get(key)
-    if person is not None:
-        origins |= {person.origin} & ignored.keys()
-        ids |= {person.account.id} & ignores.keys() if person.account else set()
-    for other in session.chat.sessions.values():
-        if other.account is not None and other.account.id in ids:
-            origins.add(other.origin)
-    session.ignored = {origin: name for origin, name in ignored.items() if origin not in origins}
-    apply(session)
-    if ids:
-        return session.prefer(lambda kept: _without(kept, ids))
-    return succeed(True) if origins else None
+    known = {**session.ignored, **session.preferences.ignores}
+    ids = {id for id, name in known.items() if names.fold(name) == key}
+    if (person := session.chat.people.get(key)) is not None:
+        ids |= {person.user_id, -person.origin} & known.keys()
+    session.ignored = _without(ids, session.ignored)
+    refresh_ignores(session)
+    if ids & session.preferences.ignores.keys():
+        return session.prefer(lambda kept: replace(kept, ignores=_without(ids, kept.ignores)))
+    return succeed(True) if ids else None
 
 
-def _without(preferences: Preferences, ids: set[int]) -> Preferences:
-    left = {id: name for id, name in preferences.ignores.items() if id not in ids}
-    return replace(preferences, ignores=left)
+def _without(ids: set[int], known: Mapping[int, str]) -> dict[int, str]:
+    return {id: name for id, name in known.items() if id not in ids}
 
 
-def nobody(session: "Session") -> None:
-    """Show what everybody says."""
-    session.ignored = None
-    apply(session)
-
-
-def meet(session: "Session", other: "Session") -> None:
-    """*other*, or this person, has just logged in: leave them out if they are ignored."""
-    if other.account is not None and other.account.id in session.preferences.ignores:
-        _leave_out(session, other)
+def become_user(session: "Session", id: int) -> None:
+    """Have *session* be the user with this id; users who ignored it before still do."""
+    session.user_id = id
+    for origin in session.ignored_by or ():
+        other = session.chat.sessions.get(origin)
+        if other is not None and -session.origin in other.ignored:
+            other.ignored = {**other.ignored, id: session.name}
+            refresh_ignores(other)
 
 
 def hider(session: "Session") -> Callable[[Event], bool]:
-    """Return a function that says whether an event is from somebody whom *session* ignores now.
+    """Return a function that tells whether an event is from a user whom *session* ignores now.
 
-    A registered name is used by nobody else. What was said in an earlier run of the server has no
-    origin: there a guest is whoever chose the same name, but for guestN, which are given anew.
+    Lines of guests in an earlier run of the server have no user. There the name decides, but for
+    guestN, which are given anew.
     """
-    origins = session.ignored or {}
-    registered = {names.fold(name) for name in session.preferences.ignores.values()}
-    guests = {names.fold(name) for name in origins.values() if not names.is_reserved(name)}
+    ignored = session.member.ignores or frozenset()
+    known = [*session.ignored.values(), *session.preferences.ignores.values()]
+    keys = {names.fold(name) for name in known if not names.is_reserved(name)}
 
     def hides(event: Event) -> bool:
-        if event.origin in origins:
-            return True
-        if not (registered or guests) or not isinstance(event, Said | Emoted):
-            return False
-        key = names.fold(event.name)
-        return key in registered or (event.origin == SERVER and key in guests)
+        if event.user != SERVER:
+            return event.user in ignored
+        return isinstance(event, Said | Emoted) and names.fold(event.name) in keys
 
     return hides
-
-
-def _leave_out(session: "Session", person: "Session") -> None:
-    ignored = {**(session.ignored or {}), person.origin: person.name}
-    if len(ignored) > GONE:
-        gone = [origin for origin in ignored if origin not in session.chat.sessions]
-        for origin in gone[:-GONE]:
-            del ignored[origin]
-    session.ignored = ignored
-    apply(session)
-
-
-def apply(session: "Session") -> None:
-    """Have the room leave out whom *session* ignores."""
-    session.member.ignores = frozenset(session.ignored) if session.ignored else None

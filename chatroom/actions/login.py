@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from chatroom.actions import ignoring, naming
+from chatroom.actions import naming
+from chatroom.actions.ignoring import become_user
 from chatroom.actions.messages import show_messages
 from chatroom.actions.pager import recall_of, when
 from chatroom.actions.steps import SORRY, Flow, Gone, or_none, patiently, steps
@@ -55,7 +56,6 @@ def adopt(session: "Session", account: Account, *, paired: bool = False) -> Flow
     _note_login(session)
     session.show_like(as_read(session, preferences))
     _say_last(session, present, former)
-    _meet(session)
     places = _note_unread(session, claimed, former)
     room = _room_for(session, preferences)
     if room is not session.room and session.room in (chat.lobby, chat.entrance):
@@ -126,7 +126,6 @@ def _arrive(session: "Session", arrival: "Arrival") -> Flow:
     session.name = session.submitted = present.name
     session.show_like(as_read(session, preferences))
     _note_login(session, arrival.key if arrival.by_key else None)
-    _meet(session)
     places = _note_unread(session, claimed, former)
     entered = session.gate.opened(Reason.ENTERING)
     session.come_in(_room_for(session, preferences))
@@ -157,7 +156,6 @@ def _pass(session: "Session", arrival: "Arrival") -> Flow:
     session.name = session.submitted = account.name
     session.show_like(as_read(session, preferences))
     _note_login(session, arrival.key if arrival.by_key else None)
-    _meet(session)
     session.come_in(_room_for(session, preferences))
 
 
@@ -240,6 +238,7 @@ def _take_over(
 def _note_login(session: "Session", key: PublicKey | None = None) -> None:
     """*session* is logged in, by *key* if that was it."""
     assert session.account is not None
+    become_user(session, session.account.id)
     session.chat.counters.logins += 1
     log.info(
         "{name!r} is connection {connection}, from {address}",
@@ -256,13 +255,6 @@ def _say_last(session: "Session", account: Account, former: "Session | None") ->
     if former is None:
         last = when(account.seen, session.chat.clock.time(), session.format.zone)
         session.notice(paragraph(f"You were last here {last}.", *session.chat.registry.lasts()))
-
-
-def _meet(session: "Session") -> None:
-    """Leave out whom this person ignores, and have them left out by who ignores them."""
-    for other in list(session.chat.sessions.values()):
-        ignoring.meet(other, session)
-        ignoring.meet(session, other)
 
 
 def _room_for(session: "Session", preferences: Preferences) -> "Room":

@@ -93,7 +93,8 @@ class LeftLines:
 
 def _shown(message: Message, account: Account) -> Whispered:
     """*message* as the owner of *account* is shown it."""
-    return Whispered(message.time, SERVER, message.sender, account.name, message.text, False)
+    sent = (message.sender, account.name, message.text)
+    return Whispered(message.time, SERVER, *sent, outgoing=False, user=message.author)
 
 
 @steps
@@ -139,7 +140,8 @@ def leave_message(session: "Session", account: Account, text: str) -> Flow:
         raise Refused(
             Code.TOO_MANY, f"{account.name} is not here, and too many lines wait. Try again later."
         )
-    session.tell(Whispered(now, session.origin, session.name, account.name, text, outgoing=True))
+    sent = (session.name, account.name, text)
+    session.tell(Whispered(now, session.origin, *sent, outgoing=True, user=session.user_id))
     session.notice(f"{account.name} is not here. Your line waits, and is shown when they log in.")
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from chatroom.actions.ignoring import become_user
 from chatroom.actions.steps import Flow, in_time, patiently, steps
 from chatroom.chat.gate import Reason
 from chatroom.model.accounts import Account
@@ -133,7 +134,9 @@ def become(session: "Session", name: str) -> "Deferred[bool]":
     former, session.submitted = session.submitted, name
     now = session.chat.clock.time()
     shown = session.member.announced
-    session.chat.submit(session.room, Renamed(now, session.origin, former, name, shown))
+    session.chat.submit(
+        session.room, Renamed(now, session.origin, former, name, shown, user=session.user_id)
+    )
     return session.gate.opened(Reason.NAMING).addCallback(lambda _: session.name == name)
 
 
@@ -172,6 +175,7 @@ def renamed(session: "Session", event: Renamed) -> None:
         name=event.new,
     )
     session.name = event.new
+    become_user(session, session.account.id if session.account else -session.origin)
     session.notice(f"You are now {event.new}.")
     _named(session)
 

@@ -135,7 +135,7 @@ class Recall:
             for entry in reversed(self._allowed(entries)):
                 key, id, event = entry
                 if chat.is_there(entry) and not hidden(event):
-                    found = Found(event.time, event.origin, event)
+                    found = Found(event.time, event.origin, event, user=event.user)
                     lines.append(encode(session.format, found, chat.rooms[key].name, id))
                     yield
 

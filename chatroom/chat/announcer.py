@@ -100,7 +100,9 @@ class Presence:
         member.announced = True
         self.arriving.discard(member.origin)
         if self._joins.admits(member.name):
-            self._submit(Announced(self._clock.time(), member.origin, member.name))
+            self._submit(
+                Announced(self._clock.time(), member.origin, member.name, user=member.user)
+            )
 
 
 class _Crowd:

@@ -559,7 +559,7 @@ class Chat:
     def enter(self, room: Room, member: Member) -> None:
         """Ask for *member* to be in *room*."""
         room.expect(member)
-        self.submit(room, Joined(self.clock.time(), member.origin, member.name))
+        self.submit(room, Joined(self.clock.time(), member.origin, member.name, user=member.user))
 
     def is_undecided(self, event: Event) -> bool:
         """Return whether *event*, which was submitted, is neither committed nor rejected yet."""

@@ -63,6 +63,8 @@ PIECE_BYTES = 160
 class Owner(Protocol):
     """Who has a member; told what the log says of it."""
 
+    user_id: int
+
     def entered(self, member: "Member", room: "Room") -> None:
         """The member is in the room; `member.cursor` is the end of its log."""
 
@@ -127,13 +129,18 @@ class Member:
         self.reads = True
         #: Whether this member is shown what it said itself, too (doors that draw their own screen).
         self.echo = False
-        #: The origins whose events are left out; None for nobody.
+        #: The ids of the users whose events are left out; None for nobody.
         self.ignores: frozenset[int] | None = None
         #: Called before a line that names this member is delivered; None if nobody wants to know.
         #: Whoever changes it, or the format, in a room says so with `Room.listen`.
         self.mentioned: Callable[[], None] | None = None
         #: When this member entered, in seconds since the epoch.
         self.joined = 0.0
+
+    @property
+    def user(self) -> int:
+        """The id of the user, see `Event.user`."""
+        return self.owner.user_id if self.owner is not None else -self.origin
 
 
 class Row(NamedTuple):
@@ -155,7 +162,7 @@ class Batch:
     somebody, by the origins of these.
     """
 
-    __slots__ = ("_format", "_own", "_rows", "_starts", "data", "named", "pieces", "talk")
+    __slots__ = ("_format", "_own", "_rows", "_starts", "_users", "data", "named", "pieces", "talk")
 
     def __init__(
         self,
@@ -174,16 +181,18 @@ class Batch:
         self._own = own
         self.named = named if format.highlights else {}
         self._starts: list[int] | None = None
+        self._users: frozenset[int] | None = None
 
     def left_out(self, member: Member, first: int, last: int) -> Sequence[int]:
         """The indexes from *first* up to *last* that *member* is not shown, in order."""
-        if member.ignores is None:
-            if member.origin not in self._own:
-                return ()
-            indexes = self._own[member.origin]
-        else:
-            origins = self._own.keys() & {member.origin, *member.ignores}
-            indexes = sorted(index for origin in origins for index in self._own[origin])
+        indexes: Sequence[int] = self._own.get(member.origin, ())
+        if member.ignores is not None:
+            if self._users is None:
+                self._users = frozenset([row.event.user for row in self._rows])
+            if not self._users.isdisjoint(member.ignores):
+                indexes = range(first, last)
+        if not indexes:
+            return ()
         return [
             index
             for index in indexes
@@ -800,4 +809,4 @@ def _hidden(member: Member, event: Event) -> bool:
     """Whether *event* is left out for *member*."""
     if event.origin == member.origin:
         return not (event.echoed or (member.echo and event.line))
-    return member.ignores is not None and event.ignorable and event.origin in member.ignores
+    return member.ignores is not None and event.ignorable and event.user in member.ignores

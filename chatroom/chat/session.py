@@ -128,6 +128,7 @@ class Session:
         "gate",
         "guarded_until",
         "ignored",
+        "ignored_by",
         "invited",
         "key",
         "mailbox",
@@ -152,6 +153,7 @@ class Session:
         "submitted",
         "turned_away",
         "unread",
+        "user_id",
         "whisperer",
         "why",
     )
@@ -189,8 +191,13 @@ class Session:
         self.opened = self.active = chat.clock.seconds()
         #: Why this person is away, None while here.
         self.away: str | None = None
-        #: The names of those who are ignored, by origin; None for nobody.
-        self.ignored: dict[int, str] | None = None
+        #: The id of the user: minus `origin` for a guest. It becomes that of the account with the
+        #: name of the account, and ends with it: what was said before was said by the guest.
+        self.user_id = -self.origin
+        #: The names of the users who are ignored as long as this connection lasts, by id.
+        self.ignored: Mapping[int, str] = {}
+        #: The origins of those who have ignored this user by such an id; None for nobody.
+        self.ignored_by: frozenset[int] | None = None
         #: What this person looked up last; None for nothing.
         self.recall: Recall | None = None
         #: The id of the first line that this person was shown of the room where they are.
@@ -371,7 +378,9 @@ class Session:
             return
         shown = self.chat.presence(self.room).leaving(self.member)
         now = self.chat.clock.time()
-        self.chat.submit(self.room, Left(now, self.origin, self.name, reason, shown))
+        self.chat.submit(
+            self.room, Left(now, self.origin, self.name, reason, shown, user=self.user_id)
+        )
 
     def disconnected(self) -> None:
         """The connection is gone: nothing that is sent arrives any more. What came in counts."""
@@ -495,7 +504,7 @@ class Session:
             self.said[room.key] = now
         self.spoken += 1
         kind = Emoted if emote else Said
-        self._asked = event = kind(now, self.origin, self.name, text)
+        self._asked = event = kind(now, self.origin, self.name, text, user=self.user_id)
         chat.submit(room, event)
 
     def move(self, room: Room, why: str = "") -> None:
@@ -508,7 +517,9 @@ class Session:
         told = room.listed and not (access and access.private)
         reason = why or (f"to #{room.name}" if told else "")
         now = self.chat.clock.time()
-        self.chat.submit(self.room, Left(now, self.origin, self.name, reason, shown))
+        self.chat.submit(
+            self.room, Left(now, self.origin, self.name, reason, shown, user=self.user_id)
+        )
         self.enter(room)
 
     def reconsider(self) -> None:
@@ -541,7 +552,6 @@ class Session:
         )
         self.member.passing = self.passing
         self.member.reads = self.beside or not self.passing
-        ignoring.apply(self)
         self._apply_preferences()
         self.chat.enter(room, self.member)
 
@@ -637,6 +647,7 @@ class Session:
     def _apply_preferences(self) -> None:
         self.member.format = self.format
         self.member.echo = self.connection.echo
+        ignoring.refresh_ignores(self)
         self.member.mentioned = self._mentioned if self.preferences.bell == "mentions" else None
         self.room.listen(self.member)
 
@@ -703,13 +714,13 @@ class Session:
             )
         sent = (self.name, recipient.name, text)
         now = self.chat.clock.time()
-        if self.origin not in (recipient.ignored or ()):
-            arriving = Whispered(now, self.origin, *sent, outgoing=False)
+        if self.user_id not in (recipient.member.ignores or ()):
+            arriving = Whispered(now, self.origin, *sent, outgoing=False, user=self.user_id)
             recipient.tell(arriving, PrivateLine(self, recipient, text))
             sender = self.chat.registry.present(self)
             if sender is not recipient:
                 recipient.whisperer = sender.origin
-        self.tell(Whispered(now, self.origin, *sent, outgoing=True))
+        self.tell(Whispered(now, self.origin, *sent, outgoing=True, user=self.user_id))
         if recipient.away is not None:
             self.notice(f"{recipient.name} is away{recipient.away and f': {recipient.away}'}.")
 

@@ -135,14 +135,14 @@ def _people_here(session: Session, word: str, starts: list[int]) -> tuple[int, l
         if (key := names.fold(word[start:]))[:1].isalpha() or word == "@"
     }
     members = session.room.members
-    ignored = session.ignored or {}
+    ignored = session.member.ignores or ()
     for start, key in keys.items():
         found = _ranked(
             session,
             [
                 (one, person)
                 for one, person in _beginning(session, key)
-                if person.origin in members and person.origin not in ignored
+                if person.origin in members and person.user_id not in ignored
             ],
         )
         if found:

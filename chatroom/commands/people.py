@@ -100,7 +100,7 @@ def _ignore(session: "Session", person: "Session") -> None:
     me = session.chat.registry.present(session)
     if person is me:
         raise Refused(Code.YOURSELF, "You cannot ignore yourself. /ignore NAME is for others.")
-    if len(me.preferences.ignores) >= MAX_IGNORED:
+    if max(len(me.preferences.ignores), len(me.ignored)) >= MAX_IGNORED:
         raise Refused(
             Code.TOO_MANY,
             f"You ignore {MAX_IGNORED} people already. /unignore NAME ends it for one.",
@@ -146,13 +146,12 @@ def unignore(session: "Session", rest: str) -> None:
 
 
 def _ignored(me: "Session") -> set[str]:
-    """The names of those whom *me* ignores: of who is here their present ones."""
+    """Return the names of those whom *me* ignores: of guests who are here their present ones."""
     chat, ignores = me.chat, me.preferences.ignores
     here = {
         person.name
-        for origin in me.ignored or ()
-        if (person := chat.sessions.get(origin)) is not None
-        and (person.account is None or person.account.id not in ignores)
+        for id in me.ignored
+        if (person := chat.sessions.get(-id)) is not None and person.user_id not in ignores
     }
     return here | set(ignores.values())
 

@@ -106,7 +106,9 @@ def topic(session: "Session", rest: str) -> None:
     text = "" if rest == "-" else names.clean_topic(rest)
     if not session.passing:
         session.chat.presence(room).spoke(session.member)
-    event = TopicSet(session.chat.clock.time(), session.origin, session.name, text)
+    event = TopicSet(
+        session.chat.clock.time(), session.origin, session.name, text, user=session.user_id
+    )
     session.chat.submit(room, event)
 
 

@@ -58,6 +58,7 @@ class RelayProtocol(LineOnlyReceiver):
         self.MAX_LENGTH = chat.limits.line_length
         self.outlet = Outlet(transport, self, chat.clock.callLater, chat.limits.stall_timeout)
         self.origin = chat.next_origin()
+        self.user_id = -self.origin
         self.opened = chat.clock.seconds()
         self.member = Member(self.origin, "", RAW, self.outlet, Mailbox(), self)
         factory.joined(self)
@@ -79,7 +80,10 @@ class RelayProtocol(LineOnlyReceiver):
         self.spoken += 1
         chat = self.factory.chat
         chat.counters.input += 1
-        chat.submit(self.factory.room, Relayed(chat.clock.time(), self.member.origin, line))
+        chat.submit(
+            self.factory.room,
+            Relayed(chat.clock.time(), self.member.origin, line, user=self.user_id),
+        )
         chat.relieve()
 
     def _turn_away(self, opening: openings.Opening | None) -> bool:
@@ -143,7 +147,9 @@ class RelayProtocol(LineOnlyReceiver):
         if not self._over:
             self._over = True
             chat = self.factory.chat
-            left = Left(chat.clock.time(), self.member.origin, "", "", shown=False)
+            left = Left(
+                chat.clock.time(), self.member.origin, "", "", shown=False, user=self.user_id
+            )
             chat.submit(self.factory.room, left)
 
     # -- what the room says

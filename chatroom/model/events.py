@@ -5,11 +5,11 @@ show it, and knows nothing of rooms, sessions or bytes. The events of a room go 
 ledger into its log; those at the end of this file are for one person and go to a mailbox.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from sys import getsizeof
 from typing import ClassVar
 
-#: The origin of what no connection did.
+#: The origin and the user of what no connection did.
 SERVER = 0
 
 
@@ -18,12 +18,15 @@ class Event:
     """Something that happened.
 
     time: when, in seconds since the epoch.
-    origin: the id of the connection it came from, or SERVER. "Not to its sender" and `/ignore`
-    go by it, since names change hands.
+    origin: the id of the connection it came from, or SERVER. "Not to its sender" goes by it.
+    user: the id of the user who did it: that of their account, or for a guest minus that of their
+    connection; SERVER for nobody, and for a guest of an earlier run. `/ignore` and `/forget` go by
+    it, since names change hands.
     """
 
     time: float
     origin: int
+    user: int = field(default=SERVER, kw_only=True)
 
     #: A line that somebody said: it is counted, kept for newcomers and found by /history.
     line: ClassVar[bool] = False
@@ -31,7 +34,7 @@ class Event:
     changes_room: ClassVar[bool] = False
     #: Takes away lines that were said: who reads of it counts on their being deleted.
     removes: ClassVar[bool] = False
-    #: Left out for those who ignore its origin.
+    #: Left out for those who ignore its user.
     ignorable: ClassVar[bool] = True
     #: Shown with its time: false for what answers a user or stands between lines.
     timed: ClassVar[bool] = True
