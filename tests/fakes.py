@@ -23,6 +23,7 @@ from chatroom.chat.session import Session
 from chatroom.formats.format import Format
 from chatroom.formats.plain import PLAIN, plain
 from chatroom.model import publickeys
+from chatroom.model.accounts import Account
 from chatroom.model.chatsettings import Settings
 from chatroom.model.entry import Entry
 from chatroom.model.events import Event
@@ -204,6 +205,19 @@ class Person:
         _ = self.sees
         self.says(*lines)
         return self.sees
+
+    def operates(self) -> None:
+        """Make this person an operator, with an account of their name."""
+        chat = self.world.chat
+        if self.session.account is None:
+            added: list[Account | None] = []
+            chat.registry.book.add(self.name, "", chat.clock.time()).addCallback(added.append)
+            self.world.settle()
+            (account,) = added
+            assert account is not None
+            chat.registry.came(self.session, account)
+        assert self.session.account is not None
+        chat.moderation.make_operator(self.session, self.session.account)
 
     def ends(self) -> None:
         """No more will be typed, but what comes is still read."""

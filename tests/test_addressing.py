@@ -95,7 +95,7 @@ def test_nor_is_who_has_registered_that_name(world: World) -> None:
 )
 def test_what_operators_do_takes_whole_names_only(world: World, command: str) -> None:
     alice, nb3 = world.people("alice", "nb3")
-    alice.session.claimed = True
+    alice.operates()
     nb3.says("/register kohlrabi77", "hello")
     _ = nb3.sees, alice.sees
     alice.says(f"{command} nb")

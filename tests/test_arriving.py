@@ -200,6 +200,7 @@ def test_nobody_finds_who_has_not_been_greeted(world: World) -> None:
 
 
 def test_in_lockdown_who_has_an_account_enters_and_who_has_none_waits(world: World) -> None:
+    world.person("root1").operates()
     world.chat.moderation.put("lockdown", "", Order("", 0, "", "root", 0))
     alice = world.arrives(as_owner(world))
     assert alice.sees[0] == f"{FIRST}alice, in #lobby."
@@ -234,7 +235,7 @@ def test_a_network_that_is_banned_meanwhile_is_sent_away(world: World) -> None:
     fake.book = world.chat.registry.book
     world.chat.registry.book = fake
     arrival, root = as_owner(world), world.person("root1")
-    root.session.claimed = True
+    root.operates()
     fake.late = True
     person = Person(world, "192.0.2.9", address="192.0.2.9", arrival=arrival)
     root.types("/ban 192.0.2.0/24 1h spam")

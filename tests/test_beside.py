@@ -161,7 +161,7 @@ def test_it_is_no_guest_by_logging_out(world: World, factory: SshFactory) -> Non
 
 def test_whoever_is_sent_away_goes_with_it(world: World, factory: SshFactory) -> None:
     olga = world.person("olga")
-    olga.session.claimed = True
+    olga.operates()
     alice = owner(world)
     script = beside(world, factory)
     olga.says("/kick alice enough")

@@ -300,7 +300,7 @@ def groups() -> dict[str, list[str]]:
 
 def test_help_lists_all_commands_by_their_groups(world: World) -> None:
     (alice,) = world.people("alice")
-    alice.session.claimed = True
+    alice.operates()
     *listed, more, rest = alice.asks("/help")
     # A long group goes on in the next row.
     shown = [word for line in listed for word in line.removeprefix("-- ").split()]
@@ -321,7 +321,7 @@ def test_the_groups_of_help_are_the_modules() -> None:
 
 def test_every_group_has_help(world: World) -> None:
     (alice,) = world.people("alice")
-    alice.session.claimed = True
+    alice.operates()
     for group, names in groups().items():
         shown = alice.asks(f"/help {group.upper()}")
         assert [line.split()[1] for line in shown if line.startswith("-- /")] == names
@@ -333,7 +333,7 @@ def test_help_fits_a_terminal_of_80_by_24_with_many_commands(world: World) -> No
         """do it"""
 
     (alice,) = world.people("alice")
-    alice.session.claimed = True
+    alice.operates()
     own = dict(COMMANDS)
     for number in range(60 - len(dict.fromkeys(COMMANDS.values()))):
         some.__module__ = f"somewhere.group{number % 3}"
@@ -440,7 +440,7 @@ def test_history_shows_as_many_lines_as_are_wanted(world: World) -> None:
 def test_a_reason_that_is_too_long_is_refused_and_not_cut(world: World, typed: str) -> None:
     alice, bob = world.people("alice", "bob")
     bob.says("/join tea", "/join lobby")
-    alice.session.claimed = True
+    alice.operates()
     assert alice.asks(f"{typed} {'x' * 201}") == [
         "-- At most 200 characters, please: these are 201. Nothing was done."
     ]
@@ -581,7 +581,7 @@ def test_who_leaves_a_room_is_in_the_lobby(world: World) -> None:
 
 def test_an_operators_command_has_to_be_typed_in_full(world: World) -> None:
     alice, bob = world.people("alice", "bob")
-    alice.session.claimed = True
+    alice.operates()
     assert alice.asks("/kic bob") == ["-- /kick has to be typed in full: /kick NAME [REASON]"]
     assert not bob.gone
 
@@ -603,7 +603,7 @@ def test_who_makes_a_room_is_told_so_and_which_they_may_have_meant(
 
 def test_a_private_room_is_not_named_to_who_may_not_enter_it(world: World) -> None:
     alice, bob = world.people("alice", "bob")
-    bob.session.claimed = True
+    bob.operates()
     bob.says("/join teapot", "/room private")
     assert alice.asks("/join tea")[0] == "-- You made #tea; nobody else is here."
     assert alice.asks("/join teap0t")[0].startswith("-- You made #teap0t; nobody else is here.")

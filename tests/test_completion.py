@@ -160,7 +160,7 @@ def test_a_private_room_is_offered_to_nobody_who_may_not_see_it(world: World) ->
     bob.says("/join den", "secret")
     world.chat.moderation.put("room", "den", Access(7, "bob", True, ()))
     world.chat.open_room("hidden", listed=False)
-    carol.session.claimed = True
+    carol.operates()
     lines = ["#", "#d", "/join ", "/join d", "/who d", "/search x in ", "hi #d", "#h"]
     for line in lines:
         assert not [one for one in offered(alice.session, line) if "den" in one]
@@ -177,7 +177,7 @@ def test_commands_are_offered_to_who_may_use_them(world: World) -> None:
     assert offered(alice.session, "/ki") == []
     assert offered(alice.session, "/kick b") == []
     assert "kick" not in offered(alice.session, "/help ")
-    alice.session.claimed = True
+    alice.operates()
     assert offered(alice.session, "/ki") == ["/kick "]
     assert offered(alice.session, "/kick b") == ["bob "]
     assert "kick" in offered(alice.session, "/help ")
@@ -271,7 +271,7 @@ def unique() -> list[Command]:
 
 def test_nothing_is_offered_where_a_password_goes(world: World) -> None:
     alice, _bob = world.people("alice", "bob")
-    alice.session.claimed = True
+    alice.operates()
     secret = [one for one in unique() if {"PASSWORD", "OLD"} & set(usage.words(one.usage))]
     assert len(secret) >= 4
     for one in secret:
@@ -430,7 +430,7 @@ def paths(sequence: usage.Sequence) -> Iterator[list[str]]:
 def test_every_command_can_be_typed_with_tab(world: World, name: str) -> None:
     alice, _bob = world.people("alice", "bob")
     session = alice.session
-    session.claimed = True
+    alice.operates()
     editor = Editor(200, partial(complete, session))
     arguments = COMMANDS[name].usage
 
@@ -473,7 +473,7 @@ def crowd() -> Iterator[Session]:
     alice, *_ = world.people(
         "alice", "Ａlina", "ﬁona", "小明", "Élodie", "ステファニー", "สมชาย", "한별"
     )
-    alice.session.claimed = True
+    alice.operates()
     alice.says("/join 小屋", "/join дом", "/join lobby")
     yield alice.session
     world.end()

@@ -616,7 +616,7 @@ def test_a_word_after_any_other_command_is_said(command: str) -> None:
 def test_who_has_become_an_operator_is_not_kept_from_talking() -> None:
     world = World()
     alice, bob = world.people("alice", "bob")
-    alice.says(f"/claim {world.chat.moderation.open_claim()}", "hello")
+    alice.says("/register kohlrabi77", f"/claim {world.chat.moderation.open_claim()}", "hello")
     assert bob.sees[-1] == "alice: hello"
     world.end()
 

@@ -520,12 +520,13 @@ def test_fail2ban_finds_wrong_passwords_and_codes_and_refusals(
     assert b"Too many connections" in third.reads_to_the_end()
     for index, terminal in enumerate((first, second)):
         terminal.greeted()
-        terminal.sends(b"/nick bob\n/register s3cretpass9\n/logout\n/login bob wrong1wrong\n")
-        terminal.reads(b"That is not the password" if not index else b"/login bob")
+        name = b"bob" if not index else b"carl"
+        terminal.sends(b"/nick %s\n/register s3cretpass9\n/claim 9F3A-22C1-77D0\n" % name)
+        terminal.reads(b"That is not the code.")
+        terminal.sends(b"/logout\n/login bob wrong1wrong\n")
+        terminal.reads(b"That is not the password")
         terminal.sends(b"/login 2345-6789\n[chatroom.login#info] A wrong code from 203.0.113.9 (\n")
         terminal.reads(b"/pair makes another.\r\n")
-        terminal.sends(b"/claim 9F3A-22C1-77D0\n")
-        terminal.reads(b"That is not the code.")
         terminal.sends(b"/quit\n")
         terminal.reads_to_the_end()
     server.stop()

@@ -134,7 +134,6 @@ def test_who_claims_while_logged_in_is_an_operator_for_good(server: World) -> No
         "-- alice is an operator. /help moderation lists what you can do."
     ]
     assert server.chat.moderation.operator(account(alice).id) == Operator("alice", HOME)
-    assert not alice.session.claimed
     # It is good once, and nobody needs one any more.
     assert alice.asks("/claim 9F3A-22C1-77D0")[0].startswith("-- There is no code to claim")
     assert server.chat.moderation.open_claim() == ""
@@ -143,31 +142,27 @@ def test_who_claims_while_logged_in_is_an_operator_for_good(server: World) -> No
     assert alice.asks("/kick bob") == ["-- /kick is for operators. /ops lists them."]
 
 
-def test_what_a_guest_has_claimed_goes_over_to_the_name_that_they_register(server: World) -> None:
+def test_a_guest_who_claims_is_told_to_register_first(server: World) -> None:
     code = server.chat.moderation.open_claim()
     alice = server.person("alice")
-    shown = " ".join(alice.asks(f"/claim {code}"))
-    assert "as long as this connection lasts" in shown
-    assert "one for good: /register" in shown
-    assert alice.session.claimed
+    told = "-- Only a registered name can be an operator's. /register first, then /claim."
+    assert alice.asks(f"/claim {code}") == [told]
+    # Whether it is right is not said, and it is not used up.
+    assert alice.asks("/claim 9F3A-22C1-77D0") == [told]
+    assert alice.asks("/ops") == ["-- There is no operator."]
     alice.says(f"/register {PASSWORD}")
-    assert server.chat.moderation.operator(account(alice).id) is not None
-    # What /deop takes back is all there is.
-    assert not alice.session.claimed
+    assert alice.asks(f"/claim {code}")[0].startswith("-- alice is an operator.")
 
 
-def test_without_a_store_a_claim_is_for_the_connection(world: World) -> None:
+def test_without_a_store_a_claim_lasts_as_long_as_the_accounts(world: World) -> None:
     code = world.chat.moderation.open_claim()
     alice = registered(world, "alice")
-    assert alice.asks(f"/claim {code}") == [
-        "-- You are an operator as long as this connection lasts."
-    ]
-    assert world.chat.moderation.operator(account(alice).id) is None
+    assert alice.asks(f"/claim {code}")[0].startswith("-- alice is an operator.")
     alice.hangs_up()
     world.settle()
     again = world.person()
     again.says(f"/login alice {PASSWORD}")
-    assert again.asks("/bans") == ["-- /bans is for operators. /ops lists them."]
+    assert again.asks("/bans") == ["-- Nobody is banned or muted."]
 
 
 WRONG = ("x", "9F3A", "密码", "9F3A-22C1-77D1", "-")
@@ -178,8 +173,9 @@ def test_wrong_codes_are_limited_for_whom_they_come_from_and_cost_nobody_else_an
     server: World, address: str, log_events: list[LogEvent]
 ) -> None:
     code = server.chat.moderation.open_claim(lambda count: "9F3A22C177D0")
-    eve, alice = server.person("eve", address=address), server.person("alice")
+    eve, alice = registered(server, "eve", address), server.person("alice")
     server.wait(5)
+    _ = eve.sees
     for wrong in WRONG:
         assert eve.asks(f"/claim {wrong}") == [
             "-- That is not the code. It is in the log of the server's last start."
@@ -199,10 +195,10 @@ def test_wrong_codes_are_limited_for_whom_they_come_from_and_cost_nobody_else_an
 
 def test_who_got_the_code_wrong_may_try_again_in_an_hour(server: World) -> None:
     code = server.chat.moderation.open_claim()
-    eve = server.person("eve", address=HOME)
+    eve = registered(server, "eve", HOME)
     eve.types(*(f"/claim {wrong}" for wrong in WRONG))
     server.wait(3601)
-    assert "as long as this connection lasts" in eve.asks(f"/claim {code}")[0]
+    assert "is an operator" in eve.asks(f"/claim {code}")[0]
 
 
 def test_reserved_names_are_for_who_claims(make_server: MakeServer) -> None:
@@ -215,7 +211,12 @@ def test_reserved_names_are_for_who_claims(make_server: MakeServer) -> None:
     assert alice.asks("/nick oIga") == [
         "-- oIga is kept for an operator. You are still alice. /nick NAME picks another."
     ]
-    alice.says(f"/claim {code}", "/nick olga", f"/register {PASSWORD}")
+    assert alice.asks("/nick olga 9F3A-22C1-77D0") == [
+        "-- That is not the code. It is in the log of the server's last start."
+    ]
+    server.wait(2)
+    assert alice.name == "alice"
+    alice.says(f"/nick olga {code}", f"/register {PASSWORD}", f"/claim {code}")
     assert alice.name == "olga"
     assert server.chat.moderation.operator(account(alice).id) is not None
     assert not server.chat.moderation.is_reserved("olga")
@@ -270,21 +271,20 @@ def refused_ban(person: Person, target: str) -> str:
     return shown.removeprefix("-- Not banned: ")
 
 
-def test_who_has_claimed_without_an_account_can_be_ended_as_well(server: World) -> None:
-    olga, guest = operator(server), server.person("guest", address=HOME)
-    claimed = server.person("carl", address=HOME)
-    claimed.session.claimed = True
-    assert guest.asks("/ops") == ["-- Operators: carl (here), olga (here)."]
+def test_operators_are_not_kicked_banned_or_muted(server: World) -> None:
+    olga, carl = operator(server), operator(server, "carl", HOME)
     for typed in ("/kick carl", "/ban carl", "/mute carl"):
         assert olga.asks(typed) == ["-- carl is an operator. /deop carl comes first."]
-    assert olga.asks("/deop carl") == ["-- carl is no operator any more."]
-    assert olga.asks("/ops") == ["-- Operators: olga (here)."]
+    assert carl.asks("/ops") == ["-- Operators: carl (here), olga (here)."]
 
 
-def test_the_only_one_who_has_claimed_stays(server: World) -> None:
-    carl = server.person("carl")
-    carl.session.claimed = True
-    assert carl.asks("/deop carl")[0].startswith("-- Somebody has to keep order")
+def test_a_lockdown_lasts_as_long_as_somebody_can_end_it(server: World) -> None:
+    olga, guest = operator(server), server.person("gina")
+    olga.says("/lockdown on")
+    assert "Only registered people" in guest.asks("hello")[0]
+    olga.says(f"/unregister olga {PASSWORD}")
+    # Somebody has to be able to become an operator.
+    assert "is yours" in guest.asks(f"/register {PASSWORD}")[0]
 
 
 def test_who_is_banned_is_made_no_operator(server: World) -> None:
@@ -770,15 +770,6 @@ def test_where_guests_wait_in_a_lockdown_is_no_room_that_anybody_can_make(
     assert guest.gone
     bob.says("/quit")
     assert bob.gone
-
-
-def test_who_claims_in_the_entrance_is_let_in(server: World) -> None:
-    code = server.chat.moderation.open_claim()
-    operator(server).says("/lockdown on")
-    carl = Person(server)
-    server.settle()
-    carl.says(f"/claim {code}")
-    assert carl.session.room is server.chat.lobby
 
 
 def test_who_logs_in_while_the_lockdown_ends_is_where_they_were(make_server: MakeServer) -> None:

@@ -135,7 +135,7 @@ def test_a_topic_that_is_refused_is_not_the_topic(failing: World) -> None:
 
 def operator(world: World) -> Person:
     olga = world.person("olga")
-    olga.session.claimed = True
+    olga.operates()
     return olga
 
 

@@ -403,8 +403,9 @@ def test_a_command_does_not_use_up_the_code_of_the_first_operator(world: World) 
     code = world.chat.moderation.open_claim()
     assert code
     (answer,) = world.passes(Arrival("bob"), f"/claim {code}")
-    assert answer.startswith("-- You would be one as long as this command lasts.")
-    assert world.person().asks(f"/claim {code}")[0].startswith("-- You are an operator")
+    assert answer.startswith("-- Only a registered name can be an operator's.")
+    shown = world.person("carol").asks(f"/register {WORD}", f"/claim {code}")
+    assert shown[-1].startswith("-- carol is an operator.")
 
 
 def test_an_account_that_a_command_gives_up_is_nobodys(world: World) -> None:
@@ -439,7 +440,7 @@ def test_no_claim_is_waited_for() -> None:
 def test_whoever_may_not_be_here_says_nothing_as_themselves(world: World) -> None:
     chief, alice = owner(world, "chief", "203.0.113.9"), owner(world)
     arrival = as_account(world)
-    chief.session.claimed = True
+    chief.operates()
     chief.says("/ban alice")
     assert alice.gone
     _ = chief.sees
@@ -457,7 +458,7 @@ def in_passing(world: World, source: str = "198.51.100.7") -> Person:
 
 def chief_of(world: World) -> Person:
     chief = owner(world, "chief", "203.0.113.9")
-    chief.session.claimed = True
+    chief.operates()
     return chief
 
 
@@ -611,7 +612,7 @@ class Anything:
         for person, name in zip(self.people, ("alice", "bob"), strict=False):
             person.says(f"/nick {name}", f"/register {WORD}")
         self.accounts = {name: now(self.fake.book.find(name)) for name in ("alice", "bob")}
-        self.people[2].session.claimed = True
+        self.people[2].operates()
         self.people += [self.comes(number, "alice") for number in PASSING]
 
     def comes(self, index: int, name: str, *, owned: bool = True) -> Person:
@@ -620,7 +621,8 @@ class Anything:
         if index in PASSING:
             return Passer(self.world, source, arrival=arrival, passing=True)
         person = Person(self.world, source, arrival=arrival)
-        person.session.claimed = index == 2
+        if index == 2:
+            person.operates()
         return person
 
     def does(self, index: int, action: str, name: str) -> None:

@@ -332,7 +332,7 @@ def test_who_waits_for_a_name_is_out_at_once(make_server: MakeServer) -> None:
     claims = LateClaims()
     server = make_server(claims=claims)
     olga, greta = server.person(), server.person()
-    olga.session.claimed = True
+    olga.operates()
     olga.says("/join den", "/room private", f"/room invite {greta.name}")
     greta.says("/join den", "/nick greta")
     olga.says(f"/room uninvite {greta.name}")

@@ -493,7 +493,8 @@ def test_an_account_that_is_given_up_too_late_is_gone_all_the_same(by: str) -> N
     fake = FakeBook()
     world = World(accounts=book_of(fake))
     alice, root = owner(world), world.person("root1")
-    account, root.session.claimed = alice.session.account, True
+    account = alice.session.account
+    root.operates()
     assert account is not None
     fake.silent = {"remove"}
     if by == "owner":

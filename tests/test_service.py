@@ -246,7 +246,7 @@ async def test_what_operators_decide_is_there_when_the_server_starts_again(
     claim = tmp_path / "data" / "claim-code"
     code = claim.read_text().strip()
     assert claim.stat().st_mode & 0o777 == 0o600
-    assert f"To keep order: connect, log in and type /claim {code}" in logged
+    assert f"To keep order: connect, /register or /login, and type /claim {code}" in logged
     bob = await logged_in(tmp_path, "/nick bob", "/register kohlrabi77")
     await bob.reads(b"bob is yours")
     bob.sends(b"buy zanzibar\n")

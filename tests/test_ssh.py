@@ -441,7 +441,7 @@ def test_a_ban_reaches_a_connection_however_far_it_has_come(how: dict[str, Any])
     factory = SshFactory(world.chat, HOST_KEY)
     owner(world).hangs_up()
     olga, far = world.person("olga"), world.person(source="198.51.100.3")
-    olga.session.claimed = True
+    olga.operates()
     guest = Guest(world, factory, "alice", address=BANNED, **how)
     other = Guest(world, factory, "bob", address="203.0.112.7")
     assert not guest.wire.half_closed
@@ -462,7 +462,7 @@ def test_whoever_is_banned_says_no_more_by_a_command_that_goes_on() -> None:
     world = World(limits=Limits(rate=1, burst=10))
     factory = SshFactory(world.chat, HOST_KEY)
     alice, bob = owner(world), world.person("bob")
-    bob.session.claimed = True
+    bob.operates()
     lines = "\n".join(map(str, range(100)))
     guest = Guest(world, factory, "alice", answers=(WORD,), command=lines)
     world.wait(5)

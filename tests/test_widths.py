@@ -79,7 +79,7 @@ def widest(person: Person, *typed: str) -> dict[str, int]:
 def test_every_answer_of_a_command_fits_into_80_columns(world: World, name: str) -> None:
     for typed, _ in ANSWERS:
         alice, bob = world.person(name), world.person(name[::-1][:-1] + "b")
-        alice.session.claimed = True
+        alice.operates()
         assert not widest(alice, typed.replace("bob", bob.name)), typed
         assert not widest(bob, "/who"), typed
         alice.hangs_up()
@@ -89,7 +89,7 @@ def test_every_answer_of_a_command_fits_into_80_columns(world: World, name: str)
 
 def test_all_of_help_fits_into_80_columns(world: World) -> None:
     alice = world.person("alice")
-    alice.session.claimed = True
+    alice.operates()
     assert not widest(alice, "/help")
     for group in groups():
         assert not widest(alice, f"/help {group}")

@@ -54,7 +54,7 @@ def register(session: "Session", password: str) -> None:
         )
     if names.is_reserved(session.name):
         raise Refused(Code.BAD_NAME, "Pick a name first: /nick NAME.")
-    if session.chat.moderation.locked and not session.claimed:
+    if session.chat.moderation.locked:
         raise Refused(Code.UNAVAILABLE, "No names are registered just now. Try again later.")
     # A mute is not to be got rid of by it.
     if (why := session.chat.moderation.silence(session)) is not None:
@@ -351,8 +351,6 @@ def _register(session: "Session", name: str, password: str, *, hidden: bool) -> 
     former = registry.came(session, account)
     become_user(session, account.id)
     assert former is None
-    if session.claimed and session.chat.moderation.records.lasting:
-        session.chat.moderation.make_operator(session, account)
     registry.save([session])
     session.notice(
         paragraph(f"{name} is yours, wherever you come from: /login {name}", *registry.lasts())

@@ -363,8 +363,11 @@ class Moderation:
 
     @property
     def locked(self) -> bool:
-        """Whether only registered people may enter and talk."""
-        return ("lockdown", "") in self._orders
+        """Whether only registered people may enter and talk.
+
+        Without an operator nobody could end it, nor register to become one.
+        """
+        return ("lockdown", "") in self._orders and bool(self.all("operator"))
 
     def mute(self, session: "Session | None", account: int, order: Order) -> None:
         """Have somebody muted: their account, their connection, and guests who come from there.
@@ -417,14 +420,11 @@ class Moderation:
 
     def keeps_order(self, session: "Session") -> bool:
         """Whether *session* is an operator's."""
-        if session.claimed:
-            return True
         return session.account is not None and ("operator", str(session.account.id)) in self._orders
 
     def make_operator(self, session: "Session", account: Account) -> None:
         """The account, with which *session* is logged in, is an operator's."""
         source = "" if session.source == LOCAL else session.source
-        session.claimed = False
         self.put("operator", str(account.id), Operator(account.name, source))
 
     def operator(self, account: int) -> Operator | None:
@@ -458,15 +458,10 @@ class Moderation:
         self.code = "-".join(digits[place : place + 4] for place in range(0, len(digits), 4))
         return self.code
 
-    def claim(self, code: str) -> bool | None:
-        """Whether *code* is the one, which is none any more then; None if there is none."""
-        if not self.code:
-            return None
-        given = code.upper().replace("-", "")
-        if secrets.compare_digest(given.encode(), self.code.replace("-", "").encode()):
-            self.code = ""
-            return True
-        return False
+    def is_code(self, text: str) -> bool:
+        """Return whether *text* is the code that makes its claimant an operator."""
+        given, code = (one.upper().replace("-", "").encode() for one in (text, self.code))
+        return bool(code) and secrets.compare_digest(given, code)
 
     # -- rooms
 

@@ -117,7 +117,6 @@ class Session:
         "away",
         "beside",
         "chat",
-        "claimed",
         "closed",
         "commands",
         "completed",
@@ -220,8 +219,6 @@ class Session:
         #: Up to which id this account has read the rooms that it is not in, by their keys; None
         #: while they have still to be told what they missed.
         self.places: dict[str, int] | None = {}
-        #: Whether this connection, whoever has it, keeps order.
-        self.claimed = False
         #: From which id on a guest may see the private rooms to which they were invited.
         self.invited: dict[str, int] = {}
         #: How many wrong passwords came from here.

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from chatroom.actions import ignoring, naming
+from chatroom.actions import ignoring, moderate, naming
 from chatroom.actions.addressing import with_person
 from chatroom.actions.steps import announce
 from chatroom.commands import command
@@ -36,16 +36,21 @@ def nick(session: "Session", rest: str) -> None:
 
     A name has 1 to 24 letters, digits, _ and -, and begins with a letter.
     """
+    moderation = session.chat.moderation
     if session.account is not None:
         raise Refused(
             Code.LOGGED_IN, f"You are logged in as {session.name}. /logout makes you a guest again."
         )
     still = f"You are still {session.name}. {naming.ANOTHER}"
+    reserved, _, code = rest.partition(" ")
+    if proven := bool(code and moderation.is_reserved(reserved)):
+        moderate.check_code(session, code.strip())
+        rest = reserved
     try:
         name = names.check_name(rest)
     except names.NameRefused as error:
         raise Refused(Code.BAD_NAME, f"{error} {still}") from None
-    if session.chat.moderation.is_reserved(name) and not session.claimed:
+    if moderation.is_reserved(name) and not proven:
         raise Refused(Code.NAME_TAKEN, f"{name} is kept for an operator. {still}")
     if names.is_reserved(name):
         raise Refused(Code.NAME_TAKEN, f"{name} is reserved. {still}")

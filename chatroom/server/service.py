@@ -146,7 +146,7 @@ class ChatService(Service):
                     self._store.claim.unlink()
             return
         log.info(
-            "To keep order: connect, log in and type /claim {code}",
+            "To keep order: connect, /register or /login, and type /claim {code}",
             event="claim_offered",
             code=code,
         )

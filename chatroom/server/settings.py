@@ -252,8 +252,8 @@ OPTIONS = (
         "operator",
         (),
         NAMES,
-        "Keep this name for an operator, who registers it with the claim code that the start "
-        "writes into the log; can be given several times.",
+        "Keep this name for an operator, who takes it with /nick NAME CODE, the code that the "
+        "start writes into the log; can be given several times.",
     ),
     Option(
         "allow",

@@ -1,0 +1,60 @@
+"""Moderation: what operators do to people, and how somebody becomes an operator.
+
+The rule: nothing here parses what was typed, or lays out an answer.
+"""
+
+from typing import TYPE_CHECKING
+
+from twisted.logger import Logger
+
+from chatroom.chat.registry import whom
+from chatroom.model.accounts import Account
+from chatroom.model.refused import Code, Refused
+
+if TYPE_CHECKING:
+    from chatroom.chat.session import Session
+
+log = Logger()
+
+#: How long the next line waits after a wrong claim code.
+WRONG_CODE_PAUSE_SECONDS = 2.0
+
+
+def claim(session: "Session", code: str) -> Account:
+    """Make the session's account an operator's, and use the *code* up. Raises Refused."""
+    moderation = session.chat.moderation
+    if not moderation.code:
+        raise Refused(Code.NOTHING_FOUND, "There is no code to claim. /ops lists who keeps order.")
+    account = session.account
+    if account is None:
+        raise Refused(
+            Code.NOT_LOGGED_IN,
+            "Only a registered name can be an operator's. /register first, then /claim.",
+        )
+    check_code(session, code)
+    moderation.code = ""
+    moderation.make_operator(session, account)
+    moderation.note(session, "became an operator")
+    session.reconsider()
+    return account
+
+
+def check_code(session: "Session", code: str) -> None:
+    """Raise Refused unless *code* is the claim code. Wrong ones are limited by source."""
+    moderation = session.chat.moderation
+    if moderation.wrong_claims.spent(session.limited_as):
+        raise Refused(
+            Code.RATE_LIMITED, "Too many wrong codes came from your address. Try again in an hour."
+        )
+    if not moderation.is_code(code):
+        moderation.wrong_claims.take(session.limited_as)
+        log.info(
+            "A wrong claim code from {address} (connection {connection})",
+            event="claim_wrong",
+            **whom(session),
+        )
+        session.pacer.pause(WRONG_CODE_PAUSE_SECONDS)
+        raise Refused(
+            Code.WRONG_PASSWORD,
+            "That is not the code. It is in the log of the server's last start.",
+        )
