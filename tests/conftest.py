@@ -31,7 +31,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatroom.accounts import passwords
-from chatroom.backends.interfaces import Claims
+from chatroom.backends.interfaces import NameClaims
 from chatroom.model.chatsettings import Settings
 from chatroom.model.limits import Limits
 from fakes import DelayedLedger, FailingLedger, World, immediate, stored
@@ -189,7 +189,7 @@ class MakeWorld(Protocol):
         self,
         settings: Settings | None = None,
         limits: Limits | None = None,
-        claims: Claims | None = None,
+        claims: NameClaims | None = None,
     ) -> World: ...
 
 
@@ -202,7 +202,7 @@ def make_world(request: pytest.FixtureRequest) -> Iterator[MakeWorld]:
     def make(
         settings: Settings | None = None,
         limits: Limits | None = None,
-        claims: Claims | None = None,
+        claims: NameClaims | None = None,
     ) -> World:
         made.append(World(request.param, settings, limits, claims))
         return made[-1]

@@ -11,8 +11,19 @@ from typing import Any, TypeVar
 from twisted.internet import task
 from twisted.internet.defer import Deferred, execute, fail, succeed
 
-from chatroom.backends.interfaces import Accounts, Claims, Ledger, LedgerReceiver, Records
-from chatroom.backends.memory import LocalClaims, MemoryAccounts, MemoryLedger, MemoryRecords
+from chatroom.backends.interfaces import (
+    AccountStore,
+    Ledger,
+    LedgerReceiver,
+    ModerationStore,
+    NameClaims,
+)
+from chatroom.backends.memory import (
+    MemoryAccounts,
+    MemoryLedger,
+    MemoryModeration,
+    MemoryNameClaims,
+)
 from chatroom.backends.sqlite.directory import Folder
 from chatroom.backends.sqlite.ledger import StoredLedger
 from chatroom.backends.sqlite.store import Store
@@ -211,11 +222,11 @@ class Person:
         chat = self.world.chat
         if self.session.account is None:
             added: list[Account | None] = []
-            chat.registry.book.add(self.name, "", chat.clock.time()).addCallback(added.append)
+            chat.logins.accounts.add(self.name, "", chat.clock.time()).addCallback(added.append)
             self.world.settle()
             (account,) = added
             assert account is not None
-            chat.registry.came(self.session, account)
+            chat.logins.logged_in(self.session, account)
         assert self.session.account is not None
         chat.moderation.make_operator(self.session, self.session.account)
 
@@ -364,9 +375,9 @@ class World:
         ledger: Callable[[Clock], Ledger | Store] = immediate,
         settings: Settings | None = None,
         limits: Limits | None = None,
-        claims: Claims | None = None,
-        accounts: Accounts | None = None,
-        records: Records | None = None,
+        claims: NameClaims | None = None,
+        accounts: AccountStore | None = None,
+        records: ModerationStore | None = None,
         now: float = 1_800_000_000,
         lasting: bool = False,
         **moderated: Any,
@@ -380,7 +391,7 @@ class World:
         if self.store is not None and lasting:
             accounts, records = self.store.accounts, self.store.records
         self.came: list[Person] = []
-        self.claims = claims or LocalClaims()
+        self.claims = claims or MemoryNameClaims()
         self.chat = Chat(
             self.clock,
             settings,
@@ -389,7 +400,7 @@ class World:
             claims=self.claims,
             history=self.store,
             accounts=accounts,
-            moderation=Moderation(self.clock, records or MemoryRecords(), **moderated),
+            moderation=Moderation(self.clock, records or MemoryModeration(), **moderated),
         )
         if self.store is not None:
             kept = self.store.open(self.chat.settings.scrollback, self.chat.lobby.key)
@@ -475,8 +486,8 @@ class World:
         for room in chat.rooms.values():
             assert not origins & room.members.keys()
             assert not origins & room._entering.keys()
-        assert not origins & {session.origin for session in chat.registry.online.values()}
-        if isinstance(self.claims, LocalClaims):
+        assert not origins & {session.origin for session in chat.logins.online.values()}
+        if isinstance(self.claims, MemoryNameClaims):
             assert not origins & set(self.claims._holders.values())
         assert chat._presences.keys() == chat.rooms.keys()
 
@@ -558,7 +569,7 @@ class LateClaims:
     """Claims that are answered when a test says so."""
 
     def __init__(self) -> None:
-        self.local = LocalClaims()
+        self.local = MemoryNameClaims()
         self._asked: list[Callable[[], object]] = []
         self._answers: list[Deferred[Any]] = []
 
@@ -655,9 +666,9 @@ class FakeBook:
             self.answer()
 
 
-def book_of(fake: FakeBook) -> Accounts:
+def book_of(fake: FakeBook) -> AccountStore:
     made: Any = fake
-    accounts: Accounts = made
+    accounts: AccountStore = made
     return accounts
 
 
@@ -686,7 +697,7 @@ def logged_in(world: World, person: Person, name: str) -> bool:
     return (
         account is not None
         and person.name == account.name == name
-        and world.chat.registry.online[account.id] is person.session
+        and world.chat.logins.online[account.id] is person.session
         and world.chat.people[names.fold(name)] is person.session
     )
 
@@ -698,13 +709,13 @@ def check(world: World) -> None:
         assert names.fold(session.name) == key
         assert chat.sessions[session.origin] is session
     assert len(chat.people) == len(chat.sessions)
-    for id, session in chat.registry.online.items():
+    for id, session in chat.logins.online.items():
         assert session.account is not None
         assert session.account.id == id
         assert session.account.name == session.name
         assert chat.people[session.account.key] is session
     for session in chat.sessions.values():
-        assert session.account is None or chat.registry.online[session.account.id] is session
+        assert session.account is None or chat.logins.online[session.account.id] is session
         assert session.gate.is_open
     claims = world.claims
     local: Any = claims.local if isinstance(claims, LateClaims) else claims
@@ -716,7 +727,7 @@ def check(world: World) -> None:
             assert holders.get(key) == session.origin
 
 
-class FakeRecords(MemoryRecords):
+class FakeRecords(MemoryModeration):
     """Records that outlast the server, on a disk that may be full."""
 
     lasting = True

@@ -13,11 +13,11 @@ from typing import TypeVar
 import pytest
 from twisted.internet.defer import Deferred, maybeDeferred
 
-from chatroom.backends.interfaces import Accounts
+from chatroom.backends.interfaces import AccountStore
 from chatroom.backends.memory import MemoryAccounts
 from chatroom.backends.sqlite import accounts as module
 from chatroom.backends.sqlite import schema
-from chatroom.backends.sqlite.accounts import Book, Do, StoredAccounts
+from chatroom.backends.sqlite.accounts import AccountTables, Do, StoredAccounts
 from chatroom.backends.sqlite.database import Reader, Writer
 from chatroom.backends.sqlite.directory import Folder, StoreError
 from chatroom.backends.sqlite.store import Store
@@ -26,11 +26,11 @@ from chatroom.model.accounts import (
     MAX_MESSAGES,
     MAX_PLACES,
     Account,
+    AccountState,
     Binding,
     BoundKey,
     Holder,
     Message,
-    Visit,
 )
 from chatroom.model.preferences import Preferences
 from chatroom.text import names
@@ -54,7 +54,7 @@ def now(answer: Deferred[T]) -> T:
     return result
 
 
-def at_once(book: Book) -> Do:
+def at_once(book: AccountTables) -> Do:
     """A worker that needs no thread."""
 
     def do(method: Callable[..., T], *args: object) -> Deferred[T]:
@@ -79,26 +79,28 @@ def writer(path: Path) -> Iterator[Writer]:
 def stored(path: Path, writer: Writer) -> Iterator[StoredAccounts]:
     """A book in a file, which is written and read over two connections."""
     reader = Reader(path)
-    yield StoredAccounts(at_once(Book(writer.connection)), at_once(Book(reader.connection)))
+    yield StoredAccounts(
+        at_once(AccountTables(writer.connection)), at_once(AccountTables(reader.connection))
+    )
     reader.close()
 
 
 @pytest.fixture(params=["memory", "stored"])
-def accounts(request: pytest.FixtureRequest) -> Accounts:
+def accounts(request: pytest.FixtureRequest) -> AccountStore:
     """A book of each kind."""
-    made: Accounts = MemoryAccounts()
+    made: AccountStore = MemoryAccounts()
     if request.param == "stored":
         made = request.getfixturevalue("stored")
     return made
 
 
-def add(accounts: Accounts, name: str = "Alice", time: float = NOW) -> Account:
+def add(accounts: AccountStore, name: str = "Alice", time: float = NOW) -> Account:
     account = now(accounts.add(name, f"${name}$", time))
     assert account is not None
     return account
 
 
-def found(accounts: Accounts, name: str = "alice") -> Account | None:
+def found(accounts: AccountStore, name: str = "alice") -> Account | None:
     return now(accounts.find(names.fold(name)))
 
 
@@ -106,22 +108,22 @@ def text(number: int) -> Message:
     return Message(NOW + number, "Bob", 2, f"message {number}")
 
 
-def leave(accounts: Accounts, account: Account, *messages: Message) -> list[int]:
+def leave(accounts: AccountStore, account: Account, *messages: Message) -> list[int]:
     return [now(accounts.leave(account.id, message)) for message in messages]
 
 
-def texts(accounts: Accounts, account: Account) -> list[str]:
+def texts(accounts: AccountStore, account: Account) -> list[str]:
     return [message.text for message in now(accounts.messages(account.id))]
 
 
-def visit(account: Account, time: float = NOW, **places: int) -> Visit:
-    return Visit(account.id, time, None, places)
+def visit(account: Account, time: float = NOW, **places: int) -> AccountState:
+    return AccountState(account.id, time, None, places)
 
 
 # -- accounts
 
 
-def test_an_account_is_found_by_its_key_as_it_was_made(accounts: Accounts) -> None:
+def test_an_account_is_found_by_its_key_as_it_was_made(accounts: AccountStore) -> None:
     account = add(accounts, "Ångström")
     assert account == Account(account.id, "Ångström", "$Ångström$", NOW, NOW, Preferences())
     assert account.id > 0
@@ -130,7 +132,7 @@ def test_an_account_is_found_by_its_key_as_it_was_made(accounts: Accounts) -> No
     assert now(accounts.find("")) is None
 
 
-def test_what_can_be_taken_for_an_accounts_name_is_nobody_elses(accounts: Accounts) -> None:
+def test_what_can_be_taken_for_an_accounts_name_is_nobody_elses(accounts: AccountStore) -> None:
     account = add(accounts, "Alice")
     for name in ("alice", "aIice", "ALlCE", "\u0430\u04cf\u0456\u0441\u0435"):
         assert now(accounts.resembling(name)) == account
@@ -143,18 +145,18 @@ def test_what_can_be_taken_for_an_accounts_name_is_nobody_elses(accounts: Accoun
     assert now(accounts.resembling("alice")) is None
     lookalike = add(accounts, "aIice")
     assert now(accounts.resembling("alice")) == lookalike
-    assert now(accounts.lapse(NOW + 1)) == ["mia", "mla", "aIice"]
+    assert now(accounts.expire(NOW + 1)) == ["mia", "mla", "aIice"]
     assert now(accounts.resembling("aIice")) is None
 
 
-def test_a_name_is_one_accounts_whatever_its_case(accounts: Accounts) -> None:
+def test_a_name_is_one_accounts_whatever_its_case(accounts: AccountStore) -> None:
     account = add(accounts, "Alice")
     assert now(accounts.add("ALICE", "other", NOW + 1)) is None
     assert found(accounts) == account
     assert add(accounts, "Bob").id != account.id
 
 
-def test_an_id_is_never_given_twice(accounts: Accounts) -> None:
+def test_an_id_is_never_given_twice(accounts: AccountStore) -> None:
     first = add(accounts)
     second = add(accounts, "Bob")
     assert now(accounts.remove(second.id))
@@ -163,7 +165,7 @@ def test_an_id_is_never_given_twice(accounts: Accounts) -> None:
     assert add(accounts).id > second.id + 1
 
 
-def test_another_password_is_all_that_changes(accounts: Accounts) -> None:
+def test_another_password_is_all_that_changes(accounts: AccountStore) -> None:
     account = add(accounts)
     other = add(accounts, "Bob")
     assert now(accounts.set_password(account.id, "new")) is True
@@ -172,7 +174,7 @@ def test_another_password_is_all_that_changes(accounts: Accounts) -> None:
     assert now(accounts.set_password(account.id + 7, "new")) is False
 
 
-def test_what_was_removed_is_gone_with_all_that_was_kept_for_it(accounts: Accounts) -> None:
+def test_what_was_removed_is_gone_with_all_that_was_kept_for_it(accounts: AccountStore) -> None:
     account = add(accounts)
     other = add(accounts, "Bob")
     for one in (account, other):
@@ -195,36 +197,36 @@ def test_what_was_removed_is_gone_with_all_that_was_kept_for_it(accounts: Accoun
 # -- visits
 
 
-def test_of_a_visit_everything_is_kept(accounts: Accounts) -> None:
+def test_of_a_visit_everything_is_kept(accounts: AccountStore) -> None:
     account = add(accounts)
     other = add(accounts, "Bob")
     places = {"lobby": 5, "王": 2**62}
-    assert now(accounts.save([Visit(account.id, NOW + 9, lambda _: CHOSEN, places)])) is None
+    assert now(accounts.save([AccountState(account.id, NOW + 9, lambda _: CHOSEN, places)])) is None
     assert found(accounts) == replace(account, seen=NOW + 9, preferences=CHOSEN)
     assert now(accounts.places(account.id)) == places
     assert found(accounts, "bob") == other
     assert now(accounts.places(other.id)) == {}
 
 
-def test_a_visit_need_not_change_what_is_preferred(accounts: Accounts) -> None:
+def test_a_visit_need_not_change_what_is_preferred(accounts: AccountStore) -> None:
     account = add(accounts)
-    now(accounts.save([Visit(account.id, NOW + 1, lambda _: CHOSEN, {})]))
-    now(accounts.save([Visit(account.id, NOW + 2, None, {"lobby": 5})]))
+    now(accounts.save([AccountState(account.id, NOW + 1, lambda _: CHOSEN, {})]))
+    now(accounts.save([AccountState(account.id, NOW + 2, None, {"lobby": 5})]))
     assert found(accounts) == replace(account, seen=NOW + 2, preferences=CHOSEN)
     assert now(accounts.places(account.id)) == {"lobby": 5}
 
 
-def test_of_two_changes_to_what_is_preferred_both_are_kept(accounts: Accounts) -> None:
+def test_of_two_changes_to_what_is_preferred_both_are_kept(accounts: AccountStore) -> None:
     account = add(accounts)
-    quiet = Visit(account.id, NOW, lambda kept: replace(kept, quiet=True), {})
-    late = Visit(account.id, NOW, lambda kept: replace(kept, bell="on"), {})
+    quiet = AccountState(account.id, NOW, lambda kept: replace(kept, quiet=True), {})
+    late = AccountState(account.id, NOW, lambda kept: replace(kept, bell="on"), {})
     now(accounts.save([quiet, late]))
     kept = found(accounts)
     assert kept is not None
     assert kept.preferences == Preferences(quiet=True, bell="on")
 
 
-def test_several_visits_are_kept_in_their_order(accounts: Accounts) -> None:
+def test_several_visits_are_kept_in_their_order(accounts: AccountStore) -> None:
     account = add(accounts)
     other = add(accounts, "Bob")
     chosen = Preferences(quiet=True)
@@ -237,7 +239,7 @@ def test_several_visits_are_kept_in_their_order(accounts: Accounts) -> None:
     now(accounts.save([]))
 
 
-def test_time_and_places_do_not_go_back(accounts: Accounts) -> None:
+def test_time_and_places_do_not_go_back(accounts: AccountStore) -> None:
     account = add(accounts)
     now(accounts.save([visit(account, NOW + 9, lobby=5, den=6)]))
     now(accounts.save([visit(account, NOW + 3, lobby=4, den=7)]))
@@ -247,7 +249,7 @@ def test_time_and_places_do_not_go_back(accounts: Accounts) -> None:
     assert now(accounts.places(account.id)) == {"lobby": 5, "den": 7}
 
 
-def test_of_too_many_rooms_those_read_last_are_kept(accounts: Accounts) -> None:
+def test_of_too_many_rooms_those_read_last_are_kept(accounts: AccountStore) -> None:
     account = add(accounts)
     other = add(accounts, "Bob")
     now(accounts.save([visit(other, lobby=1)]))
@@ -264,7 +266,7 @@ def test_of_too_many_rooms_those_read_last_are_kept(accounts: Accounts) -> None:
     assert now(accounts.places(other.id)) == {"lobby": 1}
 
 
-def test_of_an_account_that_is_gone_nothing_is_kept(accounts: Accounts) -> None:
+def test_of_an_account_that_is_gone_nothing_is_kept(accounts: AccountStore) -> None:
     account = add(accounts)
     gone = add(accounts, "Bob")
     now(accounts.remove(gone.id))
@@ -277,7 +279,7 @@ def test_of_an_account_that_is_gone_nothing_is_kept(accounts: Accounts) -> None:
 # -- messages
 
 
-def test_messages_wait_in_their_order_with_ids_that_grow(accounts: Accounts) -> None:
+def test_messages_wait_in_their_order_with_ids_that_grow(accounts: AccountStore) -> None:
     account = add(accounts)
     other = add(accounts, "Bob")
     # Clocks go back; the id that was handed in does not count.
@@ -289,7 +291,7 @@ def test_messages_wait_in_their_order_with_ids_that_grow(accounts: Accounts) -> 
     assert first.id != 99
 
 
-def test_what_was_shown_is_forgotten_and_its_id_not_used_again(accounts: Accounts) -> None:
+def test_what_was_shown_is_forgotten_and_its_id_not_used_again(accounts: AccountStore) -> None:
     account = add(accounts)
     other = add(accounts, "Bob")
     leave(accounts, account, text(1), text(2))
@@ -309,7 +311,7 @@ def test_what_was_shown_is_forgotten_and_its_id_not_used_again(accounts: Account
     assert texts(accounts, account) == ["message 4"]
 
 
-def test_only_so_many_messages_wait(accounts: Accounts) -> None:
+def test_only_so_many_messages_wait(accounts: AccountStore) -> None:
     account = add(accounts)
     other = add(accounts, "Bob")
     numbers = range(1, MAX_MESSAGES + 1)
@@ -321,7 +323,7 @@ def test_only_so_many_messages_wait(accounts: Accounts) -> None:
     assert leave(accounts, account, text(53), text(54)) == [MAX_MESSAGES, 0]
 
 
-def test_for_nobody_no_message_waits(accounts: Accounts) -> None:
+def test_for_nobody_no_message_waits(accounts: AccountStore) -> None:
     account = add(accounts)
     now(accounts.remove(account.id))
     assert leave(accounts, account, text(1)) == [0]
@@ -332,16 +334,18 @@ def test_for_nobody_no_message_waits(accounts: Accounts) -> None:
 # -- keys
 
 
-def bound(accounts: Accounts, account: Account) -> list[tuple[str, bool]]:
+def bound(accounts: AccountStore, account: Account) -> list[tuple[str, bool]]:
     """The keys of the account, and whether each is proven."""
     return [(key.fingerprint, key.proven) for key in now(accounts.keys(account.id))]
 
 
-def add_key(accounts: Accounts, account: Account, number: int, *, proven: bool = True) -> Binding:
+def add_key(
+    accounts: AccountStore, account: Account, number: int, *, proven: bool = True
+) -> Binding:
     return now(accounts.add_key(account.id, made_key(number), NOW + number, proven))
 
 
-def test_a_key_is_found_with_whose_it_is_and_listed_as_it_was_added(accounts: Accounts) -> None:
+def test_a_key_is_found_with_whose_it_is_and_listed_as_it_was_added(accounts: AccountStore) -> None:
     account, other = add(accounts), add(accounts, "Bob")
     key = made_key(7, "王's laptop")
     assert now(accounts.add_key(account.id, key, NOW, True)) is Binding.DONE
@@ -355,7 +359,7 @@ def test_a_key_is_found_with_whose_it_is_and_listed_as_it_was_added(accounts: Ac
     assert now(accounts.keys(other.id)) == []
 
 
-def test_a_key_is_one_accounts(accounts: Accounts) -> None:
+def test_a_key_is_one_accounts(accounts: AccountStore) -> None:
     account, other = add(accounts), add(accounts, "Bob")
     assert add_key(accounts, account, 1) is Binding.DONE
     assert add_key(accounts, account, 1) is Binding.OURS
@@ -365,7 +369,9 @@ def test_a_key_is_one_accounts(accounts: Accounts) -> None:
     assert bound(accounts, other) == []
 
 
-def test_who_has_shown_that_a_key_is_theirs_gets_it_from_who_has_not(accounts: Accounts) -> None:
+def test_who_has_shown_that_a_key_is_theirs_gets_it_from_who_has_not(
+    accounts: AccountStore,
+) -> None:
     account, other = add(accounts), add(accounts, "Bob")
     mark = made_key(1).fingerprint
     assert add_key(accounts, account, 1, proven=False) is Binding.DONE
@@ -377,7 +383,7 @@ def test_who_has_shown_that_a_key_is_theirs_gets_it_from_who_has_not(accounts: A
     assert now(accounts.keyholder(mark)) == Holder(other, True)
 
 
-def test_a_key_is_proven_once_and_for_all(accounts: Accounts) -> None:
+def test_a_key_is_proven_once_and_for_all(accounts: AccountStore) -> None:
     account, other = add(accounts), add(accounts, "Bob")
     mark = made_key(1).fingerprint
     add_key(accounts, account, 1, proven=False)
@@ -392,7 +398,7 @@ def test_a_key_is_proven_once_and_for_all(accounts: Accounts) -> None:
     assert bound(accounts, other) == [(made_key(2).fingerprint, True)]
 
 
-def test_an_account_has_only_so_many_keys(accounts: Accounts) -> None:
+def test_an_account_has_only_so_many_keys(accounts: AccountStore) -> None:
     account, other = add(accounts), add(accounts, "Bob")
     numbers = range(MAX_KEYS)
     assert {add_key(accounts, account, number) for number in numbers} == {Binding.DONE}
@@ -406,7 +412,7 @@ def test_an_account_has_only_so_many_keys(accounts: Accounts) -> None:
     assert add_key(accounts, account, MAX_KEYS) is Binding.DONE
 
 
-def test_a_key_that_was_removed_is_nobodys(accounts: Accounts) -> None:
+def test_a_key_that_was_removed_is_nobodys(accounts: AccountStore) -> None:
     account, other = add(accounts), add(accounts, "Bob")
     mark = made_key(1).fingerprint
     add_key(accounts, account, 1)
@@ -420,14 +426,14 @@ def test_a_key_that_was_removed_is_nobodys(accounts: Accounts) -> None:
 
 
 @pytest.mark.parametrize("way", ["removed", "lapsed"])
-def test_with_an_account_its_keys_are_gone(accounts: Accounts, way: str) -> None:
+def test_with_an_account_its_keys_are_gone(accounts: AccountStore, way: str) -> None:
     account, other = add(accounts, "Alice", NOW - 9), add(accounts, "Bob")
     add_key(accounts, account, 1)
     add_key(accounts, other, 2)
     if way == "removed":
         now(accounts.remove(account.id))
     else:
-        assert now(accounts.lapse(NOW)) == ["Alice"]
+        assert now(accounts.expire(NOW)) == ["Alice"]
     assert add_key(accounts, account, 3) is Binding.GONE
     assert now(accounts.keyholder(made_key(1).fingerprint)) is None
     assert bound(accounts, account) == []
@@ -439,24 +445,24 @@ def test_with_an_account_its_keys_are_gone(accounts: Accounts, way: str) -> None
 # -- lapsing
 
 
-def test_accounts_that_nobody_uses_lapse(accounts: Accounts) -> None:
+def test_accounts_that_nobody_uses_lapse(accounts: AccountStore) -> None:
     old, used = add(accounts, "Old", NOW - 100), add(accounts, "Used", NOW - 100)
     add(accounts, "New", NOW)
     leave(accounts, old, text(1))
     now(accounts.save([visit(used, NOW - 1)]))
-    assert now(accounts.lapse(NOW - 100)) == []
-    assert now(accounts.lapse(NOW - 1)) == ["Old"]
+    assert now(accounts.expire(NOW - 100)) == []
+    assert now(accounts.expire(NOW - 1)) == ["Old"]
     assert found(accounts, "old") is None
     assert texts(accounts, old) == []
-    rest = now(accounts.lapse(NOW + 1))
+    rest = now(accounts.expire(NOW + 1))
     assert sorted(rest) == ["New", "Used"]
-    assert now(accounts.lapse(NOW + 1)) == []
+    assert now(accounts.expire(NOW + 1)) == []
 
 
-def test_however_many_lapse_all_of_them_do(accounts: Accounts) -> None:
+def test_however_many_lapse_all_of_them_do(accounts: AccountStore) -> None:
     made = [add(accounts, f"user{number}").name for number in range(2 * module.PORTION)]
     kept = add(accounts, "kept", NOW + 5)
-    lapsed = now(accounts.lapse(NOW + 1))
+    lapsed = now(accounts.expire(NOW + 1))
     assert sorted(lapsed) == sorted(made)
     assert found(accounts, "kept") == kept
 
@@ -471,10 +477,10 @@ def test_a_book_says_whether_it_lasts() -> None:
 
 def test_what_was_kept_is_there_in_the_next_run(path: Path) -> None:
     with closing(Writer(path)) as writer:
-        book = Book(writer.connection)
+        book = AccountTables(writer.connection)
         account = book.add("Alice", "$secret$", NOW)
         assert account is not None
-        book.save([Visit(account.id, NOW + 1, lambda _: CHOSEN, {"lobby": 5})])
+        book.save([AccountState(account.id, NOW + 1, lambda _: CHOSEN, {"lobby": 5})])
         book.leave(account.id, text(1))
         (last,) = book.messages(account.id)
         book.shown(account.id, last.id)
@@ -482,7 +488,7 @@ def test_what_was_kept_is_there_in_the_next_run(path: Path) -> None:
         assert removed is not None
         book.remove(removed.id)
     with closing(Writer(path)) as writer:
-        book = Book(writer.connection)
+        book = AccountTables(writer.connection)
         assert book.find("alice") == replace(account, seen=NOW + 1, preferences=CHOSEN)
         assert book.places(account.id) == {"lobby": 5}
         # Neither ids of accounts nor of messages begin anew.
@@ -503,7 +509,7 @@ def test_of_two_who_add_one_name_at_the_same_time_one_gets_it(path: Path) -> Non
         with closing(Writer(path)) as writer:
             for number in range(rounds):
                 barrier.wait()
-                mine.append(Book(writer.connection).add(f"name{number}", "", NOW))
+                mine.append(AccountTables(writer.connection).add(f"name{number}", "", NOW))
 
     threads = [Thread(target=register, args=(mine,)) for mine in got]
     for thread in threads:
@@ -516,10 +522,10 @@ def test_of_two_who_add_one_name_at_the_same_time_one_gets_it(path: Path) -> Non
 
 
 def test_a_batch_of_visits_is_kept_whole_or_not_at_all(writer: Writer) -> None:
-    book = Book(writer.connection)
+    book = AccountTables(writer.connection)
     account = book.add("Alice", "", NOW)
     assert account is not None
-    bad = Visit(account.id, NOW + 2, lambda _: Preferences(room="\ud800"), {})  # no UTF-8
+    bad = AccountState(account.id, NOW + 2, lambda _: Preferences(room="\ud800"), {})  # no UTF-8
     with pytest.raises(UnicodeEncodeError):
         book.save([visit(account, NOW + 1, lobby=5), bad])
     assert book.find("alice") == account
@@ -527,7 +533,7 @@ def test_a_batch_of_visits_is_kept_whole_or_not_at_all(writer: Writer) -> None:
 
 
 def test_a_name_may_change_but_not_into_anothers(writer: Writer) -> None:
-    book = Book(writer.connection)
+    book = AccountTables(writer.connection)
     account, other = book.add("Alice", "$", NOW), book.add("Bob", "", NOW)
     assert account is not None
     assert other is not None
@@ -543,7 +549,7 @@ def test_a_name_may_change_but_not_into_anothers(writer: Writer) -> None:
 
 
 def test_a_name_may_not_change_into_what_looks_like_anothers(writer: Writer) -> None:
-    book = Book(writer.connection)
+    book = AccountTables(writer.connection)
     account, other = book.add("Alice", "", NOW), book.add("Bob", "", NOW)
     assert account is not None
     assert other is not None
@@ -566,7 +572,7 @@ def test_accounts_that_look_alike_already_stay(path: Path) -> None:
             "INSERT INTO accounts VALUES (8, 'aiice', 'aIice', '$', 5.0, 6.0, '{}');"
         )
     with closing(Writer(path)) as writer:
-        book = Book(writer.connection)
+        book = AccountTables(writer.connection)
         assert [getattr(book.resembling(name), "id", 0) for name in ("ALICE", "AIICE")] == [7, 8]
         assert getattr(book.resembling("ALlCE"), "id", 0) == 7
         assert book.rename(8, "zoe") is True
@@ -575,16 +581,16 @@ def test_accounts_that_look_alike_already_stay(path: Path) -> None:
 
 def test_what_looks_alike_is_looked_up_as_it_is_known_now(path: Path) -> None:
     with closing(Writer(path)) as writer:
-        account = Book(writer.connection).add("alice", "", NOW)
+        account = AccountTables(writer.connection).add("alice", "", NOW)
         # As a table of lookalikes of another version had it.
         writer.connection.execute("UPDATE accounts SET skeleton = 'other'")
-        assert Book(writer.connection).resembling("aIice") is None
+        assert AccountTables(writer.connection).resembling("aIice") is None
     with closing(Writer(path)) as writer:
-        assert Book(writer.connection).resembling("aIice") == account
+        assert AccountTables(writer.connection).resembling("aIice") == account
 
 
 def test_what_a_file_has_is_made_safe(writer: Writer) -> None:
-    book = Book(writer.connection)
+    book = AccountTables(writer.connection)
     account = book.add("Alice", "$", NOW)
     assert account is not None
     book.save([visit(account, den=1)])
@@ -612,7 +618,7 @@ def test_what_a_file_has_is_made_safe(writer: Writer) -> None:
     safe = "\ufffd[2J"
     execute("UPDATE keys SET fingerprint = ?, type = ?, comment = ?", (evil, evil, evil))
     assert book.keys(account.id) == [BoundKey(safe, safe, safe, NOW, True)]
-    assert book.lapse(NOW + 1) == ["\ufffd[2J"]
+    assert book.expire(NOW + 1) == ["\ufffd[2J"]
 
 
 @pytest.mark.parametrize(
@@ -620,16 +626,16 @@ def test_what_a_file_has_is_made_safe(writer: Writer) -> None:
     [
         lambda book, id: book.shown(id, 2**62),
         lambda book, id: book.remove(id),
-        lambda book, id: book.lapse(NOW + 1),
+        lambda book, id: book.expire(NOW + 1),
         lambda book, id: book.set_password(id, "other"),
         lambda book, id: book.remove_key(id, made_key(1).fingerprint),
         lambda book, id: book.forget_keys(id),
     ],
 )
 def test_what_is_gone_is_cleaned_away(
-    path: Path, writer: Writer, delete: Callable[[Book, int], object]
+    path: Path, writer: Writer, delete: Callable[[AccountTables, int], object]
 ) -> None:
-    book = Book(writer.connection)
+    book = AccountTables(writer.connection)
     account = book.add("Alice", "zanzibar", NOW)
     assert account is not None
     book.leave(account.id, text(1)._replace(text="zanzibar"))
@@ -653,10 +659,10 @@ def test_what_is_gone_is_cleaned_away(
 
 
 def test_where_nothing_was_deleted_nothing_is_cleaned(writer: Writer) -> None:
-    book = Book(writer.connection)
+    book = AccountTables(writer.connection)
     book.shown(1, 5)
     book.remove(1)
-    book.lapse(NOW)
+    book.expire(NOW)
     assert not writer.unclean
 
 
@@ -680,7 +686,7 @@ def test_a_file_of_version_1_keeps_what_it_has_and_can_keep_accounts(path: Path)
         assert writer.unclean
         after = writer.connection.execute("SELECT name, sql FROM sqlite_master").fetchall()
         assert set(before) < set(after)
-        book = Book(writer.connection)
+        book = AccountTables(writer.connection)
         account = book.add("Alice", "", NOW)
         assert account is not None
         assert book.leave(account.id, text(1)) == 1
@@ -695,17 +701,23 @@ def test_a_file_of_version_3_keeps_its_accounts_and_can_keep_keys(path: Path) ->
             "INSERT INTO accounts VALUES (7, 'alice', 'Alice', '$', 5.0, 6.0, '{}');"
         )
     with closing(Writer(path)) as writer:
-        book = Book(writer.connection)
+        book = AccountTables(writer.connection)
         account = book.find("alice")
         assert account == Account(7, "Alice", "$", 5.0, 6.0)
         assert book.add_key(7, made_key(1), NOW, True) is Binding.DONE
     with closing(Writer(path)) as writer:
-        assert Book(writer.connection).keyholder(made_key(1).fingerprint) == Holder(account, True)
+        assert AccountTables(writer.connection).keyholder(made_key(1).fingerprint) == Holder(
+            account, True
+        )
 
 
 def test_of_two_who_add_one_key_at_the_same_time_one_gets_it(path: Path) -> None:
     with closing(Writer(path)) as writer:
-        ids = [found.id for name in "ab" if (found := Book(writer.connection).add(name, "", NOW))]
+        ids = [
+            found.id
+            for name in "ab"
+            if (found := AccountTables(writer.connection).add(name, "", NOW))
+        ]
     barrier = Barrier(2, timeout=DEADLINE)
     got: list[list[Binding]] = [[], []]
 
@@ -714,7 +726,9 @@ def test_of_two_who_add_one_key_at_the_same_time_one_gets_it(path: Path) -> None
             for number in range(MAX_KEYS // 2):
                 barrier.wait()
                 key = made_key(number)
-                got[which].append(Book(writer.connection).add_key(ids[which], key, NOW, True))
+                got[which].append(
+                    AccountTables(writer.connection).add_key(ids[which], key, NOW, True)
+                )
 
     threads = [Thread(target=bind, args=(which,)) for which in (0, 1)]
     for thread in threads:
@@ -737,14 +751,14 @@ async def test_a_store_has_accounts_and_keeps_what_it_was_given_before_it_closed
         return Store(clock, reactor.callFromThread, Folder(str(tmp_path / "data")))
 
     first = store()
-    accounts: Accounts = first.accounts
+    accounts: AccountStore = first.accounts
     first.open(5, "lobby")
     account = await accounts.add("Alice", "$", NOW)
     assert account is not None
     assert await accounts.find("alice") == account
     assert await accounts.add("alice", "$", NOW) is None
     places = {"lobby": 5}
-    saved = accounts.save([Visit(account.id, NOW + 1, lambda _: CHOSEN, places)])
+    saved = accounts.save([AccountState(account.id, NOW + 1, lambda _: CHOSEN, places)])
     # What is handed in is as it was then.
     places.clear()
     left = [accounts.leave(account.id, text(number)) for number in range(20)]
@@ -768,7 +782,7 @@ async def test_a_store_has_accounts_and_keeps_what_it_was_given_before_it_closed
     assert holder is not None
     assert holder.account.id == account.id
     assert await second.accounts.remove_key(account.id, key.fingerprint)
-    assert await second.accounts.lapse(NOW + 2) == ["Alice"]
+    assert await second.accounts.expire(NOW + 2) == ["Alice"]
     await second.close()
 
 

@@ -13,7 +13,7 @@ from chatroom.accounts import passwords
 from chatroom.actions import authenticate
 from chatroom.actions.authenticate import Stranger
 from chatroom.actions.steps import SORRY
-from chatroom.backends.memory import LocalClaims
+from chatroom.backends.memory import MemoryNameClaims
 from chatroom.chat.session import Session
 from chatroom.formats.plain import plain
 from chatroom.model.accounts import Account
@@ -56,14 +56,14 @@ def as_owner(world: World, name: str = "alice") -> Arrival:
 
 
 def again(world: World, name: str = "alice") -> Arrival:
-    account = now(world.chat.registry.book.find(name))
+    account = now(world.chat.logins.accounts.find(name))
     assert account is not None
     return Arrival(account.name, account)
 
 
 def with_key(world: World, name: str = "alice", *, proven: bool = True) -> Arrival:
     account = register(world, name)
-    now(world.chat.registry.book.add_key(account.id, KEY, world.clock.seconds(), proven))
+    now(world.chat.logins.accounts.add_key(account.id, KEY, world.clock.seconds(), proven))
     return Arrival(account.name, account, KEY, by_key=True)
 
 
@@ -181,8 +181,8 @@ def test_what_is_typed_waits_and_is_said_under_the_name(world: World) -> None:
 
 def test_nobody_finds_who_has_not_been_greeted(world: World) -> None:
     fake: Any = FakeBook()
-    fake.book = world.chat.registry.book
-    world.chat.registry.book = fake
+    fake.book = world.chat.logins.accounts
+    world.chat.logins.accounts = fake
     arrival, bob = as_owner(world), world.person("bob")
     fake.late = True
     alice = Person(world, arrival=arrival)
@@ -232,8 +232,8 @@ def test_who_is_banned_is_a_guest_and_told_why(world: World) -> None:
 
 def test_a_network_that_is_banned_meanwhile_is_sent_away(world: World) -> None:
     fake: Any = FakeBook()
-    fake.book = world.chat.registry.book
-    world.chat.registry.book = fake
+    fake.book = world.chat.logins.accounts
+    world.chat.logins.accounts = fake
     arrival, root = as_owner(world), world.person("root1")
     root.operates()
     fake.late = True
@@ -250,7 +250,7 @@ def test_a_network_that_is_banned_meanwhile_is_sent_away(world: World) -> None:
 def test_an_account_that_is_gone_meanwhile_leaves_a_guest(world: World) -> None:
     arrival = as_owner(world)
     assert arrival.account is not None
-    now(world.chat.registry.book.remove(arrival.account.id))
+    now(world.chat.logins.accounts.remove(arrival.account.id))
     person = world.arrives(arrival)
     assert person.sees[1] == "-- alice is not registered any more."
     assert names.is_reserved(person.name)
@@ -282,7 +282,7 @@ def test_the_key_is_kept_with_the_session_and_is_in_the_log(
 
 def test_a_key_that_was_pasted_is_proven_by_arriving_with_it(world: World) -> None:
     world.arrives(with_key(world, proven=False))
-    holder = now(world.chat.registry.book.keyholder(KEY.fingerprint))
+    holder = now(world.chat.logins.accounts.keyholder(KEY.fingerprint))
     assert holder is not None
     assert holder.proven
 
@@ -290,7 +290,7 @@ def test_a_key_that_was_pasted_is_proven_by_arriving_with_it(world: World) -> No
 def test_a_key_that_was_removed_meanwhile_opens_nothing(world: World) -> None:
     arrival = with_key(world)
     assert arrival.account is not None
-    book = world.chat.registry.book
+    book = world.chat.logins.accounts
     now(book.remove_key(arrival.account.id, KEY.fingerprint))
     person = world.arrives(arrival)
     assert person.sees[1] == "-- Your key is not a key of alice any more."
@@ -455,7 +455,7 @@ def test_who_hangs_up_at_any_moment_leaves_nothing(
     ledger: Any, way: Callable[[World], Arrival]
 ) -> None:
     for moment in range(20):
-        fake, claims = FakeBook(), LocalClaims()
+        fake, claims = FakeBook(), MemoryNameClaims()
         world = World(ledger, claims=claims, accounts=book_of(fake))
         arrival = way(world)
         fake.late = True
@@ -465,7 +465,7 @@ def test_who_hangs_up_at_any_moment_leaves_nothing(
         assert not world.chat.sessions, moment
         assert not world.chat.people, moment
         assert claims._holders == {}, moment
-        assert not world.chat.registry.online, moment
+        assert not world.chat.logins.online, moment
         if arrival.account is not None:
             back = world.arrives(again(world))
             assert logged_in(world, back, "alice")
@@ -529,8 +529,8 @@ def test_whose_name_is_taken_by_its_owner_while_they_arrive_ends_well(ledger: An
 def test_who_has_a_name_only_as_long_as_nobody_took_it_meanwhile(make_world: MakeWorld) -> None:
     world = make_world()
     fake: Any = FakeBook()
-    fake.book = world.chat.registry.book
-    world.chat.registry.book = fake
+    fake.book = world.chat.logins.accounts
+    world.chat.logins.accounts = fake
     fake.silent = {"resembling"}
     guest = Person(world, arrival=Arrival("alice"))
     fake.silent = set()
@@ -639,7 +639,7 @@ def test_a_key_that_was_pasted_does_so_for_who_asks_for_that_account_alone(world
     assert known(authenticate.by_key(world.chat, "zoe", KEY)) == Arrival("zoe", key=KEY)
     assert known(authenticate.by_key(world.chat, "bob", KEY)) is None
     # Asking has changed nothing.
-    holder = now(world.chat.registry.book.keyholder(KEY.fingerprint))
+    holder = now(world.chat.logins.accounts.keyholder(KEY.fingerprint))
     assert holder is not None
     assert not holder.proven
 
@@ -687,7 +687,7 @@ def test_a_password_makes_whoever_has_it_that_account(world: World) -> None:
 
 def test_it_is_the_password_that_counts_when_it_is_given(world: World) -> None:
     account, who = register(world, "alice"), stranger(world)
-    book = world.chat.registry.book
+    book = world.chat.logins.accounts
     book.set_password(account.id, passwords.make("another one"))
     assert known(tries(world, who, account, WORD)) is None
     arrival = known(tries(world, who, account, "another one"))
@@ -726,11 +726,11 @@ def test_who_guesses_waits_as_with_login_and_shares_the_limit_with_it(world: Wor
 
 def test_who_is_gone_is_not_looked_at(world: World) -> None:
     account, who = register(world, "alice"), stranger(world)
-    world.chat.registry.attempts._width = 0
+    world.chat.logins.throttle._width = 0
     answers: list[Any] = []
     tries(world, who, account, "guess").addBoth(answers.append)
     who.over = True
-    world.chat.registry.attempts._width = 1
+    world.chat.logins.throttle._width = 1
     assert known(tries(world, stranger(world), account, WORD)) == Arrival("alice", account)
     world.wait(31)
     assert who.failures == 0
@@ -738,17 +738,17 @@ def test_who_is_gone_is_not_looked_at(world: World) -> None:
 
 def test_who_does_not_get_their_turn_in_time_is_told_so(world: World) -> None:
     account, who = register(world, "alice"), stranger(world)
-    world.chat.registry.attempts._width = 0
+    world.chat.logins.throttle._width = 0
     answers: list[Any] = []
     tries(world, who, account, "guess").addBoth(answers.append)
     world.wait(31)
     (failure,) = answers
     assert failure.check(TooMany)
     # Nor is it made afterwards.
-    world.chat.registry.attempts._width = 1
+    world.chat.logins.throttle._width = 1
     tries(world, stranger(world), account, WORD)
     world.wait(1)
-    assert len(world.chat.registry.attempts) == 0
+    assert len(world.chat.logins.throttle) == 0
     assert (who.failures, world.chat.counters.wrong_passwords) == (0, 0)
 
 

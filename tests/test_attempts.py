@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 
-from chatroom.accounts.throttle import FREE, MEMORY, MOST, MOST_ALIKE, PAUSES_SECONDS, Attempts
+from chatroom.accounts.throttle import FREE, MEMORY, MOST, MOST_ALIKE, PAUSES_SECONDS, LoginThrottle
 from chatroom.model.refused import TooMany
 from fakes import Clock
 
@@ -19,7 +19,7 @@ class Desk:
     def __init__(self, width: int = 1, takes: float = 0.25) -> None:
         self.clock = Clock()
         self.clock.advance(1_800_000_000)
-        self.attempts = Attempts(self.clock, width)
+        self.attempts = LoginThrottle(self.clock, width)
         self.takes = takes
         self.under_way = 0
         self.most_under_way = 0

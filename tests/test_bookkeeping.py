@@ -93,7 +93,7 @@ def test_what_was_decided_about_an_account_goes_with_it_though_nobody_is_here(
     moderation = server.chat.moderation
     assert moderation.all("ban account", "mute account") == []
     assert [access.invited for _, _, access in moderation.all("room")] == [()]
-    assert server.chat.registry.removed == set(ids)
+    assert server.chat.logins.removed == set(ids)
     assert moderation.accounts().keys() == {account(olga).id}
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from twisted.internet.defer import Deferred, succeed
 
-from chatroom.backends.memory import LocalClaims, MemoryLedger
+from chatroom.backends.memory import MemoryLedger, MemoryNameClaims
 from chatroom.chat import chat as chats
 from chatroom.chat.chat import MAX_LOOKS, Chat
 from chatroom.chat.gate import Reason
@@ -15,7 +15,7 @@ from chatroom.formats.plain import RAW
 from chatroom.model.chatsettings import Settings
 from chatroom.model.entry import Entry
 from chatroom.model.events import SERVER, Announced, Event, Joined, Left, Opened, Relayed, Said
-from chatroom.model.history import Kept
+from chatroom.model.history import StoredRoom
 from chatroom.model.refused import Refused
 from chatroom.text import names
 from chatroom.text.times import DAY
@@ -29,7 +29,7 @@ def test_a_chat_needs_nothing_but_a_clock() -> None:
     chat = Chat(Clock())
     assert chat.settings == Settings()
     assert isinstance(chat.ledger, MemoryLedger)
-    assert isinstance(chat.claims, LocalClaims)
+    assert isinstance(chat.claims, MemoryNameClaims)
     assert chat.lobby.name == "lobby"
 
 
@@ -196,8 +196,8 @@ def test_a_chat_goes_on_with_the_rooms_that_were_kept() -> None:
     lobby = world.chat.lobby
     world.chat.restore(
         [
-            Kept("Lobby", "", [(5, Said(1.0, SERVER, "zoe", "one"))]),
-            Kept("Den", "tea", [(6, Said(2.0, SERVER, "zoe", "two"))]),
+            StoredRoom("Lobby", "", [(5, Said(1.0, SERVER, "zoe", "one"))]),
+            StoredRoom("Den", "tea", [(6, Said(2.0, SERVER, "zoe", "two"))]),
         ]
     )
     assert ledger.submitted == []
@@ -214,7 +214,7 @@ def test_a_lobby_that_was_not_kept_is_opened() -> None:
     world = World(Recording)
     ledger = world.ledger
     assert isinstance(ledger, Recording)
-    world.chat.restore([Kept("Den", "tea", [])])
+    world.chat.restore([StoredRoom("Den", "tea", [])])
     assert ledger.submitted == [("lobby", Opened(1_800_000_000.0, SERVER, "lobby"))]
     world.settle()
     assert list(world.chat.rooms) == ["lobby", "den"]

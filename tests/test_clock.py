@@ -185,7 +185,7 @@ def signs(manager: socket.socket, count: int) -> None:
         count -= manager.recv(4096) == b"WATCHDOG=1"
 
 
-class Kept:
+class StoredRoom:
     """What a server that has stopped has left in its file."""
 
     def __init__(self, folder: Path) -> None:
@@ -200,7 +200,7 @@ class Kept:
 def test_a_start_with_a_clock_that_is_ahead_deletes_nothing(
     tmp_path: Path, ended: ExitStack
 ) -> None:
-    ahead, kept = tmp_path / "ahead", Kept(tmp_path)
+    ahead, kept = tmp_path / "ahead", StoredRoom(tmp_path)
     command = [sys.executable, "-c", SET, str(ahead)]
     options = ("--data", str(tmp_path / "data"), "--keep-days", "30", "--keep-names", "30")
     ahead.write_text("0")

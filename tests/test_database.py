@@ -27,7 +27,7 @@ from chatroom.model.events import (
     TookBack,
     TopicSet,
 )
-from chatroom.model.history import Gap, Missed, Query
+from chatroom.model.history import Gap, Query, UnreadSummary
 from chatroom.text.words import Phrase, phrases
 
 
@@ -343,8 +343,8 @@ def test_what_was_missed_is_counted_room_by_room(store: Store) -> None:
     gaps = [(room, Gap(id)) for room, id in seen.items()]
     missed = store.reader.missed(gaps, phrases('"王明"')[0], "bob")
     assert sorted(missed) == [
-        Missed("den", 1, 0, 1_800_000_005.0),
-        Missed("lobby", 3, 2, 1_800_000_002.0),
+        UnreadSummary("den", 1, 0, 1_800_000_005.0),
+        UnreadSummary("lobby", 3, 2, 1_800_000_002.0),
     ]
 
 

@@ -87,7 +87,7 @@ async def test_the_factory_knows_who_is_connected(door: str, way: str, tmp_path:
         assert len(house.factory.clients) == 2
         await alice.leaves()
         await until(lambda: len(house.factory.clients) == 1)
-        assert house.chat.admission.connected == 1
+        assert house.chat.limiter.connected == 1
 
 
 @pytest.mark.parametrize("how", ["closes", "aborts", "is let go"])
@@ -335,7 +335,7 @@ async def test_nothing_goes_out_in_the_clear_where_tls_is_spoken(door: str, tmp_
         endpoint: Any = clientFromString(reactor, house.address)
         eavesdropper: Client = await endpoint.connect(Factory.forProtocol(Client))
         house.clients.append(eavesdropper)
-        await until(lambda: house.chat.admission.connected == 2)
+        await until(lambda: house.chat.limiter.connected == 2)
         alice.sends(b"hello\n")
         await turns(20)
         eavesdropper.sends(b"not TLS at all\n")
@@ -355,13 +355,13 @@ async def test_whoever_never_agrees_on_tls_is_cut_and_counts_until_then(
         endpoint: Any = clientFromString(reactor, house.address)
         silent: Client = await endpoint.connect(Factory.forProtocol(Client))
         house.clients.append(silent)
-        await until(lambda: house.chat.admission.connected == 1)
+        await until(lambda: house.chat.limiter.connected == 1)
         await turns()
         # Nobody is there yet: no name was given out, and no room was told.
         assert not house.factory.clients
         assert not house._members
         assert await silent.reads_to_the_end() == b""
-        await until(lambda: house.chat.admission.connected == 0)
+        await until(lambda: house.chat.limiter.connected == 0)
     told = f"A connection from 127.0.0.1 ended before TLS was agreed on, at the {door} door"
     assert told in logged
     assert not [telnet for telnet in logged if telnet.startswith("Connection ")]

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock as TaskClock
 
 from chatroom.chat.gate import InputGate, LinePacer, Reason
-from chatroom.model.limits import Pace
+from chatroom.model.limits import TokenBucket
 
 REASONS = [reason for reason in Reason if reason is not Reason.OVER]
 
@@ -210,7 +210,7 @@ def test_lines_within_the_burst_go_on_at_once_and_the_next_one_in_its_turn(
 ) -> None:
     clock = Timer()
     pacer = LinePacer(gate, clock)
-    pace = Pace(2.0, 3.0)
+    pace = TokenBucket(2.0, 3.0)
     for _ in range(2):
         pacer.took(pace, clock.seconds())
         assert not closed(gate)

@@ -53,7 +53,7 @@ def freed(world: World, *people: Person) -> Iterator[None]:
             del person.session
         assert not origins & chat.sessions.keys()
         assert not origins & {session.origin for session in chat.people.values()}
-        assert not origins & {session.origin for session in chat.registry.online.values()}
+        assert not origins & {session.origin for session in chat.logins.online.values()}
         for room in chat.rooms.values():
             assert not origins & {*room.members, *room._entering, *room._passing}
         local = world.claims.local if isinstance(world.claims, LateClaims) else world.claims
@@ -242,7 +242,7 @@ def test_nothing_is_left_of_who_goes_while_a_password_waits_for_its_turn(way: st
     world = World()
     owner(world).hangs_up()
     world.settle()
-    world.chat.registry._run = run
+    world.chat.logins._run = run
     first, second = world.person(), world.person()
     first.types(f"/login alice {WORD}")
     world.settle()

@@ -19,7 +19,7 @@ from twisted.internet.protocol import Factory, ServerFactory
 from twisted.internet.ssl import CertificateOptions
 
 from chatroom.backends.interfaces import Ledger
-from chatroom.backends.memory import LocalClaims
+from chatroom.backends.memory import MemoryNameClaims
 from chatroom.chat.chat import Chat
 from chatroom.doors.relay import RelayFactory
 from chatroom.doors.ssh.connection import SshFactory
@@ -148,7 +148,7 @@ async def opened(
     port: Any = reactor.listenTCP(0, outer, interface="127.0.0.1", backlog=512)
     inn = Inn(chat, door, way, port.getHost().port, seen)
     try:
-        chat.registry.book.add("alice", "no form of a password", clock.time())
+        chat.logins.accounts.add("alice", "no form of a password", clock.time())
         yield inn
     finally:
         await port.stopListening()
@@ -176,11 +176,11 @@ async def is_empty(inn: Inn) -> None:
             "sessions": chat.sessions,
             "people": list(chat.people),
             "members": [r for r in rooms if r.members or r._entering or r._passing],
-            "places": chat.admission.connected,
-            "attempts": chat.registry.attempts._waiting,
+            "places": chat.limiter.connected,
+            "attempts": chat.logins.throttle._waiting,
             "connections": inn.connections,
         }
-        assert isinstance(chat.claims, LocalClaims)
+        assert isinstance(chat.claims, MemoryNameClaims)
         everything["claims"] = chat.claims._holders
         return {name: what for name, what in everything.items() if what}
 
@@ -211,7 +211,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 async def connected(inn: Inn) -> Any:
     """Nothing was said, not of TLS either."""
     client = await inn.connects("tcp")
-    await until(lambda: inn.chat.admission.connected)
+    await until(lambda: inn.chat.limiter.connected)
     return client
 
 
@@ -246,7 +246,7 @@ async def comparing(inn: Inn) -> Any:
         inn.comparing.append(Deferred())
         return inn.comparing[-1]
 
-    inn.chat.registry._run = run
+    inn.chat.logins._run = run
     if inn.door == "ssh":
         client: Any = Caller("alice", answers=(WORD,))
         await connectProtocol(inn.endpoint(inn.way), client)

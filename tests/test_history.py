@@ -9,7 +9,7 @@ from chatroom.chat.memoryhistory import MemoryHistory
 from chatroom.chat.room import Room
 from chatroom.model.entry import Entry
 from chatroom.model.events import Emoted, Event, Joined, Relayed, Said
-from chatroom.model.history import Gap, Missed, Query
+from chatroom.model.history import Gap, Query, UnreadSummary
 from chatroom.text.words import phrases
 from fakes import Clock
 
@@ -92,13 +92,15 @@ def test_a_search_finds_the_last_lines(history: MemoryHistory) -> None:
 def test_what_was_missed_is_counted_by_room(history: MemoryHistory) -> None:
     (name,) = phrases("alice")
     gaps = [("lobby", Gap(10)), ("den", Gap(18)), ("attic", Gap(0)), ("cellar", Gap(0))]
-    assert now(history.missed(gaps, name, "zoe")) == [Missed("lobby", 2, 1, 3.0)]
-    assert now(history.missed([("den", Gap(14))], name, "zoe")) == [Missed("den", 2, 0, 4.0)]
+    assert now(history.missed(gaps, name, "zoe")) == [UnreadSummary("lobby", 2, 1, 3.0)]
+    assert now(history.missed([("den", Gap(14))], name, "zoe")) == [UnreadSummary("den", 2, 0, 4.0)]
 
 
 def test_what_was_missed_is_what_was_not_shown_and_others_said(history: MemoryHistory) -> None:
     (name,) = phrases("alice")
     gaps = [("lobby", Gap(0, 13)), ("lobby", Gap(13))]
-    assert now(history.missed(gaps, name, "zoe")) == [Missed("lobby", 2, 0, 1.0)]
-    assert now(history.missed(gaps, name, "alice")) == [Missed("lobby", 1, 0, 5.0)]
-    assert now(history.missed([("lobby", Gap(0))], name, "bob")) == [Missed("lobby", 1, 0, 1.0)]
+    assert now(history.missed(gaps, name, "zoe")) == [UnreadSummary("lobby", 2, 0, 1.0)]
+    assert now(history.missed(gaps, name, "alice")) == [UnreadSummary("lobby", 1, 0, 5.0)]
+    assert now(history.missed([("lobby", Gap(0))], name, "bob")) == [
+        UnreadSummary("lobby", 1, 0, 1.0)
+    ]

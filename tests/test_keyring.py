@@ -135,7 +135,7 @@ def test_a_guest_has_no_keys(world: World, line: str) -> None:
     assert guest.asks(line) == [
         "-- Keys are for registered people: /register or /login comes first."
     ]
-    assert now(world.chat.registry.book.keyholder(MARK)) is None
+    assert now(world.chat.logins.accounts.keyholder(MARK)) is None
 
 
 def test_who_came_by_a_code_adds_none_until_they_log_in_by_password(world: World) -> None:
@@ -198,7 +198,7 @@ def test_what_is_added_and_removed_is_in_the_log(world: World, log_events: list[
 def test_with_the_account_its_keys_are_gone(world: World) -> None:
     alice = owner(world)
     alice.says(pasted(KEY), f"/unregister {WORD}")
-    assert now(world.chat.registry.book.keyholder(MARK)) is None
+    assert now(world.chat.logins.accounts.keyholder(MARK)) is None
     assert alice.asks("/key")[0].startswith("-- Keys are for registered people")
     bob = owner(world, "bob")
     bob.says(pasted(KEY))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from chatroom.backends.interfaces import Ledger
-from chatroom.backends.memory import LocalClaims, MemoryLedger
+from chatroom.backends.memory import MemoryLedger, MemoryNameClaims
 from chatroom.model.entry import Entry
 from chatroom.model.events import Event, Said
 from fakes import Clock, DelayedLedger, FailingLedger, LateClaims, immediate, stored_ledger
@@ -151,34 +151,34 @@ def test_what_a_ledger_refuses_is_told_in_its_place(clock: Clock, receiver: Rece
     assert receiver.refused == [("lobby", bad, "the disk is full")]
 
 
-def answer(claims: LocalClaims, key: str, origin: int) -> bool:
+def answer(claims: MemoryNameClaims, key: str, origin: int) -> bool:
     answers: list[bool] = []
     claims.claim(key, origin).addCallback(answers.append)
     return answers[0]
 
 
 def test_the_first_claim_wins() -> None:
-    claims = LocalClaims()
+    claims = MemoryNameClaims()
     assert answer(claims, "alice", 1)
     assert not answer(claims, "alice", 2)
     assert answer(claims, "bob", 2)
 
 
 def test_who_has_a_name_may_claim_it_again() -> None:
-    claims = LocalClaims()
+    claims = MemoryNameClaims()
     assert answer(claims, "alice", 1)
     assert answer(claims, "alice", 1)
 
 
 def test_a_name_that_is_given_back_is_free() -> None:
-    claims = LocalClaims()
+    claims = MemoryNameClaims()
     assert answer(claims, "alice", 1)
     claims.release("alice", 1)
     assert answer(claims, "alice", 2)
 
 
 def test_nobody_can_give_back_the_name_of_another() -> None:
-    claims = LocalClaims()
+    claims = MemoryNameClaims()
     assert answer(claims, "alice", 1)
     claims.release("alice", 2)
     claims.release("nobody", 2)

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatroom.model.limits import LOCAL, Admission, Limits, Pace, Quota, source_of
+from chatroom.model.limits import (
+    LOCAL,
+    ConnectionLimiter,
+    Limits,
+    RateLimit,
+    TokenBucket,
+    source_of,
+)
 from fuzzing import examples
 
 
@@ -45,7 +52,7 @@ def test_a_host_counts_for_its_source(host: str | None, source: str) -> None:
 
 
 def test_a_quota_is_used_up_and_comes_back(time: Time) -> None:
-    quota = Quota(2, 60, time)
+    quota = RateLimit(2, 60, time)
     assert quota.take("a")
     time.now += 30
     assert quota.take("a")
@@ -58,7 +65,7 @@ def test_a_quota_is_used_up_and_comes_back(time: Time) -> None:
 
 
 def test_what_was_refused_does_not_count(time: Time) -> None:
-    quota = Quota(1, 60, time)
+    quota = RateLimit(1, 60, time)
     assert quota.take("a")
     for _ in range(59):
         time.now += 1
@@ -68,7 +75,7 @@ def test_what_was_refused_does_not_count(time: Time) -> None:
 
 
 def test_what_was_not_used_of_a_quota_is_given_back(time: Time) -> None:
-    quota = Quota(1, 60, time)
+    quota = RateLimit(1, 60, time)
     quota.give_back("one")
     assert quota.take("one")
     assert quota.spent("one")
@@ -79,20 +86,20 @@ def test_what_was_not_used_of_a_quota_is_given_back(time: Time) -> None:
 
 
 def test_each_source_has_a_quota_of_its_own(time: Time) -> None:
-    quota = Quota(1, 60, time)
+    quota = RateLimit(1, 60, time)
     assert quota.take("a")
     assert quota.take("b")
     assert not quota.take("a")
 
 
 def test_a_quota_of_nothing_is_no_quota(time: Time) -> None:
-    quota = Quota(0, 60, time)
+    quota = RateLimit(0, 60, time)
     assert all(quota.take("a") for _ in range(1000))
     assert len(quota) == 0
 
 
 def test_sources_that_are_done_with_are_forgotten(time: Time) -> None:
-    quota = Quota(3, 60, time)
+    quota = RateLimit(3, 60, time)
     for number in range(1000):
         assert quota.take(f"source {number}")
         time.now += 1
@@ -100,7 +107,7 @@ def test_sources_that_are_done_with_are_forgotten(time: Time) -> None:
 
 
 def test_many_sources_at_once_are_forgotten_as_others_come(time: Time) -> None:
-    quota = Quota(3, 60, time)
+    quota = RateLimit(3, 60, time)
     for number in range(100):
         assert quota.take(f"source {number}")
     time.now += 61
@@ -110,7 +117,7 @@ def test_many_sources_at_once_are_forgotten_as_others_come(time: Time) -> None:
 
 
 def test_a_burst_goes_at_once_and_then_one_at_a_time() -> None:
-    pace = Pace(2, 10)
+    pace = TokenBucket(2, 10)
     full_at = 0.0
     for _ in range(9):
         full_at = pace.spend(full_at, 100.0)
@@ -121,13 +128,13 @@ def test_a_burst_goes_at_once_and_then_one_at_a_time() -> None:
 
 
 def test_a_burst_of_nothing_is_one() -> None:
-    pace = Pace(1, 0)
+    pace = TokenBucket(1, 0)
     assert pace.wait(0.0, 100.0) <= 0
     assert pace.wait(pace.spend(0.0, 100.0), 100.0) == pytest.approx(1)
 
 
 def test_no_rate_is_no_limit() -> None:
-    pace = Pace(0, 10)
+    pace = TokenBucket(0, 10)
     assert pace.wait(pace.spend(0.0, 100.0, 1e9), 100.0) <= 0
 
 
@@ -140,7 +147,7 @@ def test_no_rate_is_no_limit() -> None:
 def test_no_span_of_time_has_more_than_the_burst_and_the_rate(
     rate: int, burst: int, gaps: list[float]
 ) -> None:
-    pace = Pace(rate, burst)
+    pace = TokenBucket(rate, burst)
     now, full_at = 1000.0, 0.0
     taken: list[float] = []
     for gap in gaps:
@@ -155,80 +162,82 @@ def test_no_span_of_time_has_more_than_the_burst_and_the_rate(
 
 
 def test_all_connections_together_are_limited(time: Time) -> None:
-    admission = Admission(Limits(max_connections=2), time)
+    limiter = ConnectionLimiter(Limits(max_connections=2), time)
     for source in ("192.0.2.1", LOCAL):
-        assert admission.refusal(source) is None
-        admission.entered(source)
+        assert limiter.why_refused(source) is None
+        limiter.entered(source)
     full = "The server is full. Please try again later."
-    assert admission.refusal("192.0.2.3") == full
-    assert admission.refusal(LOCAL) == full
-    admission.left(LOCAL)
-    assert admission.refusal("192.0.2.3") is None
+    assert limiter.why_refused("192.0.2.3") == full
+    assert limiter.why_refused(LOCAL) == full
+    limiter.left(LOCAL)
+    assert limiter.why_refused("192.0.2.3") is None
 
 
 def test_the_connections_of_one_source_are_limited(time: Time) -> None:
-    admission = Admission(Limits(connections_per_source=2), time)
+    limiter = ConnectionLimiter(Limits(connections_per_source=2), time)
     for _ in range(2):
-        assert admission.refusal("192.0.2.1") is None
-        admission.entered("192.0.2.1")
-    assert admission.refusal("192.0.2.1") == ("There are 2 connections from your address already.")
-    assert admission.refusal("192.0.2.2") is None
-    admission.left("192.0.2.1")
-    assert admission.refusal("192.0.2.1") is None
+        assert limiter.why_refused("192.0.2.1") is None
+        limiter.entered("192.0.2.1")
+    assert limiter.why_refused("192.0.2.1") == (
+        "There are 2 connections from your address already."
+    )
+    assert limiter.why_refused("192.0.2.2") is None
+    limiter.left("192.0.2.1")
+    assert limiter.why_refused("192.0.2.1") is None
 
 
 def test_the_attempts_of_one_source_are_limited(time: Time) -> None:
-    admission = Admission(Limits(attempts_per_minute=3), time)
-    assert [admission.refusal("192.0.2.1") for _ in range(3)] == [None] * 3
-    assert admission.refusal("192.0.2.1") == (
+    limiter = ConnectionLimiter(Limits(attempts_per_minute=3), time)
+    assert [limiter.why_refused("192.0.2.1") for _ in range(3)] == [None] * 3
+    assert limiter.why_refused("192.0.2.1") == (
         "Too many connections from your address in a minute. Please wait a little."
     )
     time.now += 60
-    assert admission.refusal("192.0.2.1") is None
+    assert limiter.why_refused("192.0.2.1") is None
 
 
 def test_this_machine_is_limited_only_by_the_sum(time: Time) -> None:
-    admission = Admission(Limits(attempts_per_minute=1, connections_per_source=1), time)
+    limiter = ConnectionLimiter(Limits(attempts_per_minute=1, connections_per_source=1), time)
     for _ in range(100):
-        assert admission.refusal(LOCAL) is None
-        admission.entered(LOCAL)
-    assert admission.connected == 100
+        assert limiter.why_refused(LOCAL) is None
+        limiter.entered(LOCAL)
+    assert limiter.connected == 100
 
 
 def test_limits_of_nothing_are_no_limits(time: Time) -> None:
     limits = Limits(max_connections=0, connections_per_source=0, attempts_per_minute=0)
-    admission = Admission(limits, time)
+    limiter = ConnectionLimiter(limits, time)
     for _ in range(20_000):
-        assert admission.refusal("192.0.2.1") is None
-        admission.entered("192.0.2.1")
+        assert limiter.why_refused("192.0.2.1") is None
+        limiter.entered("192.0.2.1")
 
 
 def test_sources_that_are_gone_are_forgotten(time: Time) -> None:
-    admission = Admission(Limits(attempts_per_minute=0), time)
+    limiter = ConnectionLimiter(Limits(attempts_per_minute=0), time)
     for number in range(10):
-        admission.entered(f"192.0.2.{number}")
+        limiter.entered(f"192.0.2.{number}")
     for number in range(10):
-        admission.left(f"192.0.2.{number}")
-    assert admission.connected == 0
-    assert admission._by_source == {}
+        limiter.left(f"192.0.2.{number}")
+    assert limiter.connected == 0
+    assert limiter._by_source == {}
 
 
 def test_other_limits_hold_for_who_comes_next() -> None:
-    admission = Admission(Limits(attempts_per_minute=0), lambda: 0.0)
+    limiter = ConnectionLimiter(Limits(attempts_per_minute=0), lambda: 0.0)
     for _ in range(3):
-        assert admission.refusal("192.0.2.1") is None
-        admission.entered("192.0.2.1")
-    admission.configure(Limits(attempts_per_minute=1, connections_per_source=0))
-    assert admission.refusal("192.0.2.1") is None
-    assert "in a minute" in str(admission.refusal("192.0.2.1"))
-    admission.configure(Limits(attempts_per_minute=0, connections_per_source=3))
-    assert "There are 3 connections" in str(admission.refusal("192.0.2.1"))
-    admission.configure(Limits(max_connections=3))
-    assert "full" in str(admission.refusal("192.0.2.9"))
+        assert limiter.why_refused("192.0.2.1") is None
+        limiter.entered("192.0.2.1")
+    limiter.configure(Limits(attempts_per_minute=1, connections_per_source=0))
+    assert limiter.why_refused("192.0.2.1") is None
+    assert "in a minute" in str(limiter.why_refused("192.0.2.1"))
+    limiter.configure(Limits(attempts_per_minute=0, connections_per_source=3))
+    assert "There are 3 connections" in str(limiter.why_refused("192.0.2.1"))
+    limiter.configure(Limits(max_connections=3))
+    assert "full" in str(limiter.why_refused("192.0.2.9"))
 
 
 def test_all_sources_of_a_site_together_have_four_times_as_much(time: Time) -> None:
-    quota = Quota(2, 60, time)
+    quota = RateLimit(2, 60, time)
     site = [f"2001:db8:7:{number}::/64" for number in range(9)]
     assert [quota.take(source) for source in site for _ in range(3)] == (
         [True, True, False] * 4 + [False] * 15

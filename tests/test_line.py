@@ -486,7 +486,7 @@ def test_a_connection_that_cannot_be_begun_is_dropped(
     assert visitor.wire.aborted
     assert visitor.gone
     assert door.factory.clients == set()
-    assert door.world.chat.admission.connected == 0
+    assert door.world.chat.limiter.connected == 0
     assert len(strict.expected()) == 1
 
 

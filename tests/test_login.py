@@ -14,7 +14,7 @@ from zope.interface import implementer
 
 from chatroom.accounts import passwords
 from chatroom.actions import naming
-from chatroom.backends.sqlite.accounts import Book, StoredAccounts
+from chatroom.backends.sqlite.accounts import AccountTables, StoredAccounts
 from chatroom.backends.sqlite.database import Reader, Writer
 from chatroom.chat.session import Session
 from chatroom.model.chatsettings import Settings
@@ -221,7 +221,7 @@ def test_a_name_that_was_registered_counts_though_its_owner_hung_up_at_once(mome
     hangs_up_while_answered(alice, fake, 8, moment)
     world.settle()
     made = fake.book._accounts
-    assert world.chat.registry.created.spent("192.0.2.1") is bool(made)
+    assert world.chat.logins.created.spent("192.0.2.1") is bool(made)
     world.end()
 
 
@@ -387,7 +387,7 @@ def test_who_was_turned_away_may_type_their_password_again_and_it_is_not_said(
     def busy(*_: object) -> Deferred[bool]:
         return fail(TooMany())
 
-    monkeypatch.setattr(world.chat.registry, "matches", busy)
+    monkeypatch.setattr(world.chat.logins, "check_password", busy)
     assert "-- Too many are trying passwords just now." in person.asks("/login alice", WORD)
     assert person.asks(WORD) == [NOT_SAID]
     assert not [line for line in bob.sees if WORD in line]
@@ -441,7 +441,7 @@ def test_logging_out_makes_a_guest(world: World) -> None:
     assert names.is_reserved(alice.name)
     assert alice.session.account is None
     assert alice.session.preferences.bell == "off"
-    assert world.chat.registry.online == {}
+    assert world.chat.logins.online == {}
     check(world)
     alice.says(f"/login alice {WORD}")
     assert logged_in(world, alice, "alice")
@@ -692,7 +692,9 @@ def stored_book(path: Path) -> Iterator[StoredAccounts]:
     writer = Writer(path)
     reader = Reader(path)
     try:
-        yield StoredAccounts(at_once(Book(writer.connection)), at_once(Book(reader.connection)))
+        yield StoredAccounts(
+            at_once(AccountTables(writer.connection)), at_once(AccountTables(reader.connection))
+        )
     finally:
         reader.close()
         writer.close()
@@ -819,7 +821,7 @@ def test_no_password_is_ever_shown_or_logged(
             world.wait(6)
         world.chat.claims = world.claims
         seen = bob.outlet.data.decode() + repr(world.chat.lobby.recent(100))
-        shown = [seen, repr(person.session), repr(world.chat.registry.online), *log.text]
+        shown = [seen, repr(person.session), repr(world.chat.logins.online), *log.text]
         account = person.session.account
         shown += [repr(account), str(account), *map(repr, strict.expected())]
         for secret in SECRETS:

@@ -27,7 +27,7 @@ from chatroom.model.chatsettings import Settings
 from chatroom.model.limits import Limits, address_of
 from chatroom.server import logs
 from chatroom.server.logwriter import LogWriter, open_log
-from chatroom.server.service import Everything
+from chatroom.server.service import RootService
 from fakes import Clock, World
 from test_process import (
     MODULE,
@@ -168,10 +168,10 @@ def test_where_standard_output_is_closed_the_log_goes_nowhere(
 def test_the_application_logs_with_the_observer_of_the_service() -> None:
     observer = logs.observer(LogWriter(-1), "json")
     application: Any = Application("test")
-    Everything(observer).setServiceParent(application)
+    RootService(observer).setServiceParent(application)
     assert application.getComponent(ILogObserver) is observer
     other: Any = Application("test")
-    Everything(None).setServiceParent(other)
+    RootService(None).setServiceParent(other)
     assert other.getComponent(ILogObserver, None) is None
 
 

@@ -14,7 +14,7 @@ from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
 from zope.interface import alsoProvides
 
 from chatroom.backends.interfaces import Ledger
-from chatroom.backends.memory import MemoryAccounts, MemoryRecords
+from chatroom.backends.memory import MemoryAccounts, MemoryModeration
 from chatroom.chat import rules as module
 from chatroom.chat.memoryhistory import MemoryHistory
 from chatroom.chat.rules import CLAIM_TRIES, Moderation, read_networks
@@ -93,7 +93,7 @@ def server(make_server: MakeServer) -> World:
 
 def registered(world: World, name: str, address: str = "") -> Person:
     """Somebody who is logged in, and has read everything."""
-    world.chat.registry.created = type(world.chat.registry.created)(0, 1, lambda: 0.0)
+    world.chat.logins.created = type(world.chat.logins.created)(0, 1, lambda: 0.0)
     person = world.person(name, address=address)
     person.says(f"/register {PASSWORD}")
     assert person.session.account is not None
@@ -962,7 +962,7 @@ def test_a_report_says_whether_anybody_is_there_to_read_it(
         "-- Thank you. Nobody who keeps order is here; they find it in /reports."
     )
     # Where nothing lasts nobody would ever read it.
-    memory = make_server(records=MemoryRecords())
+    memory = make_server(records=MemoryModeration())
     alice, _ = memory.person("alice"), memory.person("bob")
     assert alice.asks("/report bob") == [
         "-- Nobody keeps order here. /ignore NAME spares you what somebody says."
@@ -1103,7 +1103,7 @@ def test_an_unregistered_name_is_free_though_the_operator_has_left(
     accounts.answer()
     server.settle()
     assert bob.session.account is None
-    assert not server.chat.registry.online
+    assert not server.chat.logins.online
 
 
 # -- races
@@ -1155,7 +1155,7 @@ def test_who_is_banned_or_unregistered_on_the_way_in_does_not_come_in(
     server.settle()
     assert bob.sees[-1] == why
     assert bob.session.account is None
-    assert len(server.chat.registry.online) == 1
+    assert len(server.chat.logins.online) == 1
     assert bob.name != "bob"
     # The name is not held by who did not get it.
     assert "bob" not in claims.local._holders
@@ -1170,7 +1170,7 @@ def test_who_is_unregistered_while_their_name_is_on_its_way_can_go_on(
     server.settle()
     bob = server.person()
     bob.types(f"/login bob {PASSWORD}")
-    while len(server.chat.registry.online) < 2:
+    while len(server.chat.logins.online) < 2:
         server.clock.advance(0.0001)
     assert bob.name != "bob"
     olga.types("/unregister bob", "/unregister bob")

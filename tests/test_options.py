@@ -22,7 +22,7 @@ import chatroom
 from chatroom.backends.sqlite import schema
 from chatroom.backends.sqlite.database import Writer
 from chatroom.backends.sqlite.directory import Folder, StoreError
-from chatroom.backends.sqlite.store import rehearse
+from chatroom.backends.sqlite.store import try_open
 from chatroom.model.entry import Entry
 from chatroom.model.events import Said
 from chatroom.server import endpoints, probe
@@ -897,7 +897,7 @@ def test_a_damaged_page_of_what_a_server_needs_ends_the_start_with_a_line(
     assert line.startswith(f"chatroom: cannot use {tmp_path}/data/chatroom.sqlite: it is damaged (")
     # It is free for whoever mends it.
     with pytest.raises(StoreError, match="damaged"):
-        rehearse(Folder(str(tmp_path / "data")), 20, "lobby")
+        try_open(Folder(str(tmp_path / "data")), 20, "lobby")
 
 
 @pytest.mark.parametrize("table", ["events", "words_data", "places", "actions", "reports"])

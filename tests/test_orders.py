@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatroom.backends.memory import MemoryRecords
-from chatroom.backends.sqlite.accounts import Book
+from chatroom.backends.memory import MemoryModeration
+from chatroom.backends.sqlite.accounts import AccountTables
 from chatroom.backends.sqlite.database import Writer
 from chatroom.backends.sqlite.directory import Folder
-from chatroom.backends.sqlite.moderation import Docket
+from chatroom.backends.sqlite.moderation import ModerationTables
 from chatroom.backends.sqlite.store import Store
 from chatroom.chat.rules import as_network, read_networks
 from chatroom.model.sanctions import (
@@ -177,13 +177,13 @@ REPORT = Report(2.5, "alice", "bob", "spam", "lobby", "bob: buy\r\nbob: now\r\n"
 
 
 @pytest.fixture
-def docket(tmp_path: Path) -> Iterator[Docket]:
+def docket(tmp_path: Path) -> Iterator[ModerationTables]:
     with closing(Writer(tmp_path / "file")) as writer:
-        yield Docket(writer.connection)
+        yield ModerationTables(writer.connection)
 
 
-def test_records_in_memory_and_in_a_file_give_back_the_last_ones(docket: Docket) -> None:
-    memory = MemoryRecords()
+def test_records_in_memory_and_in_a_file_give_back_the_last_ones(docket: ModerationTables) -> None:
+    memory = MemoryModeration()
     for number in range(5):
         docket.note(ACTION._replace(why=str(number)))
         memory.note(ACTION._replace(why=str(number)))
@@ -205,7 +205,7 @@ def test_records_in_memory_and_in_a_file_give_back_the_last_ones(docket: Docket)
 
 
 def test_memory_does_not_grow_for_ever() -> None:
-    memory = MemoryRecords()
+    memory = MemoryModeration()
     for number in range(REMEMBERED + 5):
         memory.note(ACTION._replace(why=str(number)))
     answers: list[Sequence[Action]] = []
@@ -213,7 +213,7 @@ def test_memory_does_not_grow_for_ever() -> None:
     assert len(answers[0]) == REMEMBERED
 
 
-def test_what_records_in_a_file_have_is_made_safe(docket: Docket) -> None:
+def test_what_records_in_a_file_have_is_made_safe(docket: ModerationTables) -> None:
     docket.note(Action(1.0, "\x1b", "\x1b", "\x1b", "\x1b"))
     assert docket.actions(1) == [Action(1.0, *["\ufffd"] * 4)]
     docket.report(Report(1.0, "\x1b", "\x1b", "\x1b", "\x1b", "a\x1b\r\nb\n"))
@@ -224,7 +224,7 @@ def test_what_records_in_a_file_have_is_made_safe(docket: Docket) -> None:
 
 def test_orders_of_accounts_that_are_gone_are_forgotten_at_the_start(tmp_path: Path) -> None:
     with closing(Writer(tmp_path / "file")) as writer:
-        docket, book = Docket(writer.connection), Book(writer.connection)
+        docket, book = ModerationTables(writer.connection), AccountTables(writer.connection)
         kept, gone = book.add("olga", "", 1.0), book.add("bob", "", 1.0)
         assert kept is not None
         assert gone is not None

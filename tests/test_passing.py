@@ -36,7 +36,7 @@ from test_accounts_book import now
 
 def account_of(world: World, name: str = "alice") -> Account:
     """The account as it is kept."""
-    account = now(world.chat.registry.book.find(name))
+    account = now(world.chat.logins.accounts.find(name))
     assert account is not None
     return account
 
@@ -413,7 +413,7 @@ def test_an_account_that_a_command_gives_up_is_nobodys(world: World) -> None:
     world.passes(as_account(world), f"/unregister {WORD}")
     assert alice.session.account is None
     assert alice.sees[-1] == "-- alice is given up; when you leave it is anybody's."
-    assert not world.chat.registry.online
+    assert not world.chat.logins.online
     check(world)
 
 
@@ -667,7 +667,7 @@ class Anything:
     def holds(self) -> None:
         """What holds at any moment."""
         chat = self.world.chat
-        online, people = chat.registry.online, chat.people
+        online, people = chat.logins.online, chat.people
         for session in chat.sessions.values():
             account = session.account
             if session.passing and not session.arriving:
@@ -676,7 +676,7 @@ class Anything:
                 assert not session.read_so_far()
             if account is None or session.over:
                 continue
-            assert account.id not in chat.registry.removed
+            assert account.id not in chat.logins.removed
             assert not chat.moderation.banned(account.id)
             if not session.passing:
                 assert online[account.id] is session

@@ -5,7 +5,7 @@ from sys import maxsize
 
 import pytest
 
-from chatroom.actions.pager import recall_of
+from chatroom.actions.pager import pager_of
 from chatroom.chat import room as rooms
 from chatroom.chat.sendqueue import MAX_ENTRIES
 from chatroom.chat.unread import Unread
@@ -178,7 +178,7 @@ def test_what_was_missed_is_dated_in_the_time_of_its_reader(world: World) -> Non
     _ = bob.sees
     bob.session.unread = Unread()
     bob.session.unread.log_in({"lobby": seen}, "", 0)
-    recall_of(bob.session).returned({"lobby": seen}, "bob")
+    pager_of(bob.session).returned({"lobby": seen}, "bob")
     world.settle()
     assert bob.sees == ["-- You missed 1 line since Friday 15 January 17:00. /missed shows it."]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatroom.chat.announcer import Presence
+from chatroom.chat.announcer import JoinAnnouncer
 from chatroom.chat.room import Member, Room
 from chatroom.chat.sendqueue import Mailbox
 from chatroom.formats.plain import PLAIN
@@ -147,7 +147,7 @@ def test_who_joins_and_leaves_at_the_same_time_is_told_apart(world: World) -> No
 def test_one_person_who_comes_again_and_again_is_named_once() -> None:
     clock = Clock()
     told: list[Event] = []
-    presence = Presence(Room("den", "den"), clock, told.append, 0)
+    presence = JoinAnnouncer(Room("den", "den"), clock, told.append, 0)
     for origin, name in enumerate(["a", "b", "c", "dave", "dave", "eve"], 1):
         presence.spoke(Member(origin, name, PLAIN, FakeOutlet(), Mailbox()))
     clock.advance(1)

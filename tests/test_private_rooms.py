@@ -234,15 +234,15 @@ def test_who_gives_a_room_away_stays_in_it(den: Den) -> None:
 def test_a_room_is_not_given_to_who_is_unregistered_meanwhile(den: Den) -> None:
     server, alice, bob = den
     late = LateAccounts()
-    vars(late).update({**vars(late), **vars(server.chat.registry.book)})
-    server.chat.registry.book = late
+    vars(late).update({**vars(late), **vars(server.chat.logins.accounts)})
+    server.chat.logins.accounts = late
     late.late = True
     alice.says("/room give bob")
     # It has been found, and is gone when that is known.
     found = account(bob)
     ((_, answer),) = late._waiting
     late._waiting.clear()
-    server.chat.registry.removed.add(found.id)
+    server.chat.logins.removed.add(found.id)
     answer.callback(found)
     server.settle()
     assert alice.sees == ["-- bob is not registered any more."]

@@ -220,7 +220,7 @@ async def gate(
             await port.stopListening()
         for client in opened.clients:
             await client.leaves()
-        await until(lambda: not door.clients and not chat.admission.connected)
+        await until(lambda: not door.clients and not chat.limiter.connected)
         await chat.close()
         await turns()
 
@@ -319,7 +319,7 @@ async def test_limits_are_those_of_the_client() -> None:
         assert told == b"-- There are 2 connections from your address already.\r\n"
         other = await opened.connects(FAR.replace(b"192.0.2.7", b"192.0.2.8"))
         await other.reads(b"/quit leaves.\r\n")
-        assert opened.chat.admission.connected == 3
+        assert opened.chat.limiter.connected == 3
 
 
 @on_reactor
@@ -328,7 +328,7 @@ async def test_who_is_no_proxy_is_closed_unheard(logged: list[str]) -> None:
         for _ in range(3):
             client = await opened.connects(FAR)
             assert await client.reads_to_the_end() == b""
-        assert opened.chat.admission.connected == 0
+        assert opened.chat.limiter.connected == 0
     line, _, _ = [line for line in logged if "by a proxy" in line]
     assert "127.0.0.1" in line
     assert "--proxy-from" in line
@@ -374,9 +374,9 @@ async def test_a_header_that_does_not_come_is_not_waited_for(
     monkeypatch.setattr(proxy, "PATIENCE", 0.2)
     async with gate() as opened:
         silent = await opened.connects(FAR[:20])
-        await until(lambda: opened.chat.admission.connected == 1)
+        await until(lambda: opened.chat.limiter.connected == 1)
         assert await silent.reads_to_the_end() == b""
-        await until(lambda: opened.chat.admission.connected == 0)
+        await until(lambda: opened.chat.limiter.connected == 0)
         monkeypatch.setattr(proxy, "PATIENCE", 1000)
         stays = await opened.connects(FAR)
         await stays.reads(b"/quit leaves.\r\n")
@@ -387,14 +387,14 @@ async def test_a_header_that_does_not_come_is_not_waited_for(
 async def test_who_waits_for_a_header_counts_as_connected() -> None:
     async with gate(Limits(max_connections=2)) as opened:
         waiting = [await opened.connects() for _ in range(2)]
-        await until(lambda: opened.chat.admission.connected == 2)
+        await until(lambda: opened.chat.limiter.connected == 2)
         third = await opened.connects(FAR)
         assert await third.reads_to_the_end() == b""
         # And has a place when the header comes.
         waiting[0].sends(FAR)
         await waiting[0].reads(b"/quit leaves.\r\n")
         await waiting[1].leaves()
-        await until(lambda: opened.chat.admission.connected == 1)
+        await until(lambda: opened.chat.limiter.connected == 1)
 
 
 @on_reactor
@@ -404,6 +404,6 @@ async def test_who_waits_for_a_header_is_closed_when_the_server_stops(
     monkeypatch.setattr(proxy, "PATIENCE", 1000)
     async with gate() as opened:
         waiting = await opened.connects(FAR[:20])
-        await until(lambda: opened.chat.admission.connected == 1)
+        await until(lambda: opened.chat.limiter.connected == 1)
         await opened.port.stopListening()
         assert await waiting.reads_to_the_end() == b""

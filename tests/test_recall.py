@@ -7,12 +7,12 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
-from chatroom.actions.pager import FOUND, LOOKING, MISSED, SEARCHING, TOO_LONG, recall_of
+from chatroom.actions.pager import FOUND, LOOKING, MISSED, SEARCHING, TOO_LONG, pager_of
 from chatroom.actions.steps import PATIENCE
 from chatroom.chat.unread import Unread
 from chatroom.model.entry import Entry
 from chatroom.model.events import SERVER, Emoted, Said, TookBack
-from chatroom.model.history import Gap, Missed, Query
+from chatroom.model.history import Gap, Query, UnreadSummary
 from chatroom.text.words import Phrase
 from conftest import Strictness
 from fakes import FailingLedger, Person, World, owner
@@ -48,7 +48,7 @@ class LateHistory:
 
     def missed(
         self, gaps: Sequence[tuple[str, Gap]], name: Phrase, own: str
-    ) -> Deferred[list[Missed]]:
+    ) -> Deferred[list[UnreadSummary]]:
         return self._ask("missed", gaps, name, own)
 
 
@@ -448,7 +448,7 @@ def back(world: World, person: Person, seen: Mapping[str, int]) -> list[str]:
     """What *person*, who comes back, is told first."""
     _ = person.sees
     person.session.unread = unread(seen)
-    recall_of(person.session).returned(seen, person.name)
+    pager_of(person.session).returned(seen, person.name)
     world.settle()
     return person.sees
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
 from chatroom.accounts import passwords
-from chatroom.backends.memory import LocalClaims, MemoryAccounts
-from chatroom.chat.registry import as_code
+from chatroom.backends.memory import MemoryAccounts, MemoryNameClaims
+from chatroom.chat.loginservice import as_code
 from chatroom.model.accounts import MAX_MESSAGES, Account
 from chatroom.model.chatsettings import Settings
 from chatroom.model.identity import Arrival
@@ -64,7 +64,7 @@ def register(world: World, name: str) -> Account:
     """*name* is somebody's who is not here."""
     made: list[Account | None] = []
     now = world.clock.seconds()
-    world.chat.registry.book.add(name, passwords.make(WORD), now).addCallback(made.append)
+    world.chat.logins.accounts.add(name, passwords.make(WORD), now).addCallback(made.append)
     assert made[0] is not None
     return made[0]
 
@@ -203,7 +203,7 @@ def test_who_had_the_name_before_and_leaves_before_it_is_claimed_leaves_no_claim
 
 
 def test_who_has_to_leave_the_name_and_logs_in_with_it_at_once_has_the_claim() -> None:
-    fake, claims = FakeBook(), LocalClaims()
+    fake, claims = FakeBook(), MemoryNameClaims()
     world = World(DelayedLedger, claims=claims, accounts=book_of(fake))
     squatter, other = world.person("alice"), world.person()
     register(world, "alice")
@@ -502,10 +502,10 @@ def test_an_account_that_is_given_up_too_late_is_gone_all_the_same(by: str) -> N
     else:
         root.types("/unregister alice", "/unregister alice")
     world.wait(6)
-    assert account.id not in world.chat.registry.removed
+    assert account.id not in world.chat.logins.removed
     _ = alice.sees
     fake.answer_all()
-    assert account.id in world.chat.registry.removed
+    assert account.id in world.chat.logins.removed
     world.settle()
     assert alice.session.account is None
     assert "alice" in alice.sees[0]
@@ -650,7 +650,7 @@ def lives(
         world.settle()
         world.wait(3)
     check(world)
-    for id, session in world.chat.registry.online.items():
+    for id, session in world.chat.logins.online.items():
         # Nobody has what is for guests in place of what is kept for them.
         assert session.preferences.bell in ("on", "mentions") or id > 2
     world.empty()
@@ -850,7 +850,7 @@ def test_that_nothing_is_kept_is_logged_each_time_it_begins(logged: list[str]) -
     for failing in ({"save"}, {"save"}, set(), {"save"}):
         del logged[:]
         fake.failing = set(failing)
-        world.chat.registry.save()
+        world.chat.logins.save_sessions()
         lines.append(sum("is not kept: the disk is away." in line for line in logged))
     assert lines == [1, 0, 0, 1]
     fake.failing = set()
@@ -864,8 +864,8 @@ def test_what_people_have_read_is_kept_once_when_the_server_stops(
     alice, bob = owner(world), world.person("bob")
     bob.says("hello")
     saved: list[object] = []
-    monkeypatch.setattr(world.chat.registry, "keep", saved.append)
-    world.chat.registry.close()
+    monkeypatch.setattr(world.chat.logins, "save", saved.append)
+    world.chat.logins.close()
     assert len(saved) == 1
     # Who is told to leave then has read nothing more, and the book may be closed.
     alice.hangs_up()
@@ -1013,13 +1013,13 @@ def test_a_password_whose_connection_closed_in_good_order_does_not_leave_a_ghost
     world = World()
     register(world, "alice")
     # Its turn does not come at once.
-    world.chat.registry.attempts._width = 0
+    world.chat.logins.throttle._width = 0
     person, bob = world.person(), world.person("bob")
     person.types(LOGIN, "last words")
     person.session.closed = True
     person.ends()
     world.settle()
-    world.chat.registry.attempts._width = 1
+    world.chat.logins.throttle._width = 1
     come(world, f"/login alice {OTHER}")
     world.wait(10)
     assert person.session.origin not in world.chat.sessions

@@ -24,11 +24,18 @@ from chatroom.doors.relay import RelayFactory
 from chatroom.doors.telnet.protocol import ChatFactory
 from chatroom.model.chatsettings import Settings
 from chatroom.model.events import Said
-from chatroom.model.history import Kept
+from chatroom.model.history import StoredRoom
 from chatroom.model.sanctions import Operator
 from chatroom.server import datatool, service
 from chatroom.server.reload import ReloadService
-from chatroom.server.service import EXPIRY, SETTLING, ChatService, Options, descriptors, makeService
+from chatroom.server.service import (
+    EXPIRY,
+    SETTLING,
+    ChatService,
+    Options,
+    makeService,
+    raise_descriptor_limit,
+)
 from fakes import Clock, FakeRecords, World
 from wire import UNLIMITED, Client, Visitor, issued, on_reactor, reactor, services, turns, until
 
@@ -386,7 +393,7 @@ class StuckStore:
     def __init__(self, folder: Path) -> None:
         self.claim = folder / "claim-code"
 
-    def open(self, count: int, lobby: str) -> list[Kept]:
+    def open(self, count: int, lobby: str) -> list[StoredRoom]:
         return []
 
     def orders(self) -> list[tuple[str, str, str]]:
@@ -541,24 +548,24 @@ Limit = Callable[[int, int], list[tuple[int, int]]]
 
 def test_the_soft_limit_on_descriptors_is_raised_to_fit(limit: Limit) -> None:
     set_to = limit(1024, 100_000)
-    assert descriptors(10_000) == 10_000
+    assert raise_descriptor_limit(10_000) == 10_000
     assert set_to == [(10_000 + service.SPARE_DESCRIPTORS, 100_000)]
 
 
 def test_a_soft_limit_that_is_enough_stays(limit: Limit) -> None:
     set_to = limit(20_000, 100_000)
-    assert descriptors(10_000) == 10_000
+    assert raise_descriptor_limit(10_000) == 10_000
     assert set_to == []
 
 
 def test_a_hard_limit_that_is_too_low_is_told(limit: Limit, logged: list[str]) -> None:
     set_to = limit(1024, 4096)
-    assert descriptors(10_000) == 4096 - service.SPARE_DESCRIPTORS
+    assert raise_descriptor_limit(10_000) == 4096 - service.SPARE_DESCRIPTORS
     assert set_to == [(4096, 4096)]
     assert any("ulimit -Hn" in line for line in logged)
 
 
 def test_without_a_maximum_there_are_as_many_as_can_be(limit: Limit, logged: list[str]) -> None:
     limit(1024, 4096)
-    assert descriptors(0) == 4096 - service.SPARE_DESCRIPTORS
+    assert raise_descriptor_limit(0) == 4096 - service.SPARE_DESCRIPTORS
     assert not logged

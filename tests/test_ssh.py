@@ -50,7 +50,7 @@ def test_whoever_has_no_account_comes_in_by_their_name(world: World, factory: Ss
     assert guest.prompts == []
     guest.hangs_up()
     assert not world.chat.sessions
-    assert not world.chat.admission.connected
+    assert not world.chat.limiter.connected
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_registered_name_is_for_who_knows_its_password(world: World, factory: 
     guest = Guest(world, factory, "alice", answers=("wrong", WORD))
     assert guest.prompts == 2 * [b"Password for alice (empty: come in as a guest): "]
     assert "You are alice" in guest.sees[0]
-    assert world.chat.registry.online
+    assert world.chat.logins.online
     guest.hangs_up()
 
 

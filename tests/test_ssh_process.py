@@ -288,5 +288,5 @@ async def test_whoever_does_not_agree_on_tls_is_cut(
         endpoint: Any = clientFromString(reactor, f"tcp:127.0.0.1:{lodge.port}")
         silent: Any = await connectProtocol(endpoint, Protocol())
         await until(lambda: lodge.chat.counters.cut)
-        await until(lambda: not lodge.chat.admission.connected)
+        await until(lambda: not lodge.chat.limiter.connected)
         silent.transport.loseConnection()

@@ -332,10 +332,10 @@ async def test_who_ends_before_tls_is_agreed_on_is_gone(files: Files) -> None:
         endpoint: Any = clientFromString(reactor, f"tcp:127.0.0.1:{opened.port}")
         client: Client = await endpoint.connect(Factory.forProtocol(Client))
         opened.clients.append(client)
-        await until(lambda: opened.chat.admission.connected)
+        await until(lambda: opened.chat.limiter.connected)
         client.half_closes()
         assert await client.reads_to_the_end() == b""
-        await until(lambda: not opened.chat.admission.connected)
+        await until(lambda: not opened.chat.limiter.connected)
 
 
 @on_reactor

@@ -21,9 +21,9 @@ import pytest
 from chatroom.accounts import passwords
 from chatroom.backends import codec
 from chatroom.backends.sqlite import schema
-from chatroom.backends.sqlite.accounts import Book
+from chatroom.backends.sqlite.accounts import AccountTables
 from chatroom.backends.sqlite.database import Writer
-from chatroom.model.accounts import Account, Message, Visit
+from chatroom.model.accounts import Account, AccountState, Message
 from chatroom.server import datatool
 from chatroom.text import names
 from fakes import made_key
@@ -103,14 +103,14 @@ class Store:
         self.connection.execute("UPDATE state SET value = ? WHERE key = 'indexed'", (self.last,))
 
     @property
-    def book(self) -> Book:
-        return Book(self.connection)
+    def book(self) -> AccountTables:
+        return AccountTables(self.connection)
 
     def has_account(self, name: str, waiting: int = 0) -> Account:
         """An account that was used a minute after it was made, with so many messages."""
         account = self.book.add(name, SECRET, NOON)
         assert account is not None
-        self.book.save([Visit(account.id, NOON + 60, None, {"lobby": 1})])
+        self.book.save([AccountState(account.id, NOON + 60, None, {"lobby": 1})])
         for _ in range(waiting):
             self.book.leave(account.id, Message(NOON, "bob", 0, "psst"))
         found = self.book.find(account.key)

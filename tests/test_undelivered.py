@@ -151,7 +151,7 @@ def test_when_the_server_stops_it_waits(make_world: MakeWorld) -> None:
     bob.says("/msg alice hello")
     world.chat.close()
     waiting: list[object] = []
-    world.chat.registry.book.messages(account.id).addCallback(waiting.extend)
+    world.chat.logins.accounts.messages(account.id).addCallback(waiting.extend)
     assert len(waiting) == 1
 
 
@@ -256,7 +256,7 @@ def test_what_was_read_is_the_last_line_that_was_handed_over(
     alice.hangs_up("not reading")
     world.settle()
     places: list[dict[str, int]] = []
-    world.chat.registry.book.places(account.id).addCallback(places.append)
+    world.chat.logins.accounts.places(account.id).addCallback(places.append)
     assert places == [{"lobby": before}]
 
 

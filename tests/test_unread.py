@@ -28,7 +28,7 @@ def owner(world: World) -> Person:
 def again(world: World) -> Arrival:
     """How alice comes by a key, or by SSH with her password."""
     found: list[object] = []
-    world.chat.registry.book.find("alice").addCallback(found.append)
+    world.chat.logins.accounts.find("alice").addCallback(found.append)
     (account,) = found
     return Arrival("alice", account)  # type: ignore[arg-type]
 

@@ -56,7 +56,7 @@ class _Attempt:
     done: Deferred[bool] = field(default_factory=Deferred)
 
 
-class Attempts:
+class LoginThrottle:
     """Makes attempts, *width* of them at a time."""
 
     def __init__(self, clock: Clock, width: int = 1) -> None:

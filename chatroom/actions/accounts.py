@@ -17,7 +17,7 @@ from chatroom.actions.ignoring import become_user
 from chatroom.actions.login import adopt, as_it_is, as_read
 from chatroom.actions.reconcile import make_guest
 from chatroom.actions.steps import Flow, apart, bare, carry_out, if_there, patiently, steps
-from chatroom.chat.registry import Guesser, whom
+from chatroom.chat.loginservice import LoginSubject, log_fields
 from chatroom.model.accounts import Account
 from chatroom.model.preferences import Preferences
 from chatroom.model.refused import Code, Refused
@@ -59,7 +59,7 @@ def register(session: "Session", password: str) -> None:
     # A mute is not to be got rid of by it.
     if (why := session.chat.moderation.silence(session)) is not None:
         raise Refused(Code.MUTED, f"{why} Names are registered later.")
-    if session.chat.registry.created.spent(session.source):
+    if session.chat.logins.created.spent(session.source):
         raise Refused(Code.RATE_LIMITED, TOO_MANY_NAMES)
     if password:
         _carry_out(session, _register(session, name, password, hidden=False))
@@ -88,27 +88,27 @@ def log_in(session: "Session", name: str, password: str) -> None:
 def log_in_by_code(session: "Session", code: str) -> None:
     """Log in as whoever made *code* with /pair. Raises Refused."""
     chat = session.chat
-    registry = chat.registry
+    logins = chat.logins
     _may_log_in(session)
-    if registry.wrong_codes.spent(session.source):
+    if logins.wrong_codes.spent(session.source):
         raise Refused(
             Code.RATE_LIMITED, "Too many wrong codes came from your address. Try again in an hour."
         )
-    issued = registry.redeem(code)
+    issued = logins.redeem(code)
     if issued is None:
-        registry.wrong_codes.take(session.source)
+        logins.wrong_codes.take(session.source)
         chat.counters.wrong_codes += 1
         log.info(
             "A wrong code from {address} (connection {connection})",
             event="code_wrong",
-            **whom(session),
+            **log_fields(session),
         )
         raise Refused(
             Code.WRONG_PASSWORD,
             "That code is wrong, or was used, or is too old. /pair makes another.",
         )
     account = issued.account
-    present = registry.online.get(account.id)
+    present = logins.online.get(account.id)
     if present is not None:
         present.notice(
             paragraph(
@@ -145,9 +145,9 @@ def log_out(session: "Session") -> None:
         "Connection {connection} logged out: {name!r}",
         event="logged_out",
         name=session.name,
-        **whom(session),
+        **log_fields(session),
     )
-    chat.registry.gone(session)
+    chat.logins.logged_out(session)
     session.unread = None
     session.ignored = {}
     session.show_like(as_read(session, Preferences()))
@@ -305,7 +305,7 @@ def _ask_password(session: "Session", account: Account, *sentences: str) -> None
 
 @steps
 def _register(session: "Session", name: str, password: str, *, hidden: bool) -> Flow:
-    registry = session.chat.registry
+    logins = session.chat.logins
     if not naming.stays(session, name):
         # Since it was asked for a password, its owner has come.
         raise Refused(
@@ -315,24 +315,24 @@ def _register(session: "Session", name: str, password: str, *, hidden: bool) -> 
         passwords.check(password, name)
     except passwords.PasswordRefused as error:
         raise Refused(Code.BAD_PASSWORD, f"{error} Nothing was changed.") from None
-    owner = yield patiently(session, registry.book.resembling(name))
+    owner = yield patiently(session, logins.accounts.resembling(name))
     if owner is not None:
         raise Refused(Code.NAME_TAKEN, f"{naming.whose(name, owner)} {naming.ANOTHER}")
-    stored = yield if_there(session, registry.stored_form(session, password))
+    stored = yield if_there(session, logins.hash_password(session, password))
     now = session.chat.clock.time()
     # If this takes too long it is not known whether it happened.
     doubt = f"It is not sure that {name} is yours now. Please see later: /login {name}"
     # Before it is: others of the same source are at it as well.
-    if not registry.created.take(session.source):
+    if not logins.created.take(session.source):
         raise Refused(Code.RATE_LIMITED, TOO_MANY_NAMES)
 
     def not_added(answer: Any) -> Any:
         # Whoever waits for it may have gone by then.
         if not isinstance(answer, Account):
-            registry.created.give_back(session.source)
+            logins.created.give_back(session.source)
         return answer
 
-    added = registry.book.add(name, stored, now).addBoth(not_added)
+    added = logins.accounts.add(name, stored, now).addBoth(not_added)
     account = yield patiently(session, apart(added), doubt)
     if account is None:
         raise Refused(
@@ -341,19 +341,24 @@ def _register(session: "Session", name: str, password: str, *, hidden: bool) -> 
         )
     session.chat.counters.registrations += 1
     log.info(
-        "{name!r} was registered from {address}", event="registered", name=name, **whom(session)
+        "{name!r} was registered from {address}",
+        event="registered",
+        name=name,
+        **log_fields(session),
     )
     if not naming.stays(session, name):
         # Somebody whom the name belonged to until just now has taken it.
         raise Refused(
             Code.NAME_TAKEN, f"{name} is registered for you. /login {name} makes you {name}."
         )
-    former = registry.came(session, account)
+    former = logins.logged_in(session, account)
     become_user(session, account.id)
     assert former is None
-    registry.save([session])
+    logins.save_sessions([session])
     session.notice(
-        paragraph(f"{name} is yours, wherever you come from: /login {name}", *registry.lasts())
+        paragraph(
+            f"{name} is yours, wherever you come from: /login {name}", *logins.lifetime_notice()
+        )
     )
     _warn(session, hidden)
 
@@ -361,7 +366,7 @@ def _register(session: "Session", name: str, password: str, *, hidden: bool) -> 
 @steps
 def _log_in(session: "Session", name: str, password: str, *, hidden: bool) -> Flow:
     account = yield _find_own(session, name)
-    right = yield if_there(session, session.chat.registry.matches(session, account, password))
+    right = yield if_there(session, session.chat.logins.check_password(session, account, password))
     if right:
         yield adopt(session, account)
         _warn(session, hidden)
@@ -373,7 +378,7 @@ def _log_in(session: "Session", name: str, password: str, *, hidden: bool) -> Fl
     _ask_password(session, account, wrong, "Once more?")
 
 
-def note_failure(chat: "Chat", guesser: Guesser, account: Account) -> None:
+def note_failure(chat: "Chat", guesser: LoginSubject, account: Account) -> None:
     """*guesser* tried a wrong password for *account*."""
     guesser.failures += 1
     chat.counters.wrong_passwords += 1
@@ -381,7 +386,7 @@ def note_failure(chat: "Chat", guesser: Guesser, account: Account) -> None:
         "A wrong password from {address} for {name!r} (connection {connection})",
         event="password_wrong",
         name=account.name,
-        **whom(guesser),
+        **log_fields(guesser),
     )
 
 
@@ -393,9 +398,9 @@ def _change_password(
         passwords.check(new, account.name)
     except passwords.PasswordRefused as error:
         raise Refused(Code.BAD_PASSWORD, f"{error} Nothing was changed.") from None
-    registry = session.chat.registry
+    logins = session.chat.logins
     yield _prove(session, account, old)
-    stored = yield if_there(session, registry.stored_form(session, new))
+    stored = yield if_there(session, logins.hash_password(session, new))
     doubt = "It is not sure whether your password is changed. Please try both."
 
     def changed(there: bool) -> bool:
@@ -405,14 +410,14 @@ def _change_password(
             person.account = replace(person.account, password=stored)
         return there
 
-    answer = registry.book.set_password(account.id, stored).addCallback(changed)
+    answer = logins.accounts.set_password(account.id, stored).addCallback(changed)
     if not (yield patiently(session, apart(answer), doubt)):
         raise Refused(Code.NO_SUCH_ACCOUNT, f"{account.name} is not registered any more.")
     log.info(
         "{name!r} has another password",
         event="password_changed",
         name=account.name,
-        **whom(session),
+        **log_fields(session),
     )
     session.notice("Your password is changed.")
     _warn(session, hidden)
@@ -420,16 +425,18 @@ def _change_password(
 
 @steps
 def _unregister(session: "Session", account: Account, password: str) -> Flow:
-    registry = session.chat.registry
+    logins = session.chat.logins
     yield _prove(session, account, password)
     doubt = f"It is not sure whether {account.name} is given up. Please look again later."
 
     def removed(_: bool) -> None:
         _forget(session, account)
-        log.info("{name!r} was given up", event="unregistered", name=account.name, **whom(session))
+        log.info(
+            "{name!r} was given up", event="unregistered", name=account.name, **log_fields(session)
+        )
         for person in session.chat.sessions_of(account.id):
-            if registry.online.get(account.id) is person:
-                registry.gone(person, keep=False)
+            if logins.online.get(account.id) is person:
+                logins.logged_out(person, keep=False)
                 person.reconsider()
             person.notice(f"{account.name} is given up; when you leave it is anybody's.")
             if person.passing:
@@ -437,7 +444,7 @@ def _unregister(session: "Session", account: Account, password: str) -> Flow:
                 person.end()
 
     # Whoever waits for it may have given up by then, or may have logged in elsewhere.
-    gone = registry.book.remove(account.id).addCallback(removed)
+    gone = logins.accounts.remove(account.id).addCallback(removed)
     yield patiently(session, apart(gone), doubt)
 
 
@@ -465,30 +472,30 @@ def _unregister_other(session: "Session", name: str) -> Flow:
             make_guest(person, told, "unregistered")
 
     # Whoever waits for it may have given up by then.
-    gone = chat.registry.book.remove(account.id).addCallback(removed)
+    gone = chat.logins.accounts.remove(account.id).addCallback(removed)
     yield patiently(session, apart(gone), doubt)
     session.notice(f"{account.name} is registered no more.")
 
 
 def _forget(session: "Session", account: Account) -> None:
     """The account is gone: nobody logs in with it any more, nothing is decided about it."""
-    session.chat.registry.removed.add(account.id)
+    session.chat.logins.removed.add(account.id)
     session.chat.moderation.forget(account.id, account.name)
 
 
 @steps
 def _prove(session: "Session", account: Account, password: str) -> Flow:
     """Go on only if *password* is that of the account as it is now."""
-    registry = session.chat.registry
+    logins = session.chat.logins
     present = yield as_it_is(session, account)
-    if not (yield if_there(session, registry.matches(session, present, password))):
+    if not (yield if_there(session, logins.check_password(session, present, password))):
         note_failure(session.chat, session, account)
         raise Refused(Code.WRONG_PASSWORD, "That is not your password. Nothing was changed.")
 
 
 def find(session: "Session", name: str, *otherwise: str) -> "Deferred[Any]":
     """The account called *name*; fails with Refused, which ends with the sentences *otherwise*."""
-    registry = session.chat.registry
+    logins = session.chat.logins
 
     def found(account: Account | None) -> Account:
         if account is None:
@@ -496,14 +503,14 @@ def find(session: "Session", name: str, *otherwise: str) -> "Deferred[Any]":
             raise Refused(Code.NO_SUCH_ACCOUNT, paragraph(text, *otherwise))
         return account
 
-    answer = patiently(session, registry.book.find(names.fold(name)))
+    answer = patiently(session, logins.accounts.find(names.fold(name)))
     return answer.addCallback(found).addErrback(bare)
 
 
 def _find_own(session: "Session", name: str) -> "Deferred[Any]":
     """The same, where whoever asks takes *name* for their own."""
     how = "/register makes the name that you have your own."
-    return find(session, name, how, *session.chat.registry.lapses("A name"))
+    return find(session, name, how, *session.chat.logins.expiry_notice("A name"))
 
 
 def _account(session: "Session") -> Account:

@@ -86,7 +86,7 @@ def known(session: "Session", name: str) -> "Deferred[str]":
             )
         return account.name
 
-    return patiently(session, chat.registry.book.find(key)).addCallback(found).addErrback(bare)
+    return patiently(session, chat.logins.accounts.find(key)).addCallback(found).addErrback(bare)
 
 
 @steps
@@ -98,7 +98,7 @@ def _with_person(
 ) -> Flow:
     chat = session.chat
     key = _key(name)
-    account = yield patiently(session, chat.registry.book.find(key))
+    account = yield patiently(session, chat.logins.accounts.find(key))
     # They may have come while they were looked for.
     person = chat.people.get(key)
     if person is not None:

@@ -31,7 +31,7 @@ TURN = 30.0
 
 @dataclass(eq=False, slots=True)
 class Stranger:
-    """A connection without a session that tries passwords, see registry.Guesser.
+    """A connection without a session that tries passwords, see logins.LoginSubject.
 
     origin: its number, which its session gets too. address: as Connection has it. over: for the
     door to set when it is gone. key: one that they have proved to have, though it did not let them
@@ -89,7 +89,7 @@ def _by_key(
     chat: "Chat", name: str, key: PublicKey
 ) -> Generator["Deferred[Any]", Any, Arrival | None]:
     try:
-        holder = yield in_time(chat.registry.book.keyholder(key.fingerprint), chat.clock)
+        holder = yield in_time(chat.logins.accounts.keyholder(key.fingerprint), chat.clock)
         account = yield _find(chat, name)
     except Exception as error:
         _unavailable(error)
@@ -123,7 +123,7 @@ def _by_password(
     if present is None or present.id != account.id:
         return Arrival(key=stranger.key, why=f"{account.name} is not registered any more.")
     # As it is now: between the question and the answer they had all the time in the world.
-    answer = chat.registry.matches(stranger, present, password)
+    answer = chat.logins.check_password(stranger, present, password)
     try:
         right = yield in_time(answer, chat.clock, TURN)
     except TimeoutError:
@@ -137,7 +137,7 @@ def _by_password(
 def _find(chat: "Chat", name: str) -> "Deferred[Any]":
     # Folding takes a while for what is no name anyway.
     key = names.fold(name) if len(name) <= 4 * names.MAX_NAME else ""
-    return in_time(chat.registry.book.find(key), chat.clock)
+    return in_time(chat.logins.accounts.find(key), chat.clock)
 
 
 def _unknown(failure: Any) -> None:

@@ -35,7 +35,7 @@ def greet(session: "Session", room: "Room", *, first: bool) -> None:
     first: they have just come, and are told who they are and what to do.
     """
     # Who is only passing is not among them, but may be here by another connection.
-    me = session.chat.registry.present(session).origin
+    me = session.chat.logins.present(session).origin
     # Who has only just come is told of when they stay, and not twice.
     unknown = session.chat.presence(room).arriving | {me}
     looked_at = islice(room.members.values(), MAX_LOOKED_AT)

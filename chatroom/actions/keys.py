@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from twisted.logger import Logger
 
 from chatroom.actions.steps import Flow, apart, carry_out, patiently, steps
-from chatroom.chat.registry import whom
+from chatroom.chat.loginservice import log_fields
 from chatroom.model import publickeys
 from chatroom.model.accounts import MAX_KEYS, Account, Binding, BoundKey
 from chatroom.model.publickeys import PublicKey
@@ -70,7 +70,7 @@ def _account(session: "Session") -> Account:
 
 @steps
 def _show(session: "Session", account: Account) -> Flow:
-    keys = yield patiently(session, session.chat.registry.book.keys(account.id))
+    keys = yield patiently(session, session.chat.logins.accounts.keys(account.id))
     used = session.key.fingerprint if session.key is not None else ""
     lines = [_shown(session, key, used) for key in keys]
     if lines:
@@ -94,11 +94,11 @@ def _shown(session: "Session", key: BoundKey, used: str) -> str:
 
 @steps
 def _add(session: "Session", account: Account, key: PublicKey) -> Flow:
-    registry = session.chat.registry
+    logins = session.chat.logins
     proven = session.key == key
     mark = key.fingerprint
     doubt = "It is not sure whether the key is added. /key lists them."
-    added = registry.book.add_key(account.id, key, session.chat.clock.time(), proven)
+    added = logins.accounts.add_key(account.id, key, session.chat.clock.time(), proven)
     # Whoever waits for it may have given up by then.
     added.addCallback(lambda became: _note_added(session, account, mark, became))
     match (yield patiently(session, apart(added), doubt)):
@@ -128,14 +128,14 @@ def _note_added(session: "Session", account: Account, mark: str, became: Binding
             event="key_added",
             name=account.name,
             fingerprint=mark,
-            **whom(session),
+            **log_fields(session),
         )
     return became
 
 
 @steps
 def _remove(session: "Session", account: Account, beginning: str) -> Flow:
-    book = session.chat.registry.book
+    book = session.chat.logins.accounts
     keys = yield patiently(session, book.keys(account.id))
     if beginning[: len(PREFIX)].upper() == PREFIX:
         beginning = beginning[len(PREFIX) :]
@@ -166,6 +166,6 @@ def _note_removed(session: "Session", account: Account, mark: str, was: bool) ->
             event="key_removed",
             name=account.name,
             fingerprint=mark,
-            **whom(session),
+            **log_fields(session),
         )
     return was

@@ -14,10 +14,10 @@ from twisted.logger import Logger
 from chatroom.actions import naming
 from chatroom.actions.ignoring import become_user
 from chatroom.actions.messages import show_messages
-from chatroom.actions.pager import recall_of, when
+from chatroom.actions.pager import pager_of, when
 from chatroom.actions.steps import SORRY, Flow, Gone, or_none, patiently, steps
 from chatroom.chat.gate import Reason
-from chatroom.chat.registry import whom
+from chatroom.chat.loginservice import log_fields
 from chatroom.chat.room import said_by
 from chatroom.chat.unread import Unread
 from chatroom.model.accounts import Account
@@ -48,7 +48,7 @@ def adopt(session: "Session", account: Account, *, paired: bool = False) -> Flow
         named = yield naming.become(session, present.name)
         if session.over or not named:
             # They have not got the preferences yet that would be kept.
-            chat.registry.gone(session, keep=False)
+            chat.logins.logged_out(session, keep=False)
             return
     if session.account is None or session.account.id != present.id:
         # It was given up meanwhile.
@@ -91,7 +91,7 @@ def arrive(session: "Session", arrival: "Arrival") -> None:
 @steps
 def as_it_is(session: "Session", account: Account) -> Generator["Deferred[Any]", Any, Account]:
     """*account* as it is now: finding out whose it is took a while. Fails with Refused."""
-    present = yield patiently(session, session.chat.registry.book.find(account.key))
+    present = yield patiently(session, session.chat.logins.accounts.find(account.key))
     if present is None or present.id != account.id:
         raise Refused(Code.NO_SUCH_ACCOUNT, f"{account.name} is not registered any more.")
     found: Account = present
@@ -115,7 +115,7 @@ def _arrive(session: "Session", arrival: "Arrival") -> Flow:
         return
     if arrival.by_key:
         yield _see_key(session, arrival)
-    here = arrival.account.id in session.chat.registry.online
+    here = arrival.account.id in session.chat.logins.online
     if session.passing or (session.beside and here):
         yield _pass(session, arrival)
         return
@@ -141,13 +141,13 @@ def _arrive(session: "Session", arrival: "Arrival") -> Flow:
 @steps
 def _pass(session: "Session", arrival: "Arrival") -> Flow:
     """Come beside who is here as the account, and keeps its name and what it has read."""
-    registry = session.chat.registry
+    logins = session.chat.logins
     assert arrival.account is not None
     account = yield as_it_is(session, arrival.account)
     if (barred := _barred(session, account)) is not None:
         raise barred
-    present = registry.online.get(account.id)
-    visit = present.visit() if present is not None else None
+    present = logins.online.get(account.id)
+    visit = present.account_state() if present is not None else None
     preferences = account.preferences
     if present is not None and visit is not None and visit.change is not None:
         preferences = visit.change(present.preferences)
@@ -165,7 +165,7 @@ def _see_key(session: "Session", arrival: "Arrival") -> Flow:
     account, key = arrival.account, arrival.key
     assert account is not None
     assert key is not None
-    book = session.chat.registry.book
+    book = session.chat.logins.accounts
     holder = yield patiently(session, book.keyholder(key.fingerprint))
     if holder is None or holder.account.id != account.id:
         raise Refused(Code.WRONG_PASSWORD, f"Your key is not a key of {account.name} any more.")
@@ -190,8 +190,8 @@ class _Claimed(NamedTuple):
 def _claim(session: "Session", account: Account) -> Generator["Deferred[Any]", Any, _Claimed]:
     """Have the name of *account* claimed for *session*, if it may have it."""
     chat = session.chat
-    registry = chat.registry
-    places = yield or_none(session, registry.book.places(account.id))
+    logins = chat.logins
+    places = yield or_none(session, logins.accounts.places(account.id))
     present = yield as_it_is(session, account)
     holder = yield _take(session, present.key)
     # What was decided while all this took its time counts.
@@ -203,7 +203,7 @@ def _claim(session: "Session", account: Account) -> Generator["Deferred[Any]", A
 
 def _barred(session: "Session", account: Account) -> Refused | None:
     """Return why nobody may be logged in as *account*, None if they may."""
-    if account.id in session.chat.registry.removed:
+    if account.id in session.chat.logins.removed:
         return Refused(Code.NO_SUCH_ACCOUNT, f"{account.name} is not registered any more.")
     why = session.chat.moderation.banned(account.id)
     return Refused(Code.BANNED, why) if why is not None else None
@@ -218,12 +218,12 @@ def _take_over(
     has both the claim and the account.
     """
     chat = session.chat
-    registry = chat.registry
+    logins = chat.logins
     account, preferences = claimed.account, claimed.account.preferences
-    former = registry.online.get(account.id)
+    former = logins.online.get(account.id)
     # Who logged in only just now has the name on its way still, and nothing to be taken over.
-    visit = former.visit() if former is not None else None
-    registry.came(session, account, paired=paired)
+    visit = former.account_state() if former is not None else None
+    logins.logged_in(session, account, paired=paired)
     session.places = None
     if former is not None:
         if visit is not None and visit.change is not None:
@@ -245,7 +245,7 @@ def _note_login(session: "Session", key: PublicKey | None = None) -> None:
         event="logged_in",
         name=session.account.name,
         key=key.fingerprint if key is not None else "",
-        **whom(session),
+        **log_fields(session),
     )
     session.chat.moderation.came(session)
 
@@ -254,7 +254,9 @@ def _say_last(session: "Session", account: Account, former: "Session | None") ->
     """Tell them when they were here last, if they are not here still."""
     if former is None:
         last = when(account.seen, session.chat.clock.time(), session.format.zone)
-        session.notice(paragraph(f"You were last here {last}.", *session.chat.registry.lasts()))
+        session.notice(
+            paragraph(f"You were last here {last}.", *session.chat.logins.lifetime_notice())
+        )
 
 
 def _room_for(session: "Session", preferences: Preferences) -> "Room":
@@ -302,7 +304,7 @@ def _bring(session: "Session", account: Account, places: Mapping[str, int]) -> F
     chat = session.chat
     yield show_messages(session, account)
     now = {room: chat.rooms[room].last_id for room in places if room in chat.rooms}
-    yield recall_of(session).returned(places, account.name, _CaughtUp(session, now))
+    yield pager_of(session).returned(places, account.name, _CaughtUp(session, now))
 
 
 class _CaughtUp:
@@ -320,7 +322,7 @@ class _CaughtUp:
         session = self._session
         if session.account is not None:
             session.places = self._places
-            session.chat.registry.save([session])
+            session.chat.logins.save_sessions([session])
 
     def returned(self) -> None:
         """They do not: they are told when they come again."""

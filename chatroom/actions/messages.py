@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.logger import Logger
 
 from chatroom.actions.steps import Flow, or_none, patiently, steps
-from chatroom.backends.interfaces import Accounts
+from chatroom.backends.interfaces import AccountStore
 from chatroom.model.accounts import Account, Message
 from chatroom.model.events import SERVER, Whispered
 from chatroom.model.refused import Code, Refused
@@ -32,7 +32,7 @@ class PrivateLine:
     def __init__(self, sender: "Session", recipient: "Session", text: str) -> None:
         self._chat = sender.chat
         # By number: a line that waits for somebody keeps nobody else.
-        self._sender = sender.chat.registry.present(sender).origin
+        self._sender = sender.chat.logins.present(sender).origin
         self._recipient = recipient.name
         self._account = recipient.account
         author = sender.account.id if sender.account else 0
@@ -47,12 +47,12 @@ class PrivateLine:
             self._not_delivered()
             return
         account, message = self._account, self._message
-        present = self._chat.registry.online.get(account.id)
+        present = self._chat.logins.online.get(account.id)
         if present is not None and present.reachable:
             # They have come by another connection meanwhile.
             present.tell(_shown(message, account), self)
             return
-        kept = self._chat.registry.book.leave(account.id, message)
+        kept = self._chat.logins.accounts.leave(account.id, message)
         kept.addCallback(lambda waiting: None if waiting else self._not_delivered())
         kept.addErrback(self._not_kept)
 
@@ -78,7 +78,7 @@ class LeftLines:
 
     __slots__ = ("_account", "_book", "_last")
 
-    def __init__(self, book: Accounts, account: int, last: int) -> None:
+    def __init__(self, book: AccountStore, account: int, last: int) -> None:
         self._book = book
         self._account = account
         self._last = last
@@ -100,7 +100,7 @@ def _shown(message: Message, account: Account) -> Whispered:
 @steps
 def show_messages(session: "Session", account: Account) -> Flow:
     """Show what was left for the account; what was taken is forgotten."""
-    book = session.chat.registry.book
+    book = session.chat.logins.accounts
     messages = yield or_none(session, book.messages(account.id))
     if messages is None:
         session.notice("What was left for you cannot be shown just now; it waits.")
@@ -119,7 +119,7 @@ def show_messages(session: "Session", account: Account) -> Flow:
 def leave_message(session: "Session", account: Account, text: str) -> Flow:
     """Keep *text* for the owner of *account*, who is not here. Fails with Refused."""
     chat = session.chat
-    registry = chat.registry
+    logins = chat.logins
     why = chat.moderation.silence(session)
     if why is not None and not chat.moderation.operator(account.id):
         raise Refused(Code.MUTED, why)
@@ -128,14 +128,14 @@ def leave_message(session: "Session", account: Account, text: str) -> Flow:
     # Who is ignored is not told.
     waiting = 1
     if not author or author not in account.preferences.ignores:
-        if not registry.left.take(session.source):
+        if not logins.messages_left.take(session.source):
             raise Refused(
                 Code.RATE_LIMITED,
                 "Too many private lines were left from your address. Try again later.",
             )
         message = Message(now, session.name, author, text)
         doubt = f"{account.name} is not here; it is not sure that your line waits for them."
-        waiting = yield patiently(session, registry.book.leave(account.id, message), doubt)
+        waiting = yield patiently(session, logins.accounts.leave(account.id, message), doubt)
     if not waiting:
         raise Refused(
             Code.TOO_MANY, f"{account.name} is not here, and too many lines wait. Try again later."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
 
-from chatroom.chat.registry import whom
+from chatroom.chat.loginservice import log_fields
 from chatroom.model.accounts import Account
 from chatroom.model.refused import Code, Refused
 
@@ -51,7 +51,7 @@ def check_code(session: "Session", code: str) -> None:
         log.info(
             "A wrong claim code from {address} (connection {connection})",
             event="claim_wrong",
-            **whom(session),
+            **log_fields(session),
         )
         session.pacer.pause(WRONG_CODE_PAUSE_SECONDS)
         raise Refused(

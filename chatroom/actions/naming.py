@@ -55,7 +55,7 @@ def rename(session: "Session", name: str) -> None:
             _not_named(session, f"{name} is taken.")
         else:
             # Not before: while we have the claim nobody else registers it.
-            owner = in_time(chat.registry.book.resembling(name), chat.clock)
+            owner = in_time(chat.logins.accounts.resembling(name), chat.clock)
             return owner.addCallback(looked_up)
         return None
 
@@ -106,7 +106,7 @@ def have(session: "Session", name: str) -> Flow:
     if not (yield patiently(session, answer, NOT_NOW)):
         raise Refused(Code.NAME_TAKEN, f"{name} is taken. {ANOTHER}")
     try:
-        book = session.chat.registry.book
+        book = session.chat.logins.accounts
         owner = yield patiently(session, book.resembling(name), NOT_NOW)
         if owner is not None or session.naming != key:
             raise Refused(Code.NAME_TAKEN, f"{whose(name, owner)} {ANOTHER}")

@@ -23,7 +23,7 @@ from chatroom.formats.format import encode
 from chatroom.formats.plain import transcript
 from chatroom.model.entry import Entry
 from chatroom.model.events import SERVER, Event, Found, Noticed
-from chatroom.model.history import LAST, Gap, Missed, Query
+from chatroom.model.history import LAST, Gap, Query, UnreadSummary
 from chatroom.text import names
 from chatroom.text.times import day, local
 from chatroom.text.words import named
@@ -58,14 +58,14 @@ TOO_LONG = "That takes too long to look for. Rarer words, or one room, are found
 Page = tuple[Sequence[Entry], bytes]
 
 
-def recall_of(session: "Session") -> "Recall":
+def pager_of(session: "Session") -> "HistoryPager":
     """What *session* looks up, made with the first question."""
     if session.recall is None:
-        session.recall = Recall(session)
+        session.recall = HistoryPager(session)
     return session.recall
 
 
-class Recall:
+class HistoryPager:
     """What one person looked up last, and how it goes on."""
 
     __slots__ = ("_asked", "_next", "_session")
@@ -182,7 +182,7 @@ class Recall:
         """
         session = self._session
 
-        def tell(missed: Sequence[Missed]) -> None:
+        def tell(missed: Sequence[UnreadSummary]) -> None:
             count = sum(room.lines for room in missed)
             if not count:
                 session.post(b"", letter)

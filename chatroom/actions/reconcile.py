@@ -30,7 +30,7 @@ def reconcile(chat: "Chat") -> "Deferred[None]":
 
     def found(present: Mapping[int, Account]) -> None:
         for id, name in known.items():
-            if id not in present and id not in chat.registry.removed:
+            if id not in present and id not in chat.logins.removed:
                 _remove(chat, id, name)
         chat.moderation.rename({id: account.name for id, account in present.items()})
         for session in list(chat.sessions.values()):
@@ -38,13 +38,13 @@ def reconcile(chat: "Chat") -> "Deferred[None]":
             if account is not None and account.id in present:
                 _hold(session, account, present[account.id])
 
-    return chat.registry.book.present(list(known)).addCallback(found)
+    return chat.logins.accounts.present(list(known)).addCallback(found)
 
 
 def _remove(chat: "Chat", id: int, name: str) -> None:
     """The account is gone: nobody has it, or a right by it, any more."""
     log.info("The account {name!r} was removed from outside", event="account_removed", name=name)
-    chat.registry.removed.add(id)
+    chat.logins.removed.add(id)
     chat.moderation.forget(id, name)
     for session in chat.sessions_of(id):
         make_guest(session, f"An administrator has removed the account {name}.", "unregistered")
@@ -80,7 +80,7 @@ def make_guest(session: "Session", told: str, what: str) -> None:
         session.expel(told, what)
         return
     chat = session.chat
-    chat.registry.gone(session, keep=False)
+    chat.logins.logged_out(session, keep=False)
     session.notice(paragraph(told, "You are a guest now."))
     naming.become(session, chat.next_guest())
     session.reconsider()

@@ -9,16 +9,16 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
-from chatroom.model.accounts import Account, Binding, BoundKey, Holder, Message, Visit
+from chatroom.model.accounts import Account, AccountState, Binding, BoundKey, Holder, Message
 from chatroom.model.entry import Entry
 from chatroom.model.events import Event
-from chatroom.model.history import Gap, Missed, Query
+from chatroom.model.history import Gap, Query, UnreadSummary
 from chatroom.model.publickeys import PublicKey
 from chatroom.model.sanctions import Action, Report
 from chatroom.text.words import Phrase
 
 
-class Accounts(Protocol):
+class AccountStore(Protocol):
     """The book of accounts. Names are unique by their keys (names.fold), public keys by their
     fingerprints: a public key is one account's at most.
     """
@@ -44,7 +44,7 @@ class Accounts(Protocol):
     def remove(self, id: int) -> Deferred[bool]:
         """The account, and all that is kept for it, is gone; whether it was there."""
 
-    def save(self, visits: Sequence[Visit]) -> Deferred[None]:
+    def save(self, visits: Sequence[AccountState]) -> Deferred[None]:
         """Keep all these; of accounts that are gone nothing is kept.
 
         Of a room the greatest id counts, and of more than MAX_PLACES rooms those with the
@@ -84,11 +84,11 @@ class Accounts(Protocol):
     def keyholder(self, fingerprint: str) -> Deferred[Holder | None]:
         """Whose the key is, None if it is nobody's."""
 
-    def lapse(self, before: float) -> Deferred[list[str]]:
+    def expire(self, before: float) -> Deferred[list[str]]:
         """Remove the accounts that were last used before *before*; fires with their names."""
 
 
-class History(Protocol):
+class HistoryStore(Protocol):
     """Looks up lines; the answers are in the order of the log, oldest first.
 
     Cancelling an answer ends the work for it.
@@ -112,7 +112,7 @@ class History(Protocol):
 
     def missed(
         self, gaps: Sequence[tuple[str, Gap]], name: Phrase, own: str
-    ) -> Deferred[list[Missed]]:
+    ) -> Deferred[list[UnreadSummary]]:
         """What was said in *gaps*, each in the room with its key, in rooms where it was something.
 
         name: what a line has in it that names whoever asks. own: the key of their name: what was
@@ -150,7 +150,7 @@ class Ledger(Protocol):
         """Commit what is pending; fires when all of it was committed or rejected."""
 
 
-class Claims(Protocol):
+class NameClaims(Protocol):
     """Names are claimed, not ordered: the first claim wins."""
 
     def claim(self, key: str, origin: int) -> Deferred[bool]:
@@ -166,7 +166,7 @@ class Claims(Protocol):
         """The name is free again, if it was that of *origin*."""
 
 
-class Records(Protocol):
+class ModerationStore(Protocol):
     """Keeps orders, actions and reports."""
 
     #: Whether they outlast the server.

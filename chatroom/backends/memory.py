@@ -12,11 +12,11 @@ from chatroom.model.accounts import (
     MAX_MESSAGES,
     MAX_PLACES,
     Account,
+    AccountState,
     Binding,
     BoundKey,
     Holder,
     Message,
-    Visit,
 )
 from chatroom.model.entry import Entry
 from chatroom.model.events import SERVER, Event
@@ -88,7 +88,7 @@ class MemoryAccounts:
                 del self._keyholders[fingerprint]
         return succeed(account is not None)
 
-    def save(self, visits: Sequence[Visit]) -> Deferred[None]:
+    def save(self, visits: Sequence[AccountState]) -> Deferred[None]:
         for id, time, change, places in visits:
             account = self._accounts.get(id)
             if account is not None:
@@ -171,7 +171,7 @@ class MemoryAccounts:
             return succeed(None)
         return succeed(Holder(self._accounts[id], self._keys[id][fingerprint].proven))
 
-    def lapse(self, before: float) -> Deferred[list[str]]:
+    def expire(self, before: float) -> Deferred[list[str]]:
         lapsed = [account for account in self._accounts.values() if account.seen < before]
         for account in lapsed:
             self.remove(account.id)
@@ -213,7 +213,7 @@ class MemoryLedger:
         return succeed(None)
 
 
-class LocalClaims:
+class MemoryNameClaims:
     """The claims of one node: answered at once."""
 
     def __init__(self) -> None:
@@ -232,7 +232,7 @@ class LocalClaims:
             del self._holders[key]
 
 
-class MemoryRecords:
+class MemoryModeration:
     """Records that last as long as the process; answered at once."""
 
     lasting = False

@@ -21,7 +21,7 @@ LINES_A_SECOND = 3
 NAMED = 2
 
 
-class Presence:
+class JoinAnnouncer:
     """What one room is told of coming and going.
 
     submit: hands an event to the room's ledger.
@@ -108,7 +108,7 @@ class Presence:
 class _Crowd:
     """Those who move the same way within a second: the first few singly, the others together."""
 
-    def __init__(self, presence: Presence, *, joined: bool) -> None:
+    def __init__(self, presence: JoinAnnouncer, *, joined: bool) -> None:
         self._presence = presence
         self._joined = joined
         self._since = 0.0

@@ -12,13 +12,18 @@ from typing import TYPE_CHECKING, Protocol
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.logger import Logger
 
-from chatroom.backends.interfaces import Accounts, Claims, History, Ledger
-from chatroom.backends.memory import LocalClaims, MemoryAccounts, MemoryLedger, MemoryRecords
-from chatroom.chat.announcer import Presence
+from chatroom.backends.interfaces import AccountStore, HistoryStore, Ledger, NameClaims
+from chatroom.backends.memory import (
+    MemoryAccounts,
+    MemoryLedger,
+    MemoryModeration,
+    MemoryNameClaims,
+)
+from chatroom.chat.announcer import JoinAnnouncer
+from chatroom.chat.loginservice import LoginService, RunInThread
 from chatroom.chat.lookups import Lookups
 from chatroom.chat.memoryhistory import MemoryHistory
 from chatroom.chat.nameindex import Directory
-from chatroom.chat.registry import Registry, Run
 from chatroom.chat.room import LOG_EVENTS, Member, Room, said_by
 from chatroom.chat.rules import Moderation
 from chatroom.model.aging import Aging
@@ -39,8 +44,8 @@ from chatroom.model.events import (
     TookBack,
     TopicSet,
 )
-from chatroom.model.history import Kept, Query
-from chatroom.model.limits import Admission, Limits, Pace, Quota
+from chatroom.model.history import Query, StoredRoom
+from chatroom.model.limits import ConnectionLimiter, Limits, RateLimit, TokenBucket
 from chatroom.model.refused import Code, Refused
 from chatroom.model.sanctions import Access
 from chatroom.text import names
@@ -82,7 +87,7 @@ class Door(Protocol):
 class Chat:
     """Everything that several connections share.
 
-    run, width: see registry.Registry.
+    run, width: see logins.LoginService.
     """
 
     def __init__(
@@ -92,10 +97,10 @@ class Chat:
         limits: Limits | None = None,
         *,
         ledger: Ledger | None = None,
-        claims: Claims | None = None,
-        history: History | None = None,
-        accounts: Accounts | None = None,
-        run: Run = maybeDeferred,
+        claims: NameClaims | None = None,
+        history: HistoryStore | None = None,
+        accounts: AccountStore | None = None,
+        run: RunInThread = maybeDeferred,
         width: int = 1,
         moderation: Moderation | None = None,
         counters: Counters | None = None,
@@ -108,13 +113,13 @@ class Chat:
         self.settings = settings or Settings()
         self.limits = limits or Limits()
         #: How fast one person's lines may come.
-        self.pace = Pace(self.limits.rate, self.limits.burst)
+        self.pace = TokenBucket(self.limits.rate, self.limits.burst)
         #: How fast one connection's bytes may come.
-        self.byte_pace = Pace(self.limits.byte_rate, self.limits.byte_rate)
+        self.byte_pace = TokenBucket(self.limits.byte_rate, self.limits.byte_rate)
         #: Who may connect.
-        self.admission = Admission(self.limits, clock.seconds, self.counters)
+        self.limiter = ConnectionLimiter(self.limits, clock.seconds, self.counters)
         self.ledger = ledger or MemoryLedger(clock.time)
-        self.claims = claims or LocalClaims()
+        self.claims = claims or MemoryNameClaims()
         self.started = clock.seconds()
         #: The rooms by key.
         self.rooms: dict[str, Room] = {}
@@ -129,9 +134,9 @@ class Chat:
         self.lookups = Lookups()
         self.searches = Lookups()
         #: What operators have decided.
-        self.moderation = moderation or Moderation(clock, MemoryRecords())
+        self.moderation = moderation or Moderation(clock, MemoryModeration())
         #: Who is logged in.
-        self.registry = Registry(
+        self.logins = LoginService(
             clock,
             accounts or MemoryAccounts(),
             run,
@@ -141,10 +146,10 @@ class Chat:
         )
         #: What connections come by.
         self.doors: list[Door] = []
-        self._presences: dict[str, Presence] = {}
+        self._presences: dict[str, JoinAnnouncer] = {}
         #: How often the guests of each source have changed their names, where a room was told.
-        self.renamed = Quota(self.settings.renames_per_hour, 3600, clock.seconds)
-        self._created = Quota(self.settings.rooms_per_hour, 3600, clock.seconds)
+        self.renamed = RateLimit(self.settings.renames_per_hour, 3600, clock.seconds)
+        self._created = RateLimit(self.settings.rooms_per_hour, 3600, clock.seconds)
         # The keys of the rooms that are closed as soon as that is committed.
         self._closing: set[str] = set()
         self._last_origin = 0
@@ -176,11 +181,11 @@ class Chat:
         """
         self.settings = replace(settings, lobby=self.settings.lobby)
         self.limits = limits
-        self.pace = Pace(limits.rate, limits.burst)
-        self.byte_pace = Pace(limits.byte_rate, limits.byte_rate)
-        self.admission.configure(limits)
-        self.registry.keep_days = settings.keep_names
-        self.registry.created.count = settings.names_per_day
+        self.pace = TokenBucket(limits.rate, limits.burst)
+        self.byte_pace = TokenBucket(limits.byte_rate, limits.byte_rate)
+        self.limiter.configure(limits)
+        self.logins.keep_days = settings.keep_names
+        self.logins.created.count = settings.names_per_day
         self._created.count = settings.rooms_per_hour
         self.renamed.count = settings.renames_per_hour
         for presence in self._presences.values():
@@ -220,7 +225,7 @@ class Chat:
             self.submit(room, event)
 
         quiet_above = self.settings.join_quiet_above
-        self._presences[room.key] = Presence(
+        self._presences[room.key] = JoinAnnouncer(
             room, self.clock, submit, quiet_above, silent=not listed
         )
         return room
@@ -341,7 +346,7 @@ class Chat:
                 session.reconsider()
         self._drop_if_unused(room)
 
-    def restore(self, kept: Sequence[Kept]) -> None:
+    def restore(self, kept: Sequence[StoredRoom]) -> None:
         """Begin with the rooms that a store has kept; to be called before anybody comes."""
         for name, topic, lines in kept:
             key = names.fold(name)
@@ -491,7 +496,7 @@ class Chat:
     def expire(self) -> None:
         """Forget the lines that are older, and more, than the settings say, and unused names."""
         now = self.aging.now()
-        self.registry.lapse(now, lambda name: self.moderation.forget(0, name))
+        self.logins.expire(now, lambda name: self.moderation.forget(0, name))
         settings = self.settings
         before = now - settings.keep_days * DAY if settings.keep_days else 0.0
         for room in self.rooms.values():
@@ -521,7 +526,7 @@ class Chat:
             raise Refused(Code.AMBIGUOUS, f"{what}. /rooms lists them.")
         return listed[matches[0]]
 
-    def presence(self, room: Room) -> Presence:
+    def presence(self, room: Room) -> JoinAnnouncer:
         """What *room* is told of coming and going."""
         return self._presences[room.key]
 
@@ -708,7 +713,7 @@ class Chat:
 
     def close(self) -> Deferred[None]:
         """Nothing more is announced; fires when the ledger has settled what is pending."""
-        self.registry.close()
+        self.logins.close()
         for presence in self._presences.values():
             presence.close()
         self._end_turn()

@@ -23,7 +23,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 
 from chatroom.model.clock import Call, Clock
-from chatroom.model.limits import Pace
+from chatroom.model.limits import TokenBucket
 
 
 class Reason(IntEnum):
@@ -134,12 +134,12 @@ class LinePacer:
     def __init__(self, gate: InputGate, clock: Clock) -> None:
         self._gate = gate
         self._clock = clock
-        # The state of the token bucket, see limits.Pace.
+        # The state of the token bucket, see limits.TokenBucket.
         self._full_at = 0.0
         self._call: Call | None = None
         self.told = False
 
-    def took(self, pace: Pace, now: float) -> None:
+    def took(self, pace: TokenBucket, now: float) -> None:
         """Count one line that was taken at *now*, by `Clock.seconds`."""
         self._full_at = pace.spend(self._full_at, now)
         wait = pace.wait(self._full_at, now)

@@ -14,7 +14,7 @@ from chatroom.chat.lookups import piecemeal
 from chatroom.model.clock import Clock
 from chatroom.model.entry import Entry
 from chatroom.model.events import Emoted, Event, Said
-from chatroom.model.history import LAST, Gap, Missed, Query, finder
+from chatroom.model.history import LAST, Gap, Query, UnreadSummary, finder
 from chatroom.text import names, words
 from chatroom.text.words import Phrase
 
@@ -62,8 +62,8 @@ class MemoryHistory:
 
     def missed(
         self, gaps: Sequence[tuple[str, Gap]], name: Phrase, own: str
-    ) -> Deferred[list[Missed]]:
-        found: dict[str, Missed] = {}
+    ) -> Deferred[list[UnreadSummary]]:
+        found: dict[str, UnreadSummary] = {}
         is_named = words.finder([name])
 
         def steps() -> Iterator[None]:
@@ -71,7 +71,7 @@ class MemoryHistory:
                 for entry in self._lines(room, gap.after + 1, gap.before):
                     event = entry.event
                     if not isinstance(event, Said | Emoted) or names.fold(event.name) != own:
-                        known = found.get(room, Missed(room, 0, 0, event.time))
+                        known = found.get(room, UnreadSummary(room, 0, 0, event.time))
                         naming = known.naming + is_named(_text(event))
                         found[room] = known._replace(lines=known.lines + 1, naming=naming)
                     yield

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
-from chatroom.backends.interfaces import Records
-from chatroom.chat.registry import whom
+from chatroom.backends.interfaces import ModerationStore
+from chatroom.chat.loginservice import log_fields
 from chatroom.model.accounts import Account
 from chatroom.model.clock import Clock
-from chatroom.model.limits import LOCAL, Quota, address_of
+from chatroom.model.limits import LOCAL, RateLimit, address_of
 from chatroom.model.sanctions import (
     REMEMBERED,
     Access,
@@ -70,7 +70,7 @@ class Moderation:
     def __init__(
         self,
         clock: Clock,
-        records: Records,
+        records: ModerationStore,
         *,
         reserved: Iterable[str] = (),
         allowed: Networks | None = None,
@@ -81,11 +81,11 @@ class Moderation:
         self.reserved = {names.fold(name): name for name in reserved}
         self.allowed = allowed
         self.spared = spared or Networks()
-        self.reported = Quota(REPORTS_PER_HOUR, 3600, clock.seconds)
+        self.reported = RateLimit(REPORTS_PER_HOUR, 3600, clock.seconds)
         #: The code that makes its claimant an operator, empty for none.
         self.code = ""
         #: How many wrong ones each source has tried.
-        self.wrong_claims = Quota(CLAIM_TRIES, 3600, clock.seconds)
+        self.wrong_claims = RateLimit(CLAIM_TRIES, 3600, clock.seconds)
         self._orders: dict[tuple[str, str], Any] = {}
         # What has still to be kept.
         self._unkept: set[tuple[str, str]] = set()
@@ -221,7 +221,7 @@ class Moderation:
             what=what,
             target=target,
             why=why,
-            **whom(session),
+            **log_fields(session),
         )
         self._note(Action(self._clock.time(), session.name, what, target, why))
 

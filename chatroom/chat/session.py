@@ -14,7 +14,7 @@ from twisted.logger import Logger
 
 from chatroom.actions import greeting, ignoring, login, naming, strays
 from chatroom.actions.messages import PrivateLine
-from chatroom.actions.pager import Recall
+from chatroom.actions.pager import HistoryPager
 from chatroom.chat.chat import Chat
 from chatroom.chat.gate import InputGate, LinePacer, Reason
 from chatroom.chat.room import Member, Room
@@ -23,7 +23,7 @@ from chatroom.chat.unread import Unread
 from chatroom.commands import COMMANDS, Command, run
 from chatroom.formats.format import Format, encode
 from chatroom.formats.plain import BELL, transcript
-from chatroom.model.accounts import Account, Change, Visit
+from chatroom.model.accounts import Account, AccountState, Change
 from chatroom.model.events import SERVER, Emoted, Event, Left, Noticed, Renamed, Said, Whispered
 from chatroom.model.limits import LOCAL
 from chatroom.model.output import Outlet
@@ -198,7 +198,7 @@ class Session:
         #: The origins of those who have ignored this user by such an id; None for nobody.
         self.ignored_by: frozenset[int] | None = None
         #: What this person looked up last; None for nothing.
-        self.recall: Recall | None = None
+        self.recall: HistoryPager | None = None
         #: The id of the first line that this person was shown of the room where they are.
         self.first_shown = 0
         #: What this connection was not shown of the rooms that its user reads; None for nothing.
@@ -237,7 +237,7 @@ class Session:
         #: Whether they have no terminal: whoever is here as the same person stays, and while
         #: there is somebody they only pass, but read.
         self.beside = False
-        #: The state of the token bucket for completions, see limits.Pace.
+        #: The state of the token bucket for completions, see limits.TokenBucket.
         self.completed = 0.0
         #: How often something that was asked for here was refused.
         self.refusals = 0
@@ -412,7 +412,7 @@ class Session:
 
     @property
     def limited_as(self) -> str:
-        """Whom a Quota counts where all who come from this machine must not share it."""
+        """Whom a RateLimit counts where all who come from this machine must not share it."""
         return f"connection {self.origin}" if self.source == LOCAL else self.source
 
     @property
@@ -579,21 +579,21 @@ class Session:
             self.notice(f"You are logged in at {place} now. This connection ends.")
             self.end(why)
 
-    def visit(self) -> Visit | None:
+    def account_state(self) -> AccountState | None:
         """What is to be kept of whoever is logged in here; None for a guest."""
         # Until they have their name they have not got their preferences either.
         if self.account is None or self.account.name != self.name:
             return None
-        present = self.chat.registry.present(self)
+        present = self.chat.logins.present(self)
         if present is not self:
-            return present.visit()
+            return present.account_state()
         now = self.chat.clock.time()
-        if self.account.id not in self.chat.registry.online:
-            return Visit(self.account.id, now, None, {})
+        if self.account.id not in self.chat.logins.online:
+            return AccountState(self.account.id, now, None, {})
         kept = self.room.listed and self.room is not self.chat.lobby
         room = self.room.key if kept else ""
         mine = self.preferences if self._unkept else None
-        return Visit(
+        return AccountState(
             self.account.id, now, lambda kept: replace(mine or kept, room=room), self.read_so_far()
         )
 
@@ -620,11 +620,11 @@ class Session:
         What else they prefer they may have changed meanwhile, elsewhere. The Deferred fires with
         whether all that is to be kept is written.
         """
-        registry = self.chat.registry
-        present = registry.present(self)
+        logins = self.chat.logins
+        present = logins.present(self)
         for person in {self, present}:
             person.show_like(change(person.preferences))
-        visit = self.visit()
+        visit = self.account_state()
         if visit is None:
             return succeed(True)
 
@@ -632,7 +632,7 @@ class Session:
             present._unkept = not kept
             return kept
 
-        kept = registry.keep([visit, visit._replace(change=change)])
+        kept = logins.save([visit, visit._replace(change=change)])
         return kept.addCallback(noted)
 
     def show_like(self, preferences: Preferences) -> None:
@@ -714,7 +714,7 @@ class Session:
         if self.user_id not in (recipient.member.ignores or ()):
             arriving = Whispered(now, self.origin, *sent, outgoing=False, user=self.user_id)
             recipient.tell(arriving, PrivateLine(self, recipient, text))
-            sender = self.chat.registry.present(self)
+            sender = self.chat.logins.present(self)
             if sender is not recipient:
                 recipient.whisperer = sender.origin
         self.tell(Whispered(now, self.origin, *sent, outgoing=True, user=self.user_id))
@@ -865,9 +865,9 @@ class Session:
             if chat.people.get(key) is self:
                 del chat.people[key]
             chat.claims.release(key, self.origin)
-            chat.registry.gone(self)
+            chat.logins.logged_out(self)
             chat.moderation.left(self)
-            chat.registry.attempts.give_up()
+            chat.logins.throttle.give_up()
             if self.closed or self.outlet.congested:
                 # It could still be cut before it has taken them.
                 self.mailbox.give_back()

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from chatroom.actions import accounts, keys
-from chatroom.chat.registry import as_code
+from chatroom.chat.loginservice import as_code
 from chatroom.commands import command
 from chatroom.model.refused import Code, Refused
 from chatroom.text import names
@@ -78,7 +78,7 @@ def pair(session: "Session", rest: str) -> None:
     """
     if session.account is None:
         raise Refused(Code.NOT_LOGGED_IN, "You are not logged in: /login NAME, or /register.")
-    code = session.chat.registry.pair(session)
+    code = session.chat.logins.pair(session)
     session.notice(
         f"On the other connection, within 2 minutes: /login {code[:4]}-{code[4:]}\n"
         "Whoever types it is you. Give it to nobody."

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import regex
 
 from chatroom.commands import beginning, usable, usage
-from chatroom.model.limits import Pace
+from chatroom.model.limits import TokenBucket
 from chatroom.text import names
 from chatroom.text.times import places
 
@@ -32,7 +32,7 @@ MAX_SIZE: Final = 10_000
 MAX_RANKED: Final = 1000
 
 #: More often than that nothing is completed: a client can send a thousand Tabs at once.
-PACE: Final = Pace(rate=10.0, burst=30)
+PACE: Final = TokenBucket(rate=10.0, burst=30)
 
 # How many code points of the end of a word may be a name that begins within it: what is typed may
 # be taken apart, a letter into itself and its marks.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.defer import DeferredList
 
-from chatroom.actions.pager import recall_of
+from chatroom.actions.pager import pager_of
 from chatroom.actions.steps import Flow, carry_out, patiently, steps, tell_if_later
 from chatroom.commands import command
 from chatroom.model.history import Query
@@ -58,7 +58,7 @@ def history(session: "Session", rest: str) -> None:
         before = moment(time, session.chat.clock.time(), session.format.zone)
         if before is None:
             raise Refused(Code.USAGE, usage)
-    recall_of(session).history(session.room, count, time=before)
+    pager_of(session).history(session.room, count, time=before)
 
 
 @command("search", "find", usage="WORDS [in ROOM] [from NAME]", group="past")
@@ -101,7 +101,7 @@ def search(session: "Session", rest: str) -> None:
     # Who said nothing like that may be no name, but a word, as in "a letter from home".
     words = phrases(rest)
     otherwise = Query(words, everywhere) if name and wanted and len(words) <= MAX_PHRASES else None
-    recall_of(session).search(Query(wanted, rooms, name), otherwise)
+    pager_of(session).search(Query(wanted, rooms, name), otherwise)
 
 
 def _room_called(session: "Session", name: str) -> "Room | None":
@@ -119,7 +119,7 @@ def _room_called(session: "Session", name: str) -> "Room | None":
 @command("more", group="past")
 def more(session: "Session", rest: str) -> None:
     """go on with what /history, /search or /missed showed"""
-    if not recall_of(session).more():
+    if not pager_of(session).more():
         raise Refused(Code.NOTHING_FOUND, "There is no more: /history, /search, /missed.")
 
 
@@ -128,7 +128,7 @@ def missed(session: "Session", rest: str) -> None:
     """what was said while you were not here"""
     if session.passing and session.account is not None:
         raise Refused(Code.WRONG_CONNECTION, "What you missed waits for when you come to read.")
-    recall_of(session).missed()
+    pager_of(session).missed()
 
 
 @command("forget", usage="[N|hour|NAME]", in_full=True, group="past")
@@ -157,7 +157,7 @@ def _forget_last(session: "Session", number: str) -> None:
         )
     chat = session.chat
     since = chat.clock.time() - TAKE_BACK
-    me = chat.registry.present(session)
+    me = chat.logins.present(session)
     taken = chat.take_back_last(me, since, count)
     if not taken:
         raise Refused(Code.NOTHING_FOUND, _nothing_said(me))
@@ -185,7 +185,7 @@ def _say_removed(session: "Session", taken: "Sequence[tuple[Room, Event]]") -> F
 def _forget_hour(session: "Session") -> None:
     chat = session.chat
     since = chat.clock.time() - TAKE_BACK
-    me = chat.registry.present(session)
+    me = chat.logins.present(session)
     if not chat.has_said(me, since):
         raise Refused(Code.NOTHING_FOUND, _nothing_said(me))
     if not session.sure("/forget hour"):

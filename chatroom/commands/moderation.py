@@ -315,7 +315,7 @@ def _somebody(session: "Session", name: str, *, gone: bool = False) -> "Deferred
     if person is not None:
         # A guest who has somebody's name is not that somebody.
         return succeed(person.account).addCallback(found)
-    return patiently(session, chat.registry.book.find(key)).addCallback(found)
+    return patiently(session, chat.logins.accounts.find(key)).addCallback(found)
 
 
 def _to_kick(chat: "Chat", name: str) -> "list[Session]":

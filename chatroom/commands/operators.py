@@ -41,12 +41,12 @@ def op(session: "Session", rest: str) -> None:
             raise Refused(
                 Code.BANNED, f"{account.name} is banned. /unban {account.name} comes first."
             )
-        if account.id in session.chat.registry.removed:
+        if account.id in session.chat.logins.removed:
             raise Refused(
                 Code.NO_SUCH_ACCOUNT, f"{account.name} is not registered any more. {FIRST}"
             )
         moderation.put("operator", str(account.id), Operator(account.name))
-        person = session.chat.registry.online.get(account.id)
+        person = session.chat.logins.online.get(account.id)
         if person is not None:
             moderation.came(person)
             person.notice(f"{session.name} has made you an operator: /help moderation.")
@@ -87,7 +87,7 @@ def ops(session: "Session", rest: str) -> None:
     """who keeps order, and who of them is here"""
     chat = session.chat
     listed = [
-        f"{order.name} (here)" if int(id) in chat.registry.online else order.name
+        f"{order.name} (here)" if int(id) in chat.logins.online else order.name
         for _, id, order in chat.moderation.all("operator")
     ]
     listed.sort(key=names.fold)

@@ -90,7 +90,7 @@ def ignore(session: "Session", rest: str) -> None:
     are logged in. What /history and /search show is without their lines, too.
     """
     if not rest:
-        listed = sorted(_ignored(session.chat.registry.present(session)), key=names.fold)
+        listed = sorted(_ignored(session.chat.logins.present(session)), key=names.fold)
         session.notice(f"You ignore {', '.join(listed)}." if listed else "You ignore nobody.")
         return
     with_person(
@@ -102,7 +102,7 @@ def ignore(session: "Session", rest: str) -> None:
 
 
 def _ignore(session: "Session", person: "Session") -> None:
-    me = session.chat.registry.present(session)
+    me = session.chat.logins.present(session)
     if person is me:
         raise Refused(Code.YOURSELF, "You cannot ignore yourself. /ignore NAME is for others.")
     if max(len(me.preferences.ignores), len(me.ignored)) >= MAX_IGNORED:
@@ -121,7 +121,7 @@ def _ignore(session: "Session", person: "Session") -> None:
 
 def _ignore_account(session: "Session", account: Account) -> None:
     """The same for somebody who is not here, but registered."""
-    me = session.chat.registry.present(session)
+    me = session.chat.logins.present(session)
     if len(me.preferences.ignores) >= MAX_IGNORED:
         raise Refused(Code.TOO_MANY, f"You ignore {MAX_IGNORED} people already.")
     if me.passing and me.account is None:
@@ -135,7 +135,7 @@ def _ignore_account(session: "Session", account: Account) -> None:
 @command("unignore", "unblock", usage="NAME", group="people")
 def unignore(session: "Session", rest: str) -> None:
     """show what somebody says again"""
-    me = session.chat.registry.present(session)
+    me = session.chat.logins.present(session)
     found = names.match_prefix(rest[: names.MAX_NAME], _ignored(me))
     if len(found) > 1:
         raise Refused(
@@ -164,7 +164,7 @@ def _ignored(me: "Session") -> set[str]:
 @command("away", "afk", usage="[TEXT]", group="people")
 def away(session: "Session", rest: str) -> None:
     """tell those who message you that you are away"""
-    me = session.chat.registry.present(session)
+    me = session.chat.logins.present(session)
     if me.passing:
         raise Refused(
             Code.WRONG_CONNECTION, "You would be away in no list: this connection is in none."
@@ -178,7 +178,7 @@ def away(session: "Session", rest: str) -> None:
 @command("back", "unaway", group="people")
 def back(session: "Session", rest: str) -> None:
     """you are here again"""
-    me = session.chat.registry.present(session)
+    me = session.chat.logins.present(session)
     if me.away is None:
         raise Refused(Code.ALREADY, "You are not away. /away says that you are.")
     me.away = None

@@ -230,10 +230,10 @@ def _invite_or_give(session: "Session", room: Room, word: str, name: str) -> Non
             raise Refused(
                 Code.NO_SUCH_ROOM, f"#{room.name} is no more. /rooms lists those there are."
             )
-        if account.id in chat.registry.removed:
+        if account.id in chat.logins.removed:
             raise Refused(Code.NO_SUCH_ACCOUNT, f"{account.name} is not registered any more.")
         access = moderation.access(room.key) or Access(0, "nobody")
-        told = chat.registry.online.get(account.id)
+        told = chat.logins.online.get(account.id)
         if word == "give":
             # Whoever had it stays; who has it needs no invitation.
             invited = [one for one in access.invited if one[0] != account.id]

@@ -53,7 +53,7 @@ def msg(session: "Session", rest: str) -> None:
 @command("reply", "r", usage="TEXT", group="talking")
 def reply(session: "Session", rest: str) -> None:
     """answer the last private line you got"""
-    whisperer = session.chat.registry.present(session).whisperer
+    whisperer = session.chat.logins.present(session).whisperer
     if not whisperer:
         raise Refused(Code.NO_SUCH_USER, "Nobody has sent you a private line yet: /msg NAME TEXT.")
     person = session.chat.sessions.get(whisperer)

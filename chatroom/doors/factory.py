@@ -205,8 +205,8 @@ class DoorFactory(ServerFactory, Generic[C]):
         host = getattr(addr, "host", None)
         source = source_of(host)
         address = str(address_of(host) or "this machine")
-        admission = self.chat.admission
-        why = admission.refusal(source) if not self.stopping else self._stopping()
+        limiter = self.chat.limiter
+        why = limiter.why_refused(source) if not self.stopping else self._stopping()
         if why is None and (why := self.chat.moderation.refusal(host)) is not None:
             self.chat.counters.refused[BARRED] += 1
         if why is None and (why := self.crowded(source)) is not None:
@@ -222,7 +222,7 @@ class DoorFactory(ServerFactory, Generic[C]):
                 why=why,
             )
             return self.turned_away(why)
-        admission.entered(source)
+        limiter.entered(source)
         protocol: Any = super().buildProtocol(addr)
         protocol.source = source
         protocol.address = address
@@ -304,7 +304,7 @@ class DoorFactory(ServerFactory, Generic[C]):
         if client in self.clients:
             self.clients.discard(client)
             self._log_end(client, reason)
-        self.chat.admission.left(source)
+        self.chat.limiter.left(source)
         if self._gone is not None and not self.clients:
             gone, self._gone = self._gone, None
             self._overdue.stop()

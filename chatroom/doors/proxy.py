@@ -247,11 +247,11 @@ class ProxyFactory(ServerFactory):
         if not self._trusted(addr):
             self.complain(addr, "not a proxy that --proxy-from names")
             return None
-        admission = self.chat.admission
-        if admission.refusal(LOCAL) is not None:
+        limiter = self.chat.limiter
+        if limiter.why_refused(LOCAL) is not None:
             self.complain(addr, "the server is full")
             return None
-        admission.entered(LOCAL)
+        limiter.entered(LOCAL)
         waiting = Waiting(addr)
         waiting.factory = self
         self._waiting.add(waiting)
@@ -271,7 +271,7 @@ class ProxyFactory(ServerFactory):
     def ended(self, waiting: Waiting) -> None:
         """*waiting* waits no longer."""
         self._waiting.discard(waiting)
-        self.chat.admission.left(LOCAL)
+        self.chat.limiter.left(LOCAL)
 
     def complain(self, addr: IAddress | None, why: str) -> None:
         """Log that a connection from *addr* was closed."""

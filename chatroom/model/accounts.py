@@ -49,7 +49,7 @@ class Account:
 Change = Callable[[Preferences], Preferences]
 
 
-class Visit(NamedTuple):
+class AccountState(NamedTuple):
     """What is to be kept of somebody who is logged in, or was until now.
 
     account: its id. time: now, in seconds since the epoch. change: makes what they prefer of what

@@ -15,7 +15,7 @@ LAST = 2**63 - 1
 REMOVED_LATER = "The disk is away: what was removed stays in its file until it is back."
 
 
-class Kept(NamedTuple):
+class StoredRoom(NamedTuple):
     """A room as a store has kept it. lines: the last ones with their ids, oldest first."""
 
     name: str
@@ -30,7 +30,7 @@ class Gap(NamedTuple):
     before: int = LAST
 
 
-class Missed(NamedTuple):
+class UnreadSummary(NamedTuple):
     """What somebody missed in a room.
 
     lines: how many lines. naming: in how many of them their name is. since: when the first of

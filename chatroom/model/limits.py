@@ -45,7 +45,7 @@ def source_of(host: str | None) -> str:
     return str(address)
 
 
-class Quota:
+class RateLimit:
     """At most *count* times in *period* seconds for each source; *count* may change.
 
     Whoever has an IPv6 /64 often has a whole /48 of them (RFC 6177): all sources in one /48
@@ -114,7 +114,7 @@ class Quota:
         return len(self._taken)
 
 
-class Pace:
+class TokenBucket:
     """A token bucket: *rate* a second, after a burst of *burst*.
 
     The state of one bucket is one number, which its owner keeps: the time at which the bucket is
@@ -157,7 +157,7 @@ class Limits:
     attempts_per_minute: int = 120
 
 
-class Admission:
+class ConnectionLimiter:
     """Who may connect: the limits on connections, which all doors share."""
 
     def __init__(
@@ -165,7 +165,7 @@ class Admission:
     ) -> None:
         self._limits = limits
         self._counters = counters or Counters(seconds)
-        self._attempts = Quota(limits.attempts_per_minute, 60, seconds)
+        self._attempts = RateLimit(limits.attempts_per_minute, 60, seconds)
         self._by_source: dict[str, int] = {}
         #: How many are connected.
         self.connected = 0
@@ -175,7 +175,7 @@ class Admission:
         self._limits = limits
         self._attempts.count = limits.attempts_per_minute
 
-    def refusal(self, source: str) -> str | None:
+    def why_refused(self, source: str) -> str | None:
         """Why one more connection from *source* may not stay, as a sentence; None if it may."""
         limits, refused = self._limits, self._counters.refused
         if limits.max_connections and self.connected >= limits.max_connections:

@@ -1,10 +1,10 @@
 """`chatroom-data`: what administrators do with a store, whether a server has it open or not.
 
 The rule: the store is opened without its lock, and for reading only; each command sees it as it was
-at one moment. What changes an account (`writing`) does that in one transaction of a `Book`, as a
-server does, and nothing else is ever changed. A command is one function and one row of COMMANDS; it
-raises ToolError (or lets errors of the system and of SQLite pass) for what becomes one line on
-stderr.
+at one moment. What changes an account (`writing`) does that in one transaction of `AccountTables`,
+as a server does, and nothing else is ever changed. A command is one function and one row of
+COMMANDS; it raises ToolError (or lets errors of the system and of SQLite pass) for what becomes one
+line on stderr.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from chatroom import __version__
 from chatroom.accounts import passwords
 from chatroom.backends import codec
 from chatroom.backends.sqlite import schema
-from chatroom.backends.sqlite.accounts import Book
+from chatroom.backends.sqlite.accounts import AccountTables
 from chatroom.backends.sqlite.directory import DATABASE
 from chatroom.formats.plain import PLAIN
 from chatroom.model.accounts import Account
@@ -124,7 +124,7 @@ def reading(place: str, *, older: bool = False) -> Iterator[tuple[Path, sqlite3.
 
 
 @contextmanager
-def writing(place: str) -> Iterator[Book]:
+def writing(place: str) -> Iterator[AccountTables]:
     """The book of accounts in the file at *place*, to be changed. Raises ToolError."""
     path = _file(place)
     # The mode rw makes no file; how the file keeps its log is left as it is.
@@ -134,7 +134,7 @@ def writing(place: str) -> Iterator[Book]:
     try:
         connection.executescript("PRAGMA secure_delete = ON; PRAGMA foreign_keys = ON;")
         _prepare(connection, path)
-        yield Book(connection)
+        yield AccountTables(connection)
     except sqlite3.Error as error:
         why = str(error)
         match _kind(error):
@@ -291,7 +291,7 @@ def _list(place: str) -> None:
 
 def _list_keys(place: str, name: str) -> None:
     with reading(place) as (_, connection):
-        book = Book(connection)
+        book = AccountTables(connection)
         account = _account(book, name)
         print(f"{'added (UTC)':19}  {'fingerprint':50}  type, comment")
         for key in book.keys(account.id):
@@ -336,7 +336,7 @@ def _reset(place: str, name: str) -> None:
     print(password)
 
 
-def _account(book: Book, name: str) -> Account:
+def _account(book: AccountTables, name: str) -> Account:
     account = book.find(names.fold(name))
     if account is None:
         raise _no_account(name)

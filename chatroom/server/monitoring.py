@@ -114,7 +114,7 @@ class ChatCollector(Collector):
             "python": platform.python_version(),
         }
         yield InfoMetricFamily("chatroom_build", "Which versions run.", value=versions)
-        online = len(chat.registry.online)
+        online = len(chat.logins.online)
         sessions = chat.sessions.values()
         guests = sum(one.account is None and not one.passing for one in sessions)
         people = {"guest": guests, "logged_in": online}

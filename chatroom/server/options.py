@@ -22,7 +22,7 @@ from twisted.python import usage
 
 from chatroom import __version__
 from chatroom.backends.sqlite.directory import HOST_KEY, Folder, StoreError, check_folder
-from chatroom.backends.sqlite.store import rehearse
+from chatroom.backends.sqlite.store import try_open
 from chatroom.model.sanctions import Networks
 from chatroom.server import endpoints, manhole, probe
 from chatroom.server.settings import (
@@ -285,7 +285,7 @@ class Options(usage.Options):
         check_folder(self["data"], thorough=self["check"])
         if not self["check"]:
             self["folder"] = Folder(self["data"], _owner(server))
-            rehearse(self["folder"], self["scrollback"], names.fold(self["lobby"]))
+            try_open(self["folder"], self["scrollback"], names.fold(self["lobby"]))
 
     def _summary(self) -> str:
         """What would run, as a configuration file that runs it."""

@@ -28,7 +28,7 @@ from twisted.python.threadpool import ThreadPool
 
 from chatroom import __version__
 from chatroom.actions.reconcile import reconcile
-from chatroom.backends.memory import MemoryRecords
+from chatroom.backends.memory import MemoryModeration
 from chatroom.backends.sqlite.store import Store
 from chatroom.chat.chat import Chat
 from chatroom.chat.rules import Moderation
@@ -167,7 +167,7 @@ class ChatService(Service):
 
     def _keep(self) -> None:
         """Write what is to be kept of people and of decisions."""
-        self._chat.registry.save()
+        self._chat.logins.save_sessions()
         self._chat.moderation.keep(self._chat.aging.now())
         if not self._chat.moderation.code:
             self._withdraw_claim()
@@ -258,7 +258,7 @@ class HashingService(Service):
         self._pool.stop()
 
 
-def descriptors(wanted: int) -> int:
+def raise_descriptor_limit(wanted: int) -> int:
     """Make room for *wanted* connections, 0 for as many as can be; returns how many there may be.
 
     The soft limit on descriptors is raised as far as the hard limit allows.
@@ -283,7 +283,7 @@ def descriptors(wanted: int) -> int:
     return possible
 
 
-class Everything(MultiService):
+class RootService(MultiService):
     """All that runs. The application that it is put into logs with *observer*, None for its own."""
 
     def __init__(self, observer: Any) -> None:
@@ -297,7 +297,7 @@ class Everything(MultiService):
         super().setServiceParent(parent)
 
 
-def chosen(options: Mapping[str, Any]) -> tuple[Settings, Limits]:
+def settings_of(options: Mapping[str, Any]) -> tuple[Settings, Limits]:
     """What *options*, a value for every row of `settings.OPTIONS`, say of the chat."""
     settings = Settings(
         name=options["name"],
@@ -314,7 +314,7 @@ def chosen(options: Mapping[str, Any]) -> tuple[Settings, Limits]:
         log_chat=options["log-chat"],
     )
     given = {field.name: options[field.name.replace("_", "-")] for field in fields(Limits)}
-    given["max_connections"] = descriptors(given["max_connections"])
+    given["max_connections"] = raise_descriptor_limit(given["max_connections"])
     return settings, Limits(**given)
 
 
@@ -392,7 +392,7 @@ def _chat(
     aging: Aging,
 ) -> Chat:
     """Return the chat, over *store* or in memory."""
-    settings, limits = chosen(options)
+    settings, limits = settings_of(options)
     return Chat(
         clock,
         settings,
@@ -404,7 +404,7 @@ def _chat(
         width=width,
         moderation=Moderation(
             clock,
-            store.records if store else MemoryRecords(),
+            store.records if store else MemoryModeration(),
             reserved=options["operator"],
             allowed=options["allowed"],
             spared=Networks([ip_network(text) for text in options["proxy-from"]]),
@@ -414,20 +414,20 @@ def _chat(
     )
 
 
-def _logging(options: Options, reactor: Any, clock: Clock) -> Everything:
+def _logging(options: Options, reactor: Any, clock: Clock) -> RootService:
     """Return the service of all services, which logs as *options* say."""
     if options.parent is None:
-        return Everything(None)
+        return RootService(None)
     try:
         writer = open_log(options.parent)
     except OSError as error:
         raise SystemExit(f"chatroom: the log cannot be written: {error}") from None
     logs.heed_signals(writer, reactor.callFromThread)
     if writer is None:
-        return Everything(None)
+        return RootService(None)
     observer = logs.Repeats(logs.observer(writer, options["log-format"]), clock)
     reactor.addSystemEventTrigger("before", "shutdown", observer.flush)
-    top = Everything(observer)
+    top = RootService(observer)
     LogService(reactor, writer).setServiceParent(top)
     return top
 
@@ -476,7 +476,7 @@ def _reloading(
 
     def reload() -> None:
         values, changed = options.reread()
-        chat.configure(*chosen(values))
+        chat.configure(*settings_of(values))
         for door in doors:
             door.configure()
         if store is not None:

@@ -2,8 +2,8 @@
 
 The rule: a name is somebody's because the table says so (UNIQUE), not because anybody looked
 before, and what resembles it is looked for in the transaction that would add it; each method of a
-`Book` is one transaction, or one look-up, and remembers nothing, since `chatroom-data` changes the
-same file.
+`AccountTables` is one transaction, or one look-up, and remembers nothing, since `chatroom-data`
+changes the same file.
 """
 
 import json
@@ -19,12 +19,12 @@ from chatroom.model.accounts import (
     MAX_MESSAGES,
     MAX_PLACES,
     Account,
+    AccountState,
     Binding,
     BoundKey,
     Change,
     Holder,
     Message,
-    Visit,
 )
 from chatroom.model.preferences import Preferences
 from chatroom.model.publickeys import PublicKey
@@ -46,24 +46,24 @@ def _account(
     return Account(id, names.clean(name), password, created, seen, Preferences.load(preferences))
 
 
-class Book:
+class AccountTables:
     """The accounts over one connection (database.connect), for the thread that has it.
 
-    The methods of the same names are those of accounts.Accounts.
+    The methods of the same names are those of accounts.AccountStore.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def find(self, key: str) -> Account | None:
-        """See interfaces.Accounts."""
+        """See interfaces.AccountStore."""
         row = self._connection.execute(
             f"SELECT {_ACCOUNT} FROM accounts WHERE key = ?", (key,)
         ).fetchone()
         return None if row is None else _account(*row)
 
     def resembling(self, name: str, but: int = 0) -> Account | None:
-        """See accounts.Accounts; the account with the id *but* is left out."""
+        """See accounts.AccountStore; the account with the id *but* is left out."""
         rows = self._connection.execute(
             f"SELECT {_ACCOUNT} FROM accounts WHERE (key = :key OR skeleton = :skeleton) "
             "AND id <> :but ORDER BY key = :key DESC, id",
@@ -73,7 +73,7 @@ class Book:
         return next((account for account in found if names.alike(name, account.name)), None)
 
     def present(self, ids: Sequence[int]) -> dict[int, Account]:
-        """See interfaces.Accounts."""
+        """See interfaces.AccountStore."""
         rows = self._connection.execute(
             f"SELECT {_ACCOUNT} FROM accounts WHERE id IN (SELECT value FROM json_each(?))",
             (json.dumps(ids),),
@@ -81,7 +81,7 @@ class Book:
         return {row[0]: _account(*row) for row in rows}
 
     def add(self, name: str, password: str, time: float) -> Account | None:
-        """See interfaces.Accounts."""
+        """See interfaces.AccountStore."""
         with transaction(self._connection):
             if self.resembling(name) is not None:
                 return None
@@ -106,17 +106,17 @@ class Book:
             )
 
     def set_password(self, id: int, password: str) -> bool:
-        """See interfaces.Accounts."""
+        """See interfaces.AccountStore."""
         with transaction(self._connection):
             return self._gone("UPDATE accounts SET password = ? WHERE id = ?", (password, id))
 
     def remove(self, id: int) -> bool:
-        """See interfaces.Accounts."""
+        """See interfaces.AccountStore."""
         with transaction(self._connection):
             return self._gone("DELETE FROM accounts WHERE id = ?", (id,))
 
-    def save(self, visits: Sequence[Visit]) -> None:
-        """See interfaces.Accounts."""
+    def save(self, visits: Sequence[AccountState]) -> None:
+        """See interfaces.AccountStore."""
         with transaction(self._connection):
             for id, time, change, places in visits:
                 there = self._changed(
@@ -149,12 +149,12 @@ class Book:
             )
 
     def places(self, id: int) -> dict[str, int]:
-        """See interfaces.Accounts."""
+        """See interfaces.AccountStore."""
         rows = self._connection.execute("SELECT room, id FROM places WHERE account = ?", (id,))
         return {names.clean(room): last for room, last in rows}
 
     def leave(self, id: int, message: Message) -> int:
-        """See interfaces.Accounts."""
+        """See interfaces.AccountStore."""
         with transaction(self._connection):
             row = self._connection.execute(
                 "SELECT (SELECT count(*) FROM messages WHERE account = accounts.id) "
@@ -170,7 +170,7 @@ class Book:
             return int(row[0]) + 1
 
     def messages(self, id: int) -> list[Message]:
-        """See interfaces.Accounts."""
+        """See interfaces.AccountStore."""
         rows = self._connection.execute(
             "SELECT time, sender, author, text, id FROM messages WHERE account = ? ORDER BY id",
             (id,),
@@ -181,12 +181,12 @@ class Book:
         ]
 
     def shown(self, id: int, last: int) -> None:
-        """See interfaces.Accounts."""
+        """See interfaces.AccountStore."""
         with transaction(self._connection):
             self._gone("DELETE FROM messages WHERE account = ? AND id <= ?", (id, last))
 
     def add_key(self, id: int, key: PublicKey, time: float, proven: bool) -> Binding:
-        """See interfaces.Accounts."""
+        """See interfaces.AccountStore."""
         fingerprint = key.fingerprint
         execute = self._connection.execute
         with transaction(self._connection):
@@ -215,7 +215,7 @@ class Book:
             return Binding.DONE
 
     def prove_key(self, id: int, fingerprint: str) -> bool:
-        """See interfaces.Accounts."""
+        """See interfaces.AccountStore."""
         with transaction(self._connection):
             return self._prove_key(id, fingerprint)
 
@@ -225,7 +225,7 @@ class Book:
         )
 
     def keys(self, id: int) -> list[BoundKey]:
-        """See interfaces.Accounts."""
+        """See interfaces.AccountStore."""
         rows = self._connection.execute(
             "SELECT fingerprint, type, comment, added, proven FROM keys "
             "WHERE account = ? ORDER BY id",
@@ -237,7 +237,7 @@ class Book:
         ]
 
     def remove_key(self, id: int, fingerprint: str) -> bool:
-        """See interfaces.Accounts."""
+        """See interfaces.AccountStore."""
         with transaction(self._connection):
             return self._gone(
                 "DELETE FROM keys WHERE account = ? AND fingerprint = ?", (id, fingerprint)
@@ -249,7 +249,7 @@ class Book:
             self._gone("DELETE FROM keys WHERE account = ?", (id,))
 
     def keyholder(self, fingerprint: str) -> Holder | None:
-        """See interfaces.Accounts."""
+        """See interfaces.AccountStore."""
         row = self._connection.execute(
             f"SELECT proven, {_ACCOUNT} FROM accounts JOIN keys ON keys.account = accounts.id "
             "WHERE fingerprint = ?",
@@ -257,8 +257,8 @@ class Book:
         ).fetchone()
         return None if row is None else Holder(_account(*row[1:]), bool(row[0]))
 
-    def lapse(self, before: float) -> list[str]:
-        """See interfaces.Accounts; PORTION of them at most."""
+    def expire(self, before: float) -> list[str]:
+        """See interfaces.AccountStore; PORTION of them at most."""
         with transaction(self._connection):
             rows = self._connection.execute(
                 "SELECT id, name FROM accounts WHERE seen < ? ORDER BY id LIMIT ?",
@@ -282,13 +282,13 @@ class Book:
 
 
 class Do(Protocol):
-    """Calls a method of a `Book` with *args*, elsewhere; fires with what it returns, or fails."""
+    """Calls a method of `AccountTables` elsewhere; fires with what it returns, or fails."""
 
     def __call__(self, method: Callable[..., T], *args: object) -> Deferred[T]: ...
 
 
 class StoredAccounts:
-    """Accounts that outlast the server; see interfaces.Accounts.
+    """Accounts that outlast the server; see interfaces.AccountStore.
 
     write, read: have a book that may be written, and one that is only looked up in. A look-up
     sees all that was confirmed before it was asked for.
@@ -301,63 +301,63 @@ class StoredAccounts:
         self._read = read
 
     def find(self, key: str) -> Deferred[Account | None]:
-        return self._read(Book.find, key)
+        return self._read(AccountTables.find, key)
 
     def resembling(self, name: str) -> Deferred[Account | None]:
-        return self._read(Book.resembling, name)
+        return self._read(AccountTables.resembling, name)
 
     def present(self, ids: Sequence[int]) -> Deferred[Mapping[int, Account]]:
         # Not read beside the changes that are on their way.
-        return self._write(Book.present, ids)
+        return self._write(AccountTables.present, ids)
 
     def add(self, name: str, password: str, time: float) -> Deferred[Account | None]:
-        return self._write(Book.add, name, password, time)
+        return self._write(AccountTables.add, name, password, time)
 
     def set_password(self, id: int, password: str) -> Deferred[bool]:
-        return self._write(Book.set_password, id, password)
+        return self._write(AccountTables.set_password, id, password)
 
     def remove(self, id: int) -> Deferred[bool]:
-        return self._write(Book.remove, id)
+        return self._write(AccountTables.remove, id)
 
-    def save(self, visits: Sequence[Visit]) -> Deferred[None]:
+    def save(self, visits: Sequence[AccountState]) -> Deferred[None]:
         # Whoever hands them in may change them before it is their turn.
         return self._write(
-            Book.save, [visit._replace(places=dict(visit.places)) for visit in visits]
+            AccountTables.save, [visit._replace(places=dict(visit.places)) for visit in visits]
         )
 
     def places(self, id: int) -> Deferred[dict[str, int]]:
-        return self._read(Book.places, id)
+        return self._read(AccountTables.places, id)
 
     def leave(self, id: int, message: Message) -> Deferred[int]:
-        return self._write(Book.leave, id, message)
+        return self._write(AccountTables.leave, id, message)
 
     def messages(self, id: int) -> Deferred[list[Message]]:
-        return self._read(Book.messages, id)
+        return self._read(AccountTables.messages, id)
 
     def shown(self, id: int, last: int) -> Deferred[None]:
-        return self._write(Book.shown, id, last)
+        return self._write(AccountTables.shown, id, last)
 
     def add_key(self, id: int, key: PublicKey, time: float, proven: bool) -> Deferred[Binding]:
-        return self._write(Book.add_key, id, key, time, proven)
+        return self._write(AccountTables.add_key, id, key, time, proven)
 
     def prove_key(self, id: int, fingerprint: str) -> Deferred[bool]:
-        return self._write(Book.prove_key, id, fingerprint)
+        return self._write(AccountTables.prove_key, id, fingerprint)
 
     def keys(self, id: int) -> Deferred[list[BoundKey]]:
-        return self._read(Book.keys, id)
+        return self._read(AccountTables.keys, id)
 
     def remove_key(self, id: int, fingerprint: str) -> Deferred[bool]:
-        return self._write(Book.remove_key, id, fingerprint)
+        return self._write(AccountTables.remove_key, id, fingerprint)
 
     def keyholder(self, fingerprint: str) -> Deferred[Holder | None]:
-        return self._read(Book.keyholder, fingerprint)
+        return self._read(AccountTables.keyholder, fingerprint)
 
     @inlineCallbacks
-    def lapse(self, before: float) -> Any:
+    def expire(self, before: float) -> Any:
         lapsed: list[str] = []
         more = True
         while more:
-            some = yield self._write(Book.lapse, before)
+            some = yield self._write(AccountTables.expire, before)
             lapsed += some
             more = len(some) == PORTION
         return lapsed

@@ -15,7 +15,7 @@ from chatroom.backends import codec
 from chatroom.backends.sqlite import schema
 from chatroom.model.entry import Entry
 from chatroom.model.events import SERVER, Closed, Event, Opened, TookBack, TopicSet
-from chatroom.model.history import LAST, Gap, Kept, Missed, Query, finder
+from chatroom.model.history import LAST, Gap, Query, StoredRoom, UnreadSummary, finder
 from chatroom.text import names
 from chatroom.text.words import Phrase, words
 from chatroom.text.words import finder as words_finder
@@ -127,7 +127,7 @@ class Writer:
 
     # -- rooms
 
-    def load(self, count: int, lobby: str = "") -> list[Kept]:
+    def load(self, count: int, lobby: str = "") -> list[StoredRoom]:
         """The rooms in which something was said, each with its last *count* lines.
 
         A room of which nothing is left is forgotten, but for the one with the key *lobby*.
@@ -148,7 +148,7 @@ class Writer:
                     continue
                 if lines or key == lobby:
                     events = [(row[0], codec.decode(*row[1:])) for row in reversed(lines)]
-                    kept.append(Kept(name, topic, events))
+                    kept.append(StoredRoom(name, topic, events))
                 else:
                     connection.execute("DELETE FROM events WHERE room = ?", (id,))
                     connection.execute("DELETE FROM rooms WHERE id = ?", (id,))
@@ -400,11 +400,11 @@ class Reader:
         return {id: key for id, key in rows if key in wanted}
 
     def before(self, room: str, id: int, count: int) -> list[Entry]:
-        """See interfaces.History."""
+        """See interfaces.HistoryStore."""
         return self._lines(room, "id < ? ORDER BY id DESC", id, count)[::-1]
 
     def after(self, room: str, id: int, count: int) -> list[Entry]:
-        """See interfaces.History."""
+        """See interfaces.HistoryStore."""
         return self._lines(room, "id > ? ORDER BY id", id, count)
 
     def _lines(self, room: str, where: str, id: int, count: int) -> list[Entry]:
@@ -416,7 +416,7 @@ class Reader:
         return [Entry(room, row[0], self._event(*row)) for row in rows]
 
     def place(self, room: str, time: float) -> int:
-        """See interfaces.History."""
+        """See interfaces.HistoryStore."""
         row = self._connection.execute(
             "SELECT id FROM events WHERE room = (SELECT id FROM rooms WHERE key = ?) "
             "AND time < ? ORDER BY time DESC, id DESC LIMIT 1",
@@ -425,7 +425,7 @@ class Reader:
         return row[0] + 1 if row is not None else 0
 
     def search(self, query: Query, count: int) -> list[Entry]:
-        """See interfaces.History. Of what is not indexed yet it looks at the last TAIL lines."""
+        """See interfaces.HistoryStore. Of lines not indexed yet only the last TAIL are searched."""
         rooms = self._rooms(query.rooms)
         # First: what is indexed meanwhile is found twice rather than not at all.
         recent = self._search_recent(query, count, rooms)
@@ -471,10 +471,12 @@ class Reader:
         found.close()
         return entries
 
-    def missed(self, gaps: Sequence[tuple[str, Gap]], name: Phrase, own: str) -> list[Missed]:
-        """See interfaces.History."""
+    def missed(
+        self, gaps: Sequence[tuple[str, Gap]], name: Phrase, own: str
+    ) -> list[UnreadSummary]:
+        """See interfaces.HistoryStore."""
         ids = {key: id for id, key in self._rooms({key for key, _ in gaps}).items()}
-        found: dict[str, Missed] = {}
+        found: dict[str, UnreadSummary] = {}
         for key, gap in gaps:
             if key in ids and (missed := self._missed(key, ids[key], gap, name, own)) is not None:
                 known = found.get(key, missed._replace(lines=0, naming=0))
@@ -482,7 +484,9 @@ class Reader:
                 found[key] = known._replace(lines=lines, naming=naming)
         return list(found.values())
 
-    def _missed(self, key: str, room: int, gap: Gap, name: Phrase, own: str) -> Missed | None:
+    def _missed(
+        self, key: str, room: int, gap: Gap, name: Phrase, own: str
+    ) -> UnreadSummary | None:
         """What was missed in one *gap* of a room with this *key* and number."""
         where = "room = ? AND kind < 2 AND id > ? AND id < ?"
         spelled = self._connection.execute(
@@ -496,7 +500,7 @@ class Reader:
         (since,) = self._connection.execute(
             "SELECT time FROM events WHERE id = ?", (first,)
         ).fetchone()
-        return Missed(
+        return UnreadSummary(
             key, sum(count for count, _ in others), self._naming(room, gap, name, own), since
         )
 

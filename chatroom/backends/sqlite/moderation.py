@@ -1,6 +1,6 @@
 """What operators have decided and done, in the store's file.
 
-The rule: each method of `Docket` is one transaction, or one look-up.
+The rule: each method of `ModerationTables` is one transaction, or one look-up.
 """
 
 import sqlite3
@@ -14,7 +14,7 @@ from chatroom.model.sanctions import Action, Report
 from chatroom.text import names
 
 
-class Docket:
+class ModerationTables:
     """The orders, actions and reports over one connection, for the thread that has it."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -31,7 +31,7 @@ class Docket:
         return self._connection.execute("SELECT kind, key, value FROM orders").fetchall()
 
     def put(self, kind: str, key: str, value: str | None) -> None:
-        """See interfaces.Records."""
+        """See interfaces.ModerationStore."""
         with transaction(self._connection):
             if value is None:
                 self._connection.execute(
@@ -44,7 +44,7 @@ class Docket:
                 )
 
     def note(self, action: Action) -> None:
-        """See interfaces.Records."""
+        """See interfaces.ModerationStore."""
         with transaction(self._connection):
             self._connection.execute(
                 "INSERT INTO actions (time, operator, what, target, why) VALUES (?, ?, ?, ?, ?)",
@@ -52,7 +52,7 @@ class Docket:
             )
 
     def actions(self, count: int) -> Sequence[Action]:
-        """See interfaces.Records."""
+        """See interfaces.ModerationStore."""
         rows = self._connection.execute(
             "SELECT time, operator, what, target, why FROM actions ORDER BY id DESC LIMIT ?",
             (count,),
@@ -60,7 +60,7 @@ class Docket:
         return [Action(row[0], *map(names.clean, row[1:])) for row in reversed(rows)]
 
     def report(self, report: Report) -> int:
-        """See interfaces.Records."""
+        """See interfaces.ModerationStore."""
         with transaction(self._connection):
             (id,) = self._connection.execute(
                 "INSERT INTO reports (time, reporter, about, why, room, evidence) "
@@ -70,7 +70,7 @@ class Docket:
         return int(id)
 
     def reports(self, count: int) -> Sequence[Report]:
-        """See interfaces.Records."""
+        """See interfaces.ModerationStore."""
         rows = self._connection.execute(
             "SELECT time, reporter, about, why, room, evidence, id FROM reports "
             "ORDER BY id DESC LIMIT ?",
@@ -79,7 +79,7 @@ class Docket:
         return [_report(row) for row in reversed(rows)]
 
     def find_report(self, id: int) -> Report | None:
-        """See interfaces.Records."""
+        """See interfaces.ModerationStore."""
         row = self._connection.execute(
             "SELECT time, reporter, about, why, room, evidence, id FROM reports WHERE id = ?",
             (id,),
@@ -95,12 +95,12 @@ def _report(row: Sequence[Any]) -> Report:
     return Report(time, by, about, why, room, shown, id)
 
 
-#: Has a method of a `Docket` called with these arguments, in the thread that has it.
+#: Has a method of a `ModerationTables` called with these arguments, in the thread that has it.
 Hand = Callable[..., "Deferred[Any]"]
 
 
-class StoredRecords:
-    """See interfaces.Records. write, read: hand work to the thread that writes, or reads."""
+class StoredModeration:
+    """See interfaces.ModerationStore. write, read: hand work to the writing or reading thread."""
 
     lasting = True
 
@@ -109,19 +109,19 @@ class StoredRecords:
         self._read = read
 
     def put(self, kind: str, key: str, value: str | None) -> "Deferred[None]":
-        return self._write(Docket.put, kind, key, value)
+        return self._write(ModerationTables.put, kind, key, value)
 
     def note(self, action: Action) -> "Deferred[None]":
-        return self._write(Docket.note, action)
+        return self._write(ModerationTables.note, action)
 
     def actions(self, count: int) -> "Deferred[Sequence[Action]]":
-        return self._read(Docket.actions, count)
+        return self._read(ModerationTables.actions, count)
 
     def report(self, report: Report) -> "Deferred[int]":
-        return self._write(Docket.report, report)
+        return self._write(ModerationTables.report, report)
 
     def reports(self, count: int) -> "Deferred[Sequence[Report]]":
-        return self._read(Docket.reports, count)
+        return self._read(ModerationTables.reports, count)
 
     def find_report(self, id: int) -> "Deferred[Report | None]":
-        return self._read(Docket.find_report, id)
+        return self._read(ModerationTables.find_report, id)

@@ -15,17 +15,17 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatroom.backends.sqlite import schema
-from chatroom.backends.sqlite.accounts import Book, StoredAccounts
+from chatroom.backends.sqlite.accounts import AccountTables, StoredAccounts
 from chatroom.backends.sqlite.database import Reader, Writer
 from chatroom.backends.sqlite.directory import Folder, StoreError, damaged, unusable
 from chatroom.backends.sqlite.ledger import StoredLedger
-from chatroom.backends.sqlite.moderation import Docket, StoredRecords
+from chatroom.backends.sqlite.moderation import ModerationTables, StoredModeration
 from chatroom.backends.sqlite.schema import SchemaError
-from chatroom.backends.sqlite.worker import Post, Worker
+from chatroom.backends.sqlite.worker import CallInReactor, Worker
 from chatroom.model.aging import Aging
 from chatroom.model.clock import Call, Clock
 from chatroom.model.entry import Entry
-from chatroom.model.history import Gap, Kept, Missed, Query
+from chatroom.model.history import Gap, Query, StoredRoom, UnreadSummary
 from chatroom.text.times import DAY
 from chatroom.text.words import Phrase
 
@@ -48,7 +48,7 @@ PAUSE = 0.005
 TRIES = 20
 
 
-def rehearse(folder: Folder, count: int, lobby: str) -> None:
+def try_open(folder: Folder, count: int, lobby: str) -> None:
     """Do once what `Store.open` will do, before twistd daemonises; lets go of all but the folder.
 
     Raises StoreError when it cannot be done, and closes the folder.
@@ -60,7 +60,7 @@ def rehearse(folder: Folder, count: int, lobby: str) -> None:
             if damage:
                 raise damaged(folder.database, damage)
             writer.load(count, lobby)
-            Docket(writer.connection).load()
+            ModerationTables(writer.connection).load()
         finally:
             writer.close()
     except StoreError:
@@ -80,7 +80,7 @@ class Store:
     def __init__(
         self,
         clock: Clock,
-        post: Post,
+        post: CallInReactor,
         folder: Folder,
         *,
         sync: str = "normal",
@@ -113,10 +113,14 @@ class Store:
         self._looking_up: Worker
         self.ledger = StoredLedger(clock, self._commit, self._kept)
         #: Can be asked from `open` until `close`; whatever it was given by then is done.
-        self.accounts = StoredAccounts(partial(self._write, Book), partial(self._read, Book))
-        self.records = StoredRecords(partial(self._write, Docket), partial(self._read, Docket))
+        self.accounts = StoredAccounts(
+            partial(self._write, AccountTables), partial(self._read, AccountTables)
+        )
+        self.records = StoredModeration(
+            partial(self._write, ModerationTables), partial(self._read, ModerationTables)
+        )
 
-    def open(self, count: int, lobby: str) -> list[Kept]:
+    def open(self, count: int, lobby: str) -> list[StoredRoom]:
         """Open the file; returns the rooms that are kept in it, with their last *count* lines.
 
         lobby: the key of the room that is kept though nothing was said in it.
@@ -171,7 +175,7 @@ class Store:
     def _commit(self, entries: Any) -> "Deferred[None]":
         return self._writing.do(self._writer.commit, entries)
 
-    # -- interfaces.History
+    # -- interfaces.HistoryStore
 
     def before(self, room: str, id: int, count: int) -> "Deferred[list[Entry]]":
         return self._reading.do(self._reader.before, room, id, count)
@@ -187,10 +191,10 @@ class Store:
 
     def missed(
         self, gaps: Sequence[tuple[str, Gap]], name: Phrase, own: str
-    ) -> "Deferred[list[Missed]]":
+    ) -> "Deferred[list[UnreadSummary]]":
         return self._reading.do(self._reader.missed, list(gaps), name, own)
 
-    # -- interfaces.Accounts and interfaces.Records
+    # -- interfaces.AccountStore and interfaces.ModerationStore
 
     def changed_elsewhere(self) -> "Deferred[bool]":
         """Whether another program has changed the file since this was last asked."""
@@ -200,7 +204,7 @@ class Store:
 
     def orders(self) -> list[tuple[str, str, str]]:
         """What operators have decided: kind, key and value. It waits for the disk, as `open`."""
-        return Docket(self._writer.connection).load()
+        return ModerationTables(self._writer.connection).load()
 
     def _write(self, part: Callable[..., object], method: Callable[..., T], *args: object) -> Any:
         if self._closed:

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 T = TypeVar("T")
 
 #: Calls something in the reactor's thread, soon: `reactor.callFromThread`.
-Post = Callable[..., object]
+CallInReactor = Callable[..., object]
 
 
 class _Job:
@@ -37,7 +37,7 @@ class Worker:
     """
 
     def __init__(
-        self, name: str, post: Post, interrupt: Callable[[], object] | None = None
+        self, name: str, post: CallInReactor, interrupt: Callable[[], object] | None = None
     ) -> None:
         self._post = post
         self._interrupt = interrupt

@@ -13,11 +13,11 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from chatroom.accounts import passwords
-from chatroom.accounts.throttle import Attempts
-from chatroom.backends.interfaces import Accounts
-from chatroom.model.accounts import Account, Visit
+from chatroom.accounts.throttle import LoginThrottle
+from chatroom.backends.interfaces import AccountStore
+from chatroom.model.accounts import Account, AccountState
 from chatroom.model.clock import Clock
-from chatroom.model.limits import Quota
+from chatroom.model.limits import RateLimit
 from chatroom.model.refused import TooMany
 from chatroom.text.times import DAY
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = Logger()
 
 #: Calls a function that takes long, with these arguments, where that holds up nobody.
-Run = Callable[..., "Deferred[Any]"]
+RunInThread = Callable[..., "Deferred[Any]"]
 
 #: For how long, in seconds, a code is good, and how many wrong ones a source may try in an hour.
 CODE_LASTS = 120.0
@@ -46,7 +46,7 @@ TURNED_AWAY = 5
 LEFT_PER_HOUR = 100
 
 
-class Guesser(Protocol):
+class LoginSubject(Protocol):
     """Who tries passwords: a session, or somebody who has none yet.
 
     origin, address: the number of their connection, and what the network has as its other end.
@@ -69,16 +69,16 @@ class Guesser(Protocol):
         """Nobody waits for the answer any more."""
 
 
-def whom(guesser: Guesser) -> dict[str, Any]:
+def log_fields(subject: LoginSubject) -> dict[str, Any]:
     """What the log says of each step of a login: whose it is, and where they are."""
     return {
-        "connection": guesser.origin,
-        "address": guesser.address,
-        "source": guesser.source,
+        "connection": subject.origin,
+        "address": subject.address,
+        "source": subject.source,
     }
 
 
-class Code(NamedTuple):
+class PairingCode(NamedTuple):
     """What somebody asked for with /pair.
 
     account: as whom it logs in. place: where they were, in words. until: when it ends, by
@@ -90,7 +90,7 @@ class Code(NamedTuple):
     until: float
 
 
-class Registry:
+class LoginService:
     """The accounts of one server.
 
     run: for making and comparing passwords. width: how many of these at a time. keep_days: after
@@ -101,23 +101,23 @@ class Registry:
     def __init__(
         self,
         clock: Clock,
-        book: Accounts,
-        run: Run,
+        accounts: AccountStore,
+        run: RunInThread,
         *,
         width: int = 1,
         keep_days: float = 0.0,
         per_day: int = 0,
     ) -> None:
         seconds = clock.seconds
-        self.book = book
+        self.accounts = accounts
         #: See above; it may change, and so may `created.count`.
         self.keep_days = keep_days
-        self.attempts = Attempts(clock, width)
+        self.throttle = LoginThrottle(clock, width)
         #: How many accounts each source has made, how many wrong codes it has tried, and how many
         #: lines it has left for people who are not here.
-        self.created = Quota(per_day, DAY, seconds)
-        self.wrong_codes = Quota(WRONG_CODES, 3600, seconds)
-        self.left = Quota(LEFT_PER_HOUR, 3600, seconds)
+        self.created = RateLimit(per_day, DAY, seconds)
+        self.wrong_codes = RateLimit(WRONG_CODES, 3600, seconds)
+        self.messages_left = RateLimit(LEFT_PER_HOUR, 3600, seconds)
         #: Who is logged in, by the id of their account.
         self.online: dict[int, Session] = {}
         #: The ids of the accounts that were given up in this run.
@@ -125,19 +125,21 @@ class Registry:
         self._clock = clock
         self._run = run
         # By what is to be typed.
-        self._codes: dict[str, Code] = {}
+        self._codes: dict[str, PairingCode] = {}
         self._failing = False
         self._closed = False
 
     # -- passwords
 
-    def matches(self, guesser: Guesser, account: Account, password: str) -> Deferred[bool]:
+    def check_password(
+        self, subject: LoginSubject, account: Account, password: str
+    ) -> Deferred[bool]:
         """Whether *password* is that of *account*, found out in its turn; fails with TooMany."""
         return self._attempt(
-            guesser, account.key, lambda: self._run(passwords.matches, password, account.password)
+            subject, account.key, lambda: self._run(passwords.matches, password, account.password)
         )
 
-    def stored_form(self, session: "Session", password: str) -> Deferred[str]:
+    def hash_password(self, session: "Session", password: str) -> Deferred[str]:
         """What is kept in place of *password*, made in its turn; fails with TooMany."""
         made: list[str] = []
 
@@ -151,23 +153,23 @@ class Registry:
         return done.addCallback(lambda _: made[0])
 
     def _attempt(
-        self, guesser: Guesser, name: str, work: Callable[[], Deferred[bool]]
+        self, subject: LoginSubject, name: str, work: Callable[[], Deferred[bool]]
     ) -> Deferred[bool]:
-        attempt = self.attempts.add(
+        attempt = self.throttle.add(
             name,
-            guesser.source,
-            guesser.failures,
-            guesser.opened,
+            subject.source,
+            subject.failures,
+            subject.opened,
             work,
             # A closed connection's lines still count: it ends when they are done.
-            lambda: guesser.over,
+            lambda: subject.over,
         )
 
         def turned_away(failure: Any) -> Any:
             # Who was unlucky tries again as who has never failed, who hammers does not.
             if failure.check(TooMany) is not None:
-                guesser.turned_away += 1
-                guesser.failures += guesser.turned_away > TURNED_AWAY
+                subject.turned_away += 1
+                subject.failures += subject.turned_away > TURNED_AWAY
             return failure
 
         return attempt.addErrback(turned_away)
@@ -180,7 +182,7 @@ class Registry:
             return session
         return self.online.get(session.account.id, session)
 
-    def came(
+    def logged_in(
         self, session: "Session", account: Account, *, paired: bool = False
     ) -> "Session | None":
         """*session* is logged in; returns who was until now, and what was to be kept of them is.
@@ -189,19 +191,19 @@ class Registry:
         """
         former = self.online.get(account.id)
         if former is not None:
-            self.gone(former)
+            self.logged_out(former)
         self.online[account.id] = session
         session.account = account
         session.paired = paired
         return former
 
-    def gone(self, session: "Session", *, keep: bool = True) -> None:
+    def logged_out(self, session: "Session", *, keep: bool = True) -> None:
         """*session* is not logged in any more. keep: whether its account is still there."""
         account = session.account
         if account is None:
             return
         if keep and not self._closed:
-            self.save([session])
+            self.save_sessions([session])
         if self.online.get(account.id) is session:
             # What it has read stays with it, for who comes in its place.
             session.places = session.read_so_far()
@@ -209,12 +211,12 @@ class Registry:
             self._drop_codes(account)
         session.account = None
 
-    def save(self, sessions: "list[Session] | None" = None) -> None:
+    def save_sessions(self, sessions: "list[Session] | None" = None) -> None:
         """Keep what is to be kept of these people, or of all who are logged in."""
         here = list(self.online.values()) if sessions is None else sessions
-        self.keep([visit for session in here if (visit := session.visit()) is not None])
+        self.save([state for session in here if (state := session.account_state()) is not None])
 
-    def keep(self, visits: list[Visit]) -> Deferred[bool]:
+    def save(self, states: list[AccountState]) -> Deferred[bool]:
         """Keep these; returns a Deferred that fires with whether they are."""
 
         def failed(failure: Any) -> bool:
@@ -231,11 +233,11 @@ class Registry:
             self._failing = False
             return True
 
-        if not visits:
+        if not states:
             return succeed(True)
-        return self.book.save(visits).addCallbacks(kept, failed)
+        return self.accounts.save(states).addCallbacks(kept, failed)
 
-    def lapse(self, now: float, told: Callable[[str], None]) -> None:
+    def expire(self, now: float, told: Callable[[str], None]) -> None:
         """Remove the accounts that nobody has used for too long by *now*; each name is *told*."""
         if not self.keep_days:
             return
@@ -253,22 +255,22 @@ class Registry:
             )
 
         # Who is here uses theirs, whether or not that could be written.
-        self.save()
+        self.save_sessions()
         before = now - self.keep_days * DAY
-        self.book.lapse(before).addCallbacks(lapsed, failed)
+        self.accounts.expire(before).addCallbacks(lapsed, failed)
 
-    def lapses(self, name: str) -> tuple[str, ...]:
+    def expiry_notice(self, name: str) -> tuple[str, ...]:
         """When *name* lapses that nobody uses, as sentences."""
-        if not (self.keep_days and self.book.lasting):
+        if not (self.keep_days and self.accounts.lasting):
             return ()
         days = f"{self.keep_days:g} day{'' if self.keep_days == 1 else 's'}"
         return (f"{name} lapses after {days} without a visit.",)
 
-    def lasts(self) -> tuple[str, ...]:
+    def lifetime_notice(self) -> tuple[str, ...]:
         """For how long a name stays registered, as sentences."""
-        if not self.book.lasting:
+        if not self.accounts.lasting:
             return ("This server keeps names only as long as it runs.",)
-        return self.lapses("It")
+        return self.expiry_notice("It")
 
     # -- codes
 
@@ -283,10 +285,10 @@ class Registry:
         text = secrets.choice(DIGITS)
         text += "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH - 1))
         until = self._clock.seconds() + CODE_LASTS
-        self._codes[text] = Code(account, session.connection.place, until)
+        self._codes[text] = PairingCode(account, session.connection.place, until)
         return text
 
-    def redeem(self, text: str) -> Code | None:
+    def redeem(self, text: str) -> PairingCode | None:
         """What was asked for with /pair, None if it is not good; it is not good a second time."""
         code = self._codes.pop(text, None)
         return code if code is not None and code.until > self._clock.seconds() else None
@@ -302,8 +304,8 @@ class Registry:
 
     def close(self) -> None:
         """The server stops: keep what there is to keep, and begin nothing more."""
-        self.attempts.close()
-        self.save()
+        self.throttle.close()
+        self.save_sessions()
         self._closed = True
 
 
