@@ -13,8 +13,9 @@ emoji and of sequences: behind each the column is said anew, and nothing wraps m
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from chatroom.text.cells import columns, doubtful, graphemes, visible
 
@@ -37,6 +38,25 @@ _END: Final = b"\x1b[?2004l"
 Row = list[tuple[str, int]]
 
 
+class _Laid(NamedTuple):
+    """Graphemes in rows, and which of them each row begins with."""
+
+    shown: list[str]
+    rows: list[Row]
+    starts: list[int]
+
+    def kept(self, shown: list[str]) -> int:
+        """Return how many rows are the same for these graphemes, whatever follows in them."""
+        ends = [*self.starts[1:], len(self.shown)]
+        same = 0
+        for start, end in zip(self.starts, ends, strict=True):
+            if self.shown[start:end] != shown[start:end]:
+                break
+            same += 1
+        # Where a row ends depends on what comes next.
+        return max(0, same - 1)
+
+
 def bounded(width: int, height: int) -> tuple[int, int]:
     """A size in cells and rows as a client says it, within what there is."""
     return (
@@ -52,11 +72,12 @@ class Screen:
     terminal's cursor is at the beginning of an empty row.
     """
 
-    __slots__ = ("_cursor", "_erase", "_input", "_redraw", "_rows", "height", "width")
+    __slots__ = ("_cursor", "_erase", "_input", "_laid", "_redraw", "_rows", "height", "width")
 
     def __init__(self, width: int, height: int) -> None:
         self.width, self.height = bounded(width, height)
         self._input: tuple[str, list[str], int] = ("", [], 0)
+        self._laid = _Laid([], [[]], [0])
         # What is drawn, and in which of these rows and at which column the cursor is.
         self._rows: list[Row] = [[]]
         self._cursor = (0, 0)
@@ -128,6 +149,7 @@ class Screen:
         """
         erase = self._to_start() + _ERASE_BELOW
         self.width, self.height = bounded(width, height)
+        self._laid = _Laid([], [[]], [0])
         self._rows, self._cursor = [[]], (0, 0)
         self._erase = None
         rows, place = self._layout()
@@ -138,33 +160,42 @@ class Screen:
     def _layout(self) -> tuple[list[Row], tuple[int, int]]:
         """The rows to be drawn, as many as there is room for, and the cursor's row and column."""
         prompt, text, cursor = self._input
-        units = [visible(one) for one in graphemes(prompt)]
+        shown = [*graphemes(prompt), *text]
         # The cursor is before this one; always within a row, never behind a full one.
-        target = len(units) + cursor
-        units += map(visible, text)
-        rows: list[Row] = [[]]
-        column = 0
-        place = (0, 0)
-        for index, unit in enumerate(units):
-            if unit[1] > self.width:
-                unit = visible("\ufffd")
-            width = unit[1]
-            if column + width > self.width:
-                rows.append([])
-                column = 0
-            if index == target:
-                place = (len(rows) - 1, column)
-            rows[-1].append(unit)
-            column += width
-        if column == self.width:
-            rows.append([])
-            column = 0
-        if target == len(units):
-            place = (len(rows) - 1, column)
+        target = len(shown) - len(text) + cursor
         # One row is left for what arrives; of the others those around the cursor.
         most = self.height - 1
-        first = max(0, min(place[0] - most // 2, len(rows) - most))
-        return rows[first : first + most], (place[0] - first, place[1])
+        laid = self._laid = self._lay(shown, target, most)
+        row = bisect_right(laid.starts, target) - 1
+        place = (row, _end(laid.rows[row][: target - laid.starts[row]]))
+        first = max(0, min(row - most // 2, len(laid.rows) - most))
+        return laid.rows[first : first + most], (place[0] - first, place[1])
+
+    def _lay(self, shown: list[str], target: int, more: int) -> _Laid:
+        """Lay out these graphemes, at least to so many rows below that of the *target*.
+
+        The rows that are as they were are kept, so that a key costs no more in a long line.
+        """
+        kept = self._laid.kept(shown)
+        rows, starts = [*self._laid.rows[:kept], []], self._laid.starts[: kept + 1]
+        column = below = 0
+        for index in range(starts[-1], len(shown)):
+            unit = visible(shown[index])
+            if unit[1] > self.width:
+                unit = visible("\ufffd")
+            if column + unit[1] > self.width:
+                below += index > target
+                if below > more:
+                    return _Laid(shown[:index], rows, starts)
+                rows.append([])
+                starts.append(index)
+                column = 0
+            rows[-1].append(unit)
+            column += unit[1]
+        if column == self.width:
+            rows.append([])
+            starts.append(len(shown))
+        return _Laid(shown, rows, starts)
 
     def _prepare(self) -> None:
         """Make what takes the input away and what draws it again."""
