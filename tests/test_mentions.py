@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatroom.chat.mentions import Mentions
+from chatroom.chat.mentions import FEW, Mentions
 
 NAMES = ("alice", "Bob", "anna-lena", "anna", "小明", "明", "Ødegård", "r2d2", "สมชาย", "Éva")
 
@@ -60,3 +60,12 @@ def test_who_has_another_name_is_found_by_that_alone() -> None:
     assert mentions.named_in("alice and carol") == []
     mentions.forget(2)
     assert not mentions
+
+
+def test_where_many_listen_a_line_names_the_same(mentions: Mentions) -> None:
+    text = "hi ALICE, 你好小明 and malice"
+    few = sorted(mentions.named_in(text))
+    for number in range(FEW):
+        mentions.listen(100 + number, f"listener{number}")
+    assert sorted(mentions.named_in(text)) == few
+    assert sorted(mentions.named_in(f"{text} listener7")) == [*few, 107]

@@ -4,7 +4,12 @@ The rule: a line is taken apart once, however many listen, and not at all where 
 name is found in it as /search finds words, so in any case and among characters of any script.
 """
 
-from chatroom.text.words import Phrase, named, words
+from typing import Final
+
+from chatroom.text.words import Phrase, named, searchable, words_of
+
+#: So many names are looked for in a line before it is taken apart, which is dear.
+FEW: Final = 64
 
 
 class Mentions:
@@ -37,7 +42,11 @@ class Mentions:
 
     def named_in(self, text: str) -> list[int]:
         """The origins whose names are in *text*, in no order."""
-        said = words(text)
+        folded = searchable(text)
+        few = len(self._by_beginning) <= FEW
+        if few and not any(word in folded for word in self._by_beginning):
+            return []
+        said = words_of(folded)
         # A name of one Han character is the beginning of a pair.
         beginnings = {*said, *(word[0] for word in said)}
         return [

@@ -84,12 +84,17 @@ def words(text: str) -> list[str]:
     Of a run of Han characters and the like each pair of neighbours is a word, and the last
     character is one, so that every character begins some word.
     """
-    return [word for piece in _pieces(text) for word in piece]
+    return words_of(searchable(text))
+
+
+def words_of(folded: str) -> list[str]:
+    """Return the same for a text that is `searchable` already; each is a part of it."""
+    return [word for piece in _pieces_of(folded) for word in piece]
 
 
 def _pieces(text: str) -> Iterator[list[str]]:
     """The words of each piece of *text*."""
-    return _pieces_of(_fold(text))
+    return _pieces_of(searchable(text))
 
 
 def _pieces_of(folded: str) -> Iterator[list[str]]:
@@ -106,7 +111,7 @@ def _pieces_of(folded: str) -> Iterator[list[str]]:
             yield [*map("".join, itertools.pairwise(run)), run[-1]]
 
 
-def _fold(text: str) -> str:
+def searchable(text: str) -> str:
     """*text* as it is compared: what is equal after that is the same to people who search."""
     if text.isascii():
         return text.lower()
@@ -149,10 +154,10 @@ def finder(phrases: Sequence[Phrase]) -> Callable[[str], bool]:
     wanted = {word for phrase in phrases for word in phrase.words}
 
     def found_in(text: str) -> bool:
-        folded = _fold(text)
+        folded = searchable(text)
         if not all(word in folded for word in wanted):
             return False
-        said = [word for piece in _pieces_of(folded) for word in piece]
+        said = words_of(folded)
         return all(phrase.found_in(said) for phrase in phrases)
 
     return found_in

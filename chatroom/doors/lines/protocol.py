@@ -42,7 +42,7 @@ log = Logger()
 READ_SIZE: Final = 8192
 
 #: What takes longer than text is looked at in pieces of so many bytes.
-BITE: Final = 256
+BITE: Final = 1024
 
 #: What one read of keys costs of the byte rate: whoever types sends each by itself.
 KEYS_COST: Final = 16
