@@ -544,7 +544,7 @@ def test_a_fault_in_a_line_that_waited_for_its_bytes_ends_the_connection(
 ) -> None:
     door = made(Limits(rate=0, byte_rate=512))
     alice = door.alice()
-    alice.sends(b"\xff\xf1" * 500 + b"bomb\n")
+    alice.sends(b"\xff\xf1" * 1000 + b"bomb\n")
     door.world.wait(600)
     alice.settle()
     assert alice.gone
