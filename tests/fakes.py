@@ -489,7 +489,7 @@ class World:
         assert not origins & {session.origin for session in chat.logins.online.values()}
         if isinstance(self.claims, MemoryNameClaims):
             assert not origins & set(self.claims._holders.values())
-        assert chat._presences.keys() == chat.rooms.keys()
+        assert chat._announcers.keys() == chat.rooms.keys()
 
     def end(self) -> None:
         """Nothing may be left to be called, whatever the tests did."""

@@ -17,7 +17,7 @@ from chatroom.backends.interfaces import AccountStore
 from chatroom.backends.memory import MemoryAccounts
 from chatroom.backends.sqlite import accounts as module
 from chatroom.backends.sqlite import schema
-from chatroom.backends.sqlite.accounts import AccountTables, Do, StoredAccounts
+from chatroom.backends.sqlite.accounts import AccountTables, CallInWorker, StoredAccounts
 from chatroom.backends.sqlite.database import Reader, Writer
 from chatroom.backends.sqlite.directory import Folder, StoreError
 from chatroom.backends.sqlite.store import Store
@@ -29,8 +29,8 @@ from chatroom.model.accounts import (
     AccountState,
     Binding,
     BoundKey,
-    Holder,
-    Message,
+    KeyOwner,
+    OfflineMessage,
 )
 from chatroom.model.preferences import Preferences
 from chatroom.text import names
@@ -54,7 +54,7 @@ def now(answer: Deferred[T]) -> T:
     return result
 
 
-def at_once(book: AccountTables) -> Do:
+def at_once(book: AccountTables) -> CallInWorker:
     """A worker that needs no thread."""
 
     def do(method: Callable[..., T], *args: object) -> Deferred[T]:
@@ -104,11 +104,11 @@ def found(accounts: AccountStore, name: str = "alice") -> Account | None:
     return now(accounts.find(names.fold(name)))
 
 
-def text(number: int) -> Message:
-    return Message(NOW + number, "Bob", 2, f"message {number}")
+def text(number: int) -> OfflineMessage:
+    return OfflineMessage(NOW + number, "Bob", 2, f"message {number}")
 
 
-def leave(accounts: AccountStore, account: Account, *messages: Message) -> list[int]:
+def leave(accounts: AccountStore, account: Account, *messages: OfflineMessage) -> list[int]:
     return [now(accounts.leave(account.id, message)) for message in messages]
 
 
@@ -353,8 +353,8 @@ def test_a_key_is_found_with_whose_it_is_and_listed_as_it_was_added(accounts: Ac
     first, second = now(accounts.keys(account.id))
     assert first == BoundKey(key.fingerprint, "ssh-ed25519", "王's laptop", NOW, True)
     assert second == BoundKey(made_key(3).fingerprint, "ssh-ed25519", "", NOW + 3, False)
-    assert now(accounts.keyholder(key.fingerprint)) == Holder(account, True)
-    assert now(accounts.keyholder(second.fingerprint)) == Holder(account, False)
+    assert now(accounts.keyholder(key.fingerprint)) == KeyOwner(account, True)
+    assert now(accounts.keyholder(second.fingerprint)) == KeyOwner(account, False)
     assert now(accounts.keyholder(made_key(4).fingerprint)) is None
     assert now(accounts.keys(other.id)) == []
 
@@ -380,7 +380,7 @@ def test_who_has_shown_that_a_key_is_theirs_gets_it_from_who_has_not(
     assert bound(accounts, account) == []
     assert bound(accounts, other) == [(mark, True)]
     assert now(accounts.remove_key(account.id, mark)) is False
-    assert now(accounts.keyholder(mark)) == Holder(other, True)
+    assert now(accounts.keyholder(mark)) == KeyOwner(other, True)
 
 
 def test_a_key_is_proven_once_and_for_all(accounts: AccountStore) -> None:
@@ -460,7 +460,9 @@ def test_accounts_that_nobody_uses_lapse(accounts: AccountStore) -> None:
 
 
 def test_however_many_lapse_all_of_them_do(accounts: AccountStore) -> None:
-    made = [add(accounts, f"user{number}").name for number in range(2 * module.PORTION)]
+    made = [
+        add(accounts, f"user{number}").name for number in range(2 * module.EXPIRED_PER_TRANSACTION)
+    ]
     kept = add(accounts, "kept", NOW + 5)
     lapsed = now(accounts.expire(NOW + 1))
     assert sorted(lapsed) == sorted(made)
@@ -595,7 +597,7 @@ def test_what_a_file_has_is_made_safe(writer: Writer) -> None:
     assert account is not None
     book.save([visit(account, den=1)])
     evil = "\x1b[2J"
-    leave = book.leave(account.id, Message(NOW, evil, 0, f"{evil}\nroot: hello"))
+    leave = book.leave(account.id, OfflineMessage(NOW, evil, 0, f"{evil}\nroot: hello"))
     assert leave == 1
     execute = writer.connection.execute
     execute("UPDATE accounts SET name = ?", (evil,))
@@ -706,7 +708,7 @@ def test_a_file_of_version_3_keeps_its_accounts_and_can_keep_keys(path: Path) ->
         assert account == Account(7, "Alice", "$", 5.0, 6.0)
         assert book.add_key(7, made_key(1), NOW, True) is Binding.DONE
     with closing(Writer(path)) as writer:
-        assert AccountTables(writer.connection).keyholder(made_key(1).fingerprint) == Holder(
+        assert AccountTables(writer.connection).keyholder(made_key(1).fingerprint) == KeyOwner(
             account, True
         )
 

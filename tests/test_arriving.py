@@ -113,7 +113,7 @@ def test_who_cannot_be_where_they_were_is_in_the_lobby(world: World, why: str) -
     else:
         bob.says("/quit")
         del world.chat.rooms["den"]
-        world.chat._presences.pop("den").close()
+        world.chat._announcers.pop("den").close()
     person = world.arrives(again(world))
     (greeting,) = greetings(person.sees)
     assert greeting.startswith(f"{FIRST}alice, in #lobby")

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 
-from chatroom.accounts.throttle import FREE, MEMORY, MOST, MOST_ALIKE, PAUSES_SECONDS, LoginThrottle
+from chatroom.accounts.throttle import (
+    FREE_FAILURES,
+    MAX_WAITING,
+    MAX_WAITING_ALIKE,
+    PAUSES_SECONDS,
+    REMEMBERED_SECONDS,
+    LoginThrottle,
+)
 from chatroom.model.refused import TooMany
 from fakes import Clock
 
@@ -86,10 +93,10 @@ def test_only_so_many_at_a_time() -> None:
 
 
 def test_the_first_failures_cost_nothing(desk: Desk) -> None:
-    for _ in range(FREE + 1):
+    for _ in range(FREE_FAILURES + 1):
         desk.tries("guesser")
         desk.wait(desk.takes + 0.02)
-    assert len(desk.done) == FREE + 1
+    assert len(desk.done) == FREE_FAILURES + 1
 
 
 def test_further_failures_are_slower_and_slower_up_to_a_bound(desk: Desk) -> None:
@@ -148,12 +155,12 @@ def test_ten_thousand_guesses_and_the_owner(desk: Desk) -> None:
     start = desk.clock.seconds()
     desk.tries("owner", True, since=start)
     # Those who had not failed yet had to be waited for.
-    bound = (MOST_ALIKE + 1) * (PAUSES_SECONDS[-1] + desk.takes)
+    bound = (MAX_WAITING_ALIKE + 1) * (PAUSES_SECONDS[-1] + desk.takes)
     desk.wait(bound + 0.1)
     assert desk.answers["owner"] == [True]
     assert dict(desk.done)["owner"] - start <= bound
     # The pauses held for all of them: some guesses in 15 seconds, not 10,000.
-    assert sum(who.startswith("guess") for who in desk.order()) < FREE + 10
+    assert sum(who.startswith("guess") for who in desk.order()) < FREE_FAILURES + 10
     refused = sum(answers == [TooMany] for answers in desk.answers.values())
     assert refused > 9900
 
@@ -188,24 +195,24 @@ def test_guessers_from_everywhere_do_not_hold_up_a_source_that_has_not_failed(de
 
 
 def test_too_many_in_all_costs_one_of_those_who_failed_most(desk: Desk) -> None:
-    for number in range(MOST + 1):
+    for number in range(MAX_WAITING + 1):
         desk.tries(f"{number}", True, name=f"name{number}", failures=1)
     desk.tries("fresh", True, source="203.0.113.5")
     desk.tries("worst", True, source="203.0.113.6", failures=9)
     desk.wait(0.02)
     assert desk.answers["worst"] == [TooMany]
-    desk.wait((MOST + 4) * desk.takes)
+    desk.wait((MAX_WAITING + 4) * desk.takes)
     assert desk.answers["fresh"] == [True]
     assert sum(answers == [TooMany] for answers in desk.answers.values()) == 3 - 1
 
 
 def test_of_equals_who_came_last_is_turned_away(desk: Desk) -> None:
-    for number in range(MOST_ALIKE + 1):
+    for number in range(MAX_WAITING_ALIKE + 1):
         desk.tries(f"{number}", since=number)
     desk.tries("old", since=0.5)
     desk.wait(0.02)
     # One is under way.
-    assert desk.answers[f"{MOST_ALIKE}"] == [TooMany]
+    assert desk.answers[f"{MAX_WAITING_ALIKE}"] == [TooMany]
     assert desk.answers["old"] == []
 
 
@@ -234,12 +241,12 @@ def test_work_that_fails_is_no_failure_of_the_one_who_tried(desk: Desk) -> None:
         raise OSError("no memory")
 
     kinds: list[object] = []
-    for _ in range(FREE + 5):
+    for _ in range(FREE_FAILURES + 5):
         desk.attempts.add("alice", "x", 0, 0.0, work).addErrback(
             lambda failure: kinds.append(failure.type)
         )
     desk.wait(0.1)
-    assert kinds == [OSError] * (FREE + 5)
+    assert kinds == [OSError] * (FREE_FAILURES + 5)
 
 
 def test_failures_are_forgotten_after_an_hour(desk: Desk) -> None:
@@ -247,7 +254,7 @@ def test_failures_are_forgotten_after_an_hour(desk: Desk) -> None:
         desk.tries("guesser")
     desk.wait(10)
     assert len(desk.attempts) == 1
-    desk.clock.advance(MEMORY)
+    desk.clock.advance(REMEMBERED_SECONDS)
     for number in range(3):
         desk.tries("somebody", True, name=f"name{number}")
         desk.wait(1)

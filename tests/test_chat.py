@@ -72,7 +72,7 @@ def test_what_comes_too_late_for_a_room_is_nothing(world: World) -> None:
     den = world.chat.open_room("den")
     world.chat.submit(den, Joined(0.0, 99, "ghost"))
     del world.chat.rooms["den"]
-    del world.chat._presences["den"]
+    del world.chat._announcers["den"]
     world.settle()
     assert list(world.chat.rooms) == ["lobby"]
 
@@ -380,7 +380,7 @@ def test_nothing_is_left_of_a_hundred_who_came_and_went(world: World) -> None:
     chat = world.chat
     assert not chat.sessions
     assert not chat.people
-    assert list(chat.rooms) == list(chat._presences) == ["lobby"]
+    assert list(chat.rooms) == list(chat._announcers) == ["lobby"]
     assert chat.lobby.deserted
     assert world.pending == []
 

@@ -199,7 +199,7 @@ async def is_empty(inn: Inn) -> None:
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """What gives people time does not give much."""
-    monkeypatch.setattr("chatroom.chat.announcer.STAY", 0.01)
+    monkeypatch.setattr("chatroom.chat.announcer.STAY_SECONDS", 0.01)
     monkeypatch.setattr("chatroom.doors.ssh.connection.GOING", 0.1)
     monkeypatch.setattr("chatroom.doors.factory.GOING", 0.1)
     monkeypatch.setattr("chatroom.doors.telnet.charmode.PATIENCE", 0.1)

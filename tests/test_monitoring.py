@@ -26,10 +26,10 @@ from chatroom.doors.relay import RelayFactory
 from chatroom.doors.telnet.protocol import ChatFactory
 from chatroom.model.identity import Arrival
 from chatroom.server.monitoring import (
-    IDLE,
-    LOOK,
-    MOST_CONNECTIONS,
-    STOPPING,
+    IDLE_SECONDS,
+    LAG_SAMPLE_SECONDS,
+    MAX_CONNECTIONS,
+    STOP_SECONDS,
     LoopLag,
     MonitoringFactory,
     MonitoringService,
@@ -267,9 +267,9 @@ def test_the_lag_is_how_late_the_reactor_is() -> None:
     clock = Clock()
     lag = LoopLag(clock, clock.seconds)
     lag.start()
-    clock.advance(LOOK)
-    clock.advance(LOOK + 0.3)
-    clock.advance(LOOK + 4)
+    clock.advance(LAG_SAMPLE_SECONDS)
+    clock.advance(LAG_SAMPLE_SECONDS + 0.3)
+    clock.advance(LAG_SAMPLE_SECONDS + 4)
     assert lag.histogram.sum == pytest.approx(4.3)
     assert sum(lag.histogram.counts) == 3
     lag.stop()
@@ -348,7 +348,7 @@ def test_endless_headers_end_the_connection(watcher: Watcher) -> None:
 
 def test_who_says_nothing_is_not_waited_for(watcher: Watcher) -> None:
     wire, protocol = watcher.connects()
-    watcher.world.clock.advance(IDLE - 0.1)
+    watcher.world.clock.advance(IDLE_SECONDS - 0.1)
     assert not wire.disconnecting
     watcher.world.clock.advance(0.2)
     assert wire.disconnecting or wire.aborted
@@ -358,10 +358,10 @@ def test_who_says_nothing_is_not_waited_for(watcher: Watcher) -> None:
 
 def test_silent_connections_keep_nobody_from_an_answer(watcher: Watcher) -> None:
     other = watcher.connects("192.0.2.7")
-    open = [watcher.connects() for _ in range(MOST_CONNECTIONS + 10)]
+    open = [watcher.connects() for _ in range(MAX_CONNECTIONS + 10)]
     assert watcher.gets("/healthz")[1] == "ok\n"
     # The oldest of whom has the most: one for each that came, and the last for who asks.
-    assert [wire.aborted for wire, _ in open] == [True] * 12 + [False] * (MOST_CONNECTIONS - 2)
+    assert [wire.aborted for wire, _ in open] == [True] * 12 + [False] * (MAX_CONNECTIONS - 2)
     assert not other[0].aborted
     for _, protocol in [other, *open]:
         protocol.connectionLost(None)
@@ -511,7 +511,7 @@ def test_a_chat_that_does_not_stop_is_waited_for_some_seconds() -> None:
     watcher = Watcher(World())
     done: list[object] = []
     watcher.service.stopService().addBoth(done.append)
-    watcher.world.clock.advance(STOPPING - 0.1)
+    watcher.world.clock.advance(STOP_SECONDS - 0.1)
     assert not done
     watcher.world.clock.advance(0.2)
     assert done == [None]

@@ -147,9 +147,9 @@ def test_who_joins_and_leaves_at_the_same_time_is_told_apart(world: World) -> No
 def test_one_person_who_comes_again_and_again_is_named_once() -> None:
     clock = Clock()
     told: list[Event] = []
-    presence = JoinAnnouncer(Room("den", "den"), clock, told.append, 0)
+    announcer = JoinAnnouncer(Room("den", "den"), clock, told.append, 0)
     for origin, name in enumerate(["a", "b", "c", "dave", "dave", "eve"], 1):
-        presence.spoke(Member(origin, name, PLAIN, FakeOutlet(), Mailbox()))
+        announcer.spoke(Member(origin, name, PLAIN, FakeOutlet(), Mailbox()))
     clock.advance(1)
     assert told[-1] == CrowdMoved(1.0, SERVER, ("dave", "eve"), 3, joined=True)
 

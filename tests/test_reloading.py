@@ -143,7 +143,7 @@ def test_other_settings_hold_for_those_who_are_here() -> None:
         door.configure()
     assert world.chat.settings.name == "Ours"
     assert world.chat.settings.lobby == "lobby"
-    assert world.chat.presence(world.chat.lobby).quiet_above == 7
+    assert world.chat.announcer(world.chat.lobby).quiet_above == 7
     assert world.chat.logins.created.count == 1
     assert factory.line_length == 64
     alice.sends(b"x" * 65 + b"\n")

@@ -29,8 +29,8 @@ from chatroom.model.sanctions import Operator
 from chatroom.server import datatool, service
 from chatroom.server.reload import ReloadService
 from chatroom.server.service import (
-    EXPIRY,
-    SETTLING,
+    EXPIRY_SECONDS,
+    SETTLE_SECONDS,
     ChatService,
     Options,
     makeService,
@@ -303,7 +303,7 @@ async def test_what_operators_decide_is_there_when_the_server_starts_again(
 async def test_an_account_that_is_removed_from_the_shell_is_gone_while_the_server_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    monkeypatch.setattr(service, "LOOKING", 0.05 if how == "looked for" else 3600.0)
+    monkeypatch.setattr(service, "CHECK_SECONDS", 0.05 if how == "looked for" else 3600.0)
     folder = str(tmp_path / "data")
     top = made(tmp_path, "--data", folder, "--rate", "0")
     top.startService()
@@ -345,7 +345,7 @@ def test_a_code_that_cannot_be_written_to_a_file_is_in_the_log(
     assert any(line.startswith("To keep order") for line in logged)
     assert any(line.startswith("The code is not in a file: ") for line in logged)
     running.stopService()
-    clock.advance(SETTLING)
+    clock.advance(SETTLE_SECONDS)
 
 
 def test_who_may_connect_is_what_the_file_says(tmp_path: Path, logged: list[str]) -> None:
@@ -379,9 +379,9 @@ def test_rooms_forget_what_is_too_old_while_the_server_runs() -> None:
     running = ChatService(clock, chat, [], [])
     running.startService()
     chat.lobby.append(1, Said(clock.seconds(), 1, "alice", "hi"))
-    clock.pump([EXPIRY] * 143)
+    clock.pump([EXPIRY_SECONDS] * 143)
     assert chat.lobby.recent(5) != []
-    clock.pump([EXPIRY] * 3)
+    clock.pump([EXPIRY_SECONDS] * 3)
     assert chat.lobby.recent(5) == []
     running.stopService()
     assert not clock.getDelayedCalls()
@@ -417,7 +417,7 @@ def test_a_store_that_does_not_close_is_waited_for_a_second(
     running.startService()
     done: list[object] = []
     running.stopService().addBoth(done.append)
-    clock.advance(SETTLING)
+    clock.advance(SETTLE_SECONDS)
     assert done == [None]
     assert any("The store was left open" in line for line in logged)
 
@@ -496,7 +496,7 @@ def test_reading_stops_first_and_people_are_told_when_the_ledger_has_settled() -
 
 def test_a_ledger_that_does_not_settle_is_waited_for_a_second(logged: list[str]) -> None:
     stopping = Stopping()
-    stopping.clock.advance(SETTLING - 0.1)
+    stopping.clock.advance(SETTLE_SECONDS - 0.1)
     assert not stopping.done
     stopping.clock.advance(0.1)
     assert stopping.done == [None]

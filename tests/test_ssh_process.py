@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 
 from chatroom.chat.chat import Chat
 from chatroom.doors.ssh.connection import SshFactory
-from chatroom.model.history import LAST
+from chatroom.model.history import MAX_ID
 from chatroom.model.limits import Limits
 from chatroom.server import hostkey
 from sshclient import HOST_KEY, Caller
@@ -141,7 +141,7 @@ async def test_commands_and_scripts_with_openssh(tmp_path: Path) -> None:
         script.transport.closeStdin()
         await script.ended
         assert script.status == 0
-        said: list[Any] = [event for _, event in lodge.chat.lobby.before(LAST, 9)]
+        said: list[Any] = [event for _, event in lodge.chat.lobby.before(MAX_ID, 9)]
         assert [event.text for event in said] == ["one", "two"]
 
 

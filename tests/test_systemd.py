@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from chatroom.server.systemd import STATUS, Notifier, NotifyService, from_environment
+from chatroom.server.systemd import STATUS_SECONDS, Notifier, NotifyService, from_environment
 from fakes import Clock
 from test_process import (
     MODULE,
@@ -190,9 +190,9 @@ def test_the_number_of_people_is_told_when_it_changes_and_not_more_often(
     manager.hears_until("STATUS=0")
     running.people = 7
     running.people = 1
-    running.clock.advance(STATUS)
+    running.clock.advance(STATUS_SECONDS)
     assert manager.hears() == "STATUS=1 person connected"
-    running.clock.advance(STATUS)
+    running.clock.advance(STATUS_SECONDS)
     running.service.stopService()
     assert manager.hears().startswith("STOPPING")
 

@@ -18,7 +18,7 @@ from chatroom.model.limits import Limits
 from chatroom.model.preferences import Preferences
 from chatroom.terminal.editor import Line
 from chatroom.terminal.keys import KEY_SECONDS, PASTE_SECONDS
-from chatroom.terminal.terminal import WAITING_LINES, Kind, Terminal, kind_of
+from chatroom.terminal.terminal import MAX_WAITING_LINES, Kind, Terminal, kind_of
 from chatroom.text.cells import wrap
 from chatroom.text.names import clean
 from fakes import WORD, Clock, FakeBook, FakeOutlet, World, book_of, owner
@@ -487,7 +487,7 @@ def test_an_interrupt_drops_lines_that_wait() -> None:
     world.wait(10)
     _ = bob.sees
     telnet.sends(b"".join(b"%d\r" % number for number in range(200)))
-    assert WAITING_LINES - 3 <= len(telnet.protocol.intake.lines) <= WAITING_LINES + 1
+    assert MAX_WAITING_LINES - 3 <= len(telnet.protocol.intake.lines) <= MAX_WAITING_LINES + 1
     telnet.types("typed\x03")
     assert telnet.last == "[alice #lobby]"
     assert any("lines that waited were not said." in row for row in telnet.screen)

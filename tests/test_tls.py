@@ -20,7 +20,7 @@ from twisted.internet.ssl import CertificateOptions, TLSVersion
 from chatroom.chat.chat import Chat
 from chatroom.doors.telnet.protocol import ChatFactory
 from chatroom.server.settings import SettingError
-from chatroom.server.tls import LOOK, Certificate, secured
+from chatroom.server.tls import CHECK_SECONDS, Certificate, secured
 from wire import UNLIMITED, Client, clock, issued, on_reactor, reactor, turns, until
 
 
@@ -43,7 +43,7 @@ class Files:
         return Certificate(str(self.certificate), str(self.key), lambda: self.now)
 
     def later(self) -> None:
-        self.now += LOOK
+        self.now += CHECK_SECONDS
 
 
 def replace(path: Path, data: bytes) -> None:

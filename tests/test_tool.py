@@ -23,7 +23,7 @@ from chatroom.backends import codec
 from chatroom.backends.sqlite import schema
 from chatroom.backends.sqlite.accounts import AccountTables
 from chatroom.backends.sqlite.database import Writer
-from chatroom.model.accounts import Account, AccountState, Message
+from chatroom.model.accounts import Account, AccountState, OfflineMessage
 from chatroom.server import datatool
 from chatroom.text import names
 from fakes import made_key
@@ -112,7 +112,7 @@ class Store:
         assert account is not None
         self.book.save([AccountState(account.id, NOON + 60, None, {"lobby": 1})])
         for _ in range(waiting):
-            self.book.leave(account.id, Message(NOON, "bob", 0, "psst"))
+            self.book.leave(account.id, OfflineMessage(NOON, "bob", 0, "psst"))
         found = self.book.find(account.key)
         assert found is not None
         return found
@@ -645,7 +645,7 @@ def test_a_store_that_another_program_is_writing_is_said(
     store: Store, call: Call, change: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account = store.has_account("alice")
-    monkeypatch.setattr(datatool, "BUSY", 0.05)
+    monkeypatch.setattr(datatool, "BUSY_SECONDS", 0.05)
     store.connection.execute("BEGIN IMMEDIATE")
     said = complaint(call("accounts", store.folder, *change))
     assert said == f"cannot change {store.path}: another program is writing it; try again"

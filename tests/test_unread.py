@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from chatroom.chat import room
 from chatroom.chat.unread import Unread
 from chatroom.model.chatsettings import Settings
-from chatroom.model.history import LAST, Gap
+from chatroom.model.history import MAX_ID, Gap
 from chatroom.model.identity import Arrival
 from conftest import MakeWorld
 from fakes import Person, World
@@ -244,7 +244,7 @@ def test_what_was_shown_to_the_guest_is_not_missed_by_the_user() -> None:
     unread.log_in(places, "lobby", 6)
     assert unread.gaps == [
         ("den", Gap(3, 5)),
-        ("den", Gap(9, LAST)),
+        ("den", Gap(9, MAX_ID)),
         ("lobby", Gap(2, 6)),
-        ("attic", Gap(7, LAST)),
+        ("attic", Gap(7, MAX_ID)),
     ]

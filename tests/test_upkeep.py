@@ -18,7 +18,12 @@ from zope.interface import implementer
 import wire
 from chatroom.backends.sqlite import store as module
 from chatroom.backends.sqlite.directory import Folder
-from chatroom.backends.sqlite.store import CLEANING, INDEXING, UPKEEP, Store
+from chatroom.backends.sqlite.store import (
+    CLEANING_SECONDS,
+    INDEX_DELAY_SECONDS,
+    UPKEEP_SECONDS,
+    Store,
+)
 from chatroom.backends.sqlite.worker import Worker
 from chatroom.model.entry import Entry
 from chatroom.model.events import Opened, Said
@@ -198,7 +203,7 @@ async def test_what_is_committed_is_found_at_once_and_indexed_a_moment_later(
         store._kept()
         assert await found(store, "tea") == 1
         assert store._writer._state("indexed") == 0
-        clock.advance(INDEXING)
+        clock.advance(INDEX_DELAY_SECONDS)
         await store._writing.do(int)
         assert store._writer._state("indexed") > 0
         assert await found(store, "tea") == 1
@@ -210,7 +215,7 @@ async def test_what_is_committed_is_found_at_once_and_indexed_a_moment_later(
         # Once more than a slice, which takes several.
         await store._commit(lines(*["coffee"] * 600, first=10))
         store._kept()
-        clock.advance(INDEXING)
+        clock.advance(INDEX_DELAY_SECONDS)
         for _ in range(5):
             await store._writing.do(int)
             clock.advance(0)
@@ -240,7 +245,7 @@ async def test_an_index_that_cannot_be_written_is_tried_again_and_that_is_said_o
         monkeypatch.setattr(store._writer, "index", failing(3, store._writer.index))
         await store._commit(lines("tea"))
         store._kept()
-        clock.advance(INDEXING)
+        clock.advance(INDEX_DELAY_SECONDS)
         for _ in range(4):
             await store._writing.do(int)
             clock.advance(1)
@@ -291,16 +296,16 @@ async def test_it_is_cleaned_seldom_but_within_the_hour(tmp_path: Path) -> None:
         for index, cleaned in ((0, True), (1, False)):
             await store._writing.do(store._writer.delete, ids[index : index + 1])
             assert await upkeep(store) is cleaned
-        clock.advance(CLEANING)
+        clock.advance(CLEANING_SECONDS)
         assert await upkeep(store) is True
-        assert CLEANING + UPKEEP < 3600
+        assert CLEANING_SECONDS + UPKEEP_SECONDS < 3600
 
 
 @on_reactor
 async def test_a_cleaning_that_does_not_come_to_its_end_is_done_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "TRIES", 2)
+    monkeypatch.setattr(module, "MAX_TRIES", 2)
     async with opened(tmp_path) as store:
         await store._commit(lines("one"))
         await store._writing.do(store._writer.delete, [entry.id for entry in lines("one")])
@@ -336,7 +341,7 @@ async def test_an_upkeep_that_fails_is_said_and_comes_again(
         store.start()
         clock.advance(1)
         await until(lambda: any("upkeep" in line for line in logged))
-        clock.advance(UPKEEP)
+        clock.advance(UPKEEP_SECONDS)
         await until(lambda: len(calls) == 2)
         await store._reading.do(int)
     assert logged[-1].startswith("The upkeep of the store failed: disk I/O error.")

@@ -19,17 +19,17 @@ from chatroom.model.clock import Call, Clock
 from chatroom.model.refused import TooMany
 
 #: How many failures for one name from one source cost nothing yet.
-FREE = 3
+FREE_FAILURES = 3
 
 #: The pause after each failure, in seconds; the last one holds for all that follow.
-PAUSES_SECONDS = (*[0.0] * FREE, 0.5, 1.0, 2.0)
+PAUSES_SECONDS = (*[0.0] * FREE_FAILURES, 0.5, 1.0, 2.0)
 
 #: For how long, in seconds, a failure is remembered.
-MEMORY = 3600.0
+REMEMBERED_SECONDS = 3600.0
 
 #: How many attempts wait at most, for one name from one source and in all.
-MOST_ALIKE = 4
-MOST = 128
+MAX_WAITING_ALIKE = 4
+MAX_WAITING = 128
 
 
 @dataclass(slots=True)
@@ -92,9 +92,9 @@ class LoginThrottle:
         attempt = _Attempt((name, source), failures, since, work, gone)
         self._waiting.append(attempt)
         alike = [other for other in self._waiting if other.key == attempt.key]
-        if len(alike) > MOST_ALIKE:
+        if len(alike) > MAX_WAITING_ALIKE:
             self._turn_away_one_of(alike)
-        elif len(self._waiting) > MOST:
+        elif len(self._waiting) > MAX_WAITING:
             self._turn_away_one_of(self._waiting)
         self._go_on()
         return attempt.done
@@ -145,7 +145,7 @@ class LoginThrottle:
     def _begin(self, attempt: _Attempt) -> None:
         self._running += 1
         record = self._records.get(attempt.key, _CLEAN)
-        if record.failures >= FREE:
+        if record.failures >= FREE_FAILURES:
             # One at a time: whether the next has to wait is known when this one ends.
             record.next_at = inf
         maybeDeferred(attempt.work).addBoth(self._ended, attempt)
@@ -166,7 +166,7 @@ class LoginThrottle:
 
     def _forget(self) -> None:
         """Drop up to two old records for each attempt, so that few are kept."""
-        past = self._clock.seconds() - MEMORY
+        past = self._clock.seconds() - REMEMBERED_SECONDS
         for key in list(islice(self._records, 2)):
             if self._records[key].failed_at <= past:
                 del self._records[key]

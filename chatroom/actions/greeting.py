@@ -13,7 +13,7 @@ from chatroom.actions import ignoring
 from chatroom.chat.room import said_by
 from chatroom.formats.format import encode
 from chatroom.model.events import SERVER, Event, Noticed, ScrollbackEnded
-from chatroom.model.history import LAST
+from chatroom.model.history import MAX_ID
 from chatroom.text.prose import enumerate_names, paragraph
 from chatroom.text.times import day
 
@@ -37,7 +37,7 @@ def greet(session: "Session", room: "Room", *, first: bool) -> None:
     # Who is only passing is not among them, but may be here by another connection.
     me = session.chat.logins.present(session).origin
     # Who has only just come is told of when they stay, and not twice.
-    unknown = session.chat.presence(room).arriving | {me}
+    unknown = session.chat.announcer(room).arriving | {me}
     looked_at = islice(room.members.values(), MAX_LOOKED_AT)
     others = list(
         islice((other.name for other in looked_at if other.origin not in unknown), GREETED)
@@ -114,7 +114,7 @@ def _scrollback(session: "Session", room: "Room", rows: int | None) -> bytes:
     since = chat.moderation.since(session, room.key)
     if since is None:
         # They were invited when they asked.
-        since = LAST
+        since = MAX_ID
     now = chat.clock.time()
     unread = session.unread
     mark = unread.mark(room.key) if unread is not None else None
@@ -126,7 +126,7 @@ def _scrollback(session: "Session", room: "Room", rows: int | None) -> bytes:
         since = max(since, mark + 1)
     hides = ignoring.hider(session)
     said = [
-        (id, event) for id, event in room.before(LAST, count) if id >= since and not hides(event)
+        (id, event) for id, event in room.before(MAX_ID, count) if id >= since and not hides(event)
     ]
     if rows is not None:
         fitting = _fitting(session, room, said, rows - (mark is not None))

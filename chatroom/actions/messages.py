@@ -11,7 +11,7 @@ from twisted.logger import Logger
 
 from chatroom.actions.steps import Flow, or_none, patiently, steps
 from chatroom.backends.interfaces import AccountStore
-from chatroom.model.accounts import Account, Message
+from chatroom.model.accounts import Account, OfflineMessage
 from chatroom.model.events import SERVER, Whispered
 from chatroom.model.refused import Code, Refused
 
@@ -36,7 +36,7 @@ class PrivateLine:
         self._recipient = recipient.name
         self._account = recipient.account
         author = sender.account.id if sender.account else 0
-        self._message = Message(sender.chat.clock.time(), sender.name, author, text)
+        self._message = OfflineMessage(sender.chat.clock.time(), sender.name, author, text)
 
     def taken(self) -> None:
         """It has arrived."""
@@ -91,7 +91,7 @@ class LeftLines:
         """They have not: they wait on."""
 
 
-def _shown(message: Message, account: Account) -> Whispered:
+def _shown(message: OfflineMessage, account: Account) -> Whispered:
     """*message* as the owner of *account* is shown it."""
     sent = (message.sender, account.name, message.text)
     return Whispered(message.time, SERVER, *sent, outgoing=False, user=message.author)
@@ -133,7 +133,7 @@ def leave_message(session: "Session", account: Account, text: str) -> Flow:
                 Code.RATE_LIMITED,
                 "Too many private lines were left from your address. Try again later.",
             )
-        message = Message(now, session.name, author, text)
+        message = OfflineMessage(now, session.name, author, text)
         doubt = f"{account.name} is not here; it is not sure that your line waits for them."
         waiting = yield patiently(session, logins.accounts.leave(account.id, message), doubt)
     if not waiting:

@@ -23,7 +23,7 @@ from chatroom.formats.format import encode
 from chatroom.formats.plain import transcript
 from chatroom.model.entry import Entry
 from chatroom.model.events import SERVER, Event, Found, Noticed
-from chatroom.model.history import LAST, Gap, Query, UnreadSummary
+from chatroom.model.history import MAX_ID, Gap, Query, UnreadSummary
 from chatroom.text import names
 from chatroom.text.times import day, local
 from chatroom.text.words import named
@@ -88,7 +88,7 @@ class HistoryPager:
         return True
 
     def history(
-        self, room: "Room", count: int, before: int = LAST, time: float | None = None
+        self, room: "Room", count: int, before: int = MAX_ID, time: float | None = None
     ) -> None:
         """Show *count* lines of *room* from before the id *before*, then earlier ones.
 
@@ -115,7 +115,7 @@ class HistoryPager:
                 self._next = lambda: self.history(room, count, page[0].id)
                 session.notice("/more shows what was said before.")
             elif not lines:
-                none = "Nothing" if before == LAST and time is None else "Nothing earlier"
+                none = "Nothing" if before == MAX_ID and time is None else "Nothing earlier"
                 session.notice(f"{none} has been said here.")
 
         self._ask(ask, show)
@@ -144,7 +144,7 @@ class HistoryPager:
 
         def shown(_: None, entries: Sequence[Entry]) -> None:
             session.post(b"".join(lines))
-            newest = query.before == LAST
+            newest = query.before == MAX_ID
             if len(entries) == FOUND:
                 older = replace(query, before=entries[0].id)
                 self._next = lambda: self.search(older)
@@ -238,7 +238,7 @@ class HistoryPager:
             last = page[-1].id if page else gap.after
             if session.unread is not None:
                 # What comes after an open gap is still to be shown.
-                closed = done and gap.before < LAST
+                closed = done and gap.before < MAX_ID
                 session.unread.read(key, gap, gap.before - 1 if closed else last)
             if lines:
                 session.notice(f"In #{room.name}:")
@@ -280,7 +280,7 @@ class HistoryPager:
     def _since(self, room: str) -> int:
         """From which id on this person may see what is said in the room."""
         since = self._session.chat.moderation.since(self._session, room)
-        return LAST if since is None else since
+        return MAX_ID if since is None else since
 
     def _page(
         self,

@@ -9,7 +9,14 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
-from chatroom.model.accounts import Account, AccountState, Binding, BoundKey, Holder, Message
+from chatroom.model.accounts import (
+    Account,
+    AccountState,
+    Binding,
+    BoundKey,
+    KeyOwner,
+    OfflineMessage,
+)
 from chatroom.model.entry import Entry
 from chatroom.model.events import Event
 from chatroom.model.history import Gap, Query, UnreadSummary
@@ -54,13 +61,13 @@ class AccountStore(Protocol):
     def places(self, id: int) -> Deferred[dict[str, int]]:
         """Up to where the account has read each room, see Visit."""
 
-    def leave(self, id: int, message: Message) -> Deferred[int]:
+    def leave(self, id: int, message: OfflineMessage) -> Deferred[int]:
         """Keep *message* (its id does not count) until it is shown.
 
         Fires with how many wait now, 0 if there was no place for it or the account is gone.
         """
 
-    def messages(self, id: int) -> Deferred[list[Message]]:
+    def messages(self, id: int) -> Deferred[list[OfflineMessage]]:
         """The messages that wait for the account, oldest first."""
 
     def shown(self, id: int, last: int) -> Deferred[None]:
@@ -81,7 +88,7 @@ class AccountStore(Protocol):
     def remove_key(self, id: int, fingerprint: str) -> Deferred[bool]:
         """The key is the account's no more; whether it was."""
 
-    def keyholder(self, fingerprint: str) -> Deferred[Holder | None]:
+    def keyholder(self, fingerprint: str) -> Deferred[KeyOwner | None]:
         """Whose the key is, None if it is nobody's."""
 
     def expire(self, before: float) -> Deferred[list[str]]:

@@ -15,8 +15,8 @@ from chatroom.model.accounts import (
     AccountState,
     Binding,
     BoundKey,
-    Holder,
-    Message,
+    KeyOwner,
+    OfflineMessage,
 )
 from chatroom.model.entry import Entry
 from chatroom.model.events import SERVER, Event
@@ -36,7 +36,7 @@ class MemoryAccounts:
         # Those with one skeleton, oldest first.
         self._alike: dict[str, list[int]] = {}
         self._places: dict[int, dict[str, int]] = {}
-        self._messages: dict[int, list[Message]] = {}
+        self._messages: dict[int, list[OfflineMessage]] = {}
         # The keys of each account by their fingerprints, and whose each is.
         self._keys: dict[int, dict[str, BoundKey]] = {}
         self._keyholders: dict[str, int] = {}
@@ -105,7 +105,7 @@ class MemoryAccounts:
     def places(self, id: int) -> Deferred[dict[str, int]]:
         return succeed(dict(self._places.get(id, {})))
 
-    def leave(self, id: int, message: Message) -> Deferred[int]:
+    def leave(self, id: int, message: OfflineMessage) -> Deferred[int]:
         waiting = self._messages.setdefault(id, []) if id in self._accounts else None
         if waiting is None or len(waiting) >= MAX_MESSAGES:
             return succeed(0)
@@ -113,7 +113,7 @@ class MemoryAccounts:
         waiting.append(message._replace(id=self._last_message))
         return succeed(len(waiting))
 
-    def messages(self, id: int) -> Deferred[list[Message]]:
+    def messages(self, id: int) -> Deferred[list[OfflineMessage]]:
         return succeed(list(self._messages.get(id, ())))
 
     def shown(self, id: int, last: int) -> Deferred[None]:
@@ -165,11 +165,11 @@ class MemoryAccounts:
             del self._keys[id]
         return succeed(True)
 
-    def keyholder(self, fingerprint: str) -> Deferred[Holder | None]:
+    def keyholder(self, fingerprint: str) -> Deferred[KeyOwner | None]:
         id = self._keyholders.get(fingerprint)
         if id is None:
             return succeed(None)
-        return succeed(Holder(self._accounts[id], self._keys[id][fingerprint].proven))
+        return succeed(KeyOwner(self._accounts[id], self._keys[id][fingerprint].proven))
 
     def expire(self, before: float) -> Deferred[list[str]]:
         lapsed = [account for account in self._accounts.values() if account.seen < before]

@@ -12,13 +12,13 @@ from chatroom.model.clock import Call, Clock
 from chatroom.model.events import SERVER, Announced, CrowdMoved, Event
 
 #: How long, in seconds, somebody has to stay to be announced without a word.
-STAY = 2.0
+STAY_SECONDS = 2.0
 
 #: How many people who join (or leave) in a second get a line each.
-LINES_A_SECOND = 3
+MAX_LINES_PER_SECOND = 3
 
 #: How many of a crowd are named.
-NAMED = 2
+MAX_NAMED = 2
 
 
 class JoinAnnouncer:
@@ -55,11 +55,11 @@ class JoinAnnouncer:
         """*member* is in; if they stay, the room is told."""
         if self._silent:
             return
-        due = self._clock.seconds() + STAY
+        due = self._clock.seconds() + STAY_SECONDS
         self._staying.append((due, member.origin, member.joined))
         self.arriving.add(member.origin)
         if self._stay_call is None:
-            self._stay_call = self._clock.callLater(STAY, self._stayed)
+            self._stay_call = self._clock.callLater(STAY_SECONDS, self._stayed)
 
     def spoke(self, member: Member) -> None:
         """*member* is about to say something: the room is told first that they are here."""
@@ -108,8 +108,8 @@ class JoinAnnouncer:
 class _Crowd:
     """Those who move the same way within a second: the first few singly, the others together."""
 
-    def __init__(self, presence: JoinAnnouncer, *, joined: bool) -> None:
-        self._presence = presence
+    def __init__(self, announcer: JoinAnnouncer, *, joined: bool) -> None:
+        self._announcer = announcer
         self._joined = joined
         self._since = 0.0
         self._singly = 0
@@ -119,16 +119,16 @@ class _Crowd:
 
     def admits(self, name: str) -> bool:
         """Whether *name* gets a line of its own; otherwise it is in the line to come."""
-        clock = self._presence._clock
+        clock = self._announcer._clock
         now = clock.seconds()
         if not 0 <= now - self._since < 1:
             self._since = now
             self._singly = 0
-        if self.call is None and self._singly < LINES_A_SECOND:
+        if self.call is None and self._singly < MAX_LINES_PER_SECOND:
             self._singly += 1
             return True
         self._count += 1
-        if len(self._names) < NAMED and name not in self._names:
+        if len(self._names) < MAX_NAMED and name not in self._names:
             self._names.append(name)
         if self.call is None:
             self.call = clock.callLater(1, self._tell)
@@ -138,5 +138,5 @@ class _Crowd:
         self.call = None
         names, count = tuple(self._names), self._count
         self._names, self._count = [], 0
-        now = self._presence._clock.time()
-        self._presence._submit(CrowdMoved(now, SERVER, names, count, self._joined))
+        now = self._announcer._clock.time()
+        self._announcer._submit(CrowdMoved(now, SERVER, names, count, self._joined))

@@ -23,7 +23,7 @@ from chatroom.chat.announcer import JoinAnnouncer
 from chatroom.chat.loginservice import LoginService, RunInThread
 from chatroom.chat.lookups import Lookups
 from chatroom.chat.memoryhistory import MemoryHistory
-from chatroom.chat.nameindex import Directory
+from chatroom.chat.nameindex import NameIndex
 from chatroom.chat.room import LOG_EVENTS, Member, Room, said_by
 from chatroom.chat.rules import Moderation
 from chatroom.model.aging import Aging
@@ -126,7 +126,7 @@ class Chat:
         #: The conversations by origin.
         self.sessions: dict[int, Session] = {}
         #: Who has which name, by its key.
-        self.people = Directory(clock.seconds)
+        self.people: NameIndex[Session] = NameIndex(clock.seconds)
         #: What was said before the rooms' own logs begin.
         self.history = history or MemoryHistory(self.rooms, clock)
         #: Whose turn it is to be shown something of it: a page, which costs little, and what is
@@ -146,7 +146,7 @@ class Chat:
         )
         #: What connections come by.
         self.doors: list[Door] = []
-        self._presences: dict[str, JoinAnnouncer] = {}
+        self._announcers: dict[str, JoinAnnouncer] = {}
         #: How often the guests of each source have changed their names, where a room was told.
         self.renamed = RateLimit(self.settings.renames_per_hour, 3600, clock.seconds)
         self._created = RateLimit(self.settings.rooms_per_hour, 3600, clock.seconds)
@@ -188,8 +188,8 @@ class Chat:
         self.logins.created.count = settings.names_per_day
         self._created.count = settings.rooms_per_hour
         self.renamed.count = settings.renames_per_hour
-        for presence in self._presences.values():
-            presence.quiet_above = settings.join_quiet_above
+        for announcer in self._announcers.values():
+            announcer.quiet_above = settings.join_quiet_above
 
     # -- numbers and names
 
@@ -225,7 +225,7 @@ class Chat:
             self.submit(room, event)
 
         quiet_above = self.settings.join_quiet_above
-        self._presences[room.key] = JoinAnnouncer(
+        self._announcers[room.key] = JoinAnnouncer(
             room, self.clock, submit, quiet_above, silent=not listed
         )
         return room
@@ -526,9 +526,9 @@ class Chat:
             raise Refused(Code.AMBIGUOUS, f"{what}. /rooms lists them.")
         return listed[matches[0]]
 
-    def presence(self, room: Room) -> JoinAnnouncer:
+    def announcer(self, room: Room) -> JoinAnnouncer:
         """What *room* is told of coming and going."""
-        return self._presences[room.key]
+        return self._announcers[room.key]
 
     def _drop_if_unused(self, room: Room) -> None:
         """An empty room in which nothing was said, or is left of it, goes at once, topic or not.
@@ -544,7 +544,7 @@ class Chat:
                 self.submit(room, Closed(self.clock.time(), SERVER))
         elif self.rooms.get(room.key) is room:
             self._closing.discard(room.key)
-            self._presences.pop(room.key).close()
+            self._announcers.pop(room.key).close()
             del self.rooms[room.key]
             self.moderation.drop("room", room.key)
             # Whoever makes it again is somebody else.
@@ -714,8 +714,8 @@ class Chat:
     def close(self) -> Deferred[None]:
         """Nothing more is announced; fires when the ledger has settled what is pending."""
         self.logins.close()
-        for presence in self._presences.values():
-            presence.close()
+        for announcer in self._announcers.values():
+            announcer.close()
         self._end_turn()
         # Who has not taken theirs until now has them kept, while it can be.
         for session in list(self.sessions.values()):

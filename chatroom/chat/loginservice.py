@@ -30,8 +30,8 @@ log = Logger()
 RunInThread = Callable[..., "Deferred[Any]"]
 
 #: For how long, in seconds, a code is good, and how many wrong ones a source may try in an hour.
-CODE_LASTS = 120.0
-WRONG_CODES = 5
+CODE_SECONDS = 120.0
+WRONG_CODES_PER_HOUR = 5
 
 #: What codes consist of: nothing that is taken for something else. They begin with a digit, as no
 #: name does.
@@ -40,10 +40,10 @@ LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ" + DIGITS
 CODE_LENGTH = 8
 
 #: How often a connection may be turned away before that counts as failing.
-TURNED_AWAY = 5
+FREE_REJECTIONS = 5
 
 #: How many private lines one source may leave in an hour for people who are not here.
-LEFT_PER_HOUR = 100
+MESSAGES_PER_HOUR = 100
 
 
 class LoginSubject(Protocol):
@@ -116,8 +116,8 @@ class LoginService:
         #: How many accounts each source has made, how many wrong codes it has tried, and how many
         #: lines it has left for people who are not here.
         self.created = RateLimit(per_day, DAY, seconds)
-        self.wrong_codes = RateLimit(WRONG_CODES, 3600, seconds)
-        self.messages_left = RateLimit(LEFT_PER_HOUR, 3600, seconds)
+        self.wrong_codes = RateLimit(WRONG_CODES_PER_HOUR, 3600, seconds)
+        self.messages_left = RateLimit(MESSAGES_PER_HOUR, 3600, seconds)
         #: Who is logged in, by the id of their account.
         self.online: dict[int, Session] = {}
         #: The ids of the accounts that were given up in this run.
@@ -169,7 +169,7 @@ class LoginService:
             # Who was unlucky tries again as who has never failed, who hammers does not.
             if failure.check(TooMany) is not None:
                 subject.turned_away += 1
-                subject.failures += subject.turned_away > TURNED_AWAY
+                subject.failures += subject.turned_away > FREE_REJECTIONS
             return failure
 
         return attempt.addErrback(turned_away)
@@ -284,7 +284,7 @@ class LoginService:
         self._drop_codes(account)
         text = secrets.choice(DIGITS)
         text += "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH - 1))
-        until = self._clock.seconds() + CODE_LASTS
+        until = self._clock.seconds() + CODE_SECONDS
         self._codes[text] = PairingCode(account, session.connection.place, until)
         return text
 

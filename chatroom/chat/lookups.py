@@ -16,7 +16,7 @@ from chatroom.model.clock import Call, Clock
 T = TypeVar("T")
 
 #: How long, in seconds, such work may take of one turn of the reactor.
-MOMENT = 0.001
+SLICE_SECONDS = 0.001
 
 
 def piecemeal(clock: Clock, steps: Iterator[object]) -> "Deferred[None]":
@@ -35,7 +35,7 @@ def piecemeal(clock: Clock, steps: Iterator[object]) -> "Deferred[None]":
 
     def work() -> None:
         nonlocal call
-        until = clock.seconds() + MOMENT
+        until = clock.seconds() + SLICE_SECONDS
         try:
             for _ in steps:
                 if clock.seconds() >= until:

@@ -14,7 +14,7 @@ from chatroom.chat.lookups import piecemeal
 from chatroom.model.clock import Clock
 from chatroom.model.entry import Entry
 from chatroom.model.events import Emoted, Event, Said
-from chatroom.model.history import LAST, Gap, Query, UnreadSummary, finder
+from chatroom.model.history import MAX_ID, Gap, Query, UnreadSummary, finder
 from chatroom.text import names, words
 from chatroom.text.words import Phrase
 
@@ -78,7 +78,7 @@ class MemoryHistory:
 
         return piecemeal(self._clock, steps()).addCallback(lambda _: list(found.values()))
 
-    def _lines(self, key: str, first: int, end: int = LAST) -> Iterator[Entry]:
+    def _lines(self, key: str, first: int, end: int = MAX_ID) -> Iterator[Entry]:
         """The lines of a room with ids from *first* up to *end*, oldest first."""
         room = self._rooms.get(key)
         for row in room.rows(first, end) if room is not None else ():

@@ -1,48 +1,42 @@
-"""The directory: who has which name.
-
-The rule: it is a mapping of people by the keys of their names (names.fold), and keeps the keys in
-order, so that whose names begin in a certain way is found without looking at everybody. It knows
-for a while which names people had who have left, or have another name now.
-"""
+"""Names in order: a mapping by folded name that also finds names by their beginning."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator, MutableMapping
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
-if TYPE_CHECKING:
-    from chatroom.chat.session import Session
+T = TypeVar("T")
 
-
-#: For how long, in seconds, it is known that somebody had a name, and of how many names at most.
+#: How long a name is remembered after nobody has it any more, and how many such names at most.
 REMEMBERED_SECONDS = 3600.0
 MAX_REMEMBERED = 10_000
 
 
-class Directory(MutableMapping[str, "Session"]):
-    """Everybody who is here, by the key of their name.
+class NameIndex(MutableMapping[str, T]):
+    """What belongs to each name, by the name's folded form (`names.fold`).
 
     seconds: see clock.Clock.
     """
 
-    __slots__ = ("_keys", "_left", "_people", "_seconds")
+    __slots__ = ("_keys", "_left", "_seconds", "_values")
 
     def __init__(self, seconds: Callable[[], float]) -> None:
         self._seconds = seconds
         # When each name was given up, the earliest first.
         self._left: dict[str, float] = {}
-        self._people: dict[str, Session] = {}
+        self._values: dict[str, T] = {}
+        # All keys, sorted.
         self._keys: list[str] = []
 
-    def __getitem__(self, key: str) -> "Session":
-        return self._people[key]
+    def __getitem__(self, key: str) -> T:
+        return self._values[key]
 
-    def __setitem__(self, key: str, person: "Session") -> None:
-        if key not in self._people:
+    def __setitem__(self, key: str, value: T) -> None:
+        if key not in self._values:
             insort(self._keys, key)
-        self._people[key] = person
+        self._values[key] = value
 
     def __delitem__(self, key: str) -> None:
-        del self._people[key]
+        del self._values[key]
         del self._keys[bisect_left(self._keys, key)]
         self._left.pop(key, None)
         self._left[key] = now = self._seconds()
@@ -52,18 +46,18 @@ class Directory(MutableMapping[str, "Session"]):
             del self._left[next(iter(self._left))]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._people)
+        return iter(self._values)
 
     def __len__(self) -> int:
-        return len(self._people)
+        return len(self._values)
 
     def left(self, key: str) -> bool:
-        """Whether somebody had the name with this *key* within the last hour."""
+        """Return whether a user gave up the name *key* within the last hour."""
         time = self._left.get(key)
         return time is not None and self._seconds() - time < REMEMBERED_SECONDS
 
     def beginning(self, key: str) -> list[str]:
-        """The keys that begin with *key*, in order."""
+        """Return the folded names that begin with *key*, in order."""
         first = bisect_left(self._keys, key)
         last = bisect_right(self._keys, key, first, key=lambda found: found[: len(key)])
         return self._keys[first:last]

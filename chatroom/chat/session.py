@@ -373,7 +373,7 @@ class Session:
         """Ask for the end of being in the room, in which they are if they are *here* still."""
         if not here:
             return
-        shown = self.chat.presence(self.room).leaving(self.member)
+        shown = self.chat.announcer(self.room).leaving(self.member)
         now = self.chat.clock.time()
         self.chat.submit(
             self.room, Left(now, self.origin, self.name, reason, shown, user=self.user_id)
@@ -493,7 +493,7 @@ class Session:
         if (why := chat.moderation.silence(self)) is not None:
             raise Refused(Code.MUTED, why)
         if not member.announced and not self.passing:
-            chat.presence(room).spoke(member)
+            chat.announcer(room).spoke(member)
         now = chat.clock.time()
         if room.listed:
             if self.said is None:
@@ -508,7 +508,7 @@ class Session:
         """Leave the room for another; *why* is what the one that is left is told."""
         self._former = self.room
         self.member.moves = True
-        shown = self.chat.presence(self.room).leaving(self.member)
+        shown = self.chat.announcer(self.room).leaving(self.member)
         access = self.chat.moderation.access(room.key)
         # Where a private room is, is for those in it to say.
         told = room.listed and not (access and access.private)
@@ -786,7 +786,7 @@ class Session:
             room=room.name,
         )
         if not self.passing:
-            chat.presence(room).entered(member)
+            chat.announcer(room).entered(member)
         if not self._welcomed and not (self.passing and self.account):
             # From here on they are found by their name: nothing is shown them before the greeting.
             chat.people[names.fold(self.name)] = self

@@ -9,7 +9,7 @@ while it was elsewhere.
 from collections.abc import Mapping
 from typing import Final
 
-from chatroom.model.history import LAST, Gap
+from chatroom.model.history import MAX_ID, Gap
 
 #: How many gaps of one room are kept: whoever comes and goes more often loses the oldest.
 MAX_GAPS: Final = 20
@@ -36,7 +36,7 @@ class Unread:
     def mark(self, room: str) -> int | None:
         """The id after which lines are new in the room, None where that is not known."""
         gaps = self._gaps.get(room)
-        return gaps[-1].after if gaps and gaps[-1].before == LAST else None
+        return gaps[-1].after if gaps and gaps[-1].before == MAX_ID else None
 
     def has_been_in(self, room: str) -> bool:
         """Whether the connection was shown what was said in the room up to the mark."""
@@ -48,7 +48,7 @@ class Unread:
         complete: that is all that is new.
         """
         gaps = self._gaps.get(room)
-        if gaps and gaps[-1].before == LAST:
+        if gaps and gaps[-1].before == MAX_ID:
             after = gaps.pop().after
             if not complete:
                 gaps.append(Gap(after, first))
@@ -76,7 +76,7 @@ class Unread:
         # Its end tells it from others: its beginning may have been out of sight.
         before = gap.before
         self._keep(room, [Gap(last, before) if one.before == before else one for one in gaps])
-        if gap.before == LAST:
+        if gap.before == MAX_ID:
             self._first.setdefault(room, gap.after + 1)
 
     def sort(self, rooms: list[str]) -> None:

@@ -105,7 +105,7 @@ def topic(session: "Session", rest: str) -> None:
         raise Refused(Code.MUTED, why)
     text = "" if rest == "-" else names.clean_topic(rest)
     if not session.passing:
-        session.chat.presence(room).spoke(session.member)
+        session.chat.announcer(room).spoke(session.member)
     event = TopicSet(
         session.chat.clock.time(), session.origin, session.name, text, user=session.user_id
     )

@@ -64,7 +64,7 @@ class AccountState(NamedTuple):
     places: Mapping[str, int]
 
 
-class Message(NamedTuple):
+class OfflineMessage(NamedTuple):
     """A private line that waits for somebody who is not here.
 
     time: when it was sent, in seconds since the epoch. sender: the name of who sent it. author:
@@ -93,7 +93,7 @@ class BoundKey(NamedTuple):
     proven: bool
 
 
-class Holder(NamedTuple):
+class KeyOwner(NamedTuple):
     """Whose a public key is. proven: see BoundKey."""
 
     account: Account

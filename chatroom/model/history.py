@@ -9,7 +9,7 @@ from chatroom.text import names, words
 from chatroom.text.words import Phrase
 
 #: Greater than every id.
-LAST = 2**63 - 1
+MAX_ID = 2**63 - 1
 
 #: What people read after a removal of lines that the disk does not take yet.
 REMOVED_LATER = "The disk is away: what was removed stays in its file until it is back."
@@ -27,7 +27,7 @@ class Gap(NamedTuple):
     """Lines of a room that somebody was not shown: those with ids between these two."""
 
     after: int
-    before: int = LAST
+    before: int = MAX_ID
 
 
 class UnreadSummary(NamedTuple):
@@ -54,7 +54,7 @@ class Query:
     phrases: Sequence[Phrase]
     rooms: Collection[str]
     name: str = ""
-    before: int = LAST
+    before: int = MAX_ID
 
 
 def finder(query: Query) -> Callable[[Event], bool]:

@@ -40,13 +40,13 @@ PROGRAM = "chatroom-data"
 PRESENT = "!"
 
 #: How many pages are copied between two looks at whether the program is to end.
-PAGES = 256
+PAGES_PER_STEP = 256
 
 #: What SQLite keeps beside a file, and would take for a part of another one of the same name.
 COMPANIONS = ("-wal", "-shm", "-journal")
 
 #: How long, in seconds, a change waits for a server that is writing.
-BUSY = 5.0
+BUSY_SECONDS = 5.0
 
 #: What is said of a change that holds for those who are logged in.
 SEEN = "a server that is running sees this within a minute, at once with SIGHUP"
@@ -129,7 +129,7 @@ def writing(place: str) -> Iterator[AccountTables]:
     path = _file(place)
     # The mode rw makes no file; how the file keeps its log is left as it is.
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY, isolation_level=None
+        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS, isolation_level=None
     )
     try:
         connection.executescript("PRAGMA secure_delete = ON; PRAGMA foreign_keys = ON;")
@@ -389,7 +389,7 @@ def _copy(connection: sqlite3.Connection, part: Path) -> None:
         copy.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;")
         # Only because *connection* is inside a transaction: else each commit of the server's
         # would have it begin again, and under steady talk it would never end.
-        connection.backup(copy, pages=PAGES, progress=lambda *_: None)
+        connection.backup(copy, pages=PAGES_PER_STEP, progress=lambda *_: None)
         # The copied header asks for a write-ahead log; a backup is to be one file.
         copy.execute("PRAGMA journal_mode = DELETE")
     finally:

@@ -24,7 +24,7 @@ from chatroom.server.settings import SettingError, reason
 FILE_BYTES: Final = 64 * 1024
 
 #: RSA keys have at least so many bits (NIST SP 800-57 part 1, table 2: 128 bits of security).
-MIN_RSA: Final = 3072
+MIN_RSA_BITS: Final = 3072
 
 #: The curves of ECDSA keys (RFC 5656, section 10.1).
 CURVES: Final = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
@@ -73,10 +73,10 @@ def _accepted(key: Any, where: str) -> Any:
             return key
         case ec.EllipticCurvePrivateKey() if isinstance(key.curve, CURVES):
             return key
-        case rsa.RSAPrivateKey() if key.key_size >= MIN_RSA:
+        case rsa.RSAPrivateKey() if key.key_size >= MIN_RSA_BITS:
             return key
         case rsa.RSAPrivateKey():
-            raise SettingError(f"{where} has {key.key_size} bits; RSA needs {MIN_RSA:,}")
+            raise SettingError(f"{where} has {key.key_size} bits; RSA needs {MIN_RSA_BITS:,}")
         case _:
             raise SettingError(f"{where} is neither Ed25519 nor ECDSA nor RSA")
 

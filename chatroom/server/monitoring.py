@@ -37,17 +37,17 @@ from chatroom.model.counters import Histogram
 from chatroom.model.limits import address_of, source_of
 
 #: How long, in seconds, a connection may say nothing, and how many there may be at a time.
-IDLE = 10
-MOST_CONNECTIONS = 32
+IDLE_SECONDS = 10
+MAX_CONNECTIONS = 32
 
 #: What is answered to who asks for another machine (RFC 9110, section 15.5.20).
 MISDIRECTED = 421
 
 #: How often, in seconds, it is measured how late the reactor is.
-LOOK = 1.0
+LAG_SAMPLE_SECONDS = 1.0
 
 #: How long, in seconds, it is still answered, when the server stops, that it does.
-STOPPING = 5.0
+STOP_SECONDS = 5.0
 
 
 class Door(Protocol):
@@ -77,13 +77,13 @@ class LoopLag:
 
     def start(self) -> None:
         """Measure from now on."""
-        due = self._timer() + LOOK
+        due = self._timer() + LAG_SAMPLE_SECONDS
 
         def measure() -> None:
             self.histogram.observe(self._timer() - due)
             self.start()
 
-        self._call = self._clock.callLater(LOOK, measure)
+        self._call = self._clock.callLater(LAG_SAMPLE_SECONDS, measure)
 
     def stop(self) -> None:
         """Measure no more."""
@@ -367,12 +367,12 @@ class MonitoringFactory(WrappingFactory[Any]):
     noisy = False
 
     def __init__(self, clock: Any, pages: Pages) -> None:
-        site = QuietSite(pages, requestFactory=BodilessRequest, timeout=IDLE, reactor=clock)
+        site = QuietSite(pages, requestFactory=BodilessRequest, timeout=IDLE_SECONDS, reactor=clock)
         super().__init__(site)
 
     def buildProtocol(self, addr: Any) -> Any:
         """Twisted: somebody connects from *addr*."""
-        if len(self.protocols) >= MOST_CONNECTIONS:
+        if len(self.protocols) >= MAX_CONNECTIONS:
             self._drop_one()
         return super().buildProtocol(addr)
 
@@ -451,6 +451,6 @@ class MonitoringService(Service):
         super().stopService()
         self._lag.stop()
         # If that takes too long nobody is told so any more, and that is all.
-        yield self._watched.stopped.addTimeout(STOPPING, self._clock).addErrback(lambda _: None)
+        yield self._watched.stopped.addTimeout(STOP_SECONDS, self._clock).addErrback(lambda _: None)
         yield self._port.stopService()
         self.factory.drop_all()

@@ -57,18 +57,18 @@ SPARE_DESCRIPTORS = 32
 
 #: How long, in seconds, the ledger has for what is pending when the server stops, and the store
 #: for closing its file.
-SETTLING = 1.0
+SETTLE_SECONDS = 1.0
 
 #: How often, in seconds, the rooms forget what is too old, and it is written what accounts have
 #: read.
-EXPIRY = 600.0
-SAVING = 60.0
+EXPIRY_SECONDS = 600.0
+SAVE_SECONDS = 60.0
 
 #: How often, in seconds, it is looked whether `chatroom-data` has changed anything.
-LOOKING = 10.0
+CHECK_SECONDS = 10.0
 
 #: At most this many passwords at a time.
-MOST_HASHING = 4
+MAX_HASHING_THREADS = 4
 
 
 class ReactorClock:
@@ -103,11 +103,11 @@ class ChatService(Service):
         #: Fires when the server has stopped.
         self.stopped: Deferred[None] = Deferred()
         self._loops = {
-            LoopingCall(chat.expire): EXPIRY,
-            LoopingCall(self._keep): SAVING,
+            LoopingCall(chat.expire): EXPIRY_SECONDS,
+            LoopingCall(self._keep): SAVE_SECONDS,
         }
         if store is not None:
-            self._loops[LoopingCall(self._look)] = LOOKING
+            self._loops[LoopingCall(self._look)] = CHECK_SECONDS
         # Whether it is to be looked in any case, as at the start: much was done while no server
         # ran; and whether that failed the last time.
         self._look_due = True
@@ -217,7 +217,7 @@ class ChatService(Service):
         # What could not be kept has one more chance.
         self._chat.moderation.keep(self._chat.aging.now())
         try:
-            yield self._chat.close().addTimeout(SETTLING, self._clock)
+            yield self._chat.close().addTimeout(SETTLE_SECONDS, self._clock)
         except Exception as error:
             log.warn(
                 "Some lines were not settled when the server stopped: {error!r}",
@@ -228,7 +228,7 @@ class ChatService(Service):
         yield DeferredList([door.dismiss() for door in self._doors])
         if self._store is not None:
             try:
-                yield self._store.close().addTimeout(SETTLING, self._clock)
+                yield self._store.close().addTimeout(SETTLE_SECONDS, self._clock)
             except Exception as error:
                 log.warn("The store was left open: {error!r}", event="store_left_open", error=error)
         self._withdraw_claim()
@@ -334,7 +334,7 @@ def makeService(options: Options) -> IService:
     aging = Aging(clock)
     store = _store(options, reactor, clock, aging)
     # One thread and 32 MiB for each, and the reactor keeps a processor.
-    width = max(1, min(MOST_HASHING, (os.cpu_count() or 1) // 2))
+    width = max(1, min(MAX_HASHING_THREADS, (os.cpu_count() or 1) // 2))
     hashing = HashingService(reactor, width)
     chat = _chat(options, clock, store, hashing, width, aging)
     opened = openings(options, chat)

@@ -15,7 +15,7 @@ from twisted.application.service import Service
 from twisted.internet.task import LoopingCall
 
 #: How often, in seconds, it is looked whether the number of people is another one.
-STATUS = 5.0
+STATUS_SECONDS = 5.0
 
 
 class Notifier:
@@ -89,7 +89,7 @@ class NotifyService(Service):
         self._when_running = running
         self._people = people
         self._told: int | None = None
-        self._loops = {LoopingCall(self._tell_status): STATUS}
+        self._loops = {LoopingCall(self._tell_status): STATUS_SECONDS}
         if watchdog:
             # By the reactor: one that is stuck gives none.
             self._loops[LoopingCall(notifier.send, "WATCHDOG=1")] = watchdog / 2

@@ -30,7 +30,7 @@ from chatroom.server.settings import SettingError, reason
 log = Logger()
 
 #: The files are looked at when somebody connects, at most once in so many seconds.
-LOOK: Final = 5.0
+CHECK_SECONDS: Final = 5.0
 
 #: More, in bytes, is no certificate and no key.
 FILE_BYTES: Final = 1024 * 1024
@@ -61,7 +61,7 @@ class Certificate:
         self._certificate = certificate
         self._key = key or certificate
         self._seconds = seconds
-        self._look_at = seconds() + LOOK
+        self._look_at = seconds() + CHECK_SECONDS
         self._seen = self._state()
         self._fault = ""
         self._until, self._options = self._read()
@@ -101,7 +101,7 @@ class Certificate:
         now = self._seconds()
         if now < self._look_at:
             return
-        self._look_at = now + LOOK
+        self._look_at = now + CHECK_SECONDS
         if self._state() == self._seen:
             return
         try:

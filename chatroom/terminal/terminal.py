@@ -35,10 +35,10 @@ from chatroom.terminal.screen import PlainScreen, Screen
 from chatroom.text.cells import cells, graphemes
 
 #: What is taken for the size of a terminal that does not say it, in cells and rows (VT100).
-USUAL: Final = (80, 24)
+DEFAULT_SIZE: Final = (80, 24)
 
 #: No further line is taken while more than so many wait.
-WAITING_LINES: Final = 64
+MAX_WAITING_LINES: Final = 64
 
 #: What the work for keys costs of the byte rate, so that whoever types as fast as they may takes no
 #: more of the processor than with as many bytes of lines, see benchmarks/inputs.py: so many bytes
@@ -51,8 +51,8 @@ SHOWN_COST: Final = 32
 
 #: Others have their turn when so much was spent, which is some milliseconds, or so many bytes are
 #: to be sent.
-MOMENT: Final = 1024
-PORTION: Final = 4096
+TURN_COST: Final = 1024
+TURN_SIZE: Final = 4096
 
 # By how a terminal's name (RFC 1091; the TERM of terminfo) begins. A VT52 has other sequences.
 _DUMB: Final = re.compile(r"DUMB|UNKNOWN|NETWORK|VT52|EMACS")
@@ -294,7 +294,7 @@ class Terminal:
             return False
         event = self._events[0]
         ends_line = event is Key.ENTER or isinstance(event, Paste)
-        return len(self._lines) <= WAITING_LINES or not ends_line
+        return len(self._lines) <= MAX_WAITING_LINES or not ends_line
 
     def work(self) -> None:
         """Deal with keys, up to the end of a line or for a moment, and show what comes of it."""
@@ -311,7 +311,7 @@ class Terminal:
             shown.append(self._dealt(event))
             self._cost += KEY_COST + max(before, self._editor.size) // KEY_SIZE
             size += len(shown[-1])
-            if self._cost >= MOMENT or size >= PORTION:
+            if self._cost >= TURN_COST or size >= TURN_SIZE:
                 break
         self._draw(b"".join([resized, *shown]))
 
@@ -423,7 +423,7 @@ class Terminal:
 
 def _size(size: tuple[int, int]) -> tuple[int, int]:
     """A size in which nothing is 0, which is what a terminal says that does not know (RFC 1073)."""
-    return size[0] or USUAL[0], size[1] or USUAL[1]
+    return size[0] or DEFAULT_SIZE[0], size[1] or DEFAULT_SIZE[1]
 
 
 def _weight(event: Event) -> int:

@@ -23,8 +23,8 @@ from chatroom.model.accounts import (
     Binding,
     BoundKey,
     Change,
-    Holder,
-    Message,
+    KeyOwner,
+    OfflineMessage,
 )
 from chatroom.model.preferences import Preferences
 from chatroom.model.publickeys import PublicKey
@@ -33,7 +33,7 @@ from chatroom.text import names
 T = TypeVar("T")
 
 #: How many accounts lapse in one transaction: with all that is kept for them, some milliseconds.
-PORTION = 25
+EXPIRED_PER_TRANSACTION = 25
 
 
 #: The columns that `_account` is made of, of a table that has no other with such a name.
@@ -153,7 +153,7 @@ class AccountTables:
         rows = self._connection.execute("SELECT room, id FROM places WHERE account = ?", (id,))
         return {names.clean(room): last for room, last in rows}
 
-    def leave(self, id: int, message: Message) -> int:
+    def leave(self, id: int, message: OfflineMessage) -> int:
         """See interfaces.AccountStore."""
         with transaction(self._connection):
             row = self._connection.execute(
@@ -169,14 +169,14 @@ class AccountTables:
             )
             return int(row[0]) + 1
 
-    def messages(self, id: int) -> list[Message]:
+    def messages(self, id: int) -> list[OfflineMessage]:
         """See interfaces.AccountStore."""
         rows = self._connection.execute(
             "SELECT time, sender, author, text, id FROM messages WHERE account = ? ORDER BY id",
             (id,),
         )
         return [
-            Message(time, names.clean(sender), author, names.clean(text), number)
+            OfflineMessage(time, names.clean(sender), author, names.clean(text), number)
             for time, sender, author, text, number in rows
         ]
 
@@ -248,21 +248,21 @@ class AccountTables:
         with transaction(self._connection):
             self._gone("DELETE FROM keys WHERE account = ?", (id,))
 
-    def keyholder(self, fingerprint: str) -> Holder | None:
+    def keyholder(self, fingerprint: str) -> KeyOwner | None:
         """See interfaces.AccountStore."""
         row = self._connection.execute(
             f"SELECT proven, {_ACCOUNT} FROM accounts JOIN keys ON keys.account = accounts.id "
             "WHERE fingerprint = ?",
             (fingerprint,),
         ).fetchone()
-        return None if row is None else Holder(_account(*row[1:]), bool(row[0]))
+        return None if row is None else KeyOwner(_account(*row[1:]), bool(row[0]))
 
     def expire(self, before: float) -> list[str]:
         """See interfaces.AccountStore; PORTION of them at most."""
         with transaction(self._connection):
             rows = self._connection.execute(
                 "SELECT id, name FROM accounts WHERE seen < ? ORDER BY id LIMIT ?",
-                (before, PORTION),
+                (before, EXPIRED_PER_TRANSACTION),
             ).fetchall()
             for id, _ in rows:
                 self._gone("DELETE FROM accounts WHERE id = ?", (id,))
@@ -281,7 +281,7 @@ class AccountTables:
         return changed
 
 
-class Do(Protocol):
+class CallInWorker(Protocol):
     """Calls a method of `AccountTables` elsewhere; fires with what it returns, or fails."""
 
     def __call__(self, method: Callable[..., T], *args: object) -> Deferred[T]: ...
@@ -296,7 +296,7 @@ class StoredAccounts:
 
     lasting = True
 
-    def __init__(self, write: Do, read: Do) -> None:
+    def __init__(self, write: CallInWorker, read: CallInWorker) -> None:
         self._write = write
         self._read = read
 
@@ -328,10 +328,10 @@ class StoredAccounts:
     def places(self, id: int) -> Deferred[dict[str, int]]:
         return self._read(AccountTables.places, id)
 
-    def leave(self, id: int, message: Message) -> Deferred[int]:
+    def leave(self, id: int, message: OfflineMessage) -> Deferred[int]:
         return self._write(AccountTables.leave, id, message)
 
-    def messages(self, id: int) -> Deferred[list[Message]]:
+    def messages(self, id: int) -> Deferred[list[OfflineMessage]]:
         return self._read(AccountTables.messages, id)
 
     def shown(self, id: int, last: int) -> Deferred[None]:
@@ -349,7 +349,7 @@ class StoredAccounts:
     def remove_key(self, id: int, fingerprint: str) -> Deferred[bool]:
         return self._write(AccountTables.remove_key, id, fingerprint)
 
-    def keyholder(self, fingerprint: str) -> Deferred[Holder | None]:
+    def keyholder(self, fingerprint: str) -> Deferred[KeyOwner | None]:
         return self._read(AccountTables.keyholder, fingerprint)
 
     @inlineCallbacks
@@ -359,5 +359,5 @@ class StoredAccounts:
         while more:
             some = yield self._write(AccountTables.expire, before)
             lapsed += some
-            more = len(some) == PORTION
+            more = len(some) == EXPIRED_PER_TRANSACTION
         return lapsed

@@ -15,7 +15,7 @@ from chatroom.backends import codec
 from chatroom.backends.sqlite import schema
 from chatroom.model.entry import Entry
 from chatroom.model.events import SERVER, Closed, Event, Opened, TookBack, TopicSet
-from chatroom.model.history import LAST, Gap, Query, StoredRoom, UnreadSummary, finder
+from chatroom.model.history import MAX_ID, Gap, Query, StoredRoom, UnreadSummary, finder
 from chatroom.text import names
 from chatroom.text.words import Phrase, words
 from chatroom.text.words import finder as words_finder
@@ -369,7 +369,7 @@ class Reader:
     in each run: of what is older they say nothing.
     """
 
-    def __init__(self, path: Path, last_id: int = LAST) -> None:
+    def __init__(self, path: Path, last_id: int = MAX_ID) -> None:
         self._connection = connect(path)
         self._connection.execute("PRAGMA query_only = ON")
         self._last_id = last_id

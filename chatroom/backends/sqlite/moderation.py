@@ -96,7 +96,7 @@ def _report(row: Sequence[Any]) -> Report:
 
 
 #: Has a method of a `ModerationTables` called with these arguments, in the thread that has it.
-Hand = Callable[..., "Deferred[Any]"]
+CallInWorker = Callable[..., "Deferred[Any]"]
 
 
 class StoredModeration:
@@ -104,7 +104,7 @@ class StoredModeration:
 
     lasting = True
 
-    def __init__(self, write: Hand, read: Hand) -> None:
+    def __init__(self, write: CallInWorker, read: CallInWorker) -> None:
         self._write = write
         self._read = read
 

@@ -34,18 +34,18 @@ log = Logger()
 T = TypeVar("T")
 
 #: How long, in seconds, after a commit its lines are indexed; those of a crowd together.
-INDEXING = 0.1
+INDEX_DELAY_SECONDS = 0.1
 
 #: How often, in seconds, old lines are deleted, and how often traces of deleted ones are cleaned
 #: away, which writes the search index anew: both within the hour.
-UPKEEP = 600.0
-CLEANING = 2700.0
+UPKEEP_SECONDS = 600.0
+CLEANING_SECONDS = 2700.0
 
 #: How long, in seconds, between two slices of the cleaning, so that commits go first.
-PAUSE = 0.005
+PAUSE_SECONDS = 0.005
 
 #: How often it is tried, at an upkeep, to empty the log of the file, which others may be reading.
-TRIES = 20
+MAX_TRIES = 20
 
 
 def try_open(folder: Folder, count: int, lobby: str) -> None:
@@ -222,7 +222,7 @@ class Store:
         """Something was committed."""
         if not self._indexing:
             self._indexing = True
-            self._later(INDEXING, self._index)
+            self._later(INDEX_DELAY_SECONDS, self._index)
 
     def _index(self) -> None:
         def indexed(more: bool) -> None:
@@ -258,7 +258,7 @@ class Store:
 
         done = maybeDeferred(self.keep_up)
         done.addErrback(failed)
-        done.addBoth(lambda _: self._later(UPKEEP, self._keep_up))
+        done.addBoth(lambda _: self._later(UPKEEP_SECONDS, self._keep_up))
 
     @inlineCallbacks
     def keep_up(self) -> Any:
@@ -281,14 +281,14 @@ class Store:
         yield self._writing.do(self._writer.begin_merge)
         while (yield self._writing.do(self._writer.merge)):
             yield self._pause()
-        for _ in range(TRIES):
+        for _ in range(MAX_TRIES):
             if (yield self._writing.do(self._writer.empty_log)):
-                self._clean_at = self._clock.seconds() + CLEANING
+                self._clean_at = self._clock.seconds() + CLEANING_SECONDS
                 break
             yield self._pause()
 
     def _pause(self) -> "Deferred[None]":
         """Fires when commits had their turn; never once the store is closed."""
         paused: Deferred[None] = Deferred()
-        self._later(PAUSE, lambda: paused.callback(None))
+        self._later(PAUSE_SECONDS, lambda: paused.callback(None))
         return paused

@@ -34,7 +34,7 @@ from chatroom.model.identity import Arrival
 from chatroom.model.preferences import Preferences
 from chatroom.model.refused import Code, Refused
 from chatroom.terminal.editor import Line
-from chatroom.terminal.terminal import MOMENT, Kind, Terminal, not_said
+from chatroom.terminal.terminal import TURN_COST, Kind, Terminal, not_said
 
 log = Logger()
 
@@ -243,7 +243,7 @@ class Conversation(LineReceiver):
                         self.lineReceived(line)
                     else:
                         self._typed(line)
-                elif self.terminal is not None and self._keys_wait and spent < MOMENT:
+                elif self.terminal is not None and self._keys_wait and spent < TURN_COST:
                     # Only now: what a line leads to decides whether the next one is shown.
                     self.terminal.work()
                     cost = self.terminal.spent()

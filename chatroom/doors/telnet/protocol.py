@@ -16,7 +16,7 @@ from chatroom.doors.telnet.intake import Intake
 from chatroom.doors.telnet.parser import IAC, Command
 from chatroom.model.refused import Code, Refused
 from chatroom.terminal.keys import Key
-from chatroom.terminal.terminal import USUAL, Kind, Terminal, not_said
+from chatroom.terminal.terminal import DEFAULT_SIZE, Kind, Terminal, not_said
 
 #: A telnet command costs as much of the byte rate as so many bytes: it takes that much longer.
 COMMAND_COST: Final = 32
@@ -280,7 +280,7 @@ class ChatProtocol(Conversation):
         assert takeover is not None
         telnet = self.intake.telnet
         if not why:
-            self.take_terminal(takeover.kind, telnet.size or USUAL, telnet.no_color)
+            self.take_terminal(takeover.kind, telnet.size or DEFAULT_SIZE, telnet.no_color)
 
     def take_terminal(self, kind: Kind, size: tuple[int, int], no_color: bool) -> None:
         """What comes from here on are keys, and there is a screen of that *size* to draw on."""

@@ -1,9 +1,9 @@
-"""The directory: whose names begin in a certain way."""
+"""The index of names: whose names begin in a certain way."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatroom.chat.nameindex import Directory
+from chatroom.chat.nameindex import NameIndex
 from fakes import World
 
 KEYS = st.text("aé小\U0010ffff", max_size=4)
@@ -13,17 +13,14 @@ KEYS = st.text("aé小\U0010ffff", max_size=4)
 def test_what_begins_so_is_found_whoever_came_and_went(
     steps: list[tuple[bool, str]], key: str
 ) -> None:
-    world = World()
-    session = world.person().session
-    directory = Directory(world.clock.seconds)
+    index: NameIndex[int] = NameIndex(lambda: 0.0)
     for comes, one in steps:
         if comes:
-            directory[one] = session
+            index[one] = len(one)
         else:
-            directory.pop(one, None)
-    assert directory.beginning(key) == sorted(one for one in directory if one.startswith(key))
-    assert len(directory) == len(set(directory))
-    world.end()
+            index.pop(one, None)
+    assert index.beginning(key) == sorted(one for one in index if one.startswith(key))
+    assert len(index) == len(set(index))
 
 
 def test_whoever_was_renamed_or_left_is_found_by_no_old_name() -> None:
