@@ -193,7 +193,7 @@ def test_all_of_an_hour_is_taken_back_once_from_either_connection(
     script.sends(b"two\n")
     _ = bob.sees
     script.sends(b"/forget hour\n/forget hour\n")
-    assert bob.sees == ["-- alice took back 2 lines."]
+    assert bob.sees == ["-- alice took back what they said in the last hour."]
     script.sends(b"/forget hour\n")
     assert script.sees[-1] == "-- You have said nothing in the last hour."
     alice.says("/forget hour")

@@ -62,7 +62,7 @@ NOW = 1_800_000_005.0
         (TopicSet(NOW, 1, "alice", ""), "-- alice cleared the topic."),
         (Told(NOW, SERVER, "It is late."), "-- It is late."),
         (
-            TookBack(NOW, 1, "alice", 1, NOW - 3600),
+            TookBack(NOW, 1, "alice", frozenset([-1]), NOW - 3600),
             "-- alice took back what they said in the last hour.",
         ),
     ],
@@ -221,7 +221,7 @@ CHANGES = [
     TopicSet(NOW, 1, "alice", "tea"),
     TopicSet(NOW, 1, "alice", ""),
     Told(NOW, SERVER, "It is late."),
-    TookBack(NOW, 1, "alice", 1, NOW - 3600),
+    TookBack(NOW, 1, "alice", frozenset([-1]), NOW - 3600),
 ]
 ANSWERS = [
     Noticed(NOW, SERVER, "one\ntwo"),

@@ -941,7 +941,7 @@ def filled() -> Room:
     """A room in which five lines were said, a second and ten ids apart."""
     room = Room("den", "den")
     for number in range(5):
-        room.append(number * 10, Said(float(number), number % 2 + 1, "alice", str(number)))
+        room.append(number * 10, Said(float(number), 0, "alice", str(number), user=number % 2 + 1))
         room.append(number * 10 + 1, TopicSet(float(number), 1, "alice", "tea"))
     return room
 
@@ -952,7 +952,7 @@ def test_lines_before_an_id_are_the_last_of_them() -> None:
     assert [id for id, _ in room.before(41, 3)] == [20, 30, 40]
     assert [id for id, _ in room.before(35, 9)] == [0, 10, 20, 30]
     assert room.before(0, 9) == room.before(99, 0) == []
-    assert room.before(1, 9) == [(0, Said(0.0, 1, "alice", "0"))]
+    assert room.before(1, 9) == [(0, Said(0.0, 0, "alice", "0", user=1))]
 
 
 def test_rows_go_from_one_id_up_to_another() -> None:
@@ -1028,7 +1028,7 @@ def test_who_is_behind_is_not_shown_what_was_forgotten(world: World) -> None:
 )
 def test_lines_that_were_taken_back_are_not_there(author: int, since: float, left: str) -> None:
     room = filled()
-    room.append(50, TookBack(9.0, author, "alice", author, since))
+    room.append(50, TookBack(9.0, author, "alice", frozenset([author]), since))
     assert "".join(spoken(room)) == left
 
 
@@ -1090,7 +1090,7 @@ def test_who_is_behind_is_served_what_others_who_are_were_served() -> None:
         assert outlet.data.count(b"alice: ") == 20
     assert format.count == 20
     # What was taken back is not sent from what was made of it before.
-    room.append(200, TookBack(2.0, 99, "alice", 99, 0.0))
+    room.append(200, TookBack(2.0, 99, "alice", frozenset([0])))
     room.flush()
     outlets[-1]._draining = True
     assert room.catch_up(members[-1])

@@ -40,7 +40,7 @@ async def running(folder: Path, **options: Any) -> AsyncIterator[tuple[Chat, Sto
 
 
 def say(chat: Chat, room: Room, text: str, origin: int = 1) -> None:
-    chat.submit(room, Said(clock.time(), origin, "alice", text))
+    chat.submit(room, Said(clock.time(), origin, "alice", text, user=-origin))
 
 
 def texts(entries: list[Entry]) -> list[str]:
@@ -84,7 +84,7 @@ async def test_ids_and_origins_of_an_earlier_run_are_not_taken_for_those_of_this
         now = clock.time()
         say(chat, chat.lobby, "of the second")
         await until(lambda: len(chat.lobby.recent(5)) == 2)
-        chat.submit(chat.lobby, TookBack(now, 1, "alice", 1, now - 3600))
+        chat.submit(chat.lobby, TookBack(now, 1, "alice", frozenset([-1]), now - 3600))
         await until(lambda: len(chat.lobby.recent(5)) == 1)
         assert texts(await store.before("lobby", LAST, 5)) == ["of the first run"]
 
@@ -110,7 +110,7 @@ async def test_a_server_that_ends_while_it_cleans_cleans_when_it_is_back(tmp_pat
         say(chat, chat.lobby, "zanzibar 罕见")
         await until(lambda: chat.lobby.recent(1))
         await until(lambda: not store._indexing)
-        chat.submit(chat.lobby, TookBack(now, 1, "alice", 1, now - 3600))
+        chat.submit(chat.lobby, TookBack(now, 1, "alice", frozenset([-1]), now - 3600))
         await until(lambda: not chat.lobby.recent(1))
         say(chat, chat.lobby, "afterwards")
         await until(lambda: chat.lobby.recent(1))

@@ -229,7 +229,7 @@ def test_who_reads_that_lines_are_removed_reads_that_the_disk_has_them_still(
 ) -> None:
     case.say("one")
     case.disk.takes()
-    back = TookBack(case.clock.seconds(), 1, "alice", 1, 0.0)
+    back = TookBack(case.clock.seconds(), 1, "alice", frozenset([-1]))
     case.ledger.submit("lobby", back)
     case.ledger.end_turn()
     if not hangs:
@@ -252,7 +252,7 @@ def test_who_reads_that_lines_are_removed_reads_that_the_disk_has_them_still(
     assert case.room.entries[-1].event == back
 
 
-REMOVALS = [TookBack(1.0, 1, "alice", 1, 0.0), Closed(1.0, SERVER)]
+REMOVALS = [TookBack(1.0, 1, "alice", frozenset([-1])), Closed(1.0, SERVER)]
 
 
 @pytest.mark.parametrize("removal", REMOVALS, ids=lambda event: type(event).__name__)

@@ -92,7 +92,7 @@ class Store:
         """An event; found: whether it is in the search index."""
         self.last += 1
         self.connection.execute(
-            "INSERT INTO events VALUES (?, ?, ?, ?, 1, ?, ?)",
+            "INSERT INTO events VALUES (?, ?, ?, ?, 1, ?, ?, 0)",
             (self.last, room, kind, when, name, text),
         )
         if found and kind < 2:
@@ -345,7 +345,7 @@ def test_a_backup_is_made_while_the_server_writes_and_is_a_store_elsewhere(
             while not stopped.is_set() and time.monotonic() < overdue:
                 id += 1
                 connection.execute(
-                    "INSERT INTO events VALUES (?, 1, 0, ?, 1, 'bob', 'meanwhile')", (id, NOON)
+                    "INSERT INTO events VALUES (?, 1, 0, ?, 1, 'bob', 'meanwhile', 0)", (id, NOON)
                 )
                 writing.set()
 

@@ -45,7 +45,7 @@ def test_whatever_the_server_tells_fits_into_80_columns(name: str, other: str, t
         Renamed(0.0, 1, name, other, True),
         TopicSet(0.0, 1, name, text),
         CrowdMoved(0.0, SERVER, (name, other), 1000, True),
-        TookBack(0.0, 1, name, 1, 0.0, other),
+        TookBack(0.0, 1, name, said_as=other),
     ]
     for event in told:
         for format in (PLAIN, TIMED):

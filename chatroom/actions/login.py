@@ -152,7 +152,7 @@ def _pass(session: "Session", arrival: "Arrival") -> Flow:
     if present is not None and visit is not None and visit.change is not None:
         preferences = visit.change(present.preferences)
     session.passing = True
-    session.account = account
+    logins.assign(session, account)
     session.name = session.submitted = account.name
     session.show_like(as_read(session, preferences))
     _note_login(session, arrival.key if arrival.by_key else None)

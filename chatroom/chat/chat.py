@@ -4,7 +4,7 @@ The rule: nothing has happened before the ledger says so. What is asked for goes
 comes back through `committed` is appended to its room and delivered.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from operator import itemgetter
 from typing import TYPE_CHECKING, Protocol
@@ -24,7 +24,7 @@ from chatroom.chat.loginservice import LoginService, RunInThread
 from chatroom.chat.lookups import Lookups
 from chatroom.chat.memoryhistory import MemoryHistory
 from chatroom.chat.nameindex import NameIndex
-from chatroom.chat.room import LOG_EVENTS, Member, Room, said_by
+from chatroom.chat.room import Member, Room, said_by
 from chatroom.chat.rules import Moderation
 from chatroom.model.aging import Aging
 from chatroom.model.chatsettings import Settings
@@ -204,12 +204,8 @@ class Chat:
         return f"guest{self._last_guest}"
 
     def sessions_of(self, account: int) -> "list[Session]":
-        """Who is logged in with the account of this id: who is here first, then who only passes."""
-        found = [
-            session
-            for session in self.sessions.values()
-            if session.account is not None and session.account.id == account
-        ]
+        """Return the connections logged in with this account id, those that only pass last."""
+        found = self.logins.sessions.get(account, {}).values()
         return sorted(found, key=lambda session: session.passing)
 
     # -- rooms
@@ -393,18 +389,13 @@ class Chat:
         Returns the rooms in which they are, each with the event that was asked for. since: in
         seconds since the epoch.
         """
-        account = session.account
-        if account is not None and account.created > since:
-            # Somebody else may have said something under its name before it was registered.
-            return self.take_back_last(session, since, LOG_EVENTS)
-        _, rooms = self._own_lines(session, since)
+        users, rooms = self._own_lines(session, since)
         for one in self._connections_of(session):
             one.said = None
         now, origin, name = self.clock.time(), session.origin, session.name
-        said_as = account.name if account is not None else ""
         asked: list[tuple[Room, Event]] = []
         for room in rooms:
-            asked.append((room, TookBack(now, origin, name, origin, since, said_as)))
+            asked.append((room, TookBack(now, origin, name, users, since, user=session.user_id)))
             self.submit(*asked[-1])
         return asked
 
@@ -416,7 +407,11 @@ class Chat:
         Returns the rooms in which they are, each with the event that was asked for. since: in
         seconds since the epoch.
         """
-        own, rooms = self._own_lines(session, since)
+        users, rooms = self._own_lines(session, since)
+
+        def own(said: Event) -> bool:
+            return said.user in users
+
         found = [(id, room) for room in rooms for id in room.last_ids(own, since, count)]
         chosen: dict[str, set[int]] = {}
         for id, room in sorted(found, key=itemgetter(0))[-count:]:
@@ -424,35 +419,29 @@ class Chat:
         now, origin, name = self.clock.time(), session.origin, session.name
         asked: list[tuple[Room, Event]] = []
         for key, ids in chosen.items():
-            event = TookBack(now, origin, name, origin, since, "", frozenset(ids), len(ids))
+            event = TookBack(
+                now, origin, name, users, since, "", frozenset(ids), len(ids), user=session.user_id
+            )
             asked.append((self.rooms[key], event))
             self.submit(*asked[-1])
         return asked
 
-    def _own_lines(
-        self, session: "Session", since: float
-    ) -> tuple[Callable[[Event], bool], list[Room]]:
-        """What tells the lines of *session*, and the rooms where there may be some since then.
+    def _own_lines(self, session: "Session", since: float) -> tuple[frozenset[int], list[Room]]:
+        """Return the users who *session* is, and the rooms where they may have spoken since then.
 
-        They are those that this connection said, and those of its account, whose name was nobody
-        else's from when it was registered; also those of the account's other connections.
+        These are its account, and the guests who its account's connections were before the login.
         """
         account = session.account
         connections = self._connections_of(session)
-        origins = {one.origin for one in connections}
-
-        def own(said: Event) -> bool:
-            return said.origin in origins or (
-                account is not None and said.time >= account.created and said_by(said, account.key)
-            )
-
+        users = frozenset([session.user_id, *(-one.origin for one in connections)])
         keys = {
             key for one in connections for key, time in (one.said or {}).items() if time >= since
         }
         if account is not None:
             keys.update(one.room.key for one in connections if one.room.listed)
         rooms = [self.rooms[key] for key in keys if key in self.rooms]
-        return own, [room for room in rooms if room.may_have(own, since)]
+        own = [room for room in rooms if room.may_have(lambda said: said.user in users, since)]
+        return users, own
 
     def _connections_of(self, session: "Session") -> "list[Session]":
         """All connections of whoever *session* is."""
@@ -489,7 +478,7 @@ class Chat:
         now = self.clock.time()
         asked: list[Event] = []
         for room in rooms:
-            asked.append(TookBack(now, SERVER, operator, SERVER, since, name))
+            asked.append(TookBack(now, SERVER, operator, since=since, said_as=name))
             self.submit(room, asked[-1])
         return asked
 

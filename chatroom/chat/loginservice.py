@@ -120,6 +120,8 @@ class LoginService:
         self.messages_left = RateLimit(MESSAGES_PER_HOUR, 3600, seconds)
         #: Who is logged in, by the id of their account.
         self.online: dict[int, Session] = {}
+        #: All connections that are logged in, by the id of their account and by origin.
+        self.sessions: dict[int, dict[int, Session]] = {}
         #: The ids of the accounts that were given up in this run.
         self.removed: set[int] = set()
         self._clock = clock
@@ -193,7 +195,7 @@ class LoginService:
         if former is not None:
             self.logged_out(former)
         self.online[account.id] = session
-        session.account = account
+        self.assign(session, account)
         session.paired = paired
         return former
 
@@ -209,7 +211,17 @@ class LoginService:
             session.places = session.read_so_far()
             del self.online[account.id]
             self._drop_codes(account)
-        session.account = None
+        self.assign(session, None)
+
+    def assign(self, session: "Session", account: Account | None) -> None:
+        """Have *session* be logged in with *account*, or with none."""
+        if session.account is not None and (same := self.sessions.get(session.account.id)):
+            same.pop(session.origin, None)
+            if not same:
+                del self.sessions[session.account.id]
+        session.account = account
+        if account is not None:
+            self.sessions.setdefault(account.id, {})[session.origin] = session
 
     def save_sessions(self, sessions: "list[Session] | None" = None) -> None:
         """Keep what is to be kept of these people, or of all who are logged in."""

@@ -781,10 +781,10 @@ class Room:
 
 
 def _is_of(said: Event, event: TookBack) -> bool:
-    """Whether *said* is from the connection, or under the name, whose lines *event* took back."""
-    # What was said in an earlier run has the origin of the server.
-    by_origin = event.author != SERVER and said.origin == event.author
-    return by_origin or bool(event.said_as and said_by(said, names.fold(event.said_as)))
+    """Return whether *said* is of a user, or under the name, whose lines *event* took back."""
+    if event.said_as:
+        return said_by(said, names.fold(event.said_as))
+    return said.user in event.users
 
 
 def said_by(event: Event, key: str) -> bool:

@@ -573,7 +573,7 @@ class Session:
         if self.beside and not (self.arriving or self.gate.reasons & _ON_THE_WAY):
             self.notice(f"You are logged in at {place} now. This connection goes on beside it.")
             self.passing = True
-            self.account = account
+            self.chat.logins.assign(self, account)
             self.move(self.room, why)
         else:
             self.notice(f"You are logged in at {place} now. This connection ends.")

@@ -119,7 +119,7 @@ def _told(event: Event, zone: tzinfo) -> str | None:
         case TookBack() if event.count:
             lines = "a line" if event.count == 1 else f"{event.count:,} lines"
             return f"{event.name} took back {lines}."
-        case TookBack() if event.said_as and event.author == SERVER:
+        case TookBack() if event.said_as:
             return f"{event.name} removed what {event.said_as} said in the last hour."
         case TookBack():
             return f"{event.name} took back what they said in the last hour."

@@ -172,14 +172,14 @@ class Told(Event):
 class TookBack(Event):
     """A person took back lines that they have said here, or an operator removed somebody's.
 
-    author: the connection that said them, SERVER where an operator removes them. since: they were
-    said since then, in seconds since the epoch. said_as: a name under which they were said as well,
-    empty for none. ids: which lines these are, and count how many; without them it is all of them.
+    users: the ids of the users who said them. since: they were said since then, in seconds since
+    the epoch. said_as: the name under which they were said that an operator removes, else empty.
+    ids: which lines these are, and count how many; without them it is all of them.
     """
 
     name: str
-    author: int
-    since: float
+    users: frozenset[int] = frozenset()
+    since: float = 0.0
     said_as: str = ""
     ids: frozenset[int] = frozenset()
     count: int = 0

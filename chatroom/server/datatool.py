@@ -31,7 +31,7 @@ from chatroom.backends.sqlite.accounts import AccountTables
 from chatroom.backends.sqlite.directory import DATABASE
 from chatroom.formats.plain import PLAIN
 from chatroom.model.accounts import Account
-from chatroom.model.events import CrowdMoved
+from chatroom.model.events import CrowdMoved, TookBack
 from chatroom.text import names, times
 
 PROGRAM = "chatroom-data"
@@ -228,8 +228,8 @@ def _plain(id: int, room: str, kind: int, time: float, name: str, text: str) -> 
 
 
 def _json(id: int, room: str, kind: int, time: float, name: str, text: str) -> str:
-    """An event as one line of JSON; the text of a crowd that moved is what people were shown."""
-    if isinstance(codec.decode(kind, time, name, text), CrowdMoved):
+    """An event as one line of JSON; a text that is JSON itself is shown as it was."""
+    if isinstance(codec.decode(kind, time, name, text), CrowdMoved | TookBack):
         text = _shown(kind, time, name, text).removeprefix("-- ")
     fields = {
         "id": id,

@@ -13,6 +13,7 @@ from typing import Any
 
 from chatroom.backends import codec
 from chatroom.backends.sqlite import schema
+from chatroom.backends.sqlite.kept import is_kept
 from chatroom.model.entry import Entry
 from chatroom.model.events import SERVER, Closed, Event, Opened, TookBack, TopicSet
 from chatroom.model.history import MAX_ID, Gap, Query, StoredRoom, UnreadSummary, finder
@@ -140,14 +141,14 @@ class Writer:
             ).fetchall():
                 # At least one, so that it is known when something was last said.
                 lines = connection.execute(
-                    "SELECT id, kind, time, name, text FROM events "
+                    "SELECT id, kind, time, name, text, origin, user FROM events "
                     "WHERE room = ? AND kind < 2 ORDER BY id DESC LIMIT ?",
                     (id, max(1, count)),
                 ).fetchall()
                 if key.startswith(PAST) and lines:
                     continue
                 if lines or key == lobby:
-                    events = [(row[0], codec.decode(*row[1:])) for row in reversed(lines)]
+                    events = [(row[0], _event(MAX_ID, *row)) for row in reversed(lines)]
                     kept.append(StoredRoom(name, topic, events))
                 else:
                     connection.execute("DELETE FROM events WHERE room = ?", (id,))
@@ -163,11 +164,9 @@ class Writer:
         with transaction(self._connection):
             rows: list[tuple[Any, ...]] = []
             for key, id, event in entries:
-                coded = codec.encode(event)
-                if coded is not None:
-                    kind, name, text = coded
+                if is_kept(event):
                     room = known.get(key) or self._room(known, key, key)
-                    rows.append((id, room, kind, event.time, event.origin, name, text))
+                    rows.append((id, room, *codec.encode(event)))
                 if event.line:
                     continue
                 if isinstance(event, Opened):
@@ -220,8 +219,8 @@ class Writer:
     def _insert(self, rows: list[tuple[Any, ...]]) -> None:
         if rows:
             self._connection.executemany(
-                "INSERT OR IGNORE INTO events (id, room, kind, time, origin, name, text) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO events (id, room, kind, time, name, text, origin, user) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
 
@@ -231,15 +230,15 @@ class Writer:
             return
         if event.said_as:
             self._remove(room, event)
-        if event.author == SERVER:
-            return
-        # Origins are counted anew in each run of the server.
-        found = self._connection.execute(
-            "SELECT id, room, kind, name, text FROM events "
-            "WHERE room = ? AND kind < 2 AND id > ? AND origin = ? AND time >= ?",
-            (room, max(self.last_id, int((event.since - 60) * 1e6)), event.author, event.since),
-        ).fetchall()
-        self._delete(found)
+        for user in event.users:
+            # Guests are counted anew in each run of the server.
+            last = self.last_id if user < 0 else 0
+            found = self._connection.execute(
+                "SELECT id, room, kind, name, text FROM events "
+                "WHERE room = ? AND kind < 2 AND id > ? AND user = ? AND time >= ?",
+                (room, max(last, int((event.since - 60) * 1e6)), user, event.since),
+            ).fetchall()
+            self._delete(found)
 
     def _remove(self, room: int, event: TookBack) -> None:
         """Delete what was said under a name, however that was spelled."""
@@ -365,8 +364,7 @@ class Writer:
 class Reader:
     """A connection that only looks things up.
 
-    last_id: the id of the last event from before this run of the server. Origins are counted anew
-    in each run: of what is older they say nothing.
+    last_id: the id of the last event from before this run of the server, see _event.
     """
 
     def __init__(self, path: Path, last_id: int = MAX_ID) -> None:
@@ -391,9 +389,6 @@ class Reader:
         """Ask now and then whether what is being looked up is *given_up*, and end it then."""
         self._connection.set_progress_handler(given_up, STEPS)
 
-    def _event(self, id: int, kind: int, time: float, origin: int, name: str, text: str) -> Event:
-        return codec.decode(kind, time, name, text, origin if id > self._last_id else SERVER)
-
     def _rooms(self, keys: Iterable[str]) -> dict[int, str]:
         wanted = set(keys)
         rows = self._connection.execute("SELECT id, key FROM rooms").fetchall()
@@ -409,11 +404,11 @@ class Reader:
 
     def _lines(self, room: str, where: str, id: int, count: int) -> list[Entry]:
         rows = self._connection.execute(
-            "SELECT id, kind, time, origin, name, text FROM events "
+            "SELECT id, kind, time, name, text, origin, user FROM events "
             f"WHERE room = (SELECT id FROM rooms WHERE key = ?) AND kind < 2 AND {where} LIMIT ?",
             (room, id, count),
         )
-        return [Entry(room, row[0], self._event(*row)) for row in rows]
+        return [Entry(room, row[0], _event(self._last_id, *row)) for row in rows]
 
     def place(self, room: str, time: float) -> int:
         """See interfaces.HistoryStore."""
@@ -435,13 +430,15 @@ class Reader:
     def _search_recent(self, query: Query, count: int, rooms: dict[int, str]) -> list[Entry]:
         is_found = finder(query)
         rows = self._connection.execute(
-            "SELECT room, id, kind, time, origin, name, text FROM events "
+            "SELECT room, id, kind, time, name, text, origin, user FROM events "
             "WHERE id > (SELECT value FROM state WHERE key = 'indexed') AND id < ? AND kind < 2 "
             "ORDER BY id DESC LIMIT ?",
             (query.before, TAIL),
         ).fetchall()
         entries = [
-            Entry(rooms[row[0]], row[1], self._event(*row[1:])) for row in rows if row[0] in rooms
+            Entry(rooms[row[0]], row[1], _event(self._last_id, *row[1:]))
+            for row in rows
+            if row[0] in rooms
         ]
         return [entry for entry in entries if is_found(entry.event)][:count]
 
@@ -462,10 +459,11 @@ class Reader:
         entries: list[Entry] = []
         for (id,) in found:
             row = self._connection.execute(
-                "SELECT room, id, kind, time, origin, name, text FROM events WHERE id = ?", (id,)
+                "SELECT room, id, kind, time, name, text, origin, user FROM events WHERE id = ?",
+                (id,),
             ).fetchone()
             if row is not None and row[0] in rooms:
-                entries.append(Entry(rooms[row[0]], id, self._event(*row[1:])))
+                entries.append(Entry(rooms[row[0]], id, _event(self._last_id, *row[1:])))
                 if len(entries) == count:
                     break
         found.close()
@@ -573,6 +571,19 @@ class Reader:
                 )
                 ids += [id for (id,) in found]
         return ids
+
+
+def _event(
+    last_id: int, id: int, kind: int, time: float, name: str, text: str, origin: int, user: int
+) -> Event:
+    """Return the event of a row; *last_id* is that of the last event from before this run.
+
+    Connections, and with them guests, are counted anew in each run: of what is older they say
+    nothing.
+    """
+    if id <= last_id:
+        origin, user = SERVER, max(user, SERVER)
+    return codec.decode(kind, time, name, text, origin, user)
 
 
 def _quoted(phrase: Phrase) -> str:

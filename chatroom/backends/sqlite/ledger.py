@@ -14,9 +14,9 @@ from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatroom.backends import codec
 from chatroom.backends.interfaces import LedgerReceiver
 from chatroom.backends.memory import number
+from chatroom.backends.sqlite.kept import is_kept
 from chatroom.model.clock import Call, Clock
 from chatroom.model.counters import Histogram
 from chatroom.model.entry import Entry
@@ -252,7 +252,7 @@ class StoredLedger:
         assert told is not None
         entries = self._unsaved[self._shown :]
         # The bare relay's lines, and other things that nobody keeps, are no loss.
-        shown = [entry for entry in entries if codec.encode(entry.event) is not None]
+        shown = [entry for entry in entries if is_kept(entry.event)]
         rooms = {entry.room for entry in shown}
         removed = {entry.room for entry in shown if entry.event.removes}
         text = "The disk is away: from here on history is not being kept."
@@ -316,4 +316,4 @@ def _size(entries: Iterable[Entry]) -> int:
 
 def _kept(event: Event) -> bool:
     """Whether *event* is a line that belongs into the store."""
-    return event.line and codec.encode(event) is not None
+    return event.line and is_kept(event)

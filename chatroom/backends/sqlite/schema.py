@@ -124,6 +124,13 @@ MIGRATIONS = (
     INSERT INTO words (words) VALUES ('delete-all');
     UPDATE state SET value = 0 WHERE key = 'indexed';
     """,
+    """
+    -- Event.user: an account, which may be gone; minus `origin` for a guest; 0 where it is unknown.
+    ALTER TABLE events ADD COLUMN user INTEGER NOT NULL DEFAULT 0;
+    -- Since an account was made nobody else was called so.
+    UPDATE events SET user = accounts.id FROM accounts
+        WHERE accounts.key = fold(events.name) AND accounts.created <= events.time;
+    """,
 )
 
 
@@ -162,6 +169,7 @@ def damage(connection: sqlite3.Connection, *tables: str) -> str:
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Make the file one of this version, each step whole or not at all. Raises SchemaError."""
+    connection.create_function("fold", 1, names.fold, deterministic=True)
     for number, script in enumerate(MIGRATIONS[version(connection) :], version(connection) + 1):
         connection.executescript(
             f"BEGIN IMMEDIATE; {script} PRAGMA application_id = {APPLICATION}; "
