@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 from twisted.internet import task
 from twisted.internet.defer import Deferred, execute, fail, succeed
 
+from chatroom.actions import login
+from chatroom.actions.handler import TEXT
 from chatroom.backends.interfaces import (
     AccountStore,
     Ledger,
@@ -31,6 +33,8 @@ from chatroom.backends.sqlite.worker import Worker
 from chatroom.chat.chat import Chat
 from chatroom.chat.rules import Moderation
 from chatroom.chat.session import Session
+from chatroom.commands import COMMANDS
+from chatroom.commands.interpreter import Interpreter
 from chatroom.formats.format import Format
 from chatroom.formats.plain import PLAIN, plain
 from chatroom.model import publickeys
@@ -165,10 +169,11 @@ class Person:
         self._ended = False
         self._seen = 0
         self._format = format
-        self.session = Session(world.chat, self, self.outlet, source)
+        self.session = Session(world.chat, self, self.outlet, TEXT, COMMANDS, source)
+        self.interpreter = Interpreter(self.session)
         self.session.passing = passing
         world.came.append(self)
-        self.session.open(arrival)
+        login.open_session(self.session, arrival)
 
     @property
     def name(self) -> str:
@@ -250,10 +255,11 @@ class Person:
         self.ends()
 
     def resume(self) -> None:
+        self.interpreter.resume()
         while (
             self._waiting and self.session.gate.is_open and (self.gone or not self.outlet.congested)
         ):
-            self.session.received(self._waiting.pop(0))
+            self.interpreter.received(self._waiting.pop(0))
         if self._ended and not self._waiting and self.session.gate.is_open:
             self.session.end()
 

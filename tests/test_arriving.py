@@ -12,15 +12,16 @@ from twisted.logger import LogEvent
 from chatroom.accounts import passwords
 from chatroom.actions import authenticate
 from chatroom.actions.authenticate import Stranger
+from chatroom.actions.handler import TEXT
 from chatroom.actions.steps import SORRY
 from chatroom.backends.memory import MemoryNameClaims
 from chatroom.chat.session import Session
+from chatroom.commands import COMMANDS
 from chatroom.formats.plain import plain
 from chatroom.model.accounts import Account
 from chatroom.model.chatsettings import Settings
 from chatroom.model.events import Event, Joined
 from chatroom.model.identity import Arrival
-from chatroom.model.limits import LOCAL
 from chatroom.model.refused import TooMany
 from chatroom.model.sanctions import Order
 from chatroom.text import names
@@ -370,7 +371,7 @@ def test_a_session_has_the_number_that_its_connection_had_before() -> None:
     session: Session
     connection = world.person()
     outlet = FakeOutlet(lambda: session.drained())
-    session = Session(world.chat, connection, outlet, LOCAL, origin=origin)
+    session = Session(world.chat, connection, outlet, TEXT, COMMANDS, origin=origin)
     assert session.origin == origin
     assert connection.session.origin > origin
     world.end()

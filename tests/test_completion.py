@@ -39,7 +39,7 @@ def world() -> Iterator[World]:
 def offered(session: Session, line: str) -> list[str]:
     """What Tab offers where the bar is in *line*, or at its end."""
     before, _, after = line.partition("|")
-    session.completed = 0.0
+    session.prompt.completed = 0.0
     return list(complete(session, before, after))
 
 
@@ -377,7 +377,7 @@ def typed(session: Session, editor: Editor, *events: Key | str) -> list[Action]:
     """What comes of these keys; a str is typed."""
     actions = []
     for event in events:
-        session.completed = 0.0
+        session.prompt.completed = 0.0
         actions += editor.receive(Text(event) if isinstance(event, str) else event)
     return actions
 
@@ -499,7 +499,7 @@ LINES = st.one_of(
 def test_whatever_is_typed_every_choice_begins_with_it(
     crowd: Session, before: str, after: str
 ) -> None:
-    crowd.completed = 0.0
+    crowd.prompt.completed = 0.0
     word = before.rpartition(" ")[2]
     zones = before.startswith(("/timezone ", "/tz "))
     for choice in complete(crowd, before, after):

@@ -50,7 +50,7 @@ def freed(world: World, *people: Person) -> Iterator[None]:
             world.came.remove(person)
             assert person.session.closed or person.gone
             # The door lets go of it.
-            del person.session
+            del person.session, person.interpreter
         assert not origins & chat.sessions.keys()
         assert not origins & {session.origin for session in chat.people.values()}
         assert not origins & {session.origin for session in chat.logins.online.values()}

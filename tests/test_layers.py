@@ -38,16 +38,7 @@ CORE_FORBIDS = {"asyncio", "select", "selectors", "socket", "ssl", "threading"}
 #: Folders inside of a package that may not import one another, and what is shared by them.
 APART = {"doors": {"lines"}, "backends": set[str]()}
 
-#: Imports of lower packages from higher ones that are left: what remains of one great circle. The
-#: session is user, connection and interpreter of lines at once, and calls what stands above it.
-LEFT: dict[str, set[str]] = {
-    "chat.session": {
-        *("actions", "actions.greeting", "actions.ignoring", "actions.login", "actions.messages"),
-        *("actions.naming", "actions.pager", "actions.strays", "commands"),
-    }
-}
-
-#: The files of that circle: without these there is none.
+#: The files that import one another in a circle: without these there is none.
 CIRCLE = frozenset({"chat.session"})
 
 STANDARD = frozenset(sys.stdlib_module_names)
@@ -113,7 +104,7 @@ def faults(module: str, source: str, modules: frozenset[str]) -> list[str]:
         return []
     for own in own_imports(module, source, modules):
         other = package_of(own)
-        allowed = other == package or other in MAY_IMPORT[package] or own in LEFT.get(module, ())
+        allowed = other == package or other in MAY_IMPORT[package]
         mine, theirs = folder_of(module), folder_of(own)
         if other == package and package in APART and mine and theirs and mine != theirs:
             allowed = theirs in APART[package]
@@ -182,11 +173,6 @@ def test_files_do_not_import_one_another_in_a_circle() -> None:
         for module, path in MODULES.items()
     }
     assert circle({m: found for m, found in graph.items() if m not in CIRCLE}) == []
-
-
-def test_what_is_left_of_the_circle_is_there() -> None:
-    for module, others in LEFT.items():
-        assert others <= own_imports(module, MODULES[module].read_text(encoding="utf-8"), NAMES)
 
 
 def test_a_circle_is_found() -> None:

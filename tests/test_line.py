@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from chatroom.chat.session import Session
+from chatroom.commands.interpreter import Interpreter
 from chatroom.doors.lines import protocol as lines
 from chatroom.doors.telnet.protocol import TELNET_HINT, ChatFactory, ChatProtocol
 from chatroom.model.limits import Limits
@@ -507,14 +508,14 @@ def test_a_session_that_cannot_be_opened_is_dropped(
 @pytest.fixture
 def bomb(monkeypatch: pytest.MonkeyPatch) -> None:
     """Saying "bomb" is too much for the server."""
-    received = Session.received
+    received = Interpreter.received
 
-    def fragile(session: Session, text: str) -> None:
+    def fragile(interpreter: Interpreter, text: str) -> None:
         if text == "bomb":
             raise ZeroDivisionError
-        received(session, text)
+        received(interpreter, text)
 
-    monkeypatch.setattr(Session, "received", fragile)
+    monkeypatch.setattr(Interpreter, "received", fragile)
 
 
 @pytest.mark.usefixtures("bomb")

@@ -66,7 +66,7 @@ def hides(person: Person) -> bool:
 def wary(person: Person) -> bool:
     """Whether what they type may be a password that nobody asked for."""
     session = person.session
-    return session.chat.clock.seconds() < session.guarded_until
+    return session.chat.clock.seconds() < session.prompt.guarded_until
 
 
 # -- registering

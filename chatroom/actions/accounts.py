@@ -214,7 +214,7 @@ def _carry_out(session: "Session", flow: "Deferred[Any]") -> None:
     """
 
     def succeeded(_: object) -> None:
-        session.guarded_until = 0.0
+        session.prompt.guarded_until = 0.0
 
     def failed(failure: Any) -> Any:
         # It may have taken its time.

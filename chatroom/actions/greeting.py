@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from chatroom.actions import ignoring
 from chatroom.chat.room import said_by
 from chatroom.formats.format import encode
 from chatroom.model.events import SERVER, Event, Noticed, ScrollbackEnded
@@ -124,7 +123,7 @@ def _scrollback(session: "Session", room: "Room", rows: int | None) -> bytes:
         return room.scrollback(session.format, count, now)
     if unread is not None and mark is not None and unread.has_been_in(room.key):
         since = max(since, mark + 1)
-    hides = ignoring.hider(session)
+    hides = session.hider()
     said = [
         (id, event) for id, event in room.before(MAX_ID, count) if id >= since and not hides(event)
     ]

@@ -4,23 +4,16 @@ The rule: a user is ignored by id. Accounts are kept with the preferences; guest
 with their connections, are kept as long as the connection of the session lasts.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, succeed
 
-from chatroom.model.events import SERVER, Emoted, Event, Said
 from chatroom.text import names
 
 if TYPE_CHECKING:
     from chatroom.chat.session import Session
-
-
-def refresh_ignores(session: "Session") -> None:
-    """Have the room leave out the users whom *session* ignores now."""
-    ids = session.ignored.keys() | session.preferences.ignores.keys()
-    session.member.ignores = frozenset(ids) if ids else None
 
 
 def ignore(session: "Session", person: "Session") -> "Deferred[bool]":
@@ -33,7 +26,7 @@ def ignore(session: "Session", person: "Session") -> "Deferred[bool]":
         # It may be the id of an account that was given up.
         session.ignored = {**session.ignored, person.user_id: person.name}
     person.ignored_by = (person.ignored_by or frozenset()) | {session.origin}
-    refresh_ignores(session)
+    session.refresh_ignores()
     if person.account is None:
         return succeed(True)
     return ignore_account(session, person.account.id, person.name)
@@ -54,7 +47,7 @@ def unignore(session: "Session", key: str) -> "Deferred[bool] | None":
     if (person := session.chat.people.get(key)) is not None:
         ids |= {person.user_id, -person.origin} & known.keys()
     session.ignored = _without(ids, session.ignored)
-    refresh_ignores(session)
+    session.refresh_ignores()
     if ids & session.preferences.ignores.keys():
         return session.prefer(lambda kept: replace(kept, ignores=_without(ids, kept.ignores)))
     return succeed(True) if ids else None
@@ -71,22 +64,4 @@ def become_user(session: "Session", id: int) -> None:
         other = session.chat.sessions.get(origin)
         if other is not None and -session.origin in other.ignored:
             other.ignored = {**other.ignored, id: session.name}
-            refresh_ignores(other)
-
-
-def hider(session: "Session") -> Callable[[Event], bool]:
-    """Return a function that tells whether an event is from a user whom *session* ignores now.
-
-    Lines of guests in an earlier run of the server have no user. There the name decides, but for
-    guestN, which are given anew.
-    """
-    ignored = session.member.ignores or frozenset()
-    known = [*session.ignored.values(), *session.preferences.ignores.values()]
-    keys = {names.fold(name) for name in known if not names.is_reserved(name)}
-
-    def hides(event: Event) -> bool:
-        if event.user != SERVER:
-            return event.user in ignored
-        return isinstance(event, Said | Emoted) and names.fold(event.name) in keys
-
-    return hides
+            other.refresh_ignores()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from chatroom.actions import naming
+from chatroom.actions import naming, strays
 from chatroom.actions.ignoring import become_user
 from chatroom.actions.messages import show_messages
 from chatroom.actions.pager import pager_of, when
@@ -65,8 +65,18 @@ def adopt(session: "Session", account: Account, *, paired: bool = False) -> Flow
     yield _bring(session, present, places)
 
 
-def arrive(session: "Session", arrival: "Arrival") -> None:
-    """Give *session*, which is nowhere yet, its name and its place; input waits meanwhile."""
+def open_session(session: "Session", arrival: "Arrival | None" = None) -> None:
+    """Begin the new *session*: as a guest in the lobby, or as *arrival* says who its user is.
+
+    Until it is found out whether that user gets the name, and the room that goes with it, input
+    waits, and nobody sees them.
+    """
+    if arrival is None:
+        session.open()
+        return
+    session.open_pending(arrival.key)
+    if arrival.asked:
+        strays.beware(session)
 
     def failed(failure: Any) -> None:
         if failure.check(Gone) or session.over:

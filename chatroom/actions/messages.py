@@ -73,6 +73,35 @@ class PrivateLine:
             )
 
 
+def whisper(sender: "Session", recipient: "Session", text: str) -> None:
+    """Say *text*, which is clean, to one user alone. Raises Refused."""
+    moderation = sender.chat.moderation
+    # Operators can be asked why.
+    why = moderation.silence(sender)
+    if why is not None and not moderation.keeps_order(recipient):
+        raise Refused(Code.MUTED, why)
+    if recipient.over:
+        raise Refused(
+            Code.GONE, f"{recipient.name} has just left; your line was not delivered. Try again."
+        )
+    if recipient.mailbox.full:
+        raise Refused(
+            Code.NOT_READING,
+            f"{recipient.name} is not reading; your line was not delivered. Try again later.",
+        )
+    sent = (sender.name, recipient.name, text)
+    now, user = sender.chat.clock.time(), sender.user_id
+    if user not in (recipient.member.ignores or ()):
+        arriving = Whispered(now, sender.origin, *sent, outgoing=False, user=user)
+        recipient.tell(arriving, PrivateLine(sender, recipient, text))
+        present = sender.chat.logins.present(sender)
+        if present is not recipient:
+            recipient.whisperer = present.origin
+    sender.tell(Whispered(now, sender.origin, *sent, outgoing=True, user=user))
+    if recipient.away is not None:
+        sender.notice(f"{recipient.name} is away{recipient.away and f': {recipient.away}'}.")
+
+
 class LeftLines:
     """The lines that were left for an account, up to the id *last*, on their way; see Letter."""
 

@@ -14,7 +14,6 @@ from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.defer import TimeoutError as TimedOut
 from twisted.logger import Logger
 
-from chatroom.actions import ignoring
 from chatroom.actions.steps import in_time
 from chatroom.chat.lookups import piecemeal
 from chatroom.chat.room import said_by
@@ -60,9 +59,10 @@ Page = tuple[Sequence[Entry], bytes]
 
 def pager_of(session: "Session") -> "HistoryPager":
     """What *session* looks up, made with the first question."""
-    if session.recall is None:
-        session.recall = HistoryPager(session)
-    return session.recall
+    recall = session.recall
+    if not isinstance(recall, HistoryPager):
+        recall = session.recall = HistoryPager(session)
+    return recall
 
 
 class HistoryPager:
@@ -131,7 +131,7 @@ class HistoryPager:
         lines: list[bytes] = []
 
         def steps(entries: Sequence[Entry]) -> Iterator[None]:
-            hidden = ignoring.hider(session)
+            hidden = session.hider()
             for entry in reversed(self._allowed(entries)):
                 key, id, event = entry
                 if chat.is_there(entry) and not hidden(event):
@@ -302,7 +302,7 @@ class HistoryPager:
         pieces: dict[int, bytes] = {}
 
         def steps() -> Iterator[None]:
-            hides = ignoring.hider(session)
+            hides = session.hider()
             size, last = 0, -1
             for entry in reversed(entries) if newest else entries:
                 if entry.id not in hidden and not hides(entry.event):

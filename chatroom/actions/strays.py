@@ -6,7 +6,7 @@ second time, and only what that finds is looked at closely.
 """
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import regex
 
@@ -16,10 +16,6 @@ from chatroom.text.names import BLANKS
 
 if TYPE_CHECKING:
     from chatroom.chat.session import Session
-
-#: For how long, in seconds, a single word is not said after a password was typed, or a command
-#: for one, that did not lead to what it was typed for.
-GUARD_SECONDS: Final = 60.0
 
 # What keyboards and input methods have for a slash, beside the slash itself.
 _SLASH = "/\uff0f\u2044\u2215\u29f8"
@@ -85,7 +81,7 @@ def typed_in(text: str) -> bool:
 
 def beware(session: "Session") -> None:
     """What comes next may be a password, also if nobody asks for it."""
-    session.guarded_until = session.chat.clock.seconds() + GUARD_SECONDS
+    session.prompt.guard(session.chat.clock.seconds())
 
 
 def sift(session: "Session", text: str) -> None:
@@ -110,14 +106,14 @@ def sift(session: "Session", text: str) -> None:
     lone = _LONE.fullmatch(bare)
     if lone is not None:
         hint = "/quit leaves" if lone["leaving"] else "/help lists the commands"
-        if hint not in session.reminded:
-            session.reminded += (hint,)
+        if hint not in session.prompt.reminded:
+            session.prompt.reminded += (hint,)
             raise Refused(Code.HELD_BACK, f"Not said: {hint}. To say it, send it again.")
-    if session.chat.clock.seconds() < session.guarded_until:
+    if session.chat.clock.seconds() < session.prompt.guarded_until:
         words = bare.split()
         # A password has no blanks; before it may stand the name that it is for.
         if len(words) == 1 or (len(words) == 2 and len(words[1]) >= MIN_LENGTH):
             raise Refused(
                 Code.HELD_BACK, "Not said: it may be a password. If it is none, /say says it."
             )
-        session.guarded_until = 0.0
+        session.prompt.guarded_until = 0.0

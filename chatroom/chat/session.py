@@ -7,24 +7,22 @@ while its `gate` is closed, and is told through `Connection` when input may go o
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
-from chatroom.actions import greeting, ignoring, login, naming, strays
-from chatroom.actions.messages import PrivateLine
-from chatroom.actions.pager import HistoryPager
+from chatroom.chat import ignores
 from chatroom.chat.chat import Chat
 from chatroom.chat.gate import InputGate, LinePacer, Reason
+from chatroom.chat.prompt import Prompt
 from chatroom.chat.room import Member, Room
 from chatroom.chat.sendqueue import MAX_BYTES, Letter, Mailbox
 from chatroom.chat.unread import Unread
-from chatroom.commands import COMMANDS, Command, run
 from chatroom.formats.format import Format, encode
 from chatroom.formats.plain import BELL, transcript
 from chatroom.model.accounts import Account, AccountState, Change
-from chatroom.model.events import SERVER, Emoted, Event, Left, Noticed, Renamed, Said, Whispered
+from chatroom.model.events import SERVER, Emoted, Event, Left, Noticed, Renamed, Said
 from chatroom.model.limits import LOCAL
 from chatroom.model.output import Outlet
 from chatroom.model.preferences import Preferences
@@ -32,14 +30,8 @@ from chatroom.model.publickeys import PublicKey
 from chatroom.model.refused import Code, Refused
 from chatroom.text import names
 
-if TYPE_CHECKING:
-    from chatroom.model.identity import Arrival
-
 log = Logger()
 
-
-#: For how long what was asked is confirmed by typing it once more.
-CONFIRM_SECONDS = 60.0
 
 #: While it waits for these a connection does not go on beside the user's other one.
 _ON_THE_WAY = Reason.ENTERING | Reason.NAMING | Reason.OVER
@@ -95,6 +87,25 @@ class Connection(Protocol):
         """The conversation is over: send *farewell* after all else and close."""
 
 
+class Closeable(Protocol):
+    """What is to be closed with a session: nobody waits for it any more."""
+
+    def close(self) -> None: ...
+
+
+class Handler(Protocol):
+    """What is done for a session's user when the log says that something has happened to them."""
+
+    def entered(self, session: "Session", room: Room, *, first: bool) -> None:
+        """They are in *room*; *first*: for the first time on this connection."""
+
+    def renamed(self, session: "Session", event: Renamed) -> None:
+        """They have a new name."""
+
+    def rename_failed(self, session: "Session", name: str, why: str) -> None:
+        """They have not got *name*, for what half a sentence says."""
+
+
 class Session:
     """One connection's conversation. The door calls `open` once, then what is listed under it.
 
@@ -103,10 +114,6 @@ class Session:
     """
 
     __slots__ = (
-        "_answering",
-        "_asked",
-        "_command",
-        "_confirming",
         "_former",
         "_unkept",
         "_unsure",
@@ -119,13 +126,12 @@ class Session:
         "chat",
         "closed",
         "commands",
-        "completed",
         "connection",
         "failures",
         "first_shown",
         "format",
         "gate",
-        "guarded_until",
+        "handler",
         "ignored",
         "ignored_by",
         "invited",
@@ -142,9 +148,9 @@ class Session:
         "passing",
         "places",
         "preferences",
+        "prompt",
         "recall",
         "refusals",
-        "reminded",
         "room",
         "said",
         "source",
@@ -165,8 +171,9 @@ class Session:
         chat: Chat,
         connection: Connection,
         outlet: Outlet,
+        handler: Handler,
+        commands: Mapping[str, Any],
         source: str = LOCAL,
-        commands: Mapping[str, Command] = COMMANDS,
         origin: int | None = None,
     ) -> None:
         self.chat = chat
@@ -176,8 +183,12 @@ class Session:
         self.preferences = Preferences()
         self.format = connection.adapt(self.preferences)
         self.source = source
-        #: What its slash commands are, by name and by alias.
+        #: The slash commands of its door by name and by alias, see commands.Command.
         self.commands = commands
+        #: What is done for its user when the log says that something has happened to them.
+        self.handler = handler
+        #: What the next line may be, beside something to say.
+        self.prompt = Prompt()
         self.mailbox = Mailbox()
         self.origin = chat.next_origin() if origin is None else origin
         self.name = chat.next_guest()
@@ -198,7 +209,7 @@ class Session:
         #: The origins of those who have ignored this user by such an id; None for nobody.
         self.ignored_by: frozenset[int] | None = None
         #: What this person looked up last; None for nothing.
-        self.recall: HistoryPager | None = None
+        self.recall: Closeable | None = None
         #: The id of the first line that this person was shown of the room where they are.
         self.first_shown = 0
         #: What this connection was not shown of the rooms that its user reads; None for nothing.
@@ -225,10 +236,6 @@ class Session:
         self.failures = 0
         #: How often one was not looked at, because too many waited.
         self.turned_away = 0
-        #: Until then, by `Clock.seconds`, a line may be a password that nobody asked for.
-        self.guarded_until = 0.0
-        #: Of what they were reminded when a lone "help" or "quit" was held back, see strays.
-        self.reminded: tuple[str, ...] = ()
         #: How many lines came from here that everybody in a room was to see.
         self.spoken = 0
         #: Somebody is here for one command alone: they read nothing but what answers it, the room
@@ -237,21 +244,11 @@ class Session:
         #: Whether they have no terminal: whoever is here as the same person stays, and while
         #: there is somebody they only pass, but read.
         self.beside = False
-        #: The state of the token bucket for completions, see limits.TokenBucket.
-        self.completed = 0.0
         #: How often something that was asked for here was refused.
         self.refusals = 0
-        # Who gets the next line, which is not shown; None for nobody.
-        self._answering: Callable[[str, bool], None] | None = None
         #: The key that is being claimed, empty for none, and the last name that was asked for.
         self.naming = ""
         self.submitted = self.name
-        # The last event that this connection asked for, and the command that waits until it is
-        # decided, without its slash.
-        self._asked: Event | None = None
-        self._command: str | None = None
-        # What this person was asked to type once more, and until when they may.
-        self._confirming = ("", 0.0)
         # What is preferred could not be written: all of it is, as soon as that can be.
         self._unkept = False
         # Where to go back to when a move fails.
@@ -264,26 +261,26 @@ class Session:
 
     # -- what the door calls
 
-    def open(self, arrival: "Arrival | None" = None) -> None:
-        """The connection is made: give it a name and a place in the lobby.
+    def open(self) -> None:
+        """Give the user of the new connection a guest's name and a place in the lobby."""
+        self.chat.sessions[self.origin] = self
+        self.chat.people[names.fold(self.name)] = self
+        self.enter(self.chat.first_room)
 
-        arrival: who the door knows them to be. Until it is found out whether they get that name,
-        and the room that goes with it, input waits, and nobody sees them.
+    def open_pending(self, key: PublicKey | None) -> None:
+        """Begin with no place, while it is found out which name and room the user gets.
+
+        Until `come_in` input waits, and the user is seen nowhere.
+
+        :param key: the public key that the user has proved to have.
         """
         chat = self.chat
         chat.sessions[self.origin] = self
-        if arrival is None:
-            chat.people[names.fold(self.name)] = self
-            self.enter(chat.first_room)
-            return
-        self.key = arrival.key
-        if arrival.asked:
-            strays.beware(self)
+        self.key = key
         self.arriving = True
         self.gate.close(Reason.ENTERING)
         self.room = chat.doorstep
         self.member = Member(self.origin, self.name, self.format, self.outlet, self.mailbox)
-        login.arrive(self, arrival)
 
     def come_in(self, room: Room | None = None, *, why: str = "") -> None:
         """It is known who this is: enter *room*, or where guests come in.
@@ -293,52 +290,6 @@ class Session:
         self.arriving = False
         self.why = why
         self.enter(room or self.chat.first_room)
-
-    def received(self, text: str, *, blank: bool = False) -> None:
-        """One line came in, without its end. Not to be called while the gate is closed.
-
-        blank: whether it is said even if there is nothing in it.
-        """
-        now = self.chat.clock.seconds()
-        self.chat.counters.input += 1
-        if self.chat.pace.rate:
-            self.pacer.took(self.chat.pace, now)
-        text = names.clean(text)
-        if self._answering is not None:
-            self._answer(text.strip())
-            return
-        if (not text or text.isspace()) and not blank:
-            return
-        self.active = now
-        try:
-            doubled = text.startswith("//")
-            if text.startswith("/") and not doubled:
-                self._obey(text[1:])
-                return
-            if now < self.guarded_until or strays.suspect(text):
-                strays.sift(self, text)
-            self.say(text[1:] if doubled else text)
-        except Refused as refusal:
-            self.refuse(str(refusal))
-
-    def _obey(self, command: str) -> None:
-        """Run *command*, which is without its slash. Raises Refused.
-
-        It is answered as if everything that came before it on this connection had taken full
-        effect: while some of that is on its way to the ledger and back, it waits.
-        """
-        chat = self.chat
-        if self._asked is not None and chat.is_undecided(self._asked):
-            self._command = command
-            self.gate.close(Reason.DECIDING)
-            chat.receipt(self._asked).addBoth(lambda _: self.gate.open(Reason.DECIDING))
-            return
-        before = chat.asked
-        try:
-            run(self, command)
-        finally:
-            if chat.asked is not before:
-                self._asked = chat.asked
 
     def drained(self) -> bool:
         """The outlet can take more. Returns whether nothing is left to send."""
@@ -393,17 +344,8 @@ class Session:
     # -- input
 
     def sure(self, command: str) -> bool:
-        """Whether *command* is typed for the second time, or nobody could type it again.
-
-        The first time, whoever asks has to tell them to type it once more.
-        """
-        now = self.chat.clock.seconds()
-        asked, until = self._confirming
-        if self.passing or (asked == command and now < until):
-            self._confirming = ("", 0.0)
-            return True
-        self._confirming = (command, now + CONFIRM_SECONDS)
-        return False
+        """Return whether *command* is confirmed: typed twice, or by a one-shot connection."""
+        return self.passing or self.prompt.confirms(command, self.chat.clock.seconds())
 
     @property
     def address(self) -> str:
@@ -418,7 +360,7 @@ class Session:
     @property
     def asking(self) -> bool:
         """Whether the next line is an answer that is not to be shown."""
-        return self._answering is not None
+        return self.prompt.answer is not None
 
     @property
     def over(self) -> bool:
@@ -438,37 +380,16 @@ class Session:
         """
         if not self.connection.hide_input():
             return False
-        self._answering = answered
+        self.prompt.answer = answered
         self.notice(text)
         return True
-
-    def _answer(self, text: str) -> None:
-        answering, self._answering = self._answering, None
-        assert answering is not None
-        # Whoever gives up, or is refused, may type it once more.
-        strays.beware(self)
-        try:
-            answering(text, self.connection.hidden)
-        except Refused as refusal:
-            self.refuse(str(refusal))
-        finally:
-            # Unless the next line is to be hidden as well.
-            if self._answering is None:
-                self.connection.show_input()
 
     def resume(self) -> None:
         """The turn has ended and input may go on."""
         if not self.gate.is_open:
             return
         try:
-            command, self._command = self._command, None
-            if command is not None:
-                try:
-                    self._obey(command)
-                except Refused as refusal:
-                    self.refuse(str(refusal))
-            if self.gate.is_open:
-                self.connection.resume()
+            self.connection.resume()
         except Exception:
             log.failure(
                 "Input of connection {connection} failed",
@@ -501,8 +422,7 @@ class Session:
             self.said[room.key] = now
         self.spoken += 1
         kind = Emoted if emote else Said
-        self._asked = event = kind(now, self.origin, self.name, text, user=self.user_id)
-        chat.submit(room, event)
+        chat.submit(room, kind(now, self.origin, self.name, text, user=self.user_id))
 
     def move(self, room: Room, why: str = "") -> None:
         """Leave the room for another; *why* is what the one that is left is told."""
@@ -644,7 +564,7 @@ class Session:
     def _apply_preferences(self) -> None:
         self.member.format = self.format
         self.member.echo = self.connection.echo
-        ignoring.refresh_ignores(self)
+        self.refresh_ignores()
         self.member.mentioned = self._mentioned if self.preferences.bell == "mentions" else None
         self.room.listen(self.member)
 
@@ -692,34 +612,15 @@ class Session:
         self.refusals += 1
         self.notice(why)
 
-    def whisper(self, recipient: "Session", text: str) -> None:
-        """Say *text*, which is clean, to one person alone. Raises Refused."""
-        moderation = self.chat.moderation
-        # Those who keep order can be asked why.
-        why = moderation.silence(self)
-        if why is not None and not moderation.keeps_order(recipient):
-            raise Refused(Code.MUTED, why)
-        if recipient.over:
-            raise Refused(
-                Code.GONE,
-                f"{recipient.name} has just left; your line was not delivered. Try again.",
-            )
-        if recipient.mailbox.full:
-            raise Refused(
-                Code.NOT_READING,
-                f"{recipient.name} is not reading; your line was not delivered. Try again later.",
-            )
-        sent = (self.name, recipient.name, text)
-        now = self.chat.clock.time()
-        if self.user_id not in (recipient.member.ignores or ()):
-            arriving = Whispered(now, self.origin, *sent, outgoing=False, user=self.user_id)
-            recipient.tell(arriving, PrivateLine(self, recipient, text))
-            sender = self.chat.logins.present(self)
-            if sender is not recipient:
-                recipient.whisperer = sender.origin
-        self.tell(Whispered(now, self.origin, *sent, outgoing=True, user=self.user_id))
-        if recipient.away is not None:
-            self.notice(f"{recipient.name} is away{recipient.away and f': {recipient.away}'}.")
+    def refresh_ignores(self) -> None:
+        """Have the room leave out the users whom this one ignores now."""
+        ids = self.ignored.keys() | self.preferences.ignores.keys()
+        self.member.ignores = frozenset(ids) if ids else None
+
+    def hider(self) -> Callable[[Event], bool]:
+        """Return a function that tells whether an event is from a user whom this one ignores."""
+        known = [*self.ignored.values(), *self.preferences.ignores.values()]
+        return ignores.hider(self.member.ignores or (), known)
 
     def shown(self, event: Event, room: str = "", id: int = 0) -> bytes:
         """Return *event*, which has happened, as this person is shown it; see Format.encode."""
@@ -735,7 +636,7 @@ class Session:
         said: events, oldest first, each after its id.
         Those whom they ignore are left out, and the oldest if all would be more than *most* bytes.
         """
-        hides = ignoring.hider(self)
+        hides = self.hider()
         kept = [(id, event) for id, event in said if not hides(event)]
         shown = transcript(kept, self.chat.clock.time(), self.format.zone)
         pieces = [self.shown(event, room, id) for id, event in shown]
@@ -793,7 +694,7 @@ class Session:
         # Who has only stepped aside is where they were.
         if not self.closed and self._former is not room:
             first, self._welcomed = not self._welcomed, True
-            greeting.greet(self, room, first=first)
+            self.handler.entered(self, room, first=first)
         self._former = None
         self.gate.open(Reason.ENTERING)
 
@@ -819,7 +720,7 @@ class Session:
 
     def renamed(self, event: Renamed) -> None:
         """The name changed."""
-        naming.renamed(self, event)
+        self.handler.renamed(self, event)
 
     # -- what the log refuses
 
@@ -831,7 +732,7 @@ class Session:
         chat = self.chat
         if self.submitted != self.name:
             # The new name was asked for in the room in which they are not.
-            naming.failed(self, self.submitted, why)
+            self.handler.rename_failed(self, self.submitted, why)
         # Who has just come may have tried the room in which they were last.
         tried = former is None and failed in (chat.lobby, chat.entrance)
         if self.over or tried:
@@ -843,7 +744,7 @@ class Session:
 
     def rename_failed(self, name: str, why: str) -> None:
         """The name stays what it was."""
-        naming.failed(self, name, why)
+        self.handler.rename_failed(self, name, why)
 
     def gone(self, room: str) -> None:
         """The ledger could not note that the member left *room*; it is out all the same."""
@@ -859,7 +760,7 @@ class Session:
             if self.recall is not None:
                 self.recall.close()
             # Whoever has gone is to be freed without the garbage collector, which looks seldom.
-            self.recall = self._answering = self._asked = None
+            self.recall = self.prompt.answer = None
             self.member.owner = self.member.mentioned = None
             key = names.fold(self.name)
             if chat.people.get(key) is self:

@@ -119,8 +119,9 @@ def look_up(session: "Session", word: str) -> Command:
     A beginning goes before a near miss: who types /hist wants /history.
     """
     word = word.lower()
-    if word in session.commands:
-        return session.commands[word]
+    commands: Mapping[str, Command] = session.commands
+    if word in commands:
+        return commands[word]
     shown = word[: names.MAX_NAME]
     words = usable(session)
     found = beginning(words, word)

@@ -63,9 +63,9 @@ def complete(session: Session, before: str, after: str) -> Sequence[str]:
     Nothing is offered to who asks more often than PACE allows.
     """
     now = session.chat.clock.seconds()
-    if PACE.wait(session.completed, now) > 0:
+    if PACE.wait(session.prompt.completed, now) > 0:
         return ()
-    session.completed = PACE.spend(session.completed, now)
+    session.prompt.completed = PACE.spend(session.prompt.completed, now)
     word = before.rpartition(" ")[2]
     # As the session understands a line.
     if not before.startswith("/") or before.startswith("//"):

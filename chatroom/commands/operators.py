@@ -25,7 +25,7 @@ FIRST = "They have to /register first."
 def claim(session: "Session", rest: str) -> None:
     """become an operator, with the code that is in the server's log"""
     account = moderate.claim(session, rest)
-    session.guarded_until = 0.0
+    session.prompt.guarded_until = 0.0
     announce(session, f"{account.name} is an operator. /help moderation lists what you can do.")
 
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from chatroom.actions.addressing import with_person
-from chatroom.actions.messages import leave_message
+from chatroom.actions.messages import leave_message, whisper
 from chatroom.commands import command
 from chatroom.model.accounts import Account
 from chatroom.model.refused import Code, Refused
@@ -37,17 +37,17 @@ def msg(session: "Session", rest: str) -> None:
     if not text:
         raise Refused(Code.USAGE, "Usage: /msg NAME TEXT")
 
-    def whisper(person: "Session") -> None:
+    def tell(person: "Session") -> None:
         if person is session:
             raise Refused(
                 Code.YOURSELF, "You cannot send yourself a private line. /say says it to the room."
             )
-        session.whisper(person, text)
+        whisper(session, person, text)
 
     def leave(account: Account) -> Any:
         return leave_message(session, account, text)
 
-    with_person(session, name, whisper, absent=leave)
+    with_person(session, name, tell, absent=leave)
 
 
 @command("reply", "r", usage="TEXT", group="talking")
@@ -59,4 +59,4 @@ def reply(session: "Session", rest: str) -> None:
     person = session.chat.sessions.get(whisperer)
     if person is None:
         raise Refused(Code.GONE, "Whoever sent you the last private line has left: /msg NAME TEXT.")
-    session.whisper(person, rest)
+    whisper(session, person, rest)

@@ -17,11 +17,13 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatroom import commands
-from chatroom.actions import strays
+from chatroom.actions import login, strays
+from chatroom.actions.handler import TEXT
 from chatroom.chat.chat import Chat
 from chatroom.chat.session import Session
 from chatroom.commands import command
 from chatroom.commands.completion import complete
+from chatroom.commands.interpreter import Interpreter
 from chatroom.doors.factory import DoorFactory, is_encrypted, peer_ended, tune
 from chatroom.doors.lines.buffer import Lines
 from chatroom.doors.throttle import ByteThrottle
@@ -112,11 +114,12 @@ class Conversation(LineReceiver):
         tune(self.transport, self.factory.chat.limits)
         self.outlet = self.make_outlet()
         self.session = self.make_session()
+        self.interpreter = Interpreter(self.session)
         self.came()
 
     def begin(self, arrival: Arrival | None = None) -> None:
         """Let the conversation begin."""
-        self.session.open(arrival)
+        login.open_session(self.session, arrival)
         self._begun = True
 
     # -- what is otherwise where there is more under the lines than a socket
@@ -132,7 +135,7 @@ class Conversation(LineReceiver):
 
     def make_session(self) -> Session:
         """The conversation, which is not open yet."""
-        return Session(self.factory.chat, self, self.outlet, self.source, COMMANDS)
+        return Session(self.factory.chat, self, self.outlet, TEXT, COMMANDS, self.source)
 
     def came(self) -> None:
         """All is made: tell the factory, and begin."""
@@ -350,7 +353,7 @@ class Conversation(LineReceiver):
             text = line.decode()
         except UnicodeDecodeError:
             text = self._replaced(line)
-        self.session.received(text)
+        self.interpreter.received(text)
 
     def _typed(self, line: Line) -> None:
         """One line from the terminal, that the session is ready for."""
@@ -361,7 +364,7 @@ class Conversation(LineReceiver):
         if session.asking and not line.hidden and self.terminal is not None:
             self.terminal.forget(line.text)
         self._typed_hidden = line.hidden
-        session.received(line.text, blank=line.pasted)
+        self.interpreter.received(line.text, blank=line.pasted)
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """A line is too long, of which *line* is the beginning: the connection lives."""
@@ -438,7 +441,7 @@ class Conversation(LineReceiver):
             self.throttle.stop()
             self.intake.clear()
             self.terminal = None
-            del self.session, self.outlet, self.throttle
+            del self.session, self.interpreter, self.outlet, self.throttle
 
     def _end_of_input(self) -> None:
         """What a script sent counts, its last line even without an end.
@@ -461,6 +464,9 @@ class Conversation(LineReceiver):
 
     def resume(self) -> None:
         """The session: input may go on."""
+        self.interpreter.resume()
+        if not self.session.gate.is_open:
+            return
         self._hand_in()
         if self.intake.lines:
             self.session.waiting(len(self.intake.lines))

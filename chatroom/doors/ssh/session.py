@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 from twisted.python.failure import Failure
 
+from chatroom.actions.handler import TEXT
 from chatroom.chat.session import Session
 from chatroom.doors.lines.protocol import COMMANDS, Conversation
 from chatroom.doors.ssh.channel import Requested
@@ -126,7 +127,7 @@ class SshProtocol(Conversation):
     def make_session(self) -> Session:
         """The conversation, under the number that the connection has."""
         chat, origin = self.factory.chat, self.connection.origin
-        session = Session(chat, self, self.outlet, self.source, COMMANDS, origin)
+        session = Session(chat, self, self.outlet, TEXT, COMMANDS, self.source, origin)
         session.passing = self._command is not None
         session.beside = self._command is None and self.requested.terminal is None
         return session
