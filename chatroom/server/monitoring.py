@@ -1,13 +1,13 @@
-"""For who watches the server: its numbers for Prometheus, and whether it is well, over HTTP.
+"""Monitoring over HTTP: metrics for Prometheus, and the health of the server.
 
-The rule: this is no door. It reads, changes nothing, and what it asks of the reactor is bounded:
-short requests, few connections, and numbers that take no time to read. It needs prometheus-client
-(the extra `metrics`) and is imported only where somebody asked for it.
+It reads and changes nothing. What it costs the reactor is bounded: requests have no body,
+connections are few, and the numbers take no time to read. It needs prometheus-client (the extra
+`metrics`), so it is imported only if --metrics is given.
 """
 
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import BytesIO
 from typing import Any, Protocol
 
@@ -36,17 +36,17 @@ from chatroom.model.clock import Call, Clock
 from chatroom.model.counters import Histogram
 from chatroom.model.limits import address_of, source_of
 
-#: How long, in seconds, a connection may say nothing, and how many there may be at a time.
+#: How long a connection may be idle, and how many there may be at the same time.
 IDLE_SECONDS = 10
 MAX_CONNECTIONS = 32
 
-#: What is answered to who asks for another machine (RFC 9110, section 15.5.20).
+#: The status of a request that is for another machine (RFC 9110, section 15.5.20).
 MISDIRECTED = 421
 
-#: How often, in seconds, it is measured how late the reactor is.
+#: How often the lag of the reactor is measured.
 LAG_SAMPLE_SECONDS = 1.0
 
-#: How long, in seconds, it is still answered, when the server stops, that it does.
+#: How long requests are still answered while the server stops.
 STOP_SECONDS = 5.0
 
 
@@ -67,7 +67,7 @@ class Watched(Protocol):
 
 
 class LoopLag:
-    """How late the reactor is with what was to be done: the time it spends on something else."""
+    """Measures by how much the reactor is late with calls that are due."""
 
     def __init__(self, clock: Clock, timer: Callable[[], float]) -> None:
         self.histogram = Histogram()
@@ -76,7 +76,7 @@ class LoopLag:
         self._call: Call | None = None
 
     def start(self) -> None:
-        """Measure from now on."""
+        """Start measuring."""
         due = self._timer() + LAG_SAMPLE_SECONDS
 
         def measure() -> None:
@@ -86,13 +86,51 @@ class LoopLag:
         self._call = self._clock.callLater(LAG_SAMPLE_SECONDS, measure)
 
     def stop(self) -> None:
-        """Measure no more."""
+        """Stop measuring."""
         if self._call is not None and self._call.active():
             self._call.cancel()
 
 
+#: What only grows: the metric, its help text, and which attribute of `Counters` it is.
+COUNTERS = (
+    ("chatroom_accepted_connections", "Connections that could stay when they came.", "accepted"),
+    (
+        "chatroom_input_lines",
+        "Lines that came in, commands and lines that were not said among them.",
+        "input",
+    ),
+    ("chatroom_lines", "Lines that were said.", "lines"),
+    ("chatroom_deliveries", "How many times a line was handed to a connection.", "deliveries"),
+    ("chatroom_sent_bytes", "What people were sent, without what telnet and TLS add.", "bytes"),
+    (
+        "chatroom_cut_connections",
+        "Connections that were cut because nothing was read for too long.",
+        "cut",
+    ),
+    ("chatroom_missed_lines", "Lines that slow readers were told they had missed.", "missed"),
+    ("chatroom_logins", "Logins that succeeded.", "logins"),
+    ("chatroom_wrong_passwords", "Passwords that were wrong.", "wrong_passwords"),
+    ("chatroom_wrong_codes", "Codes that were wrong.", "wrong_codes"),
+    ("chatroom_registrations", "Accounts made.", "registrations"),
+)
+
+#: The same for the store: attributes of `StoredLedger`.
+STORE_GAUGES = (
+    (
+        "chatroom_store_lagging",
+        "1 while lines are delivered that are not kept yet.",
+        "lagging",
+    ),
+    ("chatroom_store_unkept_lines", "Lines delivered and not kept yet.", "behind"),
+)
+STORE_COUNTERS = (
+    ("chatroom_store_lost_lines", "Lines delivered that never will be kept.", "lost"),
+    ("chatroom_store_failures", "Commits that failed.", "failures"),
+)
+
+
 class ChatCollector(Collector):
-    """The numbers of a chat as prometheus-client wants them, read when it asks.
+    """Reads the numbers of a chat when prometheus-client asks for them.
 
     ledger: that of the store, None without one.
     """
@@ -106,74 +144,17 @@ class ChatCollector(Collector):
         self._ledger = ledger
 
     def collect(self) -> Iterator[Metric]:
-        """prometheus-client: all there is."""
-        chat, counters = self._chat, self._chat.counters
+        """Yield all metrics (called by prometheus-client)."""
+        counters = self._chat.counters
         versions = {
             "version": __version__,
             "twisted": twisted.__version__,
             "python": platform.python_version(),
         }
         yield InfoMetricFamily("chatroom_build", "Which versions run.", value=versions)
-        online = len(chat.logins.online)
-        sessions = chat.sessions.values()
-        guests = sum(one.account is None and not one.passing for one in sessions)
-        people = {"guest": guests, "logged_in": online}
-        yield _gauges("chatroom_people", "People who are here.", "state", people)
-        yield _gauge("chatroom_accounts_online", "Accounts somebody is logged in to.", online)
-        connections: dict[str, int] = {}
-        for door in self._doors:
-            connections[door.door] = connections.get(door.door, 0) + len(door.clients)
-        yield _gauges("chatroom_connections", "Open connections.", "door", connections)
-        yield _gauge(
-            "chatroom_connections_limit",
-            "How many connections there may be at the same time; 0 for no limit.",
-            chat.limits.max_connections,
-        )
-        yield _counter(
-            "chatroom_accepted_connections",
-            "Connections that could stay when they came.",
-            counters.accepted,
-        )
-        yield _counters(
-            "chatroom_refused_connections",
-            "Connections that could not stay.",
-            "reason",
-            counters.refused,
-        )
-        rooms = list(chat.rooms.values())
-        listed = sum(room.listed for room in rooms)
-        yield _gauge("chatroom_rooms", "Rooms that people can see.", listed)
-        yield _counter(
-            "chatroom_input_lines",
-            "Lines that came in, commands and lines that were not said among them.",
-            counters.input,
-        )
-        yield _counter("chatroom_lines", "Lines that were said.", counters.lines)
-        yield _counter(
-            "chatroom_deliveries",
-            "How many times a line was handed to a connection.",
-            counters.deliveries,
-        )
-        yield _counter(
-            "chatroom_sent_bytes",
-            "What people were sent, without what telnet and TLS add.",
-            counters.bytes,
-        )
-        yield _gauge(
-            "chatroom_congested_connections",
-            "Connections that take no more for now.",
-            sum(member.outlet.congested for room in rooms for member in room.members.values()),
-        )
-        yield _counter(
-            "chatroom_cut_connections",
-            "Connections that were cut because nothing was read for too long.",
-            counters.cut,
-        )
-        yield _counter(
-            "chatroom_missed_lines",
-            "Lines that slow readers were told they had missed.",
-            counters.missed,
-        )
+        yield from self._gauges()
+        yield from _metrics(CounterMetricFamily, COUNTERS, counters)
+        yield from self._labelled()
         yield _histogram(
             "chatroom_flush_duration_seconds",
             "How long it took to hand a batch to the people of its room.",
@@ -184,55 +165,62 @@ class ChatCollector(Collector):
             "How late the reactor was, looked at once a second.",
             self._lag.histogram,
         )
-        yield _counter("chatroom_logins", "Logins that succeeded.", counters.logins)
-        yield _counter(
-            "chatroom_wrong_passwords", "Passwords that were wrong.", counters.wrong_passwords
-        )
-        yield _counter("chatroom_wrong_codes", "Codes that were wrong.", counters.wrong_codes)
-        yield _counter("chatroom_registrations", "Accounts made.", counters.registrations)
         if self._ledger is not None:
-            yield from self._of_store(self._ledger)
+            yield from _metrics(GaugeMetricFamily, STORE_GAUGES, self._ledger)
+            yield from _metrics(CounterMetricFamily, STORE_COUNTERS, self._ledger)
+            yield _histogram(
+                "chatroom_store_commit_duration_seconds",
+                "How long commits took, those that failed among them.",
+                self._ledger.commits,
+            )
 
-    def _of_store(self, ledger: StoredLedger) -> Iterator[Metric]:
-        yield _gauge(
-            "chatroom_store_lagging",
-            "1 while lines are delivered that are not kept yet.",
-            ledger.lagging,
+    def _gauges(self) -> Iterator[Metric]:
+        """Yield what goes up and down, for which the chat is counted."""
+        chat = self._chat
+        rooms = list(chat.rooms.values())
+        congested = sum(
+            member.outlet.congested for room in rooms for member in room.members.values()
         )
-        yield _gauge(
-            "chatroom_store_unkept_lines", "Lines delivered and not kept yet.", ledger.behind
-        )
-        yield _counter(
-            "chatroom_store_lost_lines", "Lines delivered that never will be kept.", ledger.lost
-        )
-        yield _counter("chatroom_store_failures", "Commits that failed.", ledger.failures)
-        yield _histogram(
-            "chatroom_store_commit_duration_seconds",
-            "How long commits took, those that failed among them.",
-            ledger.commits,
-        )
+        listed = sum(room.listed for room in rooms)
+        for name, text, value in (
+            ("accounts_online", "Accounts somebody is logged in to.", len(chat.logins.online)),
+            (
+                "connections_limit",
+                "How many connections there may be at the same time; 0 for no limit.",
+                chat.limits.max_connections,
+            ),
+            ("rooms", "Rooms that people can see.", listed),
+            ("congested_connections", "Connections that take no more for now.", congested),
+        ):
+            yield GaugeMetricFamily(f"chatroom_{name}", text, value=value)
+
+    def _labelled(self) -> Iterator[Metric]:
+        """Yield the metrics that have one value for each label."""
+        chat = self._chat
+        guests = sum(one.account is None and not one.passing for one in chat.sessions.values())
+        people = {"guest": guests, "logged_in": len(chat.logins.online)}
+        connections: Counter[str] = Counter()
+        for door in self._doors:
+            connections[door.door] += len(door.clients)
+        refused, why = chat.counters.refused, "Connections that could not stay."
+        gauge, counter = GaugeMetricFamily, CounterMetricFamily
+        for family, name, text, label, values in (
+            (gauge, "people", "People who are here.", "state", people),
+            (gauge, "connections", "Open connections.", "door", connections),
+            (counter, "refused_connections", why, "reason", refused),
+        ):
+            metric = family(f"chatroom_{name}", text, labels=[label])
+            for what, value in values.items():
+                metric.add_metric([what], value)
+            yield metric
 
 
-def _gauge(name: str, text: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, text, value=value)
-
-
-def _counter(name: str, text: str, value: float) -> Metric:
-    return CounterMetricFamily(name, text, value=value)
-
-
-def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
-    family = GaugeMetricFamily(name, text, labels=[label])
-    for what, value in values.items():
-        family.add_metric([what], value)
-    return family
-
-
-def _counters(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
-    family = CounterMetricFamily(name, text, labels=[label])
-    for what, value in values.items():
-        family.add_metric([what], value)
-    return family
+def _metrics(
+    family: Callable[..., Metric], rows: Iterable[tuple[str, str, str]], source: object
+) -> Iterator[Metric]:
+    """Yield a metric of the kind *family* for each row; the value is an attribute of *source*."""
+    for name, text, attribute in rows:
+        yield family(name, text, value=getattr(source, attribute))
 
 
 def _histogram(name: str, text: str, histogram: Histogram) -> Metric:
@@ -248,7 +236,7 @@ def _histogram(name: str, text: str, histogram: Histogram) -> Metric:
 class Pages(Resource):
     """`/metrics`, `/healthz` and `/readyz`, and nothing else.
 
-    unready: why the server should not be sent anybody, in one line; empty if it should.
+    unready: returns in one line why the server should get no new connections, or "".
     """
 
     isLeaf = True
@@ -300,10 +288,10 @@ class Pages(Resource):
 
 
 def _misled(request: Any) -> bool:
-    """Whether *request* comes to this machine itself by the name of another one.
+    """Return whether *request* reached the loopback address under another machine's name.
 
-    So it comes from a browser whose page has a name that was made to mean this machine (DNS
-    rebinding), to read what only this machine may.
+    A browser sends such a request for a page whose host name was made to resolve to this machine
+    (DNS rebinding). The page must not read what only programs on this machine may read.
     """
     here = address_of(getattr(request.getHost(), "host", None))
     if here is None or not here.is_loopback:
@@ -313,10 +301,10 @@ def _misled(request: Any) -> bool:
 
 
 class BodilessRequest(Request):
-    """A request that has no body, or is refused: nothing here takes one, and they can be long.
+    """A request without a body; one with a body is refused, since bodies can be long.
 
-    It is answered in the next turn of the reactor, as only then the next one of its connection is
-    read: many of them come in one packet, and each takes a millisecond or two.
+    The answer is given in the next turn of the reactor. One packet can hold many requests, each of
+    which takes a millisecond or two, and the next is read only after the answer to this one.
     """
 
     _refused = False
@@ -339,13 +327,13 @@ class BodilessRequest(Request):
             self.channel.callLater(0, self._answer)
 
     def _answer(self) -> None:
-        # Without a channel nobody is there any more.
+        # Without a channel the client has gone.
         if self.channel is not None:
             super().process()
 
 
 class QuietSite(Site):
-    """A site that keeps no access log, and speaks HTTP/1.1 only."""
+    """A web server that keeps no access log and speaks HTTP/1.1 only."""
 
     noisy = False
     displayTracebacks = False
@@ -359,9 +347,9 @@ class QuietSite(Site):
 
 
 class MonitoringFactory(WrappingFactory[Any]):
-    """Makes the connections of who watches, and no more than a few at a time.
+    """Makes the monitoring connections, and no more than a few at a time.
 
-    Whoever watches asks at once and is answered at once, so that nobody's connection is in use.
+    Clients ask and are answered at once, so closing an old connection disturbs nobody.
     """
 
     noisy = False
@@ -381,7 +369,7 @@ class MonitoringFactory(WrappingFactory[Any]):
         self.protocols.pop(p, None)
 
     def _drop_one(self) -> None:
-        """Close the oldest connection of the source that has most of them."""
+        """Close the oldest connection of the source that has the most."""
         sources = [source_of(getattr(one.getPeer(), "host", None)) for one in self.protocols]
         (most, _), *_ = Counter(sources).most_common(1)
         oldest = next(
@@ -391,16 +379,16 @@ class MonitoringFactory(WrappingFactory[Any]):
         oldest.transport.abortConnection()
 
     def drop_all(self) -> None:
-        """Close what is open."""
+        """Close all connections."""
         for protocol in list(self.protocols):
             protocol.transport.abortConnection()
 
 
 class MonitoringService(Service):
-    """Answers who watches, from before the chat begins until it has ended.
+    """Answers monitoring requests, from before the chat begins until it has ended.
 
-    ports: on how many endpoints the doors are to listen. open: makes the service that listens with
-    a factory.
+    ports: the number of endpoints on which the doors are to listen.
+    open: makes the service that listens with the given factory.
     """
 
     def __init__(
@@ -425,7 +413,7 @@ class MonitoringService(Service):
         self._port = open(self.factory)
 
     def unready(self) -> str:
-        """Why the server should not be sent anybody, in one line; empty if it should."""
+        """Return in one line why the server should get no new connections, or ""."""
         if not self._watched.running:
             return "the server is stopping"
         if sum(door.numPorts for door in self._doors) < self._ports:
@@ -450,7 +438,7 @@ class MonitoringService(Service):
         """Twisted: the server stops. Fires when the chat has, and nobody is answered any more."""
         super().stopService()
         self._lag.stop()
-        # If that takes too long nobody is told so any more, and that is all.
+        # If that takes too long, later requests are not answered any more; nothing else is lost.
         yield self._watched.stopped.addTimeout(STOP_SECONDS, self._clock).addErrback(lambda _: None)
         yield self._port.stopService()
         self.factory.drop_all()

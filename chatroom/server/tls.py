@@ -1,7 +1,7 @@
-"""TLS: the certificate, which is read again when its files change.
+"""TLS: the server's certificate, which is read again when its files change.
 
-The rule: files that are not in order change nothing. The server does not start with them, and one
-that runs goes on with what it had.
+A server does not start with faulty files. A server that runs keeps the certificate that it has, and
+logs what is wrong with the new one.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from chatroom.server.settings import SettingError, reason
 
 log = Logger()
 
-#: The files are looked at when somebody connects, at most once in so many seconds.
+#: When a client connects, the files are checked for changes, but no more often than this.
 CHECK_SECONDS: Final = 5.0
 
-#: More, in bytes, is no certificate and no key.
+#: No file with a certificate or a key is longer.
 FILE_BYTES: Final = 1024 * 1024
 
 #: A key among whatever else is in its file (RFC 7468, sections 10 and 11, and OpenSSL's own kinds).
 KEY: Final = re.compile(rb"-----BEGIN ((?:[A-Z]+ )*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
 
 
-#: What is spoken in TLS 1.2: who gets the key later cannot read what was said before (RFC 9325,
-#: section 4.2). All of TLS 1.3 is so.
+#: The ciphers for TLS 1.2, all with forward secrecy (RFC 9325, section 4.2), as all of TLS 1.3 are:
+#: a key that is stolen later does not decrypt what was recorded before.
 CIPHERS: Final = AcceptableCiphers.fromOpenSSLCipherString("ECDHE+AESGCM:ECDHE+CHACHA20")
 
 
 @implementer(IOpenSSLServerConnectionCreator)
 class Certificate:
-    """What the server shows of itself to those who connect over TLS.
+    """The server's certificate and key, and the connections made with them.
 
     certificate, key: names of PEM files; the first has the server's certificate, then those that
     lead to one that clients know. key may be "" where the first has the key as well.
@@ -68,18 +68,18 @@ class Certificate:
 
     @property
     def concern(self) -> str:
-        """What is to be said about a certificate that is taken nevertheless, or nothing."""
+        """Return a warning about a certificate that is used nevertheless, or ""."""
         if self._until > datetime.now(UTC):
             return ""
         return f"The certificate in {self._certificate} has expired ({self._until:%Y-%m-%d})."
 
     def serverConnectionForTLS(self, protocol: Any) -> SSL.Connection:
-        """Twisted: somebody connects."""
+        """Twisted: a client connects."""
         self._look()
         return self._options.serverConnectionForTLS(protocol)
 
     def reload(self) -> None:
-        """Read the files now, for those who connect from now on.
+        """Read the files now, for clients that connect from now on.
 
         Raises SettingError, which names the fault; then nothing has changed.
         """
@@ -116,10 +116,14 @@ class Certificate:
                 )
 
     def _state(self) -> list[tuple[int, ...] | None]:
-        """What is different when a file is: another file has its name, or it was written."""
+        """Return values that differ when a file was replaced or written."""
         return [_state_of(path) for path in (self._certificate, self._key)]
 
     def _read(self) -> tuple[datetime, CertificateOptions]:
+        """Return when the certificate ends, and what connections are made with.
+
+        Raises SettingError.
+        """
         data = _bytes_of("certificate", self._certificate)
         try:
             own, *others = x509.load_pem_x509_certificates(data)
@@ -127,21 +131,29 @@ class Certificate:
             raise SettingError(
                 f"certificate: {self._certificate} has no certificate in PEM format"
             ) from None
-        if self._key != self._certificate:
-            data = _bytes_of("key", self._key)
-        found = KEY.search(data)
-        if found is None and self._key == self._certificate:
+        key = self._read_key(data)
+        self._check_match(own, key)
+        return own.not_valid_after_utc, self._make_options(own, others, key)
+
+    def _read_key(self, certificate: bytes) -> Any:
+        """Return the private key; *certificate* is what is in the certificate's file."""
+        alone = self._key != self._certificate
+        found = KEY.search(_bytes_of("key", self._key) if alone else certificate)
+        if found is None and not alone:
             raise SettingError(f"certificate: {self._key} has no key; name its file with --key")
         if found is None:
             raise SettingError(f"key: {self._key} has no key in PEM format")
         try:
-            key: Any = serialization.load_pem_private_key(found[0], None)
+            return serialization.load_pem_private_key(found[0], None)
         except TypeError:
             raise SettingError(
                 f"key: the key in {self._key} is encrypted; the server has no passphrase"
             ) from None
         except (ValueError, UnsupportedAlgorithm):
             raise SettingError(f"key: the key in {self._key} cannot be read") from None
+
+    def _check_match(self, own: x509.Certificate, key: Any) -> None:
+        """Raise SettingError unless *key* belongs to the certificate *own*."""
         try:
             matching = key.public_key() == own.public_key()
         except (ValueError, UnsupportedAlgorithm):
@@ -153,13 +165,17 @@ class Certificate:
                 f"key: the key in {self._key} is not that of the first certificate in "
                 f"{self._certificate}"
             )
+
+    def _make_options(
+        self, own: x509.Certificate, others: list[x509.Certificate], key: Any
+    ) -> CertificateOptions:
         try:
             options = CertificateOptions(
                 privateKey=key,
                 # mypy, for both: Twisted names the class that pyOpenSSL does not want any more.
                 certificate=own,  # type: ignore[arg-type]
                 extraCertChain=others,  # type: ignore[arg-type]
-                # Those before are forbidden (RFC 8996).
+                # TLS 1.0 and 1.1 are forbidden (RFC 8996).
                 raiseMinimumTo=TLSVersion.TLSv1_2,
                 acceptableCiphers=CIPHERS,
                 enableSessionTickets=True,
@@ -171,7 +187,7 @@ class Certificate:
             parts = error.args[0] if error.args and isinstance(error.args[0], list) else []
             why = parts[-1][-1] if parts else reason(error)
             raise SettingError(f"certificate: {self._certificate} cannot be used: {why}") from None
-        return own.not_valid_after_utc, options
+        return options
 
 
 def _state_of(path: str) -> tuple[int, ...] | None:
@@ -192,10 +208,10 @@ def _bytes_of(option: str, path: str) -> bytes:
 
 @implementer(IHalfCloseableProtocol)
 class HalfClosing(BufferingTLSTransport):
-    """TLS with clients that end what they send without a word of TLS, and read on.
+    """TLS with clients that shut down their sending side without close_notify and read on.
 
-    A client should say so first (RFC 8446, section 6.1), but ncat --ssl does not, and its user
-    would get no answer.
+    A client should send close_notify first (RFC 8446, section 6.1), but ncat --ssl does not, and
+    its user would get no answer.
     """
 
     transport: Any
@@ -215,11 +231,11 @@ class HalfClosing(BufferingTLSTransport):
         else:
             self.loseConnection()
         if self.disconnecting:
-            # Nor will the answer to our word of TLS that it is over.
+            # The client will not answer our close_notify either.
             self.transport.loseConnection()
 
     def writeConnectionLost(self) -> None:
-        """Twisted: our side is closed. Only we close it."""
+        """Twisted: our sending side is closed, which only we do."""
 
     def loseConnection(self) -> None:
         """Twisted: close when everything is sent."""
@@ -230,7 +246,7 @@ class HalfClosing(BufferingTLSTransport):
 
 
 def secured(door: ServerFactory, certificate: Certificate, clock: Any) -> ServerFactory:
-    """A factory for the same connections as *door*'s, over TLS."""
+    """Return a factory for the same connections as *door*'s, over TLS."""
     factory = TLSMemoryBIOFactory(certificate, False, door, clock)
     factory.protocol = HalfClosing
     # WrappingFactory is for both sides, and mypy knows it as a client's alone.
