@@ -1,7 +1,7 @@
-"""The service: what `twistd chatroom` runs.
+"""The service that `twistd chatroom` runs: it puts all parts together.
 
-The rule: this is the only module that knows all the others, and the only one that knows the
-reactor. What the server listens on is in listeners.py.
+This is the only module that knows all the others, and the only one that uses the reactor. The
+endpoints that the server listens on are in listeners.py.
 """
 
 import gc
@@ -52,31 +52,30 @@ __all__ = ["Options", "makeService"]
 
 log = Logger()
 
-#: Descriptors that are not connections: logs, listening sockets, the reactor's own, a reserve.
+#: File descriptors for other things than connections: logs, listening sockets, the reactor, spares.
 SPARE_DESCRIPTORS = 32
 
-#: How long, in seconds, the ledger has for what is pending when the server stops, and the store
-#: for closing its file.
+#: How long the ledger may take to commit pending lines when the server stops, and the store to
+#: close its file.
 SETTLE_SECONDS = 1.0
 
-#: How often, in seconds, the rooms forget what is too old, and it is written what accounts have
-#: read.
+#: How often rooms drop events that are too old, and how often the state of accounts is saved.
 EXPIRY_SECONDS = 600.0
 SAVE_SECONDS = 60.0
 
-#: How often, in seconds, it is looked whether `chatroom-data` has changed anything.
+#: How often the server checks whether `chatroom-data` has changed anything.
 CHECK_SECONDS = 10.0
 
-#: At most this many passwords at a time.
+#: How many passwords are hashed at the same time at most.
 MAX_HASHING_THREADS = 4
 
 
 class ReactorClock:
-    """The `Clock` of a server. To be made before *reactor* is given any call to put off."""
+    """The `Clock` of a server. Make it before anything is scheduled on *reactor*."""
 
     def __init__(self, reactor: Any) -> None:
-        # Twisted's own is `time.time`: set back by an hour it would put off every call by that
-        # hour. All of a reactor's timing goes by this method of it.
+        # By default Twisted schedules by `time.time`: if an operator set the system clock back by
+        # an hour, all calls would come an hour late. The reactor takes its time only from here.
         reactor.seconds = time.monotonic
         self.seconds = time.monotonic
         self.time = time.time
@@ -84,7 +83,7 @@ class ReactorClock:
 
 
 class ChatService(Service):
-    """Starts the chat and ends it: its rooms, and everybody in them."""
+    """Starts the chat with its rooms, and ends it for all connections."""
 
     def __init__(
         self,
@@ -108,8 +107,9 @@ class ChatService(Service):
         }
         if store is not None:
             self._loops[LoopingCall(self._look)] = CHECK_SECONDS
-        # Whether it is to be looked in any case, as at the start: much was done while no server
-        # ran; and whether that failed the last time.
+        # True if the accounts must be compared even without a change in the file: always at the
+        # start, because `chatroom-data` may have been used while no server ran.
+        # Then: whether the last comparison failed.
         self._look_due = True
         self._look_failing = False
         for loop in self._loops:
@@ -130,18 +130,18 @@ class ChatService(Service):
         self._offer_claim()
         for loop, interval in self._loops.items():
             loop.start(interval)
-        # What was made so far stays: the collector need not look at it again, nor so often at
-        # what comes, nearly all of which dies without it.
+        # Objects made so far stay until the end: the garbage collector can skip them. It also runs
+        # more seldom: nearly all later objects are freed by reference counting.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
 
     def _offer_claim(self) -> None:
-        """If nobody keeps order yet: how somebody who reads the log or the file can."""
+        """If there is no operator yet, offer a code in the log and in a file."""
         code = self._chat.moderation.open_claim()
         if not code:
             if self._store is not None:
-                # One that a crash has left is good for nothing.
+                # A file that a crash has left holds a code that is not valid any more.
                 with suppress(OSError):
                     self._store.claim.unlink()
             return
@@ -156,7 +156,7 @@ class ChatService(Service):
                 self._claim.unlink(missing_ok=True)
                 file = os.open(self._claim, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             else:
-                # For its owner alone, too.
+                # mkstemp makes the file with mode 0600, too.
                 file, name = mkstemp(prefix="chatroom-claim-")
                 self._claim = Path(name)
             with os.fdopen(file, "w") as written:
@@ -166,19 +166,19 @@ class ChatService(Service):
             log.warn("The code is not in a file: {error}", event="claim_not_written", error=error)
 
     def _keep(self) -> None:
-        """Write what is to be kept of people and of decisions."""
+        """Save the state of accounts, and decisions that could not be saved yet."""
         self._chat.logins.save_sessions()
         self._chat.moderation.keep(self._chat.aging.now())
         if not self._chat.moderation.code:
             self._withdraw_claim()
 
     def look_at_accounts(self) -> None:
-        """Hold everybody to the accounts that there are now, whether or not they look changed."""
+        """Compare all users with the accounts in the store, whether or not the file has changed."""
         self._look_due = True
         self._look()
 
     def _look(self) -> "Deferred[None]":
-        """See whether another program, `chatroom-data`, has changed an account."""
+        """Compare users with the accounts if `chatroom-data` has changed any."""
         assert self._store is not None
 
         def looked(changed: bool) -> "Deferred[None] | None":
@@ -207,14 +207,14 @@ class ChatService(Service):
 
     @inlineCallbacks
     def stopService(self) -> Any:
-        """Twisted: the server stops. Fires when everybody was told and is gone."""
+        """Twisted: the server stops. Fires when all users were told and disconnected."""
         super().stopService()
         for loop in self._loops:
             if loop.running:
                 loop.stop()
         for door in self._doors:
             door.stop_reading()
-        # What could not be kept has one more chance.
+        # Try once more to save decisions that could not be saved before.
         self._chat.moderation.keep(self._chat.aging.now())
         try:
             yield self._chat.close().addTimeout(SETTLE_SECONDS, self._clock)
@@ -237,9 +237,9 @@ class ChatService(Service):
 
 
 class HashingService(Service):
-    """Threads of their own for passwords, so that these hold up nothing but one another.
+    """Threads for hashing passwords, so that hashing delays nothing but other hashing.
 
-    width: how many of them. None is started before there is a password.
+    width: the number of threads. They start with the first password.
     """
 
     def __init__(self, reactor: Any, width: int) -> None:
@@ -253,15 +253,16 @@ class HashingService(Service):
         self._pool.start()
 
     def stopService(self) -> None:
-        """Twisted: the server stops. It waits for what is being hashed, a quarter of a second."""
+        """Twisted: the server stops. Waits for running hashes, a quarter of a second."""
         super().stopService()
         self._pool.stop()
 
 
 def raise_descriptor_limit(wanted: int) -> int:
-    """Make room for *wanted* connections, 0 for as many as can be; returns how many there may be.
+    """Raise the soft limit on file descriptors, as far as the hard limit allows.
 
-    The soft limit on descriptors is raised as far as the hard limit allows.
+    wanted: the number of connections to make room for, 0 for as many as possible.
+    Returns how many connections there may be.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = wanted + SPARE_DESCRIPTORS if wanted else hard
@@ -284,7 +285,10 @@ def raise_descriptor_limit(wanted: int) -> int:
 
 
 class RootService(MultiService):
-    """All that runs. The application that it is put into logs with *observer*, None for its own."""
+    """The parent of all services.
+
+    observer: the log observer for the application, None for the application's own.
+    """
 
     def __init__(self, observer: Any) -> None:
         super().__init__()
@@ -298,7 +302,10 @@ class RootService(MultiService):
 
 
 def settings_of(options: Mapping[str, Any]) -> tuple[Settings, Limits]:
-    """What *options*, a value for every row of `settings.OPTIONS`, say of the chat."""
+    """Return the settings and limits of the chat that *options* contain.
+
+    options: a value for every row of `settings.OPTIONS`.
+    """
     settings = Settings(
         name=options["name"],
         lobby=options["lobby"],
@@ -319,7 +326,7 @@ def settings_of(options: Mapping[str, Any]) -> tuple[Settings, Limits]:
 
 
 def _read_list(chat: Chat, options: Options) -> None:
-    """Read once more who may connect. Raises SettingError, and then nothing has changed."""
+    """Read the file of --allow again. Raises SettingError, and then nothing has changed."""
     chat.moderation.allowed = options.reread_allowed()
 
 
@@ -329,11 +336,11 @@ def makeService(options: Options) -> IService:
 
     reactor: Any = installed
     clock = ReactorClock(reactor)
-    # It takes some 10 ms: now, and not when the first person asks for a time zone.
+    # Reading the time zones takes some 10 ms: do it now, not when the first user asks for one.
     places()
     aging = Aging(clock)
     store = _store(options, reactor, clock, aging)
-    # One thread and 32 MiB for each, and the reactor keeps a processor.
+    # Each thread needs 32 MiB; one processor is left to the reactor.
     width = max(1, min(MAX_HASHING_THREADS, (os.cpu_count() or 1) // 2))
     hashing = HashingService(reactor, width)
     chat = _chat(options, clock, store, hashing, width, aging)
@@ -343,21 +350,18 @@ def makeService(options: Options) -> IService:
     top = _logging(options, reactor, clock)
     _warn(options)
     running = ChatService(clock, chat, doors, _described(options, opened), store)
-    parts: list[Any] = [running, hashing]
-    parts += [listener(opening, options, chat, clock) for opening in opened]
-    if options["monitor"]:
-        # It needs what only the extra `metrics` installs.
-        from chatroom.server.monitoring import MonitoringService
-
-        where = partial(listen, options["monitor"])
-        ledger = store.ledger if store else None
-        parts.append(MonitoringService(clock, chat, doors, len(opened), running, where, ledger))
     notifier, watchdog = systemd.from_environment(os.environ)
-    parts.append(_reloading(options, reactor, notifier, running, chat, doors, store))
+    parts: list[Any] = [
+        running,
+        hashing,
+        *(listener(opening, options, chat, clock) for opening in opened),
+        *_monitoring(options, clock, chat, doors, len(opened), running, store),
+        _reloading(options, reactor, notifier, running, chat, doors, store),
+    ]
     if options["manhole"]:
         namespace = {"chat": chat, "service": top}
         parts.append(ManholeService(reactor, options["manhole"], namespace))
-    # Last, so that it is the first to be stopped.
+    # Services are stopped in reverse order, so systemd is told first.
     parts.append(
         systemd.NotifyService(
             clock, reactor.callWhenRunning, notifier, watchdog, lambda: len(chat.sessions)
@@ -366,6 +370,26 @@ def makeService(options: Options) -> IService:
     for part in parts:
         part.setServiceParent(top)
     return top
+
+
+def _monitoring(
+    options: Options,
+    clock: Clock,
+    chat: Chat,
+    doors: list[DoorFactory[Any]],
+    ports: int,
+    running: ChatService,
+    store: Store | None,
+) -> list[Service]:
+    """Return the service for --metrics, or nothing."""
+    if not options["monitor"]:
+        return []
+    # It needs a library that only the extra `metrics` installs.
+    from chatroom.server.monitoring import MonitoringService
+
+    where = partial(listen, options["monitor"])
+    ledger = store.ledger if store else None
+    return [MonitoringService(clock, chat, doors, ports, running, where, ledger)]
 
 
 def _store(options: Options, reactor: Any, clock: Clock, aging: Aging) -> Store | None:
@@ -433,7 +457,7 @@ def _logging(options: Options, reactor: Any, clock: Clock) -> RootService:
 
 
 def _warn(options: Options) -> None:
-    """Log what an operator should know of what they have chosen."""
+    """Log warnings about the chosen options."""
     if options["host-key-passing"]:
         log.warn(
             "The key of SSH is of this run only: whoever comes again is warned of another one. "
@@ -446,7 +470,7 @@ def _warn(options: Options) -> None:
 
 
 def _described(options: Options, opened: list[Opening]) -> list[str]:
-    """Return what runs, in lines for the log."""
+    """Return lines for the log that say what runs."""
     lines = [described(opening) for opening in opened]
     if options["shells"]:
         from chatroom.server.hostkey import fingerprint
@@ -472,7 +496,7 @@ def _reloading(
     doors: list[DoorFactory[Any]],
     store: Store | None,
 ) -> ReloadService:
-    """Return the service that reads everything again which can change without a restart."""
+    """Return the service that reloads what can change without a restart."""
 
     def reload() -> None:
         values, changed = options.reread()
