@@ -1,7 +1,7 @@
-"""Passwords: what may be one, and what is kept in its place.
+"""Passwords: which are accepted, and how they are hashed and compared.
 
-The rule: pure functions, and slow ones: a quarter of a second and 32 MiB. They are for another
-thread than the reactor's. No message of an exception contains what was given.
+`make` and `matches` take a quarter of a second and 32 MiB, so they must run in a thread, not in the
+reactor's. No exception contains the password in its message.
 """
 
 import base64
@@ -12,7 +12,7 @@ import re
 import unicodedata
 from typing import Final
 
-#: How long a password is, in characters (NIST SP 800-63B, section 5.1.1.2, asks for 8 at least).
+#: The length of a password, in characters (NIST SP 800-63B, section 5.1.1.2, asks for 8 at least).
 MIN_LENGTH: Final = 8
 MAX_LENGTH: Final = 128
 
@@ -25,7 +25,7 @@ PASSES: Final = 3
 _SALT: Final = 16  # bytes
 _KEY: Final = 32  # bytes
 
-#: More than this is not asked of the machine, whatever a file says.
+#: How much memory a hash may use, whatever parameters the stored form has, in bytes.
 _MAX_MEMORY: Final = 256 * 1024 * 1024
 
 # The PHC string format: $scrypt$ln=15,r=8,p=3$salt$key, with Base64 that is not padded.
@@ -33,7 +33,7 @@ _STORED = re.compile(
     r"\$scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)"
 )
 
-# Those that are tried first everywhere; with their like below they are no secret.
+# Passwords that attackers try first; `check` refuses some others of the kind as well.
 _COMMON = frozenset(
     {
         *("password", "passw0rd", "password1", "password12", "password123", "passwort"),
@@ -45,16 +45,16 @@ _COMMON = frozenset(
 
 
 class PasswordRefused(ValueError):
-    """What cannot be a password; `str` of it is a sentence for the person who typed it."""
+    """A password was refused; the message is a sentence for the user."""
 
 
 def normal(password: str) -> str:
-    """The form in which passwords are compared: NFC, as PRECIS has it (RFC 8265, section 4.2)."""
+    """Return *password* in NFC, in which passwords are compared (PRECIS: RFC 8265, section 4.2)."""
     return unicodedata.normalize("NFC", password)
 
 
 def check(password: str, name: str) -> None:
-    """Whether *name* may have this password. Raises PasswordRefused."""
+    """Raise PasswordRefused unless *password* may be that of *name*."""
     password = normal(password)
     if "\ufffd" in password:
         raise PasswordRefused("The password arrived damaged, or has control characters in it.")
@@ -70,16 +70,16 @@ def check(password: str, name: str) -> None:
 
 
 def make(password: str) -> str:
-    """What is kept in place of *password*, with a new salt."""
+    """Return the hash to store for *password*, with a new salt, in the PHC string format."""
     salt = os.urandom(_SALT)
     key = _scrypt(password, salt, LOG_N, BLOCK_SIZE, PASSES, _KEY)
     return f"$scrypt$ln={LOG_N},r={BLOCK_SIZE},p={PASSES}${_base64(salt)}${_base64(key)}"
 
 
 def matches(password: str, stored: str) -> bool:
-    """Whether *password* is the one that *stored* was made from.
+    """Return whether *stored* is the hash of *password*.
 
-    Nothing matches what `make` cannot have made.
+    Returns False if *stored* is not in the format of `make`.
     """
     match = _STORED.fullmatch(stored)
     if match is None:
@@ -96,7 +96,7 @@ def matches(password: str, stored: str) -> bool:
 def _scrypt(
     password: str, salt: bytes, log_n: int, block_size: int, passes: int, length: int
 ) -> bytes:
-    # A surrogate has no UTF-8, and the error would show what it stands in.
+    # A surrogate cannot be encoded, and the exception would contain the password.
     secret = normal(password).encode(errors="replace")
     return hashlib.scrypt(
         secret,

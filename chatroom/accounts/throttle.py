@@ -1,10 +1,13 @@
-"""Throttle passwords: guessing is slow, and nobody is ever locked out.
+"""The login throttle: guessing passwords is slow, and no account is ever locked.
 
-The first failures for one name from one source are free; after each further one that name waits,
-from that source alone. Of the attempts that may begin, one goes first whose connection has failed
-less, then whose name and source have, then whose connection is older. So the owner of a name gets
-in among ten thousand guesses: from elsewhere at once, from the guesser's source after a pause, and
-even where each guess has a connection of its own as soon as the owner's is among the oldest.
+The first failures for a name from one source cost nothing. After each further failure, attempts for
+that name from that source have to wait for a pause. Among the waiting attempts, those go first
+whose connection has failed less often; then those whose name and source have failed less often;
+then those of the oldest connection.
+
+So the owner of a name can log in while others send ten thousand guesses: at once from another
+source, after a pause from the same source, and even if each guess comes from a new connection, as
+soon as the owner's connection is among the oldest.
 """
 
 from collections.abc import Callable
@@ -18,23 +21,23 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from chatroom.model.clock import Call, Clock
 from chatroom.model.refused import TooMany
 
-#: How many failures for one name from one source cost nothing yet.
+#: How many failures for one name from one source are free.
 FREE_FAILURES = 3
 
-#: The pause after each failure, in seconds; the last one holds for all that follow.
+#: The pause after the first, second, ... failure; the last one holds for all further failures.
 PAUSES_SECONDS = (*[0.0] * FREE_FAILURES, 0.5, 1.0, 2.0)
 
-#: For how long, in seconds, a failure is remembered.
+#: How long a failure is remembered.
 REMEMBERED_SECONDS = 3600.0
 
-#: How many attempts wait at most, for one name from one source and in all.
+#: How many attempts may wait for one name from one source, and in all.
 MAX_WAITING_ALIKE = 4
 MAX_WAITING = 128
 
 
 @dataclass(slots=True)
 class _Record:
-    """How often one name from one source failed, when last, and when it may go on."""
+    """The failures for one name from one source: how many, the last one, the end of the pause."""
 
     failures: int = 0
     failed_at: float = -inf
@@ -46,7 +49,7 @@ _CLEAN = _Record()
 
 @dataclass(slots=True, eq=False)
 class _Attempt:
-    """One that waits; `add` explains the fields."""
+    """A queued attempt; see `LoginThrottle.add` for the fields."""
 
     key: tuple[str, str]
     failures: int
@@ -57,20 +60,20 @@ class _Attempt:
 
 
 class LoginThrottle:
-    """Makes attempts, *width* of them at a time."""
+    """Runs attempts to log in, at most *width* at the same time."""
 
     def __init__(self, clock: Clock, width: int = 1) -> None:
         self._clock = clock
         self._width = width
         self._running = 0
-        # In the order in which they came.
+        # The waiting attempts, oldest first.
         self._waiting: list[_Attempt] = []
-        # By name and source, of those that failed; the latest failure stands last.
+        # The failures by name and source, the latest one last.
         self._records: dict[tuple[str, str], _Record] = {}
         self._call: Call | None = None
 
     def __len__(self) -> int:
-        """How many names and sources are remembered."""
+        """Return how many pairs of name and source are remembered."""
         return len(self._records)
 
     def add(
@@ -82,11 +85,15 @@ class LoginThrottle:
         work: Callable[[], Deferred[bool]],
         gone: Callable[[], bool] = lambda: False,
     ) -> Deferred[bool]:
-        """Do *work* in its turn; fires with what it fires with, which is whether it succeeded.
+        """Run *work* in its turn.
 
-        failures, since: how often this connection has failed before, and when it came. gone:
-        whether nobody waits for the answer any more; then it is not done, and fails with
-        CancelledError at the next `give_up`. Fails with TooMany.
+        failures: how often this connection has failed before.
+        since: when the connection was opened.
+        work: checks the password; fires with whether it was right.
+        gone: returns whether the result is not needed any more.
+
+        Fires or fails with the result of *work*. Fails with TooMany if too many attempts wait, and
+        with CancelledError at the next `give_up` if *gone* returns True.
         """
         self._forget()
         attempt = _Attempt((name, source), failures, since, work, gone)
@@ -100,18 +107,18 @@ class LoginThrottle:
         return attempt.done
 
     def give_up(self) -> None:
-        """Cancel the attempts for whose answer nobody waits any more."""
+        """Cancel the waiting attempts whose result is not needed any more."""
         for attempt in [attempt for attempt in self._waiting if attempt.gone()]:
             self._waiting.remove(attempt)
             attempt.done.cancel()
 
     def close(self) -> None:
-        """Begin nothing more."""
+        """Begin no further attempt."""
         self._width = 0
         self._go_on()
 
     def _rank(self, attempt: _Attempt) -> tuple[int, int, float]:
-        """Sort by this for the order of turns."""
+        """Return the sort key for the order of attempts; the smallest runs first."""
         failures = self._records.get(attempt.key, _CLEAN).failures
         return attempt.failures, failures, attempt.since
 
@@ -121,11 +128,11 @@ class LoginThrottle:
     def _turn_away_one_of(self, attempts: list[_Attempt]) -> None:
         last = sorted(attempts, key=self._rank)[-1]
         self._waiting.remove(last)
-        # Not while its caller is still in `add`.
+        # Later, because the caller of `add` does not have its Deferred yet.
         self._clock.callLater(0, last.done.errback, TooMany())
 
     def _go_on(self) -> None:
-        """Begin what may begin now, and come back when more may."""
+        """Begin the attempts that may run now; call this again when the next may."""
         now = self._clock.seconds()
         while self._running < self._width:
             ready = [attempt for attempt in self._waiting if self._next_at(attempt) <= now]
@@ -137,7 +144,8 @@ class LoginThrottle:
                 self._begin(attempt)
         if self._call is not None and self._call.active():
             self._call.cancel()
-        # When all places are taken, or an attempt waits for one alike, `_ended` comes back.
+        # If all places are taken, or an attempt waits for another for the same name, `_ended`
+        # calls this function again.
         due = min(map(self._next_at, self._waiting), default=inf)
         if self._running < self._width and due < inf:
             self._call = self._clock.callLater(max(0.0, due - now), self._go_on)
@@ -146,7 +154,7 @@ class LoginThrottle:
         self._running += 1
         record = self._records.get(attempt.key, _CLEAN)
         if record.failures >= FREE_FAILURES:
-            # One at a time: whether the next has to wait is known when this one ends.
+            # One at a time: only when this attempt ends is it known how long the next has to wait.
             record.next_at = inf
         maybeDeferred(attempt.work).addBoth(self._ended, attempt)
 
@@ -165,7 +173,7 @@ class LoginThrottle:
         attempt.done.callback(result)
 
     def _forget(self) -> None:
-        """Drop up to two old records for each attempt, so that few are kept."""
+        """Drop up to two old records; called for each attempt, so few records are kept."""
         past = self._clock.seconds() - REMEMBERED_SECONDS
         for key in list(islice(self._records, 2)):
             if self._records[key].failed_at <= past:

@@ -1,7 +1,7 @@
-"""Presence: when a room is told who joins and leaves.
+"""Announcements of joins and leaves: when a room is told of them.
 
-The rule: whoever neither spoke nor stayed comes and goes in silence, so that port scans and
-one-line scripts make no noise, and a crowd is one line.
+A user who leaves soon and says nothing is not announced at all, so that port scans and one-line
+scripts make no noise. A crowd that joins or leaves within a second is announced in one line.
 """
 
 from collections import deque
@@ -11,22 +11,22 @@ from chatroom.chat.room import Member, Room
 from chatroom.model.clock import Call, Clock
 from chatroom.model.events import SERVER, Announced, CrowdMoved, Event
 
-#: How long, in seconds, somebody has to stay to be announced without a word.
+#: How long a user has to stay to be announced without having said anything.
 STAY_SECONDS = 2.0
 
-#: How many people who join (or leave) in a second get a line each.
+#: How many users who join (or leave) within a second get a line each.
 MAX_LINES_PER_SECOND = 3
 
-#: How many of a crowd are named.
+#: How many of the users in a crowd are named.
 MAX_NAMED = 2
 
 
 class JoinAnnouncer:
-    """What one room is told of coming and going.
+    """Announces the joins and leaves of one room.
 
-    submit: hands an event to the room's ledger.
-    quiet_above: in a room of more people only those who spoke are announced; 0 for no such limit.
-    silent: whether nothing is told at all.
+    submit: submits an event for the room.
+    quiet_above: in a room with more members, only those who spoke are announced; 0 for no limit.
+    silent: True if nothing is to be announced at all.
     """
 
     def __init__(
@@ -43,16 +43,17 @@ class JoinAnnouncer:
         self._submit = submit
         self.quiet_above = quiet_above
         self._silent = silent
-        # When, whose and when that member joined: who has gone is not kept for it.
+        # When to announce, the member's origin, and when they joined. Not the member itself: a
+        # member who has left must not be kept in memory for this.
         self._staying: deque[tuple[float, int, float]] = deque()
-        #: The origins of those who have entered, and of whom the room is told if they stay.
+        #: The origins of members who will be announced if they stay.
         self.arriving: set[int] = set()
         self._stay_call: Call | None = None
         self._joins = _Crowd(self, joined=True)
         self._leaves = _Crowd(self, joined=False)
 
     def entered(self, member: Member) -> None:
-        """*member* is in; if they stay, the room is told."""
+        """Announce *member*, who has just entered, if they stay."""
         if self._silent:
             return
         due = self._clock.seconds() + STAY_SECONDS
@@ -62,17 +63,17 @@ class JoinAnnouncer:
             self._stay_call = self._clock.callLater(STAY_SECONDS, self._stayed)
 
     def spoke(self, member: Member) -> None:
-        """*member* is about to say something: the room is told first that they are here."""
+        """Announce *member* before their first message, unless they were announced already."""
         if not member.announced and not self._silent:
             self._announce(member)
 
     def leaving(self, member: Member) -> bool:
-        """Whether the `Left` of *member* is a line of its own."""
+        """Return whether the `Left` of *member* gets a line of its own."""
         self.arriving.discard(member.origin)
         return member.announced and self._leaves.admits(member.name)
 
     def close(self) -> None:
-        """Nothing more is told."""
+        """Announce nothing more."""
         for call in (self._stay_call, self._joins.call, self._leaves.call):
             if call is not None and call.active():
                 call.cancel()
@@ -85,7 +86,7 @@ class JoinAnnouncer:
             _, origin, joined = self._staying.popleft()
             member = room.members.get(origin)
             many = self.quiet_above and len(room.members) > self.quiet_above
-            # Who went and came again has an entry of their own.
+            # A member who left and came back has another entry.
             if member is not None and member.joined != joined:
                 continue
             self.arriving.discard(origin)
@@ -106,7 +107,7 @@ class JoinAnnouncer:
 
 
 class _Crowd:
-    """Those who move the same way within a second: the first few singly, the others together."""
+    """Users who join (or leave) within a second: a few get lines of their own, the others share."""
 
     def __init__(self, announcer: JoinAnnouncer, *, joined: bool) -> None:
         self._announcer = announcer
@@ -118,7 +119,7 @@ class _Crowd:
         self.call: Call | None = None
 
     def admits(self, name: str) -> bool:
-        """Whether *name* gets a line of its own; otherwise it is in the line to come."""
+        """Return whether *name* gets a line of its own; if not, it is in the shared line later."""
         clock = self._announcer._clock
         now = clock.seconds()
         if not 0 <= now - self._since < 1:

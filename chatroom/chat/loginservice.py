@@ -1,8 +1,9 @@
-"""The registry: who is logged in, and what all sessions share about accounts.
+"""The login service: who is logged in, password checks in their turn, and pairing codes.
 
-The rule: an account is in use by one connection, the one that logged in last; who passes for one
-command takes it from nobody. What is kept of it is written when it leaves, and every minute before
-that; that it cannot be is logged, and costs nobody anything else.
+An account is in use by one connection, the one that logged in last. (A connection for a single
+command, such as `ssh host /who`, takes it over from none.) The state of an account is saved when
+its user logs out or leaves, and every minute until then. A failure to save is logged, and nothing
+else fails with it.
 """
 
 import secrets
@@ -26,33 +27,35 @@ if TYPE_CHECKING:
 
 log = Logger()
 
-#: Calls a function that takes long, with these arguments, where that holds up nobody.
+#: Calls a slow function with these arguments in another thread; fires with what it returns.
 RunInThread = Callable[..., "Deferred[Any]"]
 
-#: For how long, in seconds, a code is good, and how many wrong ones a source may try in an hour.
+#: How long a pairing code is valid, and how many wrong ones a source may try in an hour.
 CODE_SECONDS = 120.0
 WRONG_CODES_PER_HOUR = 5
 
-#: What codes consist of: nothing that is taken for something else. They begin with a digit, as no
-#: name does.
+#: The characters of pairing codes, without those that look alike (0 and O, 1 and I). A code begins
+#: with a digit, which no name does.
 DIGITS = "23456789"
 LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ" + DIGITS
 CODE_LENGTH = 8
 
-#: How often a connection may be turned away before that counts as failing.
+#: How often the throttle may reject a connection's attempts before that counts as a failure.
 FREE_REJECTIONS = 5
 
-#: How many private lines one source may leave in an hour for people who are not here.
+#: How many messages one source may leave in an hour for users who are away.
 MESSAGES_PER_HOUR = 100
 
 
 class LoginSubject(Protocol):
-    """Who tries passwords: a session, or somebody who has none yet.
+    """A connection from which passwords are tried, with or without a session.
 
-    origin, address: the number of their connection, and what the network has as its other end.
-    source: whom it counts for, see limits.source_of. opened: when it came, by
-    `Clock.seconds`. failures: how many wrong passwords came from it. turned_away: how often one was
-    not looked at, because too many waited.
+    origin: the number of the connection.
+    source: the network that limits count it for, see limits.source_of.
+    opened: when the connection was opened, by `Clock.seconds`.
+    failures: how many wrong passwords came from it.
+    turned_away: how many passwords were not checked, because too many attempts waited.
+    address: the IP address of the peer.
     """
 
     origin: int
@@ -66,11 +69,11 @@ class LoginSubject(Protocol):
 
     @property
     def over(self) -> bool:
-        """Nobody waits for the answer any more."""
+        """Whether the connection is closed, so that no answer is needed."""
 
 
 def log_fields(subject: LoginSubject) -> dict[str, Any]:
-    """What the log says of each step of a login: whose it is, and where they are."""
+    """Return the fields by which log events name a connection."""
     return {
         "connection": subject.origin,
         "address": subject.address,
@@ -79,10 +82,11 @@ def log_fields(subject: LoginSubject) -> dict[str, Any]:
 
 
 class PairingCode(NamedTuple):
-    """What somebody asked for with /pair.
+    """A code that /pair has issued.
 
-    account: as whom it logs in. place: where they were, in words. until: when it ends, by
-    `Clock.seconds`.
+    account: the account that the code logs in to.
+    place: a description of the connection on which the user asked for it.
+    until: when it expires, by `Clock.seconds`.
     """
 
     account: Account
@@ -91,11 +95,12 @@ class PairingCode(NamedTuple):
 
 
 class LoginService:
-    """The accounts of one server.
+    """The logins of one server.
 
-    run: for making and comparing passwords. width: how many of these at a time. keep_days: after
-    how many days without a visit an account lapses, 0 for never. per_day: how many accounts one
-    source may make in a day, 0 for no limit.
+    run: runs the hashing of a password in a thread.
+    width: how many passwords are hashed at the same time.
+    keep_days: after how many days without a login an account expires, 0 for never.
+    per_day: how many accounts one source may register in a day, 0 for no limit.
     """
 
     def __init__(
@@ -110,23 +115,23 @@ class LoginService:
     ) -> None:
         seconds = clock.seconds
         self.accounts = accounts
-        #: See above; it may change, and so may `created.count`.
+        #: It may change while the server runs, and so may `created.count`.
         self.keep_days = keep_days
         self.throttle = LoginThrottle(clock, width)
-        #: How many accounts each source has made, how many wrong codes it has tried, and how many
-        #: lines it has left for people who are not here.
+        #: Limits for each source: accounts registered, wrong codes tried, and messages left for
+        #: users who are away.
         self.created = RateLimit(per_day, DAY, seconds)
         self.wrong_codes = RateLimit(WRONG_CODES_PER_HOUR, 3600, seconds)
         self.messages_left = RateLimit(MESSAGES_PER_HOUR, 3600, seconds)
-        #: Who is logged in, by the id of their account.
+        #: The sessions that are logged in, by account id.
         self.online: dict[int, Session] = {}
-        #: All connections that are logged in, by the id of their account and by origin.
+        #: All connections that are logged in, by account id and by origin.
         self.sessions: dict[int, dict[int, Session]] = {}
-        #: The ids of the accounts that were given up in this run.
+        #: The ids of the accounts that were removed since the server started.
         self.removed: set[int] = set()
         self._clock = clock
         self._run = run
-        # By what is to be typed.
+        # The valid codes, by what the user types.
         self._codes: dict[str, PairingCode] = {}
         self._failing = False
         self._closed = False
@@ -136,13 +141,19 @@ class LoginService:
     def check_password(
         self, subject: LoginSubject, account: Account, password: str
     ) -> Deferred[bool]:
-        """Whether *password* is that of *account*, found out in its turn; fails with TooMany."""
+        """Return whether *password* is that of *account*, checked in its turn.
+
+        Fails with TooMany if too many attempts wait.
+        """
         return self._attempt(
             subject, account.key, lambda: self._run(passwords.matches, password, account.password)
         )
 
     def hash_password(self, session: "Session", password: str) -> Deferred[str]:
-        """What is kept in place of *password*, made in its turn; fails with TooMany."""
+        """Return the hash to store for *password*, made in its turn.
+
+        Fails with TooMany if too many attempts wait.
+        """
         made: list[str] = []
 
         def keep(stored: str) -> bool:
@@ -163,12 +174,13 @@ class LoginService:
             subject.failures,
             subject.opened,
             work,
-            # A closed connection's lines still count: it ends when they are done.
+            # Lines that came before a connection closed still count: it is over after them.
             lambda: subject.over,
         )
 
         def turned_away(failure: Any) -> Any:
-            # Who was unlucky tries again as who has never failed, who hammers does not.
+            # A user may be rejected some times by bad luck and keeps their rank; a client that
+            # floods the server does not.
             if failure.check(TooMany) is not None:
                 subject.turned_away += 1
                 subject.failures += subject.turned_away > FREE_REJECTIONS
@@ -179,7 +191,7 @@ class LoginService:
     # -- who is here
 
     def present(self, session: "Session") -> "Session":
-        """Who is here as whoever *session* is: itself, but for who passes while they are here."""
+        """Return the user's main session: *session*, unless it is for a single command only."""
         if session.account is None:
             return session
         return self.online.get(session.account.id, session)
@@ -187,9 +199,10 @@ class LoginService:
     def logged_in(
         self, session: "Session", account: Account, *, paired: bool = False
     ) -> "Session | None":
-        """*session* is logged in; returns who was until now, and what was to be kept of them is.
+        """Note that *session* is logged in to *account*.
 
-        paired: whether all that they had for it is a code of /pair.
+        Returns the session that was logged in to it before, whose state is saved, or None.
+        paired: whether the user logged in with a pairing code.
         """
         former = self.online.get(account.id)
         if former is not None:
@@ -200,21 +213,24 @@ class LoginService:
         return former
 
     def logged_out(self, session: "Session", *, keep: bool = True) -> None:
-        """*session* is not logged in any more. keep: whether its account is still there."""
+        """Note that *session* is no longer logged in.
+
+        keep: False if its account was removed, so that there is no state to save.
+        """
         account = session.account
         if account is None:
             return
         if keep and not self._closed:
             self.save_sessions([session])
         if self.online.get(account.id) is session:
-            # What it has read stays with it, for who comes in its place.
+            # Kept for the session that logs in to the account next.
             session.places = session.read_so_far()
             del self.online[account.id]
             self._drop_codes(account)
         self.assign(session, None)
 
     def assign(self, session: "Session", account: Account | None) -> None:
-        """Have *session* be logged in with *account*, or with none."""
+        """Make *account* the one that *session* is logged in to, None for a guest."""
         if session.account is not None and (same := self.sessions.get(session.account.id)):
             same.pop(session.origin, None)
             if not same:
@@ -224,12 +240,12 @@ class LoginService:
             self.sessions.setdefault(account.id, {})[session.origin] = session
 
     def save_sessions(self, sessions: "list[Session] | None" = None) -> None:
-        """Keep what is to be kept of these people, or of all who are logged in."""
+        """Save the account states of these sessions, by default of all that are logged in."""
         here = list(self.online.values()) if sessions is None else sessions
         self.save([state for session in here if (state := session.account_state()) is not None])
 
     def save(self, states: list[AccountState]) -> Deferred[bool]:
-        """Keep these; returns a Deferred that fires with whether they are."""
+        """Save *states*. Fires with whether that succeeded; logs the first of several failures."""
 
         def failed(failure: Any) -> bool:
             if not self._failing:
@@ -250,7 +266,10 @@ class LoginService:
         return self.accounts.save(states).addCallbacks(kept, failed)
 
     def expire(self, now: float, told: Callable[[str], None]) -> None:
-        """Remove the accounts that nobody has used for too long by *now*; each name is *told*."""
+        """Remove the accounts that were not used for `keep_days`; call *told* with each name.
+
+        now: in seconds since the epoch.
+        """
         if not self.keep_days:
             return
 
@@ -266,20 +285,20 @@ class LoginService:
                 why=failure.value,
             )
 
-        # Who is here uses theirs, whether or not that could be written.
+        # First, because accounts that are logged in are in use. It does not matter if it fails.
         self.save_sessions()
         before = now - self.keep_days * DAY
         self.accounts.expire(before).addCallbacks(lapsed, failed)
 
     def expiry_notice(self, name: str) -> tuple[str, ...]:
-        """When *name* lapses that nobody uses, as sentences."""
+        """Return sentences that say when *name* expires if it is not used."""
         if not (self.keep_days and self.accounts.lasting):
             return ()
         days = f"{self.keep_days:g} day{'' if self.keep_days == 1 else 's'}"
         return (f"{name} lapses after {days} without a visit.",)
 
     def lifetime_notice(self) -> tuple[str, ...]:
-        """For how long a name stays registered, as sentences."""
+        """Return sentences that say how long a name stays registered."""
         if not self.accounts.lasting:
             return ("This server keeps names only as long as it runs.",)
         return self.expiry_notice("It")
@@ -287,9 +306,10 @@ class LoginService:
     # -- codes
 
     def pair(self, session: "Session") -> str:
-        """A code that logs another connection in once as who *session* is; their last one ends.
+        """Return a new code that logs in another connection of the same user, once.
 
-        It ends when they leave, but not with whoever is only passing.
+        The user's previous code becomes invalid. The new one does so when the user leaves (but not
+        when a connection for a single command ends).
         """
         account = session.account
         assert account is not None
@@ -301,12 +321,12 @@ class LoginService:
         return text
 
     def redeem(self, text: str) -> PairingCode | None:
-        """What was asked for with /pair, None if it is not good; it is not good a second time."""
+        """Use up the code *text*. Returns None if it is not valid."""
         code = self._codes.pop(text, None)
         return code if code is not None and code.until > self._clock.seconds() else None
 
     def _drop_codes(self, account: Account) -> None:
-        """The codes of *account*, and those whose time is up, are good no more."""
+        """Forget the codes of *account*, and those that have expired."""
         now = self._clock.seconds()
         self._codes = {
             text: code
@@ -315,14 +335,17 @@ class LoginService:
         }
 
     def close(self) -> None:
-        """The server stops: keep what there is to keep, and begin nothing more."""
+        """Save all states and begin nothing more, as the server stops."""
         self.throttle.close()
         self.save_sessions()
         self._closed = True
 
 
 def as_code(text: str) -> str | None:
-    """*text* as a code, None if it does not look like one; its case and a - do not count."""
+    """Return *text* in the form of pairing codes, or None if it cannot be one.
+
+    Case and hyphens do not matter: "2abc-defg" is 2ABCDEFG.
+    """
     code = text.upper().replace("-", "")
     plausible = len(code) == CODE_LENGTH and code[0] in DIGITS and set(code) <= set(LETTERS)
     return code if plausible else None

@@ -1,8 +1,8 @@
-"""Lookups: what people look up, one thing at a time, so that it costs nobody else much.
+"""Lookups: expensive questions are answered one at a time, the sources taking turns.
 
-The rule: all sources take turns, whatever one of them asks for. What nobody waits for any more is
-not begun, and ends if it has begun. What takes long in the reactor's own thread is done a moment at
-a time, between which everybody else has theirs.
+However much one source asks for, the others have their turns. A lookup that was cancelled is not
+begun, or ends if it has begun. Long work in the reactor's thread is cut into short slices, between
+which the reactor serves everything else.
 """
 
 from collections import deque
@@ -15,15 +15,15 @@ from chatroom.model.clock import Call, Clock
 
 T = TypeVar("T")
 
-#: How long, in seconds, such work may take of one turn of the reactor.
+#: How long such work may take in one turn of the reactor.
 SLICE_SECONDS = 0.001
 
 
 def piecemeal(clock: Clock, steps: Iterator[object]) -> "Deferred[None]":
-    """Go through *steps*, for a MOMENT in each turn of the reactor, beginning with this one.
+    """Iterate over *steps*, for SLICE_SECONDS in each turn of the reactor, beginning with this one.
 
-    Returns a Deferred that fires when that is done, and fails if a step does. Cancelling it ends
-    the work.
+    Returns a Deferred that fires when all steps are done, and fails with what a step raises.
+    Cancelling it ends the work.
     """
     call: Call | None = None
 
@@ -51,18 +51,21 @@ def piecemeal(clock: Clock, steps: Iterator[object]) -> "Deferred[None]":
 
 
 class _Question:
-    """What one source asks. start: begins to find out what *answer* fires with."""
+    """A lookup that waits for its turn.
+
+    start: begins the lookup; *answer* fires or fails with the same as the Deferred it returns.
+    """
 
     def __init__(self, start: Callable[[], "Deferred[Any]"]) -> None:
         self._start = start
         self._work: Deferred[Any] | None = None
-        #: Whether what was begun has ended. The Deferred that was begun does not tell: it counts as
-        #: called while it waits for one that a callback of it has returned.
+        #: Whether the lookup has ended. `Deferred.called` does not say that: it is True also while
+        #: the Deferred waits for another one that its callback has returned.
         self.over = False
         self.answer: Deferred[Any] = Deferred(lambda _: self._give_up())
 
     def begin(self) -> "Deferred[object]":
-        """Find it out; fires when that has ended, however."""
+        """Begin the lookup. Fires when it has ended, also if it has failed."""
         self._work = maybeDeferred(self._start)
         return self._work.addBoth(self._ended)
 
@@ -77,18 +80,18 @@ class _Question:
 
 
 class Lookups:
-    """The questions of all sources, of which one is being answered."""
+    """The queues of all sources, and the lookup that is running."""
 
     def __init__(self) -> None:
-        # What waits, by source, in the order of their turns.
+        # The waiting lookups of each source, in the order in which the sources have their turns.
         self._waiting: dict[str, deque[_Question]] = {}
         self._busy = False
 
     def ask(self, source: str, start: "Callable[[], Deferred[T]]") -> "Deferred[T]":
-        """Call *start* when it is the turn of *source*; the next has its turn when that has fired.
+        """Call *start* when it is the turn of *source*; it has the turn until its Deferred fires.
 
-        Returns a Deferred that fires with the same. Cancelling it cancels what *start* has
-        returned, or keeps it from being called.
+        Returns a Deferred that fires or fails with the same. Cancelling it cancels the running
+        lookup, or takes it out of the queue.
         """
         question = _Question(start)
         self._waiting.setdefault(source, deque()).append(question)
@@ -99,7 +102,7 @@ class Lookups:
     def _go_on(self, _: object) -> None:
         self._busy = True
         while self._waiting:
-            # Whoever has had a turn is the last to have another one.
+            # A source that had its turn goes to the end of the queue.
             source = next(iter(self._waiting))
             questions = self._waiting.pop(source)
             question = questions.popleft()
