@@ -6,7 +6,7 @@ from chatroom.chat.session import Session
 from chatroom.commands import COMMANDS, command, rooms
 from chatroom.model.chatsettings import Settings
 from conftest import MakeWorld
-from fakes import World
+from fakes import WORD, World, owner
 
 #: A text that is too long for anything; the first 200 and the first 300 characters end in a word.
 LONG = "abcdef " * 80
@@ -389,6 +389,16 @@ def test_a_reply_to_somebody_who_has_left_is_refused(world: World) -> None:
     assert bob.asks("/reply hi") == [
         "-- Whoever sent you the last private line has left: /msg NAME TEXT."
     ]
+
+
+def test_a_reply_finds_an_account_that_has_come_again(world: World) -> None:
+    alice, bob = owner(world), world.person("bob")
+    alice.says("/msg bob hi", "/quit")
+    again = world.person()
+    again.says(f"/login alice {WORD}")
+    _ = again.sees
+    assert bob.asks("/reply hello")[-1:] == ["-> you to alice: hello"]
+    assert again.sees == ["-> bob to you: hello"]
 
 
 def test_who_ignores_somebody_is_not_told_anything_by_them(world: World) -> None:

@@ -96,7 +96,7 @@ def whisper(sender: "Session", recipient: "Session", text: str) -> None:
         recipient.tell(arriving, PrivateLine(sender, recipient, text))
         present = sender.chat.logins.present(sender)
         if present is not recipient:
-            recipient.whisperer = present.origin
+            recipient.whisperer = present.user_id
     sender.tell(Whispered(now, sender.origin, *sent, outgoing=True, user=user))
     if recipient.away is not None:
         sender.notice(f"{recipient.name} is away{recipient.away and f': {recipient.away}'}.")

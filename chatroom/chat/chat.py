@@ -208,6 +208,12 @@ class Chat:
         found = self.logins.sessions.get(account, {}).values()
         return sorted(found, key=lambda session: session.passing)
 
+    def session_of(self, user: int) -> "Session | None":
+        """Return the connection by which the user with this id is here, None if they are not."""
+        if user < 0:
+            return self.sessions.get(-user)
+        return next(iter(self.sessions_of(user)), None)
+
     # -- rooms
 
     def open_room(self, name: str, *, listed: bool = True) -> Room:

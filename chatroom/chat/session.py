@@ -217,7 +217,7 @@ class Session:
         #: When this person last said something, in seconds since the epoch, by the key of each
         #: listed room that they said it in; None for nothing.
         self.said: dict[str, float] | None = None
-        #: The origin of whoever sent the last private line.
+        #: The id of the user who sent the last private line.
         self.whisperer = SERVER
         #: Whose this connection is, None for a guest.
         self.account: Account | None = None

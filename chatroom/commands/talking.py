@@ -56,7 +56,7 @@ def reply(session: "Session", rest: str) -> None:
     whisperer = session.chat.logins.present(session).whisperer
     if not whisperer:
         raise Refused(Code.NO_SUCH_USER, "Nobody has sent you a private line yet: /msg NAME TEXT.")
-    person = session.chat.sessions.get(whisperer)
+    person = session.chat.session_of(whisperer)
     if person is None:
         raise Refused(Code.GONE, "Whoever sent you the last private line has left: /msg NAME TEXT.")
     whisper(session, person, rest)
