@@ -1,7 +1,7 @@
-"""What a backend is asked: one protocol for each thing that is kept or shared.
+"""The interfaces of the backends: one protocol for each thing that is stored or shared.
 
-The rule: nobody waits. What takes time is a Deferred that may fire late, or fail; what is submitted
-to a ledger comes back through its receiver.
+No method blocks. What takes time returns a Deferred, which may fire late, never, or fail. What is
+submitted to a ledger comes back through the ledger's receiver.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,109 +26,117 @@ from chatroom.text.words import Phrase
 
 
 class AccountStore(Protocol):
-    """The book of accounts. Names are unique by their keys (names.fold), public keys by their
-    fingerprints: a public key is one account's at most.
+    """Stores the accounts.
+
+    A name belongs to at most one account, by its folded form (`names.fold`, called its key here),
+    and so does a public key, by its fingerprint.
     """
 
     #: Whether the accounts outlast the server.
     lasting: bool
 
     def find(self, key: str) -> Deferred[Account | None]:
-        """The account with this key, None if there is none."""
+        """Return the account whose folded name is *key*, or None."""
 
     def resembling(self, name: str) -> Deferred[Account | None]:
-        """The account called *name*, or else one for which it may be taken (names.alike)."""
+        """Return the account called *name*, or one that looks like it (`names.alike`)."""
 
     def present(self, ids: Sequence[int]) -> Deferred[Mapping[int, Account]]:
-        """Those accounts with these ids that there are, after all that was asked for before."""
+        """Return those of the accounts that exist after all earlier requests."""
 
     def add(self, name: str, password: str, time: float) -> Deferred[Account | None]:
-        """A new account called *name*; None if there is one that it resembles, see above."""
+        """Add an account and return it, or None if `resembling` would find one.
+
+        password: its hash.
+        time: now, in seconds since the epoch.
+        """
 
     def set_password(self, id: int, password: str) -> Deferred[bool]:
-        """Another password for the account; whether it is still there."""
+        """Replace the password's hash. Returns whether the account exists."""
 
     def remove(self, id: int) -> Deferred[bool]:
-        """The account, and all that is kept for it, is gone; whether it was there."""
+        """Remove the account with all that belongs to it. Returns whether it existed."""
 
     def save(self, visits: Sequence[AccountState]) -> Deferred[None]:
-        """Keep all these; of accounts that are gone nothing is kept.
+        """Save the states of accounts, all or none; skips accounts that do not exist any more.
 
-        Of a room the greatest id counts, and of more than MAX_PLACES rooms those with the
-        greatest ids.
+        The read position in a room never goes back. Of more than MAX_PLACES rooms, those with the
+        greatest positions are kept.
         """
 
     def places(self, id: int) -> Deferred[dict[str, int]]:
-        """Up to where the account has read each room, see Visit."""
+        """Return up to where the account has read each room, see AccountState."""
 
     def leave(self, id: int, message: OfflineMessage) -> Deferred[int]:
-        """Keep *message* (its id does not count) until it is shown.
+        """Store *message*, under a new id, until it is shown.
 
-        Fires with how many wait now, 0 if there was no place for it or the account is gone.
+        Returns how many messages wait now, or 0 if too many waited or the account does not exist.
         """
 
     def messages(self, id: int) -> Deferred[list[OfflineMessage]]:
-        """The messages that wait for the account, oldest first."""
+        """Return the messages that wait for the account, oldest first."""
 
     def shown(self, id: int, last: int) -> Deferred[None]:
-        """The messages of the account up to the id *last* were shown, and are forgotten."""
+        """Delete the account's messages up to the id *last*, which were shown."""
 
     def add_key(self, id: int, key: PublicKey, time: float, proven: bool) -> Deferred[Binding]:
-        """Bind *key* to the account, see BoundKey.
+        """Add *key* to the account, see BoundKey.
 
-        One that is proven is so from then on, and is taken from an account for which it is not.
+        A key that was proven once stays so. A proven key is taken away from another account that
+        has it unproven.
         """
 
     def prove_key(self, id: int, fingerprint: str) -> Deferred[bool]:
-        """The key of the account is proven; whether it is the account's."""
+        """Mark the account's key as proven. Returns whether the account has it."""
 
     def keys(self, id: int) -> Deferred[list[BoundKey]]:
-        """The keys of the account, in the order in which they were added."""
+        """Return the account's keys in the order in which they were added."""
 
     def remove_key(self, id: int, fingerprint: str) -> Deferred[bool]:
-        """The key is the account's no more; whether it was."""
+        """Remove the key from the account. Returns whether the account had it."""
 
     def keyholder(self, fingerprint: str) -> Deferred[KeyOwner | None]:
-        """Whose the key is, None if it is nobody's."""
+        """Return the owner of the key, or None."""
 
     def expire(self, before: float) -> Deferred[list[str]]:
-        """Remove the accounts that were last used before *before*; fires with their names."""
+        """Remove the accounts that were last used before *before*, and return their names."""
 
 
 class HistoryStore(Protocol):
-    """Looks up lines; the answers are in the order of the log, oldest first.
+    """Looks up messages of the past. Results are in the order of the log, oldest first.
 
-    Cancelling an answer ends the work for it.
+    Cancelling a Deferred ends the lookup.
     """
 
     def before(self, room: str, id: int, count: int) -> Deferred[list[Entry]]:
-        """The last *count* lines of the room with smaller ids than *id*."""
+        """Return the last *count* lines of the room with ids below *id*."""
 
     def after(self, room: str, id: int, count: int) -> Deferred[list[Entry]]:
-        """The first *count* lines of the room with greater ids than *id*."""
+        """Return the first *count* lines of the room with ids above *id*."""
 
     def place(self, room: str, time: float) -> Deferred[int]:
-        """The id after that of the room's latest line from before *time*; 0 if there is none.
+        """Return 1 + the id of the room's latest line before *time*, or 0 if there is none.
 
-        time: in seconds since the epoch. Ids say no time: they are greater where the clock was
-        once ahead.
+        time: in seconds since the epoch. An id cannot be computed from a time, since ids run ahead
+        of the clock if the clock was once ahead.
         """
 
     def search(self, query: Query, count: int) -> Deferred[list[Entry]]:
-        """The last *count* lines that *query* looks for."""
+        """Return the last *count* lines that match *query*."""
 
     def missed(
         self, gaps: Sequence[tuple[str, Gap]], name: Phrase, own: str
     ) -> Deferred[list[UnreadSummary]]:
-        """What was said in *gaps*, each in the room with its key, in rooms where it was something.
+        """Return a summary for each room in which there are unread lines.
 
-        name: what a line has in it that names whoever asks. own: the key of their name: what was
-        said under it they have not missed.
+        gaps: pairs of a room's key and a range of ids in it that the user was not shown.
+        name: the user's name as words of a line, to count the lines that mention the user.
+        own: the folded name of the user, whose own lines do not count.
         """
 
 
 class LedgerReceiver(Protocol):
-    """Who hears what the ledger decided."""
+    """The object that a ledger calls with its decisions."""
 
     def committed(self, batch: Sequence[Entry]) -> None:
         """These events have happened, in this order."""
@@ -158,19 +166,23 @@ class Ledger(Protocol):
 
 
 class NameClaims(Protocol):
-    """Names are claimed, not ordered: the first claim wins."""
+    """Decides which connection has which name: the first claim wins.
+
+    key: the folded name.
+    origin: the number of the connection.
+    """
 
     def claim(self, key: str, origin: int) -> Deferred[bool]:
-        """Whether the name with this key is from now on that of *origin*."""
+        """Claim the name if it is free. Returns whether *origin* has it now."""
 
     def take(self, key: str, origin: int) -> Deferred[int]:
-        """The name is that of *origin* from now on, whoever had it: it belongs to them.
+        """Assign the name to *origin* unconditionally, as the owner of its account may ask.
 
-        Fires with the origin that had it until now, SERVER if nobody had.
+        Returns the origin that had it before, SERVER if it was free.
         """
 
     def release(self, key: str, origin: int) -> None:
-        """The name is free again, if it was that of *origin*."""
+        """Give the name up, if *origin* has it."""
 
 
 class ModerationStore(Protocol):

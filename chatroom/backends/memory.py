@@ -1,4 +1,4 @@
-"""The backends of one process: what they keep ends with it."""
+"""The backends without a store: what they keep ends with the process."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -179,7 +179,11 @@ class MemoryAccounts:
 
 
 def number(pending: Iterable[tuple[str, Event]], last_id: int, now: float) -> list[Entry]:
-    """What was submitted, by room, in its final order. *now* is in seconds since the epoch."""
+    """Return the submitted events with ids, in their final order.
+
+    pending: pairs of a room's key and an event.
+    now: in seconds since the epoch.
+    """
     first = max(last_id + 1, int(now * 1e6))
     return [Entry(room, id, event) for id, (room, event) in enumerate(pending, first)]
 

@@ -1,9 +1,8 @@
-"""The book of accounts in the store's file.
+"""The accounts in the store's database.
 
-The rule: a name is somebody's because the table says so (UNIQUE), not because anybody looked
-before, and what resembles it is looked for in the transaction that would add it; each method of a
-`AccountTables` is one transaction, or one look-up, and remembers nothing, since `chatroom-data`
-changes the same file.
+The database itself makes sure that a name has one owner: a UNIQUE constraint for the name, and a
+lookup of similar names in the transaction that adds one. Each method of `AccountTables` is one
+transaction or one lookup. Nothing is cached, since `chatroom-data` changes the same file.
 """
 
 import json
@@ -32,11 +31,11 @@ from chatroom.text import names
 
 T = TypeVar("T")
 
-#: How many accounts lapse in one transaction: with all that is kept for them, some milliseconds.
+#: How many accounts expire in one transaction; with all their data that takes some milliseconds.
 EXPIRED_PER_TRANSACTION = 25
 
 
-#: The columns that `_account` is made of, of a table that has no other with such a name.
+#: The columns that `_account` takes; no table that is joined has other columns with these names.
 _ACCOUNT = "accounts.id, name, password, created, seen, preferences"
 
 
@@ -47,9 +46,9 @@ def _account(
 
 
 class AccountTables:
-    """The accounts over one connection (database.connect), for the thread that has it.
+    """The tables of accounts, for the thread that has the connection to the database.
 
-    The methods of the same names are those of accounts.AccountStore.
+    Methods with the names of those of `interfaces.AccountStore` do the same.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -63,7 +62,7 @@ class AccountTables:
         return None if row is None else _account(*row)
 
     def resembling(self, name: str, but: int = 0) -> Account | None:
-        """See accounts.AccountStore; the account with the id *but* is left out."""
+        """See interfaces.AccountStore; leaves out the account with the id *but*."""
         rows = self._connection.execute(
             f"SELECT {_ACCOUNT} FROM accounts WHERE (key = :key OR skeleton = :skeleton) "
             "AND id <> :but ORDER BY key = :key DESC, id",
@@ -93,9 +92,9 @@ class AccountTables:
         return Account(id, name, password, time, time)
 
     def rename(self, id: int, name: str) -> bool | None:
-        """Another name for the account; whether it is still there, None if it resembles another's.
+        """Give the account another name, which the caller has checked (`names.check`).
 
-        What the name has to be like is for the caller to know.
+        Returns whether the account exists, or None if another account's name resembles it.
         """
         with transaction(self._connection):
             if self.resembling(name, but=id) is not None:
@@ -244,7 +243,7 @@ class AccountTables:
             )
 
     def forget_keys(self, id: int) -> None:
-        """The account has no keys any more."""
+        """Remove all keys of the account."""
         with transaction(self._connection):
             self._gone("DELETE FROM keys WHERE account = ?", (id,))
 
@@ -258,7 +257,7 @@ class AccountTables:
         return None if row is None else KeyOwner(_account(*row[1:]), bool(row[0]))
 
     def expire(self, before: float) -> list[str]:
-        """See interfaces.AccountStore; PORTION of them at most."""
+        """See interfaces.AccountStore; removes EXPIRED_PER_TRANSACTION of them at most."""
         with transaction(self._connection):
             rows = self._connection.execute(
                 "SELECT id, name FROM accounts WHERE seen < ? ORDER BY id LIMIT ?",
@@ -269,14 +268,18 @@ class AccountTables:
         return [names.clean(name) for _, name in rows]
 
     def _changed(self, statement: str, values: tuple[Any, ...]) -> bool:
-        """Whether *statement* has changed anything."""
+        """Execute *statement* and return whether it changed a row."""
         return self._connection.execute(statement, values).rowcount > 0
 
     def _gone(self, statement: str, values: tuple[Any, ...]) -> bool:
-        """The same for one after which no trace of what was there may be left."""
+        """Execute a statement that removes secrets or private data, of which no trace may stay.
+
+        Returns whether it changed a row.
+        """
         changed = self._changed(statement, values)
         if changed:
-            # Zeroed in the file (secure_delete), but not in its log: see Writer.empty_log.
+            # SQLite overwrites it in the file (secure_delete), but not in the write-ahead log.
+            # That is emptied later, see Writer.empty_log.
             self._connection.execute("UPDATE state SET value = 1 WHERE key = 'unclean'")
         return changed
 
@@ -290,8 +293,9 @@ class CallInWorker(Protocol):
 class StoredAccounts:
     """Accounts that outlast the server; see interfaces.AccountStore.
 
-    write, read: have a book that may be written, and one that is only looked up in. A look-up
-    sees all that was confirmed before it was asked for.
+    write: calls a method of `AccountTables` in the thread that writes.
+    read: calls one in the thread that only looks up. It sees all changes that were confirmed
+    before it was called.
     """
 
     lasting = True
@@ -307,7 +311,7 @@ class StoredAccounts:
         return self._read(AccountTables.resembling, name)
 
     def present(self, ids: Sequence[int]) -> Deferred[Mapping[int, Account]]:
-        # Not read beside the changes that are on their way.
+        # In the writing thread, so that it comes after the changes that are under way.
         return self._write(AccountTables.present, ids)
 
     def add(self, name: str, password: str, time: float) -> Deferred[Account | None]:
@@ -320,7 +324,7 @@ class StoredAccounts:
         return self._write(AccountTables.remove, id)
 
     def save(self, visits: Sequence[AccountState]) -> Deferred[None]:
-        # Whoever hands them in may change them before it is their turn.
+        # Copied, since the caller may change the places before the thread reads them.
         return self._write(
             AccountTables.save, [visit._replace(places=dict(visit.places)) for visit in visits]
         )

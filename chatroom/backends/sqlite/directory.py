@@ -1,6 +1,7 @@
-"""The folder of a store: who may read it, and that one server has it.
+"""The folder of a store: its permissions, and the lock that lets one server use it.
 
-The rule: what is in it is for the server alone, mode 0700 and 0600, from the first moment on.
+The folder has mode 0700 and its files 0600 from the moment they are made, so that only the server's
+user can read them.
 """
 
 import fcntl
@@ -15,22 +16,24 @@ DATABASE = "chatroom.sqlite"
 LOCK = "lock"
 CLAIM = "claim-code"
 
-#: The key of the SSH door, which is kept here unless it is kept elsewhere.
+#: The SSH host key, unless --ssh-host-key names another file.
 HOST_KEY = "ssh_host_ed25519_key"
 
-#: All that this program puts into it.
+#: All files that this program puts into the folder.
 OURS = {DATABASE, LOCK, CLAIM, HOST_KEY, f"{DATABASE}-wal", f"{DATABASE}-shm"}
 
 
 class StoreError(Exception):
-    """The store cannot be used; the text says why, in one line."""
+    """The store cannot be used; the message says why, in one line."""
 
 
 class Folder:
-    """A folder that this process has to itself until it ends, or `close`.
+    """A store's folder, locked by this process until `close` or the end of the process.
 
-    path: absolute. owner: the user and group ids that the server will run as when that is not who
-    starts it. Raises StoreError.
+    path: the absolute path.
+    owner: the user and group id that the server will run as, None for those that start it.
+
+    Raises StoreError.
     """
 
     def __init__(self, path: str, owner: tuple[int, int] | None = None) -> None:
@@ -62,25 +65,25 @@ class Folder:
 
     @property
     def claim(self) -> Path:
-        """Where the code is written with which somebody becomes an operator."""
+        """The file for the code with which a user becomes an operator."""
         return self.path / CLAIM
 
     def close(self) -> None:
-        """Let others have it."""
+        """Release the lock."""
         os.close(self._lock)
 
     def _make(self) -> None:
         try:
             self.path.mkdir(mode=0o700)
         except FileExistsError:
-            # A folder that somebody has other things in is left as it is.
+            # If there are other files in it, its permissions are the owner's business.
             if set(os.listdir(self.path)) <= OURS:
                 self.path.chmod(0o700)
         if self._owner:
             os.chown(self.path, *self._owner)
 
     def _open(self, name: str) -> int:
-        """Open the file *name*, made if there is none, for nobody else to read."""
+        """Open the file *name* (made if necessary) with mode 0600, and return its descriptor."""
         file = os.open(self.path / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         os.fchmod(file, 0o600)
         if self._owner:
@@ -89,20 +92,20 @@ class Folder:
 
 
 def check(database: Path, *, thorough: bool = False) -> None:
-    """Whether the file, if there is one, can be used by this program. Raises StoreError.
+    """Raise StoreError if *database* exists and this program cannot use it.
 
-    thorough: all of it is looked through for damage.
+    thorough: search the whole file for damage.
     """
     if not database.exists():
         return
     if not database.stat().st_size and not _waits(database):
-        # Somebody, or a file system that lost it, has emptied it; a new one would hide that.
+        # An administrator or a broken file system has emptied it; a new database would hide that.
         raise StoreError(
             f"cannot use {database}: it is empty, and whatever was in it is lost. Put a backup in "
             "its place, or remove it to begin anew"
         )
     try:
-        # The mode rw makes nothing, and can be used when a server was killed.
+        # The mode rw creates no file, and can recover the database after a server was killed.
         connection = sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True)
         try:
             schema.version(connection)
@@ -115,14 +118,14 @@ def check(database: Path, *, thorough: bool = False) -> None:
 
 
 def unusable(database: Path, error: Exception) -> StoreError:
-    """The error of a file with which *error* came up."""
+    """Return the StoreError for *error*, which SQLite or the schema raised."""
     if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_CORRUPT:
         return damaged(database, str(error))
     return StoreError(f"cannot use {database}: {error}")
 
 
 def damaged(database: Path, what: str) -> StoreError:
-    """The error of a file that is damaged; *what* is SQLite's word for it."""
+    """Return the StoreError for a damaged file; *what* is SQLite's description."""
     return StoreError(
         f"cannot use {database}: it is damaged ({what}). `chatroom-data check` says more; put a "
         "backup in its place"
@@ -130,7 +133,7 @@ def damaged(database: Path, what: str) -> StoreError:
 
 
 def _waits(database: Path) -> bool:
-    """Whether what SQLite has still to put into the file is beside it."""
+    """Return whether there is a write-ahead log with pages for the database."""
     try:
         return database.with_name(f"{database.name}-wal").stat().st_size > 0
     except OSError:
@@ -138,7 +141,7 @@ def _waits(database: Path) -> bool:
 
 
 def check_folder(path: str, *, thorough: bool = False) -> None:
-    """Whether a server could use the folder, without making anything. Raises StoreError.
+    """Raise StoreError if a server could not use the folder; makes no file.
 
     thorough: see `check`.
     """

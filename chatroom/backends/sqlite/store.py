@@ -1,8 +1,8 @@
-"""The store as the service knows it: its threads, ledger, history, accounts and upkeep.
+"""The store of one server: its threads, ledger, history, accounts and maintenance.
 
-The rule: everything here runs in the reactor's thread and hands work to three others. One writes,
-one looks up what was said, and one looks up accounts and decisions, so that nobody's login waits
-for somebody's search. Nothing waits for them.
+This module runs in the reactor's thread and hands all work on the database to three threads. One
+writes; one looks up history; one looks up accounts and sanctions, so that a login never waits for a
+search. The reactor never waits for any of them.
 """
 
 import sqlite3
@@ -33,25 +33,25 @@ log = Logger()
 
 T = TypeVar("T")
 
-#: How long, in seconds, after a commit its lines are indexed; those of a crowd together.
+#: How long after a commit its lines are indexed, so that those of several commits go together.
 INDEX_DELAY_SECONDS = 0.1
 
-#: How often, in seconds, old lines are deleted, and how often traces of deleted ones are cleaned
-#: away, which writes the search index anew: both within the hour.
+#: How often old lines are deleted, and how often traces of deleted lines are removed from the file,
+#: which rewrites the search index. Together they take less than an hour, as the documents promise.
 UPKEEP_SECONDS = 600.0
 CLEANING_SECONDS = 2700.0
 
-#: How long, in seconds, between two slices of the cleaning, so that commits go first.
+#: The pause between two slices of maintenance, in which commits have their turn.
 PAUSE_SECONDS = 0.005
 
-#: How often it is tried, at an upkeep, to empty the log of the file, which others may be reading.
+#: How often the maintenance tries to empty the write-ahead log, which others may be reading.
 MAX_TRIES = 20
 
 
 def try_open(folder: Folder, count: int, lobby: str) -> None:
-    """Do once what `Store.open` will do, before twistd daemonises; lets go of all but the folder.
+    """Find out whether `Store.open` will succeed, before twistd daemonises.
 
-    Raises StoreError when it cannot be done, and closes the folder.
+    Raises StoreError if not, and closes the folder. Else only the folder stays open.
     """
     try:
         writer = Writer(folder.database)
@@ -72,9 +72,14 @@ def try_open(folder: Folder, count: int, lobby: str) -> None:
 
 
 class Store:
-    """One server's store.
+    """The store of one server.
 
-    folder: has the file. post: `reactor.callFromThread`. keep_days, keep_lines: see chat.Settings.
+    post: `reactor.callFromThread`.
+    folder: the folder with the database.
+    sync: see database.connect.
+    keep_days, keep_lines: see chatsettings.Settings.
+    aging: the time by which lines are old.
+    worker: makes the threads.
     """
 
     def __init__(
@@ -92,9 +97,9 @@ class Store:
         self._clock = clock
         self._aging = aging or Aging(clock)
         self._folder = folder
-        #: Where the code is written with which somebody becomes an operator.
+        #: The file for the code with which a user becomes an operator.
         self.claim = folder.claim
-        #: See chat.Settings; they may change.
+        #: See chatsettings.Settings; they may change while the server runs.
         self.keep_days = keep_days
         self.keep_lines = keep_lines
         self._calls: set[Call] = set()
@@ -112,7 +117,7 @@ class Store:
         self._reading: Worker
         self._looking_up: Worker
         self.ledger = StoredLedger(clock, self._commit, self._kept)
-        #: Can be asked from `open` until `close`; whatever it was given by then is done.
+        #: Usable from `open` until `close`, which carries out all that was asked before.
         self.accounts = StoredAccounts(
             partial(self._write, AccountTables), partial(self._read, AccountTables)
         )
@@ -121,12 +126,12 @@ class Store:
         )
 
     def open(self, count: int, lobby: str) -> list[StoredRoom]:
-        """Open the file; returns the rooms that are kept in it, with their last *count* lines.
+        """Open the database and return its rooms, each with its last *count* lines.
 
-        lobby: the key of the room that is kept though nothing was said in it.
+        lobby: the key of the room that is stored even if nothing was said in it.
 
-        It waits for the disk, as only the start may; not before twistd has daemonised, for
-        neither threads nor connections survive that.
+        It blocks, which is allowed only at the start of the server. Call it after twistd has
+        daemonised, because neither threads nor connections to the database survive a fork.
         """
         path = self._folder.database
         self._writer = Writer(path, self._sync)
@@ -143,13 +148,13 @@ class Store:
         return self._writer.load(count, lobby)
 
     def start(self) -> None:
-        """Begin with what goes on beside: the index is caught up, old lines are deleted."""
+        """Start the work in the background: indexing, and deleting old lines."""
         self._kept()
         self._later(1.0, self._keep_up)
 
     @inlineCallbacks
     def close(self) -> Any:
-        """End; fires when the file is closed, which a disk that is away may never let it be."""
+        """Close the database. Fires when that is done; never, if the disk does not answer."""
         self._closed = True
         for call in list(self._calls):
             if call.active():
@@ -162,7 +167,7 @@ class Store:
         self._folder.close()
 
     def _later(self, delay: float, function: Any) -> None:
-        """Call *function* in some seconds, unless the store was closed by then."""
+        """Call *function* in *delay* seconds, unless the store is closed by then."""
 
         def due() -> None:
             self._calls.discard(call)
@@ -197,7 +202,7 @@ class Store:
     # -- interfaces.AccountStore and interfaces.ModerationStore
 
     def changed_elsewhere(self) -> "Deferred[bool]":
-        """Whether another program has changed the file since this was last asked."""
+        """Return whether another program has changed the database since the last call."""
         if self._closed:
             return fail(StoreError("the store is closed"))
         return self._writing.do(self._writer.changed_elsewhere)
@@ -219,7 +224,7 @@ class Store:
     # -- the index
 
     def _kept(self) -> None:
-        """Something was committed."""
+        """Index soon what was committed."""
         if not self._indexing:
             self._indexing = True
             self._later(INDEX_DELAY_SECONDS, self._index)
@@ -229,7 +234,7 @@ class Store:
             self._indexing = more
             self._index_failed = False
             if more:
-                # Behind the commit that came meanwhile, before the next.
+                # After a commit that was requested meanwhile, and before the next one.
                 self._later(0, self._index)
 
         def failed(failure: Failure) -> None:
@@ -262,7 +267,7 @@ class Store:
 
     @inlineCallbacks
     def keep_up(self) -> Any:
-        """Delete what is too old, and clean away what is left of deleted lines; fires then."""
+        """Delete old lines, and remove the traces of deleted ones. Fires when that is done."""
         while not self._closed:
             before = self._aging.now() - self.keep_days * DAY if self.keep_days else 0.0
             ids = yield self._reading.do(self._reader.expired, before, self.keep_lines)
@@ -277,7 +282,10 @@ class Store:
 
     @inlineCallbacks
     def _clean(self) -> Any:
-        """Leave no trace of deleted lines in the file and in its log, or stay unclean."""
+        """Remove all traces of deleted lines from the database and its write-ahead log.
+
+        If the log cannot be emptied, because others read it, the next maintenance tries again.
+        """
         yield self._writing.do(self._writer.begin_merge)
         while (yield self._writing.do(self._writer.merge)):
             yield self._pause()
@@ -288,7 +296,7 @@ class Store:
             yield self._pause()
 
     def _pause(self) -> "Deferred[None]":
-        """Fires when commits had their turn; never once the store is closed."""
+        """Return a Deferred that fires after a pause for commits; never if the store is closed."""
         paused: Deferred[None] = Deferred()
         self._later(PAUSE_SECONDS, lambda: paused.callback(None))
         return paused

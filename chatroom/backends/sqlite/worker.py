@@ -1,6 +1,7 @@
-"""A thread that does one thing after another.
+"""A thread that runs one job after another.
 
-The rule: nobody waits for it. It may hang in a disk for ever; the process ends without it.
+Nothing ever joins it: it may hang for ever if a disk does not answer, and the process must end
+nevertheless.
 """
 
 from collections.abc import Callable
@@ -14,12 +15,12 @@ from twisted.python.failure import Failure
 
 T = TypeVar("T")
 
-#: Calls something in the reactor's thread, soon: `reactor.callFromThread`.
+#: Calls a function in the reactor's thread, soon: `reactor.callFromThread`.
 CallInReactor = Callable[..., object]
 
 
 class _Job:
-    """What is to be done, and whether anybody still waits for it."""
+    """A function to call, the Deferred for its result, and whether that was cancelled."""
 
     __slots__ = ("answer", "given_up", "work")
 
@@ -30,10 +31,12 @@ class _Job:
 
 
 class Worker:
-    """Does what it is given in a thread of its own, in that order.
+    """Runs jobs in a thread of its own, in the order in which they were given.
 
-    interrupt: makes fail what is being done, called in the reactor's thread. With it, what nobody
-    waits for any more is not begun, and ends if it has begun; without it everything is done.
+    name: the name of the thread.
+    post: see CallInReactor.
+    interrupt: called in the reactor's thread to make the running job fail. With it, a job whose
+    Deferred is cancelled is not begun, or ends; without it all jobs are carried out.
     """
 
     def __init__(
@@ -49,21 +52,22 @@ class Worker:
         Thread(target=self._run, name=name, daemon=True).start()
 
     def do(self, function: Callable[..., T], *args: object) -> "Deferred[T]":
-        """Call *function* with *args* in the thread; fires with what it returns, or fails."""
+        """Call *function* with *args* in the thread. Fires with its result, or fails."""
         answer: Deferred[T] = Deferred(lambda _: self._give_up(job))
         job = _Job(partial(function, *args), answer)
         self._queue.put(job)
         return answer
 
     def stop(self) -> None:
-        """Nothing more will come: the thread ends after what it was given."""
+        """End the thread after the jobs that it was given."""
         self._queue.put(None)
 
     @property
     def given_up(self) -> bool:
-        """Whether nobody waits any more for what is being done; for the thread to ask.
+        """Whether the running job was cancelled; for the thread itself to ask.
 
-        An interrupt ends only what has begun in the database, and misses what is about to.
+        An interrupt ends only what has begun in the database. It misses a job that is just about to
+        begin there, so such a job has to ask.
         """
         job = self._current
         return self._interrupt is not None and job is not None and job.given_up
@@ -75,7 +79,7 @@ class Worker:
                 self._interrupt()
 
     def _begin(self, job: _Job) -> bool:
-        """Whether *job* is to be done."""
+        """Return whether *job* has to be run; if so, it is the running job."""
         with self._lock:
             wanted = self._interrupt is None or not job.given_up
             self._current = job if wanted else None
@@ -85,7 +89,7 @@ class Worker:
         while (job := self._queue.get()) is not None:
             if self._begin(job):
                 self._do(job)
-            # While it waits it must not keep what the last one worked on.
+            # The last job's objects must not be kept while the thread waits for the next one.
             del job
 
     def _do(self, job: _Job) -> None:
@@ -100,6 +104,6 @@ class Worker:
 
 
 def _settle(answer: "Deferred[object]", result: object) -> None:
-    """In the reactor's thread; of an answer that came too late nobody hears."""
+    """Fire *answer* with *result* in the reactor's thread, unless it was cancelled."""
     if not answer.called:
         answer.callback(result)
