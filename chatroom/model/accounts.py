@@ -1,7 +1,7 @@
-"""Accounts: names that belong to somebody, and what is kept for them.
+"""Accounts: registered names, and what is stored for them.
 
-The rule: a book of accounts is asked, never waited for. Every answer is a Deferred that may come
-late, or fail; what the book has not confirmed has not happened.
+The stores of accounts are in backends/interfaces.py. Their methods return Deferreds, which may fire
+late or fail: a change that was not confirmed must not be treated as done.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,10 +12,10 @@ from typing import NamedTuple
 from chatroom.model.preferences import Preferences
 from chatroom.text import names
 
-#: How many private lines wait for one account at most.
+#: How many messages may wait for one account.
 MAX_MESSAGES = 50
 
-#: Of how many rooms it is kept up to where an account has read them.
+#: For how many rooms an account's read position is stored.
 MAX_PLACES = 100
 
 
@@ -25,11 +25,14 @@ MAX_KEYS = 20
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A name and whose it is.
+    """A registered name.
 
-    id: never used for another account. password: as `passwords.make` makes it, empty if nobody
-    can log in by password. created, seen: when it was made and last used, in seconds since the
-    epoch.
+    id: never used for another account.
+    name: the name as it is shown.
+    password: the hash, see `passwords.make`; empty if the account has no password.
+    created: when it was registered, in seconds since the epoch.
+    seen: when it was last used, in seconds since the epoch.
+    preferences: how its user wants to be shown things.
     """
 
     id: int
@@ -41,21 +44,23 @@ class Account:
 
     @property
     def key(self) -> str:
-        """What its name is unique by."""
+        """The folded name, by which accounts are unique."""
         return names.fold(self.name)
 
 
-#: What somebody changes of what they prefer.
+#: A change of preferences: returns the new ones for the old ones.
 Change = Callable[[Preferences], Preferences]
 
 
 class AccountState(NamedTuple):
-    """What is to be kept of somebody who is logged in, or was until now.
+    """What to save for an account that is logged in, or was until now.
 
-    account: its id. time: now, in seconds since the epoch. change: makes what they prefer of what
-    is kept, in a thread of the book's, so that of two changes neither undoes the other; None if it
-    stays as it is. places: the ids of the last events that they were shown, by the keys of the
-    rooms; other rooms stay as they are.
+    account: its id.
+    time: now, in seconds since the epoch.
+    change: applied to the stored preferences, in a thread of the store, so that of two changes
+    neither undoes the other; None for no change.
+    places: the read positions, that is the id of the last event shown, by the keys of the rooms.
+    The positions in other rooms stay.
     """
 
     account: int
@@ -65,10 +70,13 @@ class AccountState(NamedTuple):
 
 
 class OfflineMessage(NamedTuple):
-    """A private line that waits for somebody who is not here.
+    """A private message for a user who is away.
 
-    time: when it was sent, in seconds since the epoch. sender: the name of who sent it. author:
-    the id of the sender's account, 0 for a guest. id: given by the book, growing.
+    time: when it was sent, in seconds since the epoch.
+    sender: the sender's name.
+    author: the id of the sender's account, 0 for a guest.
+    text: the message.
+    id: given by the store; later messages have greater ids.
     """
 
     time: float
@@ -79,11 +87,12 @@ class OfflineMessage(NamedTuple):
 
 
 class BoundKey(NamedTuple):
-    """A public key that logs somebody in.
+    """A public key that belongs to an account.
 
-    fingerprint, type, comment: see publickeys.PublicKey; nothing else of it is kept. added: when,
-    in seconds since the epoch. proven: whether whoever has the account has shown that the key is
-    theirs; anybody may paste anybody's.
+    fingerprint, type, comment: see publickeys.PublicKey; nothing else of the key is stored.
+    added: when it was added, in seconds since the epoch.
+    proven: whether the user has logged in with it, and so has the private key. Before that, any
+    user may have pasted a key of somebody else.
     """
 
     fingerprint: str
@@ -94,22 +103,22 @@ class BoundKey(NamedTuple):
 
 
 class KeyOwner(NamedTuple):
-    """Whose a public key is. proven: see BoundKey."""
+    """The owner of a public key. proven: see BoundKey."""
 
     account: Account
     proven: bool
 
 
 class Binding(Enum):
-    """What became of a key that was to be an account's."""
+    """The result of adding a key to an account."""
 
-    #: It is the account's now.
+    #: The key was added.
     DONE = auto()
-    #: It was the account's before.
+    #: The account had the key already.
     OURS = auto()
-    #: It is another account's.
+    #: Another account has the key.
     TAKEN = auto()
-    #: The account has MAX_KEYS.
+    #: The account has MAX_KEYS already.
     FULL = auto()
     #: There is no such account.
     GONE = auto()

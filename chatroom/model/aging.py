@@ -1,8 +1,8 @@
-"""Aging: by which time something is too old and may be deleted.
+"""Aging: the time by which old data is deleted.
 
-The rule: what is deleted is gone for good, and a clock can be put right. While the clock on the
-wall is far ahead of what was to be expected, things grow old as if it were not, until it has shown
-so for a day.
+Deleted data cannot be restored, but a wrong clock can be set right. If the system clock is suddenly
+far ahead of what is expected, data ages as if it were not, until the clock has stayed ahead for a
+day.
 """
 
 from datetime import UTC, datetime
@@ -14,27 +14,27 @@ from chatroom.text.times import DAY
 
 log = Logger()
 
-#: How far ahead, in seconds, the clock is believed at once, and how long it takes otherwise.
+#: How far the clock may leap ahead and be believed at once, and how long a greater leap is doubted.
 LEAP_SECONDS = DAY
 DOUBT_SECONDS = DAY
 
 
 class Aging:
-    """The time by which things are old."""
+    """The time by which old data is deleted."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        # A time that is believed, and when it was that, by Clock.seconds.
+        # The last time that was believed, and the Clock.seconds at that moment.
         self._time, self._at = clock.time(), clock.seconds()
-        # Since when the clock is doubted, by Clock.seconds; None while it is not.
+        # The Clock.seconds since which the clock is doubted, or None.
         self._since: float | None = None
 
     def begin(self, last: float) -> None:
-        """Go on from the time *last*, at which what there is was looked after before."""
+        """Expect the time to go on from *last*, when an earlier run last deleted old data."""
         self._time, self._at = last, self._clock.seconds()
 
     def now(self) -> float:
-        """The time by which things are old, in seconds since the epoch."""
+        """Return the time by which data ages, in seconds since the epoch."""
         time, seconds = self._clock.time(), self._clock.seconds()
         expected = self._time + seconds - self._at
         if time > expected + LEAP_SECONDS:

@@ -1,8 +1,9 @@
-"""Time: how long something takes, what the clock on the wall shows, and calls that are put off.
+"""Time: a monotonic clock, the system clock, and delayed calls.
 
-The rule: spans are measured by `Clock.seconds`, and nothing else is. Times that people see, that
-are kept, or that come from either are those of `Clock.time`, which may step in both directions
-at any moment: an operator sets it, or a machine without a battery learns the time late.
+Durations are measured by `Clock.seconds`, the monotonic clock, and nothing else is. Times that
+users see or that are stored come from `Clock.time`, the system clock, which may step in both
+directions at any moment: an administrator sets it, or a machine without a battery learns the time
+late.
 """
 
 from collections.abc import Callable
@@ -10,26 +11,26 @@ from typing import Protocol
 
 
 class Call(Protocol):
-    """A call that was put off."""
+    """A delayed call."""
 
     def active(self) -> int:
-        """Whether it is still to come."""
+        """Return whether it is still pending."""
 
     def cancel(self) -> object:
-        """It will not come."""
+        """Cancel it."""
 
 
 class Clock(Protocol):
-    """The two clocks, and calls that are put off."""
+    """The two clocks, and delayed calls."""
 
     def seconds(self) -> float:
-        """Seconds since some moment in the past, by a clock that nobody sets."""
+        """Return the seconds of the monotonic clock, from an arbitrary moment on."""
 
     def time(self) -> float:
-        """Seconds since the epoch, by the clock on the wall."""
+        """Return the seconds since the epoch by the system clock."""
 
     def callLater(self, delay: float, callable: Callable[..., object], *args: object) -> Call:
-        """Call *callable* with *args* in *delay* seconds, by the clock that nobody sets."""
+        """Call *callable* with *args* after *delay* seconds of the monotonic clock."""
 
 
 class Timers(Protocol):

@@ -1,4 +1,4 @@
-"""What is asked of the history, and what it answers."""
+"""Queries of the history, and their results."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from chatroom.text.words import Phrase
 #: Greater than every id.
 MAX_ID = 2**63 - 1
 
-#: What people read after a removal of lines that the disk does not take yet.
+#: The notice after a removal of lines that could not be written to the disk yet.
 REMOVED_LATER = "The disk is away: what was removed stays in its file until it is back."
 
 
 class StoredRoom(NamedTuple):
-    """A room as a store has kept it. lines: the last ones with their ids, oldest first."""
+    """A room as it is stored. lines: its last events with their ids, oldest first."""
 
     name: str
     topic: str
@@ -24,17 +24,19 @@ class StoredRoom(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """Lines of a room that somebody was not shown: those with ids between these two."""
+    """A range of lines in a room that a user was not shown: ids between these two."""
 
     after: int
     before: int = MAX_ID
 
 
 class UnreadSummary(NamedTuple):
-    """What somebody missed in a room.
+    """How much a user has not read in a room.
 
-    lines: how many lines. naming: in how many of them their name is. since: when the first of
-    them was said, in seconds since the epoch.
+    room: the key of the room.
+    lines: the number of unread lines.
+    naming: in how many of them the user is mentioned.
+    since: when the first of them was said, in seconds since the epoch.
     """
 
     room: str
@@ -45,10 +47,11 @@ class UnreadSummary(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What somebody looks for: lines with all *phrases*.
+    """A search for lines that contain all *phrases*.
 
-    rooms: the keys of the rooms to look in. name: the key of who said them, empty for anybody.
-    before: only lines with smaller ids.
+    rooms: the keys of the rooms to search.
+    name: the folded name of the author, empty for any author.
+    before: only lines with smaller ids match.
     """
 
     phrases: Sequence[Phrase]
@@ -58,7 +61,7 @@ class Query:
 
 
 def finder(query: Query) -> Callable[[Event], bool]:
-    """Return a function that says whether an event is a line that *query* looks for."""
+    """Return a function that returns whether an event matches *query*."""
     is_found = words.finder(query.phrases)
 
     def fits(event: Event) -> bool:

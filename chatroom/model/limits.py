@@ -1,6 +1,6 @@
-"""Limits: how much of something one source may have in a while.
+"""Limits: rate limits by network, a token bucket, and the limits on connections.
 
-The rule: a limit of 0 is switched off, and nothing here knows what is being limited.
+A limit of 0 is switched off.
 """
 
 from collections import deque
@@ -11,18 +11,18 @@ from itertools import islice
 
 from chatroom.model.counters import CROWDED, FULL, HASTY, Counters
 
-#: The source of connections that no network brought, and of this machine's own.
+#: The source of connections from this machine, or without a network address.
 LOCAL = "local"
 
-#: How many times what one source may have all those of one IPv6 /48 may have together.
+#: All sources in one IPv6 /48 together may have so many times as much as one source.
 SITE = 4
 
 
 def address_of(host: str | None) -> IPv4Address | IPv6Address | None:
-    """The address *host*, None if it is none.
+    """Return *host* as an address, or None if it is not one.
 
-    IPv4 addresses that an IPv6 socket shows as ``::ffff:a.b.c.d`` (RFC 4291, section 2.5.5.2) are
-    IPv4.
+    An IPv4 address that an IPv6 socket shows as ``::ffff:a.b.c.d`` (RFC 4291, section 2.5.5.2) is
+    returned as IPv4.
     """
     try:
         address = ip_address((host or "").partition("%")[0])
@@ -33,9 +33,9 @@ def address_of(host: str | None) -> IPv4Address | IPv6Address | None:
 
 
 def source_of(host: str | None) -> str:
-    """Whom a connection from *host* counts for: an IPv4 address or an IPv6 /64.
+    """Return the source that limits count *host* for: an IPv4 address or an IPv6 /64.
 
-    Loopback, and what is not an address at all, is LOCAL.
+    Returns LOCAL for loopback addresses and for text that is no address.
     """
     address = address_of(host)
     if address is None or address.is_loopback:
@@ -46,26 +46,30 @@ def source_of(host: str | None) -> str:
 
 
 class RateLimit:
-    """At most *count* times in *period* seconds for each source; *count* may change.
+    """A rate limit: at most *count* uses in any *period* seconds for each source.
 
-    Whoever has an IPv6 /64 often has a whole /48 of them (RFC 6177): all sources in one /48
-    together have SITE times as much as one.
+    count: may change at any time.
+    period: in seconds.
+    seconds: see clock.Clock.
+
+    A customer of a provider often has a whole IPv6 /48 (RFC 6177), so all sources in one /48
+    together have SITE times as much as one source.
     """
 
     def __init__(self, count: int, period: float, seconds: Callable[[], float]) -> None:
         self.count = count
         self._period = period
         self._seconds = seconds
-        # By source and by site, oldest time first; whoever took last stands last.
+        # The times of use by source and by /48, oldest first; the key used last stands last.
         self._taken: dict[str, deque[float]] = {}
 
     def take(self, source: str) -> bool:
-        """Whether *source* may do it once more; if so, it has."""
+        """Count one use by *source*. Returns False, and counts nothing, if the limit is reached."""
         if not self.count:
             return True
         past = self._seconds() - self._period
         counted = self._counted(source)
-        # Two for each one that may be added: what is remembered stays small.
+        # Drop two old entries for each that may be added, so that the table stays small.
         for other in list(islice(self._taken, 2 * len(counted))):
             if self._taken[other][-1] <= past:
                 del self._taken[other]
@@ -78,7 +82,7 @@ class RateLimit:
         return True
 
     def give_back(self, source: str) -> None:
-        """What *source* took last it has not used."""
+        """Take back the last `take` of *source*, which was not used after all."""
         for key in self._counted(source):
             times = self._taken.get(key)
             if times:
@@ -87,7 +91,7 @@ class RateLimit:
                     del self._taken[key]
 
     def spent(self, source: str) -> bool:
-        """Whether `take` would refuse *source* now."""
+        """Return whether `take` would refuse *source* now."""
         past = self._seconds() - self._period
         return bool(self.count) and any(
             self._used(key, past) >= self.count * times
@@ -95,7 +99,7 @@ class RateLimit:
         )
 
     def _used(self, key: str, past: float) -> int:
-        """How often it was done since *past*; what was before that is forgotten."""
+        """Return the number of uses since *past*, and forget earlier ones."""
         times = self._taken.get(key, deque())
         while times and times[0] <= past:
             times.popleft()
@@ -104,13 +108,13 @@ class RateLimit:
         return len(times)
 
     def _counted(self, source: str) -> dict[str, int]:
-        """As what *source* is counted, and how many times *count* is the limit of each."""
+        """Return the keys that *source* counts for, each with its multiple of *count*."""
         if not source.endswith("/64"):
             return {source: 1}
         return {source: 1, str(IPv6Network(source).supernet(new_prefix=48)): SITE}
 
     def __len__(self) -> int:
-        """How many sources are remembered, and how many sites."""
+        """Return how many sources and networks are remembered."""
         return len(self._taken)
 
 
@@ -127,23 +131,27 @@ class TokenBucket:
         self._slack = max(0.0, burst - 1) * self._interval
 
     def spend(self, full_at: float, now: float, cost: float = 1.0) -> float:
-        """The bucket's state after *cost* tokens were taken out, if need be on credit."""
+        """Return the state after *cost* tokens were taken out, on credit if there are too few."""
         return (full_at if full_at > now else now) + cost * self._interval
 
     def wait(self, full_at: float, now: float) -> float:
-        """How many seconds until there is a token; 0 or less if there is one now."""
+        """Return the seconds until there is a token; 0 or less if there is one now."""
         return full_at - now - self._slack
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one connection, one source and all of them may do; 0 switches a limit off.
+    """The limits on a connection, on a source and on all connections; 0 switches one off.
 
-    rate, burst: lines a second of one person, and how many at once before that.
-    byte_rate: bytes a second of one connection, whatever they are.
-    line_length: bytes of one line. stall_timeout: seconds without taking any output.
-    dead_after: seconds after which a peer that does not answer at all is given up.
-    max_connections, connections_per_source: at the same time. attempts_per_minute: per source.
+    rate: lines a second from one user.
+    burst: how many lines a user may send at once.
+    byte_rate: bytes a second from one connection.
+    line_length: bytes of one line.
+    stall_timeout: seconds that a client may read nothing of what it is sent.
+    dead_after: seconds after which a peer that does not answer is disconnected.
+    max_connections: connections at the same time.
+    connections_per_source: connections from one source at the same time.
+    attempts_per_minute: new connections from one source in a minute.
     """
 
     rate: float = 2.0
@@ -158,7 +166,7 @@ class Limits:
 
 
 class ConnectionLimiter:
-    """Who may connect: the limits on connections, which all doors share."""
+    """Counts connections and decides whether there may be one more; all doors share it."""
 
     def __init__(
         self, limits: Limits, seconds: Callable[[], float], counters: Counters | None = None
@@ -167,16 +175,16 @@ class ConnectionLimiter:
         self._counters = counters or Counters(seconds)
         self._attempts = RateLimit(limits.attempts_per_minute, 60, seconds)
         self._by_source: dict[str, int] = {}
-        #: How many are connected.
+        #: How many connections there are.
         self.connected = 0
 
     def configure(self, limits: Limits) -> None:
-        """Hold everybody to *limits* from here on; who is there stays, and is counted."""
+        """Apply *limits* to new connections from now on. Existing ones stay and count."""
         self._limits = limits
         self._attempts.count = limits.attempts_per_minute
 
     def why_refused(self, source: str) -> str | None:
-        """Why one more connection from *source* may not stay, as a sentence; None if it may."""
+        """Return the reason to refuse a new connection from *source*, or None to accept it."""
         limits, refused = self._limits, self._counters.refused
         if limits.max_connections and self.connected >= limits.max_connections:
             refused[FULL] += 1
@@ -193,13 +201,13 @@ class ConnectionLimiter:
         return None
 
     def entered(self, source: str) -> None:
-        """A connection from *source* stays; `left` is called when it goes."""
+        """Count an accepted connection from *source*; call `left` when it is closed."""
         self.connected += 1
         self._counters.accepted += 1
         self._by_source[source] = self._by_source.get(source, 0) + 1
 
     def left(self, source: str) -> None:
-        """A connection from *source* is gone."""
+        """Stop counting a connection from *source*, which is closed."""
         self.connected -= 1
         self._by_source[source] -= 1
         if not self._by_source[source]:

@@ -1,4 +1,4 @@
-"""How one user is shown things."""
+"""The preferences of a user: how events are shown to them."""
 
 import json
 from collections.abc import Mapping
@@ -7,26 +7,29 @@ from typing import Any
 
 from chatroom.text import names
 
-#: How many people one account may ignore.
+#: How many users one account may ignore.
 MAX_IGNORED = 200
 
-#: What may be chosen for `timestamps` and for `bell`.
+#: The choices for `timestamps` and for `bell`.
 TIMESTAMPS = ("off", "on", "seconds")
 BELLS = ("off", "mentions", "on")
 
-#: Whether names have colours: as the terminal has it (NO_COLOR), or whatever it says.
+#: The choices for `color`: "auto" goes by what the terminal says (NO_COLOR).
 COLORS = ("auto", "on", "off")
 
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """How one person wants to be shown things.
+    """The preferences of one user.
 
-    ignores: the accounts whose lines are left out, by id, with the name each had then.
-    timestamps: one of TIMESTAMPS, whether lines are shown with their time as they come. timezone:
-    see times.zone. quiet: joins, leaves and renames are left out. bell: one of BELLS, when the
-    terminal's bell rings. color: one of COLORS. reader: a screen reader reads this out. room: the
-    key of the room to return to, empty for the lobby.
+    ignores: the ignored accounts by id, with the name that each had when it was ignored.
+    timestamps: one of TIMESTAMPS, whether new lines are shown with their time.
+    timezone: see times.zone.
+    quiet: True to leave out joins, leaves and renames.
+    bell: one of BELLS, when the terminal's bell rings.
+    color: one of COLORS.
+    reader: True if the user has a screen reader.
+    room: the key of the room to enter after a login, empty for the lobby.
     """
 
     ignores: Mapping[int, str] = field(default_factory=dict)
@@ -39,7 +42,7 @@ class Preferences:
     room: str = ""
 
     def dump(self) -> str:
-        """As JSON, without what is as it is for everybody."""
+        """Return the preferences that differ from the defaults, as JSON."""
         default = asdict(Preferences())
         return json.dumps(
             {key: value for key, value in asdict(self).items() if value != default[key]},
@@ -48,7 +51,7 @@ class Preferences:
 
     @classmethod
     def load(cls, text: str) -> "Preferences":
-        """What `dump` made; whatever is not understood is as it is for everybody."""
+        """Return the preferences that `dump` has written; what is invalid gets its default."""
         made = cls()
         try:
             given = json.loads(text)

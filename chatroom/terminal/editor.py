@@ -67,7 +67,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Eof:
-    """The end of the input, on an empty line."""
+    """The end of the input: Ctrl-D on an empty line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,24 +79,24 @@ class Interrupt:
 
 @dataclass(frozen=True, slots=True)
 class Redraw:
-    """The screen is to be cleared and drawn anew."""
+    """Clear the screen and draw everything again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bell:
-    """That cannot be."""
+    """The key cannot do anything here: ring the bell."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the word before the cursor may be completed to."""
+    """The possible completions of the word before the cursor."""
 
     choices: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Unsent:
-    """Something was too long and is dropped; a sentence for who pasted it says so."""
+    """Input was too long and is dropped; has a sentence that tells the user so."""
 
     sentence: str
 
@@ -196,17 +196,17 @@ class Editor:
 
     @property
     def text(self) -> str:
-        """What was typed."""
+        """The text of the line."""
         return "".join(self._graphemes)
 
     @property
     def hidden(self) -> bool:
-        """Whether what is typed is not shown."""
+        """Whether the input is hidden."""
         return self._hidden
 
     @property
     def question(self) -> str:
-        """What is asked and answered with a key, before anything else; empty for nothing."""
+        """The question that the next key answers, or ''."""
         return f"Send {len(self._asked)} lines? y/n " if self._asked else ""
 
     def view(self, prompt: str) -> tuple[str, Sequence[str], int]:
@@ -218,24 +218,24 @@ class Editor:
     # -- what the door says
 
     def hide(self) -> None:
-        """What is typed, and what there is of a line, is not shown from here on."""
+        """Hide the input from now on."""
         self._hidden = True
         self._place, self._draft = len(self._history), ""
 
     def unhide(self) -> None:
-        """What is typed is shown again; what was typed until now is dropped."""
+        """Show the input again, and drop what was typed hidden."""
         if self._hidden:
             self._hidden = False
             self._set("")
 
     def forget(self, text: str) -> None:
-        """The line *text*, which was ended last, is not to be brought back."""
+        """Remove the last line, *text*, from the history of lines."""
         if self._history and self._history[-1] == text:
             self._history_size -= len(self._history.pop().encode())
             self._place = min(self._place, len(self._history))
 
     def receive(self, event: Event) -> list[Action]:
-        """A key was typed, or something was pasted."""
+        """Process a key or a paste."""
         tabbed, self._tabbed = self._tabbed, False
         if self._asked:
             return self._answer(event)
@@ -342,7 +342,7 @@ class Editor:
         return self._recall(self._place + 1)
 
     def _recall(self, place: int) -> list[Action]:
-        """The line at that *place* of the history is there to be changed and sent again."""
+        """Show the line at *place* of the history, to be changed and sent again."""
         end = len(self._history)
         if self._hidden or not 0 <= place <= end:
             return [Bell()]
@@ -419,7 +419,7 @@ class Editor:
         return []
 
     def _kill(self, start: int, end: int) -> list[Action]:
-        """Take out what `_yank` puts in again, but for what is hidden."""
+        """Cut text that `_yank` can insert again; hidden text is not kept."""
         killed = "".join(self._graphemes[start:end])
         if killed and not self._hidden:
             self._killed = killed
@@ -475,7 +475,7 @@ class Editor:
         return [] if len(lines) + bool(rest) >= ASKED_LINES else self._send()
 
     def _answer(self, event: Event) -> list[Action]:
-        """The question about a paste is answered."""
+        """Take the answer to the question about a paste."""
         if isinstance(event, Text):
             letter, rest = event.text[0].lower(), event.text[1:]
             if letter in "yn":
@@ -554,7 +554,7 @@ _KEYS: Final[dict[Key, Callable[[Editor], list[Action]]]] = {
 
 
 def _printable(text: str) -> str:
-    """*text* without line ends, tabs and other controls; what is shown to others is cleaned."""
+    """Return *text* without control characters; what others see is cleaned elsewhere."""
     text = text.replace("\t", " ")
     return text if text.isprintable() else _CONTROL.sub("\ufffd", text)
 

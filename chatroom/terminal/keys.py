@@ -31,7 +31,7 @@ _INTERRUPT: Final = b"\x03"
 
 
 class Key(Enum):
-    """A key by what it does to a line."""
+    """A key, named by what it does to the line."""
 
     LEFT = auto()
     RIGHT = auto()
@@ -60,7 +60,7 @@ class Key(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Characters that were typed, at least one and none of them a control of ASCII."""
+    """Typed characters: at least one, and no ASCII control characters."""
 
     text: str
 
@@ -209,7 +209,7 @@ class Keys:
         return KEY_SECONDS if self._rest or self._skipping else 0.0
 
     def receive(self, data: bytes) -> list[Event]:
-        """The keys that these bytes complete, in order."""
+        """Return the keys that these bytes complete, in order."""
         data, self._rest = self._rest + data, b""
         events: list[Event] = []
         place, size = 0, len(data)
@@ -254,7 +254,7 @@ class Keys:
         return place + 1
 
     def _end_text(self, events: list[Event]) -> None:
-        """What there is of a character will not be completed."""
+        """Replace an unfinished character, which will not be completed."""
         _add_text(events, self._decoder.decode(b"", True))
         self._decoder.reset()
 
@@ -330,7 +330,7 @@ class Keys:
 
 
 def _add_text(events: list[Event], text: str) -> None:
-    """Add characters as one event with those before them."""
+    """Append characters, as one event with those before them."""
     if text:
         last = events[-1] if events else None
         if isinstance(last, Text):
@@ -340,7 +340,7 @@ def _add_text(events: list[Event], text: str) -> None:
 
 
 def _key(ss3: bytes | None, csi: bytes | None, alt: bytes | None) -> Key | None:
-    """The key that a whole sequence stands for; None for what is no known key."""
+    """Return the key that a complete sequence stands for, or None if it is unknown."""
     if alt is not None:
         return _WITH_ALT.get(alt) or _CONTROLS.get(alt[0] if alt < b" " else 0)
     if ss3 is not None:
@@ -368,7 +368,7 @@ def _key(ss3: bytes | None, csi: bytes | None, alt: bytes | None) -> Key | None:
 
 
 def _character_end(data: bytes, place: int) -> int:
-    """Where the UTF-8 character at *place* ends; bytes that are no part of one stand alone."""
+    """Return the end of the UTF-8 character at *place*; invalid bytes count one by one."""
     lead = data[place]
     size = 1 if not 0xC2 <= lead <= 0xF4 else 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
     end = place + 1

@@ -39,7 +39,7 @@ Row = list[tuple[str, int]]
 
 
 class _Laid(NamedTuple):
-    """Graphemes in rows, and which of them each row begins with."""
+    """Graphemes laid out in rows, and the index of the first grapheme in each row."""
 
     shown: list[str]
     rows: list[Row]
@@ -86,11 +86,11 @@ class Screen:
         self._redraw = b""
 
     def begin(self) -> bytes:
-        """Before anything else: pastes are to be marked as such."""
+        """Return what to send first: it makes the terminal mark pastes."""
         return _BEGIN
 
     def end(self) -> bytes:
-        """The terminal is left as it was, its cursor below everything."""
+        """Restore the terminal's modes, with the cursor below everything."""
         return self.keep() + _END
 
     def show(self, prompt: str, text: Sequence[str], cursor: int) -> bytes:
@@ -114,27 +114,27 @@ class Screen:
         return before + lines + after
 
     def around(self) -> tuple[bytes, bytes]:
-        """What `above` sends before the lines and after them."""
+        """Return what `above` sends before the lines and after them."""
         if self._erase is None:
             self._prepare()
         return self._erase or b"", self._redraw
 
     def choices(self, choices: Sequence[str]) -> bytes:
-        """Words to choose from, in columns above the input."""
+        """Show words to choose from, in columns above the input."""
         clean = ["".join(visible(one)[0] for one in graphemes(text)) for text in choices]
         return self.above("".join(f"{row}\r\n" for row in columns(clean, self.width)).encode())
 
     def ended(self) -> bytes:
-        """The line was ended, before what comes of it is shown: its text goes away."""
+        """Take the input away after Enter, before the result of the line is shown."""
         return b""
 
     def clear(self) -> bytes:
-        """Everything is taken away but the input, which is at the top."""
+        """Clear the screen, and draw the input at the top."""
         self._prepare()
         return _CLEAR.encode() + self._redraw
 
     def keep(self) -> bytes:
-        """The input stays where it is as a part of what scrolls, and is empty from here on."""
+        """Leave the input as a part of the scrolling text, and go on with an empty one."""
         kept = self._to_end()
         self._input = ("", [], 0)
         self._rows, self._cursor = [[]], (0, 0)
@@ -158,7 +158,7 @@ class Screen:
     # -- where everything is
 
     def _layout(self) -> tuple[list[Row], tuple[int, int]]:
-        """The rows to be drawn, as many as there is room for, and the cursor's row and column."""
+        """Return the rows to draw, as many as there is room for, and the cursor's place."""
         prompt, text, cursor = self._input
         shown = [*graphemes(prompt), *text]
         # The cursor is before this one; always within a row, never behind a full one.
@@ -198,7 +198,7 @@ class Screen:
         return _Laid(shown, rows, starts)
 
     def _prepare(self) -> None:
-        """Make what takes the input away and what draws it again."""
+        """Prepare the output that takes the input away and draws it again."""
         self._erase = (self._to_start() + _ERASE_BELOW).encode() if self._rows != [[]] else b""
         rows, place = self._rows, self._cursor
         self._rows, self._cursor = [[]], (0, 0)
@@ -207,7 +207,7 @@ class Screen:
     # -- what to send
 
     def _change(self, rows: list[Row], place: tuple[int, int]) -> str:
-        """From what is drawn to these *rows*, with the cursor at *place*."""
+        """Return the output from what is drawn to these *rows* with the cursor at *place*."""
         drawn = self._rows
         row = 0
         while row < min(len(rows), len(drawn)) - 1 and rows[row] == drawn[row]:
@@ -302,7 +302,7 @@ class PlainScreen(Screen):
 
 
 def _written(row: Row, column: int) -> str:
-    """The rest of a row, which begins at *column*."""
+    """Return the output for the rest of a row from *column* on."""
     text = []
     doubts = False
     for shown, width in row:
@@ -315,7 +315,7 @@ def _written(row: Row, column: int) -> str:
 
 
 def _end(row: Row) -> int:
-    """The column behind the last of these cells, which begin a row."""
+    """Return the column after these cells, which begin a row."""
     return sum([width for _, width in row])
 
 

@@ -34,23 +34,23 @@ from chatroom.terminal.keys import Event, Key, Keys, Paste, Text
 from chatroom.terminal.screen import PlainScreen, Screen
 from chatroom.text.cells import cells, graphemes
 
-#: What is taken for the size of a terminal that does not say it, in cells and rows (VT100).
+#: The assumed size of a terminal that does not say it, in cells and rows (that of a VT100).
 DEFAULT_SIZE: Final = (80, 24)
 
-#: No further line is taken while more than so many wait.
+#: No further line is taken while more lines than this wait.
 MAX_WAITING_LINES: Final = 64
 
-#: What the work for keys costs of the byte rate, so that whoever types as fast as they may takes no
-#: more of the processor than with as many bytes of lines, see benchmarks/inputs.py: so many bytes
-#: for each key, a byte for so many code points of the line that it is typed into, and for so many
-#: that are shown again, and so many bytes for showing anything.
+#: The cost of keys in bytes of the byte rate, so that a user who types as fast as allowed uses no
+#: more processor time than one who sends lines (see benchmarks/inputs.py). A key costs KEY_COST
+#: bytes, and one byte for each KEY_SIZE code points of the line that it is typed into. Drawing
+#: costs SHOWN_COST bytes, and one byte for each SHOWN_SIZE code points that are drawn again.
 KEY_COST: Final = 8
 KEY_SIZE: Final = 6
 SHOWN_SIZE: Final = 2
 SHOWN_COST: Final = 32
 
-#: Others have their turn when so much was spent, which is some milliseconds, or so many bytes are
-#: to be sent.
+#: Other connections have their turn after this cost (some milliseconds), or after this many bytes
+#: of output.
 TURN_COST: Final = 1024
 TURN_SIZE: Final = 4096
 
@@ -61,7 +61,7 @@ _MANY: Final = re.compile(r".*256|.*DIRECT|XTERM|TMUX|PUTTY|ALACRITTY|FOOT|KITTY
 
 
 class Kind(NamedTuple):
-    """What can be known of a terminal.
+    """The capabilities of a terminal.
 
     draws: it moves its cursor where it is told to, and has no line editor of its own.
     """
@@ -94,17 +94,17 @@ def not_said(count: int) -> str:
 
 
 class Owner(Protocol):
-    """Whose terminal it is."""
+    """The connection whose terminal it is."""
 
     @property
     def prompt(self) -> tuple[str, str]:
-        """The name of this person, and of the room they are in; empty before these are known."""
+        """Return the name of the user and of their room, empty before they are known."""
 
     def told(self, text: str) -> None:
-        """Tell this person something."""
+        """Show a notice to the user."""
 
     def ended(self) -> None:
-        """They want to leave, when the lines before that were taken."""
+        """Note that the user wants to leave, after the lines before that were taken."""
 
 
 class Terminal:
@@ -196,17 +196,17 @@ class Terminal:
 
     @property
     def echo(self) -> bool:
-        """Whether the lines of this person are to be shown to them when they are said."""
+        """Whether users must be sent their own messages: the client does not show the input."""
         return not isinstance(self._screen, PlainScreen)
 
     @property
     def height(self) -> int:
-        """How many rows the window has."""
+        """The height of the window in rows."""
         _, height = self._resized or (0, self._screen.height)
         return height
 
     def adapt(self, preferences: Preferences) -> Format:
-        """Show things like that from here on; returns the format for it."""
+        """Use these preferences from now on; returns the format for them."""
         reader = preferences.reader or not self._kind.draws
         screen = self._screen
         if reader is self.echo:
@@ -224,7 +224,7 @@ class Terminal:
         return terminal(width, colours, preferences)
 
     def begin(self) -> None:
-        """From here on it is drawn on, in a row of its own."""
+        """Begin to draw the prompt and the input, in a row of their own."""
         self._begun = True
         self._send(b"\r\x1b[J" * self.echo + self._screen.begin())
         self._draw()
@@ -251,27 +251,27 @@ class Terminal:
             self._draw()
 
     def receive(self, data: bytes) -> None:
-        """Bytes were typed."""
+        """Take bytes that were typed."""
         self._timer.stop()
         self._take(self._keys.receive(data))
 
     def press(self, key: Key) -> None:
-        """A *key* came in some other way than as bytes, which ends what is open of those."""
+        """Take a *key* that did not come as bytes; it ends an unfinished sequence of bytes."""
         self._timer.stop()
         self._take([key, *self._keys.expire()])
 
     def limit(self, line_length: int) -> None:
-        """A line may have so many bytes from here on."""
+        """Set the greatest length of a line in bytes."""
         self._editor.line_length = line_length
 
     def hide(self) -> None:
-        """What is typed is not shown from here on."""
+        """Do not show what is typed from now on."""
         self._answered = False
         self._editor.hide()
         self._draw()
 
     def unhide(self) -> None:
-        """What is typed is shown again; what was typed until now, and waits, is dropped."""
+        """Show again what is typed; input that waits is dropped."""
         self._answered = False
         if self._editor.hidden:
             self._events.clear()
@@ -280,12 +280,12 @@ class Terminal:
         self._draw()
 
     def forget(self, text: str) -> None:
-        """The line *text*, which was ended last, is not to be brought back."""
+        """Remove the last line, *text*, from the history of lines."""
         self._editor.forget(text)
 
     @property
     def ready(self) -> bool:
-        """Whether there is something that can be dealt with now."""
+        """Whether there are keys that can be processed now."""
         if self._over or self._outlet.congested:
             return False
         if self._resized is not None:
@@ -297,7 +297,7 @@ class Terminal:
         return len(self._lines) <= MAX_WAITING_LINES or not ends_line
 
     def work(self) -> None:
-        """Deal with keys, up to the end of a line or for a moment, and show what comes of it."""
+        """Process keys up to the end of a line, or until the turn is over, and draw the result."""
         if self._over or self._outlet.congested:
             return
         waiting = len(self._lines)
@@ -316,7 +316,7 @@ class Terminal:
         self._draw(b"".join([resized, *shown]))
 
     def spent(self) -> int:
-        """What was done since this was last asked, in bytes of the byte rate."""
+        """Return the cost of the work since the last call, in bytes of the byte rate."""
         cost, self._cost = self._cost, 0
         return cost
 
@@ -335,7 +335,7 @@ class Terminal:
             self._timer.start(self._keys.patience, self._expire)
 
     def _drop(self) -> None:
-        """What waits is not said any more."""
+        """Drop the keys and lines that wait."""
         self._events.clear()
         self.backlog = 0
         self._answered = False
@@ -345,11 +345,11 @@ class Terminal:
             self._owner.told(not_said(dropped))
 
     def _expire(self) -> None:
-        """What there is of a key will not be completed."""
+        """Process an unfinished key, which will not be completed."""
         self._take(self._keys.expire())
 
     def _dealt(self, event: Event) -> bytes:
-        """Deal with one key; returns what is shown for it beside the line."""
+        """Process one key; returns output for it beside the line."""
         shown = []
         for action in self._editor.receive(event):
             match action:
@@ -384,7 +384,7 @@ class Terminal:
     # -- the screen
 
     def _shown(self) -> bytes:
-        """What makes the screen show the prompt and the line as they are now."""
+        """Return the output that draws the prompt and the line."""
         resized = self._resize()
         self._cost += SHOWN_COST + self._editor.size // SHOWN_SIZE
         self._prompted = self._owner.prompt
@@ -395,7 +395,7 @@ class Terminal:
         return resized + self._screen.show(*self._editor.view(prompt))
 
     def _resize(self) -> bytes:
-        """What makes the screen have the size that the terminal has."""
+        """Return the output that fits the screen to the size of the terminal."""
         size, self._resized = self._resized, None
         if size is None:
             return b""
@@ -412,7 +412,7 @@ class Terminal:
         return "> "
 
     def _draw(self, before: bytes = b"") -> None:
-        """Send what is to be shown *before*, and the prompt and the line as they are now."""
+        """Send *before*, then the output that draws the prompt and the line."""
         if self._begun and not self._over:
             self._send(before + self._shown())
 
@@ -422,10 +422,10 @@ class Terminal:
 
 
 def _size(size: tuple[int, int]) -> tuple[int, int]:
-    """A size in which nothing is 0, which is what a terminal says that does not know (RFC 1073)."""
+    """Return a size without zeros, which clients send for unknown sizes (RFC 1073)."""
     return size[0] or DEFAULT_SIZE[0], size[1] or DEFAULT_SIZE[1]
 
 
 def _weight(event: Event) -> int:
-    """About how many bytes a key was."""
+    """Return about how many bytes a key was."""
     return len(event.text) if isinstance(event, Text | Paste) else 1

@@ -20,8 +20,8 @@ from chatroom.text import lookalikes
 from chatroom.text.lookalikes import STROKE
 
 MAX_NAME: Final = 24  # characters (code points) of the display form
-# A name has at most so many code points however it is taken apart, with the # of a room: a letter
-# and at most four marks for each character.
+# The greatest number of code points of a folded name (with the # of a room): for each character, a
+# letter and at most four marks.
 _MAX_KEY: Final = 5 * MAX_NAME + 1
 MAX_TOPIC: Final = 300  # characters
 MAX_BLANKS: Final = 8  # in a row: too few to push text to the start of a terminal's next row
@@ -111,7 +111,7 @@ _COMPARED = 8
 
 
 class NameRefused(ValueError):
-    """A name that is not allowed; `str` of it is a sentence for the person who typed it."""
+    """A name is not allowed; the message is a sentence for the user who typed it."""
 
 
 def check_name(name: str) -> str:
@@ -132,7 +132,7 @@ def check_room(name: str) -> str:
 
 
 def is_reserved(name: str) -> bool:
-    """Whether `name` belongs to the server: `guestN`, or what could be taken for its voice."""
+    """Return whether `name` is reserved: `guestN`, or one that could be taken for the server."""
     shape = _joined(skeleton(name))
     return shape in _RESERVED_SKELETONS or _GUEST.fullmatch(shape) is not None
 
@@ -162,7 +162,7 @@ def skeleton(name: str) -> str:
 
 
 def alike(name: str, other: str) -> bool:
-    """Whether `name` may be taken for `other`.
+    """Return whether `name` can be confused with `other`.
 
     `aIice` and `ALlCE` may be taken for `alice`, `lvan` for `ivan`; `mia` is not taken for `mla`.
     """
@@ -199,7 +199,7 @@ def clean(text: str) -> str:
 
 
 def clean_topic(text: str) -> str:
-    """`text` cleaned, without blanks around it, and cut to MAX_TOPIC characters."""
+    """Return `text` cleaned, without blanks around it, and cut to MAX_TOPIC characters."""
     text = clean(text)
     start = _LEADING.match(text)
     text = cut(text[start.end() :] if start else text, MAX_TOPIC)
@@ -208,7 +208,7 @@ def clean_topic(text: str) -> str:
 
 
 def cut(text: str, length: int) -> str:
-    """At most the first `length` characters of `text`, ending where a grapheme (UAX 29) ends.
+    """Return the first `length` characters of `text` at most, up to the end of a grapheme (UAX 29).
 
     A text that begins with a grapheme longer than that is cut inside it. Finding graphemes takes
     a third of a microsecond a character: for topics, not for lines.
@@ -221,7 +221,7 @@ def cut(text: str, length: int) -> str:
 
 
 def match_prefix(prefix: str, names: Iterable[str]) -> list[str]:
-    """The `names` that begin with `prefix`, whatever the case; one that is equal wins alone."""
+    """Return the `names` that begin with `prefix` in any case; one that equals it wins alone."""
     key = fold(prefix)
     matches = [(folded, name) for name in names if (folded := fold(name)).startswith(key)]
     exact = [name for folded, name in matches if folded == key]
@@ -229,7 +229,7 @@ def match_prefix(prefix: str, names: Iterable[str]) -> list[str]:
 
 
 def suggest(word: str, choices: Iterable[str]) -> str | None:
-    """The one of `choices` that a person who typed `word` may have meant, or None."""
+    """Return the one of `choices` that a user who typed `word` may have meant, or None."""
     # What is longer than any name, which folding may make it, is no near miss, and dear to compare.
     if len(word) > MAX_NAME or len(word := fold(word)) > MAX_NAME:
         return None
@@ -251,12 +251,12 @@ def suggest(word: str, choices: Iterable[str]) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _pairs(word: str) -> frozenset[str]:
-    """The pairs of letters that stand side by side in *word*."""
+    """Return the pairs of neighbouring letters in *word*."""
     return frozenset(map("".join, pairwise(f" {word} ")))
 
 
 def _edited(text: str) -> str:
-    """*text* as its erasing keys have left it, without these."""
+    """Return *text* after its erasing control characters were applied and removed."""
     typed: list[str] = []
     for character in text:
         if character not in _ERASING:
@@ -274,7 +274,7 @@ def _edited(text: str) -> str:
 
 
 def _erase(typed: list[str]) -> None:
-    """Take one character off, with the marks on it and what it is joined to."""
+    """Remove the last character, with its marks and what it is joined to."""
     while typed:
         last = typed.pop()
         joined = typed and typed[-1] == _JOINER
@@ -296,7 +296,7 @@ def _check(name: str, subject: str) -> str:
 
 
 def _fault(form: str) -> str | None:
-    """What is wrong with a name, as the end of a sentence."""
+    """Return what is wrong with a name, as the end of a sentence, or None."""
     faults = (sentence for rule, sentence in _RULES if not rule.fullmatch(form))
     # The tables of `regex` may be newer than Python's: what Python cannot fold is no letter yet.
     return next(faults, None if form.isprintable() else "has no characters unknown here.")
@@ -322,7 +322,7 @@ def _look(drawn: str) -> str:
 
 
 def _joined(look: str) -> str:
-    """`look` without the signs that go unnoticed in a word that speaks for the server."""
+    """Return `look` without signs that go unnoticed in a name that imitates the server."""
     return look.replace("_", "").replace("-", "")
 
 

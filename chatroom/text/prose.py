@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from chatroom.text.times import DAY
 
-#: What a line of the server's own begins with, how far it is indented where it goes on, and how
-#: wide it is, so that terminals of 80 columns do not wrap it, in cells.
+#: The prefix of the server's own lines, the indent of their continuation, and their width in cells,
+#: with which terminals of 80 columns do not wrap them.
 OWN = "-- "
 INDENT = 3
 COLUMNS = 79
 
-#: How wide a notice may be, without what it begins with, in cells.
+#: The width of a notice without its prefix, in cells.
 WIDTH = COLUMNS - len(OWN)
 
 
@@ -29,7 +29,7 @@ def enumerate_names(names: Sequence[str], count: int) -> str:
 
 
 def paragraph(*sentences: str) -> str:
-    """*sentences* in as few lines as fit a terminal of 80 columns, broken between sentences."""
+    """Return *sentences* in as few lines as possible that fit WIDTH, broken between sentences."""
     lines = [sentences[0]]
     for sentence in sentences[1:]:
         if len(lines[-1]) + 1 + len(sentence) <= WIDTH:
@@ -40,7 +40,7 @@ def paragraph(*sentences: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A span of time as people say it, in its largest unit: '5 minutes', '1 day'."""
+    """Return a duration in its largest unit, as text: '5 minutes', '1 day'."""
     units = {"day": DAY, "hour": 3600, "minute": 60, "second": 1}
     unit = next((unit for unit, length in units.items() if seconds >= length), "second")
     count = max(0, int(seconds // units[unit]))

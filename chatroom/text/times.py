@@ -26,15 +26,15 @@ _MOMENT = re.compile(
 )
 _OFFSET = re.compile(r"(?:UTC)?([+-])(\d{1,2})(?::([0-5]\d))?", re.ASCII | re.IGNORECASE)
 
-#: No place is further from UTC.
+#: The greatest offset of a time zone from UTC.
 MAX_OFFSET = timedelta(hours=14)
 
-#: What is in the database but is no place.
+#: Entries of the time zone database that are not places.
 _NO_PLACES = ("localtime", "Factory", "posixrules")
 
 
 def span(text: str) -> float | None:
-    """A span of time such as '30m', '1d12h', '90 min' or '2 days' in seconds; None for none."""
+    """Return a duration such as '30m', '1d12h', '90 min' or '2 days' in seconds, or None."""
     length, rest = leading_span(text)
     return None if rest else length
 
@@ -63,7 +63,7 @@ def places() -> dict[str, str]:
 
 @cache
 def cities() -> dict[str, str]:
-    """The same names by the lower case of their last part: 'berlin'. Of several the last one."""
+    """Return the names by the lower case of their last part: 'berlin'; the last one if several."""
     return {lower.rpartition("/")[2]: name for lower, name in places().items()}
 
 
@@ -73,7 +73,7 @@ def _last_parts() -> dict[str, str]:
 
 
 def places_called(city: str) -> list[str]:
-    """The time zones whose last part, mostly a city, is *city*; if there are none, begins so."""
+    """Return the time zones whose last part, mostly a city, is *city*, or else begins with it."""
     key = city.strip().replace(" ", "_").lower()
     exact = [name for name, last in _last_parts().items() if last == key]
     return exact or [name for name, last in _last_parts().items() if key and last.startswith(key)]
@@ -96,7 +96,7 @@ def zone(text: str) -> tzinfo | None:
     try:
         return None if name is None else ZoneInfo(name)
     except (KeyError, OSError, ValueError):
-        # The database has changed, or is damaged.
+        # The database was changed since `places` read it, or is damaged.
         return None
 
 
@@ -106,12 +106,12 @@ def _fixed(offset: timedelta) -> tzinfo:
 
 
 def local(time: float, zone: tzinfo) -> datetime:
-    """What calendar and clock in *zone* show at *time*, in seconds since the epoch."""
+    """Return the local date and time in *zone* at *time*, in seconds since the epoch."""
     return datetime.fromtimestamp(time, zone)
 
 
 def day(time: float, zone: tzinfo) -> int:
-    """The number of the day that *time* is in where *zone* is; the next day has the next number."""
+    """Return the ordinal number of the day in *zone* at *time*, in seconds since the epoch."""
     return local(time, zone).toordinal()
 
 

@@ -1,4 +1,4 @@
-"""Words: what a line is found by.
+"""Words: how lines are taken apart for the search.
 
 The rule: what is looked for is taken apart as what was said was, and both are compared word by
 word. Pure functions of their arguments; a store's index is made with them, so whoever changes
@@ -93,12 +93,12 @@ def words_of(folded: str) -> list[str]:
 
 
 def _pieces(text: str) -> Iterator[list[str]]:
-    """The words of each piece of *text*."""
+    """Yield the words of each piece of *text*."""
     return _pieces_of(searchable(text))
 
 
 def _pieces_of(folded: str) -> Iterator[list[str]]:
-    """The words of each piece of a text that is folded already."""
+    """Yield the words of each piece of a text that is folded already."""
     if folded.isascii():
         for word in _ASCII_WORD.findall(folded):
             yield [word]
@@ -123,13 +123,13 @@ def searchable(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """Words that follow one another. *begins*: the last one may go on."""
+    """Consecutive words. *begins*: the last word need only be the beginning of one."""
 
     words: tuple[str, ...]
     begins: bool = False
 
     def found_in(self, said: Sequence[str]) -> bool:
-        """Whether it is among the words of a line."""
+        """Return whether the phrase is among the words of a line."""
         size = len(self.words)
         for start in range(len(said) - size + 1):
             if said[start + size - 1].startswith(self.words[-1]) and all(
