@@ -33,9 +33,11 @@ LIMIT_MS = 1.0
 ROUND_TRIP_MS = {1: 50.0, 64: 150.0}
 """By how many connections send the dearest."""
 
-REPEATS = 5
-"""So often each input is sent; what it costs is the least, for whatever else the machine does makes
-it more."""
+REPEATS = 8
+"""So often an input is sent at most; what it costs is the least, for whatever else the machine does
+makes it more."""
+CHEAP_MS = LIMIT_MS / 2
+"""An input that was once cheaper than that is not sent again."""
 ANSWER_S = 3.0
 """An input after which the fence is not answered in this time ended the conversation."""
 QUIET_S = 0.3
@@ -55,6 +57,9 @@ who types what is dear waits."""
 LOOKUPS = ("search", "history", "missed", "more")
 """Commands whose answers are made a moment at a time, one after another: see lookups.py. They hold
 up nobody, and are not judged by what they cost in all."""
+
+SECRET = b"correct-horse-7-staple"
+"""The password of the operator."""
 
 ROOMS = 300
 PEOPLE = 50
@@ -307,7 +312,7 @@ class Costs:
         answered = 0
         failures = 0
         begin = time.monotonic()
-        while len(costs) < REPEATS and failures < 2:
+        while len(costs) < REPEATS and failures < 2 and min(costs, default=LIMIT_MS) >= CHEAP_MS:
             try:
                 person = self._person(input.door, input.operator)
                 ms, shown = self._timed(person, input.data)
@@ -320,7 +325,7 @@ class Costs:
                 failures += 1
         if not costs:
             print(f"  not answered: {input.label}", flush=True)
-        seconds = (time.monotonic() - begin) / REPEATS
+        seconds = (time.monotonic() - begin) / max(1, len(costs))
         return Cost(input, min(costs), answered, seconds) if costs else None
 
     def _person(self, door: str, operator: bool) -> Person:
@@ -328,6 +333,8 @@ class Costs:
         if person is None:
             person = self._people[door, operator] = Person(self._ports, door, 0)
             if operator:
+                # All but the first time the name is registered, and its account an operator.
+                person.ask(b"/nick chief\n/register %s\n/login chief %s\n" % (SECRET, SECRET))
                 person.ask(b"/claim %s\n" % self._code.encode())
                 if not self._is_operator(person):
                     raise NotServed("the code was not taken")
