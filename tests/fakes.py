@@ -177,7 +177,7 @@ class Person:
 
     @property
     def name(self) -> str:
-        return self.session.name
+        return self.session.user.name
 
     # -- what its session asks of it as a Connection
 
@@ -225,15 +225,15 @@ class Person:
     def operates(self) -> None:
         """Make this person an operator, with an account of their name."""
         chat = self.world.chat
-        if self.session.account is None:
+        if self.session.user.account is None:
             added: list[Account | None] = []
             chat.logins.accounts.add(self.name, "", chat.clock.time()).addCallback(added.append)
             self.world.settle()
             (account,) = added
             assert account is not None
             chat.logins.logged_in(self.session, account)
-        assert self.session.account is not None
-        chat.moderation.make_operator(self.session, self.session.account)
+        assert self.session.user.account is not None
+        chat.moderation.make_operator(self.session, self.session.user.account)
 
     def ends(self) -> None:
         """No more will be typed, but what comes is still read."""
@@ -693,13 +693,13 @@ def owner(world: World, name: str = "alice", source: str = "198.51.100.1") -> Pe
     """Somebody who has just registered *name*."""
     person = world.person(name, source=source)
     person.says(f"/register {WORD}")
-    assert person.session.account is not None
+    assert person.session.user.account is not None
     _ = person.sees
     return person
 
 
 def logged_in(world: World, person: Person, name: str) -> bool:
-    account = person.session.account
+    account = person.session.user.account
     return (
         account is not None
         and person.name == account.name == name
@@ -712,16 +712,18 @@ def check(world: World) -> None:
     """What holds once everything has settled."""
     chat = world.chat
     for key, session in chat.people.items():
-        assert names.fold(session.name) == key
+        assert names.fold(session.user.name) == key
         assert chat.sessions[session.origin] is session
     assert len(chat.people) == len(chat.sessions)
     for id, session in chat.logins.online.items():
-        assert session.account is not None
-        assert session.account.id == id
-        assert session.account.name == session.name
-        assert chat.people[session.account.key] is session
+        assert session.user.account is not None
+        assert session.user.account.id == id
+        assert session.user.account.name == session.user.name
+        assert chat.people[session.user.account.key] is session
     for session in chat.sessions.values():
-        assert session.account is None or chat.logins.online[session.account.id] is session
+        assert (
+            session.user.account is None or chat.logins.online[session.user.account.id] is session
+        )
         assert session.gate.is_open
     claims = world.claims
     local: Any = claims.local if isinstance(claims, LateClaims) else claims
@@ -729,7 +731,7 @@ def check(world: World) -> None:
     for key, origin in holders.items():
         assert chat.people[key].origin == origin
     for key, session in chat.people.items():
-        if not names.is_reserved(session.name):
+        if not names.is_reserved(session.user.name):
             assert holders.get(key) == session.origin
 
 

@@ -97,8 +97,8 @@ def test_who_arrives_is_where_they_were_with_what_they_prefer(world: World) -> N
     told = person.sees
     assert greetings(told) == [f"{FIRST}alice, in #den with bob."]
     assert [line[6:] for line in told if line.endswith(("hi", "den", "this"))] == ["alice: hi"]
-    assert person.session.preferences.bell == "on"
-    assert person.session.format is plain(person.session.preferences)
+    assert person.session.user.preferences.bell == "on"
+    assert person.session.format is plain(person.session.user.preferences)
     bob.says("nor this")
     assert person.sees == []
     check(world)
@@ -227,7 +227,7 @@ def test_who_is_banned_is_a_guest_and_told_why(world: World) -> None:
     told = person.sees
     assert told[:2] == [f"{FIRST}{person.name}, in #lobby.", "-- alice is banned for good: spam."]
     assert names.is_reserved(person.name)
-    assert person.session.account is None
+    assert person.session.user.account is None
     check(world)
 
 
@@ -295,7 +295,7 @@ def test_a_key_that_was_removed_meanwhile_opens_nothing(world: World) -> None:
     now(book.remove_key(arrival.account.id, KEY.fingerprint))
     person = world.arrives(arrival)
     assert person.sees[1] == "-- Your key is not a key of alice any more."
-    assert person.session.account is None
+    assert person.session.user.account is None
     # Nor is it bound anew by that.
     assert now(book.keyholder(KEY.fingerprint)) is None
     check(world)

@@ -52,7 +52,7 @@ def test_it_ends_no_other_connection_and_says_lines_as_the_same_person(
 
 
 def logged_in_as(world: World, person: Person) -> bool:
-    account = person.session.account
+    account = person.session.user.account
     return account is not None and world.chat.logins.online[account.id] is person.session
 
 

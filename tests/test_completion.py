@@ -261,7 +261,7 @@ def test_commands_and_their_arguments(world: World, line: str, choices: list[str
 def test_whom_one_ignores_need_not_be_here(world: World) -> None:
     (alice,) = world.people("alice")
     ignores = {5: "spammer"}
-    alice.session.preferences = type(alice.session.preferences)(ignores=ignores)
+    alice.session.user.preferences = type(alice.session.user.preferences)(ignores=ignores)
     assert offered(alice.session, "/unignore sp") == ["spammer"]
 
 

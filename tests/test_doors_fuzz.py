@@ -176,8 +176,8 @@ async def olga(house: House) -> None:
     client.sends(f"/nick olga\n/register {WORD}\n".encode())
     await client.reads(b"olga is yours")
     (session,) = house.chat.sessions.values()
-    assert session.account is not None
-    house.chat.moderation.make_operator(session, session.account)
+    assert session.user.account is not None
+    house.chat.moderation.make_operator(session, session.user.account)
 
 
 @pytest.mark.parametrize("seed", seeds(6, 60))

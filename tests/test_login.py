@@ -131,7 +131,7 @@ def test_registering_on_telnet_can_be_given_up(world: World, typed: list[str], t
     alice = telnet(world.person("alice"))
     assert alice.asks("/register", *typed)[-1] == told
     assert not hides(alice)
-    assert alice.session.account is None
+    assert alice.session.user.account is None
     assert alice.asks(f"/login alice {WORD}") == [
         "-- alice is not registered. /register makes the name that you have your own."
     ]
@@ -152,7 +152,7 @@ def test_elsewhere_it_is_refused(world: World) -> None:
     assert alice.asks("/register short") == [
         "-- A password has at least 8 characters. Nothing was changed."
     ]
-    assert alice.session.account is None
+    assert alice.session.user.account is None
 
 
 def test_a_guest_has_no_name_to_register(world: World) -> None:
@@ -192,7 +192,7 @@ def test_names_that_are_registered_at_the_same_time_count_as_well() -> None:
     for _ in range(30):
         fake.answer()
         world.settle()
-    assert sum(person.session.account is not None for person in people) == 3
+    assert sum(person.session.user.account is not None for person in people) == 3
     world.end()
 
 
@@ -439,14 +439,14 @@ def test_logging_out_makes_a_guest(world: World) -> None:
     alice.says("/bell on", "/quiet on")
     alice.says("/logout")
     assert names.is_reserved(alice.name)
-    assert alice.session.account is None
-    assert alice.session.preferences.bell == "off"
+    assert alice.session.user.account is None
+    assert alice.session.user.preferences.bell == "off"
     assert world.chat.logins.online == {}
     check(world)
     alice.says(f"/login alice {WORD}")
     assert logged_in(world, alice, "alice")
-    assert alice.session.preferences.bell == "on"
-    assert alice.session.preferences.quiet
+    assert alice.session.user.preferences.bell == "on"
+    assert alice.session.user.preferences.quiet
 
 
 def test_another_password(world: World) -> None:
@@ -492,7 +492,7 @@ def test_giving_a_name_up(world: World) -> None:
     assert alice.asks(f"/unregister {WORD}") == [
         "-- alice is given up; when you leave it is anybody's."
     ]
-    assert alice.session.account is None
+    assert alice.session.user.account is None
     check(world)
     bob = world.person("bob")
     assert bob.asks("/nick alice") == [
@@ -719,11 +719,11 @@ def test_what_is_kept_for_an_account_is_there_after_each_restart(tmp_path: Path)
                 world.chat.lobby.last_id, Said(1, 1, "x", "y")
             )
             person = world.person()
-            assert person.session.preferences == Preferences()
+            assert person.session.user.preferences == Preferences()
             told = person.asks(f"/login alice {WORD}")
             assert logged_in(world, person, "alice")
             assert person.session.room.name == "den"
-            chosen = person.session.preferences
+            chosen = person.session.user.preferences
             assert (chosen.bell, chosen.timezone) == ("on", "Europe/Berlin")
             assert list(chosen.ignores.values()) == ["bob"]
             assert sum("I am not" in line for line in told) == (visit == 0)
@@ -822,7 +822,7 @@ def test_no_password_is_ever_shown_or_logged(
         world.chat.claims = world.claims
         seen = bob.outlet.data.decode() + repr(world.chat.lobby.recent(100))
         shown = [seen, repr(person.session), repr(world.chat.logins.online), *log.text]
-        account = person.session.account
+        account = person.session.user.account
         shown += [repr(account), str(account), *map(repr, strict.expected())]
         for secret in SECRETS:
             assert not [text for text in shown if secret in text], flow

@@ -96,7 +96,7 @@ def registered(world: World, name: str, address: str = "") -> Person:
     world.chat.logins.created = type(world.chat.logins.created)(0, 1, lambda: 0.0)
     person = world.person(name, address=address)
     person.says(f"/register {PASSWORD}")
-    assert person.session.account is not None
+    assert person.session.user.account is not None
     _ = person.sees
     return person
 
@@ -109,8 +109,8 @@ def operator(world: World, name: str = "olga", address: str = "") -> Person:
 
 
 def account(person: Person) -> Account:
-    assert person.session.account is not None
-    return person.session.account
+    assert person.session.user.account is not None
+    return person.session.user.account
 
 
 def back(world: World, name: str, address: str = "") -> list[str]:
@@ -233,7 +233,7 @@ def test_a_reserved_name_that_nobody_has_claimed_is_offered_again(
 def test_an_operator_who_gives_up_the_name_is_none(server: World) -> None:
     olga = operator(server)
     olga.says(f"/unregister olga {PASSWORD}")
-    assert olga.session.account is None
+    assert olga.session.user.account is None
     assert olga.asks("/ops") == ["-- There is no operator."]
     # Or nobody could ever become one.
     assert server.chat.moderation.open_claim() != ""
@@ -580,7 +580,7 @@ def test_who_is_muted_says_nothing_in_any_way(
     if is_registered:
         # Nor as a guest.
         bob.says("/logout", "psst", "/register kohlrabi77")
-        assert bob.session.account is None
+        assert bob.session.user.account is None
     bob.says("/quit psst")
     assert not [line for line in carol.sees + carol.asks("/rooms") if "psst" in line]
     assert server.chat.lobby.topic == ""
@@ -652,7 +652,7 @@ def test_a_guest_of_this_machine_who_is_muted_is_muted_when_they_come_back(
 
 
 def world_of_names(server: World) -> set[str]:
-    return {session.name for session in server.chat.people.values()}
+    return {session.user.name for session in server.chat.people.values()}
 
 
 def test_a_shorter_mute_does_not_end_a_longer_one_of_the_same_source(server: World) -> None:
@@ -1073,7 +1073,7 @@ def test_an_operator_unregisters_somebody_who_is_here(server: World) -> None:
     ]
     told = bob.sees
     assert "-- olga has unregistered bob. You are a guest now." in told
-    assert bob.session.account is None
+    assert bob.session.user.account is None
     assert bob.name.startswith("guest")
     # Their room is not theirs any more, and no guest's.
     assert bob.session.room is server.chat.lobby
@@ -1102,7 +1102,7 @@ def test_an_unregistered_name_is_free_though_the_operator_has_left(
     olga.hangs_up()
     accounts.answer()
     server.settle()
-    assert bob.session.account is None
+    assert bob.session.user.account is None
     assert not server.chat.logins.online
 
 
@@ -1113,7 +1113,7 @@ def logging_in(server: World, claims: LateClaims) -> Person:
     """Somebody who waits for the name bob, with the right password for it."""
     bob = server.person(address=OFFICE)
     bob.says(f"/login bob {PASSWORD}")
-    assert bob.session.account is None
+    assert bob.session.user.account is None
     return bob
 
 
@@ -1154,7 +1154,7 @@ def test_who_is_banned_or_unregistered_on_the_way_in_does_not_come_in(
     claims.answer()
     server.settle()
     assert bob.sees[-1] == why
-    assert bob.session.account is None
+    assert bob.session.user.account is None
     assert len(server.chat.logins.online) == 1
     assert bob.name != "bob"
     # The name is not held by who did not get it.
@@ -1175,7 +1175,7 @@ def test_who_is_unregistered_while_their_name_is_on_its_way_can_go_on(
     assert bob.name != "bob"
     olga.types("/unregister bob", "/unregister bob")
     server.settle()
-    assert bob.session.account is None
+    assert bob.session.user.account is None
     assert bob.name.startswith("guest")
     assert bob.session.gate.is_open
     assert bob.asks("/away") == ["-- You are away. /back says that you are here again."]

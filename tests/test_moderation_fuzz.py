@@ -42,7 +42,7 @@ def crowd(world: World) -> list[Person]:
         person = world.person(name, address=f"192.0.2.{len(people)}")
         person.says(f"/register {PASSWORD}")
         people.append(person)
-    account = people[-1].session.account
+    account = people[-1].session.user.account
     assert account is not None
     world.chat.moderation.make_operator(people[-1].session, account)
     return people

@@ -215,7 +215,7 @@ def test_a_command_changes_one_preference_and_leaves_the_others_alone(world: Wor
     passing.says("/bell on")
     passing.ends()
     world.settle()
-    for found in (alice.session.preferences, account_of(world).preferences):
+    for found in (alice.session.user.preferences, account_of(world).preferences):
         assert (found.timestamps, found.bell) == ("seconds", "on")
         assert list(found.ignores.values()) == ["bob"]
 
@@ -411,7 +411,7 @@ def test_a_command_does_not_use_up_the_code_of_the_first_operator(world: World) 
 def test_an_account_that_a_command_gives_up_is_nobodys(world: World) -> None:
     alice = owner(world)
     world.passes(as_account(world), f"/unregister {WORD}")
-    assert alice.session.account is None
+    assert alice.session.user.account is None
     assert alice.sees[-1] == "-- alice is given up; when you leave it is anybody's."
     assert not world.chat.logins.online
     check(world)
@@ -669,7 +669,7 @@ class Anything:
         chat = self.world.chat
         online, people = chat.logins.online, chat.people
         for session in chat.sessions.values():
-            account = session.account
+            account = session.user.account
             if session.passing and not session.arriving:
                 assert session.origin not in session.room.members
                 assert not session.member.announced
@@ -684,7 +684,7 @@ class Anything:
                 assert people.get(account.key) is not session
         for session in online.values():
             # Of those who pass there is only who has registered meanwhile, and has the name.
-            assert not session.passing or people[fold(session.name)] is session
+            assert not session.passing or people[fold(session.user.name)] is session
 
     def ends(self) -> None:
         """All answers come, and all commands end."""

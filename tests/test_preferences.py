@@ -79,7 +79,7 @@ def test_who_prefers_nothing_is_shown_things_as_ever(world: World) -> None:
     alice.says("/bell on", "/quiet on", "/timezone +1", "/timestamps on")
     assert alice.session.member.format is not PLAIN
     alice.says("/bell off", "/quiet off", "/timezone UTC", "/timestamps off")
-    assert alice.session.preferences == Preferences()
+    assert alice.session.user.preferences == Preferences()
     assert alice.session.format is alice.session.member.format is PLAIN
 
 
@@ -379,7 +379,7 @@ def test_a_room_in_which_nobody_listens_does_not_look_for_names(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice, bob = world.people("alice", "bob")
-    monkeypatch.delattr("chatroom.chat.mentions.words")
+    monkeypatch.delattr("chatroom.chat.mentions.words_of")
     alice.says("bob")
     assert bob.sees == ["alice: bob"]
 
@@ -393,10 +393,10 @@ def test_who_listens_to_a_screen_reader_does_so_logged_in_or_not(world: World) -
     bob.says("/register battery-staple", "/color off")
     alice.says("/reader on", "/bell on")
     alice.says("/logout")
-    assert alice.session.preferences == Preferences(reader=True)
+    assert alice.session.user.preferences == Preferences(reader=True)
     alice.says("/login bob battery-staple")
     assert alice.name == "bob"
-    assert alice.session.preferences == Preferences(reader=True, color="off")
+    assert alice.session.user.preferences == Preferences(reader=True, color="off")
 
 
 def test_a_place_that_nobody_knows_is_answered_with_one_that_is_near(world: World) -> None:

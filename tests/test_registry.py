@@ -237,7 +237,7 @@ def test_who_hangs_up_between_the_password_and_the_name_leaves_nothing(world: Wo
     again = world.person()
     again.says(LOGIN)
     # What is kept for the account is what it was.
-    assert again.session.preferences.bell == "on"
+    assert again.session.user.preferences.bell == "on"
     assert logged_in(world, again, "alice")
 
 
@@ -259,7 +259,7 @@ def test_who_hangs_up_at_any_moment_of_a_login_leaves_nothing(ledger: Any) -> No
         check(world)
         again = world.person()
         again.says(LOGIN)
-        assert again.session.preferences.bell == "on", moment
+        assert again.session.user.preferences.bell == "on", moment
         world.end()
 
 
@@ -275,7 +275,7 @@ def test_who_logs_in_while_another_login_is_under_way_keeps_the_preferences(ledg
             world.clock.advance(0.001)
         second.says(LOGIN)
         assert logged_in(world, second, "alice")
-        assert second.session.preferences.bell == "on"
+        assert second.session.user.preferences.bell == "on"
         check(world)
         world.end()
 
@@ -333,7 +333,7 @@ def test_of_two_who_register_names_that_look_alike_at_once_one_gets_it() -> None
     fake.silent = set()
     fake.answer_all()
     world.settle()
-    assert [person.session.account is not None for person in (alice, eve)] == [True, False]
+    assert [person.session.user.account is not None for person in (alice, eve)] == [True, False]
     assert eve.sees[-1] == (
         "-- Somebody has just registered aIice, or what looks like it. /nick NAME picks another."
     )
@@ -400,7 +400,7 @@ def test_who_is_asked_for_a_new_password_when_the_owner_comes_registers_nothing(
     register(world, "alice")
     come(world, LOGIN)
     assert squatter.asks(OTHER, OTHER)[-1].startswith("-- You are not alice any more.")
-    assert squatter.session.account is None
+    assert squatter.session.user.account is None
     check(world)
 
 
@@ -493,7 +493,7 @@ def test_an_account_that_is_given_up_too_late_is_gone_all_the_same(by: str) -> N
     fake = FakeBook()
     world = World(accounts=book_of(fake))
     alice, root = owner(world), world.person("root1")
-    account = alice.session.account
+    account = alice.session.user.account
     root.operates()
     assert account is not None
     fake.silent = {"remove"}
@@ -507,7 +507,7 @@ def test_an_account_that_is_given_up_too_late_is_gone_all_the_same(by: str) -> N
     fake.answer_all()
     assert account.id in world.chat.logins.removed
     world.settle()
-    assert alice.session.account is None
+    assert alice.session.user.account is None
     assert "alice" in alice.sees[0]
     check(world)
     world.end()
@@ -525,7 +525,7 @@ def test_an_account_that_is_given_up_while_its_owner_moves_is_nobodys() -> None:
     _ = again.sees
     fake.answer_all()
     world.settle()
-    assert again.session.account is None
+    assert again.session.user.account is None
     assert again.sees == ["-- alice is given up; when you leave it is anybody's."]
     check(world)
     world.end()
@@ -652,7 +652,7 @@ def lives(
     check(world)
     for id, session in world.chat.logins.online.items():
         # Nobody has what is for guests in place of what is kept for them.
-        assert session.preferences.bell in ("on", "mentions") or id > 2
+        assert session.user.preferences.bell in ("on", "mentions") or id > 2
     world.empty()
     assert claims.local._holders == {}
     assert not world.chat.people
@@ -689,7 +689,7 @@ def test_who_takes_over_is_where_they_were(world: World) -> None:
     again.says(LOGIN)
     assert alice.gone
     assert again.session.room.name == "den"
-    assert again.session.preferences.timestamps == "on"
+    assert again.session.user.preferences.timestamps == "on"
 
 
 # -- what is kept
@@ -702,7 +702,7 @@ def test_what_people_prefer_comes_back_with_them(world: World) -> None:
     again = world.person()
     again.says(LOGIN)
     assert again.session.room.name == "den"
-    assert again.session.preferences.bell == "on"
+    assert again.session.user.preferences.bell == "on"
     bob.says("/join den", "do you hear me?")
     assert not [line for line in again.sees if "hear me" in line]
     again.says("/logout")
@@ -939,7 +939,7 @@ def test_the_code_of_who_is_gone_is_no_good(world: World, way: str) -> None:
     alice.says(way)
     phone = world.person()
     phone.says(f"/login {code}")
-    assert phone.session.account is None
+    assert phone.session.user.account is None
 
 
 def test_a_source_tries_five_wrong_codes_in_an_hour(world: World) -> None:

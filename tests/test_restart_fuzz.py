@@ -77,8 +77,8 @@ def settled(world: World) -> Crowd:
         for line in (f"/nick {name}", f"/register {WORD}"):
             crowd.types(name, line)
     olga = crowd.people["olga"].session
-    assert olga.account is not None
-    world.chat.moderation.make_operator(olga, olga.account)
+    assert olga.user.account is not None
+    world.chat.moderation.make_operator(olga, olga.user.account)
     return crowd
 
 

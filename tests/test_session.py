@@ -794,14 +794,14 @@ def test_whatever_people_do_everything_stays_in_order(
     world.settle()
     chat = world.chat
     for key, session in chat.people.items():
-        assert names.fold(session.name) == key
+        assert names.fold(session.user.name) == key
         assert chat.sessions[session.origin] is session
     assert len(chat.people) == len(chat.sessions)
     for room in chat.rooms.values():
         for origin, member in room.members.items():
             assert chat.sessions[origin].room is room
             assert chat.sessions[origin].member is member
-            assert chat.sessions[origin].name == member.name
+            assert chat.sessions[origin].user.name == member.name
     for person in world.came:
         live = [line for line in person.outlet.data.split(b"\r\n") if b": line " in line]
         live = [line for line in live if not line[:2].isdigit()]

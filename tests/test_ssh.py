@@ -795,7 +795,7 @@ def test_a_key_that_was_shown_for_another_name_is_not_theirs(
     asked = NS(b"carol") + NS(b"ssh-connection") + NS(b"keyboard-interactive") + NS(b"") * 2
     guest.sendPacket(50, asked)
     guest.settle()
-    assert [(one.name, one.key) for one in world.chat.sessions.values()] == [("carol", None)]
+    assert [(one.user.name, one.key) for one in world.chat.sessions.values()] == [("carol", None)]
     guest.hangs_up()
 
 
@@ -806,7 +806,7 @@ def test_of_several_keys_that_open_nothing_the_first_is_theirs(
     keys = (hostkey.made(), hostkey.made())
     guest = Guest(world, factory, "alice", keys=keys, answers=(WORD,))
     (session,) = world.chat.sessions.values()
-    assert session.account is not None
+    assert session.user.account is not None
     assert session.key is not None
     assert session.key.blob == keys[0].public().blob()
     guest.hangs_up()

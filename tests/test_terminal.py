@@ -646,7 +646,7 @@ def test_what_follows_the_answer_at_once_is_not_said(world: World) -> None:
     telnet.sends(b"/register\rcorrect-horse\rcorrect-horse\r")
     world.wait(1)
     telnet.settle()
-    assert telnet.protocol.session.account is not None
+    assert telnet.protocol.session.user.account is not None
     # What was typed behind the last answer was not shown, and is nothing that was said.
     telnet.types("/password\n")
     telnet.sends(b"wrong-horse\rwrong-horse\r\x1b[A")
@@ -707,7 +707,7 @@ def test_a_terminal_that_begins_at_a_question_does_not_show_the_answer(world: Wo
     world.wait(1)
     telnet.settle()
     assert "correct" not in "\n".join(telnet.shown.rows)
-    assert telnet.protocol.session.account is not None
+    assert telnet.protocol.session.user.account is not None
     telnet.types("/terminal off\n")
     # Its client shows again what is typed.
     assert ECHO not in telnet.theirs

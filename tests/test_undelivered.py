@@ -145,7 +145,7 @@ def test_who_comes_by_another_connection_has_it_there(world: World) -> None:
 def test_when_the_server_stops_it_waits(make_world: MakeWorld) -> None:
     world = make_world()
     alice, bob = owner(world), world.person("bob")
-    account = alice.session.account
+    account = alice.session.user.account
     assert account is not None
     alice.outlet.stall()
     bob.says("/msg alice hello")
@@ -251,7 +251,7 @@ def test_what_was_read_is_the_last_line_that_was_handed_over(
     alice.outlet.stall()
     said(world, bob, 30)
     assert world.chat.lobby.last_shown(alice.session.member) == before
-    account = alice.session.account
+    account = alice.session.user.account
     assert account is not None
     alice.hangs_up("not reading")
     world.settle()

@@ -47,12 +47,12 @@ TOO_MANY_NAMES = "Too many names were registered from your address. Try again to
 
 def register(session: "Session", password: str) -> None:
     """Claim the session's name with *password*, or ask for one. Raises Refused."""
-    name = session.name
-    if session.account is not None:
+    name = session.user.name
+    if session.user.account is not None:
         raise Refused(
-            Code.LOGGED_IN, f"You are {session.name} already. /password changes your password."
+            Code.LOGGED_IN, f"You are {session.user.name} already. /password changes your password."
         )
-    if names.is_reserved(session.name):
+    if names.is_reserved(session.user.name):
         raise Refused(Code.BAD_NAME, "Pick a name first: /nick NAME.")
     if session.chat.moderation.locked:
         raise Refused(Code.UNAVAILABLE, "No names are registered just now. Try again later.")
@@ -74,9 +74,9 @@ def register(session: "Session", password: str) -> None:
 
 def log_in(session: "Session", name: str, password: str) -> None:
     """Log in as *name* with *password*, or ask for it. Raises Refused."""
-    if session.account is not None and session.account.key == names.fold(name):
+    if session.user.account is not None and session.user.account.key == names.fold(name):
         raise Refused(
-            Code.LOGGED_IN, f"You are {session.name} already. /logout makes you a guest again."
+            Code.LOGGED_IN, f"You are {session.user.name} already. /logout makes you a guest again."
         )
     _may_log_in(session)
     if password:
@@ -122,8 +122,10 @@ def log_in_by_code(session: "Session", code: str) -> None:
 
 def _may_log_in(session: "Session") -> None:
     """Raises Refused."""
-    if session.account is not None:
-        raise Refused(Code.LOGGED_IN, f"You are logged in as {session.name}. /logout ends that.")
+    if session.user.account is not None:
+        raise Refused(
+            Code.LOGGED_IN, f"You are logged in as {session.user.name}. /logout ends that."
+        )
     if session.passing:
         # It would end the connection that is logged in, and be over itself.
         raise Refused(
@@ -134,7 +136,7 @@ def _may_log_in(session: "Session") -> None:
 
 def log_out(session: "Session") -> None:
     """Be a guest again. Raises Refused."""
-    if session.account is None:
+    if session.user.account is None:
         raise Refused(Code.NOT_LOGGED_IN, "You are not logged in: /login NAME, or /register.")
     if session.passing and session.beside:
         raise Refused(
@@ -144,12 +146,12 @@ def log_out(session: "Session") -> None:
     log.info(
         "Connection {connection} logged out: {name!r}",
         event="logged_out",
-        name=session.name,
+        name=session.user.name,
         **log_fields(session),
     )
     chat.logins.logged_out(session)
     session.unread = None
-    session.ignored = {}
+    session.user.ignored = {}
     session.show_like(as_read(session, Preferences()))
     naming.become(session, chat.next_guest())
     session.reconsider()
@@ -259,7 +261,7 @@ def _ask_twice(
             session.notice("Nothing was changed.")
             return
         try:
-            passwords.check(password, session.name)
+            passwords.check(password, session.user.name)
         except passwords.PasswordRefused as error:
             why = str(error)
             _ask_twice(session, chosen, usage, why, "Choose another one.", tries=tries)
@@ -295,7 +297,7 @@ def _ask_password(session: "Session", account: Account, *sentences: str) -> None
         if password:
             _carry_out(session, _log_in(session, account.name, password, hidden=hidden))
         else:
-            session.notice(f"You are still {session.name}.")
+            session.notice(f"You are still {session.user.name}.")
 
     _ask(session, answered, f"Usage: /login {account.name} PASSWORD", *sentences)
 
@@ -406,8 +408,8 @@ def _change_password(
     def changed(there: bool) -> bool:
         # Or it would look as if somebody else had changed it: see bookkeeping.
         for person in session.chat.sessions_of(account.id):
-            assert person.account is not None
-            person.account = replace(person.account, password=stored)
+            assert person.user.account is not None
+            person.user.account = replace(person.user.account, password=stored)
         return there
 
     answer = logins.accounts.set_password(account.id, stored).addCallback(changed)
@@ -467,7 +469,7 @@ def _unregister_other(session: "Session", name: str) -> Flow:
     def removed(_: bool) -> None:
         _forget(session, account)
         chat.moderation.note(session, "unregistered", account.name)
-        told = f"{session.name} has unregistered {account.name}."
+        told = f"{session.user.name} has unregistered {account.name}."
         for person in chat.sessions_of(account.id):
             make_guest(person, told, "unregistered")
 
@@ -514,9 +516,9 @@ def _find_own(session: "Session", name: str) -> "Deferred[Any]":
 
 
 def _account(session: "Session") -> Account:
-    if session.account is None:
+    if session.user.account is None:
         raise Refused(Code.NOT_LOGGED_IN, "You are not logged in: /login NAME, or /register.")
-    return session.account
+    return session.user.account
 
 
 def _warn(session: "Session", hidden: bool) -> None:

@@ -71,7 +71,7 @@ def known(session: "Session", name: str) -> "Deferred[str]":
     key = _key(name)
     person = chat.people.get(key)
     if person is not None:
-        return succeed(person.name)
+        return succeed(person.user.name)
     spoken = next((event for event in session.room.recent(LINES) if said_by(event, key)), None)
     if isinstance(spoken, Said | Emoted):
         return succeed(spoken.name)
@@ -126,7 +126,7 @@ def _beginning(session: "Session", name: str) -> "Session":
             Code.GONE, f"{_shown(name)} is not here any more. /who lists who is in your room."
         )
     if len(found) > 1:
-        listed = enumerate_names([chat.people[one].name for one in found[:LISTED]], len(found))
+        listed = enumerate_names([chat.people[one].user.name for one in found[:LISTED]], len(found))
         raise Refused(
             Code.AMBIGUOUS, f"Several names begin like that: {listed}. Please type more of it."
         )

@@ -85,12 +85,12 @@ def _welcome(session: "Session", room: "Room", place: str) -> list[str]:
     settings = chat.settings
     if room is chat.entrance:
         lines = [
-            f"Welcome to {settings.name}. You are {session.name}.",
+            f"Welcome to {settings.name}. You are {session.user.name}.",
             "Only registered people enter and talk just now: /login NAME.",
         ]
     else:
         lines = [
-            f"Welcome to {settings.name}. You are {session.name}, {place}.",
+            f"Welcome to {settings.name}. You are {session.user.name}, {place}.",
             "Type to talk. /nick NAME picks a name, /help lists the rest, /quit leaves.",
         ]
     if session.why:
@@ -148,7 +148,7 @@ def _new(events: Sequence[Event], session: "Session", left_out: int | None) -> s
 
     left_out: how many new lines came before them, None if that is not known.
     """
-    account = session.account
+    account = session.user.account
     own = account.key if account is not None else ""
     count = sum(not said_by(event, own) for event in events)
     if left_out and not count:

@@ -21,15 +21,15 @@ def ignore(session: "Session", person: "Session") -> "Deferred[bool]":
 
     The Deferred fires with whether it is written, if it is to be kept.
     """
-    session.ignored = {**session.ignored, -person.origin: person.name}
-    if person.account is None:
+    session.user.ignored = {**session.user.ignored, -person.origin: person.user.name}
+    if person.user.account is None:
         # It may be the id of an account that was given up.
-        session.ignored = {**session.ignored, person.user_id: person.name}
-    person.ignored_by = (person.ignored_by or frozenset()) | {session.origin}
+        session.user.ignored = {**session.user.ignored, person.user.id: person.user.name}
+    person.user.ignored_by = (person.user.ignored_by or frozenset()) | {session.origin}
     session.refresh_ignores()
-    if person.account is None:
+    if person.user.account is None:
         return succeed(True)
-    return ignore_account(session, person.account.id, person.name)
+    return ignore_account(session, person.user.account.id, person.user.name)
 
 
 def ignore_account(session: "Session", id: int, name: str) -> "Deferred[bool]":
@@ -42,13 +42,13 @@ def unignore(session: "Session", key: str) -> "Deferred[bool] | None":
 
     The Deferred fires with whether it is written, if it is to be kept.
     """
-    known = {**session.ignored, **session.preferences.ignores}
+    known = {**session.user.ignored, **session.user.preferences.ignores}
     ids = {id for id, name in known.items() if names.fold(name) == key}
     if (person := session.chat.people.get(key)) is not None:
-        ids |= {person.user_id, -person.origin} & known.keys()
-    session.ignored = _without(ids, session.ignored)
+        ids |= {person.user.id, -person.origin} & known.keys()
+    session.user.ignored = _without(ids, session.user.ignored)
     session.refresh_ignores()
-    if ids & session.preferences.ignores.keys():
+    if ids & session.user.preferences.ignores.keys():
         return session.prefer(lambda kept: replace(kept, ignores=_without(ids, kept.ignores)))
     return succeed(True) if ids else None
 
@@ -59,9 +59,9 @@ def _without(ids: set[int], known: Mapping[int, str]) -> dict[int, str]:
 
 def become_user(session: "Session", id: int) -> None:
     """Have *session* be the user with this id; users who ignored it before still do."""
-    session.user_id = id
-    for origin in session.ignored_by or ():
+    session.user.id = id
+    for origin in session.user.ignored_by or ():
         other = session.chat.sessions.get(origin)
-        if other is not None and -session.origin in other.ignored:
-            other.ignored = {**other.ignored, id: session.name}
+        if other is not None and -session.origin in other.user.ignored:
+            other.user.ignored = {**other.user.ignored, id: session.user.name}
             other.refresh_ignores()

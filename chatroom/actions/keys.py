@@ -35,7 +35,7 @@ def show(session: "Session") -> None:
 def add(session: "Session", line: str) -> None:
     """Add the key in *line*, or the one that this connection came with. Raises Refused."""
     account = _account(session)
-    if session.paired:
+    if session.user.paired:
         raise Refused(
             Code.WRONG_CONNECTION,
             f"You came by a code of /pair. To add a key log in with your password: "
@@ -61,11 +61,11 @@ def remove(session: "Session", beginning: str) -> None:
 
 
 def _account(session: "Session") -> Account:
-    if session.account is None:
+    if session.user.account is None:
         raise Refused(
             Code.NOT_LOGGED_IN, "Keys are for registered people: /register or /login comes first."
         )
-    return session.account
+    return session.user.account
 
 
 @steps

@@ -50,7 +50,7 @@ def adopt(session: "Session", account: Account, *, paired: bool = False) -> Flow
             # They have not got the preferences yet that would be kept.
             chat.logins.logged_out(session, keep=False)
             return
-    if session.account is None or session.account.id != present.id:
+    if session.user.account is None or session.user.account.id != present.id:
         # It was given up meanwhile.
         return
     _note_login(session)
@@ -110,7 +110,7 @@ def as_it_is(session: "Session", account: Account) -> Generator["Deferred[Any]",
 
 def as_read(session: "Session", preferences: Preferences) -> Preferences:
     """*preferences*, but for whoever needs a screen reader, who does so logged in or not."""
-    return replace(preferences, reader=preferences.reader or session.preferences.reader)
+    return replace(preferences, reader=preferences.reader or session.user.preferences.reader)
 
 
 # -- the steps
@@ -133,14 +133,14 @@ def _arrive(session: "Session", arrival: "Arrival") -> Flow:
     present = claimed.account
     former, preferences = _take_over(session, claimed)
     # Nobody has seen them: they have had this name, and all that is theirs, from the beginning.
-    session.name = session.submitted = present.name
+    session.user.name = session.user.submitted = present.name
     session.show_like(as_read(session, preferences))
     _note_login(session, arrival.key if arrival.by_key else None)
     places = _note_unread(session, claimed, former)
     entered = session.gate.opened(Reason.ENTERING)
     session.come_in(_room_for(session, preferences))
     yield entered
-    if session.over or session.account is None or session.account.id != present.id:
+    if session.over or session.user.account is None or session.user.account.id != present.id:
         return
     _say_last(session, present, former)
     if arrival.key is not None and not arrival.by_key:
@@ -160,10 +160,10 @@ def _pass(session: "Session", arrival: "Arrival") -> Flow:
     visit = present.account_state() if present is not None else None
     preferences = account.preferences
     if present is not None and visit is not None and visit.change is not None:
-        preferences = visit.change(present.preferences)
+        preferences = visit.change(present.user.preferences)
     session.passing = True
     logins.assign(session, account)
-    session.name = session.submitted = account.name
+    session.user.name = session.user.submitted = account.name
     session.show_like(as_read(session, preferences))
     _note_login(session, arrival.key if arrival.by_key else None)
     session.come_in(_room_for(session, preferences))
@@ -234,10 +234,10 @@ def _take_over(
     # Who logged in only just now has the name on its way still, and nothing to be taken over.
     visit = former.account_state() if former is not None else None
     logins.logged_in(session, account, paired=paired)
-    session.places = None
+    session.user.read_markers = None
     if former is not None:
         if visit is not None and visit.change is not None:
-            preferences = visit.change(former.preferences)
+            preferences = visit.change(former.user.preferences)
         former.replaced(session.connection.place, account)
     squatter = chat.sessions.get(claimed.holder)
     if squatter is not None and squatter is not session and squatter is not former:
@@ -247,13 +247,13 @@ def _take_over(
 
 def _note_login(session: "Session", key: PublicKey | None = None) -> None:
     """*session* is logged in, by *key* if that was it."""
-    assert session.account is not None
-    become_user(session, session.account.id)
+    assert session.user.account is not None
+    become_user(session, session.user.account.id)
     session.chat.counters.logins += 1
     log.info(
         "{name!r} is connection {connection}, from {address}",
         event="logged_in",
-        name=session.account.name,
+        name=session.user.account.name,
         key=key.fingerprint if key is not None else "",
         **log_fields(session),
     )
@@ -285,7 +285,7 @@ def _note_unread(
 
     Returns up to which id it has read each of them, by their keys.
     """
-    places = {**(claimed.places or {}), **(former.places or {} if former else {})}
+    places = {**(claimed.places or {}), **(former.user.read_markers or {} if former else {})}
     if session.unread is None:
         session.unread = Unread()
     session.unread.log_in(places, session.room.key, session.first_shown)
@@ -294,8 +294,8 @@ def _note_unread(
 
 def _say_new(session: "Session", places: Mapping[str, int]) -> None:
     """Tell how many of the lines are new that they were shown before it was known who they are."""
-    assert session.account is not None
-    room, own = session.room, session.account.key
+    assert session.user.account is not None
+    room, own = session.room, session.user.account.key
     place = places.get(room.key)
     if place is None:
         return
@@ -330,8 +330,8 @@ class _CaughtUp:
     def taken(self) -> None:
         """They know; if they leave now, they have missed nothing."""
         session = self._session
-        if session.account is not None:
-            session.places = self._places
+        if session.user.account is not None:
+            session.user.read_markers = self._places
             session.chat.logins.save_sessions([session])
 
     def returned(self) -> None:

@@ -33,10 +33,10 @@ class PrivateLine:
         self._chat = sender.chat
         # By number: a line that waits for somebody keeps nobody else.
         self._sender = sender.chat.logins.present(sender).origin
-        self._recipient = recipient.name
-        self._account = recipient.account
-        author = sender.account.id if sender.account else 0
-        self._message = OfflineMessage(sender.chat.clock.time(), sender.name, author, text)
+        self._recipient = recipient.user.name
+        self._account = recipient.user.account
+        author = sender.user.account.id if sender.user.account else 0
+        self._message = OfflineMessage(sender.chat.clock.time(), sender.user.name, author, text)
 
     def taken(self) -> None:
         """It has arrived."""
@@ -82,24 +82,27 @@ def whisper(sender: "Session", recipient: "Session", text: str) -> None:
         raise Refused(Code.MUTED, why)
     if recipient.over:
         raise Refused(
-            Code.GONE, f"{recipient.name} has just left; your line was not delivered. Try again."
+            Code.GONE,
+            f"{recipient.user.name} has just left; your line was not delivered. Try again.",
         )
     if recipient.mailbox.full:
         raise Refused(
             Code.NOT_READING,
-            f"{recipient.name} is not reading; your line was not delivered. Try again later.",
+            f"{recipient.user.name} is not reading; your line was not delivered. Try again later.",
         )
-    sent = (sender.name, recipient.name, text)
-    now, user = sender.chat.clock.time(), sender.user_id
+    sent = (sender.user.name, recipient.user.name, text)
+    now, user = sender.chat.clock.time(), sender.user.id
     if user not in (recipient.member.ignores or ()):
         arriving = Whispered(now, sender.origin, *sent, outgoing=False, user=user)
         recipient.tell(arriving, PrivateLine(sender, recipient, text))
         present = sender.chat.logins.present(sender)
         if present is not recipient:
-            recipient.whisperer = present.user_id
+            recipient.user.reply_to = present.user.id
     sender.tell(Whispered(now, sender.origin, *sent, outgoing=True, user=user))
-    if recipient.away is not None:
-        sender.notice(f"{recipient.name} is away{recipient.away and f': {recipient.away}'}.")
+    if recipient.user.away is not None:
+        sender.notice(
+            f"{recipient.user.name} is away{recipient.user.away and f': {recipient.user.away}'}."
+        )
 
 
 class LeftLines:
@@ -153,7 +156,7 @@ def leave_message(session: "Session", account: Account, text: str) -> Flow:
     if why is not None and not chat.moderation.operator(account.id):
         raise Refused(Code.MUTED, why)
     now = chat.clock.time()
-    author = session.account.id if session.account else 0
+    author = session.user.account.id if session.user.account else 0
     # Who is ignored is not told.
     waiting = 1
     if not author or author not in account.preferences.ignores:
@@ -162,15 +165,15 @@ def leave_message(session: "Session", account: Account, text: str) -> Flow:
                 Code.RATE_LIMITED,
                 "Too many private lines were left from your address. Try again later.",
             )
-        message = OfflineMessage(now, session.name, author, text)
+        message = OfflineMessage(now, session.user.name, author, text)
         doubt = f"{account.name} is not here; it is not sure that your line waits for them."
         waiting = yield patiently(session, logins.accounts.leave(account.id, message), doubt)
     if not waiting:
         raise Refused(
             Code.TOO_MANY, f"{account.name} is not here, and too many lines wait. Try again later."
         )
-    sent = (session.name, account.name, text)
-    session.tell(Whispered(now, session.origin, *sent, outgoing=True, user=session.user_id))
+    sent = (session.user.name, account.name, text)
+    session.tell(Whispered(now, session.origin, *sent, outgoing=True, user=session.user.id))
     session.notice(f"{account.name} is not here. Your line waits, and is shown when they log in.")
 
 

@@ -25,7 +25,7 @@ def claim(session: "Session", code: str) -> Account:
     moderation = session.chat.moderation
     if not moderation.code:
         raise Refused(Code.NOTHING_FOUND, "There is no code to claim. /ops lists who keeps order.")
-    account = session.account
+    account = session.user.account
     if account is None:
         raise Refused(
             Code.NOT_LOGGED_IN,

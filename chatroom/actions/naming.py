@@ -36,16 +36,16 @@ def rename(session: "Session", name: str) -> None:
     chat = session.chat
     if (why := session.chat.moderation.silence(session)) is not None:
         # A name is shown to everybody.
-        raise Refused(Code.MUTED, f"{why} You are still {session.name}.")
+        raise Refused(Code.MUTED, f"{why} You are still {session.user.name}.")
     # What no room is told of is no noise: a script takes its name before it says its line.
     if session.member.announced and not chat.renamed.take(session.limited_as):
         raise Refused(
             Code.RATE_LIMITED,
-            f"You are still {session.name}: names were changed too often from your address. "
+            f"You are still {session.user.name}: names were changed too often from your address. "
             "Try again in an hour.",
         )
     session.gate.close(Reason.NAMING)
-    key = session.naming = names.fold(name)
+    key = session.user.naming = names.fold(name)
 
     def claimed(free: bool) -> object:
         if session.over:
@@ -60,7 +60,7 @@ def rename(session: "Session", name: str) -> None:
         return None
 
     def looked_up(owner: Account | None) -> None:
-        if not session.over and owner is None and session.naming == key:
+        if not session.over and owner is None and session.user.naming == key:
             become(session, name)
             return
         give_back(session, name)
@@ -88,7 +88,7 @@ def have(session: "Session", name: str) -> Flow:
     """
     if (why := session.chat.moderation.silence(session)) is not None:
         raise Refused(Code.MUTED, why)
-    key = session.naming = names.fold(name)
+    key = session.user.naming = names.fold(name)
     answer: Deferred[bool] = Deferred()
 
     def claimed(free: bool) -> None:
@@ -108,13 +108,13 @@ def have(session: "Session", name: str) -> Flow:
     try:
         book = session.chat.logins.accounts
         owner = yield patiently(session, book.resembling(name), NOT_NOW)
-        if owner is not None or session.naming != key:
+        if owner is not None or session.user.naming != key:
             raise Refused(Code.NAME_TAKEN, f"{whose(name, owner)} {ANOTHER}")
     except Exception:
         give_back(session, name)
         raise
-    session.naming = ""
-    session.name = session.submitted = name
+    session.user.naming = ""
+    session.user.name = session.user.submitted = name
 
 
 def whose(name: str, owner: Account | None) -> str:
@@ -130,26 +130,26 @@ def whose(name: str, owner: Account | None) -> str:
 def become(session: "Session", name: str) -> "Deferred[bool]":
     """Have *name*, which is claimed; fires with whether that happened."""
     session.gate.close(Reason.NAMING)
-    session.naming = ""
-    former, session.submitted = session.submitted, name
+    session.user.naming = ""
+    former, session.user.submitted = session.user.submitted, name
     now = session.chat.clock.time()
     shown = session.member.announced
     session.chat.submit(
-        session.room, Renamed(now, session.origin, former, name, shown, user=session.user_id)
+        session.room, Renamed(now, session.origin, former, name, shown, user=session.user.id)
     )
-    return session.gate.opened(Reason.NAMING).addCallback(lambda _: session.name == name)
+    return session.gate.opened(Reason.NAMING).addCallback(lambda _: session.user.name == name)
 
 
 def dispossess(session: "Session", key: str) -> None:
     """The name with this key belongs to somebody who has come: be a guest again."""
-    if session.naming == key:
+    if session.user.naming == key:
         # It is being asked for, and will not be had.
-        session.naming = ""
+        session.user.naming = ""
     # Who is on the way to another name already need not be told.
-    if not session.over and names.fold(session.submitted) == key:
+    if not session.over and names.fold(session.user.submitted) == key:
         session.notice(
             paragraph(
-                f"{session.submitted} is registered, and who it belongs to is here.",
+                f"{session.user.submitted} is registered, and who it belongs to is here.",
                 "You are a guest again; /nick NAME picks another name.",
             )
         )
@@ -159,57 +159,57 @@ def dispossess(session: "Session", key: str) -> None:
 def renamed(session: "Session", event: Renamed) -> None:
     """The name changed: the old one is free from here on."""
     people = session.chat.people
-    old, new = names.fold(session.name), names.fold(event.new)
+    old, new = names.fold(session.user.name), names.fold(event.new)
     # Who was there before may have it no more.
     if people.get(old) is session:
         del people[old]
     people[new] = session
     # Unless it is on its way back to it.
-    if old not in (new, names.fold(session.submitted)):
+    if old not in (new, names.fold(session.user.submitted)):
         session.chat.claims.release(old, session.origin)
     log.info(
         "Connection {connection}, {former!r}, is {name!r} now",
         event="renamed",
         connection=session.origin,
-        former=session.name,
+        former=session.user.name,
         name=event.new,
     )
-    session.name = event.new
-    become_user(session, session.account.id if session.account else -session.origin)
+    session.user.name = event.new
+    become_user(session, session.user.account.id if session.user.account else -session.origin)
     session.notice(f"You are now {event.new}.")
     _named(session)
 
 
 def failed(session: "Session", name: str, why: str) -> None:
     """The name stays what it was."""
-    if session.submitted == name:
-        session.submitted = session.name
+    if session.user.submitted == name:
+        session.user.submitted = session.user.name
     give_back(session, name)
-    session.refuse(f"You are still {session.name}: {why}.")
-    session.naming = ""
+    session.refuse(f"You are still {session.user.name}: {why}.")
+    session.user.naming = ""
     _named(session)
 
 
 def _not_named(session: "Session", why: str) -> None:
     """The name that was asked for is not to be had."""
-    session.naming = ""
-    session.refuse(f"{why} You are still {session.name}. {ANOTHER}")
+    session.user.naming = ""
+    session.refuse(f"{why} You are still {session.user.name}. {ANOTHER}")
     _named(session)
 
 
 def _named(session: "Session") -> None:
     """Input need not wait for a name, unless another one is on its way."""
-    if session.submitted == session.name:
+    if session.user.submitted == session.user.name:
         session.gate.open(Reason.NAMING)
 
 
 def stays(session: "Session", name: str) -> bool:
     """Whether this person is called *name*, and no other name is on its way."""
-    return session.name == session.submitted == name
+    return session.user.name == session.user.submitted == name
 
 
 def give_back(session: "Session", name: str) -> None:
     """Somebody else may claim *name* now, unless it is another spelling of the present one."""
     key = names.fold(name)
-    if key != names.fold(session.name) or session.origin not in session.chat.sessions:
+    if key != names.fold(session.user.name) or session.origin not in session.chat.sessions:
         session.chat.claims.release(key, session.origin)

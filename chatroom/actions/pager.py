@@ -269,7 +269,7 @@ class HistoryPager:
 
     def _is_own(self, event: Event) -> bool:
         """Whether this person said it, here or with a command on another connection."""
-        account = self._session.account
+        account = self._session.user.account
         return account is not None and said_by(event, account.key)
 
     def _allowed(self, entries: Sequence[Entry]) -> Sequence[Entry]:

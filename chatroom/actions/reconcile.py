@@ -25,8 +25,8 @@ def reconcile(chat: "Chat") -> "Deferred[None]":
     """Compare what is known of accounts with the book; fires when all are held to it, or fails."""
     known: dict[int, str] = chat.moderation.accounts()
     for session in chat.sessions.values():
-        if session.account is not None:
-            known[session.account.id] = session.account.name
+        if session.user.account is not None:
+            known[session.user.account.id] = session.user.account.name
 
     def found(present: Mapping[int, Account]) -> None:
         for id, name in known.items():
@@ -34,7 +34,7 @@ def reconcile(chat: "Chat") -> "Deferred[None]":
                 _remove(chat, id, name)
         chat.moderation.rename({id: account.name for id, account in present.items()})
         for session in list(chat.sessions.values()):
-            account = session.account
+            account = session.user.account
             if account is not None and account.id in present:
                 _hold(session, account, present[account.id])
 
@@ -67,7 +67,7 @@ def _hold(session: "Session", known: Account, present: Account) -> None:
     told = f"An administrator has {change}: /login {present.name}."
     make_guest(session, told, "logged out")
     squatter = session.chat.people.get(present.key)
-    if squatter is not None and squatter.account is None:
+    if squatter is not None and squatter.user.account is None:
         naming.dispossess(squatter, names.fold(present.name))
 
 

@@ -252,7 +252,7 @@ class Chat:
         moderation = self.moderation
         room = session.room
         if room is self.entrance:
-            registered = session.account is not None
+            registered = session.user.account is not None
             return not moderation.locked or registered or moderation.keeps_order(session)
         allowed = not room.closing and moderation.since(session, room.key) is not None
         return room.listed and not allowed
@@ -266,7 +266,11 @@ class Chat:
     def room_for(self, name: str, session: "Session") -> Room:
         """The room called *name*, made now for *session* if there is none. Raises Refused."""
         moderation = self.moderation
-        if moderation.locked and session.account is None and not moderation.keeps_order(session):
+        if (
+            moderation.locked
+            and session.user.account is None
+            and not moderation.keeps_order(session)
+        ):
             raise Refused(
                 Code.NOT_LOGGED_IN, "Only registered people enter a room just now: /login NAME."
             )
@@ -282,8 +286,8 @@ class Chat:
                 )
             self._check_lookalike(name, session)
             room = self.make_room(name, session.source)
-            if session.account is not None:
-                owner = Access(session.account.id, session.account.name)
+            if session.user.account is not None:
+                owner = Access(session.user.account.id, session.user.account.name)
                 moderation.put("room", room.key, owner)
         elif moderation.since(session, room.key) is None:
             raise Refused(
@@ -397,11 +401,11 @@ class Chat:
         """
         users, rooms = self._own_lines(session, since)
         for one in self._connections_of(session):
-            one.said = None
-        now, origin, name = self.clock.time(), session.origin, session.name
+            one.user.said = None
+        now, origin, name = self.clock.time(), session.origin, session.user.name
         asked: list[tuple[Room, Event]] = []
         for room in rooms:
-            asked.append((room, TookBack(now, origin, name, users, since, user=session.user_id)))
+            asked.append((room, TookBack(now, origin, name, users, since, user=session.user.id)))
             self.submit(*asked[-1])
         return asked
 
@@ -422,11 +426,11 @@ class Chat:
         chosen: dict[str, set[int]] = {}
         for id, room in sorted(found, key=itemgetter(0))[-count:]:
             chosen.setdefault(room.key, set()).add(id)
-        now, origin, name = self.clock.time(), session.origin, session.name
+        now, origin, name = self.clock.time(), session.origin, session.user.name
         asked: list[tuple[Room, Event]] = []
         for key, ids in chosen.items():
             event = TookBack(
-                now, origin, name, users, since, "", frozenset(ids), len(ids), user=session.user_id
+                now, origin, name, users, since, "", frozenset(ids), len(ids), user=session.user.id
             )
             asked.append((self.rooms[key], event))
             self.submit(*asked[-1])
@@ -437,11 +441,14 @@ class Chat:
 
         These are its account, and the guests who its account's connections were before the login.
         """
-        account = session.account
+        account = session.user.account
         connections = self._connections_of(session)
-        users = frozenset([session.user_id, *(-one.origin for one in connections)])
+        users = frozenset([session.user.id, *(-one.origin for one in connections)])
         keys = {
-            key for one in connections for key, time in (one.said or {}).items() if time >= since
+            key
+            for one in connections
+            for key, time in (one.user.said or {}).items()
+            if time >= since
         }
         if account is not None:
             keys.update(one.room.key for one in connections if one.room.listed)
@@ -451,7 +458,7 @@ class Chat:
 
     def _connections_of(self, session: "Session") -> "list[Session]":
         """All connections of whoever *session* is."""
-        account = session.account
+        account = session.user.account
         return [session] if account is None else self.sessions_of(account.id)
 
     def rooms_with(self, name: str, since: float) -> Deferred[list[Room]]:
@@ -655,7 +662,7 @@ class Chat:
                 session.notice(f"The topic was not set: {why}.")
             elif isinstance(event, TookBack):
                 # They may ask again.
-                session.said = {**(session.said or {}), key: event.time}
+                session.user.said = {**(session.user.said or {}), key: event.time}
                 session.notice(f"Your lines in #{key} were not taken back: {why}.")
         self._undecided.discard(id(event))
         for receipt in self._receipts.pop(id(event), ()):

@@ -192,9 +192,9 @@ class LoginService:
 
     def present(self, session: "Session") -> "Session":
         """Return the user's main session: *session*, unless it is for a single command only."""
-        if session.account is None:
+        if session.user.account is None:
             return session
-        return self.online.get(session.account.id, session)
+        return self.online.get(session.user.account.id, session)
 
     def logged_in(
         self, session: "Session", account: Account, *, paired: bool = False
@@ -209,7 +209,7 @@ class LoginService:
             self.logged_out(former)
         self.online[account.id] = session
         self.assign(session, account)
-        session.paired = paired
+        session.user.paired = paired
         return former
 
     def logged_out(self, session: "Session", *, keep: bool = True) -> None:
@@ -217,25 +217,27 @@ class LoginService:
 
         keep: False if its account was removed, so that there is no state to save.
         """
-        account = session.account
+        account = session.user.account
         if account is None:
             return
         if keep and not self._closed:
             self.save_sessions([session])
         if self.online.get(account.id) is session:
             # Kept for the session that logs in to the account next.
-            session.places = session.read_so_far()
+            session.user.read_markers = session.read_so_far()
             del self.online[account.id]
             self._drop_codes(account)
         self.assign(session, None)
 
     def assign(self, session: "Session", account: Account | None) -> None:
         """Make *account* the one that *session* is logged in to, None for a guest."""
-        if session.account is not None and (same := self.sessions.get(session.account.id)):
+        if session.user.account is not None and (
+            same := self.sessions.get(session.user.account.id)
+        ):
             same.pop(session.origin, None)
             if not same:
-                del self.sessions[session.account.id]
-        session.account = account
+                del self.sessions[session.user.account.id]
+        session.user.account = account
         if account is not None:
             self.sessions.setdefault(account.id, {})[session.origin] = session
 
@@ -311,7 +313,7 @@ class LoginService:
         The user's previous code becomes invalid. The new one does so when the user leaves (but not
         when a connection for a single command ends).
         """
-        account = session.account
+        account = session.user.account
         assert account is not None
         self._drop_codes(account)
         text = secrets.choice(DIGITS)

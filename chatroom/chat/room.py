@@ -63,7 +63,8 @@ PIECE_BYTES = 160
 class Owner(Protocol):
     """Who has a member; told what the log says of it."""
 
-    user_id: int
+    @property
+    def user_id(self) -> int: ...
 
     def entered(self, member: "Member", room: "Room") -> None:
         """The member is in the room; `member.cursor` is the end of its log."""

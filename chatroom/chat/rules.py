@@ -217,13 +217,13 @@ class Moderation:
         log.info(
             "{by!r} (connection {connection}, from {address}) {what} {target!r} {why!r}",
             event="order_given",
-            by=session.name,
+            by=session.user.name,
             what=what,
             target=target,
             why=why,
             **log_fields(session),
         )
-        self._note(Action(self._clock.time(), session.name, what, target, why))
+        self._note(Action(self._clock.time(), session.user.name, what, target, why))
 
     def _note(self, action: Action) -> None:
         def noted(_: object) -> None:
@@ -339,13 +339,13 @@ class Moderation:
         """Why *session* may not talk, as a sentence; None if they may."""
         if not self._quieted or self.keeps_order(session):
             return None
-        if session.account is None and self.locked:
+        if session.user.account is None and self.locked:
             return "Only registered people may talk just now: /login NAME."
         order = self._muted_guests.get(session.origin)
         if order is not None and not order.holds(self._clock.time()):
             order = None
-        if session.account is not None:
-            order = order or self.get("mute account", str(session.account.id))
+        if session.user.account is not None:
+            order = order or self.get("mute account", str(session.user.account.id))
         else:
             order = order or self._muted_source(session)
         return f"You are muted{self.until(order)}." if order else None
@@ -392,9 +392,9 @@ class Moderation:
         """The mutes of guests who are here, under the names that they have now."""
         now = self._clock.time()
         return [
-            replace(order, target=session.name)
+            replace(order, target=session.user.name)
             for session in sessions
-            if session.account is None
+            if session.user.account is None
             and (order := self._muted_guests.get(session.origin)) is not None
             and order.holds(now)
         ]
@@ -420,7 +420,10 @@ class Moderation:
 
     def keeps_order(self, session: "Session") -> bool:
         """Whether *session* is an operator's."""
-        return session.account is not None and ("operator", str(session.account.id)) in self._orders
+        return (
+            session.user.account is not None
+            and ("operator", str(session.user.account.id)) in self._orders
+        )
 
     def make_operator(self, session: "Session", account: Account) -> None:
         """The account, with which *session* is logged in, is an operator's."""
@@ -434,7 +437,7 @@ class Moderation:
 
     def came(self, session: "Session") -> None:
         """An operator may have logged in: where from is remembered, so that it is not banned."""
-        account = session.account
+        account = session.user.account
         if account is not None and (known := self.operator(account.id)) is not None:
             # Who comes from this machine may come from there again.
             source = known.source if session.source == LOCAL else session.source
@@ -476,7 +479,7 @@ class Moderation:
         if access is None or self.keeps_order(session):
             return 0
         invited = session.invited.get(room)
-        since = access.since(session.account.id if session.account else 0)
+        since = access.since(session.user.account.id if session.user.account else 0)
         return since if since is not None else invited
 
 

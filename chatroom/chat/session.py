@@ -19,6 +19,7 @@ from chatroom.chat.prompt import Prompt
 from chatroom.chat.room import Member, Room
 from chatroom.chat.sendqueue import MAX_BYTES, Letter, Mailbox
 from chatroom.chat.unread import Unread
+from chatroom.chat.user import User
 from chatroom.formats.format import Format, encode
 from chatroom.formats.plain import BELL, transcript
 from chatroom.model.accounts import Account, AccountState, Change
@@ -115,13 +116,10 @@ class Session:
 
     __slots__ = (
         "_former",
-        "_unkept",
         "_unsure",
         "_welcomed",
-        "account",
         "active",
         "arriving",
-        "away",
         "beside",
         "chat",
         "closed",
@@ -132,34 +130,24 @@ class Session:
         "format",
         "gate",
         "handler",
-        "ignored",
-        "ignored_by",
         "invited",
         "key",
         "mailbox",
         "member",
-        "name",
-        "naming",
         "opened",
         "origin",
         "outlet",
         "pacer",
-        "paired",
         "passing",
-        "places",
-        "preferences",
         "prompt",
         "recall",
         "refusals",
         "room",
-        "said",
         "source",
         "spoken",
-        "submitted",
         "turned_away",
         "unread",
-        "user_id",
-        "whisperer",
+        "user",
         "why",
     )
 
@@ -179,9 +167,11 @@ class Session:
         self.chat = chat
         self.connection = connection
         self.outlet = outlet
-        #: How this person wants to be shown things, and what does.
-        self.preferences = Preferences()
-        self.format = connection.adapt(self.preferences)
+        self.origin = chat.next_origin() if origin is None else origin
+        #: Who it is, however many connections they have.
+        self.user = User(-self.origin, chat.next_guest())
+        #: What shows things as the user prefers them.
+        self.format = connection.adapt(self.user.preferences)
         self.source = source
         #: The slash commands of its door by name and by alias, see commands.Command.
         self.commands = commands
@@ -190,8 +180,6 @@ class Session:
         #: What the next line may be, beside something to say.
         self.prompt = Prompt()
         self.mailbox = Mailbox()
-        self.origin = chat.next_origin() if origin is None else origin
-        self.name = chat.next_guest()
         #: Whether a further line may be handed in, and when.
         self.gate = InputGate(partial(chat.resume_input, self.origin))
         self.pacer = LinePacer(self.gate, chat.clock)
@@ -199,37 +187,16 @@ class Session:
         self.closed = False
         #: When the connection came and when it last said something, by `Clock.seconds`.
         self.opened = self.active = chat.clock.seconds()
-        #: Why this person is away, None while here.
-        self.away: str | None = None
-        #: The id of the user: minus `origin` for a guest. It becomes that of the account with the
-        #: name of the account, and ends with it: what was said before was said by the guest.
-        self.user_id = -self.origin
-        #: The names of the users who are ignored as long as this connection lasts, by id.
-        self.ignored: Mapping[int, str] = {}
-        #: The origins of those who have ignored this user by such an id; None for nobody.
-        self.ignored_by: frozenset[int] | None = None
         #: What this person looked up last; None for nothing.
         self.recall: Closeable | None = None
         #: The id of the first line that this person was shown of the room where they are.
         self.first_shown = 0
         #: What this connection was not shown of the rooms that its user reads; None for nothing.
         self.unread: Unread | None = None
-        #: When this person last said something, in seconds since the epoch, by the key of each
-        #: listed room that they said it in; None for nothing.
-        self.said: dict[str, float] | None = None
-        #: The id of the user who sent the last private line.
-        self.whisperer = SERVER
-        #: Whose this connection is, None for a guest.
-        self.account: Account | None = None
-        #: Whether all that they had for it is a code that /pair gave them.
-        self.paired = False
         #: The public key that whoever is there has proved to have, None for none.
         self.key: PublicKey | None = None
         #: Whether they are nowhere yet, since it is still to be found out who they are.
         self.arriving = False
-        #: Up to which id this account has read the rooms that it is not in, by their keys; None
-        #: while they have still to be told what they missed.
-        self.places: dict[str, int] | None = {}
         #: From which id on a guest may see the private rooms to which they were invited.
         self.invited: dict[str, int] = {}
         #: How many wrong passwords came from here.
@@ -246,11 +213,6 @@ class Session:
         self.beside = False
         #: How often something that was asked for here was refused.
         self.refusals = 0
-        #: The key that is being claimed, empty for none, and the last name that was asked for.
-        self.naming = ""
-        self.submitted = self.name
-        # What is preferred could not be written: all of it is, as soon as that can be.
-        self._unkept = False
         # Where to go back to when a move fails.
         self._former: Room | None = None
         self._welcomed = False
@@ -264,7 +226,7 @@ class Session:
     def open(self) -> None:
         """Give the user of the new connection a guest's name and a place in the lobby."""
         self.chat.sessions[self.origin] = self
-        self.chat.people[names.fold(self.name)] = self
+        self.chat.people[names.fold(self.user.name)] = self
         self.enter(self.chat.first_room)
 
     def open_pending(self, key: PublicKey | None) -> None:
@@ -280,7 +242,7 @@ class Session:
         self.arriving = True
         self.gate.close(Reason.ENTERING)
         self.room = chat.doorstep
-        self.member = Member(self.origin, self.name, self.format, self.outlet, self.mailbox)
+        self.member = Member(self.origin, self.user.name, self.format, self.outlet, self.mailbox)
 
     def come_in(self, room: Room | None = None, *, why: str = "") -> None:
         """It is known who this is: enter *room*, or where guests come in.
@@ -314,7 +276,7 @@ class Session:
         if self.arriving:
             # Nobody has seen them.
             self._finish()
-        elif self.submitted != self.name:
+        elif self.user.submitted != self.user.name:
             # The room learns the new name first, and it is under that name that they leave.
             self.gate.opened(Reason.NAMING).addCallback(self._leave, reason)
         else:
@@ -327,7 +289,7 @@ class Session:
         shown = self.chat.announcer(self.room).leaving(self.member)
         now = self.chat.clock.time()
         self.chat.submit(
-            self.room, Left(now, self.origin, self.name, reason, shown, user=self.user_id)
+            self.room, Left(now, self.origin, self.user.name, reason, shown, user=self.user_id)
         )
 
     def disconnected(self) -> None:
@@ -356,6 +318,11 @@ class Session:
     def limited_as(self) -> str:
         """Whom a RateLimit counts where all who come from this machine must not share it."""
         return f"connection {self.origin}" if self.source == LOCAL else self.source
+
+    @property
+    def user_id(self) -> int:
+        """The id of the user, for the room."""
+        return self.user.id
 
     @property
     def asking(self) -> bool:
@@ -417,12 +384,12 @@ class Session:
             chat.announcer(room).spoke(member)
         now = chat.clock.time()
         if room.listed:
-            if self.said is None:
-                self.said = {}
-            self.said[room.key] = now
+            if self.user.said is None:
+                self.user.said = {}
+            self.user.said[room.key] = now
         self.spoken += 1
         kind = Emoted if emote else Said
-        chat.submit(room, kind(now, self.origin, self.name, text, user=self.user_id))
+        chat.submit(room, kind(now, self.origin, self.user.name, text, user=self.user_id))
 
     def move(self, room: Room, why: str = "") -> None:
         """Leave the room for another; *why* is what the one that is left is told."""
@@ -435,7 +402,7 @@ class Session:
         reason = why or (f"to #{room.name}" if told else "")
         now = self.chat.clock.time()
         self.chat.submit(
-            self.room, Left(now, self.origin, self.name, reason, shown, user=self.user_id)
+            self.room, Left(now, self.origin, self.user.name, reason, shown, user=self.user_id)
         )
         self.enter(room)
 
@@ -445,7 +412,7 @@ class Session:
         Who is just moving or being renamed does so first.
         """
         moving = self.gate.reasons & Reason.ENTERING
-        if moving or (self.gate.reasons & Reason.NAMING and not self.naming):
+        if moving or (self.gate.reasons & Reason.NAMING and not self.user.naming):
             if not self._unsure:
                 self._unsure = True
                 first = Reason.ENTERING if moving else Reason.NAMING
@@ -465,7 +432,7 @@ class Session:
         self.gate.close(Reason.ENTERING)
         self.room = room
         self.member = Member(
-            self.origin, self.name, self.format, self.outlet, self.mailbox, owner=self
+            self.origin, self.user.name, self.format, self.outlet, self.mailbox, owner=self
         )
         self.member.passing = self.passing
         self.member.reads = self.beside or not self.passing
@@ -502,28 +469,31 @@ class Session:
     def account_state(self) -> AccountState | None:
         """What is to be kept of whoever is logged in here; None for a guest."""
         # Until they have their name they have not got their preferences either.
-        if self.account is None or self.account.name != self.name:
+        if self.user.account is None or self.user.account.name != self.user.name:
             return None
         present = self.chat.logins.present(self)
         if present is not self:
             return present.account_state()
         now = self.chat.clock.time()
-        if self.account.id not in self.chat.logins.online:
-            return AccountState(self.account.id, now, None, {})
+        if self.user.account.id not in self.chat.logins.online:
+            return AccountState(self.user.account.id, now, None, {})
         kept = self.room.listed and self.room is not self.chat.lobby
         room = self.room.key if kept else ""
-        mine = self.preferences if self._unkept else None
+        mine = self.user.preferences if self.user.unsaved else None
         return AccountState(
-            self.account.id, now, lambda kept: replace(mine or kept, room=room), self.read_so_far()
+            self.user.account.id,
+            now,
+            lambda kept: replace(mine or kept, room=room),
+            self.read_so_far(),
         )
 
     def read_so_far(self) -> dict[str, int]:
         """Up to which id this person has read each room, by their keys; who passes reads none."""
-        if self.places is None:
+        if self.user.read_markers is None:
             return {}
         if not self.member.joined or not self._welcomed or self.passing:
-            return self.places
-        return {**self.places, self.room.key: self.room.last_shown(self.member)}
+            return self.user.read_markers
+        return {**self.user.read_markers, self.room.key: self.room.last_shown(self.member)}
 
     def write_to(self, outlet: Outlet) -> None:
         """Send everything to *outlet* from here on, which leads to where the present one does."""
@@ -543,13 +513,13 @@ class Session:
         logins = self.chat.logins
         present = logins.present(self)
         for person in {self, present}:
-            person.show_like(change(person.preferences))
+            person.show_like(change(person.user.preferences))
         visit = self.account_state()
         if visit is None:
             return succeed(True)
 
         def noted(kept: bool) -> bool:
-            present._unkept = not kept
+            present.user.unsaved = not kept
             return kept
 
         kept = logins.save([visit, visit._replace(change=change)])
@@ -557,7 +527,7 @@ class Session:
 
     def show_like(self, preferences: Preferences) -> None:
         """The same, where nothing is to be kept."""
-        self.preferences = preferences
+        self.user.preferences = preferences
         self.format = self.connection.adapt(preferences)
         self._apply_preferences()
 
@@ -565,7 +535,9 @@ class Session:
         self.member.format = self.format
         self.member.echo = self.connection.echo
         self.refresh_ignores()
-        self.member.mentioned = self._mentioned if self.preferences.bell == "mentions" else None
+        self.member.mentioned = (
+            self._mentioned if self.user.preferences.bell == "mentions" else None
+        )
         self.room.listen(self.member)
 
     def _mentioned(self) -> None:
@@ -614,19 +586,19 @@ class Session:
 
     def refresh_ignores(self) -> None:
         """Have the room leave out the users whom this one ignores now."""
-        ids = self.ignored.keys() | self.preferences.ignores.keys()
+        ids = self.user.ignored.keys() | self.user.preferences.ignores.keys()
         self.member.ignores = frozenset(ids) if ids else None
 
     def hider(self) -> Callable[[Event], bool]:
         """Return a function that tells whether an event is from a user whom this one ignores."""
-        known = [*self.ignored.values(), *self.preferences.ignores.values()]
+        known = [*self.user.ignored.values(), *self.user.preferences.ignores.values()]
         return ignores.hider(self.member.ignores or (), known)
 
     def shown(self, event: Event, room: str = "", id: int = 0) -> bytes:
         """Return *event*, which has happened, as this person is shown it; see Format.encode."""
         format = self.format
         piece = encode(format, event, room, id, live=False)
-        return format.highlighted(piece, self.name) if format.highlights else piece
+        return format.highlighted(piece, self.user.name) if format.highlights else piece
 
     def lines(
         self, said: Iterable[tuple[int, Event]], room: str = "", most: int = MAX_BYTES
@@ -683,14 +655,14 @@ class Session:
             "Connection {connection}, {name!r}, joined #{room}",
             event="room_joined",
             connection=self.origin,
-            name=self.name,
+            name=self.user.name,
             room=room.name,
         )
         if not self.passing:
             chat.announcer(room).entered(member)
-        if not self._welcomed and not (self.passing and self.account):
+        if not self._welcomed and not (self.passing and self.user.account):
             # From here on they are found by their name: nothing is shown them before the greeting.
-            chat.people[names.fold(self.name)] = self
+            chat.people[names.fold(self.user.name)] = self
         # Who has only stepped aside is where they were.
         if not self.closed and self._former is not room:
             first, self._welcomed = not self._welcomed, True
@@ -712,8 +684,8 @@ class Session:
             self._finish()
         elif self._former is not None and not self.passing:
             key, last = self._former.key, self._former.last_shown(member)
-            if self.places is not None:
-                self.places[key] = last
+            if self.user.read_markers is not None:
+                self.user.read_markers[key] = last
             if self.unread is None:
                 self.unread = Unread()
             self.unread.leave(key, self.first_shown, last)
@@ -730,9 +702,9 @@ class Session:
         self.refuse(f"#{failed.name} cannot be entered: {why}.")
         self._former = None
         chat = self.chat
-        if self.submitted != self.name:
+        if self.user.submitted != self.user.name:
             # The new name was asked for in the room in which they are not.
-            self.handler.rename_failed(self, self.submitted, why)
+            self.handler.rename_failed(self, self.user.submitted, why)
         # Who has just come may have tried the room in which they were last.
         tried = former is None and failed in (chat.lobby, chat.entrance)
         if self.over or tried:
@@ -762,7 +734,7 @@ class Session:
             # Whoever has gone is to be freed without the garbage collector, which looks seldom.
             self.recall = self.prompt.answer = None
             self.member.owner = self.member.mentioned = None
-            key = names.fold(self.name)
+            key = names.fold(self.user.name)
             if chat.people.get(key) is self:
                 del chat.people[key]
             chat.claims.release(key, self.origin)

@@ -63,7 +63,7 @@ def unregister(session: "Session", rest: str) -> None:
     """
     if rest and session.chat.moderation.keeps_order(session):
         name, _, rest = rest.partition(" ")
-        if session.account is None or names.fold(name) != session.account.key:
+        if session.user.account is None or names.fold(name) != session.user.account.key:
             accounts.unregister_other(session, name)
             return
     accounts.unregister(session, rest.strip())
@@ -76,7 +76,7 @@ def pair(session: "Session", rest: str) -> None:
     Type it there within 2 minutes: /login CODE. It is good once, and moves you
     there. Never type here a code that somebody else gives you.
     """
-    if session.account is None:
+    if session.user.account is None:
         raise Refused(Code.NOT_LOGGED_IN, "You are not logged in: /login NAME, or /register.")
     code = session.chat.logins.pair(session)
     session.notice(

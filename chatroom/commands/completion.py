@@ -142,7 +142,7 @@ def _people_here(session: Session, word: str, starts: list[int]) -> tuple[int, l
             [
                 (one, person)
                 for one, person in _beginning(session, key)
-                if person.origin in members and person.user_id not in ignored
+                if person.origin in members and person.user.id not in ignored
             ],
         )
         if found:
@@ -175,10 +175,10 @@ def _ranked(session: Session, people: list[tuple[str, Session]]) -> list[_Found]
     return [
         (
             person.origin not in members,
-            -person.said.get(here, 0.0) if person.said else 0.0,
+            -person.user.said.get(here, 0.0) if person.user.said else 0.0,
             -person.active,
             key,
-            person.name,
+            person.user.name,
         )
         for key, person in people
     ]
@@ -231,7 +231,7 @@ def _people(session: Session, word: str) -> list[str]:
     key = names.fold(word)
     if found := _beginning(session, key):
         return _some(_ranked(session, found))
-    others = [session.name, *session.preferences.ignores.values()]
+    others = [session.user.name, *session.user.preferences.ignores.values()]
     return _alphabetical(name for name in others if names.fold(name).startswith(key))
 
 

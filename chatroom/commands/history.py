@@ -126,7 +126,7 @@ def more(session: "Session", rest: str) -> None:
 @command("missed", group="past")
 def missed(session: "Session", rest: str) -> None:
     """what was said while you were not here"""
-    if session.passing and session.account is not None:
+    if session.passing and session.user.account is not None:
         raise Refused(Code.WRONG_CONNECTION, "What you missed waits for when you come to read.")
     pager_of(session).missed()
 
@@ -198,7 +198,7 @@ def _forget_hour(session: "Session") -> None:
 
 
 def _nothing_said(me: "Session") -> str:
-    if me.account is not None:
+    if me.user.account is not None:
         return "You have said nothing in the last hour."
     return (
         "You have said nothing on this connection in the last hour. What you said as a guest on an "
@@ -214,7 +214,7 @@ def _forget_name(session: "Session", rest: str) -> None:
         raise Refused(
             Code.NOT_OPERATOR, "Only an operator removes what others said. /report tells them."
         )
-    name = chat.people[names.fold(rest)].name if names.fold(rest) in chat.people else rest
+    name = chat.people[names.fold(rest)].user.name if names.fold(rest) in chat.people else rest
     carry_out(session, _remove(session, name[: names.MAX_NAME], since))
 
 
@@ -222,7 +222,7 @@ def _forget_name(session: "Session", rest: str) -> None:
 def _remove(session: "Session", name: str, since: float) -> Flow:
     chat = session.chat
     rooms = yield patiently(session, chat.rooms_with(name, since), "Please try again later.")
-    asked = chat.remove(rooms, session.name, name, since)
+    asked = chat.remove(rooms, session.user.name, name, since)
     if not asked:
         raise Refused(
             Code.NOTHING_FOUND,

@@ -45,9 +45,9 @@ def kick(session: "Session", rest: str) -> None:
     if session in people:
         raise Refused(Code.YOURSELF, "You cannot send yourself away. /quit leaves.")
     _spare_operators(session, people[0])
-    kicked = people[0].name
+    kicked = people[0].user.name
     for person in people:
-        told = f"{session.name} has sent you away{why and f': {why}'}."
+        told = f"{session.user.name} has sent you away{why and f': {why}'}."
         person.expel(told, "kicked", why)
     announce(session, f"{kicked} is sent away.")
     session.chat.moderation.note(session, "kicked", kicked, why)
@@ -72,7 +72,7 @@ def ban(session: "Session", rest: str) -> None:
     now = session.chat.clock.time()
     if spared := session.chat.moderation.spares(network, session.chat.sessions.values()):
         raise Refused(Code.PROTECTED, f"Not banned: {spared}")
-    order = Order(str(network), length and now + length, why, session.name, now)
+    order = Order(str(network), length and now + length, why, session.user.name, now)
     _ban_network(session, str(network), order)
     _note_ban(session, order)
 
@@ -102,13 +102,13 @@ def _ban_name(session: "Session", name: str, length: float, why: str) -> Flow:
         raise Refused(
             Code.PROTECTED, f"A guest is banned by address, and {spared} /kick sends them away."
         )
-    banned = account.name if account is not None else person.name
-    order = Order(banned, length and now + length, why, session.name, now)
+    banned = account.name if account is not None else person.user.name
+    order = Order(banned, length and now + length, why, session.user.name, now)
     shorter = Order(
         person.source if person is not None else "",
         now + min(length or SOURCE_BAN, SOURCE_BAN),
         why,
-        session.name,
+        session.user.name,
         now,
         banned,
     )
@@ -200,13 +200,13 @@ def _mute(session: "Session", name: str, length: float, why: str) -> Flow:
         person = next(iter(chat.sessions_of(account.id)), None)
     if person is not None:
         _spare_operators(session, person)
-    muted = account.name if account is not None else person.name
+    muted = account.name if account is not None else person.user.name
     now = chat.clock.time()
-    order = Order(muted, now + length, why, session.name, now)
+    order = Order(muted, now + length, why, session.user.name, now)
     moderation.mute(person, account.id if account is not None else 0, order)
     until = moderation.until(order)
     if person is not None:
-        person.notice(f"{session.name} has muted you{until}.")
+        person.notice(f"{session.user.name} has muted you{until}.")
     announce(session, f"{muted} is muted{until}.")
     if person is not None and person.source == LOCAL:
         announce(session, "So is every guest who comes from this machine until then.")
@@ -255,7 +255,7 @@ def close(session: "Session", rest: str) -> None:
             Code.PROTECTED,
             f"#{room.name} is where everybody enters. /lockdown on keeps guests out.",
         )
-    told = f"{session.name} has closed #{room.name}{why and f': {why}'}."
+    told = f"{session.user.name} has closed #{room.name}{why and f': {why}'}."
     session.notice(f"#{room.name} is closed. Who is in it goes to #{chat.lobby.name}.")
     tell_if_later(session)
     chat.moderation.note(session, "closed", f"#{room.name}", why)
@@ -265,7 +265,7 @@ def close(session: "Session", rest: str) -> None:
 @command("announce", usage="TEXT", operator=True, in_full=True, group="moderation")
 def announce_to_all(session: "Session", rest: str) -> None:
     """say something in all rooms"""
-    _tell_all(session, f"{session.name} announces: {rest}")
+    _tell_all(session, f"{session.user.name} announces: {rest}")
     session.chat.moderation.note(session, "announced", "", rest)
 
 
@@ -282,7 +282,7 @@ def lockdown(session: "Session", rest: str) -> None:
         return
     if word == "on":
         now = session.chat.clock.time()
-        moderation.put("lockdown", "", Order("", 0.0, "", session.name, now))
+        moderation.put("lockdown", "", Order("", 0.0, "", session.user.name, now))
         _tell_all(session, "From now on only registered people enter and talk.")
     else:
         moderation.drop("lockdown", "")
@@ -314,7 +314,7 @@ def _somebody(session: "Session", name: str, *, gone: bool = False) -> "Deferred
 
     if person is not None:
         # A guest who has somebody's name is not that somebody.
-        return succeed(person.account).addCallback(found)
+        return succeed(person.user.account).addCallback(found)
     return patiently(session, chat.logins.accounts.find(key)).addCallback(found)
 
 
@@ -326,17 +326,22 @@ def _to_kick(chat: "Chat", name: str) -> "list[Session]":
     key = names.fold(name)
     if key not in chat.people:
         # Who only passes is found by their name nowhere else.
-        passing = [one for one in chat.sessions.values() if one.account and one.account.key == key]
+        passing = [
+            one
+            for one in chat.sessions.values()
+            if one.user.account and one.user.account.key == key
+        ]
         if passing:
             return passing
     person = exactly(chat, name)
-    return chat.sessions_of(person.account.id) if person.account is not None else [person]
+    return chat.sessions_of(person.user.account.id) if person.user.account is not None else [person]
 
 
 def _spare_operators(session: "Session", person: "Session") -> None:
     if session.chat.moderation.keeps_order(person):
         raise Refused(
-            Code.PROTECTED, f"{person.name} is an operator. /deop {person.name} comes first."
+            Code.PROTECTED,
+            f"{person.user.name} is an operator. /deop {person.user.name} comes first.",
         )
 
 

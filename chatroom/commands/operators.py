@@ -49,7 +49,7 @@ def op(session: "Session", rest: str) -> None:
         person = session.chat.logins.online.get(account.id)
         if person is not None:
             moderation.came(person)
-            person.notice(f"{session.name} has made you an operator: /help moderation.")
+            person.notice(f"{session.user.name} has made you an operator: /help moderation.")
         announce(session, f"{account.name} is an operator.")
         moderation.note(session, "made an operator of", account.name)
 
@@ -77,7 +77,7 @@ def deop(session: "Session", rest: str) -> None:
     moderation.note(session, "made no operator of", name)
     for one in session.chat.sessions_of(int(id)):
         if one is not session:
-            one.notice(f"{session.name} has ended that you are an operator.")
+            one.notice(f"{session.user.name} has ended that you are an operator.")
         one.reconsider()
     announce(session, f"{name} is no operator any more.")
 

@@ -37,11 +37,12 @@ def nick(session: "Session", rest: str) -> None:
     A name has 1 to 24 letters, digits, _ and -, and begins with a letter.
     """
     moderation = session.chat.moderation
-    if session.account is not None:
+    if session.user.account is not None:
         raise Refused(
-            Code.LOGGED_IN, f"You are logged in as {session.name}. /logout makes you a guest again."
+            Code.LOGGED_IN,
+            f"You are logged in as {session.user.name}. /logout makes you a guest again.",
         )
-    still = f"You are still {session.name}. {naming.ANOTHER}"
+    still = f"You are still {session.user.name}. {naming.ANOTHER}"
     reserved, _, code = rest.partition(" ")
     if proven := bool(code and moderation.is_reserved(reserved)):
         moderate.check_code(session, code.strip())
@@ -54,7 +55,7 @@ def nick(session: "Session", rest: str) -> None:
         raise Refused(Code.NAME_TAKEN, f"{name} is kept for an operator. {still}")
     if names.is_reserved(name):
         raise Refused(Code.NAME_TAKEN, f"{name} is reserved. {still}")
-    if name == session.name:
+    if name == session.user.name:
         raise Refused(Code.ALREADY, f"You are {name} already. {naming.ANOTHER}")
     naming.rename(session, name)
 
@@ -68,17 +69,17 @@ def whois(session: "Session", rest: str) -> None:
 def _show(session: "Session", person: "Session") -> None:
     """Tell *session* about *person*."""
     now = session.chat.clock.seconds()
-    facts = ["logged in"] if person.account is not None else []
+    facts = ["logged in"] if person.user.account is not None else []
     facts.append(f"here for {duration(now - person.opened)}")
     moderation = session.chat.moderation
     if person.room.listed and moderation.since(session, person.room.key) is not None:
         facts.insert(0, f"in #{person.room.name}")
     facts.append(f"idle for {duration(now - person.active)}")
-    if person.away is not None:
-        facts.append(f"away: {person.away}" if person.away else "away")
+    if person.user.away is not None:
+        facts.append(f"away: {person.user.away}" if person.user.away else "away")
     if moderation.keeps_order(session):
         facts.append(f"from {person.connection.place}")
-    session.notice(f"{person.name} is {', '.join(facts)}.")
+    session.notice(f"{person.user.name} is {', '.join(facts)}.")
 
 
 @command("ignore", "block", usage="[NAME]", group="people")
@@ -105,26 +106,26 @@ def _ignore(session: "Session", person: "Session") -> None:
     me = session.chat.logins.present(session)
     if person is me:
         raise Refused(Code.YOURSELF, "You cannot ignore yourself. /ignore NAME is for others.")
-    if max(len(me.preferences.ignores), len(me.ignored)) >= MAX_IGNORED:
+    if max(len(me.user.preferences.ignores), len(me.user.ignored)) >= MAX_IGNORED:
         raise Refused(
             Code.TOO_MANY,
             f"You ignore {MAX_IGNORED} people already. /unignore NAME ends it for one.",
         )
-    if me.passing and (me.account is None or person.account is None):
+    if me.passing and (me.user.account is None or person.user.account is None):
         raise Refused(
             Code.WRONG_CONNECTION,
-            f"{person.name} would be ignored only as long as this connection lasts.",
+            f"{person.user.name} would be ignored only as long as this connection lasts.",
         )
     kept = ignoring.ignore(me, person)
-    announce(session, f"You ignore {person.name}. /unignore {person.name} ends it.", kept)
+    announce(session, f"You ignore {person.user.name}. /unignore {person.user.name} ends it.", kept)
 
 
 def _ignore_account(session: "Session", account: Account) -> None:
     """The same for somebody who is not here, but registered."""
     me = session.chat.logins.present(session)
-    if len(me.preferences.ignores) >= MAX_IGNORED:
+    if len(me.user.preferences.ignores) >= MAX_IGNORED:
         raise Refused(Code.TOO_MANY, f"You ignore {MAX_IGNORED} people already.")
-    if me.passing and me.account is None:
+    if me.passing and me.user.account is None:
         raise Refused(
             Code.WRONG_CONNECTION, f"{account.name} would be ignored as long as this command lasts."
         )
@@ -152,11 +153,11 @@ def unignore(session: "Session", rest: str) -> None:
 
 def _ignored(me: "Session") -> set[str]:
     """Return the names of those whom *me* ignores: of guests who are here their present ones."""
-    chat, ignores = me.chat, me.preferences.ignores
+    chat, ignores = me.chat, me.user.preferences.ignores
     here = {
-        person.name
-        for id in me.ignored
-        if (person := chat.sessions.get(-id)) is not None and person.user_id not in ignores
+        person.user.name
+        for id in me.user.ignored
+        if (person := chat.sessions.get(-id)) is not None and person.user.id not in ignores
     }
     return here | set(ignores.values())
 
@@ -171,7 +172,7 @@ def away(session: "Session", rest: str) -> None:
         )
     if rest and (why := session.chat.moderation.silence(session)) is not None:
         raise Refused(Code.MUTED, f"{why} Alone, /away says that you are away.")
-    me.away = checked_reason(rest)
+    me.user.away = checked_reason(rest)
     session.notice("You are away. /back says that you are here again.")
 
 
@@ -179,9 +180,9 @@ def away(session: "Session", rest: str) -> None:
 def back(session: "Session", rest: str) -> None:
     """you are here again"""
     me = session.chat.logins.present(session)
-    if me.away is None:
+    if me.user.away is None:
         raise Refused(Code.ALREADY, "You are not away. /away says that you are.")
-    me.away = None
+    me.user.away = None
     session.notice("You are back.")
 
 

@@ -35,7 +35,7 @@ def timestamps(session: "Session", rest: str) -> None:
     With seconds as 12:03:59, with on as 12:03. /timezone says where that is.
     """
     kept = _choose(session, "timestamps", "Timestamps", rest, TIMESTAMPS)
-    style = session.preferences.timestamps
+    style = session.user.preferences.timestamps
     if style == "off":
         announce(session, "Lines are shown without their time.", kept)
         return
@@ -67,7 +67,7 @@ def timezone(session: "Session", rest: str) -> None:
 def quiet(session: "Session", rest: str) -> None:
     """do not show who joins, leaves or is renamed"""
     kept = _choose(session, "quiet", "Quiet", rest, SWITCH)
-    shown = "not shown" if session.preferences.quiet else "shown"
+    shown = "not shown" if session.user.preferences.quiet else "shown"
     announce(session, f"Who joins, leaves or is renamed is {shown}.", kept)
 
 
@@ -79,7 +79,7 @@ def bell(session: "Session", rest: str) -> None:
     them and for private lines.
     """
     kept = _choose(session, "bell", "The bell", rest, BELLS)
-    announce(session, _BELLS[session.preferences.bell], kept)
+    announce(session, _BELLS[session.user.preferences.bell], kept)
 
 
 _BELLS = {
@@ -97,7 +97,7 @@ def color(session: "Session", rest: str) -> None:
     colours.
     """
     kept = _choose(session, "color", "Colours", rest, COLORS)
-    announce(session, _COLORS[session.preferences.color], kept)
+    announce(session, _COLORS[session.user.preferences.color], kept)
 
 
 _COLORS = {
@@ -115,7 +115,7 @@ def reader(session: "Session", rest: str) -> None:
     drawn again. Plain lines are like that anyway.
     """
     kept = _choose(session, "reader", "It", rest, SWITCH)
-    if session.preferences.reader:
+    if session.user.preferences.reader:
         announce(session, "What arrives is one line each, and nothing is drawn twice.", kept)
     else:
         announce(session, "A terminal is drawn on. /reader on is for screen readers.", kept)

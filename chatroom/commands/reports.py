@@ -57,7 +57,7 @@ def _report(session: "Session", name: str, why: str) -> Flow:
     chat.moderation.reported.take(session.source)
     room = session.room
     evidence = "".join(PLAIN.encode(event, live=False).decode() for event in room.recent(EVIDENCE))
-    made = Report(chat.clock.time(), session.name, about, why, room.name, evidence)
+    made = Report(chat.clock.time(), session.user.name, about, why, room.name, evidence)
     try:
         id = yield in_time(chat.moderation.records.report(made), chat.clock)
     except Exception as error:

@@ -82,7 +82,7 @@ def who(session: "Session", rest: str) -> None:
     shown = []
     for member in people[:MAX_NAMED]:
         person = chat.sessions.get(member.origin)
-        away = " (away)" if person is not None and person.away is not None else ""
+        away = " (away)" if person is not None and person.user.away is not None else ""
         shown.append(member.name + away)
     more = len(people) - len(shown)
     listed = ", ".join(shown) + (f" and {more:,} others" if more else "")
@@ -107,7 +107,7 @@ def topic(session: "Session", rest: str) -> None:
     if not session.passing:
         session.chat.announcer(room).spoke(session.member)
     event = TopicSet(
-        session.chat.clock.time(), session.origin, session.name, text, user=session.user_id
+        session.chat.clock.time(), session.origin, session.user.name, text, user=session.user.id
     )
     session.chat.submit(room, event)
 
@@ -136,7 +136,7 @@ def room(session: "Session", rest: str) -> None:
         raise Refused(
             Code.USAGE, "Usage: /room [private|public|invite NAME|uninvite NAME|give NAME]"
         )
-    theirs = access and session.account and access.owner == session.account.id
+    theirs = access and session.user.account and access.owner == session.user.account.id
     if not (theirs or moderation.keeps_order(session)) or not room.listed:
         belongs = "It belongs to nobody; operators decide: /ops."
         if access and access.owner:
@@ -151,7 +151,7 @@ def room(session: "Session", rest: str) -> None:
     if word == "public":
         moderation.put("room", room.key, replace(access, private=False, invited=()))
         chat.uninvite_guests(room.key)
-        _tell(session, f"{session.name} has made the room public.")
+        _tell(session, f"{session.user.name} has made the room public.")
     elif word == "private":
         _make_private(session, room, access)
     elif word == "uninvite":
@@ -169,7 +169,7 @@ def _state(session: "Session", access: Access | None) -> str:
         return f"{shown}: everybody may enter."
     invited = {name for _, name, _ in access.invited}
     invited |= {
-        person.name for person in session.chat.sessions.values() if room.key in person.invited
+        person.user.name for person in session.chat.sessions.values() if room.key in person.invited
     }
     listed = ", ".join(sorted(invited, key=names.fold))
     return f"{shown}, and is private. Invited: {listed or 'nobody'}."
@@ -180,10 +180,12 @@ def _make_private(session: "Session", room: Room, access: Access) -> None:
     invited = {id: (id, name, since) for id, name, since in access.invited}
     for member in room.members.values():
         person = chat.sessions.get(member.origin)
-        if person is not None and person.account is not None:
-            if person.account.id == access.owner:
+        if person is not None and person.user.account is not None:
+            if person.user.account.id == access.owner:
                 continue
-            invited.setdefault(person.account.id, (person.account.id, person.name, 0))
+            invited.setdefault(
+                person.user.account.id, (person.user.account.id, person.user.name, 0)
+            )
         elif person is not None:
             person.invited = {**person.invited, room.key: 0}
     made = replace(access, private=True, invited=tuple(invited.values())[:MAX_INVITED])
@@ -192,7 +194,7 @@ def _make_private(session: "Session", room: Room, access: Access) -> None:
         # There is no place for more.
         if (person := chat.sessions.get(member.origin)) is not None:
             person.reconsider()
-    _tell(session, f"{session.name} has made the room private.")
+    _tell(session, f"{session.user.name} has made the room private.")
 
 
 def _uninvite(session: "Session", room: Room, access: Access, name: str) -> None:
@@ -215,7 +217,7 @@ def _uninvite(session: "Session", room: Room, access: Access, name: str) -> None
             room: id for room, id in person.invited.items() if room != session.room.key
         }
         if person.room is room and chat.misplaced(person):
-            person.notice(f"{session.name} has taken back your invitation to #{room.name}.")
+            person.notice(f"{session.user.name} has taken back your invitation to #{room.name}.")
         person.reconsider()
     announce(session, f"{name} is not invited any more.")
 
@@ -243,7 +245,7 @@ def _invite_or_give(session: "Session", room: Room, word: str, name: str) -> Non
             moderation.put("room", room.key, given)
             announce(session, f"#{room.name} belongs to {account.name} now.")
             if told is not None:
-                told.notice(f"{session.name} has given you #{room.name}.")
+                told.notice(f"{session.user.name} has given you #{room.name}.")
             return
         if any(id == account.id for id, _, _ in access.invited):
             raise Refused(Code.ALREADY, f"{account.name} is invited already. /room says who is.")
@@ -256,17 +258,17 @@ def _invite_or_give(session: "Session", room: Room, word: str, name: str) -> Non
         moderation.put("room", room.key, replace(access, invited=(*access.invited, one)))
         announce(session, f"{account.name} is invited.")
         if told is not None:
-            told.notice(f"{session.name} invites you to #{room.name}: /join {room.name}")
+            told.notice(f"{session.user.name} invites you to #{room.name}: /join {room.name}")
 
-    if person is not None and person.account is None:
+    if person is not None and person.user.account is None:
         if word == "give":
             raise Refused(
                 Code.NO_SUCH_ACCOUNT,
-                f"{person.name} is a guest; a room is for who has a name. They can /register.",
+                f"{person.user.name} is a guest; a room is for who has a name. They can /register.",
             )
         person.invited = {**person.invited, room.key: room.last_id + 1}
-        person.notice(f"{session.name} invites you to #{room.name}: /join {room.name}")
-        session.notice(f"{person.name} is invited as long as they are here.")
+        person.notice(f"{session.user.name} invites you to #{room.name}: /join {room.name}")
+        session.notice(f"{person.user.name} is invited as long as they are here.")
     else:
         first = (
             "They have to /register first." if word == "give" else "They have to be here for that."

@@ -197,7 +197,7 @@ class ChatCollector(Collector):
     def _labelled(self) -> Iterator[Metric]:
         """Yield the metrics that have one value for each label."""
         chat = self._chat
-        guests = sum(one.account is None and not one.passing for one in chat.sessions.values())
+        guests = sum(one.user.account is None and not one.passing for one in chat.sessions.values())
         people = {"guest": guests, "logged_in": len(chat.logins.online)}
         connections: Counter[str] = Counter()
         for door in self._doors:

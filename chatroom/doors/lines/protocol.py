@@ -572,7 +572,7 @@ class Conversation(LineReceiver):
             secret=strays.typed_in,
         )
         self.session.write_to(self.terminal)
-        self.session.show_like(self.session.preferences)
+        self.session.show_like(self.session.user.preferences)
         if self.session.asking:
             self.terminal.hide()
         self.terminal.begin()
@@ -586,7 +586,7 @@ class Conversation(LineReceiver):
         self.outlet.insert(self.terminal.end())
         self.terminal = None
         self.session.write_to(self.outlet)
-        self.session.show_like(self.session.preferences)
+        self.session.show_like(self.session.user.preferences)
 
     def limit(self, line_length: int) -> None:
         """The factory: a line may have so many bytes from here on."""
@@ -598,7 +598,7 @@ class Conversation(LineReceiver):
         """The terminal has another size, in cells and rows, 0 for unknown."""
         if self.terminal is not None:
             self.terminal.resize((width, height))
-            self.session.show_like(self.session.preferences)
+            self.session.show_like(self.session.user.preferences)
 
     def _complete(self, before: str, after: str) -> Sequence[str]:
         """The terminal: what the word at the end of *before* may become."""
@@ -608,7 +608,7 @@ class Conversation(LineReceiver):
     def prompt(self) -> tuple[str, str]:
         """For the terminal: the names that its prompt shows, empty before they are known."""
         session = self.session
-        return ("", "") if session.arriving else (session.name, session.room.name)
+        return ("", "") if session.arriving else (session.user.name, session.room.name)
 
     def told(self, text: str) -> None:
         """The terminal: this person is to know something."""
