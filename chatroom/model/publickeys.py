@@ -1,7 +1,7 @@
-"""Public keys: what somebody can prove to be themselves by, as SSH has it.
+"""SSH public keys: parsing, checks and fingerprints.
 
-The rule: pure functions over text and bytes. A key is looked at and never used: that its owner is
-there is for a door to find out, which has the cryptography for it.
+All functions are pure. Nothing here verifies a signature: whether a user has the private key is
+found out by the SSH door, which has the cryptography.
 """
 
 import binascii
@@ -33,16 +33,16 @@ DAMAGED: Final = "That key is cut short or damaged."
 
 
 class KeyRefused(ValueError):
-    """What is no public key that is taken; `str` of it is whole sentences for who gave it."""
+    """A public key is not accepted; the message is sentences for the user who gave it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
     """A public key that was looked at by `parse` or `decode`.
 
-    type: its algorithm as SSH names it, see TYPES. blob: the key as SSH sends it, which begins with
-    its type (RFC 4253, section 6.6). comment: whatever its owner calls it; it is clean, and two
-    keys are equal without it.
+    type: the algorithm by its name in SSH, see TYPES.
+    blob: the key as SSH sends it, which begins with its type (RFC 4253, section 6.6).
+    comment: the text after the key in its file, cleaned; it makes no difference for equality.
     """
 
     type: str
@@ -57,7 +57,7 @@ class PublicKey:
 
 
 def parse(line: str) -> PublicKey:
-    """The key in *line*, which is one of an `authorized_keys` or `.pub` file without options.
+    """Return the key in *line*, a line of an `authorized_keys` or `.pub` file without options.
 
     Raises KeyRefused.
     """
@@ -86,7 +86,7 @@ def parse(line: str) -> PublicKey:
 
 
 def _why_not(type: str, rest: str) -> str:
-    """Why a line that begins with the word *type* is not taken."""
+    """Return why a line that begins with the word *type* is not accepted."""
     if "-cert-v0" in type:
         return "Certificates are not taken; the key itself is."
     if any(word in TYPES for word in rest.split()):
@@ -97,7 +97,7 @@ def _why_not(type: str, rest: str) -> str:
 
 
 def decode(blob: bytes, comment: str = "") -> PublicKey:
-    """The key that SSH sends as *blob*. Raises KeyRefused."""
+    """Return the key that SSH sends as *blob*. Raises KeyRefused."""
     if len(blob) > MAX_BLOB:
         raise KeyRefused("That key is too long.")
     fields = _Fields(blob)
@@ -121,7 +121,7 @@ class _Fields:
         self.rest = data
 
     def string(self) -> bytes:
-        """The next `string`: its length in four bytes, then so many."""
+        """Return the next `string`: a length in four bytes, then that many bytes."""
         length = int.from_bytes(self.rest[:4])
         if len(self.rest) < 4 + length:
             raise KeyRefused(DAMAGED)
@@ -129,7 +129,7 @@ class _Fields:
         return found
 
     def positive(self) -> int:
-        """The next `mpint`, which is more than 0 and has no byte too many."""
+        """Return the next `mpint`, which must be positive and have no superfluous bytes."""
         data = self.string()
         number = int.from_bytes(data, signed=True)
         # One key is to have one fingerprint.

@@ -1,4 +1,4 @@
-"""Endpoint strings: the defaults, what makes sense, and how to connect to them.
+"""Endpoint strings: defaults, checks, and how to connect to them.
 
 Nothing here imports the reactor: ``twistd -r`` chooses it.
 """
@@ -30,11 +30,11 @@ _FIELDS = {
 
 
 class EndpointError(ValueError):
-    """An endpoint the server could not listen on; the text says which and why, in one line."""
+    """The server cannot listen on an endpoint; the message says which and why, in one line."""
 
 
 def kinds_here() -> tuple[str, ...]:
-    """The kinds of endpoint that cover IPv4 and, where there is IPv6, IPv6 on this machine.
+    """Return the kinds of endpoint that cover IPv4 and, if this machine has it, IPv6.
 
     Whether a socket on ``::`` takes IPv4 as well is what ``net.ipv6.bindv6only`` says on Linux.
     """
@@ -48,7 +48,7 @@ def kinds_here() -> tuple[str, ...]:
 
 
 def default_endpoints(port: int, interface: str = "") -> list[str]:
-    """The endpoint strings for TCP port *port* (0: any free one) on *interface*.
+    """Return the endpoint strings for TCP port *port* (0: any free one) on *interface*.
 
     interface: an IPv4 or IPv6 address; without one they cover all that there are.
     """
@@ -118,7 +118,7 @@ def on_loopback(description: str) -> str:
 
 
 def describe_http(description: str, path: str) -> str:
-    """The address of *path* where HTTP is served on the endpoint *description*, for a log line."""
+    """Return the URL of *path* on the endpoint *description*, for a log line."""
     kind, fields = by_name(description)
     if kind == "unix":
         return f"curl --unix-socket {fields.get('address')} http://localhost{path}"
@@ -141,7 +141,7 @@ def describe_ssh(description: str) -> str:
 
 
 def describe(description: str, tls: bool = False) -> str:
-    """How to connect to the endpoint *description*, for a log line: ``telnet HOST 8008``.
+    """Return how to connect to the endpoint *description*, for a log line: ``telnet HOST 8008``.
 
     tls: TLS is spoken on it.
     """
@@ -178,20 +178,20 @@ def _bracketed(host: str) -> str:
 
 
 def by_name(description: str) -> tuple[str, dict[str, str]]:
-    """The kind of an endpoint string and its fields by name; empty for a kind unknown here."""
+    """Return the kind of an endpoint string and its fields by name."""
     positional, named = _parsed(description)
     kind = positional[0]
     return kind, dict(zip(_FIELDS.get(kind, ()), positional, strict=False)) | named
 
 
 def _lacks(description: str, field: str) -> bool:
-    """Whether the kind of *description* takes *field*, and it names none."""
+    """Return whether the kind of *description* takes *field* and it is not given."""
     kind, fields = by_name(description.removeprefix("haproxy:"))
     return field in _FIELDS.get(kind, ()) and field not in fields
 
 
 def _parsed(description: str) -> tuple[list[str], dict[str, str]]:
-    """The positional and the named fields of an endpoint string, unquoted."""
+    """Return the positional and the named fields of an endpoint string, unquoted."""
     fields: list[str] = []
     named: dict[str, str] = {}
     for field in re.findall(r"(?:^|:)((?:[^:\\]|\\.)*)", description, re.DOTALL):

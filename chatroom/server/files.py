@@ -1,7 +1,7 @@
-"""Files that an operator names: opening them never waits.
+"""Opening files that an administrator names, without blocking.
 
-The rule: what is named is to be a file. Opening a pipe would wait for whoever writes into it, and
-the start, or everybody who is served, with it.
+Only regular files are opened: opening a pipe would block until another program writes into it, and
+with it the start of the server or the whole chat.
 """
 
 import errno
@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 
 def opened(path: str) -> BinaryIO:
-    """The regular file *path*, to be read. Raises OSError."""
+    """Return the regular file *path*, opened for reading. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     mode = os.fstat(fd).st_mode
     if stat.S_ISREG(mode):

@@ -1,7 +1,7 @@
-"""The host key: what the SSH door proves to be itself with.
+"""The SSH host key, by which clients recognise the server.
 
-The rule: a key is made once and never overwritten, for people are asked whether they know it, and
-warned when it is another one. What is wrong with one shows before the server starts.
+A key is made once and never overwritten, because SSH clients warn their users of a changed key.
+Faulty keys are found before the server starts.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from chatroom.backends.sqlite.directory import HOST_KEY
 from chatroom.server import files
 from chatroom.server.settings import SettingError, reason
 
-#: More, in bytes, is no key.
+#: No file with a key is longer.
 FILE_BYTES: Final = 64 * 1024
 
 #: RSA keys have at least so many bits (NIST SP 800-57 part 1, table 2: 128 bits of security).
@@ -31,7 +31,7 @@ CURVES: Final = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 
 
 def read(path: str) -> Key:
-    """The key in the file *path*, in OpenSSH's format or PEM.
+    """Return the key in the file *path*, in OpenSSH's format or PEM.
 
     Raises SettingError, which names the file and what is wrong with it.
     """
@@ -45,13 +45,13 @@ def read(path: str) -> Key:
     if b"PRIVATE KEY-----" not in data:
         raise SettingError(f"ssh-host-key: {path} has no private key")
     if mode & stat.S_IRWXO:
-        # As OpenSSH has it: whoever has read it can be the server.
+        # As OpenSSH does: everybody who has read the key can pose as the server.
         raise SettingError(f"{where} can be read by everybody; chmod 600 is for its owner alone")
     return Key(_accepted(_loaded(data, where), where))
 
 
 def _loaded(data: bytes, where: str) -> Any:
-    """The key that *data* holds, of any kind; *where* begins the message of a SettingError."""
+    """Return the key in *data*, of any kind; *where* begins the message of a SettingError."""
     openssh = b"OPENSSH PRIVATE KEY-----" in data
     load: Any = (
         serialization.load_ssh_private_key if openssh else serialization.load_pem_private_key
@@ -67,7 +67,7 @@ def _loaded(data: bytes, where: str) -> Any:
 
 
 def _accepted(key: Any, where: str) -> Any:
-    """*key* itself if its kind and size will do. Raises SettingError if not."""
+    """Return *key* if its kind and size are accepted. Raises SettingError if not."""
     match key:
         case ed25519.Ed25519PrivateKey():
             return key
@@ -82,15 +82,16 @@ def _accepted(key: Any, where: str) -> Any:
 
 
 def made() -> Key:
-    """A new key, which nobody keeps."""
+    """Return a new key, which is not stored."""
     return Key(ed25519.Ed25519PrivateKey.generate())
 
 
 def kept(folder: str, owner: tuple[int, int] | None = None) -> Key:
-    """The key that is kept in *folder*, made if there is none.
+    """Return the key that is stored in *folder*; make one if there is none.
 
-    owner: the user and group ids that the server will run as when that is not who starts it. Raises
-    SettingError.
+    owner: the user and group id that the server will run as, None for those that start it.
+
+    Raises SettingError.
     """
     path = Path(folder) / HOST_KEY
     if not os.path.lexists(path):
@@ -102,14 +103,14 @@ def kept(folder: str, owner: tuple[int, int] | None = None) -> Key:
 
 
 def _write(path: Path, owner: tuple[int, int] | None) -> None:
-    """Put a new key at *path*, whole or not at all, where nothing is yet."""
+    """Write a new key to *path*, atomically, unless there is a file already."""
     key = ed25519.Ed25519PrivateKey.generate()
     data = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.OpenSSH,
         serialization.NoEncryption(),
     )
-    # Made for its owner alone, mode 0600.
+    # mkstemp makes the file with mode 0600.
     file, name = tempfile.mkstemp(prefix=f".{HOST_KEY}.", dir=path.parent)
     try:
         with os.fdopen(file, "wb") as written:
@@ -118,7 +119,7 @@ def _write(path: Path, owner: tuple[int, int] | None) -> None:
             written.write(data)
             written.flush()
             os.fsync(file)
-        # It fails if somebody was faster; then theirs is the key.
+        # It fails if another process was faster; then its key is used.
         with contextlib.suppress(FileExistsError):
             os.link(name, path)
     finally:
@@ -126,7 +127,7 @@ def _write(path: Path, owner: tuple[int, int] | None) -> None:
 
 
 def fingerprint(key: Key) -> str:
-    """What people compare: 'SHA256:...' and the kind of key, as `ssh-keygen -l` prints them."""
+    """Return the fingerprint and the kind of *key*, as `ssh-keygen -l` prints them."""
     digest = key.fingerprint(FingerprintFormats.SHA256_BASE64).rstrip("=")
     kind = "ECDSA" if key.type() == "EC" else key.type().upper()
     return f"SHA256:{digest} ({kind})"

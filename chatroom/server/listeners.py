@@ -1,6 +1,6 @@
-"""What the server listens on: each endpoint, and the door that it leads to.
+"""The endpoints that the server listens on, and their doors.
 
-The rule: a new door is one more row in `openings`.
+A new door is one more row in `openings`.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ class Opening(NamedTuple):
 
 
 def openings(options: Mapping[str, Any], chat: Chat) -> list[Opening]:
-    """Return all that is to be opened, each door made once."""
+    """Return all endpoints with their doors; each door is made once."""
     line, console = ChatFactory(chat), ConsoleFactory(chat)
     made = [
         *(Opening(endpoint, line) for endpoint in options["endpoints"]),

@@ -1,8 +1,8 @@
 """The log: from Twisted's log events to lines of text or of JSON.
 
-The rule: every call of a logger in this package has a field ``event``, a name in snake case that
-stays what it is, and stands in the table in docs/running.md. Whatever people put into names and
-lines, an event is one line; only a line that begins with a tab goes on with the one before.
+Every call of a logger in this package has a field ``event``: a stable name in snake case, which is
+in the table in docs/running.md. An event is one line, whatever users put into names and messages;
+only lines that begin with a tab continue the line before.
 """
 
 import json
@@ -38,12 +38,12 @@ _FIRST = ("connection", "address", "source")
 
 
 def escaped(text: str) -> str:
-    """*text* on one line that does nothing to a terminal."""
+    """Return *text* on one line without control characters."""
     return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def as_text(event: LogEvent) -> str | None:
-    """*event* as twistd writes it, in one line; a traceback follows in lines that have a tab."""
+    """Return *event* as twistd writes it, in one line; a traceback follows in lines with a tab."""
     text = eventAsText(event, includeTraceback=False, formatTime=formatTime)
     if not text:
         return None
@@ -55,7 +55,7 @@ def as_text(event: LogEvent) -> str | None:
 
 
 def as_json(event: LogEvent) -> str | None:
-    """*event* as one object on one line."""
+    """Return *event* as one JSON object on one line."""
     message = formatEvent(event)
     if not message:
         return None
@@ -129,7 +129,7 @@ class Repeats:
             kind.last = event
 
     def _later(self, key: tuple[str, str]) -> None:
-        """Another minute is over."""
+        """Report the events that were held back in the last minute."""
         if self._kinds[key].held:
             self._tell(self._kinds[key])
             self._clock.callLater(REPEATED_SECONDS, self._later, key)
@@ -137,7 +137,7 @@ class Repeats:
             del self._kinds[key]
 
     def flush(self) -> None:
-        """Pass on what there is: the server stops."""
+        """Report all events that were held back, as the server stops."""
         for kind in self._kinds.values():
             if kind.held:
                 self._tell(kind)
@@ -152,7 +152,7 @@ class Repeats:
 
 
 class _Kind:
-    """What one source has caused of one kind of event. held: how many were not passed on."""
+    """One kind of event from one source. held: how many of them were not passed on."""
 
     def __init__(self) -> None:
         self.singly = SINGLY
@@ -161,7 +161,7 @@ class _Kind:
 
 
 def _repeated(event: LogEvent) -> tuple[str, str] | None:
-    """What *event* is counted as, if it is one that a source can cause again and again."""
+    """Return the key to count *event* by, None if sources cannot cause it repeatedly."""
     name = event.get("event", "")
     if name in REPEATED and "source" in event:
         return name, event["source"]
@@ -172,7 +172,7 @@ def _repeated(event: LogEvent) -> tuple[str, str] | None:
 
 
 def observer(writer: LogWriter, format: str) -> FileLogObserver:
-    """What writes the log in *format* with *writer*."""
+    """Return an observer that writes the log in *format* with *writer*."""
     shown = FORMATS[format]
 
     def dropped(count: int) -> str:
@@ -191,7 +191,7 @@ def observer(writer: LogWriter, format: str) -> FileLogObserver:
 
 
 def heed_signals(writer: LogWriter | None, call: Callable[..., object]) -> None:
-    """Open the file of *writer*, if there is one, again on SIGUSR1; nothing ends by SIGUSR1 or 2.
+    """Reopen the file of *writer* on SIGUSR1; neither SIGUSR1 nor SIGUSR2 ends the process.
 
     call: `reactor.callFromThread`.
     """

@@ -1,8 +1,8 @@
-"""Where the log goes: a descriptor that nobody waits for.
+"""The writer of the log, which never blocks the reactor.
 
-The rule: a line is handed to a thread, which alone waits for the disk, the pipe or the terminal.
-What does not fit while that takes nothing is dropped, the oldest first, and counted: people talk on
-while a terminal is stopped (^S), a pipe is not read, or a disk is full.
+Lines are handed to a thread, and only the thread waits for the disk, the pipe or the terminal.
+While that takes nothing, lines beyond the buffer's size are dropped, the oldest first, and counted.
+So the chat goes on while a terminal is stopped (^S), a pipe is not read, or a disk is full.
 """
 
 import atexit
@@ -32,9 +32,10 @@ MODE = 0o640
 
 
 class LogWriter:
-    """Writes whole lines to *fd*: at once until `start`, from then on in a thread of its own.
+    """Writes whole lines to *fd*: directly until `start`, and then in a thread.
 
-    path: of the file that *fd* was opened from, empty for none. most: how many bytes may wait.
+    path: the file that *fd* was opened from, empty for none.
+    most: how many bytes may wait.
     """
 
     def __init__(self, fd: int, path: str = "", most: int = BUFFER_BYTES) -> None:
@@ -56,7 +57,7 @@ class LogWriter:
 
     @property
     def path(self) -> str:
-        """The path of the log file, empty where the log is none."""
+        """The path of the log file, empty if the log is not a file."""
         return self._path
 
     def write(self, text: str) -> None:
@@ -78,7 +79,7 @@ class LogWriter:
         """Do nothing: see `write`."""
 
     def start(self) -> None:
-        """Write in a thread from here on, which a fork would not survive."""
+        """Write in a thread from now on; call it after twistd has forked."""
         if self._thread is not None:
             return
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
@@ -86,14 +87,14 @@ class LogWriter:
         atexit.register(self.finish)
 
     def finish(self) -> None:
-        """Give the lines that wait, and those to come, a moment in all: the process ends."""
+        """Wait a moment for the lines that are not written yet, as the process ends."""
         with self._changed:
             if self._until is None:
                 self._until = time.monotonic() + LAST_SECONDS
             self._settle()
 
     def reopen(self) -> None:
-        """Go on in a new file at the path, if that was moved away or removed."""
+        """Open the path again if its file was moved or removed, as log rotation does."""
         try:
             fd = open_file(self._path)
         except OSError as error:
@@ -158,7 +159,7 @@ class LogWriter:
 
 
 class LogService(Service):
-    """Starts the thread of *writer* when the process is what it stays; to be started first."""
+    """Starts the thread of *writer* after twistd has daemonised. It must be started first."""
 
     def __init__(self, reactor: Any, writer: LogWriter) -> None:
         self._reactor = reactor
@@ -202,7 +203,7 @@ def _standard_output() -> int:
 
 
 def open_file(path: str, uid: int | None = None, gid: int | None = None) -> int:
-    """A descriptor that appends to the file at *path*; a new one belongs to *uid* and *gid*."""
+    """Return a descriptor that appends to *path*; a new file belongs to *uid* and *gid*."""
     # A FIFO that nobody reads is an error rather than something to wait for.
     flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY
     try:

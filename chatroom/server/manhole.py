@@ -1,7 +1,7 @@
-"""The manhole: a Python prompt in the running server, for whoever runs it.
+"""The manhole: a Python prompt in the running server, for its administrator.
 
-The rule: its socket is for the server's own user alone, mode 0600, from the first moment on. What
-is typed runs in the reactor's thread, so whatever takes long there holds everybody up.
+Its socket has mode 0600 from the moment it is made, so that only the server's user can connect.
+Code runs in the reactor's thread: slow code blocks the whole chat.
 """
 
 import builtins
@@ -27,11 +27,14 @@ MAX_LENGTH = 64 * 1024
 
 
 class ManholeError(ValueError):
-    """There can be no manhole at this path; the text says why, in one line."""
+    """The manhole cannot be made at this path; the message says why, in one line."""
 
 
 def check(path: str) -> bool:
-    """Whether a socket that nobody listens on is in the way at *path*. Raises ManholeError."""
+    """Return whether a dead socket is at *path*, which may be replaced.
+
+    Raises ManholeError if anything else is in the way.
+    """
     if len(os.fsencode(path)) > 107:
         raise ManholeError("manhole: the path of a socket has at most 107 bytes")
     try:
@@ -57,7 +60,7 @@ def check(path: str) -> bool:
 
 
 class ManholeProtocol(LineOnlyReceiver):
-    """One connection with a prompt of its own; lines in, what they print out."""
+    """One connection with a Python prompt."""
 
     delimiter = b"\n"
     MAX_LENGTH = MAX_LENGTH
@@ -75,7 +78,7 @@ class ManholeProtocol(LineOnlyReceiver):
         self._show(f"Python {sys.version.split()[0]}; here are: {names}. exit() leaves.\n>>> ")
 
     def lineReceived(self, line: bytes) -> None:
-        """One line was typed."""
+        """Twisted: a line was typed."""
         # Standard output and error belong to the log; what the console shows goes there as well.
         output = io.StringIO()
         try:
@@ -101,7 +104,7 @@ class ManholeProtocol(LineOnlyReceiver):
 
 
 class ManholeFactory(Factory):
-    """Makes prompts that begin with the same names."""
+    """Makes prompts with the same initial namespace."""
 
     protocol: Any = ManholeProtocol
     noisy = False
@@ -112,7 +115,7 @@ class ManholeFactory(Factory):
 
 
 class ManholeService(Service):
-    """Has the manhole at *path*, which is absolute, while the server runs."""
+    """Opens the manhole at the absolute *path* while the server runs."""
 
     def __init__(self, reactor: Any, path: str, namespace: dict[str, Any]) -> None:
         self._reactor = reactor

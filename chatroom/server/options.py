@@ -1,7 +1,7 @@
 """The command line of ``twistd chatroom``.
 
-The rule: whatever can be found wrong before the server starts is found here, before twistd
-daemonises, and ends the start with one line. The options themselves are rows in `settings`.
+All errors that can be found before the server starts are found here, before twistd daemonises, and
+end the start with one line. The options themselves are rows in `settings`.
 """
 
 from __future__ import annotations
@@ -41,15 +41,18 @@ from chatroom.text import names
 
 
 class Options(usage.Options):
-    """The parsed options: a value for every row of `settings.OPTIONS`, and what follows from them.
+    """The parsed options: a value for every row of `settings.OPTIONS`, and values made of them.
 
-    ``options["endpoints"]``, ``options["secured"]``, ``options["consoles"]``, ``options["relays"]``
-    and ``options["shells"]`` are the endpoint strings to listen on for the chat, for the chat over
-    TLS, for telnet clients that are taken over, for the bare relay and for SSH;
-    ``options["host-key"]`` is the key for the last, or None;
-    ``options["credentials"]`` is the `tls.Certificate` for them, or None; ``options["motd"]`` is
-    the text itself, ``options["folder"]`` the folder for what is to be kept, or None;
-    ``options["monitor"]`` is the endpoint string for who watches, empty for none.
+    "endpoints": the endpoint strings for the chat.
+    "secured": those for the chat over TLS.
+    "consoles": those for telnet clients that are put into character mode.
+    "relays": those for the bare relay.
+    "shells": those for SSH.
+    "host-key": the SSH host key, or None.
+    "credentials": the `tls.Certificate`, or None.
+    "motd": the text itself.
+    "folder": the folder of the store, or None.
+    "monitor": the endpoint string for metrics, empty for none.
     """
 
     synopsis = "[options]"
@@ -157,7 +160,7 @@ class Options(usage.Options):
                 )
 
     def _collect_endpoints(self) -> None:
-        """Put together what to listen on, by what is spoken there."""
+        """Collect the endpoint strings by protocol."""
         if self._default_port:
             self["endpoints"] += endpoints.default_endpoints(self["port"], self["interface"])
         for kind, option in (
@@ -178,7 +181,7 @@ class Options(usage.Options):
                 )
 
     def _probe(self, server: dict[str, Any]) -> None:
-        """Find out whether the server could listen, where twistd's options will have put it."""
+        """Find out whether the server could listen, with twistd's options applied."""
         probe.probe(
             *self["endpoints"],
             *self["secured"],
@@ -254,14 +257,14 @@ class Options(usage.Options):
             self["host-key"] = hostkey.read(os.path.join(self["data"], HOST_KEY))
 
     def reread_allowed(self) -> Networks:
-        """Who may connect, as the file says now. Raises SettingError if that is nobody."""
+        """Read the file of --allow again. Raises SettingError if it allows no address."""
         allowed, fault = read_allowed(self["allow"])
         if fault:
             raise SettingError(fault)
         return allowed
 
     def reread(self) -> tuple[dict[str, Any], list[str]]:
-        """What a start with this command line would find now.
+        """Return the values with which a start with this command line would run now.
 
         Returns a value for every row, "motd" being the text, and the names of those that are other
         than at the start and need a restart. Raises SettingError.
@@ -288,7 +291,7 @@ class Options(usage.Options):
             try_open(self["folder"], self["scrollback"], names.fold(self["lobby"]))
 
     def _summary(self) -> str:
-        """What would run, as a configuration file that runs it."""
+        """Return what would run, as a configuration file that runs it."""
         lines = [f"# chatroom {__version__} can start. It would listen for:"]
         lines += [f"#   {endpoints.describe(text)}" for text in self["endpoints"]]
         lines += [f"#   {endpoints.describe(text, tls=True)}" for text in self["secured"]]
@@ -326,7 +329,7 @@ class Options(usage.Options):
 
 
 def _print(text: str) -> None:
-    """Print *text*, as far as anybody reads it (`chatroom --help | head`)."""
+    """Print *text*; a reader that closes the pipe (`chatroom --help | head`) is no error."""
     try:
         print(text, flush=True)
     except OSError as error:
@@ -337,7 +340,7 @@ def _print(text: str) -> None:
 
 
 def _absolute(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A value for every row, the names of files absolute, lists as lists."""
+    """Return a value for every row, with absolute names of files."""
     found = {}
     for option in OPTIONS:
         value = values[option.name]
@@ -348,7 +351,7 @@ def _absolute(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _owner(server: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Whose the files are to be that are made now, None for who starts the server."""
+    """Return the user and group id for files that are made now, None for the current ones."""
     uid, gid = server.get("uid"), server.get("gid")
     # -1 leaves the one that was not given as it is.
     owner = (-1 if uid is None else uid, -1 if gid is None else gid)
@@ -356,7 +359,7 @@ def _owner(server: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 def _method(option: Option) -> Callable[..., None]:
-    """What usage.Options calls when *option* stands on the command line."""
+    """Return what usage.Options calls when *option* is on the command line."""
 
     def method(self: Options, text: str) -> None:
         value = fit(option, text, f"--{option.name}")

@@ -32,8 +32,9 @@ _MEANINGS = {
 def probe(*descriptions: str, rundir: str = ".", chroot: str | None = None) -> None:
     """Find out whether a server could listen on all of *descriptions* together.
 
-    Sockets are bound as Twisted would bind them and closed again. rundir, chroot: where the server
-    will be when it opens UNIX sockets.
+    Sockets are bound as Twisted would bind them, and closed again.
+
+    rundir, chroot: the folder and the root of the server when it opens UNIX sockets.
 
     Raises EndpointError for the first that would not work.
     """
@@ -136,7 +137,9 @@ class _Reactor:
 
 
 def _is_stale(path: str) -> bool:
-    """Whether a dead process left the socket *path*; raises ValueError if a live one has it.
+    """Return whether the socket *path* is left from a dead process.
+
+    Raises ValueError if a live process has it.
 
     Twisted's lock file is a link to the number of the process.
     """
@@ -154,7 +157,7 @@ def _is_stale(path: str) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """Why *error* was raised, on one line and without the names of functions."""
+    """Return why *error* was raised, in one line and without names of functions."""
     if isinstance(error, socket.gaierror):
         return "that is not an address of this machine"
     if isinstance(error, OSError):

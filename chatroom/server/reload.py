@@ -1,7 +1,7 @@
-"""Reloading: what SIGHUP does.
+"""Reloading on SIGHUP.
 
-The rule: nobody is dropped. What cannot be read changes nothing, and is named in the log in one
-line; it runs in the reactor's thread, between two turns.
+No connection is closed. A file that cannot be read changes nothing, and is named in the log in one
+line. Reloading runs in the reactor's thread, between two turns.
 """
 
 import os
@@ -35,7 +35,7 @@ class ReloadService(Service):
         self._has_terminal = False
 
     def add(self, name: str, reload: Reload) -> None:
-        """Call *reload* as well, after the settings; *name* says in the log what it reloads."""
+        """Call *reload* as well, after the settings were reloaded; the log calls it *name*."""
         self._others[name] = reload
 
     def startService(self) -> None:
@@ -58,7 +58,7 @@ class ReloadService(Service):
         self._reactor.callFromThread(self.hung_up)
 
     def hung_up(self) -> None:
-        """SIGHUP came: reload, unless the terminal in which the server runs is gone."""
+        """Reload after SIGHUP, unless it says that the terminal of the server is gone."""
         if not self.running:
             return
         if self._has_terminal and not terminal():
@@ -67,7 +67,7 @@ class ReloadService(Service):
             self.reload()
 
     def reload(self) -> None:
-        """Read everything anew."""
+        """Reload everything."""
         self._notifier.reloading()
         if self._reloaded("the settings", self._settings):
             done = [name for name, reload in self._others.items() if self._reloaded(name, reload)]
@@ -91,7 +91,7 @@ class ReloadService(Service):
 
 
 def terminal() -> bool:
-    """Whether this process has a terminal that is still there (tty(4))."""
+    """Return whether this process has a terminal that is still there (tty(4))."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
     except OSError:

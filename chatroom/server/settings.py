@@ -1,7 +1,7 @@
-"""What can be set: one row per option, and the configuration file that holds them.
+"""The options, one row for each, and reading the configuration file.
 
-The rule: an option is one row of `OPTIONS`. From its row it gets its flag on the command line,
-its key in the file, its help, its checks and its line in ``--check``.
+From its row in `OPTIONS` an option gets its flag on the command line, its key in the file, its
+help, its checks and its line in ``--check``.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ MOTD_BYTES = 64 * 1024
 
 
 class SettingError(ValueError):
-    """A value the server cannot start with; the text says where it stands and what is wrong."""
+    """A value is invalid; the message says where it stands and what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What values an option takes.
+    """A kind of values for options.
 
     *type* is their type in a TOML file, *expected* says in words what they are, and *convert*
     checks and returns a value, from the file or (as text) from the command line; it raises
@@ -41,7 +41,7 @@ class Kind:
 
 
 def whole(low: int, high: int, unit: str = "") -> Kind:
-    """Whole numbers from *low* to *high*."""
+    """Return the kind for whole numbers from *low* to *high*."""
 
     def convert(value: Any) -> int:
         number = int(value)
@@ -53,7 +53,7 @@ def whole(low: int, high: int, unit: str = "") -> Kind:
 
 
 def number(low: float, high: float, unit: str = "") -> Kind:
-    """Numbers from *low* to *high*, with or without a fraction."""
+    """Return the kind for numbers from *low* to *high*, with or without a fraction."""
 
     def convert(value: Any) -> float:
         # By way of text, because an integer in TOML may be too large for float().
@@ -99,7 +99,7 @@ def _name(value: str) -> str:
 
 
 def _one_of(*words: str) -> Kind:
-    """One of a few words."""
+    """Return the kind for one of a few words."""
 
     def convert(value: str) -> str:
         if value not in words:
@@ -406,7 +406,7 @@ BY_NAME = {option.name: option for option in OPTIONS}
 
 
 def fit(option: Option, value: Any, where: str) -> Any:
-    """*value*, checked and converted as the option wants it.
+    """Return *value*, checked and converted for the option.
 
     Raises SettingError, which names *where* the value stands.
     """
@@ -419,7 +419,7 @@ def fit(option: Option, value: Any, where: str) -> Any:
 
 
 def read_config(path: str) -> dict[str, Any]:
-    """The values set in the TOML file *path*; the names of files in it are seen from its folder.
+    """Return the values in the TOML file *path*; names of files in it are relative to its folder.
 
     Raises SettingError, which names the file, the key and what was expected.
     """
@@ -456,9 +456,9 @@ def _from_file(key: str, value: Any, path: str) -> Any:
 
 
 def read_allowed(path: str) -> tuple[Networks, str]:
-    """Who may connect, as the file says, and what is wrong with it, empty for nothing.
+    """Return the networks in the file of --allow, and what is wrong with it, or "".
 
-    A list that is empty, or cannot be read, lets nobody in.
+    If the file is empty or cannot be read, no address is allowed.
     """
     try:
         with files.opened(path) as file:
@@ -472,7 +472,7 @@ def read_allowed(path: str) -> tuple[Networks, str]:
 
 
 def read_motd(path: str) -> str:
-    """The text of the file *path*, at most 64 KiB of UTF-8. Raises SettingError."""
+    """Return the text of the file *path*, at most 64 KiB of UTF-8. Raises SettingError."""
     try:
         with files.opened(path) as file:
             data = file.read(MOTD_BYTES + 1)
@@ -487,13 +487,13 @@ def read_motd(path: str) -> str:
 
 
 def did_you_mean(wrong: str, choices: Iterable[str], dashes: str = "") -> str:
-    """The end of a sentence about a *wrong* word: a question, or nothing to suggest."""
+    """Return the end of a sentence about a *wrong* word: a suggestion, or ""."""
     close = names.suggest(wrong, choices)
     return f"; did you mean {dashes}{close}?" if close else ""
 
 
 def reason(error: Exception) -> str:
-    """Why *error* was raised, in one line fit to stand after a colon."""
+    """Return why *error* was raised, in one line that can follow a colon."""
     text = error.strerror if isinstance(error, OSError) else str(error)
     words = " ".join((text or type(error).__name__).split())
     return words[:1].lower() + words[1:]

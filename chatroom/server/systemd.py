@@ -1,7 +1,6 @@
-"""What the server tells systemd, or whoever else started it with a $NOTIFY_SOCKET (sd_notify(3)).
+"""Notifications to systemd, or another service manager with a $NOTIFY_SOCKET (sd_notify(3)).
 
-The rule: nothing here waits and nothing raises. A service manager that does not listen is none of
-the chat's business.
+Nothing here blocks or raises: the chat does not depend on a service manager that listens.
 """
 
 import contextlib
@@ -19,7 +18,7 @@ STATUS_SECONDS = 5.0
 
 
 class Notifier:
-    """Sends to the datagram socket *path*, which may be abstract (``@name``); empty for nowhere."""
+    """Sends to the datagram socket *path*, maybe an abstract one (``@name``); "" for none."""
 
     def __init__(self, path: str = "") -> None:
         self._address = "\0" + path[1:] if path.startswith("@") else path
@@ -30,11 +29,11 @@ class Notifier:
 
     @property
     def listening(self) -> bool:
-        """Whether there is anybody to tell."""
+        """Whether there is a service manager to notify."""
         return self._socket is not None
 
     def send(self, *assignments: str) -> None:
-        """Send these, ``READY=1`` and the like, as one datagram, if there is room for it."""
+        """Send these lines, such as ``READY=1``, as one datagram, if there is room for it."""
         if self._socket is not None:
             # A line feed would begin another assignment; a path may be too long to be one.
             text = "\n".join(" ".join(assignment.splitlines()) for assignment in assignments)
@@ -42,24 +41,24 @@ class Notifier:
                 self._socket.sendto(text.encode(errors="replace"), self._address)
 
     def ready(self) -> None:
-        """The server has started, or has reloaded what it was told to."""
+        """Say that the server has started, or has finished reloading."""
         self.send("READY=1")
 
     def reloading(self) -> None:
-        """The server reads its settings anew; `ready` ends it."""
+        """Say that the server reloads its settings, until `ready` is called."""
         self.send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def close(self) -> None:
-        """There is nothing more to tell."""
+        """Close the socket."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
 
 def from_environment(environment: MutableMapping[str, str]) -> tuple[Notifier, float]:
-    """Whom to notify, and how often, in seconds, it must hear that the server lives; 0 for never.
+    """Return the notifier, and the interval of the watchdog in seconds, 0 for none.
 
-    What it says about that is taken out of *environment*: it is not meant for children.
+    The variables are removed from *environment*, because they are not meant for child processes.
     """
     path = environment.pop("NOTIFY_SOCKET", "")
     period = environment.pop("WATCHDOG_USEC", "")

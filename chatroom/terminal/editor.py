@@ -1,7 +1,7 @@
-"""The line editor: keys become a line, and what a door must act on.
+"""The line editor: keys become a line, and actions for the door.
 
-The rule: this is a pure object that holds little. The cursor stands between graphemes (UAX 29),
-nothing is in the text that is not printable, and what was typed hidden is never shown.
+The editor is a pure object of limited size. The cursor stands between graphemes (UAX 29), the text
+contains only printable characters, and hidden input is never shown.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""From bytes to keys: what the terminal of somebody who types sends, taken apart.
+"""From bytes to keys: parses what a terminal sends.
 
-The rule: this is a pure object that never raises and holds little, and however the bytes are cut
-over reads, the same keys come out. What is no known key is left out whole, so that no part of a
-sequence is ever taken for text.
+The parser is a pure object of limited size that never raises. However the bytes are split over
+reads, the same keys come out. An unknown sequence is skipped as a whole, so that no part of it is
+ever taken for text.
 
 The sequences are those of ECMA-48, 5.4 (control sequences), and of xterm's ctlseqs, "PC-Style
 Function Keys", "VT220-Style Function Keys" and "Bracketed Paste Mode".

@@ -1,8 +1,8 @@
-"""The screen: a prompt and what is typed below, and above it what arrives.
+"""The screen: the prompt and the input at the bottom, and above it what arrives.
 
-The rule: this is a pure object that gives the bytes to send, and knows from what it has sent where
-the terminal's cursor is. It never asks the terminal anything, moves by rows it has drawn itself,
-and puts nothing into them that is not printable. Messages scroll up as in any shell.
+A screen is a pure object: its methods return the bytes to send. It knows where the terminal's
+cursor is from what it has sent before, and never asks the terminal. It moves the cursor only within
+rows that it has drawn, and draws only printable characters. Messages scroll up as in any shell.
 
 The sequences are ECMA-48's CUU, CUD, CHA, ED and EL, and DECAWM of xterm's ctlseqs ("DEC Private
 Mode Set"); they are known to xterm, the Linux console, PuTTY, Windows Terminal, screen and tmux.

@@ -1,9 +1,9 @@
-"""The terminal: what one person types, and above it what arrives.
+"""The terminal of one user: the input in the last rows, and above it what arrives.
 
-The rule: it stands between a connection's outlet and whoever writes to it, and is an outlet itself.
-What is written to it is put above the input; all others who are shown the same were sent the same
-bytes, only what takes the input away and draws it again is this person's own. While the outlet is
-congested no key is dealt with, since keys lead to output.
+A terminal stands between the outlet of its connection and the code that writes to it, and is an
+outlet itself. It puts what is written to it above the input. All members of a room are sent the
+same bytes for an event; only the sequences that take away the input and draw it again differ. While
+the outlet is congested, no key is processed, since keys lead to output.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Characters of names that look alike: Unicode's confusables, and small capitals.
 
-The rule: nothing but data, made once from the package `confusable-homoglyphs`, which has Unicode's
-`confusables.txt`. `names.skeleton` is what it is for.
+This is data for `names.skeleton`. It is made once, from the package `confusable-homoglyphs`, which
+contains Unicode's `confusables.txt` (UTS 39).
 """
 
 import json

@@ -1,7 +1,7 @@
-"""What a name may be, and making text safe for other people's terminals.
+"""The rules for names, and making text safe for the terminals of others.
 
-The one rule: whatever somebody typed goes through `clean`, `check_name` or `check_room` before
-anybody else is shown it. Everything here is a pure function of its arguments.
+All text from a user goes through `clean`, `check_name` or `check_room` before others see it. All
+functions are pure.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Times as people write them, and the zones in which they do.
+"""Durations, times and time zones as users write them.
 
-The rule: what people type is never a path. A zone is looked for among the names that the time
-zone database has, and only what is there is opened.
+What users type is never used as a path: a zone is first looked up among the names of the time zone
+database, and only a zone that is there is opened.
 """
 
 import re

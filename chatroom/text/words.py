@@ -1,8 +1,8 @@
 """Words: how lines are taken apart for the search.
 
-The rule: what is looked for is taken apart as what was said was, and both are compared word by
-word. Pure functions of their arguments; a store's index is made with them, so whoever changes
-what `words` returns has to have the index made anew (backends/sqlite/schema.py).
+A search and the lines are taken apart in the same way and compared word by word. All functions are
+pure. The index of a store is made with `words`: after a change of what it returns, the index must
+be made anew (see backends/sqlite/schema.py).
 """
 
 from __future__ import annotations

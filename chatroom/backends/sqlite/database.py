@@ -1,7 +1,7 @@
-"""What is done with the file: each method is one transaction, or one slice of a longer work.
+"""The statements on the database; each method is one transaction, or one slice of longer work.
 
-The rule: an object of this module is used by one thread. No method takes longer than a slice may
-hold up a commit (SLICE), but those that look something up.
+Each object of this module is used by one thread. Every method of the writer is short, so that it
+delays commits by some milliseconds at most (see SLICE). Lookups may take longer.
 """
 
 import sqlite3
@@ -21,32 +21,36 @@ from chatroom.text import names
 from chatroom.text.words import Phrase, words
 from chatroom.text.words import finder as words_finder
 
-#: How many lines are indexed, or deleted, in one slice: some milliseconds' work.
+#: How many lines are indexed or deleted in one slice, which takes some milliseconds.
 SLICE = 250
 
-#: Of how many lines that are not indexed yet it is looked what they say, the last ones; the index
-#: is seldom further behind than some hundreds, but when it is made anew.
+#: How many of the last lines that are not indexed yet a search reads one by one. The index is
+#: seldom more than some hundreds of lines behind, except while it is made anew.
 TAIL = 2000
 
-#: After so many steps of SQLite's machine, less than a millisecond, it is asked for how long yet.
+#: After how many steps of SQLite's virtual machine (less than a millisecond) a lookup checks
+#: whether it was cancelled.
 STEPS = 20_000
 
 #: How many pages of the search index are merged in one slice.
 MERGE_PAGES = 64
 
-#: How long, in seconds, a transaction waits for another program, such as a backup, to let go.
+#: How long, in seconds, a transaction waits for a lock that another program has, such as a backup.
 BUSY = 1.0
 
-#: The key of a room that is no more begins with this, as that of no other does: nothing finds what
-#: was said in it, which is deleted bit by bit.
+#: The prefix of the keys of removed rooms, which no other key has. No lookup finds the lines in
+#: them, which are deleted bit by bit.
 PAST = " "
 
-#: How many kibibytes of the file a connection keeps in memory.
+#: The page cache of a connection, in kibibytes.
 CACHE = 16 * 1024
 
 
 def connect(path: Path, *, sync: str = "normal") -> sqlite3.Connection:
-    """A connection for one thread. sync: 'normal' survives a crash, 'full' a loss of power too."""
+    """Return a connection for one thread.
+
+    sync: with 'normal' commits survive a crash of the server, with 'full' a power failure, too.
+    """
     connection = sqlite3.connect(
         path, timeout=BUSY, isolation_level=None, check_same_thread=False, cached_statements=64
     )
@@ -64,7 +68,7 @@ def connect(path: Path, *, sync: str = "normal") -> sqlite3.Connection:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All of it or nothing."""
+    """Run the block in a transaction, which an exception rolls back."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -76,17 +80,17 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _name_word(name: str) -> str:
-    """A name as one word of the index, whose tokenizer splits at what ASCII has beside letters."""
+    """Return a name as one word of the index, whose tokenizer splits at ASCII punctuation."""
     return names.fold(name).replace("_", "\u2017").replace("-", "\u2010")
 
 
 def _indexed(room: int, name: str, text: str) -> tuple[str, str, str]:
-    """What the index has of a line: removing it takes the very same words."""
+    """Return the index's row for a line; the same row is needed to remove it again."""
     return f"r{room}", _name_word(name), " ".join(words(text))
 
 
 class Writer:
-    """The one connection that writes."""
+    """The connection that writes; there is one."""
 
     def __init__(self, path: Path, sync: str = "normal") -> None:
         self._connection = connect(path, sync=sync)
@@ -113,25 +117,25 @@ class Writer:
         return self._connection
 
     def close(self) -> None:
-        """The file is left as one file."""
+        """Close the connection, with all data in one file."""
         self._connection.close()
 
     def changed_elsewhere(self) -> bool:
-        """Whether another program has changed the file since this was last asked."""
+        """Return whether another program has changed the database since the last call."""
         former, self._version = self._version, self._data_version()
         return self._version != former
 
     def _data_version(self) -> int:
-        """A number that another connection's commits change, and this one's do not."""
+        """Return a number that changes with the commits of other connections only."""
         (version,) = self._connection.execute("PRAGMA data_version").fetchone()
         return int(version)
 
     # -- rooms
 
     def load(self, count: int, lobby: str = "") -> list[StoredRoom]:
-        """The rooms in which something was said, each with its last *count* lines.
+        """Return the rooms in which something was said, each with its last *count* lines.
 
-        A room of which nothing is left is forgotten, but for the one with the key *lobby*.
+        Rooms without any lines are removed, except the one with the key *lobby*.
         """
         connection = self._connection
         kept = []
@@ -159,7 +163,7 @@ class Writer:
     # -- commits
 
     def commit(self, entries: Iterable[Entry]) -> None:
-        """Keep *entries*, each once whatever was kept before, in one transaction."""
+        """Store *entries* in one transaction; those that are stored already are skipped."""
         known = dict(self._rooms)
         with transaction(self._connection):
             rows: list[tuple[Any, ...]] = []
@@ -241,7 +245,7 @@ class Writer:
             self._delete(found)
 
     def _remove(self, room: int, event: TookBack) -> None:
-        """Delete what was said under a name, however that was spelled."""
+        """Delete the lines of a name, in any spelling."""
         since = (room, int((event.since - 60) * 1e6), event.since)
         where = "WHERE room = ? AND kind < 2 AND id > ? AND time >= ?"
         spelled = self._connection.execute(f"SELECT DISTINCT name FROM events {where}", since)
@@ -311,18 +315,18 @@ class Writer:
 
     @property
     def unclean(self) -> bool:
-        """Whether traces of what was deleted may be left in the index or the log of the file."""
+        """Whether the index or the write-ahead log may contain traces of deleted lines."""
         return bool(self._state("unclean"))
 
     def begin_merge(self) -> None:
-        """Begin to put the index together anew, without what was deleted."""
-        # Whatever is deleted from here on makes it unclean once more.
+        """Begin to merge the whole index, which removes what was deleted."""
+        # A deletion from here on makes the database unclean again (state 1).
         with transaction(self._connection):
             self._set_state("unclean", 2)
             self._merge(-MERGE_PAGES)
 
     def merge(self) -> bool:
-        """A slice of it; returns whether there is more to do."""
+        """Merge the next slice; returns whether there is more to do."""
         before = self._connection.total_changes
         with transaction(self._connection):
             self._merge(MERGE_PAGES)
@@ -333,11 +337,11 @@ class Writer:
         self._connection.execute("INSERT INTO words (words, rank) VALUES ('merge', ?)", (pages,))
 
     def empty_log(self) -> bool:
-        """Empty the write-ahead log, which has old pages in it; returns whether that could be.
+        """Empty the write-ahead log, which contains old pages. Returns whether that succeeded.
 
-        After a merge it ends the cleaning: nothing is unclean but what was deleted meanwhile.
+        After a merge the database is clean then, unless lines were deleted meanwhile.
         """
-        # It would wait for those who read, and commits with it: it is tried again instead.
+        # It must not wait for readers, because commits would wait as well: the caller tries again.
         self._connection.execute("PRAGMA busy_timeout = 5")
         try:
             (busy, _, _) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -349,7 +353,7 @@ class Writer:
         return not busy
 
     def note_time(self, now: float) -> None:
-        """Keep that the file was looked after at *now*, in seconds since the epoch."""
+        """Store that old lines were deleted at *now*, in seconds since the epoch."""
         self._set_state("time", int(now))
 
     def _state(self, key: str) -> int:
@@ -362,7 +366,7 @@ class Writer:
 
 
 class Reader:
-    """A connection that only looks things up.
+    """A connection that only reads.
 
     last_id: the id of the last event from before this run of the server, see _event.
     """
@@ -378,15 +382,15 @@ class Reader:
         return self._connection
 
     def close(self) -> None:
-        """Nothing more is looked up."""
+        """Close the connection."""
         self._connection.close()
 
     def interrupt(self) -> None:
-        """End what is being looked up, which fails; from another thread."""
+        """Make the running lookup fail; called from another thread."""
         self._connection.interrupt()
 
     def end_when(self, given_up: Callable[[], bool]) -> None:
-        """Ask now and then whether what is being looked up is *given_up*, and end it then."""
+        """Call *given_up* regularly during a lookup, and end the lookup if it returns True."""
         self._connection.set_progress_handler(given_up, STEPS)
 
     def _rooms(self, keys: Iterable[str]) -> dict[int, str]:
@@ -422,7 +426,7 @@ class Reader:
     def search(self, query: Query, count: int) -> list[Entry]:
         """See interfaces.HistoryStore. Of lines not indexed yet only the last TAIL are searched."""
         rooms = self._rooms(query.rooms)
-        # First: what is indexed meanwhile is found twice rather than not at all.
+        # The recent lines first: a line that is indexed meanwhile is then found twice, not never.
         recent = self._search_recent(query, count, rooms)
         found = {entry.id: entry for entry in self._search_index(query, count, rooms) + recent}
         return sorted(found.values(), key=attrgetter("id"))[-count:]
@@ -485,7 +489,7 @@ class Reader:
     def _missed(
         self, key: str, room: int, gap: Gap, name: Phrase, own: str
     ) -> UnreadSummary | None:
-        """What was missed in one *gap* of a room with this *key* and number."""
+        """Return the summary of one *gap* in a room, or None; *room* is the room's number."""
         where = "room = ? AND kind < 2 AND id > ? AND id < ?"
         spelled = self._connection.execute(
             f"SELECT name, count(*), min(id) FROM events WHERE {where} GROUP BY name",
@@ -503,7 +507,7 @@ class Reader:
         )
 
     def _naming(self, room: int, gap: Gap, name: Phrase, own: str) -> int:
-        """How many lines in *gap* have *name* in them and are not by *own*."""
+        """Return how many lines in *gap* contain *name* and are not by *own*."""
         # First: what is indexed meanwhile is counted once all the same.
         (indexed,) = self._connection.execute(
             "SELECT value FROM state WHERE key = 'indexed'"
@@ -528,10 +532,10 @@ class Reader:
         )
 
     def expired(self, before: float, keep: int) -> list[int]:
-        """The ids of at most SLICE events that are to be deleted.
+        """Return the ids of events to delete, SLICE of them at most.
 
-        Those of rooms that are no more, those from before *before* (seconds since the epoch), and
-        in each room those before the last *keep* lines; 0 keeps all.
+        These are events of removed rooms, events before *before* (in seconds since the epoch), and
+        in each room events before the last *keep* lines; 0 switches one of the limits off.
         """
         ids = self._of_past_rooms()
         for (room,) in self._connection.execute("SELECT id FROM rooms").fetchall():
@@ -559,7 +563,7 @@ class Reader:
         return ids
 
     def _of_past_rooms(self) -> list[int]:
-        """The ids of at most SLICE events of rooms that are no more."""
+        """Return the ids of events of removed rooms, SLICE of them at most."""
         ids: list[int] = []
         past = "SELECT id FROM rooms WHERE key >= ? AND key < ?"
         for (room,) in self._connection.execute(past, (PAST, chr(ord(PAST) + 1))).fetchall():
@@ -587,6 +591,6 @@ def _event(
 
 
 def _quoted(phrase: Phrase) -> str:
-    """A phrase as FTS5 wants it."""
+    """Return *phrase* in the syntax of FTS5."""
     text = " ".join(phrase.words).replace('"', '""')
     return f'"{text}"{" *" if phrase.begins else ""}'
