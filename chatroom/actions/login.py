@@ -38,7 +38,7 @@ log = Logger()
 def adopt(session: "Session", account: Account, *, paired: bool = False) -> Flow:
     """*session* is that of *account* from now on, whoever else had the name.
 
-    paired: see Registry.came.
+    paired: see LoginService.logged_in.
     """
     chat = session.chat
     claimed = yield _claim(session, account)

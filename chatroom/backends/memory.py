@@ -247,7 +247,7 @@ class MemoryModeration:
         self._last_id = 0
 
     def put(self, kind: str, key: str, value: str | None) -> Deferred[None]:
-        # Whoever puts it has it in memory.
+        # The caller has it in memory.
         return succeed(None)
 
     def note(self, action: Action) -> Deferred[None]:

@@ -30,7 +30,7 @@ _UNSAFE = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
-#: What whoever asks for events of the old kind finds in them, and nobody put there.
+#: The fields that Twisted's legacy log adds to events, which no caller has put there.
 _LEGACY = frozenset({"message", "time", "system", "format", "isError", "failure", "event"})
 
 #: What comes first in an object of JSON, where it is there: filters are written for this order.

@@ -52,7 +52,7 @@ class LogWriter:
         self._writing = False
         self._thread: threading.Thread | None = None
         self._changed = threading.Condition()
-        # Until then, by time.monotonic, whoever writes waits for it; None for not at all.
+        # Until then, by time.monotonic, a caller of `write` waits for the thread; None: never.
         self._until: float | None = None
 
     @property

@@ -460,8 +460,8 @@ def _warn(options: Options) -> None:
     """Log warnings about the chosen options."""
     if options["host-key-passing"]:
         log.warn(
-            "The key of SSH is of this run only: whoever comes again is warned of another one. "
-            "--data or --ssh-host-key keeps it.",
+            "The SSH host key is new in each run, so clients that connect again are warned of a "
+            "changed key. Use --data or --ssh-host-key to keep one.",
             event="host_key_passing",
         )
     credentials = options["credentials"]

@@ -372,7 +372,7 @@ class Terminal:
                 case Interrupt():
                     shown.append(self._screen.ended())
                     if self._editor.hidden:
-                        # Whoever is asked for a secret answers with none.
+                        # A question for a secret gets no answer.
                         self._lines.append(Line("", hidden=True))
                         self._answered = True
                 case Unsent():
