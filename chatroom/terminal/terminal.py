@@ -372,7 +372,7 @@ class Terminal:
                 case Interrupt():
                     shown.append(self._screen.ended())
                     if self._editor.hidden:
-                        # A question for a secret gets no answer.
+                        # An interrupted question for a secret is answered with an empty line.
                         self._lines.append(Line("", hidden=True))
                         self._answered = True
                 case Unsent():
