@@ -198,3 +198,31 @@ def test_all_of_an_hour_is_taken_back_once_from_either_connection(
     assert script.sees[-1] == "-- You have said nothing in the last hour."
     alice.says("/forget hour")
     assert alice.sees[-1] == "-- You have said nothing in the last hour."
+
+
+def test_connections_of_one_account_share_what_is_the_users(
+    world: World, factory: SshFactory
+) -> None:
+    alice, bob = owner(world), world.person("bob")
+    script = beside(world, factory)
+    bob.says("/msg alice hello")
+    script.sends(b"/reply hello yourself\n/away for tea\n/ignore bob\n")
+    world.wait(5)
+    assert "<- alice to you: hello yourself" in [line.replace("->", "<-") for line in bob.sees]
+    assert bob.asks("/msg alice tea?")[-1] == "-- alice is away: for tea."
+    assert alice.asks("/ignore") == ["-- You ignore bob."]
+    assert alice.asks("/back") == ["-- You are back."]
+    script.hangs_up()
+    assert alice.asks("/ignore") == ["-- You ignore bob."]
+
+
+def test_a_user_who_logs_out_leaves_the_other_connection_as_it_is(
+    world: World, factory: SshFactory
+) -> None:
+    alice = owner(world)
+    script = beside(world, factory)
+    alice.says("/logout", "/nick carl")
+    assert alice.name == "carl"
+    script.sends(b"/ignore\nhello\n")
+    assert "-- You ignore nobody." in script.sees
+    assert alice.sees[-1] == "alice: hello"

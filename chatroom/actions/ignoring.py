@@ -26,7 +26,7 @@ def ignore(session: "Session", person: "Session") -> "Deferred[bool]":
         # It may be the id of an account that was given up.
         session.user.ignored = {**session.user.ignored, person.user.id: person.user.name}
     person.user.ignored_by = (person.user.ignored_by or frozenset()) | {session.origin}
-    session.refresh_ignores()
+    _refresh(session)
     if person.user.account is None:
         return succeed(True)
     return ignore_account(session, person.user.account.id, person.user.name)
@@ -47,10 +47,15 @@ def unignore(session: "Session", key: str) -> "Deferred[bool] | None":
     if (person := session.chat.people.get(key)) is not None:
         ids |= {person.user.id, -person.origin} & known.keys()
     session.user.ignored = _without(ids, session.user.ignored)
-    session.refresh_ignores()
+    _refresh(session)
     if ids & session.user.preferences.ignores.keys():
         return session.prefer(lambda kept: replace(kept, ignores=_without(ids, kept.ignores)))
     return succeed(True) if ids else None
+
+
+def _refresh(session: "Session") -> None:
+    for connection in session.chat.connections_of(session):
+        connection.refresh_ignores()
 
 
 def _without(ids: set[int], known: Mapping[int, str]) -> dict[int, str]:
@@ -64,4 +69,4 @@ def become_user(session: "Session", id: int) -> None:
         other = session.chat.sessions.get(origin)
         if other is not None and -session.origin in other.user.ignored:
             other.user.ignored = {**other.user.ignored, id: session.user.name}
-            other.refresh_ignores()
+            _refresh(other)

@@ -55,6 +55,7 @@ def adopt(session: "Session", account: Account, *, paired: bool = False) -> Flow
         return
     _note_login(session)
     session.show_like(as_read(session, preferences))
+    chat.logins.share_user(session)
     _say_last(session, present, former)
     places = _note_unread(session, claimed, former)
     room = _room_for(session, preferences)
@@ -135,6 +136,7 @@ def _arrive(session: "Session", arrival: "Arrival") -> Flow:
     # Nobody has seen them: they have had this name, and all that is theirs, from the beginning.
     session.user.name = session.user.submitted = present.name
     session.show_like(as_read(session, preferences))
+    session.chat.logins.share_user(session)
     _note_login(session, arrival.key if arrival.by_key else None)
     places = _note_unread(session, claimed, former)
     entered = session.gate.opened(Reason.ENTERING)
@@ -162,8 +164,11 @@ def _pass(session: "Session", arrival: "Arrival") -> Flow:
     if present is not None and visit is not None and visit.change is not None:
         preferences = visit.change(present.user.preferences)
     session.passing = True
+    if present is not None and naming.stays(present, account.name):
+        session.user = present.user
+    else:
+        session.user.name = session.user.submitted = account.name
     logins.assign(session, account)
-    session.user.name = session.user.submitted = account.name
     session.show_like(as_read(session, preferences))
     _note_login(session, arrival.key if arrival.by_key else None)
     session.come_in(_room_for(session, preferences))

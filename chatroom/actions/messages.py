@@ -95,9 +95,8 @@ def whisper(sender: "Session", recipient: "Session", text: str) -> None:
     if user not in (recipient.member.ignores or ()):
         arriving = Whispered(now, sender.origin, *sent, outgoing=False, user=user)
         recipient.tell(arriving, PrivateLine(sender, recipient, text))
-        present = sender.chat.logins.present(sender)
-        if present is not recipient:
-            recipient.user.reply_to = present.user.id
+        if sender.user is not recipient.user:
+            recipient.user.reply_to = sender.user.id
     sender.tell(Whispered(now, sender.origin, *sent, outgoing=True, user=user))
     if recipient.user.away is not None:
         sender.notice(

@@ -400,7 +400,7 @@ class Chat:
         seconds since the epoch.
         """
         users, rooms = self._own_lines(session, since)
-        for one in self._connections_of(session):
+        for one in self.connections_of(session):
             one.user.said = None
         now, origin, name = self.clock.time(), session.origin, session.user.name
         asked: list[tuple[Room, Event]] = []
@@ -442,7 +442,7 @@ class Chat:
         These are its account, and the guests who its account's connections were before the login.
         """
         account = session.user.account
-        connections = self._connections_of(session)
+        connections = self.connections_of(session)
         users = frozenset([session.user.id, *(-one.origin for one in connections)])
         keys = {
             key
@@ -456,7 +456,7 @@ class Chat:
         own = [room for room in rooms if room.may_have(lambda said: said.user in users, since)]
         return users, own
 
-    def _connections_of(self, session: "Session") -> "list[Session]":
+    def connections_of(self, session: "Session") -> "list[Session]":
         """All connections of whoever *session* is."""
         account = session.user.account
         return [session] if account is None else self.sessions_of(account.id)

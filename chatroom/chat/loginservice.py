@@ -231,15 +231,25 @@ class LoginService:
 
     def assign(self, session: "Session", account: Account | None) -> None:
         """Make *account* the one that *session* is logged in to, None for a guest."""
-        if session.user.account is not None and (
-            same := self.sessions.get(session.user.account.id)
-        ):
+        user = session.user
+        if user.account is not None and (same := self.sessions.get(user.account.id)):
             same.pop(session.origin, None)
             if not same:
-                del self.sessions[session.user.account.id]
+                del self.sessions[user.account.id]
+            elif account is None and any(other.user is user for other in same.values()):
+                # The others go on as that user.
+                session.user = user.copy()
         session.user.account = account
         if account is not None:
             self.sessions.setdefault(account.id, {})[session.origin] = session
+
+    def share_user(self, session: "Session") -> None:
+        """Make the user of *session*, who is logged in, that of the account's other connections."""
+        assert session.user.account is not None
+        for other in self.sessions[session.user.account.id].values():
+            if other is not session and other.passing:
+                other.user = session.user
+                other.show_like(session.user.preferences)
 
     def save_sessions(self, sessions: "list[Session] | None" = None) -> None:
         """Save the account states of these sessions, by default of all that are logged in."""

@@ -489,9 +489,9 @@ class Session:
 
     def read_so_far(self) -> dict[str, int]:
         """Up to which id this person has read each room, by their keys; who passes reads none."""
-        if self.user.read_markers is None:
+        if self.user.read_markers is None or self.passing:
             return {}
-        if not self.member.joined or not self._welcomed or self.passing:
+        if not self.member.joined or not self._welcomed:
             return self.user.read_markers
         return {**self.user.read_markers, self.room.key: self.room.last_shown(self.member)}
 
@@ -510,19 +510,18 @@ class Session:
         What else they prefer they may have changed meanwhile, elsewhere. The Deferred fires with
         whether all that is to be kept is written.
         """
-        logins = self.chat.logins
-        present = logins.present(self)
-        for person in {self, present}:
-            person.show_like(change(person.user.preferences))
+        preferences = change(self.user.preferences)
+        for connection in self.chat.connections_of(self):
+            connection.show_like(preferences)
         visit = self.account_state()
         if visit is None:
             return succeed(True)
 
         def noted(kept: bool) -> bool:
-            present.user.unsaved = not kept
+            self.user.unsaved = not kept
             return kept
 
-        kept = logins.save([visit, visit._replace(change=change)])
+        kept = self.chat.logins.save([visit, visit._replace(change=change)])
         return kept.addCallback(noted)
 
     def show_like(self, preferences: Preferences) -> None:

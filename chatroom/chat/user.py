@@ -23,7 +23,7 @@ class User:
     ignored_by: the ids of the connections whose users have ignored this one so; None for none.
     read_markers: up to which id the user has read the rooms that they are not in, by the rooms'
         keys; None while they have still to be told what they missed.
-    reply_to: the id of the connection that sent the last private message; SERVER for none.
+    reply_to: the id of the user who sent the last private message; SERVER for none.
     said: when the user last said something, in seconds since the epoch, by the key of each listed
         room that they said it in; None for nothing.
     """
@@ -59,3 +59,10 @@ class User:
         self.read_markers: dict[str, int] | None = {}
         self.reply_to = SERVER
         self.said: dict[str, float] | None = None
+
+    def copy(self) -> "User":
+        """Return the same user for a connection that is about to be somebody else."""
+        copied = User(self.id, self.name)
+        for slot in self.__slots__:
+            setattr(copied, slot, getattr(self, slot))
+        return copied

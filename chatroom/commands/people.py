@@ -91,7 +91,7 @@ def ignore(session: "Session", rest: str) -> None:
     are logged in. What /history and /search show is without their lines, too.
     """
     if not rest:
-        listed = sorted(_ignored(session.chat.logins.present(session)), key=names.fold)
+        listed = sorted(_ignored(session), key=names.fold)
         session.notice(f"You ignore {', '.join(listed)}." if listed else "You ignore nobody.")
         return
     with_person(
@@ -136,13 +136,12 @@ def _ignore_account(session: "Session", account: Account) -> None:
 @command("unignore", "unblock", usage="NAME", group="people")
 def unignore(session: "Session", rest: str) -> None:
     """show what somebody says again"""
-    me = session.chat.logins.present(session)
-    found = names.match_prefix(rest[: names.MAX_NAME], _ignored(me))
+    found = names.match_prefix(rest[: names.MAX_NAME], _ignored(session))
     if len(found) > 1:
         raise Refused(
             Code.AMBIGUOUS, "Several whom you ignore have names that begin so. /ignore lists them."
         )
-    kept = ignoring.unignore(me, names.fold(found[0])) if found else None
+    kept = ignoring.unignore(session, names.fold(found[0])) if found else None
     if kept is None:
         shown = names.clean(rest)[: names.MAX_NAME]
         raise Refused(
@@ -179,10 +178,9 @@ def away(session: "Session", rest: str) -> None:
 @command("back", "unaway", group="people")
 def back(session: "Session", rest: str) -> None:
     """you are here again"""
-    me = session.chat.logins.present(session)
-    if me.user.away is None:
+    if session.user.away is None:
         raise Refused(Code.ALREADY, "You are not away. /away says that you are.")
-    me.user.away = None
+    session.user.away = None
     session.notice("You are back.")
 
 

@@ -53,7 +53,7 @@ def msg(session: "Session", rest: str) -> None:
 @command("reply", "r", usage="TEXT", group="talking")
 def reply(session: "Session", rest: str) -> None:
     """answer the last private line you got"""
-    whisperer = session.chat.logins.present(session).user.reply_to
+    whisperer = session.user.reply_to
     if not whisperer:
         raise Refused(Code.NO_SUCH_USER, "Nobody has sent you a private line yet: /msg NAME TEXT.")
     person = session.chat.session_of(whisperer)
