@@ -445,11 +445,11 @@ def run(tools: Tools, count: int, queries: int) -> dict[str, Any]:
         alone = ask_all(client, asked, queries)
         without, _ = with_talker(need.port, TALK_MOST_S, lambda: time.sleep(TALK_S))
         print("  beside a talker", flush=True)
-        talked, beside = with_talker(
+        session_ended, beside = with_talker(
             need.port, TALK_MOST_S, lambda: ask_all(client, asked, queries, TALK_S)
         )
         client.close()
-    for label, times in (("without", without), ("with", talked)):
+    for label, times in (("without", without), ("with", session_ended)):
         print(
             f"  talker {label} searches: {times['count']} of {times['said']} lines, p50 "
             f"{times['p50_us'] / 1e3:.2f}, p99 {times['p99_us'] / 1e3:.2f}, max "
@@ -468,7 +468,7 @@ def run(tools: Tools, count: int, queries: int) -> dict[str, Any]:
             {"kind": kind.name, "matching": kind.matching, "alone": one, "beside": other}
             for kind, one, other in zip(asked, alone, beside, strict=True)
         ],
-        "talker": {"without": without, "with": talked},
+        "talker": {"without": without, "with": session_ended},
     }
 
 

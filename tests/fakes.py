@@ -42,7 +42,7 @@ from chatroom.model.accounts import Account
 from chatroom.model.chatsettings import Settings
 from chatroom.model.entry import Entry
 from chatroom.model.events import Event
-from chatroom.model.identity import Arrival
+from chatroom.model.identity import Identity
 from chatroom.model.limits import LOCAL, Limits, source_of
 from chatroom.model.preferences import Preferences
 from chatroom.model.publickeys import PublicKey
@@ -64,10 +64,10 @@ class Clock(task.Clock):
         return self.seconds() + self.ahead
 
 
-class FakeOutlet:
-    """An outlet that keeps what it is given. *room*: how many bytes it takes, None for all.
+class FakeWriter:
+    """An writer that keeps what it is given. *room*: how many bytes it takes, None for all.
 
-    drained: as the owner of a real outlet has it. flowing: told when it is not congested any more.
+    drained: as the owner of a real writer has it. flowing: told when it is not congested any more.
     """
 
     def __init__(
@@ -156,11 +156,11 @@ class Person:
         source: str = LOCAL,
         format: Format = PLAIN,
         address: str = "",
-        arrival: Arrival | None = None,
+        identity: Identity | None = None,
         passing: bool = False,
     ) -> None:
         self.address = address or self.address
-        self.outlet = FakeOutlet(lambda: self.session.drained(), lambda: self.resume())
+        self.writer = FakeWriter(lambda: self.session.drained(), lambda: self.resume())
         self.world = world
         self.gone = False
         #: How often it was asked not to show what is typed.
@@ -169,11 +169,11 @@ class Person:
         self._ended = False
         self._seen = 0
         self._format = format
-        self.session = Session(world.chat, self, self.outlet, TEXT, COMMANDS, source)
+        self.session = Session(world.chat, self, self.writer, TEXT, COMMANDS, source)
         self.interpreter = Interpreter(self.session)
         self.session.passing = passing
         world.came.append(self)
-        login.open_session(self.session, arrival)
+        login.open_session(self.session, identity)
 
     @property
     def name(self) -> str:
@@ -194,7 +194,7 @@ class Person:
     place = "192.0.2.7 (a plain line)"
     address = "127.0.0.1"
 
-    def adapt(self, preferences: Preferences) -> Format:
+    def format_for(self, preferences: Preferences) -> Format:
         return plain(preferences) if self._format is PLAIN else self._format
 
     def hide_input(self) -> bool:
@@ -244,20 +244,20 @@ class Person:
         """The connection is gone at once."""
         self.gone = True
         self._waiting.clear()
-        self.outlet.lose()
+        self.writer.lose()
         self.session.lost(reason)
 
     def closes(self) -> None:
         """The client has closed both ways, as it does with TLS: what it has sent counts."""
         self.gone = True
-        self.outlet.lose()
+        self.writer.lose()
         self.session.disconnected()
         self.ends()
 
     def resume(self) -> None:
         self.interpreter.resume()
         while (
-            self._waiting and self.session.gate.is_open and (self.gone or not self.outlet.congested)
+            self._waiting and self.session.gate.is_open and (self.gone or not self.writer.congested)
         ):
             self.interpreter.received(self._waiting.pop(0))
         if self._ended and not self._waiting and self.session.gate.is_open:
@@ -267,11 +267,11 @@ class Person:
         self.closing = what
 
     def close(self, farewell: bytes) -> None:
-        assert not self.session.mailbox.size
+        assert not self.session.queue.size
         if not self.gone:
-            self.outlet.data += farewell
+            self.writer.data += farewell
         self.gone = True
-        self.outlet.lose()
+        self.writer.lose()
 
     @property
     def sees(self) -> list[str]:
@@ -279,8 +279,8 @@ class Person:
 
         What the server says in several rows, so that it fits into 79 columns, is one line.
         """
-        new = self.outlet.data[self._seen :]
-        self._seen = len(self.outlet.data)
+        new = self.writer.data[self._seen :]
+        self._seen = len(self.writer.data)
         lines = re.sub("\r\n-- {4}(?! )", " ", new.decode()).split("\r\n")
         last = lines.pop()
         assert last in ("", "\a"), "a line was cut"
@@ -434,18 +434,18 @@ class World:
         self.settle()
         if name:
             person.says(f"/nick {name}")
-        person._seen = len(person.outlet.data)
+        person._seen = len(person.writer.data)
         return person
 
-    def arrives(self, arrival: Arrival, source: str = LOCAL, format: Format = PLAIN) -> Person:
+    def arrives(self, identity: Identity, source: str = LOCAL, format: Format = PLAIN) -> Person:
         """Somebody whom a door knows, when everything has happened; the greeting is to be read."""
-        person = Person(self, source, format, arrival=arrival)
+        person = Person(self, source, format, identity=identity)
         self.settle()
         return person
 
-    def passes(self, arrival: Arrival, line: str, source: str = LOCAL) -> list[str]:
+    def passes(self, identity: Identity, line: str, source: str = LOCAL) -> list[str]:
         """What answers the one *line* that somebody has come for, who is gone then."""
-        person = Person(self, source, arrival=arrival, passing=True)
+        person = Person(self, source, identity=identity, passing=True)
         self.settle()
         answer = person.asks(line)
         person.ends()
@@ -745,7 +745,7 @@ class FakeRecords(MemoryModeration):
         self.kept: dict[tuple[str, str], str] = {}
         self.full = False
 
-    def put(self, kind: str, key: str, value: str | None) -> Deferred[None]:
+    def set(self, kind: str, key: str, value: str | None) -> Deferred[None]:
         if self.full:
             return fail(OSError("the disk is full"))
         self.kept.pop((kind, key), None)
@@ -753,8 +753,8 @@ class FakeRecords(MemoryModeration):
             self.kept[kind, key] = value
         return succeed(None)
 
-    def note(self, action: Action) -> Deferred[None]:
-        return fail(OSError("the disk is full")) if self.full else super().note(action)
+    def record(self, action: Action) -> Deferred[None]:
+        return fail(OSError("the disk is full")) if self.full else super().record(action)
 
     def report(self, report: Report) -> Deferred[int]:
         return fail(OSError("the disk is full")) if self.full else super().report(report)

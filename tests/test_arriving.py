@@ -11,7 +11,7 @@ from twisted.logger import LogEvent
 
 from chatroom.accounts import passwords
 from chatroom.actions import authenticate
-from chatroom.actions.authenticate import Stranger
+from chatroom.actions.authenticate import PendingConnection
 from chatroom.actions.handler import TEXT
 from chatroom.actions.steps import SORRY
 from chatroom.backends.memory import MemoryNameClaims
@@ -21,16 +21,16 @@ from chatroom.formats.plain import plain
 from chatroom.model.accounts import Account
 from chatroom.model.chatsettings import Settings
 from chatroom.model.events import Event, Joined
-from chatroom.model.identity import Arrival
+from chatroom.model.identity import Identity
 from chatroom.model.refused import TooMany
-from chatroom.model.sanctions import Order
+from chatroom.model.sanctions import Sanction
 from chatroom.text import names
 from conftest import MakeWorld
 from fakes import (
     WORD,
     FailingLedger,
     FakeBook,
-    FakeOutlet,
+    FakeWriter,
     LateClaims,
     Person,
     World,
@@ -50,22 +50,22 @@ SECOND = "-- Type to talk. /nick NAME picks a name, /help lists the rest, /quit 
 LAST = "-- You were last here 08:00. This server keeps names only as long as it runs."
 
 
-def as_owner(world: World, name: str = "alice") -> Arrival:
+def as_owner(world: World, name: str = "alice") -> Identity:
     """How the owner of *name*, which is registered here and now, arrives."""
     account = register(world, name)
-    return Arrival(account.name, account)
+    return Identity(account.name, account)
 
 
-def again(world: World, name: str = "alice") -> Arrival:
+def again(world: World, name: str = "alice") -> Identity:
     account = now(world.chat.logins.accounts.find(name))
     assert account is not None
-    return Arrival(account.name, account)
+    return Identity(account.name, account)
 
 
-def with_key(world: World, name: str = "alice", *, proven: bool = True) -> Arrival:
+def with_key(world: World, name: str = "alice", *, proven: bool = True) -> Identity:
     account = register(world, name)
     now(world.chat.logins.accounts.add_key(account.id, KEY, world.clock.seconds(), proven))
-    return Arrival(account.name, account, KEY, by_key=True)
+    return Identity(account.name, account, KEY, by_key=True)
 
 
 def greetings(lines: list[str]) -> list[str]:
@@ -145,7 +145,7 @@ def test_what_was_missed_and_what_was_left_is_told_once(world: World) -> None:
 def test_what_somebody_who_left_before_the_greeting_missed_is_missed_still(world: World) -> None:
     owner(world).says("/quit")
     world.person("bob").says("one", "two")
-    gone = Person(world, arrival=again(world))
+    gone = Person(world, identity=again(world))
     gone.hangs_up()
     world.settle()
     assert "-- 2 new" in world.arrives(again(world)).sees
@@ -171,7 +171,7 @@ def test_the_former_connection_ends_and_who_squatted_is_a_guest_again(world: Wor
 
 def test_what_is_typed_waits_and_is_said_under_the_name(world: World) -> None:
     bob = world.person("bob")
-    alice = Person(world, arrival=as_owner(world))
+    alice = Person(world, identity=as_owner(world))
     alice.types("one", "two")
     alice.ends()
     assert not alice.session.gate.is_open
@@ -184,9 +184,9 @@ def test_nobody_finds_who_has_not_been_greeted(world: World) -> None:
     fake: Any = FakeBook()
     fake.book = world.chat.logins.accounts
     world.chat.logins.accounts = fake
-    arrival, bob = as_owner(world), world.person("bob")
+    identity, bob = as_owner(world), world.person("bob")
     fake.late = True
-    alice = Person(world, arrival=arrival)
+    alice = Person(world, identity=identity)
     for line in ("/who", "/msg guest2 psst", "/whois guest2", "/whois alice"):
         assert not [told for told in bob.asks(line) if "guest" in told and "Nobody" not in told]
     bob.says("a line from before")
@@ -202,28 +202,28 @@ def test_nobody_finds_who_has_not_been_greeted(world: World) -> None:
 
 def test_in_lockdown_who_has_an_account_enters_and_who_has_none_waits(world: World) -> None:
     world.person("root1").operates()
-    world.chat.moderation.put("lockdown", "", Order("", 0, "", "root", 0))
+    world.chat.moderation.set("lockdown", "", Sanction("", 0, "", "root", 0))
     alice = world.arrives(as_owner(world))
     assert alice.sees[0] == f"{FIRST}alice, in #lobby."
-    dave = world.arrives(Arrival("dave"))
+    dave = world.arrives(Identity("dave"))
     assert dave.sees == [
         f"{FIRST}{dave.name}.",
         "-- Only registered people may talk just now: /login NAME.",
         "-- Only registered people enter and talk just now: /login NAME.",
     ]
     register(world, "carol")
-    carol = world.arrives(Arrival("carol"))
+    carol = world.arrives(Identity("carol"))
     assert carol.name.startswith("guest")
     assert carol.session.room is world.chat.entrance
     check(world)
 
 
 def test_who_is_banned_is_a_guest_and_told_why(world: World) -> None:
-    arrival = as_owner(world)
-    assert arrival.account is not None
-    order = Order("alice", 0, "spam", "root", 0)
-    world.chat.moderation.put("ban account", str(arrival.account.id), order)
-    person = world.arrives(arrival)
+    identity = as_owner(world)
+    assert identity.account is not None
+    order = Sanction("alice", 0, "spam", "root", 0)
+    world.chat.moderation.set("ban account", str(identity.account.id), order)
+    person = world.arrives(identity)
     told = person.sees
     assert told[:2] == [f"{FIRST}{person.name}, in #lobby.", "-- alice is banned for good: spam."]
     assert names.is_reserved(person.name)
@@ -235,10 +235,10 @@ def test_a_network_that_is_banned_meanwhile_is_sent_away(world: World) -> None:
     fake: Any = FakeBook()
     fake.book = world.chat.logins.accounts
     world.chat.logins.accounts = fake
-    arrival, root = as_owner(world), world.person("root1")
+    identity, root = as_owner(world), world.person("root1")
     root.operates()
     fake.late = True
-    person = Person(world, "192.0.2.9", address="192.0.2.9", arrival=arrival)
+    person = Person(world, "192.0.2.9", address="192.0.2.9", identity=identity)
     root.types("/ban 192.0.2.0/24 1h spam")
     assert person.gone
     assert person.sees[0].startswith("-- You are banned until ")
@@ -249,10 +249,10 @@ def test_a_network_that_is_banned_meanwhile_is_sent_away(world: World) -> None:
 
 
 def test_an_account_that_is_gone_meanwhile_leaves_a_guest(world: World) -> None:
-    arrival = as_owner(world)
-    assert arrival.account is not None
-    now(world.chat.logins.accounts.remove(arrival.account.id))
-    person = world.arrives(arrival)
+    identity = as_owner(world)
+    assert identity.account is not None
+    now(world.chat.logins.accounts.remove(identity.account.id))
+    person = world.arrives(identity)
     assert person.sees[1] == "-- alice is not registered any more."
     assert names.is_reserved(person.name)
     check(world)
@@ -289,11 +289,11 @@ def test_a_key_that_was_pasted_is_proven_by_arriving_with_it(world: World) -> No
 
 
 def test_a_key_that_was_removed_meanwhile_opens_nothing(world: World) -> None:
-    arrival = with_key(world)
-    assert arrival.account is not None
+    identity = with_key(world)
+    assert identity.account is not None
     book = world.chat.logins.accounts
-    now(book.remove_key(arrival.account.id, KEY.fingerprint))
-    person = world.arrives(arrival)
+    now(book.remove_key(identity.account.id, KEY.fingerprint))
+    person = world.arrives(identity)
     assert person.sees[1] == "-- Your key is not a key of alice any more."
     assert person.session.user.account is None
     # Nor is it bound anew by that.
@@ -303,7 +303,7 @@ def test_a_key_that_was_removed_meanwhile_opens_nothing(world: World) -> None:
 
 def test_who_came_by_password_with_a_key_is_told_how_to_add_it(world: World) -> None:
     account = register(world, "alice")
-    alice = world.arrives(Arrival("alice", account, KEY))
+    alice = world.arrives(Identity("alice", account, KEY))
     assert "-- You have a key with you: /key add has it log you in from now on." in alice.sees
     assert logged_in(world, alice, "alice")
 
@@ -314,7 +314,7 @@ def test_who_came_by_password_with_a_key_is_told_how_to_add_it(world: World) -> 
 def test_a_guest_who_asks_for_a_name_has_it_from_the_beginning(world: World) -> None:
     bob = world.person("bob")
     world.wait(5)
-    zoe = world.arrives(Arrival("Zoe", key=KEY))
+    zoe = world.arrives(Identity("Zoe", key=KEY))
     assert zoe.sees == [f"{FIRST}Zoe, in #lobby with bob.", SECOND]
     assert zoe.session.key == KEY
     zoe.says("hello")
@@ -331,19 +331,19 @@ def test_who_does_not_get_the_name_is_a_guest_and_told_why_in_one_line(world: Wo
     register(world, "alice")
     world.person("bob")
     world.wait(5)
-    for arrival, why in (
-        (Arrival("bob"), "bob is taken. /nick NAME picks another."),
+    for identity, why in (
+        (Identity("bob"), "bob is taken. /nick NAME picks another."),
         (
-            Arrival("ALICE"),
+            Identity("ALICE"),
             "ALICE is registered. If it is yours: /login ALICE. /nick NAME picks another.",
         ),
         (
-            Arrival("aIice"),
+            Identity("aIice"),
             "aIice looks like the registered name alice. /nick NAME picks another.",
         ),
-        (Arrival(why="root is reserved."), "root is reserved."),
+        (Identity(why="root is reserved."), "root is reserved."),
     ):
-        person = world.arrives(arrival)
+        person = world.arrives(identity)
         name = person.name
         assert names.is_reserved(name)
         told = person.sees
@@ -351,11 +351,11 @@ def test_who_does_not_get_the_name_is_a_guest_and_told_why_in_one_line(world: Wo
         assert told[0].startswith(f"{FIRST}{name}, in #lobby with ")
         assert told[1:] == [f"-- {why}", SECOND]
         check(world)
-    assert world.arrives(Arrival()).sees[1:] == [SECOND]
+    assert world.arrives(Identity()).sees[1:] == [SECOND]
 
 
 def test_who_arrives_as_nobody_else_sees_what_a_bare_session_sees(world: World) -> None:
-    bare = world.arrives(Arrival())
+    bare = world.arrives(Identity())
     world.wait(5)
     arrived = Person(world)
     world.settle()
@@ -370,8 +370,8 @@ def test_a_session_has_the_number_that_its_connection_had_before() -> None:
     origin = world.chat.next_origin()
     session: Session
     connection = world.person()
-    outlet = FakeOutlet(lambda: session.drained())
-    session = Session(world.chat, connection, outlet, TEXT, COMMANDS, origin=origin)
+    writer = FakeWriter(lambda: session.drained())
+    session = Session(world.chat, connection, writer, TEXT, COMMANDS, origin=origin)
     assert session.origin == origin
     assert connection.session.origin > origin
     world.end()
@@ -381,11 +381,11 @@ def test_a_session_has_the_number_that_its_connection_had_before() -> None:
 
 
 BOOK = ["find", "resembling", "save", "places", "messages", "shown", "keyholder", "prove_key"]
-WAYS: list[Callable[[World], Arrival]] = [
+WAYS: list[Callable[[World], Identity]] = [
     as_owner,
     with_key,
     lambda world: with_key(world, proven=False),
-    lambda world: Arrival("alice"),
+    lambda world: Identity("alice"),
 ]
 
 
@@ -393,13 +393,13 @@ WAYS: list[Callable[[World], Arrival]] = [
 @pytest.mark.parametrize("method", BOOK)
 @pytest.mark.parametrize("way", WAYS)
 def test_everybody_is_greeted_whatever_the_book_does(
-    way: Callable[[World], Arrival], method: str, how: str
+    way: Callable[[World], Identity], method: str, how: str
 ) -> None:
     fake = FakeBook()
     world = World(accounts=book_of(fake))
-    bob, arrival = world.person("bob"), way(world)
+    bob, identity = world.person("bob"), way(world)
     setattr(fake, "failing" if how == "failing" else "silent", {method})
-    person = Person(world, arrival=arrival)
+    person = Person(world, identity=identity)
     person.types("I go on")
     for _ in range(4):
         world.wait(6)
@@ -412,11 +412,11 @@ def test_everybody_is_greeted_whatever_the_book_does(
         world.settle()
     fake.failing = fake.silent = set()
     check(world)
-    looked_up = "find" if arrival.account else "resembling"
-    if method == looked_up or (method == "keyholder" and arrival.by_key):
+    looked_up = "find" if identity.account else "resembling"
+    if method == looked_up or (method == "keyholder" and identity.by_key):
         assert names.is_reserved(person.name)
-        assert told[1].endswith("try again later." if arrival.account else "tries again.")
-    elif arrival.account is not None:
+        assert told[1].endswith("try again later." if identity.account else "tries again.")
+    elif identity.account is not None:
         assert logged_in(world, person, "alice")
     world.end()
 
@@ -424,11 +424,11 @@ def test_everybody_is_greeted_whatever_the_book_does(
 @pytest.mark.parametrize("how", ["fails", "too late", "gone"])
 @pytest.mark.parametrize("way", WAYS)
 def test_a_claim_that_is_not_there_in_time_leaves_a_guest(
-    way: Callable[[World], Arrival], how: str, make_world: MakeWorld
+    way: Callable[[World], Identity], how: str, make_world: MakeWorld
 ) -> None:
     claims = LateClaims()
     world = make_world(claims=claims)
-    person = Person(world, arrival=way(world))
+    person = Person(world, identity=way(world))
     world.settle()
     assert person.sees == []
     if how == "fails":
@@ -453,21 +453,21 @@ def test_a_claim_that_is_not_there_in_time_leaves_a_guest(
 @pytest.mark.parametrize("ledger", LEDGERS)
 @pytest.mark.parametrize("way", WAYS)
 def test_who_hangs_up_at_any_moment_leaves_nothing(
-    ledger: Any, way: Callable[[World], Arrival]
+    ledger: Any, way: Callable[[World], Identity]
 ) -> None:
     for moment in range(20):
         fake, claims = FakeBook(), MemoryNameClaims()
         world = World(ledger, claims=claims, accounts=book_of(fake))
-        arrival = way(world)
+        identity = way(world)
         fake.late = True
-        person = Person(world, arrival=arrival)
+        person = Person(world, identity=identity)
         hangs_up_while_answered(person, fake, 20, moment)
         world.wait(6)
         assert not world.chat.sessions, moment
         assert not world.chat.people, moment
         assert claims._holders == {}, moment
         assert not world.chat.logins.online, moment
-        if arrival.account is not None:
+        if identity.account is not None:
             back = world.arrives(again(world))
             assert logged_in(world, back, "alice")
         world.end()
@@ -479,10 +479,10 @@ def test_of_two_who_want_a_name_at_once_one_has_it(ledger: Any, other: str) -> N
     for moment in range(14):
         fake = FakeBook()
         world = World(ledger, accounts=book_of(fake))
-        arrival = as_owner(world)
+        identity = as_owner(world)
         second = world.person() if other != "arrives" else None
         fake.late = True
-        first = Person(world, arrival=arrival)
+        first = Person(world, identity=identity)
         for step in range(moment):
             if step % 2:
                 fake.answer()
@@ -491,7 +491,7 @@ def test_of_two_who_want_a_name_at_once_one_has_it(ledger: Any, other: str) -> N
         fake.late = False
         fake.answer_all()
         if second is None:
-            second = Person(world, arrival=arrival)
+            second = Person(world, identity=identity)
         else:
             second.types(LOGIN if other == "logs in" else "/nick alice")
         world.settle()
@@ -509,15 +509,15 @@ def test_whose_name_is_taken_by_its_owner_while_they_arrive_ends_well(ledger: An
         fake = FakeBook()
         world = World(ledger, accounts=book_of(fake))
         fake.late = True
-        guest = Person(world, arrival=Arrival("alice"))
+        guest = Person(world, identity=Identity("alice"))
         for step in range(moment):
             if step % 2:
                 fake.answer()
             else:
                 world.clock.advance(0.001)
         fake.late = False
-        arrival = as_owner(world)
-        alice = Person(world, arrival=arrival)
+        identity = as_owner(world)
+        alice = Person(world, identity=identity)
         world.settle()
         fake.answer_all()
         world.settle()
@@ -533,13 +533,13 @@ def test_who_has_a_name_only_as_long_as_nobody_took_it_meanwhile(make_world: Mak
     fake.book = world.chat.logins.accounts
     world.chat.logins.accounts = fake
     fake.silent = {"resembling"}
-    guest = Person(world, arrival=Arrival("alice"))
+    guest = Person(world, identity=Identity("alice"))
     fake.silent = set()
-    arrival = as_owner(world)
-    assert arrival.account is not None
-    alice = world.arrives(arrival)
+    identity = as_owner(world)
+    assert identity.account is not None
+    alice = world.arrives(identity)
     # What the guest is told of the name is from another moment.
-    now(fake.book.remove(arrival.account.id))
+    now(fake.book.remove(identity.account.id))
     fake.answer_all()
     world.settle()
     assert logged_in(world, alice, "alice")
@@ -555,7 +555,7 @@ def test_a_claim_that_was_made_though_its_answer_failed_is_given_back(
 ) -> None:
     claims = LateClaims()
     world = make_world(claims=claims)
-    person = Person(world, arrival=Arrival("alice"))
+    person = Person(world, identity=Identity("alice"))
     claims.local.claim("alice", person.session.origin)
     claims.fail()
     world.settle()
@@ -580,8 +580,8 @@ def test_a_room_that_cannot_be_entered_leads_to_the_lobby(failing: World) -> Non
     assert greetings(told) == [f"{FIRST}alice, in #lobby."]
     assert logged_in(failing, person, "alice")
     ledger.refuses = lambda event: isinstance(event, Joined)
-    for arrival in (again(failing), Arrival("zoe"), Arrival()):
-        gone = failing.arrives(arrival)
+    for identity in (again(failing), Identity("zoe"), Identity()):
+        gone = failing.arrives(identity)
         assert gone.gone
         assert gone.session.origin not in failing.chat.sessions
     ledger.refuses = lambda event: False
@@ -619,25 +619,25 @@ def test_whose_a_name_is(world: World) -> None:
 )
 def test_what_a_guest_may_be_called(name: str, why: str) -> None:
     world = World(reserved=["boss"])
-    arrival = authenticate.by_name(world.chat, name, KEY)
-    assert arrival == Arrival("" if why else name, None, KEY, why=why)
-    assert known(authenticate.by_key(world.chat, name, KEY)) == arrival
+    identity = authenticate.by_name(world.chat, name, KEY)
+    assert identity == Identity("" if why else name, None, KEY, why=why)
+    assert known(authenticate.by_key(world.chat, name, KEY)) == identity
     world.end()
 
 
 def test_a_key_that_is_an_accounts_makes_whoever_has_it_that_account(world: World) -> None:
-    arrival = with_key(world)
+    identity = with_key(world)
     register(world, "bob")
     for name in ("alice", "ALICE", "zoe", "", "root", "\x1b"):
-        assert known(authenticate.by_key(world.chat, name, KEY)) == arrival
+        assert known(authenticate.by_key(world.chat, name, KEY)) == identity
     assert known(authenticate.by_key(world.chat, "bob", KEY)) is None
 
 
 def test_a_key_that_was_pasted_does_so_for_who_asks_for_that_account_alone(world: World) -> None:
-    arrival = with_key(world, proven=False)
+    identity = with_key(world, proven=False)
     register(world, "bob")
-    assert known(authenticate.by_key(world.chat, "Alice", KEY)) == arrival
-    assert known(authenticate.by_key(world.chat, "zoe", KEY)) == Arrival("zoe", key=KEY)
+    assert known(authenticate.by_key(world.chat, "Alice", KEY)) == identity
+    assert known(authenticate.by_key(world.chat, "zoe", KEY)) == Identity("zoe", key=KEY)
     assert known(authenticate.by_key(world.chat, "bob", KEY)) is None
     # Asking has changed nothing.
     holder = now(world.chat.logins.accounts.keyholder(KEY.fingerprint))
@@ -648,7 +648,9 @@ def test_a_key_that_was_pasted_does_so_for_who_asks_for_that_account_alone(world
 def test_a_key_that_is_nobodys_is_not_let_in_as_somebody(world: World) -> None:
     with_key(world)
     assert known(authenticate.by_key(world.chat, "alice", OTHER_KEY)) is None
-    assert known(authenticate.by_key(world.chat, "zoe", OTHER_KEY)) == Arrival("zoe", key=OTHER_KEY)
+    assert known(authenticate.by_key(world.chat, "zoe", OTHER_KEY)) == Identity(
+        "zoe", key=OTHER_KEY
+    )
 
 
 @pytest.mark.parametrize("how", ["failing", "silent"])
@@ -656,14 +658,14 @@ def test_a_key_that_is_nobodys_is_not_let_in_as_somebody(world: World) -> None:
 def test_a_door_has_its_answer_in_time_whatever_the_book_does(how: str, method: str) -> None:
     fake = FakeBook()
     world = World(accounts=book_of(fake))
-    arrival = with_key(world)
+    identity = with_key(world)
     setattr(fake, how, {method})
     by_key = authenticate.by_key(world.chat, "alice", KEY)
     owns = authenticate.owner(world.chat, "alice")
     world.wait(6)
     world.wait(6)
-    assert known(by_key) == Arrival(key=KEY, why=SORRY)
-    assert known(owns) == (None if method == "find" else arrival.account)
+    assert known(by_key) == Identity(key=KEY, why=SORRY)
+    assert known(owns) == (None if method == "find" else identity.account)
     fake.answer_all()
     world.end()
 
@@ -671,18 +673,18 @@ def test_a_door_has_its_answer_in_time_whatever_the_book_does(how: str, method: 
 # -- passwords
 
 
-def stranger(world: World, source: str = "192.0.2.7") -> Stranger:
-    return Stranger(world.chat.next_origin(), source, source, world.clock.seconds())
+def stranger(world: World, source: str = "192.0.2.7") -> PendingConnection:
+    return PendingConnection(world.chat.next_origin(), source, source, world.clock.seconds())
 
 
-def tries(world: World, who: Stranger, account: Account, password: str) -> Deferred[Any]:
+def tries(world: World, who: PendingConnection, account: Account, password: str) -> Deferred[Any]:
     return authenticate.by_password(world.chat, who, account, password)
 
 
 def test_a_password_makes_whoever_has_it_that_account(world: World) -> None:
     account, who = register(world, "alice"), stranger(world)
     who.key = KEY
-    assert known(tries(world, who, account, WORD)) == Arrival("alice", account, KEY)
+    assert known(tries(world, who, account, WORD)) == Identity("alice", account, KEY)
     assert who.failures == 0
 
 
@@ -691,13 +693,13 @@ def test_it_is_the_password_that_counts_when_it_is_given(world: World) -> None:
     book = world.chat.logins.accounts
     book.set_password(account.id, passwords.make("another one"))
     assert known(tries(world, who, account, WORD)) is None
-    arrival = known(tries(world, who, account, "another one"))
-    assert arrival is not None
-    assert arrival.account is not None
-    assert arrival.account.id == account.id
+    identity = known(tries(world, who, account, "another one"))
+    assert identity is not None
+    assert identity.account is not None
+    assert identity.account.id == account.id
     book.remove(account.id)
     why = "alice is not registered any more."
-    assert known(tries(world, who, account, "another one")) == Arrival(why=why)
+    assert known(tries(world, who, account, "another one")) == Identity(why=why)
 
 
 def test_a_wrong_password_counts_and_is_logged(world: World, log_events: list[LogEvent]) -> None:
@@ -722,7 +724,7 @@ def test_who_guesses_waits_as_with_login_and_shares_the_limit_with_it(world: Wor
     tries(world, who, account, WORD).addCallback(answers.append)
     assert answers == []
     world.wait(1)
-    assert answers == [Arrival("alice", account)]
+    assert answers == [Identity("alice", account)]
 
 
 def test_who_is_gone_is_not_looked_at(world: World) -> None:
@@ -732,7 +734,7 @@ def test_who_is_gone_is_not_looked_at(world: World) -> None:
     tries(world, who, account, "guess").addBoth(answers.append)
     who.over = True
     world.chat.logins.throttle._width = 1
-    assert known(tries(world, stranger(world), account, WORD)) == Arrival("alice", account)
+    assert known(tries(world, stranger(world), account, WORD)) == Identity("alice", account)
     world.wait(31)
     assert who.failures == 0
 

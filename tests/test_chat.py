@@ -10,7 +10,7 @@ from chatroom.chat import chat as chats
 from chatroom.chat.chat import MAX_LOOKS, Chat
 from chatroom.chat.gate import Reason
 from chatroom.chat.room import Member
-from chatroom.chat.sendqueue import Mailbox
+from chatroom.chat.sendqueue import SendQueue
 from chatroom.formats.plain import RAW
 from chatroom.model.chatsettings import Settings
 from chatroom.model.entry import Entry
@@ -20,7 +20,7 @@ from chatroom.model.refused import Refused
 from chatroom.text import names
 from chatroom.text.times import DAY
 from conftest import MakeWorld, Strictness
-from fakes import Clock, FailingLedger, FakeOutlet, Person, World
+from fakes import Clock, FailingLedger, FakeWriter, Person, World
 
 FAR = "192.0.2.1"
 
@@ -150,11 +150,11 @@ def test_rooms_of_doors_are_neither_listed_nor_entered(world: World) -> None:
     assert alice.asks("/rooms") == ["-- #lobby  1 person, silent so far"]
     assert alice.asks("/join relay 1") == ["-- A room's name consists of letters, digits, _ and -."]
     assert alice.asks("/who relay") == ["-- There is no such room. /rooms lists them."]
-    outlet = FakeOutlet()
-    world.chat.enter(hidden, Member(99, "", RAW, outlet, Mailbox()))
+    writer = FakeWriter()
+    world.chat.enter(hidden, Member(99, "", RAW, writer, SendQueue()))
     world.chat.submit(hidden, Relayed(0.0, 98, b"\xff"))
     world.settle()
-    assert outlet.data == b"\xff\n"
+    assert writer.data == b"\xff\n"
     world.chat.rejected(hidden.key, Joined(0.0, 99, ""), "it is a test")
     assert hidden.deserted
     assert hidden.key in world.chat.rooms
@@ -296,7 +296,7 @@ def test_much_that_waits_does_not_wait_for_the_end_of_the_turn() -> None:
     alice, bob = world.people("alice", "bob")
     for number in range(40):
         alice.types(f"{number} {'x' * 1900}")
-        world.chat.relieve()
+        world.chat.flush_if_large()
     assert len(bob.sees) > 30
     world.settle()
     assert len(bob.sees) < 10
@@ -306,7 +306,7 @@ def test_much_that_waits_does_not_wait_for_the_end_of_the_turn() -> None:
 def test_little_that_waits_waits_for_the_end_of_the_turn(world: World) -> None:
     alice, bob = world.people("alice", "bob")
     alice.types("hi")
-    world.chat.relieve()
+    world.chat.flush_if_large()
     assert bob.sees == []
     world.settle()
     assert bob.sees == ["alice: hi"]
@@ -350,7 +350,7 @@ def test_input_that_fails_does_not_keep_others_from_going_on(
     for person in (alice, bob):
         person.session.gate.open(Reason.ANSWER)
     world.settle()
-    assert alice.outlet.aborted
+    assert alice.writer.aborted
     assert bob.sees != []
     assert strict.expected()
 
@@ -409,14 +409,14 @@ def test_what_comes_in_while_others_are_read_goes_out_in_the_same_write(
     world = World()
     alice, bob, carol = world.people("alice", "bob", "carol")
     looks = Looks(world, monkeypatch)
-    writes = carol.outlet.writes
+    writes = carol.writer.writes
     alice.types("one")
     looks.take()
     bob.types("two")
     looks.take()
-    assert carol.outlet.writes == writes
+    assert carol.writer.writes == writes
     looks.take()
-    assert carol.outlet.writes == writes + 1
+    assert carol.writer.writes == writes + 1
     assert carol.sees == ["alice: one", "bob: two"]
     assert not looks.put_off
 

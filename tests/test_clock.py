@@ -17,7 +17,7 @@ from chatroom.model.aging import Aging
 from chatroom.model.chatsettings import Settings
 from chatroom.model.clock import Timer
 from chatroom.model.limits import Limits
-from chatroom.model.sanctions import Order
+from chatroom.model.sanctions import Sanction
 from chatroom.text.times import DAY
 from conftest import MakeWorld
 from fakes import Clock, World
@@ -122,8 +122,8 @@ def test_neither_lines_nor_names_nor_bans_go_by_a_clock_that_is_doubted(world: W
     alice.says("/register s3cretpass", "hello")
     alice.says("/logout", "/quit")
     now = world.clock.time()
-    order = Order("192.0.2.7", now + 30 * DAY, "", "alice", now)
-    world.chat.moderation.put("ban network", "192.0.2.7/32", order)
+    order = Sanction("192.0.2.7", now + 30 * DAY, "", "alice", now)
+    world.chat.moderation.set("ban network", "192.0.2.7/32", order)
     world.clock.ahead += 90 * DAY
     world.chat.expire()
     world.chat.moderation.keep(world.chat.aging.now())

@@ -158,7 +158,7 @@ def test_rooms_where_was_spoken_last_come_first(world: World) -> None:
 def test_a_private_room_is_offered_to_nobody_who_may_not_see_it(world: World) -> None:
     alice, bob, carol = world.people("alice", "bob", "carol")
     bob.says("/join den", "secret")
-    world.chat.moderation.put("room", "den", Access(7, "bob", True, ()))
+    world.chat.moderation.set("room", "den", Access(7, "bob", True, ()))
     world.chat.open_room("hidden", listed=False)
     carol.operates()
     lines = ["#", "#d", "/join ", "/join d", "/who d", "/search x in ", "hi #d", "#h"]

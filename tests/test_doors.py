@@ -151,7 +151,7 @@ async def test_whoever_does_not_read_holds_up_nobody_and_misses_nothing_when_it_
         sent = numbered(800, 1900)
         alice.sends(b"".join(telnet + b"\n" for telnet in sent) + b"end\n")
         await bob.reads(b"end")
-        assert any(client.outlet.congested for client in house.factory.clients)
+        assert any(client.writer.congested for client in house.factory.clients)
         carol.reads_on()
         heard = (await carol.reads(b"end")).split(b"\n")[:-1]
         heard = [telnet.rstrip(b"\r").rpartition(b" ")[2] for telnet in heard]

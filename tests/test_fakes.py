@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
 from chatroom.backends.sqlite.worker import Worker
-from fakes import Clock, ClockWorker, FakeOutlet
+from fakes import Clock, ClockWorker, FakeWriter
 from fuzzing import examples
-from test_outlet import Log, Plain
+from test_writer import Log, Plain
 from wire import on_reactor, reactor, until
 
 #: Somebody says so many lines, the client stops reading, or reads all there is.
@@ -39,7 +39,7 @@ def real(steps: list[int | str]) -> tuple[bytes, list[str], bool]:
             plain.log.says(*[b"%d of %d\r\n" % (number, step)] * step)
             if reads:
                 plain.reads_all()
-    congested = plain.outlet.congested
+    congested = plain.writer.congested
     plain.reads_all()
     plain.ends()
     return plain.received, plain.log.heard, congested
@@ -47,23 +47,23 @@ def real(steps: list[int | str]) -> tuple[bytes, list[str], bool]:
 
 def fake(steps: list[int | str]) -> tuple[bytes, list[str], bool]:
     log: Any = Log()
-    outlet = log.outlet = FakeOutlet(log.drained, log.flowing)
+    writer = log.writer = FakeWriter(log.drained, log.flowing)
     reads = True
     number = 0
     for step in steps:
         if step == "stops" and reads:
             reads = False
-            outlet.stall(MUCH // 2)
+            writer.stall(MUCH // 2)
             log.says(b"x" * MUCH + b"\r\n")
         elif step == "reads":
             reads = True
-            outlet.drain()
+            writer.drain()
         elif isinstance(step, int):
             number += 1
             log.says(*[b"%d of %d\r\n" % (number, step)] * step)
-    congested = outlet.congested
-    outlet.drain()
-    return outlet.data, log.heard, congested
+    congested = writer.congested
+    writer.drain()
+    return writer.data, log.heard, congested
 
 
 @given(steps=STEPS)

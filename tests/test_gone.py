@@ -114,8 +114,8 @@ def looking_up(world: World, alice: Person) -> None:
 
 
 def full(world: World, alice: Person) -> None:
-    """She reads nothing, and what she has asked for fills her mailbox."""
-    alice.outlet.stall(10)
+    """She reads nothing, and what she has asked for fills her queue."""
+    alice.writer.stall(10)
     alice.types(*["/help"] * 200)
 
 
@@ -131,7 +131,7 @@ def test_nothing_is_left_of_who_goes(
     bob.says("hello")
     alice = world.person("alice")
     if state is full and way == "half closes":
-        pytest.skip("a client that reads nothing is cut in the end, see test_outlet")
+        pytest.skip("a client that reads nothing is cut in the end, see test_writer")
     with freed(world, alice):
         state(world, alice)
         GOES[way](alice)

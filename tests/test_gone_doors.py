@@ -289,7 +289,7 @@ async def congested(inn: Inn) -> Any:
     chat = inn.chat
     (room,) = [each for each in chat.rooms.values() if each.members]
     (member,) = room.members.values()
-    while not member.outlet.congested:
+    while not member.writer.congested:
         for _ in range(200):
             line = "x" * 1000
             event: Any = Said(clock.time(), SERVER, "bob", line)

@@ -10,7 +10,7 @@ from twisted.logger import LogEvent
 
 from chatroom.actions import authenticate
 from chatroom.model.accounts import MAX_KEYS
-from chatroom.model.identity import Arrival
+from chatroom.model.identity import Identity
 from chatroom.model.publickeys import PublicKey
 from fakes import WORD, FakeBook, Person, World, book_of, check, logged_in, made_key, owner
 from test_accounts_book import now
@@ -28,7 +28,7 @@ def pasted(key: PublicKey) -> str:
 
 def came_with(world: World, key: PublicKey, name: str = "alice") -> Person:
     """Somebody who has just registered *name*, and came with *key*."""
-    person = world.arrives(Arrival(name, key=key), "198.51.100.1")
+    person = world.arrives(Identity(name, key=key), "198.51.100.1")
     person.says(f"/register {WORD}")
     assert logged_in(world, person, name)
     _ = person.sees
@@ -37,8 +37,8 @@ def came_with(world: World, key: PublicKey, name: str = "alice") -> Person:
 
 def comes(world: World, name: str, key: PublicKey) -> Person | None:
     """Who comes with *key* and asks for *name*; None if they are not let in."""
-    arrival = now(authenticate.by_key(world.chat, name, key))
-    return world.arrives(arrival) if arrival is not None else None
+    identity = now(authenticate.by_key(world.chat, name, key))
+    return world.arrives(identity) if identity is not None else None
 
 
 def listed(person: Person) -> list[str]:
@@ -130,7 +130,7 @@ def test_what_is_no_key_is_refused_with_the_reason(world: World) -> None:
 
 @pytest.mark.parametrize("line", ["/key", "/key add", pasted(KEY), "/key remove SHA256:x"])
 def test_a_guest_has_no_keys(world: World, line: str) -> None:
-    guest = world.arrives(Arrival("zoe", key=KEY))
+    guest = world.arrives(Identity("zoe", key=KEY))
     _ = guest.sees
     assert guest.asks(line) == [
         "-- Keys are for registered people: /register or /login comes first."

@@ -274,11 +274,11 @@ def test_lines_wait_while_a_name_is_claimed_and_go_on_in_order(door: Door) -> No
 
 def test_a_client_that_does_not_read_is_not_read_from(door: Door) -> None:
     alice = door.alice()
-    alice.protocol.outlet.pauseProducing()
+    alice.protocol.writer.pauseProducing()
     alice.sends(b"one\n", b"two\n")
     assert alice.unread == 2
     assert door.said == []
-    alice.protocol.outlet.resumeProducing()
+    alice.protocol.writer.resumeProducing()
     alice.settle()
     assert door.said == ["one", "two"]
 
@@ -289,13 +289,13 @@ def test_lines_of_one_read_wait_when_their_answers_are_not_read(door: Door) -> N
 
     def full(data: bytes) -> None:
         write(data)
-        alice.protocol.outlet.pauseProducing()
+        alice.protocol.writer.pauseProducing()
 
     alice.wire.write = full
     alice.sends(b"/nick anna\none\ntwo\n")
     assert door.said == []
     alice.wire.write = write
-    alice.protocol.outlet.resumeProducing()
+    alice.protocol.writer.resumeProducing()
     alice.settle()
     assert door.said == ["one", "two"]
 
@@ -697,7 +697,7 @@ def test_a_command_may_be_cut_anywhere(door: Door) -> None:
 
 def test_answers_of_telnet_come_out_while_the_line_is_congested(door: Door) -> None:
     alice = door.alice()
-    alice.protocol.outlet.pauseProducing()
+    alice.protocol.writer.pauseProducing()
     alice.protocol.dataReceived(b"\xff\xfd\x06")
     assert alice.received == b"\xff\xfb\x06" + ASK
 
@@ -916,13 +916,13 @@ def is_safe(shown: bytes) -> bool:
 def test_whatever_one_sends_the_others_see_safe_text(pieces: list[bytes]) -> None:
     door = made()
     _ = door.bob.sees
-    start = len(door.bob.outlet.data)
+    start = len(door.bob.writer.data)
     alice = door.alice()
     alice.sends(*pieces, b"\n")
     if not alice.gone:
         alice.half_closes()
     door.world.wait(5)
-    assert is_safe(door.bob.outlet.data[start:])
+    assert is_safe(door.bob.writer.data[start:])
     assert not door.bob.gone
     assert door.factory.clients == set()
     door.world.end()
@@ -932,7 +932,7 @@ def test_whatever_one_sends_the_others_see_safe_text(pieces: list[bytes]) -> Non
 def test_no_nasty_byte_is_passed_on_as_it_came(nasty: bytes) -> None:
     door = made()
     door.alice().sends(b"\xff\xfb\x00", b"a" + nasty + b"b\n")
-    shown = door.bob.outlet.data
+    shown = door.bob.writer.data
     assert is_safe(shown)
     assert b"\x1b" not in shown
     door.world.end()
@@ -1011,7 +1011,7 @@ def test_a_connection_that_was_let_in_before_the_stop_and_made_after_it_is_sent_
 
 def test_a_client_cut_for_not_reading_leaves_with_that_reason(door: Door) -> None:
     alice = door.alice()
-    alice.protocol.outlet.pauseProducing()
+    alice.protocol.writer.pauseProducing()
     for _ in range(4):
         door.world.wait(10)
     assert alice.wire.aborted

@@ -230,7 +230,7 @@ def test_a_folder_without_permission_is_refused(
 # Sockets from systemd
 
 
-def adopt(kind: str, listening: bool = True) -> subprocess.CompletedProcess[str]:
+def log_in_as(kind: str, listening: bool = True) -> subprocess.CompletedProcess[str]:
     """What `probe` says in a process that was handed an IPv4 socket as systemd does it."""
     code = f"""
 import os, sys
@@ -260,16 +260,16 @@ finally:
 
 
 def test_a_socket_from_systemd_is_left_open_for_the_server() -> None:
-    ended = adopt("INET")
+    ended = log_in_as("INET")
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_a_socket_from_systemd_of_another_family_is_refused() -> None:
-    assert adopt("INET6").stderr.endswith("the socket handed over is AF_INET\n")
+    assert log_in_as("INET6").stderr.endswith("the socket handed over is AF_INET\n")
 
 
 def test_a_socket_from_systemd_that_does_not_listen_is_refused() -> None:
-    assert adopt("INET", listening=False).stderr.endswith("does not listen\n")
+    assert log_in_as("INET", listening=False).stderr.endswith("does not listen\n")
 
 
 # Endpoint strings

@@ -803,9 +803,9 @@ def test_no_password_is_ever_shown_or_logged(
             elif broken == "claims":
                 world.chat.claims = claims
             elif broken == "became":
-                patch.setattr(naming, "become", fails)
+                patch.setattr(naming, "rename_to", fails)
             elif broken == "settled":
-                patch.setattr(Session, "show_like", fails)
+                patch.setattr(Session, "use_preferences", fails)
             for line in flow:
                 # People type a password where it is asked for, or once in vain.
                 if line.startswith(("/", "login")) or hides(person) or wary(person):
@@ -820,7 +820,7 @@ def test_no_password_is_ever_shown_or_logged(
             world.wait(6)
             world.wait(6)
         world.chat.claims = world.claims
-        seen = bob.outlet.data.decode() + repr(world.chat.lobby.recent(100))
+        seen = bob.writer.data.decode() + repr(world.chat.lobby.recent(100))
         shown = [seen, repr(person.session), repr(world.chat.logins.online), *log.text]
         account = person.session.user.account
         shown += [repr(account), str(account), *map(repr, strict.expected())]

@@ -70,13 +70,13 @@ def test_whatever_happens_what_was_handed_over_is_counted(
     people = world.people(*"abcdef")
     for person in random.sample(people, 3):
         shown = random.choice(["on", "seconds", "off"])
-        person.session.prefer(partial(replace, timestamps=shown))
+        person.session.set_preferences(partial(replace, timestamps=shown))
     counters = world.chat.counters
     seen = 0
     for person in people:
         _ = person.sees
     before = counters.deliveries
-    sent = counters.bytes - sum(len(person.outlet.data) for person in people)
+    sent = counters.bytes - sum(len(person.writer.data) for person in people)
     for _ in range(120):
         person, other = random.sample(people, 2)
         match random.randrange(9):
@@ -85,9 +85,9 @@ def test_whatever_happens_what_was_handed_over_is_counted(
             case 3:
                 person.types("/me did", "/topic tea")
             case 4:
-                person.outlet.stall(random.randrange(60))
+                person.writer.stall(random.randrange(60))
             case 5:
-                person.outlet.drain(random.choice([None, 5, 30]))
+                person.writer.drain(random.choice([None, 5, 30]))
             case 6:
                 person.types(random.choice(["/ignore ", "/unignore "]) + other.name)
             case 7:
@@ -95,15 +95,15 @@ def test_whatever_happens_what_was_handed_over_is_counted(
             case 8:
                 world.settle()
     for person in people:
-        person.outlet.drain()
+        person.writer.drain()
     world.settle()
     missed = 0
     for person in people:
-        shown = person.outlet.data[person._seen :].decode()
+        shown = person.writer.data[person._seen :].decode()
         missed += sum(map(int, re.findall(r"You missed (\d+) line", shown)))
         seen += seen_lines(person)
     assert counters.deliveries - before == seen
-    assert counters.bytes - sum(len(person.outlet.data) for person in people) == sent
+    assert counters.bytes - sum(len(person.writer.data) for person in people) == sent
     assert counters.missed == missed
 
 
@@ -115,46 +115,46 @@ def test_who_does_not_read_is_counted_when_told_what_they_missed(
     alice, bob = world.people("alice", "bob")
     counters = world.chat.counters
     before = counters.deliveries
-    bob.outlet.stall(3)
+    bob.writer.stall(3)
     for number in range(31):
         alice.says(f"line{number}")
     # The one it stopped in is with the transport.
     assert (counters.deliveries - before, counters.missed) == (1, 0)
-    bob.outlet.drain(0)
+    bob.writer.drain(0)
     # Nothing of it went out, and it will be told again.
     assert (counters.deliveries - before, counters.missed) == (1, 0)
-    bob.outlet.drain()
+    bob.writer.drain()
     assert (counters.deliveries - before, counters.missed) == (11, 20)
 
 
 def test_goodbyes_are_sent_as_well(world: World) -> None:
     (alice,) = world.people("alice")
-    before = world.chat.counters.bytes - len(alice.outlet.data)
+    before = world.chat.counters.bytes - len(alice.writer.data)
     alice.says("/quit")
     assert alice.sees[-1] == "-- Good-bye."
-    assert world.chat.counters.bytes - len(alice.outlet.data) == before
+    assert world.chat.counters.bytes - len(alice.writer.data) == before
 
 
 def test_mail_of_who_leaves_without_reading_is_sent_as_well(world: World) -> None:
     alice, bob = world.people("alice", "bob")
-    before = world.chat.counters.bytes - len(alice.outlet.data + bob.outlet.data)
-    alice.outlet.stall()
+    before = world.chat.counters.bytes - len(alice.writer.data + bob.writer.data)
+    alice.writer.stall()
     bob.says("hi")
     alice.session.notice("psst")
     alice.session.end()
     world.settle()
-    assert b"psst" in alice.outlet.data
-    assert world.chat.counters.bytes - len(alice.outlet.data + bob.outlet.data) == before
+    assert b"psst" in alice.writer.data
+    assert world.chat.counters.bytes - len(alice.writer.data + bob.writer.data) == before
 
 
 def test_what_is_for_somebody_who_is_gone_is_not_sent(world: World) -> None:
     (alice,) = world.people("alice")
-    before = world.chat.counters.bytes - len(alice.outlet.data)
+    before = world.chat.counters.bytes - len(alice.writer.data)
     alice.types("/help")
-    assert alice.session.mailbox.size
+    assert alice.session.queue.size
     alice.hangs_up()
     world.settle()
-    assert world.chat.counters.bytes - len(alice.outlet.data) == before
+    assert world.chat.counters.bytes - len(alice.writer.data) == before
 
 
 def test_batches_are_timed_by_the_timer_they_are_given() -> None:
@@ -212,7 +212,7 @@ def test_who_is_cut_for_not_reading_is_counted(
     world = World(limits=replace(UNLIMITED, stall_timeout=5))
     door = factory(world.chat)
     visitor = Visitor(world, door)
-    visitor.protocol.outlet.pauseProducing()
+    visitor.protocol.writer.pauseProducing()
     world.wait(4)
     assert world.chat.counters.cut == 0
     world.wait(2)

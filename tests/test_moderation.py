@@ -27,7 +27,7 @@ from chatroom.model.chatsettings import Settings
 from chatroom.model.entry import Entry
 from chatroom.model.events import Closed, Said
 from chatroom.model.history import Query
-from chatroom.model.identity import Arrival
+from chatroom.model.identity import Identity
 from chatroom.model.sanctions import Networks, Operator
 from chatroom.text.times import DAY
 from fakes import (
@@ -641,7 +641,7 @@ def test_a_guest_of_this_machine_who_is_muted_is_muted_when_they_come_back(
     assert again.asks("/nick fools")[0].startswith("-- You are muted")
     assert world_of_names(server) == {"olga", "otto", again.name}
     # Nor does it matter who asks for a name on the way in.
-    named = server.arrives(Arrival("fools"))
+    named = server.arrives(Identity("fools"))
     assert named.sees[1].startswith("-- You are muted")
     assert named.name.startswith("guest")
     # Who was here already is somebody else, and who has a name of their own too.

@@ -24,7 +24,7 @@ import chatroom
 from chatroom.backends.sqlite.ledger import StoredLedger
 from chatroom.doors.relay import RelayFactory
 from chatroom.doors.telnet.protocol import ChatFactory
-from chatroom.model.identity import Arrival
+from chatroom.model.identity import Identity
 from chatroom.server.monitoring import (
     IDLE_SECONDS,
     LAG_SAMPLE_SECONDS,
@@ -140,7 +140,7 @@ def test_the_numbers_are_those_of_the_chat(watcher: Watcher) -> None:
     alice.sends(b"/nick alice\n", b"/register correct-horse-battery\n", b"hi\n")
     bob.sends(b"/join den\n")
     # Whoever only passes is not here.
-    Person(world, arrival=Arrival("ci"), passing=True)
+    Person(world, identity=Identity("ci"), passing=True)
     world.settle()
     numbers = watcher.numbers
     assert numbers['chatroom_people{state="guest"}'] == 1
@@ -160,9 +160,9 @@ def test_the_numbers_are_those_of_the_chat(watcher: Watcher) -> None:
     assert numbers["chatroom_store_lagging"] == 0
     assert numbers["chatroom_store_commit_duration_seconds_count"] > 3
     assert numbers["chatroom_flush_duration_seconds_count"] > 3
-    bob.protocol.outlet.congested = True
+    bob.protocol.writer.congested = True
     assert watcher.numbers["chatroom_congested_connections"] == 1
-    bob.protocol.outlet.congested = False
+    bob.protocol.writer.congested = False
     for visitor in (alice, bob, relayed):
         visitor.hangs_up()
     assert watcher.numbers['chatroom_connections{door="line"}'] == 0

@@ -246,9 +246,9 @@ class LateRecords(FakeRecords):
         super().__init__()
         self.waiting: list[Deferred[None]] = []
 
-    def put(self, kind: str, key: str, value: str | None) -> Deferred[None]:
+    def set(self, kind: str, key: str, value: str | None) -> Deferred[None]:
         answer: Deferred[None] = Deferred()
-        answer.addCallback(lambda _: FakeRecords.put(self, kind, key, value))
+        answer.addCallback(lambda _: FakeRecords.set(self, kind, key, value))
         self.waiting.append(answer)
         return answer
 
@@ -292,7 +292,9 @@ def test_that_somebody_is_muted_is_said_when_it_is_written(
     olga, bob = operator(kept), kept.person("bob", source="198.51.100.1")
     typed, told = decision
     assert told not in types(olga, typed)
-    assert kept.chat.moderation.silence(bob.session) or kept.chat.moderation.refusal("198.51.100.9")
+    assert kept.chat.moderation.why_muted(bob.session) or kept.chat.moderation.refusal(
+        "198.51.100.9"
+    )
     records.write()
     kept.settle()
     assert told in olga.sees

@@ -26,8 +26,8 @@ from chatroom.model.sanctions import (
     Network,
     Networks,
     Operator,
-    Order,
     Report,
+    Sanction,
     dump,
     load,
 )
@@ -117,11 +117,11 @@ def test_a_list_of_networks_has_comments_and_one_that_is_wrong_is_none() -> None
 # -- orders as text
 
 ORDERS = [
-    ("ban account", Order("bob", 0.0, "spam", "olga", 5.0)),
-    ("ban network", Order("192.0.2.7", 9.5, "", "olga", 5.0, "bob")),
+    ("ban account", Sanction("bob", 0.0, "spam", "olga", 5.0)),
+    ("ban network", Sanction("192.0.2.7", 9.5, "", "olga", 5.0, "bob")),
     ("operator", Operator("王", "192.0.2.7")),
     ("room", Access(3, "alice", True, ((4, "bob", 77), (5, "carol", 0)))),
-    ("lockdown", Order("", 0.0, "", "olga", 5.0)),
+    ("lockdown", Sanction("", 0.0, "", "olga", 5.0)),
 ]
 
 
@@ -131,7 +131,7 @@ def test_an_order_is_kept_as_it_is(kind: str, order: object) -> None:
 
 
 def test_what_a_file_has_is_made_safe() -> None:
-    order = load("ban account", dump(Order("\x1b[2J", 0.0, "\nroot: hi", "\x07", 5.0)))
+    order = load("ban account", dump(Sanction("\x1b[2J", 0.0, "\nroot: hi", "\x07", 5.0)))
     assert (order.target, order.why, order.by) == ("\ufffd[2J", "\ufffdroot: hi", "\ufffd")
     access = load("room", dump(Access(1, "a", True, ((2, "\x1b", 3),))))
     assert access.invited == ((2, "\ufffd", 3),)
@@ -144,8 +144,8 @@ def test_what_a_file_has_is_made_safe() -> None:
         ("operator", "[]"),
         ("operator", '{"name": "a", "more": 1}'),
         ("ban account", '{"target": "a"}'),
-        ("ban account", dump(Order("a", 1e300, "", "b", 0.0))),
-        ("ban account", dump(Order("a", float("nan"), "", "b", 0.0))),
+        ("ban account", dump(Sanction("a", 1e300, "", "b", 0.0))),
+        ("ban account", dump(Sanction("a", float("nan"), "", "b", 0.0))),
         ("room", '{"name": "a", "owner": 1}'),
         ("room", '{"name": "a", "owner": 1, "invited": [[1]]}'),
         ("unheard of", "{}"),
@@ -185,8 +185,8 @@ def docket(tmp_path: Path) -> Iterator[ModerationTables]:
 def test_records_in_memory_and_in_a_file_give_back_the_last_ones(docket: ModerationTables) -> None:
     memory = MemoryModeration()
     for number in range(5):
-        docket.note(ACTION._replace(why=str(number)))
-        memory.note(ACTION._replace(why=str(number)))
+        docket.record(ACTION._replace(why=str(number)))
+        memory.record(ACTION._replace(why=str(number)))
     expected = [ACTION._replace(why="3"), ACTION._replace(why="4")]
     assert docket.actions(2) == expected
     assert memory.actions(2).result == expected
@@ -207,14 +207,14 @@ def test_records_in_memory_and_in_a_file_give_back_the_last_ones(docket: Moderat
 def test_memory_does_not_grow_for_ever() -> None:
     memory = MemoryModeration()
     for number in range(REMEMBERED + 5):
-        memory.note(ACTION._replace(why=str(number)))
+        memory.record(ACTION._replace(why=str(number)))
     answers: list[Sequence[Action]] = []
     memory.actions(10 * REMEMBERED).addCallback(answers.append)
     assert len(answers[0]) == REMEMBERED
 
 
 def test_what_records_in_a_file_have_is_made_safe(docket: ModerationTables) -> None:
-    docket.note(Action(1.0, "\x1b", "\x1b", "\x1b", "\x1b"))
+    docket.record(Action(1.0, "\x1b", "\x1b", "\x1b", "\x1b"))
     assert docket.actions(1) == [Action(1.0, *["\ufffd"] * 4)]
     docket.report(Report(1.0, "\x1b", "\x1b", "\x1b", "\x1b", "a\x1b\r\nb\n"))
     assert docket.reports(1) == [
@@ -231,8 +231,8 @@ def test_orders_of_accounts_that_are_gone_are_forgotten_at_the_start(tmp_path: P
         book.remove(gone.id)
         for kind in ("operator", "ban account", "mute account"):
             for account in (kept, gone):
-                docket.put(kind, str(account.id), "{}")
-        docket.put("ban network", "192.0.2.7/32", "{}")
+                docket.set(kind, str(account.id), "{}")
+        docket.set("ban network", "192.0.2.7/32", "{}")
         left = {(kind, key) for kind, key, _ in docket.load()}
     kinds = ("operator", "ban account", "mute account")
     assert left == {("ban network", "192.0.2.7/32"), *[(kind, str(kept.id)) for kind in kinds]}
@@ -249,10 +249,10 @@ async def test_a_store_keeps_orders_actions_and_reports_over_a_restart(tmp_path:
     assert first.records.lasting
     assert first.orders() == []
     for kind, order in ORDERS[1:2] + ORDERS[3:]:
-        await first.records.put(kind, "key", dump(order))
-    await first.records.put("room", "other", dump(ORDERS[3][1]))
-    await first.records.put("room", "other", None)
-    await first.records.note(ACTION)
+        await first.records.set(kind, "key", dump(order))
+    await first.records.set("room", "other", dump(ORDERS[3][1]))
+    await first.records.set("room", "other", None)
+    await first.records.record(ACTION)
     assert await first.records.report(REPORT) == 1
     await first.close()
     second = store()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from chatroom.model.accounts import Account
 from chatroom.model.chatsettings import Settings
 from chatroom.model.events import Said
-from chatroom.model.identity import Arrival
+from chatroom.model.identity import Identity
 from chatroom.text.names import fold
 from fakes import (
     WORD,
@@ -41,9 +41,9 @@ def account_of(world: World, name: str = "alice") -> Account:
     return account
 
 
-def as_account(world: World, name: str = "alice") -> Arrival:
+def as_account(world: World, name: str = "alice") -> Identity:
     account = account_of(world, name)
-    return Arrival(account.name, account)
+    return Identity(account.name, account)
 
 
 def test_a_command_ends_nobodys_connection_and_comes_and_goes_in_silence(
@@ -78,8 +78,8 @@ def test_it_is_done_where_who_is_here_is_and_where_they_were_last_otherwise(worl
 
 def test_a_command_of_a_guest_is_no_noise_either(world: World) -> None:
     (bob,) = world.people("bob")
-    assert world.passes(Arrival("ci"), "build ok") == []
-    world.passes(Arrival("ci"), "/nick deploy")
+    assert world.passes(Identity("ci"), "build ok") == []
+    world.passes(Identity("ci"), "/nick deploy")
     world.wait(5)
     assert bob.sees == ["ci: build ok"]
     # The name is anybody's again.
@@ -88,7 +88,7 @@ def test_a_command_of_a_guest_is_no_noise_either(world: World) -> None:
 
 def test_whoever_comes_in_while_a_command_lasts_is_whose_name_it_is(world: World) -> None:
     owner(world).hangs_up()
-    passing = Person(world, arrival=as_account(world), passing=True)
+    passing = Person(world, identity=as_account(world), passing=True)
     world.settle()
     alice = world.arrives(as_account(world))
     assert logged_in(world, alice, "alice")
@@ -108,7 +108,7 @@ def test_nobody_is_told_of_who_only_sets_a_topic(world: World) -> None:
     world.wait(5)
     _ = alice.sees, bob.sees
     world.passes(as_account(world), "/topic green")
-    world.passes(Arrival("ci"), "/topic red")
+    world.passes(Identity("ci"), "/topic red")
     world.wait(5)
     assert bob.sees == ["-- alice set the topic: green", "-- ci set the topic: red"]
 
@@ -127,11 +127,11 @@ def test_everybody_is_listed_once(world: World) -> None:
     world.person("bob")
     alice.says("/away")
     assert world.passes(as_account(world), "/who") == ["-- 2 people in #lobby: alice (away), bob"]
-    command = Person(world, arrival=as_account(world), passing=True)
+    command = Person(world, identity=as_account(world), passing=True)
     world.settle()
     assert alice.asks("/who") == ["-- 2 people in #lobby: alice (away), bob"]
     world.wait(5)
-    assert "with alice and bob." in world.arrives(Arrival("carol")).sees[0]
+    assert "with alice and bob." in world.arrives(Identity("carol")).sees[0]
     alice.hangs_up()
     world.wait(5)
     assert "in #lobby with bob and carol." in world.arrives(as_account(world)).sees[0]
@@ -143,7 +143,7 @@ def test_private_lines_go_to_who_is_here_or_wait_for_them(world: World) -> None:
     world.passes(as_account(world), "/msg bob ready?")
     bob.says("/reply yes")
     assert alice.sees[-1] == "-> bob to you: yes"
-    passing = Person(world, arrival=as_account(world), passing=True)
+    passing = Person(world, identity=as_account(world), passing=True)
     alice.hangs_up()
     world.settle()
     _ = passing.sees, bob.sees
@@ -156,7 +156,7 @@ def test_private_lines_go_to_who_is_here_or_wait_for_them(world: World) -> None:
 def test_nothing_of_the_room_is_shown_whatever_is_preferred(world: World) -> None:
     owner(world)
     bob = world.person("bob")
-    passing = Person(world, arrival=as_account(world), passing=True)
+    passing = Person(world, identity=as_account(world), passing=True)
     world.settle()
     _ = passing.sees
     bob.says("/join den")
@@ -179,7 +179,7 @@ def test_nothing_of_the_room_is_shown_whatever_is_preferred(world: World) -> Non
 def test_who_passes_is_counted_with_nobody(world: World) -> None:
     crowd = [world.person(f"p{letter}") for letter in "abcdefghijkl"]
     world.wait(5)
-    passing = Person(world, arrival=Arrival("ci"), passing=True)
+    passing = Person(world, identity=Identity("ci"), passing=True)
     world.settle()
     assert "and 2 others" in passing.sees[0]
     assert crowd[0].asks("/who")[0].startswith("-- 12 people in #lobby: pa,")
@@ -197,7 +197,7 @@ def test_preferences_are_those_of_who_is_here(world: World) -> None:
     assert alice.sees == ["08:00 bob: hello"]
     assert account_of(world).preferences.timestamps == "on"
     # What they choose afterwards is not lost to a command that ends later.
-    passing = Person(world, arrival=as_account(world), passing=True)
+    passing = Person(world, identity=as_account(world), passing=True)
     world.settle()
     alice.says("/timestamps seconds", "/join den")
     passing.hangs_up()
@@ -209,7 +209,7 @@ def test_preferences_are_those_of_who_is_here(world: World) -> None:
 def test_a_command_changes_one_preference_and_leaves_the_others_alone(world: World) -> None:
     alice = owner(world)
     owner(world, "bob", "198.51.100.2")
-    passing = Person(world, arrival=as_account(world), passing=True)
+    passing = Person(world, identity=as_account(world), passing=True)
     world.settle()
     alice.says("/timestamps seconds", "/ignore bob")
     passing.says("/bell on")
@@ -224,7 +224,7 @@ def test_of_two_commands_at_once_neither_undoes_what_the_other_changes(world: Wo
     owner(world).hangs_up()
     owner(world, "bob", "198.51.100.2")
     owner(world, "carol", "198.51.100.3")
-    commands = [Person(world, arrival=as_account(world), passing=True) for _ in range(4)]
+    commands = [Person(world, identity=as_account(world), passing=True) for _ in range(4)]
     world.settle()
     lines = ("/timestamps on", "/bell on", "/ignore bob", "/ignore carol")
     for command, line in zip(commands, lines, strict=True):
@@ -243,8 +243,8 @@ def test_a_command_that_ends_later_does_not_bring_back_what_was_preferred_before
 ) -> None:
     alice = owner(world)
     alice.says("/join den", "here")
-    first = Person(world, arrival=as_account(world), passing=True)
-    second = Person(world, arrival=as_account(world), passing=True)
+    first = Person(world, identity=as_account(world), passing=True)
+    second = Person(world, identity=as_account(world), passing=True)
     world.settle()
     # Whoever was here changes something, and leaves; so does another command.
     alice.says("/timestamps seconds", "/quit")
@@ -291,7 +291,7 @@ def test_a_command_does_not_say_that_it_did_what_it_cannot(world: World, line: s
     alice.hangs_up()
     world.settle()
     bob.says("news")
-    command = Person(world, arrival=as_account(world), passing=True)
+    command = Person(world, identity=as_account(world), passing=True)
     world.settle()
     (answer,) = command.asks(line)
     assert command.session.refusals
@@ -321,7 +321,7 @@ def test_being_away_and_ignoring_are_of_who_is_here(world: World) -> None:
 def test_whoever_is_ignored_is_so_in_the_middle_of_a_command(world: World) -> None:
     owner(world)
     bob = world.person("bob")
-    command = Person(world, arrival=as_account(world), passing=True)
+    command = Person(world, identity=as_account(world), passing=True)
     world.settle()
     bob.says("/ignore alice")
     _ = bob.sees
@@ -337,13 +337,13 @@ def test_the_commands_of_somebody_ignored_cost_nothing(world: World) -> None:
     bob = world.person("bob")
     bob.says("/ignore alice")
     ignored = bob.session.member.ignores
-    arrival = as_account(world)
+    identity = as_account(world)
     for _ in range(3):
-        Person(world, arrival=arrival, passing=True).ends()
+        Person(world, identity=identity, passing=True).ends()
         world.settle()
     assert bob.session.member.ignores == ignored
     _ = bob.sees
-    world.passes(arrival, "hello")
+    world.passes(identity, "hello")
     assert bob.sees == []
 
 
@@ -394,7 +394,7 @@ def code_of(answer: list[str]) -> str:
 @pytest.mark.parametrize("line", [f"/login alice {WORD}", "/login 2345-6789"])
 def test_a_command_does_not_log_in(world: World, line: str) -> None:
     alice = owner(world)
-    (answer,) = world.passes(Arrival("bob"), line)
+    (answer,) = world.passes(Identity("bob"), line)
     assert answer == "-- One command does not log in. Say and show on the way in who you are."
     assert logged_in(world, alice, "alice")
 
@@ -402,7 +402,7 @@ def test_a_command_does_not_log_in(world: World, line: str) -> None:
 def test_a_command_does_not_use_up_the_code_of_the_first_operator(world: World) -> None:
     code = world.chat.moderation.open_claim()
     assert code
-    (answer,) = world.passes(Arrival("bob"), f"/claim {code}")
+    (answer,) = world.passes(Identity("bob"), f"/claim {code}")
     assert answer.startswith("-- Only a registered name can be an operator's.")
     shown = world.person("carol").asks(f"/register {WORD}", f"/claim {code}")
     assert shown[-1].startswith("-- carol is an operator.")
@@ -439,18 +439,18 @@ def test_no_claim_is_waited_for() -> None:
 
 def test_whoever_may_not_be_here_says_nothing_as_themselves(world: World) -> None:
     chief, alice = owner(world, "chief", "203.0.113.9"), owner(world)
-    arrival = as_account(world)
+    identity = as_account(world)
     chief.operates()
     chief.says("/ban alice")
     assert alice.gone
     _ = chief.sees
-    world.passes(arrival, "hello")
+    world.passes(identity, "hello")
     assert not any("alice: hello" in line for line in chief.sees)
 
 
 def in_passing(world: World, source: str = "198.51.100.7") -> Person:
     """A command that goes on for a while."""
-    person = Person(world, source, arrival=as_account(world), passing=True)
+    person = Person(world, source, identity=as_account(world), passing=True)
     world.settle()
     _ = person.sees
     return person
@@ -514,14 +514,14 @@ def test_whoever_is_muted_says_nothing_by_a_command_either(world: World, here: b
 def test_commands_end_with_their_account(world: World, who: str) -> None:
     chief, alice, command = chief_of(world), owner(world), in_passing(world)
     # One that is not in a room yet, too.
-    arrival = as_account(world)
-    late = Person(world, arrival=arrival, passing=True)
+    identity = as_account(world)
+    late = Person(world, identity=identity, passing=True)
     if who == "chief":
         chief.says("/unregister alice", "/unregister alice")
     elif who == "alice":
         alice.says(f"/unregister {WORD}")
     else:
-        world.passes(arrival, f"/unregister {WORD}")
+        world.passes(identity, f"/unregister {WORD}")
     assert command.gone
     assert late.gone
     assert alice.name.startswith("guest" if who == "chief" else "alice")
@@ -616,11 +616,11 @@ class Anything:
         self.people += [self.comes(number, "alice") for number in PASSING]
 
     def comes(self, index: int, name: str, *, owned: bool = True) -> Person:
-        arrival = Arrival(name, self.accounts[name] if owned else None)
+        identity = Identity(name, self.accounts[name] if owned else None)
         source = f"192.0.2.{index}"
         if index in PASSING:
-            return Passer(self.world, source, arrival=arrival, passing=True)
-        person = Person(self.world, source, arrival=arrival)
+            return Passer(self.world, source, identity=identity, passing=True)
+        person = Person(self.world, source, identity=identity)
         if index == 2:
             person.operates()
         return person
@@ -638,9 +638,9 @@ class Anything:
                 person.hangs_up()
             case "stall":
                 if index not in PASSING:
-                    person.outlet.stall(index)
+                    person.writer.stall(index)
             case "drain":
-                person.outlet.drain()
+                person.writer.drain()
             case "turn":
                 world.clock.advance(0.001)
             case "turns":
@@ -694,7 +694,7 @@ class Anything:
             world.ledger.refuses = lambda event: False
         for _ in range(12):
             for person in world.came:
-                person.outlet.drain()
+                person.writer.drain()
                 if isinstance(person, Passer):
                     person.ends()
             self.fake.answer_all()

@@ -20,7 +20,7 @@ from fakes import FailingLedger, Person, World
 
 def rings(person: Person) -> int:
     """How often the bell rang since *person* last looked."""
-    return person.outlet.data[person._seen :].count(b"\a")
+    return person.writer.data[person._seen :].count(b"\a")
 
 
 # -- formats
@@ -63,12 +63,12 @@ def test_who_prefers_the_same_is_sent_the_same_object(world: World) -> None:
         person.says("/timestamps on", f"/timezone {where}")
     # Whom one ignores is nobody else's concern, nor is the room.
     session = same[0].session
-    session.prefer(lambda kept: replace(kept, ignores={7: "eve"}, room="den"))
+    session.set_preferences(lambda kept: replace(kept, ignores={7: "eve"}, room="den"))
     different.says("/timestamps seconds", "/timezone Europe/Berlin")
     assert len({person.session.member.format for person in others}) == 2
     alice.types("one", "two")
     world.settle()
-    first, second, third, last = (person.outlet.written[-1] for person in others)
+    first, second, third, last = (person.writer.written[-1] for person in others)
     assert first == b"09:00 alice: one\r\n09:00 alice: two\r\n"
     assert first is second is third
     assert last == b"09:00:05 alice: one\r\n09:00:05 alice: two\r\n"
@@ -221,7 +221,7 @@ def test_the_bell_rings_in_the_same_write_for_who_is_named(make_world: MakeWorld
         person.says("/bell mentions")
     _ = alice.sees, bob.sees, carol.sees
     alice.says("Hello BOB, this is alice")
-    assert bob.outlet.written[-1] == b"alice: Hello BOB, this is alice\r\n\a"
+    assert bob.writer.written[-1] == b"alice: Hello BOB, this is alice\r\n\a"
     # Not for others, and not for one's own line.
     assert carol.sees == ["alice: Hello BOB, this is alice"]
     assert alice.sees == []
@@ -349,13 +349,13 @@ def test_who_reads_again_is_rung_once_after_the_lines(world: World) -> None:
     alice, bob = world.people("alice", "bob")
     bob.says("/bell mentions")
     _ = bob.sees
-    bob.outlet.stall()
+    bob.writer.stall()
     for number in range(2 * MAX_ENTRIES):
         alice.says(f"bob {number}")
-    # Their mailbox is not full of bells: others can still write to them.
+    # Their queue is not full of bells: others can still write to them.
     assert alice.asks("/msg bob psst") == ["-> you to bob: psst"]
     alice.says("bob?")
-    bob.outlet.drain()
+    bob.writer.drain()
     world.settle()
     assert rings(bob) == 3
     shown = bob.sees
@@ -367,10 +367,10 @@ def test_who_is_cut_off_in_a_line_is_rung_after_it(world: World) -> None:
     alice, bob = world.people("alice", "bob")
     bob.says("/bell mentions")
     _ = bob.sees
-    bob.outlet.stall(room=5)
+    bob.writer.stall(room=5)
     alice.says("hello bob")
     assert rings(bob) == 0
-    bob.outlet.drain()
+    bob.writer.drain()
     world.settle()
     assert bob.sees == ["alice: hello bob", "\a"]
 

@@ -237,7 +237,7 @@ async def test_the_door_sees_the_client_and_a_plain_transport() -> None:
         assert (client.address, client.source) == ("192.0.2.7", "192.0.2.7")
         assert client.transport.protocol is client
         # So it writes to the socket at once.
-        assert client.outlet._at_once
+        assert client.writer._at_once
         assert not client.encrypted
 
 

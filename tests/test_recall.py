@@ -696,10 +696,10 @@ def test_what_is_still_on_its_way_is_taken_back_too(world: World) -> None:
 
 def test_who_is_behind_is_not_shown_what_was_taken_back(world: World) -> None:
     alice, bob = world.people("alice", "bob")
-    bob.outlet.stall(5)
+    bob.writer.stall(5)
     alice.says("one", "two")
     alice.says("/forget hour", "/forget hour")
-    bob.outlet.drain()
+    bob.writer.drain()
     world.settle()
     assert bob.sees == ["alice: one", TAKEN]
 

@@ -17,7 +17,7 @@ from chatroom.backends.memory import MemoryAccounts, MemoryNameClaims
 from chatroom.chat.loginservice import as_code
 from chatroom.model.accounts import MAX_MESSAGES, Account
 from chatroom.model.chatsettings import Settings
-from chatroom.model.identity import Arrival
+from chatroom.model.identity import Identity
 from chatroom.text import names
 from chatroom.text.times import DAY
 from conftest import MakeWorld
@@ -612,10 +612,10 @@ def lives(
             case "come" if person.gone:
                 people[index] = Person(world, f"192.0.2.{index}")
             case "arrive" if person.gone:
-                arrival = Arrival(name, accounts[name])
-                people[index] = Person(world, f"192.0.2.{index}", arrival=arrival)
+                identity = Identity(name, accounts[name])
+                people[index] = Person(world, f"192.0.2.{index}", identity=identity)
             case "arrive by name" if person.gone:
-                people[index] = Person(world, f"192.0.2.{index}", arrival=Arrival(name))
+                people[index] = Person(world, f"192.0.2.{index}", identity=Identity(name))
             case "key":
                 person.types(f"/key add {LINE}")
             case "turn":
@@ -629,9 +629,9 @@ def lives(
             case "late":
                 fake.late = not fake.late
             case "stall":
-                person.outlet.stall(index)
+                person.writer.stall(index)
             case "drain":
-                person.outlet.drain()
+                person.writer.drain()
             case "late claims":
                 claims.late = not claims.late
                 claims.hurry()
@@ -644,7 +644,7 @@ def lives(
     fake.late = claims.late = False
     for _ in range(12):
         for person in people:
-            person.outlet.drain()
+            person.writer.drain()
         fake.answer_all()
         claims.hurry()
         world.settle()
@@ -669,14 +669,14 @@ def test_a_hung_client_is_taken_over_at_once_and_what_it_had_not_read_was_missed
     world.wait(5)
     _ = ghost.sees
     bob.says("one")
-    ghost.outlet.stall()
+    ghost.writer.stall()
     bob.says("two", "three")
     again = world.person()
     told = again.asks(LOGIN)
     assert ghost.gone
     assert logged_in(world, again, "alice")
     assert "-- The last 2 lines before Now are new to you." in told
-    assert ghost.outlet.data.endswith(
+    assert ghost.writer.data.endswith(
         b"-- You are logged in at 192.0.2.7 (a plain line) now. This connection ends.\r\n"
     )
     check(world)

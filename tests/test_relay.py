@@ -175,12 +175,12 @@ def test_the_last_line_counts_when_the_close_was_orderly(
 
 def test_whoever_does_not_read_is_not_read_from_and_served_later(relay: Relay) -> None:
     one, two = relay.visitor(), relay.visitor()
-    two.protocol.outlet.pauseProducing()
+    two.protocol.writer.pauseProducing()
     one.sends(b"one\n", b"two\n")
     two.sends(b"three\n")
     assert two.received == b""
     assert two.unread == 1
-    two.protocol.outlet.resumeProducing()
+    two.protocol.writer.resumeProducing()
     two.settle()
     assert two.received == b"one\ntwo\n"
     assert one.received == b"three\n"
@@ -188,7 +188,7 @@ def test_whoever_does_not_read_is_not_read_from_and_served_later(relay: Relay) -
 
 def test_whoever_does_not_read_for_30_seconds_is_cut(relay: Relay) -> None:
     one, two = relay.visitor(), relay.visitor()
-    two.protocol.outlet.pauseProducing()
+    two.protocol.writer.pauseProducing()
     relay.world.clock.advance(29)
     assert not two.wire.aborted
     relay.world.clock.advance(1)
@@ -200,9 +200,9 @@ def test_whoever_does_not_read_for_30_seconds_is_cut(relay: Relay) -> None:
 
 def test_whoever_half_closed_is_not_read_again_after_draining(relay: Relay) -> None:
     one = relay.visitor()
-    one.protocol.outlet.pauseProducing()
+    one.protocol.writer.pauseProducing()
     one.protocol.readConnectionLost()
-    one.protocol.outlet.resumeProducing()
+    one.protocol.writer.resumeProducing()
     assert one.wire.producerState == "paused"
     one.settle()
     assert one.gone

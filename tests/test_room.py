@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from chatroom.chat import room as rooms
 from chatroom.chat.room import LOG_BYTES, LOG_EVENTS, PORTION, Member, Room
-from chatroom.chat.sendqueue import Mailbox
+from chatroom.chat.sendqueue import SendQueue
 from chatroom.formats.plain import PLAIN, RAW, PlainFormat
 from chatroom.model.chatsettings import Settings
 from chatroom.model.events import Event, Joined, Left, Renamed, Said, TookBack, TopicSet, Whispered
 from conftest import MakeWorld, Strictness
-from fakes import DelayedLedger, FakeOutlet, Person, World, immediate
+from fakes import DelayedLedger, FakeWriter, Person, World, immediate
 from fuzzing import examples
 
 
@@ -85,7 +85,7 @@ def test_each_member_is_shown_their_own_format(world: World) -> None:
     alice.says("hi")
     assert bob.sees == ["alice: hi"]
     assert carol.sees == dave.sees == ["ALICE: HI"]
-    assert carol.outlet.written[-1] is dave.outlet.written[-1]
+    assert carol.writer.written[-1] is dave.writer.written[-1]
 
 
 class Marking(PlainFormat):
@@ -112,7 +112,7 @@ def test_who_is_named_is_shown_it_and_the_others_share_what_they_are_sent(world:
     assert carol.sees == ["alice: hi bob", "alice: hi Carol and bob", "alice: hi all", "dave: bob!"]
     alice.types("hello")
     world.settle()
-    assert bob.outlet.written[-1] is carol.outlet.written[-1]
+    assert bob.writer.written[-1] is carol.writer.written[-1]
 
 
 def test_who_is_named_while_they_do_not_read_is_shown_it_later(world: World) -> None:
@@ -121,12 +121,12 @@ def test_who_is_named_while_they_do_not_read_is_shown_it_later(world: World) -> 
     bob = world.person("bob", format=marking)
     world.wait(5)
     _ = bob.sees
-    bob.outlet.stall(5)
+    bob.writer.stall(5)
     alice.types("hi bob", "and bob again")
     bob.types("bob is me")
     world.settle()
     alice.says("bob?")
-    bob.outlet.drain()
+    bob.writer.drain()
     assert bob.sees == ["alice: hi <bob>", "alice: and <bob> again", "alice: <bob>?"]
     assert [line[6:] for line in bob.asks("/history 4")[1:-1]] == [
         *("alice: hi <bob>", "alice: and <bob> again", "<bob>: <bob> is me", "alice: <bob>?"),
@@ -184,13 +184,13 @@ def test_ignoring_follows_to_another_room(world: World) -> None:
 
 def test_a_turn_is_one_write_for_each_member(world: World) -> None:
     alice, bob, carol, reader = world.people("alice", "bob", "carol", "reader")
-    before = [person.outlet.writes for person in (alice, bob, carol, reader)]
+    before = [person.writer.writes for person in (alice, bob, carol, reader)]
     for number in range(10):
         alice.types(f"a{number}")
         bob.types(f"b{number}")
     carol.types("/msg reader psst", "/msg bob psst", "/topic tea")
     world.settle()
-    after = [person.outlet.writes for person in (alice, bob, carol, reader)]
+    after = [person.writer.writes for person in (alice, bob, carol, reader)]
     # Over a late ledger the private lines are there a moment earlier.
     turns = 1 if isinstance(world.ledger, type(immediate(world.clock))) else 2
     assert [now - then for now, then in zip(after, before, strict=True)] == [1, turns, turns, turns]
@@ -201,7 +201,7 @@ def test_all_who_are_shown_the_same_are_sent_the_same_object(world: World) -> No
     alice, *others = world.people("alice", "bob", "carol", "dave")
     alice.types("one", "two")
     world.settle()
-    written = [person.outlet.written[-1] for person in others]
+    written = [person.writer.written[-1] for person in others]
     assert written[0] == b"alice: one\r\nalice: two\r\n"
     assert written[0] is written[1] is written[2]
 
@@ -228,15 +228,15 @@ def test_mail_comes_after_what_the_room_says_in_the_same_write() -> None:
     alice, bob = world.people("alice", "bob")
     alice.types("/msg bob psst", "hi")
     world.settle()
-    assert bob.outlet.written[-1] == b"alice: hi\r\n-> alice to you: psst\r\n"
+    assert bob.writer.written[-1] == b"alice: hi\r\n-> alice to you: psst\r\n"
     world.end()
 
 
 def test_who_is_shown_nothing_is_not_written_to(world: World) -> None:
     alice, bob = world.people("alice", "bob")
-    before = alice.outlet.writes
+    before = alice.writer.writes
     alice.says("hi")
-    assert alice.outlet.writes == before
+    assert alice.writer.writes == before
     assert bob.sees == ["alice: hi"]
 
 
@@ -404,13 +404,13 @@ def act(world: World, alice: Person, bob: Person, actions: list[tuple[str, int]]
         elif action == "turn":
             world.settle()
         elif action == "take":
-            bob.outlet.drain(number)
+            bob.writer.drain(number)
         elif action == "drain some":
-            bob.outlet.drain_some()
+            bob.writer.drain_some()
         else:
-            bob.outlet.drain()
+            bob.writer.drain()
     world.settle()
-    bob.outlet.drain()
+    bob.writer.drain()
     world.settle()
     return [said, mailed]
 
@@ -424,7 +424,7 @@ def test_wherever_a_reader_stops_they_get_every_line_once_and_in_order(
     alice, bob = world.people("alice", "bob")
     said, mailed = act(world, alice, bob, actions)
     check(bob.sees, said, mailed)
-    assert not bob.outlet.congested
+    assert not bob.writer.congested
     world.end()
 
 
@@ -470,10 +470,10 @@ def short_log(monkeypatch: pytest.MonkeyPatch, events: int = 10) -> None:
 def test_who_missed_lines_is_told_how_many(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     short_log(monkeypatch)
     alice, bob = world.people("alice", "bob")
-    bob.outlet.stall(3)
+    bob.writer.stall(3)
     for number in range(31):
         alice.says(f"line{number}")
-    bob.outlet.drain()
+    bob.writer.drain()
     lines = bob.sees
     # The first was cut by the stall and went to the transport.
     assert lines[:2] == ["alice: line0", "-- You missed 20 lines."]
@@ -487,24 +487,24 @@ def test_who_has_caught_up_with_some_is_told_how_many_of_the_others_they_missed(
     short_log(monkeypatch)
     monkeypatch.setattr(rooms, "PORTION", 1)
     alice, bob = world.people("alice", "bob")
-    bob.outlet.stall(3)
+    bob.writer.stall(3)
     for number in range(5):
         alice.says(f"line{number}")
-    bob.outlet.drain_some()
+    bob.writer.drain_some()
     assert bob.sees == ["alice: line0", "alice: line1"]
     for number in range(5, 31):
         alice.says(f"line{number}")
-    bob.outlet.drain()
+    bob.writer.drain()
     assert bob.sees[0] == "-- You missed 19 lines."
 
 
 def test_one_missed_line_is_one_line(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     short_log(monkeypatch)
     alice, bob = world.people("alice", "bob")
-    bob.outlet.stall(3)
+    bob.writer.stall(3)
     for number in range(12):
         alice.says(f"line{number}")
-    bob.outlet.drain()
+    bob.writer.drain()
     assert bob.sees[1] == "-- You missed 1 line."
 
 
@@ -513,11 +513,11 @@ def test_who_missed_only_what_is_no_line_is_told_nothing(
 ) -> None:
     short_log(monkeypatch)
     alice, bob = world.people("alice", "bob")
-    bob.outlet.stall(3)
+    bob.writer.stall(3)
     alice.says("line0")
     for number in range(20):
         alice.says(f"/topic {number}")
-    bob.outlet.drain()
+    bob.writer.drain()
     assert bob.sees == [
         "alice: line0",
         *[f"-- alice set the topic: {number}" for number in range(10, 20)],
@@ -532,11 +532,11 @@ def test_who_stopped_at_their_mail_is_told_how_many_lines_they_missed(
     for number in range(7):
         alice.says(f"line{number}")
     _ = bob.sees
-    bob.outlet.stall(3)
+    bob.writer.stall(3)
     alice.says("/msg bob psst")
     for number in range(30):
         alice.says(f"more{number}")
-    bob.outlet.drain()
+    bob.writer.drain()
     assert bob.sees[:2] == ["-> alice to you: psst", "-- You missed 20 lines."]
 
 
@@ -545,14 +545,14 @@ def test_a_reader_who_stops_again_before_they_were_told_is_told_later(
 ) -> None:
     short_log(monkeypatch)
     alice, bob = world.people("alice", "bob")
-    bob.outlet.stall(3)
+    bob.writer.stall(3)
     for number in range(31):
         alice.says(f"line{number}")
-    bob.outlet.drain(0)
-    assert bob.outlet.congested
+    bob.writer.drain(0)
+    assert bob.writer.congested
     for number in range(31, 41):
         alice.says(f"line{number}")
-    bob.outlet.drain()
+    bob.writer.drain()
     lines = bob.sees
     assert lines[1] == "-- You missed 30 lines."
     check(lines, 41)
@@ -560,7 +560,7 @@ def test_a_reader_who_stops_again_before_they_were_told_is_told_later(
 
 def test_a_slow_reader_does_not_hold_up_the_others(world: World) -> None:
     alice, bob, carol = world.people("alice", "bob", "carol")
-    bob.outlet.stall()
+    bob.writer.stall()
     for number in range(50):
         alice.says(str(number))
         assert carol.sees == [f"alice: {number}"]
@@ -568,24 +568,24 @@ def test_a_slow_reader_does_not_hold_up_the_others(world: World) -> None:
 
 def test_nothing_is_kept_for_a_slow_reader(world: World) -> None:
     alice, bob, _ = world.people("alice", "bob", "carol")
-    bob.outlet.stall(3)
+    bob.writer.stall(3)
     alice.says("cut here")
-    kept, writes = len(bob.outlet.data), bob.outlet.writes
+    kept, writes = len(bob.writer.data), bob.writer.writes
     for number in range(200):
         alice.says(f"{number} {'x' * 1000}")
-    assert (len(bob.outlet.data), bob.outlet.writes) == (kept, writes)
-    assert bob.session.mailbox.size == 0
+    assert (len(bob.writer.data), bob.writer.writes) == (kept, writes)
+    assert bob.session.queue.size == 0
 
 
 def test_catching_up_goes_in_portions(world: World) -> None:
     alice, bob = world.people("alice", "bob")
-    bob.outlet.stall()
+    bob.writer.stall()
     for number in range(300):
         alice.types(f"line{number} {'x' * 1900}")
     world.settle()
-    writes = bob.outlet.writes
-    bob.outlet.drain()
-    portions = [len(data) for data in bob.outlet.written[writes:]]
+    writes = bob.writer.writes
+    bob.writer.drain()
+    portions = [len(data) for data in bob.writer.written[writes:]]
     assert sum(portions) > 500_000
     # A portion ends with the line that fills it.
     assert max(portions) < PORTION + 2000
@@ -594,32 +594,32 @@ def test_catching_up_goes_in_portions(world: World) -> None:
 
 def test_a_slow_reader_who_has_caught_up_reads_live(world: World) -> None:
     alice, bob = world.people("alice", "bob")
-    bob.outlet.stall()
+    bob.writer.stall()
     alice.says("one", "two")
-    bob.outlet.drain()
+    bob.writer.drain()
     alice.says("three")
     assert bob.sees == ["alice: one", "alice: two", "alice: three"]
 
 
 def test_what_a_reader_typed_before_they_stopped_is_still_left_out(world: World) -> None:
     alice, bob = world.people("alice", "bob")
-    bob.outlet.stall()
+    bob.writer.stall()
     alice.types("one")
     bob.types("mine")
     alice.types("two")
     world.settle()
-    bob.outlet.drain()
+    bob.writer.drain()
     assert bob.sees == ["alice: one", "alice: two"]
 
 
 def test_a_slow_reader_is_taken_no_input_from(world: World) -> None:
     alice, bob = world.people("alice", "bob")
-    bob.outlet.stall()
+    bob.writer.stall()
     alice.says("one")
     _ = alice.sees
     bob.says("late")
     assert alice.sees == []
-    bob.outlet.drain()
+    bob.writer.drain()
     world.settle()
     assert alice.sees == ["bob: late"]
 
@@ -627,10 +627,10 @@ def test_a_slow_reader_is_taken_no_input_from(world: World) -> None:
 def test_a_slow_reader_who_moves_is_shown_the_new_room(world: World) -> None:
     alice, bob = world.people("alice", "bob")
     bob.types("/join den")
-    bob.outlet.stall()
+    bob.writer.stall()
     alice.types("one")
     world.settle()
-    bob.outlet.drain()
+    bob.writer.drain()
     world.settle()
     assert bob.sees == ["-- You made #den; nobody else is here."]
 
@@ -640,14 +640,14 @@ def test_a_reader_who_stalls_and_resumes_on_the_way_to_another_room_loses_nothin
     alice, bob = world.people("alice", "bob")
     alice.types("one", "two")
     world.clock.advance(0)
-    bob.outlet.stall(3)
+    bob.writer.stall(3)
     alice.types("three")
     world.clock.advance(0.002)
     bob.types("/join den")
     world.clock.advance(0.002)
     # The first two lines were committed; the third, and that bob moves, were not.
-    assert bob.outlet.congested
-    bob.outlet.drain()
+    assert bob.writer.congested
+    bob.writer.drain()
     world.settle()
     assert bob.sees == [
         "alice: one",
@@ -660,7 +660,7 @@ def test_a_reader_who_stalls_and_resumes_on_the_way_to_another_room_loses_nothin
 
 def test_a_slow_reader_who_leaves_is_dropped(world: World) -> None:
     alice, bob = world.people("alice", "bob")
-    bob.outlet.stall()
+    bob.writer.stall()
     alice.says("one")
     bob.hangs_up("not reading")
     world.settle()
@@ -722,10 +722,10 @@ def test_an_outlet_that_fails_costs_only_who_has_it(
     def fails(data: bytes) -> int:
         raise OSError("broken")
 
-    monkeypatch.setattr(bob.outlet, "write", fails)
+    monkeypatch.setattr(bob.writer, "write", fails)
     alice.says("hi")
     assert carol.sees == ["alice: hi"]
-    assert bob.outlet.aborted
+    assert bob.writer.aborted
     assert strict.expected()
 
 
@@ -737,10 +737,10 @@ def test_mail_that_fails_costs_only_its_reader(
     def fails(data: bytes) -> int:
         raise OSError("broken")
 
-    monkeypatch.setattr(bob.outlet, "write", fails)
+    monkeypatch.setattr(bob.writer, "write", fails)
     alice.says("/msg bob psst", "/msg carol psst")
     assert carol.sees == ["-> alice to you: psst"]
-    assert bob.outlet.aborted
+    assert bob.writer.aborted
     assert strict.expected()
 
 
@@ -763,7 +763,7 @@ def test_an_owner_that_fails_costs_nobody_else_the_batch(strict: Strictness) -> 
     room = Room("den", "den")
     reader = member(room, 1)
     for origin in (2, 3, 4):
-        room.expect(Member(origin, "x", PLAIN, FakeOutlet(), Mailbox(), Owner()))
+        room.expect(Member(origin, "x", PLAIN, FakeWriter(), SendQueue(), Owner()))
     room.append(10, Joined(0.0, 2, "x"))
     room.append(11, Said(0.0, 9, "alice", "one"))
     room.append(12, Renamed(0.0, 2, "x", "y", shown=False))
@@ -778,13 +778,13 @@ def test_an_owner_that_fails_costs_nobody_else_the_batch(strict: Strictness) -> 
 # -- the log
 
 
-def member(room: Room, origin: int) -> FakeOutlet:
+def member(room: Room, origin: int) -> FakeWriter:
     """Somebody without a session in *room*."""
-    outlet = FakeOutlet()
-    room.expect(Member(origin, f"m{origin}", PLAIN, outlet, Mailbox()))
+    writer = FakeWriter()
+    room.expect(Member(origin, f"m{origin}", PLAIN, writer, SendQueue()))
     room.append(origin, Joined(0.0, origin, f"m{origin}"))
     room.flush()
-    return outlet
+    return writer
 
 
 def fill(room: Room, count: int, text: str) -> None:
@@ -819,11 +819,11 @@ def test_a_short_log_is_kept_whole() -> None:
 def test_what_was_not_delivered_is_not_cut_from_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     short_log(monkeypatch, 5)
     room = Room("den", "den")
-    outlet = member(room, 1)
+    writer = member(room, 1)
     for number in range(50):
         room.append(number, Said(1.0, 99, "alice", str(number)))
     room.flush()
-    assert outlet.data.count(b"\n") == 50
+    assert writer.data.count(b"\n") == 50
     assert len(room._log) == 5
 
 
@@ -857,12 +857,12 @@ def test_a_room_without_anything_said_has_no_scrollback() -> None:
 
 def test_events_of_strangers_change_nobody() -> None:
     room = Room("den", "den")
-    outlet = member(room, 1)
+    writer = member(room, 1)
     room.append(2, Left(0.0, 7, "x", "", shown=True))
     room.append(3, Renamed(0.0, 7, "x", "y", shown=True))
     room.append(4, Joined(0.0, 7, "x"))
     room.flush()
-    assert outlet.data == b"-- x left.\r\n-- x is now y.\r\n"
+    assert writer.data == b"-- x left.\r\n-- x is now y.\r\n"
     assert list(room.members) == [1]
 
 
@@ -885,40 +885,40 @@ def test_a_member_without_an_owner_may_be_renamed_and_leave() -> None:
 
 def test_a_member_who_enters_while_congested_is_served_on_draining() -> None:
     room = Room("den", "den")
-    outlet = FakeOutlet(lambda: room.catch_up(slow))
-    slow = Member(1, "slow", PLAIN, outlet, Mailbox())
-    outlet.room = 3
-    assert outlet.write(b"greeting\r\n") == 3
-    outlet.finish(b"eting\r\n")
+    writer = FakeWriter(lambda: room.catch_up(slow))
+    slow = Member(1, "slow", PLAIN, writer, SendQueue())
+    writer.room = 3
+    assert writer.write(b"greeting\r\n") == 3
+    writer.finish(b"eting\r\n")
     room.expect(slow)
     room.append(1, Said(0.0, 9, "alice", "before"))
     room.append(2, Joined(0.0, 1, "slow"))
     room.append(3, Said(0.0, 9, "alice", "after"))
     room.flush()
-    assert outlet.data == b"greeting\r\n"
-    outlet.drain()
-    assert outlet.data == b"greeting\r\nalice: after\r\n"
+    assert writer.data == b"greeting\r\n"
+    writer.drain()
+    assert writer.data == b"greeting\r\nalice: after\r\n"
 
 
 def test_a_member_who_moves_is_served_to_the_end_at_once() -> None:
     room = Room("den", "den")
-    outlet = member(room, 1)
+    writer = member(room, 1)
     room.members[1].moves = True
     room.append(2, Said(0.0, 7, "x", "hi"))
     room.append(3, Left(0.0, 1, "m1", "", shown=True))
-    assert outlet.data == b"x: hi\r\n"
+    assert writer.data == b"x: hi\r\n"
     assert room.deserted
     room.flush()
-    assert outlet.writes == 1
+    assert writer.writes == 1
 
 
 def test_a_room_in_which_nothing_happened_has_nothing_to_deliver() -> None:
     room = Room("den", "den")
-    outlet = member(room, 1)
+    writer = member(room, 1)
     room.append(2, Said(0.0, 7, "x", "hi"))
     room.flush()
     room.flush()
-    assert outlet.data == b"x: hi\r\n"
+    assert writer.data == b"x: hi\r\n"
 
 
 def test_a_greeting_waits_for_nothing_that_follows(make_world: MakeWorld) -> None:
@@ -1015,10 +1015,10 @@ def test_scrollback_forgets_what_the_room_forgets() -> None:
 
 def test_who_is_behind_is_not_shown_what_was_forgotten(world: World) -> None:
     alice, bob = world.people("alice", "bob")
-    bob.outlet.stall(5)
+    bob.writer.stall(5)
     alice.says("one", "two", "three")
     world.chat.lobby.expire(0.0, 1)
-    bob.outlet.drain()
+    bob.writer.drain()
     world.settle()
     assert bob.sees == ["alice: one", "alice: three"]
 
@@ -1037,10 +1037,10 @@ def test_a_room_begins_with_what_was_kept() -> None:
     room.restore("tea", [(5, Said(1.0, 0, "alice", "one")), (8, Said(2.0, 0, "bob", "two"))])
     assert (room.topic, room.lines, room.spoken, room.first_id) == ("tea", 2, 2.0, 5)
     # It has all been delivered, to people of another run.
-    outlet = member(room, 9)
+    writer = member(room, 9)
     room.append(10, Said(3.0, 7, "carol", "three"))
     room.flush()
-    assert outlet.data == b"carol: three\r\n"
+    assert writer.data == b"carol: three\r\n"
     assert spoken(room) == ["one", "two", "three"]
 
 
@@ -1069,29 +1069,29 @@ def test_who_is_behind_is_served_what_others_who_are_were_served() -> None:
 
     format = Counted()
     room = Room("den", "den")
-    outlets = [FakeOutlet() for _ in range(50)]
+    writers = [FakeWriter() for _ in range(50)]
     members = [
-        Member(origin, f"p{origin}", format, outlet, Mailbox())
-        for origin, outlet in enumerate(outlets, 1)
+        Member(origin, f"p{origin}", format, writer, SendQueue())
+        for origin, writer in enumerate(writers, 1)
     ]
     for member in members:
         room.expect(member)
         room.append(member.origin, Joined(0.0, member.origin, member.name))
     room.flush()
-    for outlet in outlets:
-        outlet.congested = True
+    for writer in writers:
+        writer.congested = True
     for number in range(20):
         room.append(100 + number, Said(1.0, 99, "alice", str(number)))
         room.flush()
     format.count = 0
-    for outlet, member in zip(outlets[:-1], members[:-1], strict=True):
-        outlet._draining = True
+    for writer, member in zip(writers[:-1], members[:-1], strict=True):
+        writer._draining = True
         assert room.catch_up(member)
-        assert outlet.data.count(b"alice: ") == 20
+        assert writer.data.count(b"alice: ") == 20
     assert format.count == 20
     # What was taken back is not sent from what was made of it before.
     room.append(200, TookBack(2.0, 99, "alice", frozenset([0])))
     room.flush()
-    outlets[-1]._draining = True
+    writers[-1]._draining = True
     assert room.catch_up(members[-1])
-    assert b"alice: " not in outlets[-1].data
+    assert b"alice: " not in writers[-1].data

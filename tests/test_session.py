@@ -169,7 +169,7 @@ def test_a_fault_in_one_conversation_ends_that_connection_alone(
     alice.types("/boom")
     alice.session.gate.open(Reason.ANSWER)
     world.settle()
-    assert alice.outlet.aborted
+    assert alice.writer.aborted
     bob.says("still here")
     assert bob.asks("/who")[0].startswith("-- 2 people")
     assert strict.expected()
@@ -378,7 +378,7 @@ def test_who_hangs_up_while_being_let_in_leaves_nothing(world: World) -> None:
     alice.hangs_up()
     world.settle()
     assert world.chat.sessions == {}
-    assert alice.outlet.data == b""
+    assert alice.writer.data == b""
 
 
 # -- mail
@@ -386,14 +386,14 @@ def test_who_hangs_up_while_being_let_in_leaves_nothing(world: World) -> None:
 
 def test_a_full_mailbox_takes_no_private_lines(world: World) -> None:
     alice, bob = world.people("alice", "bob")
-    bob.outlet.stall()
+    bob.writer.stall()
     for number in range(MAX_ENTRIES):
         alice.says(f"/msg bob {number}")
     _ = alice.sees
     assert alice.asks("/msg bob one more") == [
         "-- bob is not reading; your line was not delivered. Try again later."
     ]
-    bob.outlet.drain()
+    bob.writer.drain()
     world.settle()
     assert bob.sees == [f"-> alice to you: {number}" for number in range(MAX_ENTRIES)]
     assert alice.asks("/msg bob again") == ["-> you to bob: again"]
@@ -403,7 +403,7 @@ def test_own_answers_hold_further_input_while_they_are_not_read(world: World) ->
     alice, bob = world.people("alice", "bob")
     # All in one turn: nothing was sent yet that could not have been read.
     alice.types(*["/uptime"] * (MAX_ENTRIES + 50), "hi")
-    assert alice.session.mailbox.full
+    assert alice.session.queue.full
     assert bob.sees == []
     world.settle()
     assert len(alice.sees) == MAX_ENTRIES + 50
@@ -412,12 +412,12 @@ def test_own_answers_hold_further_input_while_they_are_not_read(world: World) ->
 
 def test_a_full_mailbox_that_is_not_read_holds_input_until_it_is(world: World) -> None:
     alice, bob = world.people("alice", "bob")
-    alice.outlet.stall(30)
+    alice.writer.stall(30)
     alice.types(*["/uptime"] * (MAX_ENTRIES + 50), "hi")
     world.settle()
     world.wait(60)
     assert bob.sees == []
-    alice.outlet.drain()
+    alice.writer.drain()
     world.settle()
     assert len(alice.sees) == MAX_ENTRIES + 50
     assert bob.sees == ["alice: hi"]
@@ -448,11 +448,11 @@ def test_who_has_just_left_cannot_be_told_anything(world: World) -> None:
 
 def test_mail_survives_a_stall_in_the_middle_of_an_entry(world: World) -> None:
     alice, bob = world.people("alice", "bob")
-    bob.outlet.stall(40)
+    bob.writer.stall(40)
     alice.types("/msg bob one one one", "/msg bob two two two", "/msg bob three three")
     world.settle()
-    assert bob.outlet.congested
-    bob.outlet.drain()
+    assert bob.writer.congested
+    bob.writer.drain()
     assert bob.sees == [
         "-> alice to you: one one one",
         "-> alice to you: two two two",
@@ -464,12 +464,12 @@ def test_somebody_who_is_in_no_room_yet_is_sent_their_mail_on_draining() -> None
     world = World(DelayedLedger)
     alice, bob = world.people("alice", "bob")
     late = Person(world)
-    late.outlet.stall(3)
+    late.writer.stall(3)
     late.session.notice("one")
     world.clock.advance(0.001)
-    assert late.outlet.congested
+    assert late.writer.congested
     alice.types("/msg guest3 psst")
-    late.outlet.drain()
+    late.writer.drain()
     assert late.sees == ["-- one", "-> alice to you: psst"]
     _ = bob
     world.end()
@@ -572,7 +572,7 @@ def test_who_has_quit_is_told_nothing_more(world: World) -> None:
     alice.session.notice("nothing")
     alice.session.tell(Said(0.0, 1, "x", "y"))
     world.settle()
-    assert alice.session.mailbox.size == 0
+    assert alice.session.queue.size == 0
 
 
 # -- a ledger that refuses
@@ -774,11 +774,11 @@ def test_whatever_people_do_everything_stays_in_order(
             case "topic" | "history":
                 person.types(f"/{action}")
             case "stall":
-                person.outlet.stall(said % 7)
+                person.writer.stall(said % 7)
             case "take":
-                person.outlet.drain(said % 50)
+                person.writer.drain(said % 50)
             case "drain":
-                person.outlet.drain()
+                person.writer.drain()
             case "hang up":
                 person.hangs_up()
             case "quit":
@@ -790,7 +790,7 @@ def test_whatever_people_do_everything_stays_in_order(
             case "wait":
                 world.wait(1)
     for person in people:
-        person.outlet.drain()
+        person.writer.drain()
     world.settle()
     chat = world.chat
     for key, session in chat.people.items():
@@ -803,7 +803,7 @@ def test_whatever_people_do_everything_stays_in_order(
             assert chat.sessions[origin].member is member
             assert chat.sessions[origin].user.name == member.name
     for person in world.came:
-        live = [line for line in person.outlet.data.split(b"\r\n") if b": line " in line]
+        live = [line for line in person.writer.data.split(b"\r\n") if b": line " in line]
         live = [line for line in live if not line[:2].isdigit()]
         numbers = [int(line.split()[-1]) for line in live]
         order = {room.key: _order(room.recent(10_000)) for room in chat.rooms.values()}
@@ -859,5 +859,5 @@ def test_lines_that_take_several_rows_count_as_many(
     monkeypatch.setattr(Person, "height", 24)
     newcomer = Person(world, format=terminal(80, Colours.NONE))
     world.settle()
-    assert newcomer.outlet.data.count(b"\r\n") <= 23
-    assert newcomer.outlet.data.count(b" alice: word") == 6
+    assert newcomer.writer.data.count(b"\r\n") <= 23
+    assert newcomer.writer.data.count(b" alice: word") == 6

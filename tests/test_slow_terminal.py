@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatroom.doors.telnet.console import ConsoleFactory, ConsoleProtocol
-from fakes import FakeOutlet, World
+from fakes import FakeWriter, World
 from fuzzing import examples
 from terminal import Terminal
 from test_terminal import (
@@ -31,8 +31,8 @@ from test_terminal import (
 from wire import UNLIMITED, on_reactor, opened, turns, until
 
 
-class SlowOutlet(FakeOutlet):
-    """A door's outlet that takes what a test wants."""
+class SlowOutlet(FakeWriter):
+    """A door's writer that takes what a test wants."""
 
     def __init__(self, protocol: Any) -> None:
         super().__init__(protocol.drained, protocol.flowing)
@@ -55,7 +55,7 @@ class SlowOutlet(FakeOutlet):
 
 
 class SlowProtocol(ConsoleProtocol):
-    def make_outlet(self) -> Any:
+    def make_writer(self) -> Any:
         return SlowOutlet(self)
 
 
@@ -66,22 +66,22 @@ class SlowFactory(ConsoleFactory):
 class Slow(Telnet):
     """Somebody with telnet who does not always read."""
 
-    _outlet: SlowOutlet
+    _writer: SlowOutlet
 
     @property
-    def outlet(self) -> SlowOutlet:
+    def writer(self) -> SlowOutlet:
         # Of who has gone the server keeps none.
-        self._outlet = getattr(self.protocol, "outlet", None) or self._outlet
-        return self._outlet
+        self._writer = getattr(self.protocol, "writer", None) or self._writer
+        return self._writer
 
     @property
     def received(self) -> bytes:
-        data = self.outlet.data
+        data = self.writer.data
         new, self._seen = data[self._seen :], len(data)
         return new
 
     def drains(self, room: int | None = None) -> None:
-        self.outlet.drain(room)
+        self.writer.drain(room)
         self.settle()
 
     def reads_on(self) -> None:
@@ -144,7 +144,7 @@ def test_whatever_changes_while_it_does_not_read_the_screen_is_whole_in_the_end(
     alice = slow(world, (60, 12))
     # What was said where alice was, and what she said.
     said: list[str] = []
-    talked: list[str] = []
+    session_ended: list[str] = []
     _ = bob.sees
     lobby = world.chat.lobby
     for number, (kind, value) in enumerate(steps):
@@ -155,11 +155,11 @@ def test_whatever_changes_while_it_does_not_read_the_screen_is_whole_in_the_end(
                     said += lines
                 bob.says(*lines)
             case "stalls":
-                alice.outlet.stall(value)
+                alice.writer.stall(value)
             case "drains":
                 alice.drains(value)
             case "types":
-                talked += [value] * value.startswith("t")
+                session_ended += [value] * value.startswith("t")
                 line = f"{value}{number}\n" if value == "t" else f"{value}\n"
                 alice.types("\x05\x15" * alice.characters + line)
             case "keys":
@@ -171,9 +171,9 @@ def test_whatever_changes_while_it_does_not_read_the_screen_is_whole_in_the_end(
     protocol = alice.protocol
     assert not protocol.intake.lines
     assert protocol.session.gate.is_open
-    assert not alice.outlet.congested
+    assert not alice.writer.congested
     assert shown(alice, "bob: (m.*)") == said
-    assert len(shown(alice, "al(?:ice)?: (t.*)")) <= len(talked)
+    assert len(shown(alice, "al(?:ice)?: (t.*)")) <= len(session_ended)
     if protocol.terminal is not None and protocol.terminal.echo:
         editor = protocol.terminal._editor
         prompt, text, _ = editor.view(protocol.terminal._prompt(*protocol.prompt))
@@ -202,11 +202,11 @@ async def test_what_a_real_client_did_not_read_for_a_while_it_reads_later(tmp_pa
         lines = [f"{number} {'x' * 400}" for number in range(900)]
         for line in lines:
             bob.sends(f"{line}\n".encode())
-        await until(lambda: client.outlet.congested and house.chat.lobby.lines == len(lines))
+        await until(lambda: client.writer.congested and house.chat.lobby.lines == len(lines))
         alice.sends(bytes([IAC, SB, NAWS, 0, 60, 0, 20, IAC, SE]) + b" a line")
         await turns()
         alice.reads_on()
-        await until(lambda: b"half a line" in alice.data and not client.outlet.congested)
+        await until(lambda: b"half a line" in alice.data and not client.writer.congested)
         await turns(20)
         shown = Terminal(60, 20)
         shown.feed(b"[alice #lobby] half" + alice.data)

@@ -516,7 +516,7 @@ def test_whoever_never_opens_their_window_is_cut(world: World, factory: SshFacto
     session: Any = client._connection
     assert len(session.session._unsent) < 70_000
     assert client._talker is not None
-    assert client._talker.outlet.congested
+    assert client._talker.writer.congested
     guest.settle()
     assert len(guest.data) == 4096
     world.wait(31)
@@ -542,13 +542,13 @@ def test_whoever_reads_again_has_missed_nothing(world: World, factory: SshFactor
 def test_a_socket_that_is_full_stops_writing_and_reading(world: World, factory: SshFactory) -> None:
     bob, guest = world.person("bob"), Guest(world, factory, "alice")
     (client,) = factory.clients
-    client.outlet.pauseProducing()
+    client.writer.pauseProducing()
     assert guest.wire.producerState == "paused"
     before = len(guest.wire.value())
     for _ in range(50):
         bob.says("x" * 1000)
     assert len(guest.wire.value()) == before
-    client.outlet.resumeProducing()
+    client.writer.resumeProducing()
     assert sum(line.startswith("bob: x") for line in guest.sees) == 50
     guest.hangs_up()
 

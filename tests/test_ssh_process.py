@@ -265,7 +265,7 @@ async def test_whoever_does_not_read_for_a_while_gets_all_of_it_in_order(
             bob.channel.write(b"".join(more))
             await until(lambda: not bob.channel.buf)
 
-        while not connection.outlet.congested:
+        while not connection.writer.congested:
             assert said < 20_000
             await says_some()
         await says_some()

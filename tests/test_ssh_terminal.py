@@ -191,7 +191,7 @@ def test_resizing_without_reading_piles_nothing_up(world: World, factory: SshFac
     for number in range(60):
         bob.says(f"line {number} that fills the window")
     server = person.server._talker
-    assert server.outlet.congested
+    assert server.writer.congested
     waiting = len(server.transport._unsent)
     for number in range(2000):
         person.tells_size(30 + number % 100, 24)

@@ -18,7 +18,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from chatroom.doors.ssh.connection import SshFactory
-from chatroom.doors.ssh.transport import Misbehaved
+from chatroom.doors.ssh.transport import SshViolation
 from chatroom.model.limits import Limits
 from fakes import World
 from fuzzing import examples
@@ -252,7 +252,7 @@ def test_whoever_stops_reading_before_their_session_begins_is_cut_like_others(
     for _ in range(300):
         bob.says("x" * 1000)
     assert len(session._unsent) < 70_000
-    assert talker.outlet.congested
+    assert talker.writer.congested
     world.wait(31)
     guest.settle()
     assert not factory.clients
@@ -271,7 +271,7 @@ def test_whoever_has_been_told_of_new_keys_can_read_why_they_may_not_go_on(
         guest.receives()
     assert guest.server.exchanging
     assert guest._keyExchangeState == guest._KEY_EXCHANGE_NONE
-    guest.server.misbehaved(Misbehaved("Enough."))
+    guest.server.misbehaved(SshViolation("Enough."))
     guest.settle()
     assert guest.reason == b"Enough."
     guest.hangs_up()

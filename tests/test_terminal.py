@@ -21,7 +21,7 @@ from chatroom.terminal.keys import KEY_SECONDS, PASTE_SECONDS
 from chatroom.terminal.terminal import MAX_WAITING_LINES, Kind, Terminal, kind_of
 from chatroom.text.cells import wrap
 from chatroom.text.names import clean
-from fakes import WORD, Clock, FakeBook, FakeOutlet, World, book_of, owner
+from fakes import WORD, Clock, FakeBook, FakeWriter, World, book_of, owner
 from fuzzing import examples
 from terminal import Terminal as Shown
 from test_screen import expected, filled
@@ -602,10 +602,10 @@ def test_who_wants_to_leave_is_still_not_read_while_nothing_is_taken() -> None:
     world = World(limits=Limits(rate=1, burst=2, byte_rate=0))
     telnet = named(world)
     telnet.sends(b"one\rtwo\rthree\rfour\r\x04")
-    telnet.protocol.outlet.congested = True
+    telnet.protocol.writer.congested = True
     telnet.protocol.stalled()
     assert telnet.wire.producerState == "paused"
-    telnet.protocol.outlet.congested = False
+    telnet.protocol.writer.congested = False
     telnet.protocol.flowing()
     assert telnet.wire.producerState == "producing"
     # They may still drop what waits, and go at once.
@@ -665,9 +665,9 @@ def test_more_answers_than_questions_are_never_said(world: World) -> None:
     telnet.sends(b"\rcorrect-horse")
     assert telnet.last == "[alice #lobby]"
     telnet.types("/register\n")
-    telnet.protocol.outlet.congested = True
+    telnet.protocol.writer.congested = True
     telnet.sends(b"\rcorrect-horse\r")
-    telnet.protocol.outlet.congested = False
+    telnet.protocol.writer.congested = False
     telnet.protocol.flowing()
     telnet.settle()
     assert bob.sees == []
@@ -824,7 +824,7 @@ def test_what_others_do_is_shared_bytes(world: World) -> None:
     assert one.protocol.session.format is not two.protocol.session.format
 
 
-# -- an outlet that takes what it wants
+# -- an writer that takes what it wants
 
 
 class Owner:
@@ -839,10 +839,10 @@ class Owner:
         """They stay."""
 
 
-def made(outlet: Any, clock: Clock, size: tuple[int, int] = (30, 6)) -> Terminal:
+def made(writer: Any, clock: Clock, size: tuple[int, int] = (30, 6)) -> Terminal:
     lines: list[bytes | Line] = []
     terminal = Terminal(
-        outlet,
+        writer,
         Owner(),
         lines,
         clock.callLater,
@@ -853,13 +853,13 @@ def made(outlet: Any, clock: Clock, size: tuple[int, int] = (30, 6)) -> Terminal
         complete=lambda before, after: ("alice: ", "alina: "),
         secret=lambda text: False,
     )
-    terminal.adapt(Preferences())
+    terminal.format_for(Preferences())
     terminal.begin()
     return terminal
 
 
-class Inserting(FakeOutlet):
-    """What a door's outlet does beside what a room needs."""
+class Inserting(FakeWriter):
+    """What a door's writer does beside what a room needs."""
 
     def insert(self, data: bytes) -> None:
         self.data += data
@@ -880,14 +880,14 @@ def test_however_little_is_taken_at_a_time_the_screen_is_whole(
 ) -> None:
     clock = Clock()
     shown = Shown(30, 6)
-    outlet = Inserting()
-    terminal = made(outlet, clock)
+    writer = Inserting()
+    terminal = made(writer, clock)
     terminal.receive(typed.encode())
     terminal.work()
     rows = [wrap(f"bob: {message}", 30, 5) for message in messages]
     pieces = ["".join(f"{row}\r\n" for row in part).encode() for part in rows]
     data = b"".join(pieces) + b"\a" * rings
-    outlet.room = room
+    writer.room = room
     taken = terminal.write(data)
     if taken != len(data):
         # As Room._stall does it: the piece in which it stopped goes out whole.
@@ -897,12 +897,12 @@ def test_however_little_is_taken_at_a_time_the_screen_is_whole(
                 break
             done += len(piece)
         terminal.finish(data[taken:done])
-        outlet.room, outlet.congested, outlet._unfinished = None, False, False
+        writer.room, writer.congested, writer._unfinished = None, False, False
         if data[done:]:
             terminal.write(data[done:])
-    elif outlet.congested:
-        outlet.room, outlet.congested, outlet._unfinished = None, False, False
-    shown.feed(outlet.data)
+    elif writer.congested:
+        writer.room, writer.congested, writer._unfinished = None, False, False
+    shown.feed(writer.data)
     expected = [row.rstrip() for part in rows for row in part]
     screen = [row.rstrip() for row in shown.rows[: shown.above + 1]]
     whole = Shown(30, 6)
@@ -919,17 +919,17 @@ def test_however_little_is_taken_at_a_time_the_screen_is_whole(
 
 def test_keys_wait_while_nothing_is_taken() -> None:
     clock = Clock()
-    outlet = Inserting()
-    terminal = made(outlet, clock)
-    outlet.congested = True
-    before = outlet.data
+    writer = Inserting()
+    terminal = made(writer, clock)
+    writer.congested = True
+    before = writer.data
     terminal.receive(b"hello\t\t")
     terminal.work()
-    assert outlet.data == before
+    assert writer.data == before
     assert terminal.backlog == 7
-    outlet.congested = False
+    writer.congested = False
     terminal.work()
-    assert outlet.data.endswith(b"hello")
+    assert writer.data.endswith(b"hello")
 
 
 TYPED = st.text(

@@ -56,7 +56,7 @@ def test_a_private_line_that_its_recipient_has_not_taken_waits_for_their_account
     world: World, goes: Callable[[Person], None]
 ) -> None:
     alice, bob = owner(world), world.person("bob")
-    alice.outlet.stall()
+    alice.writer.stall()
     assert bob.asks("/msg alice hello") == ["-> you to alice: hello"]
     goes(alice)
     world.settle()
@@ -84,7 +84,7 @@ def test_one_of_which_only_a_part_was_taken_waits(
     room: int, world: World, goes: Callable[[Person], None]
 ) -> None:
     alice, bob = owner(world), world.person("bob")
-    alice.outlet.stall(room)
+    alice.writer.stall(room)
     bob.says("/msg alice hello", "/msg alice again")
     goes(alice)
     world.settle()
@@ -93,9 +93,9 @@ def test_one_of_which_only_a_part_was_taken_waits(
 
 def test_one_of_which_the_rest_was_taken_later_is_done_with(world: World) -> None:
     alice, bob = owner(world), world.person("bob")
-    alice.outlet.stall(5)
+    alice.writer.stall(5)
     bob.says("/msg alice hello")
-    alice.outlet.drain()
+    alice.writer.drain()
     world.settle()
     assert "-> bob to you: hello" in alice.sees
     alice.hangs_up()
@@ -105,7 +105,7 @@ def test_one_of_which_the_rest_was_taken_later_is_done_with(world: World) -> Non
 
 def test_of_a_guest_the_sender_is_told(world: World, goes: Callable[[Person], None]) -> None:
     alice, bob = world.person("alice"), world.person("bob")
-    alice.outlet.stall()
+    alice.writer.stall()
     bob.says("/msg alice hello")
     _ = bob.sees
     goes(alice)
@@ -119,7 +119,7 @@ def test_where_nothing_can_be_kept_the_sender_is_told(
     kept: World, book: FakeBook, goes: Callable[[Person], None]
 ) -> None:
     alice, bob = owner(kept), kept.person("bob")
-    alice.outlet.stall()
+    alice.writer.stall()
     bob.says("/msg alice hello")
     _ = bob.sees
     book.failing.add("leave")
@@ -132,7 +132,7 @@ def test_where_nothing_can_be_kept_the_sender_is_told(
 
 def test_who_comes_by_another_connection_has_it_there(world: World) -> None:
     alice, bob = owner(world), world.person("bob")
-    alice.outlet.stall()
+    alice.writer.stall()
     bob.says("/msg alice hello")
     again = comes_back(world)
     world.settle()
@@ -147,7 +147,7 @@ def test_when_the_server_stops_it_waits(make_world: MakeWorld) -> None:
     alice, bob = owner(world), world.person("bob")
     account = alice.session.user.account
     assert account is not None
-    alice.outlet.stall()
+    alice.writer.stall()
     bob.says("/msg alice hello")
     world.chat.close()
     waiting: list[object] = []
@@ -157,7 +157,7 @@ def test_when_the_server_stops_it_waits(make_world: MakeWorld) -> None:
 
 def test_what_a_kick_says_is_sent_and_the_private_line_waits(world: World) -> None:
     alice, bob = owner(world), world.person("bob")
-    alice.outlet.stall()
+    alice.writer.stall()
     bob.says("/msg alice hello")
     alice.session.expel("You were sent away.", "sent away")
     world.settle()
@@ -184,7 +184,7 @@ def test_what_was_left_for_somebody_waits_until_they_have_taken_it(
         book.answer()
         kept.clock.advance(0.0005)
     goes(first)
-    seen = len(private(first)) if not first.session.mailbox.size else 0
+    seen = len(private(first)) if not first.session.queue.size else 0
     book.late = False
     book.answer_all()
     kept.settle()
@@ -200,7 +200,7 @@ def test_what_was_left_for_somebody_who_does_not_read_waits(world: World) -> Non
     world.settle()
     world.person("bob", source="198.51.100.2").says("/msg alice hello")
     first = world.person(source="198.51.100.9")
-    first.outlet.stall()
+    first.writer.stall()
     first.says(f"/login alice {WORD}")
     first.hangs_up("not reading")
     world.settle()
@@ -230,7 +230,7 @@ def test_who_took_nothing_missed_all_of_it_also_when_the_log_has_moved_on(
     monkeypatch.setattr(room, "LOG_BYTES", 0)
     alice, bob = owner(world), world.person("bob")
     bob.says("before")
-    alice.outlet.stall()
+    alice.writer.stall()
     said(world, bob, count)
     goes(alice)
     world.settle()
@@ -248,7 +248,7 @@ def test_what_was_read_is_the_last_line_that_was_handed_over(
     alice, bob = owner(world), world.person("bob")
     bob.says("before")
     (before,) = [row.id for row in world.chat.lobby.rows() if row.event.line]
-    alice.outlet.stall()
+    alice.writer.stall()
     said(world, bob, 30)
     assert world.chat.lobby.last_shown(alice.session.member) == before
     account = alice.session.user.account

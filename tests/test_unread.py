@@ -10,7 +10,7 @@ from chatroom.chat import room
 from chatroom.chat.unread import Unread
 from chatroom.model.chatsettings import Settings
 from chatroom.model.history import MAX_ID, Gap
-from chatroom.model.identity import Arrival
+from chatroom.model.identity import Identity
 from conftest import MakeWorld
 from fakes import Person, World
 
@@ -25,12 +25,12 @@ def owner(world: World) -> Person:
     return alice
 
 
-def again(world: World) -> Arrival:
+def again(world: World) -> Identity:
     """How alice comes by a key, or by SSH with her password."""
     found: list[object] = []
     world.chat.logins.accounts.find("alice").addCallback(found.append)
     (account,) = found
-    return Arrival("alice", account)  # type: ignore[arg-type]
+    return Identity("alice", account)  # type: ignore[arg-type]
 
 
 def numbers(count: int, first: int = 0) -> list[str]:

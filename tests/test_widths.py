@@ -69,9 +69,9 @@ def test_a_link_stays_whole_and_what_people_say_is_one_line() -> None:
 
 def widest(person: Person, *typed: str) -> dict[str, int]:
     """The lines of the server's own that are too wide, among the answers to what was *typed*."""
-    seen = len(person.outlet.data)
+    seen = len(person.writer.data)
     person.says(*typed)
-    rows = rows_of(person.outlet.data[seen:])
+    rows = rows_of(person.writer.data[seen:])
     return {row: cells(row) for row in rows if row.startswith("--") and cells(row) > 79}
 
 
@@ -105,7 +105,7 @@ def test_the_greeting_fits_into_80_columns_however_long_the_names_are(
     crowd[0].says("hi", f"/topic {'tea and toast ' * 20}")
     newcomer = Person(world)
     world.settle()
-    rows = rows_of(newcomer.outlet.data)
+    rows = rows_of(newcomer.writer.data)
     assert len(rows) > 10
     assert max(map(cells, rows)) <= 79
 
@@ -113,4 +113,4 @@ def test_the_greeting_fits_into_80_columns_however_long_the_names_are(
 def test_at_default_names_no_line_of_the_greeting_is_wrapped(world: World) -> None:
     newcomer = Person(world)
     world.settle()
-    assert rows_of(newcomer.outlet.data) == newcomer.sees
+    assert rows_of(newcomer.writer.data) == newcomer.sees

@@ -41,7 +41,7 @@ from chatroom.doors.proxy import ProxyFactory
 from chatroom.doors.relay import RelayFactory, RelayProtocol
 from chatroom.doors.ssh.channel import SessionChannel
 from chatroom.doors.telnet.protocol import ChatFactory, ChatProtocol
-from chatroom.doors.writer import Outlet
+from chatroom.doors.writer import Writer
 from chatroom.model.chatsettings import Settings
 from chatroom.model.limits import Limits
 from chatroom.server.service import ReactorClock
@@ -129,7 +129,7 @@ def kept(known: Sequence[object] = ()) -> list[object]:
 
     Those of earlier tests, which a traceback may keep for a while, are known to whoever asks first.
     """
-    parts = (ChatProtocol, RelayProtocol, SessionChannel, Terminal, Session, Member, Outlet)
+    parts = (ChatProtocol, RelayProtocol, SessionChannel, Terminal, Session, Member, Writer)
     old = set(map(id, known))
     return [
         thing for thing in gc.get_objects() if isinstance(thing, parts) and id(thing) not in old

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from chatroom.accounts import passwords
 from chatroom.actions import naming, strays
 from chatroom.actions.ignoring import become_user
-from chatroom.actions.login import adopt, as_it_is, as_read
+from chatroom.actions.login import as_it_is, as_read, log_in_as
 from chatroom.actions.reconcile import make_guest
 from chatroom.actions.steps import Flow, apart, bare, carry_out, if_there, patiently, steps
 from chatroom.chat.loginservice import LoginSubject, log_fields
@@ -57,7 +57,7 @@ def register(session: "Session", password: str) -> None:
     if session.chat.moderation.locked:
         raise Refused(Code.UNAVAILABLE, "No names are registered just now. Try again later.")
     # A mute is not to be got rid of by it.
-    if (why := session.chat.moderation.silence(session)) is not None:
+    if (why := session.chat.moderation.why_muted(session)) is not None:
         raise Refused(Code.MUTED, f"{why} Names are registered later.")
     if session.chat.logins.created.spent(session.source):
         raise Refused(Code.RATE_LIMITED, TOO_MANY_NAMES)
@@ -117,7 +117,7 @@ def log_in_by_code(session: "Session", code: str) -> None:
             )
         )
     session.notice(f"Your code came from {issued.place}.")
-    _carry_out(session, adopt(session, account, paired=True))
+    _carry_out(session, log_in_as(session, account, paired=True))
 
 
 def _may_log_in(session: "Session") -> None:
@@ -152,9 +152,9 @@ def log_out(session: "Session") -> None:
     chat.logins.logged_out(session)
     session.unread = None
     session.user.ignored = {}
-    session.show_like(as_read(session, Preferences()))
-    naming.become(session, chat.next_guest())
-    session.reconsider()
+    session.use_preferences(as_read(session, Preferences()))
+    naming.rename_to(session, chat.next_guest())
+    session.recheck_access()
 
 
 def change_password(session: "Session", old: str, new: str) -> None:
@@ -220,7 +220,7 @@ def _carry_out(session: "Session", flow: "Deferred[Any]") -> None:
 
     def failed(failure: Any) -> Any:
         # It may have taken its time.
-        strays.beware(session)
+        strays.guard(session)
         return failure
 
     carry_out(session, flow.addCallbacks(succeeded, failed))
@@ -308,7 +308,7 @@ def _ask_password(session: "Session", account: Account, *sentences: str) -> None
 @steps
 def _register(session: "Session", name: str, password: str, *, hidden: bool) -> Flow:
     logins = session.chat.logins
-    if not naming.stays(session, name):
+    if not naming.still_named(session, name):
         # Since it was asked for a password, its owner has come.
         raise Refused(
             Code.NAME_TAKEN, f"You are not {name} any more. Nothing was changed. {naming.ANOTHER}"
@@ -348,7 +348,7 @@ def _register(session: "Session", name: str, password: str, *, hidden: bool) -> 
         name=name,
         **log_fields(session),
     )
-    if not naming.stays(session, name):
+    if not naming.still_named(session, name):
         # Somebody whom the name belonged to until just now has taken it.
         raise Refused(
             Code.NAME_TAKEN, f"{name} is registered for you. /login {name} makes you {name}."
@@ -370,7 +370,7 @@ def _log_in(session: "Session", name: str, password: str, *, hidden: bool) -> Fl
     account = yield _find_own(session, name)
     right = yield if_there(session, session.chat.logins.check_password(session, account, password))
     if right:
-        yield adopt(session, account)
+        yield log_in_as(session, account)
         _warn(session, hidden)
         return
     note_failure(session.chat, session, account)
@@ -439,7 +439,7 @@ def _unregister(session: "Session", account: Account, password: str) -> Flow:
         for person in session.chat.sessions_of(account.id):
             if logins.online.get(account.id) is person:
                 logins.logged_out(person, keep=False)
-                person.reconsider()
+                person.recheck_access()
             person.notice(f"{account.name} is given up; when you leave it is anybody's.")
             if person.passing:
                 # They have no claim to the name: somebody else may have it from now on.
@@ -468,7 +468,7 @@ def _unregister_other(session: "Session", name: str) -> Flow:
 
     def removed(_: bool) -> None:
         _forget(session, account)
-        chat.moderation.note(session, "unregistered", account.name)
+        chat.moderation.record(session, "unregistered", account.name)
         told = f"{session.user.name} has unregistered {account.name}."
         for person in chat.sessions_of(account.id):
             make_guest(person, told, "unregistered")

@@ -15,7 +15,7 @@ from chatroom.actions.accounts import note_failure
 from chatroom.actions.naming import ANOTHER
 from chatroom.actions.steps import SORRY, in_time, steps
 from chatroom.model.accounts import Account
-from chatroom.model.identity import Arrival
+from chatroom.model.identity import Identity
 from chatroom.model.publickeys import PublicKey
 from chatroom.model.refused import TooMany
 from chatroom.text import names
@@ -30,7 +30,7 @@ TURN = 30.0
 
 
 @dataclass(eq=False, slots=True)
-class Stranger:
+class PendingConnection:
     """A connection without a session that tries passwords, see logins.LoginSubject.
 
     origin: its number, which its session gets too. address: as Connection has it. over: for the
@@ -48,20 +48,20 @@ class Stranger:
     key: PublicKey | None = None
 
 
-def by_name(chat: "Chat", name: str, key: PublicKey | None = None) -> Arrival:
+def by_name(chat: "Chat", name: str, key: PublicKey | None = None) -> Identity:
     """How somebody arrives who has proved to be nobody, and asks for *name*."""
     moderation = chat.moderation
     if not name:
-        return Arrival(key=key)
+        return Identity(key=key)
     try:
         name = names.check_name(name)
     except names.NameRefused as error:
-        return Arrival(key=key, why=f"{error} {ANOTHER}")
+        return Identity(key=key, why=f"{error} {ANOTHER}")
     if moderation.is_reserved(name):
-        return Arrival(key=key, why=f"{name} is kept for an operator. {ANOTHER}")
+        return Identity(key=key, why=f"{name} is kept for an operator. {ANOTHER}")
     if names.is_reserved(name):
-        return Arrival(key=key, why=f"{name} is reserved. {ANOTHER}")
-    return Arrival(name, key=key)
+        return Identity(key=key, why=f"{name} is reserved. {ANOTHER}")
+    return Identity(name, key=key)
 
 
 def owner(chat: "Chat", name: str) -> "Deferred[Account | None]":
@@ -72,7 +72,7 @@ def owner(chat: "Chat", name: str) -> "Deferred[Account | None]":
     return _find(chat, name).addErrback(_unknown)
 
 
-def by_key(chat: "Chat", name: str, key: PublicKey) -> "Deferred[Arrival | None]":
+def by_key(chat: "Chat", name: str, key: PublicKey) -> "Deferred[Identity | None]":
     """How somebody arrives who has *key* and asks for *name*; None if they are not let in.
 
     A key that is an account's makes them that account, unless *name* is another one's. One that was
@@ -87,22 +87,22 @@ def by_key(chat: "Chat", name: str, key: PublicKey) -> "Deferred[Arrival | None]
 @steps
 def _by_key(
     chat: "Chat", name: str, key: PublicKey
-) -> Generator["Deferred[Any]", Any, Arrival | None]:
+) -> Generator["Deferred[Any]", Any, Identity | None]:
     try:
         holder = yield in_time(chat.logins.accounts.keyholder(key.fingerprint), chat.clock)
         account = yield _find(chat, name)
     except Exception as error:
         _unavailable(error)
-        return Arrival(key=key, why=SORRY)
+        return Identity(key=key, why=SORRY)
     same = account is not None and holder is not None and holder.account.id == account.id
     if same or (account is None and holder is not None and holder.proven):
-        return Arrival(holder.account.name, holder.account, key, by_key=True)
+        return Identity(holder.account.name, holder.account, key, by_key=True)
     return by_name(chat, name, key) if account is None else None
 
 
 def by_password(
-    chat: "Chat", stranger: Stranger, account: Account, password: str
-) -> "Deferred[Arrival | None]":
+    chat: "Chat", stranger: PendingConnection, account: Account, password: str
+) -> "Deferred[Identity | None]":
     """How *stranger* arrives with *password* for *account*; None if it is wrong, which counts.
 
     Fails with TooMany if their turn does not come; who tries again later may have more luck. Once
@@ -113,15 +113,15 @@ def by_password(
 
 @steps
 def _by_password(
-    chat: "Chat", stranger: Stranger, account: Account, password: str
-) -> Generator["Deferred[Any]", Any, Arrival | None]:
+    chat: "Chat", stranger: PendingConnection, account: Account, password: str
+) -> Generator["Deferred[Any]", Any, Identity | None]:
     try:
         present = yield _find(chat, account.name)
     except Exception as error:
         _unavailable(error)
-        return Arrival(key=stranger.key, why=SORRY)
+        return Identity(key=stranger.key, why=SORRY)
     if present is None or present.id != account.id:
-        return Arrival(key=stranger.key, why=f"{account.name} is not registered any more.")
+        return Identity(key=stranger.key, why=f"{account.name} is not registered any more.")
     # As it is now: between the question and the answer they had all the time in the world.
     answer = chat.logins.check_password(stranger, present, password)
     try:
@@ -129,7 +129,7 @@ def _by_password(
     except TimeoutError:
         raise TooMany from None
     if right:
-        return Arrival(present.name, present, stranger.key)
+        return Identity(present.name, present, stranger.key)
     note_failure(chat, stranger, present)
     return None
 

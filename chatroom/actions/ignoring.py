@@ -34,7 +34,7 @@ def ignore(session: "Session", person: "Session") -> "Deferred[bool]":
 
 def ignore_account(session: "Session", id: int, name: str) -> "Deferred[bool]":
     """Leave out the account of this id, called *name*; fires with whether it is written."""
-    return session.prefer(lambda kept: replace(kept, ignores={**kept.ignores, id: name}))
+    return session.set_preferences(lambda kept: replace(kept, ignores={**kept.ignores, id: name}))
 
 
 def unignore(session: "Session", key: str) -> "Deferred[bool] | None":
@@ -49,7 +49,9 @@ def unignore(session: "Session", key: str) -> "Deferred[bool] | None":
     session.user.ignored = _without(ids, session.user.ignored)
     _refresh(session)
     if ids & session.user.preferences.ignores.keys():
-        return session.prefer(lambda kept: replace(kept, ignores=_without(ids, kept.ignores)))
+        return session.set_preferences(
+            lambda kept: replace(kept, ignores=_without(ids, kept.ignores))
+        )
     return succeed(True) if ids else None
 
 

@@ -29,13 +29,13 @@ from chatroom.text.prose import paragraph
 if TYPE_CHECKING:
     from chatroom.chat.room import Room
     from chatroom.chat.session import Session
-    from chatroom.model.identity import Arrival
+    from chatroom.model.identity import Identity
 
 log = Logger()
 
 
 @steps
-def adopt(session: "Session", account: Account, *, paired: bool = False) -> Flow:
+def log_in_as(session: "Session", account: Account, *, paired: bool = False) -> Flow:
     """*session* is that of *account* from now on, whoever else had the name.
 
     paired: see LoginService.logged_in.
@@ -44,8 +44,8 @@ def adopt(session: "Session", account: Account, *, paired: bool = False) -> Flow
     claimed = yield _claim(session, account)
     present = claimed.account
     former, preferences = _take_over(session, claimed, paired=paired)
-    if not naming.stays(session, present.name):
-        named = yield naming.become(session, present.name)
+    if not naming.still_named(session, present.name):
+        named = yield naming.rename_to(session, present.name)
         if session.over or not named:
             # They have not got the preferences yet that would be kept.
             chat.logins.logged_out(session, keep=False)
@@ -54,7 +54,7 @@ def adopt(session: "Session", account: Account, *, paired: bool = False) -> Flow
         # It was given up meanwhile.
         return
     _note_login(session)
-    session.show_like(as_read(session, preferences))
+    session.use_preferences(as_read(session, preferences))
     chat.logins.share_user(session)
     _say_last(session, present, former)
     places = _note_unread(session, claimed, former)
@@ -66,18 +66,18 @@ def adopt(session: "Session", account: Account, *, paired: bool = False) -> Flow
     yield _bring(session, present, places)
 
 
-def open_session(session: "Session", arrival: "Arrival | None" = None) -> None:
+def open_session(session: "Session", identity: "Identity | None" = None) -> None:
     """Begin the new *session*: as a guest in the lobby, or as *arrival* says who its user is.
 
     Until it is found out whether that user gets the name, and the room that goes with it, input
     waits, and nobody sees them.
     """
-    if arrival is None:
+    if identity is None:
         session.open()
         return
-    session.open_pending(arrival.key)
-    if arrival.asked:
-        strays.beware(session)
+    session.open_pending(identity.key)
+    if identity.asked:
+        strays.guard(session)
 
     def failed(failure: Any) -> None:
         if failure.check(Gone) or session.over:
@@ -92,11 +92,11 @@ def open_session(session: "Session", arrival: "Arrival | None" = None) -> None:
             )
             why = SORRY
         if session.arriving:
-            session.come_in(why=why)
+            session.enter_first_room(why=why)
         else:
             session.notice(why)
 
-    session.gate.wait_for(_arrive(session, arrival).addErrback(failed))
+    session.gate.wait_for(_arrive(session, identity).addErrback(failed))
 
 
 @steps
@@ -118,44 +118,44 @@ def as_read(session: "Session", preferences: Preferences) -> Preferences:
 
 
 @steps
-def _arrive(session: "Session", arrival: "Arrival") -> Flow:
-    if arrival.account is None:
-        if arrival.name and not arrival.why:
-            yield naming.have(session, arrival.name)
-        session.come_in(why=arrival.why)
+def _arrive(session: "Session", identity: "Identity") -> Flow:
+    if identity.account is None:
+        if identity.name and not identity.why:
+            yield naming.claim_first(session, identity.name)
+        session.enter_first_room(why=identity.why)
         return
-    if arrival.by_key:
-        yield _see_key(session, arrival)
-    here = arrival.account.id in session.chat.logins.online
+    if identity.by_key:
+        yield _see_key(session, identity)
+    here = identity.account.id in session.chat.logins.online
     if session.passing or (session.beside and here):
-        yield _pass(session, arrival)
+        yield _pass(session, identity)
         return
-    claimed = yield _claim(session, arrival.account)
+    claimed = yield _claim(session, identity.account)
     present = claimed.account
     former, preferences = _take_over(session, claimed)
     # Nobody has seen them: they have had this name, and all that is theirs, from the beginning.
     session.user.name = session.user.submitted = present.name
-    session.show_like(as_read(session, preferences))
+    session.use_preferences(as_read(session, preferences))
     session.chat.logins.share_user(session)
-    _note_login(session, arrival.key if arrival.by_key else None)
+    _note_login(session, identity.key if identity.by_key else None)
     places = _note_unread(session, claimed, former)
     entered = session.gate.opened(Reason.ENTERING)
-    session.come_in(_room_for(session, preferences))
+    session.enter_first_room(_room_for(session, preferences))
     yield entered
     if session.over or session.user.account is None or session.user.account.id != present.id:
         return
     _say_last(session, present, former)
-    if arrival.key is not None and not arrival.by_key:
+    if identity.key is not None and not identity.by_key:
         session.notice("You have a key with you: /key add has it log you in from now on.")
     yield _bring(session, present, places)
 
 
 @steps
-def _pass(session: "Session", arrival: "Arrival") -> Flow:
+def _pass(session: "Session", identity: "Identity") -> Flow:
     """Come beside who is here as the account, and keeps its name and what it has read."""
     logins = session.chat.logins
-    assert arrival.account is not None
-    account = yield as_it_is(session, arrival.account)
+    assert identity.account is not None
+    account = yield as_it_is(session, identity.account)
     if (barred := _barred(session, account)) is not None:
         raise barred
     present = logins.online.get(account.id)
@@ -164,20 +164,20 @@ def _pass(session: "Session", arrival: "Arrival") -> Flow:
     if present is not None and visit is not None and visit.change is not None:
         preferences = visit.change(present.user.preferences)
     session.passing = True
-    if present is not None and naming.stays(present, account.name):
+    if present is not None and naming.still_named(present, account.name):
         session.user = present.user
     else:
         session.user.name = session.user.submitted = account.name
     logins.assign(session, account)
-    session.show_like(as_read(session, preferences))
-    _note_login(session, arrival.key if arrival.by_key else None)
-    session.come_in(_room_for(session, preferences))
+    session.use_preferences(as_read(session, preferences))
+    _note_login(session, identity.key if identity.by_key else None)
+    session.enter_first_room(_room_for(session, preferences))
 
 
 @steps
-def _see_key(session: "Session", arrival: "Arrival") -> Flow:
+def _see_key(session: "Session", identity: "Identity") -> Flow:
     """Go on only if the key is the account's still. From here on it is proven to be."""
-    account, key = arrival.account, arrival.key
+    account, key = identity.account, identity.key
     assert account is not None
     assert key is not None
     book = session.chat.logins.accounts
@@ -246,7 +246,7 @@ def _take_over(
         former.replaced(session.connection.place, account)
     squatter = chat.sessions.get(claimed.holder)
     if squatter is not None and squatter is not session and squatter is not former:
-        naming.dispossess(squatter, account.key)
+        naming.reclaim(squatter, account.key)
     return former, preferences
 
 
@@ -361,7 +361,7 @@ def _take(session: "Session", key: str) -> "Deferred[Any]":
             answer.callback(holder)
 
     def failed(failure: Any) -> None:
-        naming.give_back(session, key)
+        naming.release(session, key)
         if not answer.called:
             answer.errback(failure)
 
@@ -372,7 +372,7 @@ def _take(session: "Session", key: str) -> "Deferred[Any]":
 def _return(session: "Session", key: str, holder: int) -> None:
     """The name with this *key* is that of who had it before it was taken, if they are there."""
     chat = session.chat
-    naming.give_back(session, key)
+    naming.release(session, key)
     former = chat.sessions.get(holder)
     if former is not None and former is not session and not former.over:
         chat.claims.claim(key, holder).addErrback(_not_claimed)

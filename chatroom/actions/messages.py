@@ -77,15 +77,15 @@ def whisper(sender: "Session", recipient: "Session", text: str) -> None:
     """Say *text*, which is clean, to one user alone. Raises Refused."""
     moderation = sender.chat.moderation
     # Operators can be asked why.
-    why = moderation.silence(sender)
-    if why is not None and not moderation.keeps_order(recipient):
+    why = moderation.why_muted(sender)
+    if why is not None and not moderation.is_operator(recipient):
         raise Refused(Code.MUTED, why)
     if recipient.over:
         raise Refused(
             Code.GONE,
             f"{recipient.user.name} has just left; your line was not delivered. Try again.",
         )
-    if recipient.mailbox.full:
+    if recipient.queue.full:
         raise Refused(
             Code.NOT_READING,
             f"{recipient.user.name} is not reading; your line was not delivered. Try again later.",
@@ -151,7 +151,7 @@ def leave_message(session: "Session", account: Account, text: str) -> Flow:
     """Keep *text* for the owner of *account*, who is not here. Fails with Refused."""
     chat = session.chat
     logins = chat.logins
-    why = chat.moderation.silence(session)
+    why = chat.moderation.why_muted(session)
     if why is not None and not chat.moderation.operator(account.id):
         raise Refused(Code.MUTED, why)
     now = chat.clock.time()

@@ -34,8 +34,8 @@ def claim(session: "Session", code: str) -> Account:
     check_code(session, code)
     moderation.code = ""
     moderation.make_operator(session, account)
-    moderation.note(session, "became an operator")
-    session.reconsider()
+    moderation.record(session, "became an operator")
+    session.recheck_access()
     return account
 
 

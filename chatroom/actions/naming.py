@@ -34,7 +34,7 @@ def rename(session: "Session", name: str) -> None:
     Raises Refused.
     """
     chat = session.chat
-    if (why := session.chat.moderation.silence(session)) is not None:
+    if (why := session.chat.moderation.why_muted(session)) is not None:
         # A name is shown to everybody.
         raise Refused(Code.MUTED, f"{why} You are still {session.user.name}.")
     # What no room is told of is no noise: a script takes its name before it says its line.
@@ -50,7 +50,7 @@ def rename(session: "Session", name: str) -> None:
     def claimed(free: bool) -> object:
         if session.over:
             # Too late: nobody is here to have it.
-            give_back(session, name)
+            release(session, name)
         elif not free:
             _not_named(session, f"{name} is taken.")
         else:
@@ -61,9 +61,9 @@ def rename(session: "Session", name: str) -> None:
 
     def looked_up(owner: Account | None) -> None:
         if not session.over and owner is None and session.user.naming == key:
-            become(session, name)
+            rename_to(session, name)
             return
-        give_back(session, name)
+        release(session, name)
         if not session.over:
             _not_named(session, whose(name, owner))
 
@@ -80,25 +80,25 @@ def rename(session: "Session", name: str) -> None:
 
 
 @steps
-def have(session: "Session", name: str) -> Flow:
+def claim_first(session: "Session", name: str) -> Flow:
     """Have *name*, which is allowed, from the beginning: *session* is nowhere yet.
 
     Fails with Refused, and with flow.Gone. Whenever the claim comes that nobody waits for any more,
     it is given back.
     """
-    if (why := session.chat.moderation.silence(session)) is not None:
+    if (why := session.chat.moderation.why_muted(session)) is not None:
         raise Refused(Code.MUTED, why)
     key = session.user.naming = names.fold(name)
     answer: Deferred[bool] = Deferred()
 
     def claimed(free: bool) -> None:
         if free and (answer.called or session.over):
-            give_back(session, name)
+            release(session, name)
         if not answer.called:
             answer.callback(free)
 
     def not_claimed(failure: Any) -> None:
-        give_back(session, name)
+        release(session, name)
         if not answer.called:
             answer.errback(failure)
 
@@ -111,7 +111,7 @@ def have(session: "Session", name: str) -> Flow:
         if owner is not None or session.user.naming != key:
             raise Refused(Code.NAME_TAKEN, f"{whose(name, owner)} {ANOTHER}")
     except Exception:
-        give_back(session, name)
+        release(session, name)
         raise
     session.user.naming = ""
     session.user.name = session.user.submitted = name
@@ -127,7 +127,7 @@ def whose(name: str, owner: Account | None) -> str:
     return f"{name} looks like the registered name {owner.name}."
 
 
-def become(session: "Session", name: str) -> "Deferred[bool]":
+def rename_to(session: "Session", name: str) -> "Deferred[bool]":
     """Have *name*, which is claimed; fires with whether that happened."""
     session.gate.close(Reason.NAMING)
     session.user.naming = ""
@@ -140,7 +140,7 @@ def become(session: "Session", name: str) -> "Deferred[bool]":
     return session.gate.opened(Reason.NAMING).addCallback(lambda _: session.user.name == name)
 
 
-def dispossess(session: "Session", key: str) -> None:
+def reclaim(session: "Session", key: str) -> None:
     """The name with this key belongs to somebody who has come: be a guest again."""
     if session.user.naming == key:
         # It is being asked for, and will not be had.
@@ -153,7 +153,7 @@ def dispossess(session: "Session", key: str) -> None:
                 "You are a guest again; /nick NAME picks another name.",
             )
         )
-        become(session, session.chat.next_guest())
+        rename_to(session, session.chat.next_guest())
 
 
 def renamed(session: "Session", event: Renamed) -> None:
@@ -184,7 +184,7 @@ def failed(session: "Session", name: str, why: str) -> None:
     """The name stays what it was."""
     if session.user.submitted == name:
         session.user.submitted = session.user.name
-    give_back(session, name)
+    release(session, name)
     session.refuse(f"You are still {session.user.name}: {why}.")
     session.user.naming = ""
     _named(session)
@@ -203,12 +203,12 @@ def _named(session: "Session") -> None:
         session.gate.open(Reason.NAMING)
 
 
-def stays(session: "Session", name: str) -> bool:
+def still_named(session: "Session", name: str) -> bool:
     """Whether this person is called *name*, and no other name is on its way."""
     return session.user.name == session.user.submitted == name
 
 
-def give_back(session: "Session", name: str) -> None:
+def release(session: "Session", name: str) -> None:
     """Somebody else may claim *name* now, unless it is another spelling of the present one."""
     key = names.fold(name)
     if key != names.fold(session.user.name) or session.origin not in session.chat.sessions:

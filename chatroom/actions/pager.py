@@ -176,7 +176,7 @@ class HistoryPager:
     ) -> "Deferred[Any]":
         """Somebody who was here before is back: tell them what they missed, if they did.
 
-        Fires when that is in their mailbox.
+        Fires when that is in their send queue.
 
         rooms: the keys of those that they read. name: theirs. letter: told when they know.
         """

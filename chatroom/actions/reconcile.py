@@ -68,7 +68,7 @@ def _hold(session: "Session", known: Account, present: Account) -> None:
     make_guest(session, told, "logged out")
     squatter = session.chat.people.get(present.key)
     if squatter is not None and squatter.user.account is None:
-        naming.dispossess(squatter, names.fold(present.name))
+        naming.reclaim(squatter, names.fold(present.name))
 
 
 def make_guest(session: "Session", told: str, what: str) -> None:
@@ -82,5 +82,5 @@ def make_guest(session: "Session", told: str, what: str) -> None:
     chat = session.chat
     chat.logins.logged_out(session, keep=False)
     session.notice(paragraph(told, "You are a guest now."))
-    naming.become(session, chat.next_guest())
-    session.reconsider()
+    naming.rename_to(session, chat.next_guest())
+    session.recheck_access()

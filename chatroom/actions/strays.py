@@ -79,7 +79,7 @@ def typed_in(text: str) -> bool:
     return bool(_TYPED.match(text) if command else _SECRET.fullmatch(text))
 
 
-def beware(session: "Session") -> None:
+def guard(session: "Session") -> None:
     """What comes next may be a password, also if nobody asks for it."""
     session.prompt.guard(session.chat.clock.seconds())
 

@@ -191,10 +191,10 @@ class ModerationStore(Protocol):
     #: Whether they outlast the server.
     lasting: bool
 
-    def put(self, kind: str, key: str, value: str | None) -> Deferred[None]:
+    def set(self, kind: str, key: str, value: str | None) -> Deferred[None]:
         """Keep the order, None to forget it."""
 
-    def note(self, action: Action) -> Deferred[None]:
+    def record(self, action: Action) -> Deferred[None]:
         """Keep *action*."""
 
     def actions(self, count: int) -> Deferred[Sequence[Action]]:

@@ -246,11 +246,11 @@ class MemoryModeration:
         self._reports: deque[Report] = deque(maxlen=REMEMBERED)
         self._last_id = 0
 
-    def put(self, kind: str, key: str, value: str | None) -> Deferred[None]:
+    def set(self, kind: str, key: str, value: str | None) -> Deferred[None]:
         # The caller has it in memory.
         return succeed(None)
 
-    def note(self, action: Action) -> Deferred[None]:
+    def record(self, action: Action) -> Deferred[None]:
         self._actions.append(action)
         return succeed(None)
 

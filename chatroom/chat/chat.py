@@ -245,7 +245,7 @@ class Chat:
         """Everybody who waits may enter."""
         for session in list(self.sessions.values()):
             if session.room is self.entrance:
-                session.reconsider()
+                session.recheck_access()
 
     def misplaced(self, session: "Session") -> bool:
         """Whether *session* may not be where it is, or waits for nothing any more."""
@@ -253,7 +253,7 @@ class Chat:
         room = session.room
         if room is self.entrance:
             registered = session.user.account is not None
-            return not moderation.locked or registered or moderation.keeps_order(session)
+            return not moderation.locked or registered or moderation.is_operator(session)
         allowed = not room.closing and moderation.since(session, room.key) is not None
         return room.listed and not allowed
 
@@ -269,7 +269,7 @@ class Chat:
         if (
             moderation.locked
             and session.user.account is None
-            and not moderation.keeps_order(session)
+            and not moderation.is_operator(session)
         ):
             raise Refused(
                 Code.NOT_LOGGED_IN, "Only registered people enter a room just now: /login NAME."
@@ -280,7 +280,7 @@ class Chat:
             raise Refused(Code.BAD_NAME, str(error)) from None
         room = self.rooms.get(names.fold(name))
         if room is None:
-            if (why := moderation.silence(session)) is not None:
+            if (why := moderation.why_muted(session)) is not None:
                 raise Refused(
                     Code.MUTED, f"{why} You can go to a room that there is: /rooms lists them."
                 )
@@ -288,7 +288,7 @@ class Chat:
             room = self.make_room(name, session.source)
             if session.user.account is not None:
                 owner = Access(session.user.account.id, session.user.account.name)
-                moderation.put("room", room.key, owner)
+                moderation.set("room", room.key, owner)
         elif moderation.since(session, room.key) is None:
             raise Refused(
                 Code.NOT_INVITED, f"#{room.name} is private. Whoever it belongs to can invite you."
@@ -349,7 +349,7 @@ class Chat:
         room.closing = told
         for session in list(self.sessions.values()):
             if session.room is room:
-                session.reconsider()
+                session.recheck_access()
         self._drop_if_unused(room)
 
     def restore(self, kept: Sequence[StoredRoom]) -> None:
@@ -361,7 +361,7 @@ class Chat:
         for _, key, _ in self.moderation.all("room"):
             if key not in self.rooms:
                 # Of a room that is forgotten nobody is the owner.
-                self.moderation.drop("room", key)
+                self.moderation.remove("room", key)
         if self.lobby.key not in {names.fold(room.name) for room in kept}:
             self.submit(self.lobby, Opened(self.clock.time(), SERVER, self.lobby.name))
 
@@ -548,7 +548,7 @@ class Chat:
             self._closing.discard(room.key)
             self._announcers.pop(room.key).close()
             del self.rooms[room.key]
-            self.moderation.drop("room", room.key)
+            self.moderation.remove("room", room.key)
             # Whoever makes it again is somebody else.
             self.uninvite_guests(room.key)
 
@@ -582,7 +582,7 @@ class Chat:
         self._receipts.setdefault(id(event), []).append(receipt)
         return receipt
 
-    def relieve(self) -> None:
+    def flush_if_large(self) -> None:
         """Between two reads of a turn: what is waiting does not wait longer if it is much."""
         if self._waiting > MAX_WAITING:
             self._end_turn()
@@ -672,7 +672,7 @@ class Chat:
     # -- the turn
 
     def has_mail(self, session: "Session") -> None:
-        """The mailbox of *session* is to be delivered when the turn ends."""
+        """The send queue of *session* is to be delivered when the turn ends."""
         self._with_mail.append(session)
         self._schedule()
 
@@ -721,5 +721,5 @@ class Chat:
         self._end_turn()
         # Who has not taken theirs until now has them kept, while it can be.
         for session in list(self.sessions.values()):
-            session.mailbox.give_back()
+            session.queue.give_back()
         return self.ledger.close()

@@ -249,7 +249,7 @@ class LoginService:
         for other in self.sessions[session.user.account.id].values():
             if other is not session and other.passing:
                 other.user = session.user
-                other.show_like(session.user.preferences)
+                other.use_preferences(session.user.preferences)
 
     def save_sessions(self, sessions: "list[Session] | None" = None) -> None:
         """Save the account states of these sessions, by default of all that are logged in."""

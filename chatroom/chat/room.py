@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 from twisted.logger import Logger
 
 from chatroom.chat.mentions import Mentions
-from chatroom.chat.sendqueue import Mailbox
+from chatroom.chat.sendqueue import SendQueue
 from chatroom.formats.format import Format, encode
 from chatroom.formats.plain import transcript
 from chatroom.model.counters import Counters
@@ -34,7 +34,7 @@ from chatroom.model.events import (
     TookBack,
     TopicSet,
 )
-from chatroom.model.output import Outlet
+from chatroom.model.output import Writer
 from chatroom.text import names
 from chatroom.text.times import day
 
@@ -87,16 +87,16 @@ class Member:
         "ignores",
         "joined",
         "line",
-        "mailbox",
         "mentioned",
         "moves",
         "name",
         "origin",
-        "outlet",
         "owner",
         "passing",
+        "queue",
         "reads",
         "shown",
+        "writer",
     )
 
     def __init__(
@@ -104,16 +104,16 @@ class Member:
         origin: int,
         name: str,
         format: Format,
-        outlet: Outlet,
-        mailbox: Mailbox,
+        writer: Writer,
+        queue: SendQueue,
         owner: Owner | None = None,
     ) -> None:
         #: The id of the connection.
         self.origin = origin
         self.name = name
         self.format = format
-        self.outlet = outlet
-        self.mailbox = mailbox
+        self.writer = writer
+        self.queue = queue
         self.owner = owner
         #: The position of the next event to be shown.
         self.cursor = 0
@@ -348,7 +348,7 @@ class Room:
                     if entering.owner is not None:
                         _guarded(entering, entering.owner.entered, entering, self)
                     # The greeting comes before whatever follows in the same batch.
-                    if not entering.outlet.congested:
+                    if not entering.writer.congested:
                         _guarded(entering, self._serve, entering, self.end, maxsize)
             case Left() if member is not None:
                 del (self._passing if member.passing else self.members)[event.origin]
@@ -360,7 +360,7 @@ class Room:
                     self._leaving.append((member, self.end, event))
                     return
                 # At once: where it goes it is greeted next.
-                if not member.outlet.congested:
+                if not member.writer.congested:
                     _guarded(member, self._serve, member, self.end, maxsize)
                 if member.owner is not None:
                     _guarded(member, member.owner.left, member, event)
@@ -564,7 +564,7 @@ class Room:
 
         leaving, self._leaving = self._leaving, []
         for member, last, left in leaving:
-            if not member.outlet.congested:
+            if not member.writer.congested:
                 _guarded(member, deliver_up_to, member, last)
             if member.owner is not None:
                 _guarded(member, member.owner.left, member, left)
@@ -579,8 +579,8 @@ class Room:
         ahead, others, size = len(members), 0, 0
         served = written = 0
         for member in rest:
-            outlet = member.outlet
-            if outlet.congested:
+            writer = member.writer
+            if writer.congested:
                 others += 1
                 if member.cursor == start:
                     self._note_place(member)
@@ -598,13 +598,13 @@ class Room:
                     member.cursor != start
                     or member.origin in differing
                     or member.ignores is not None
-                    or member.mailbox.size
+                    or member.queue.size
                 ):
                     others += 1
                     self._deliver(member, batch, start, count)
                     continue
                 # What nearly everybody gets, nearly always.
-                if size and (taken := outlet.write(data)) != size:
+                if size and (taken := writer.write(data)) != size:
                     others += 1
                     self._stall(member, batch.places(start, 0, count, (), {}), taken)
                     self._count_lines(member, start)
@@ -617,7 +617,7 @@ class Room:
                     event="delivery_failed",
                     connection=member.origin,
                 )
-                member.outlet.abort()
+                member.writer.abort()
         lines = self._lines - rows[0].line
         counters = self._counters
         counters.lines += lines
@@ -650,7 +650,7 @@ class Room:
         return named
 
     def _deliver(self, member: Member, batch: Batch, start: int, last: int) -> None:
-        """Send the batch, which begins at *start*, up to its index *last*, then the mailbox."""
+        """Send the batch, which begins at *start*, up to its index *last*, then the send queue."""
         # Who entered in this batch is shown what came after that.
         first = member.cursor - start
         skip = batch.left_out(member, first, last)
@@ -659,17 +659,17 @@ class Room:
             data = batch.part(first, last, skip, marked)
         else:
             data = batch.data
-        mailbox = member.mailbox
-        if mailbox.size:
-            data += mailbox.contents()
-        if data and (taken := member.outlet.write(data)) != len(data):
+        queue = member.queue
+        if queue.size:
+            data += queue.contents()
+        if data and (taken := member.writer.write(data)) != len(data):
             self._stall(member, batch.places(start, first, last, skip, marked), taken)
         else:
             counters = self._counters
             counters.bytes += len(data)
             member.cursor = start + last
-            if mailbox.size:
-                mailbox.clear()
+            if queue.size:
+                queue.clear()
             if batch.talk:
                 counters.deliveries += last - first - len(skip)
                 return
@@ -689,10 +689,10 @@ class Room:
         Returns whether nothing is left to send: no event, no mail.
         """
         self._serve(member, self._flushed, PORTION)
-        return member.cursor >= self._flushed and not member.mailbox.size
+        return member.cursor >= self._flushed and not member.queue.size
 
     def _serve(self, member: Member, end: int, size: int) -> None:
-        """Send the events from the member's cursor to *end*, then the mailbox, if all fits."""
+        """Send the events from the member's cursor to *end*, then the send queue, if all fits."""
         pieces: list[tuple[int, bytes]] = []
         hidden: list[int] = []
         missed = 0
@@ -722,8 +722,8 @@ class Room:
                 hidden.append(cursor - 1)
         data = b"".join([piece for _, piece in pieces])
         if cursor >= end:
-            data += member.mailbox.contents()
-        if data and (taken := member.outlet.write(data)) != len(data):
+            data += member.queue.contents()
+        if data and (taken := member.writer.write(data)) != len(data):
             self._stall(member, pieces, taken)
             if member.cursor < start:
                 # Nothing of it was taken: it will be told again what it missed.
@@ -734,7 +734,7 @@ class Room:
             # The log may move past the rest before there is another portion.
             self._note_place(member)
             if cursor >= end:
-                member.mailbox.clear()
+                member.queue.clear()
         self._counters.missed += missed
         self._count_lines(member, start, hidden)
 
@@ -752,9 +752,9 @@ class Room:
         self._encoded_size = 0
 
     def _stall(self, member: Member, pieces: Iterable[tuple[int, bytes]], taken: int) -> None:
-        """The outlet took only *taken* bytes of *pieces* and the mail after them.
+        """The writer took only *taken* bytes of *pieces* and the mail after them.
 
-        The line in which it stopped goes to the outlet, the cursor stands after it.
+        The line in which it stopped goes to the writer, the cursor stands after it.
         """
         rest = b""
         self._counters.bytes += taken
@@ -766,10 +766,10 @@ class Room:
             taken -= len(piece)
         else:
             if taken > 0:
-                rest = member.mailbox.sent(taken)
+                rest = member.queue.sent(taken)
         self._note_place(member)
         self._counters.bytes += len(rest)
-        member.outlet.finish(rest)
+        member.writer.finish(rest)
 
     def _note_place(self, member: Member) -> None:
         """Note what there was before the cursor of *member*, who is behind."""
@@ -803,7 +803,7 @@ def _guarded(member: Member, call: Callable[..., object], *args: object) -> None
             event="delivery_failed",
             connection=member.origin,
         )
-        member.outlet.abort()
+        member.writer.abort()
 
 
 def _hidden(member: Member, event: Event) -> bool:

@@ -28,7 +28,7 @@ from chatroom.model.sanctions import (
     Network,
     Networks,
     Operator,
-    Order,
+    Sanction,
     dump,
     load,
 )
@@ -96,7 +96,7 @@ class Moderation:
         self._waiting: list[Deferred[bool]] = []
         self._networks = Networks()
         # Guests who are muted, by origin, and whether anybody is muted at all.
-        self._muted_guests: dict[int, Order] = {}
+        self._muted_guests: dict[int, Sanction] = {}
         self._quieted = False
         # When a guest of this machine was muted last, by the clock that connections go by.
         self._local_muted_at = 0.0
@@ -125,8 +125,8 @@ class Moderation:
     def keep(self, now: float) -> None:
         """Forget what holds no more at *now*, and try again to keep what could not be kept."""
         for (kind, key), order in list(self._orders.items()):
-            if isinstance(order, Order) and not order.holds(now):
-                self.drop(kind, key)
+            if isinstance(order, Sanction) and not order.holds(now):
+                self.remove(kind, key)
         for kind, key in list(self._unkept):
             self._write(kind, key)
         unnoted, self._unnoted = self._unnoted, deque(maxlen=REMEMBERED)
@@ -136,7 +136,7 @@ class Moderation:
     def get(self, kind: str, key: str) -> Any:
         """The order of this kind, None if there is none or it holds no more."""
         order = self._orders.get((kind, key))
-        if isinstance(order, Order) and not order.holds(self._clock.time()):
+        if isinstance(order, Sanction) and not order.holds(self._clock.time()):
             return None
         return order
 
@@ -148,7 +148,7 @@ class Moderation:
             if kind in kinds and self.get(kind, key) is not None
         ]
 
-    def put(self, kind: str, key: str, order: Any) -> None:
+    def set(self, kind: str, key: str, order: Any) -> None:
         """Give an order."""
         self._orders[kind, key] = order
         if kind == "ban network":
@@ -156,7 +156,7 @@ class Moderation:
         self._look()
         self._write(kind, key)
 
-    def drop(self, kind: str, key: str) -> bool:
+    def remove(self, kind: str, key: str) -> bool:
         """Take an order back; returns whether there was one."""
         if self._orders.pop((kind, key), None) is None:
             return False
@@ -178,7 +178,7 @@ class Moderation:
             self._failing = False
 
         value = None if order is None else dump(order)
-        self.records.put(kind, key, value).addCallbacks(kept, self._failed).addBoth(self._written)
+        self.records.set(kind, key, value).addCallbacks(kept, self._failed).addBoth(self._written)
 
     def _written(self, _: object) -> None:
         self._writing -= 1
@@ -212,7 +212,7 @@ class Moderation:
             kind in ("mute account", "mute source", "lockdown") for kind, _ in self._orders
         )
 
-    def note(self, session: "Session", what: str, target: str = "", why: str = "") -> None:
+    def record(self, session: "Session", what: str, target: str = "", why: str = "") -> None:
         """Somebody who keeps order has done something."""
         log.info(
             "{by!r} (connection {connection}, from {address}) {what} {target!r} {why!r}",
@@ -234,7 +234,7 @@ class Moderation:
             self._failed(failure)
 
         self._writing += 1
-        self.records.note(action).addCallbacks(noted, failed).addBoth(self._written)
+        self.records.record(action).addCallbacks(noted, failed).addBoth(self._written)
 
     def forget(self, account: int, name: str) -> None:
         """The account, which was called *name*, is gone: what was decided about it is void.
@@ -249,13 +249,13 @@ class Moderation:
         for kind, id, order in self.all(*OF_ACCOUNTS):
             called = order.name if isinstance(order, Operator) else order.target
             if meant(int(id), called):
-                self.drop(kind, id)
+                self.remove(kind, id)
         for kind, room, access in self.all("room"):
             left = tuple(one for one in access.invited if not meant(one[0], one[1]))
             if access.owner and meant(access.owner, access.name):
-                self.put(kind, room, replace(access, owner=0, name="nobody", invited=left))
+                self.set(kind, room, replace(access, owner=0, name="nobody", invited=left))
             elif left != access.invited:
-                self.put(kind, room, replace(access, invited=left))
+                self.set(kind, room, replace(access, invited=left))
 
     def accounts(self) -> dict[int, str]:
         """The accounts about which something is decided: their names, by their ids."""
@@ -275,7 +275,7 @@ class Moderation:
             field = "name" if isinstance(order, Operator) else "target"
             name = present.get(int(id))
             if name is not None and name != getattr(order, field):
-                self.put(kind, id, replace(order, **{field: name}))
+                self.set(kind, id, replace(order, **{field: name}))
         for kind, room, access in self.all("room"):
             invited = tuple(
                 (id, present.get(id, name), since) for id, name, since in access.invited
@@ -283,7 +283,7 @@ class Moderation:
             owner = present.get(access.owner, access.name)
             now = replace(access, name=owner, invited=invited)
             if now != access:
-                self.put(kind, room, now)
+                self.set(kind, room, now)
 
     # -- who may connect
 
@@ -313,12 +313,12 @@ class Moderation:
         order = self.get("ban account", str(account))
         return f"{order.target} is banned{self.until(order)}." if order else None
 
-    def until(self, order: Order) -> str:
+    def until(self, order: Sanction) -> str:
         """For how long it holds, and why: ' until 2026-11-24 12:03 (UTC): spam'."""
         until = strftime("until %Y-%m-%d %H:%M (UTC)", gmtime(order.until))
         return f" {until if order.until else 'for good'}{order.why and f': {order.why}'}"
 
-    def spares(self, network: Network, sessions: "Iterable[Session]") -> str | None:
+    def why_unbannable(self, network: Network, sessions: "Iterable[Session]") -> str | None:
         """Why *network* may not be banned, as a sentence; None if it may."""
         if network.prefixlen < WIDEST[network.version]:
             return f"{network} is too wide: nothing below /{WIDEST[network.version]} is banned."
@@ -327,7 +327,7 @@ class Moderation:
         if any(network.overlaps(proxy) for proxy in self.spared.networks()):
             return f"{network} has a proxy of this server in it."
         sources = [order.source for _, _, order in self.all("operator") if order.source]
-        sources += [session.source for session in sessions if self.keeps_order(session)]
+        sources += [session.source for session in sessions if self.is_operator(session)]
         for source in sources:
             if source != LOCAL and network.overlaps(ip_network(source)):
                 return f"{network} has an operator in it."
@@ -335,9 +335,9 @@ class Moderation:
 
     # -- who may talk
 
-    def silence(self, session: "Session") -> str | None:
+    def why_muted(self, session: "Session") -> str | None:
         """Why *session* may not talk, as a sentence; None if they may."""
-        if not self._quieted or self.keeps_order(session):
+        if not self._quieted or self.is_operator(session):
             return None
         if session.user.account is None and self.locked:
             return "Only registered people may talk just now: /login NAME."
@@ -350,7 +350,7 @@ class Moderation:
             order = order or self._muted_source(session)
         return f"You are muted{self.until(order)}." if order else None
 
-    def _muted_source(self, session: "Session") -> Order | None:
+    def _muted_source(self, session: "Session") -> Sanction | None:
         """The mute of guests who come from where *session* does.
 
         Who comes from this machine cannot be told apart once they come again: it is held against
@@ -358,7 +358,7 @@ class Moderation:
         """
         if session.source == LOCAL and session.opened < self._local_muted_at:
             return None
-        order: Order | None = self.get("mute source", session.source)
+        order: Sanction | None = self.get("mute source", session.source)
         return order
 
     @property
@@ -369,13 +369,13 @@ class Moderation:
         """
         return ("lockdown", "") in self._orders and bool(self.all("operator"))
 
-    def mute(self, session: "Session | None", account: int, order: Order) -> None:
+    def mute(self, session: "Session | None", account: int, order: Sanction) -> None:
         """Have somebody muted: their account, their connection, and guests who come from there.
 
         Otherwise they would talk on as a guest.
         """
         if account:
-            self.put("mute account", str(account), order)
+            self.set("mute account", str(account), order)
         if session is not None:
             self._muted_guests[session.origin] = order
             source = session.source
@@ -385,10 +385,10 @@ class Moderation:
             # It is not to end earlier since somebody else there is muted for a while.
             if known is None or known.until < order.until:
                 target = "who comes from this machine as a guest" if source == LOCAL else source
-                self.put("mute source", source, replace(order, target=target, about=order.target))
+                self.set("mute source", source, replace(order, target=target, about=order.target))
         self._look()
 
-    def muted_guests(self, sessions: "Iterable[Session]") -> list[Order]:
+    def muted_guests(self, sessions: "Iterable[Session]") -> list[Sanction]:
         """The mutes of guests who are here, under the names that they have now."""
         now = self._clock.time()
         return [
@@ -401,13 +401,13 @@ class Moderation:
 
     def unmute(self, session: "Session | None", account: int, name: str) -> bool:
         """Let somebody talk again; returns whether they were muted."""
-        found = bool(account) and self.drop("mute account", str(account))
+        found = bool(account) and self.remove("mute account", str(account))
         if session is not None:
             found |= self._muted_guests.pop(session.origin, None) is not None
-            found |= self.drop("mute source", session.source)
+            found |= self.remove("mute source", session.source)
         for _, key, order in self.all("mute source"):
             if names.fold(order.about) == names.fold(name):
-                found |= self.drop("mute source", key)
+                found |= self.remove("mute source", key)
         self._look()
         return found
 
@@ -418,7 +418,7 @@ class Moderation:
 
     # -- who keeps order
 
-    def keeps_order(self, session: "Session") -> bool:
+    def is_operator(self, session: "Session") -> bool:
         """Whether *session* is an operator's."""
         return (
             session.user.account is not None
@@ -428,7 +428,7 @@ class Moderation:
     def make_operator(self, session: "Session", account: Account) -> None:
         """The account, with which *session* is logged in, is an operator's."""
         source = "" if session.source == LOCAL else session.source
-        self.put("operator", str(account.id), Operator(account.name, source))
+        self.set("operator", str(account.id), Operator(account.name, source))
 
     def operator(self, account: int) -> Operator | None:
         """Whether the account is an operator's, and which."""
@@ -443,7 +443,7 @@ class Moderation:
             source = known.source if session.source == LOCAL else session.source
             now = Operator(account.name, source)
             if now != known:
-                self.put("operator", str(account.id), now)
+                self.set("operator", str(account.id), now)
 
     def is_reserved(self, name: str) -> bool:
         """Whether *name* is, or resembles, one kept for an operator who has not registered yet."""
@@ -476,7 +476,7 @@ class Moderation:
     def since(self, session: "Session", room: str) -> int | None:
         """From which id on *session* may see what is said in the room; None for not at all."""
         access = self.access(room)
-        if access is None or self.keeps_order(session):
+        if access is None or self.is_operator(session):
             return 0
         invited = session.invited.get(room)
         since = access.since(session.user.account.id if session.user.account else 0)

@@ -1,4 +1,4 @@
-"""The mailbox: what is for one person only.
+"""The send queue: what is for one person only.
 
 The rule: it is bounded. Whoever posts for somebody else asks `full` first and tells the sender;
 what a person's own commands answer is always taken, and their input waits while it is full.
@@ -20,7 +20,7 @@ class Letter(Protocol):
         """It was not taken, and will not be."""
 
 
-class Mailbox:
+class SendQueue:
     """Encoded entries that one connection has not been sent yet, oldest first."""
 
     __slots__ = ("_cut", "_entries", "size")

@@ -17,7 +17,7 @@ from chatroom.chat.chat import Chat
 from chatroom.chat.gate import InputGate, LinePacer, Reason
 from chatroom.chat.prompt import Prompt
 from chatroom.chat.room import Member, Room
-from chatroom.chat.sendqueue import MAX_BYTES, Letter, Mailbox
+from chatroom.chat.sendqueue import MAX_BYTES, Letter, SendQueue
 from chatroom.chat.unread import Unread
 from chatroom.chat.user import User
 from chatroom.formats.format import Format, encode
@@ -25,7 +25,7 @@ from chatroom.formats.plain import BELL, transcript
 from chatroom.model.accounts import Account, AccountState, Change
 from chatroom.model.events import SERVER, Emoted, Event, Left, Noticed, Renamed, Said
 from chatroom.model.limits import LOCAL
-from chatroom.model.output import Outlet
+from chatroom.model.output import Writer
 from chatroom.model.preferences import Preferences
 from chatroom.model.publickeys import PublicKey
 from chatroom.model.refused import Code, Refused
@@ -69,7 +69,7 @@ class Connection(Protocol):
     @property
     def height(self) -> int: ...
 
-    def adapt(self, preferences: Preferences) -> Format:
+    def format_for(self, preferences: Preferences) -> Format:
         """Show things like that from here on; returns the format for it, shared where it can be."""
 
     def hide_input(self) -> bool:
@@ -132,14 +132,13 @@ class Session:
         "handler",
         "invited",
         "key",
-        "mailbox",
         "member",
         "opened",
         "origin",
-        "outlet",
         "pacer",
         "passing",
         "prompt",
+        "queue",
         "recall",
         "refusals",
         "room",
@@ -149,6 +148,7 @@ class Session:
         "unread",
         "user",
         "why",
+        "writer",
     )
 
     member: Member
@@ -158,7 +158,7 @@ class Session:
         self,
         chat: Chat,
         connection: Connection,
-        outlet: Outlet,
+        writer: Writer,
         handler: Handler,
         commands: Mapping[str, Any],
         source: str = LOCAL,
@@ -166,12 +166,12 @@ class Session:
     ) -> None:
         self.chat = chat
         self.connection = connection
-        self.outlet = outlet
+        self.writer = writer
         self.origin = chat.next_origin() if origin is None else origin
         #: Who it is, however many connections they have.
         self.user = User(-self.origin, chat.next_guest())
         #: What shows things as the user prefers them.
-        self.format = connection.adapt(self.user.preferences)
+        self.format = connection.format_for(self.user.preferences)
         self.source = source
         #: The slash commands of its door by name and by alias, see commands.Command.
         self.commands = commands
@@ -179,7 +179,7 @@ class Session:
         self.handler = handler
         #: What the next line may be, beside something to say.
         self.prompt = Prompt()
-        self.mailbox = Mailbox()
+        self.queue = SendQueue()
         #: Whether a further line may be handed in, and when.
         self.gate = InputGate(partial(chat.resume_input, self.origin))
         self.pacer = LinePacer(self.gate, chat.clock)
@@ -218,7 +218,7 @@ class Session:
         self._welcomed = False
         #: Why they have not got the name that they came for, in whole sentences; empty for nothing.
         self.why = ""
-        # Whether `reconsider` waits for a move or a change of the name.
+        # Whether `recheck_access` waits for a move or a change of the name.
         self._unsure = False
 
     # -- what the door calls
@@ -232,7 +232,7 @@ class Session:
     def open_pending(self, key: PublicKey | None) -> None:
         """Begin with no place, while it is found out which name and room the user gets.
 
-        Until `come_in` input waits, and the user is seen nowhere.
+        Until `enter_first_room` input waits, and the user is seen nowhere.
 
         :param key: the public key that the user has proved to have.
         """
@@ -242,9 +242,9 @@ class Session:
         self.arriving = True
         self.gate.close(Reason.ENTERING)
         self.room = chat.doorstep
-        self.member = Member(self.origin, self.user.name, self.format, self.outlet, self.mailbox)
+        self.member = Member(self.origin, self.user.name, self.format, self.writer, self.queue)
 
-    def come_in(self, room: Room | None = None, *, why: str = "") -> None:
+    def enter_first_room(self, room: Room | None = None, *, why: str = "") -> None:
         """It is known who this is: enter *room*, or where guests come in.
 
         why: why they have not got the name that they came for, in whole sentences.
@@ -254,8 +254,8 @@ class Session:
         self.enter(room or self.chat.first_room)
 
     def drained(self) -> bool:
-        """The outlet can take more. Returns whether nothing is left to send."""
-        self.mailbox.finished()
+        """The writer can take more. Returns whether nothing is left to send."""
+        self.queue.finished()
         # On the way to another room the former one is still to be read to its end.
         for room in (self._former, self.room):
             member = room and room.reader(self.origin)
@@ -337,7 +337,7 @@ class Session:
     @property
     def reachable(self) -> bool:
         """Whether they are here, were greeted, and take what they are sent."""
-        return self._welcomed and not (self.closed or self.over or self.outlet.congested)
+        return self._welcomed and not (self.closed or self.over or self.writer.congested)
 
     def ask(self, text: str, answered: Callable[[str, bool], None]) -> bool:
         """Ask for a line that the client does not show, which may be empty.
@@ -363,7 +363,7 @@ class Session:
                 event="input_failed",
                 connection=self.origin,
             )
-            self.outlet.abort()
+            self.writer.abort()
 
     def waiting(self, count: int) -> None:
         """The door: *count* lines that have come in wait."""
@@ -378,7 +378,7 @@ class Session:
     def say(self, text: str, *, emote: bool = False) -> None:
         """Say *text*, which is clean, to the room. Raises Refused."""
         chat, room, member = self.chat, self.room, self.member
-        if (why := chat.moderation.silence(self)) is not None:
+        if (why := chat.moderation.why_muted(self)) is not None:
             raise Refused(Code.MUTED, why)
         if not member.announced and not self.passing:
             chat.announcer(room).spoke(member)
@@ -406,7 +406,7 @@ class Session:
         )
         self.enter(room)
 
-    def reconsider(self) -> None:
+    def recheck_access(self) -> None:
         """What this person may do has changed: they go to the lobby if they may not stay.
 
         Who is just moving or being renamed does so first.
@@ -425,14 +425,14 @@ class Session:
 
     def _reconsider_again(self, _: bool) -> None:
         self._unsure = False
-        self.reconsider()
+        self.recheck_access()
 
     def enter(self, room: Room) -> None:
         """Ask for a place in *room*; input waits until there is an answer."""
         self.gate.close(Reason.ENTERING)
         self.room = room
         self.member = Member(
-            self.origin, self.user.name, self.format, self.outlet, self.mailbox, owner=self
+            self.origin, self.user.name, self.format, self.writer, self.queue, owner=self
         )
         self.member.passing = self.passing
         self.member.reads = self.beside or not self.passing
@@ -495,16 +495,16 @@ class Session:
             return self.user.read_markers
         return {**self.user.read_markers, self.room.key: self.room.last_shown(self.member)}
 
-    def write_to(self, outlet: Outlet) -> None:
-        """Send everything to *outlet* from here on, which leads to where the present one does."""
-        self.outlet = outlet
+    def write_to(self, writer: Writer) -> None:
+        """Send everything to *writer* from here on, which leads to where the present one does."""
+        self.writer = writer
         if self.origin in self.chat.sessions:
-            self.member.outlet = outlet
+            self.member.writer = writer
             former = self._former and self._former.members.get(self.origin)
             if former:
-                former.outlet = outlet
+                former.writer = writer
 
-    def prefer(self, change: Change) -> "Deferred[bool]":
+    def set_preferences(self, change: Change) -> "Deferred[bool]":
         """Make this *change* to what is preferred, and keep it for who is logged in.
 
         What else they prefer they may have changed meanwhile, elsewhere. The Deferred fires with
@@ -512,7 +512,7 @@ class Session:
         """
         preferences = change(self.user.preferences)
         for connection in self.chat.connections_of(self):
-            connection.show_like(preferences)
+            connection.use_preferences(preferences)
         visit = self.account_state()
         if visit is None:
             return succeed(True)
@@ -524,10 +524,10 @@ class Session:
         kept = self.chat.logins.save([visit, visit._replace(change=change)])
         return kept.addCallback(noted)
 
-    def show_like(self, preferences: Preferences) -> None:
+    def use_preferences(self, preferences: Preferences) -> None:
         """The same, where nothing is to be kept."""
         self.user.preferences = preferences
-        self.format = self.connection.adapt(preferences)
+        self.format = self.connection.format_for(preferences)
         self._apply_preferences()
 
     def _apply_preferences(self) -> None:
@@ -541,33 +541,33 @@ class Session:
 
     def _mentioned(self) -> None:
         """A line that names this person is on its way: the bell comes after it."""
-        # Who is not reading has one bell waiting, not a mailbox full of them.
-        if self.mailbox.last != BELL and not self.mailbox.full:
+        # Who is not reading has one bell waiting, not a send queue full of them.
+        if self.queue.last != BELL and not self.queue.full:
             self.post(BELL)
 
     # -- output to this person alone
 
     def tell(self, event: Event, letter: Letter | None = None) -> None:
-        """Put *event* in the mailbox."""
+        """Put *event* in the send queue."""
         self.post(encode(self.format, event), letter)
 
     def post(self, data: bytes, letter: Letter | None = None) -> None:
-        """Put whole encoded lines, or a bell, in the mailbox; input waits while that is full."""
-        mailbox = self.mailbox
+        """Put whole encoded lines, or a bell, in the send queue; input waits while that is full."""
+        queue = self.queue
         if self.closed or not data:
             if letter is not None:
                 (letter.returned if self.closed else letter.taken)()
             return
-        if not mailbox.size:
+        if not queue.size:
             self.chat.has_mail(self)
-        mailbox.post(data, letter)
-        if mailbox.full:
+        queue.post(data, letter)
+        if queue.full:
             self.gate.close(Reason.OUTPUT)
 
     def drop_mail(self) -> None:
-        """Nothing of what is in the mailbox is sent."""
-        self.mailbox.give_back()
-        self.mailbox.clear()
+        """Nothing of what is in the send queue is sent."""
+        self.queue.give_back()
+        self.queue.clear()
 
     def notice(self, text: str) -> None:
         """The server tells this person something, in one line or several."""
@@ -619,9 +619,9 @@ class Session:
         return b"".join(pieces[first:])
 
     def deliver_mail(self) -> None:
-        """The turn ends: send the mailbox, unless delivery to the room did."""
+        """The turn ends: send the send queue, unless delivery to the room did."""
         try:
-            if not self.outlet.congested and (not self.mailbox.size or self._send_mail()):
+            if not self.writer.congested and (not self.queue.size or self._send_mail()):
                 self.gate.open(Reason.OUTPUT)
         except Exception:
             # Others have mail too.
@@ -630,19 +630,19 @@ class Session:
                 event="mail_failed",
                 connection=self.origin,
             )
-            self.outlet.abort()
+            self.writer.abort()
 
     def _send_mail(self) -> bool:
-        mailbox = self.mailbox
-        data = mailbox.contents()
-        taken = self.outlet.write(data) if data else 0
+        queue = self.queue
+        data = queue.contents()
+        taken = self.writer.write(data) if data else 0
         self.chat.counters.bytes += taken
         if taken != len(data):
-            rest = mailbox.sent(taken)
+            rest = queue.sent(taken)
             self.chat.counters.bytes += len(rest)
-            self.outlet.finish(rest)
+            self.writer.finish(rest)
             return False
-        mailbox.clear()
+        queue.clear()
         return True
 
     # -- what the log says
@@ -740,11 +740,11 @@ class Session:
             chat.logins.logged_out(self)
             chat.moderation.left(self)
             chat.logins.throttle.give_up()
-            if self.closed or self.outlet.congested:
+            if self.closed or self.writer.congested:
                 # It could still be cut before it has taken them.
-                self.mailbox.give_back()
-            farewell = self.mailbox.contents()
-            self.mailbox.clear()
+                self.queue.give_back()
+            farewell = self.queue.contents()
+            self.queue.clear()
             if not self.closed:
                 chat.counters.bytes += len(farewell)
             self.connection.close(farewell)

@@ -89,9 +89,9 @@ def command(
 
 def usable(session: "Session") -> dict[str, Command]:
     """The commands that *session* may use, by name and by alias."""
-    keeps_order = session.chat.moderation.keeps_order(session)
+    is_operator = session.chat.moderation.is_operator(session)
     return {
-        word: found for word, found in session.commands.items() if keeps_order or not found.operator
+        word: found for word, found in session.commands.items() if is_operator or not found.operator
     }
 
 
@@ -147,12 +147,12 @@ def run(session: "Session", line: str) -> None:
         found = look_up(session, word)
     except Unknown as unknown:
         if any(command.secret for command in unknown.meant):
-            strays.beware(session)
+            strays.guard(session)
         raise
     if found.secret:
-        strays.beware(session)
+        strays.guard(session)
     rest = rest.strip()
-    if found.operator and not session.chat.moderation.keeps_order(session):
+    if found.operator and not session.chat.moderation.is_operator(session):
         raise Refused(Code.NOT_OPERATOR, f"/{found.name} is for operators. /ops lists them.")
     if found.in_full and word.lower() not in session.commands:
         raise Refused(Code.USAGE, f"/{found.name} has to be typed in full: {found.synopsis}")

@@ -210,7 +210,7 @@ def _forget_name(session: "Session", rest: str) -> None:
     """Remove what was said as somebody else."""
     chat = session.chat
     since = chat.clock.time() - TAKE_BACK
-    if not chat.moderation.keeps_order(session):
+    if not chat.moderation.is_operator(session):
         raise Refused(
             Code.NOT_OPERATOR, "Only an operator removes what others said. /report tells them."
         )
@@ -237,4 +237,4 @@ def _remove(session: "Session", name: str, since: float) -> Flow:
         )
     session.answer(f"What {name} said in the last hour is removed.")
     tell_if_later(session)
-    chat.moderation.note(session, "removed the lines of", name)
+    chat.moderation.record(session, "removed the lines of", name)

@@ -99,7 +99,7 @@ class Interpreter:
         answer, prompt.answer = prompt.answer, None
         assert answer is not None
         # A user who gives up, or is refused, may type the password once more.
-        strays.beware(session)
+        strays.guard(session)
         try:
             answer(text, connection.hidden)
         except Refused as refusal:

@@ -15,7 +15,7 @@ from chatroom.model.accounts import Account
 from chatroom.model.events import SERVER, Told
 from chatroom.model.limits import LOCAL
 from chatroom.model.refused import Code, Refused
-from chatroom.model.sanctions import Order
+from chatroom.model.sanctions import Sanction
 from chatroom.text import names
 from chatroom.text.times import DAY, leading_span
 
@@ -50,7 +50,7 @@ def kick(session: "Session", rest: str) -> None:
         told = f"{session.user.name} has sent you away{why and f': {why}'}."
         person.expel(told, "kicked", why)
     announce(session, f"{kicked} is sent away.")
-    session.chat.moderation.note(session, "kicked", kicked, why)
+    session.chat.moderation.record(session, "kicked", kicked, why)
 
 
 @command("ban", usage="WHOM [TIME] [REASON]", operator=True, in_full=True, group="moderation")
@@ -70,9 +70,9 @@ def ban(session: "Session", rest: str) -> None:
         carry_out(session, _ban_name(session, target, length, why))
         return
     now = session.chat.clock.time()
-    if spared := session.chat.moderation.spares(network, session.chat.sessions.values()):
+    if spared := session.chat.moderation.why_unbannable(network, session.chat.sessions.values()):
         raise Refused(Code.PROTECTED, f"Not banned: {spared}")
-    order = Order(str(network), length and now + length, why, session.user.name, now)
+    order = Sanction(str(network), length and now + length, why, session.user.name, now)
     _ban_network(session, str(network), order)
     _note_ban(session, order)
 
@@ -97,14 +97,14 @@ def _ban_name(session: "Session", name: str, length: float, why: str) -> Flow:
     source = as_network(person.source) if person is not None else None
     spared: str | None = "it is this machine's."
     if source is not None:
-        spared = moderation.spares(source, chat.sessions.values())
+        spared = moderation.why_unbannable(source, chat.sessions.values())
     if account is None and spared is not None:
         raise Refused(
             Code.PROTECTED, f"A guest is banned by address, and {spared} /kick sends them away."
         )
     banned = account.name if account is not None else person.user.name
-    order = Order(banned, length and now + length, why, session.user.name, now)
-    shorter = Order(
+    order = Sanction(banned, length and now + length, why, session.user.name, now)
+    shorter = Sanction(
         person.source if person is not None else "",
         now + min(length or SOURCE_BAN, SOURCE_BAN),
         why,
@@ -113,7 +113,7 @@ def _ban_name(session: "Session", name: str, length: float, why: str) -> Flow:
         banned,
     )
     if account is not None:
-        moderation.put("ban account", str(account.id), order)
+        moderation.set("ban account", str(account.id), order)
     else:
         order = replace(shorter, target=banned)
     for one in people:
@@ -124,18 +124,18 @@ def _ban_name(session: "Session", name: str, length: float, why: str) -> Flow:
     _note_ban(session, order)
 
 
-def _ban_network(session: "Session", network: str, order: Order) -> None:
+def _ban_network(session: "Session", network: str, order: Sanction) -> None:
     """Ban *network*, and send those away who come from there."""
-    session.chat.moderation.put("ban network", network, order)
+    session.chat.moderation.set("ban network", network, order)
     for door in session.chat.doors:
         door.expel_banned(order.why)
 
 
-def _note_ban(session: "Session", order: Order) -> None:
+def _note_ban(session: "Session", order: Sanction) -> None:
     moderation = session.chat.moderation
     until = moderation.until(order)
     announce(session, f"{order.target} is banned{until}.")
-    moderation.note(session, "banned", order.target, until.strip(" :"))
+    moderation.record(session, "banned", order.target, until.strip(" :"))
 
 
 @command("unban", usage="WHOM", operator=True, group="moderation")
@@ -153,9 +153,9 @@ def unban(session: "Session", rest: str) -> None:
     if not ended:
         raise Refused(Code.NOTHING_FOUND, f"{rest[:60]} is not banned. /bans lists who is.")
     for kind, id, order in ended:
-        moderation.drop(kind, id)
+        moderation.remove(kind, id)
         announce(session, f"{order.target} is banned no more.")
-    moderation.note(session, "unbanned", rest[:60])
+    moderation.record(session, "unbanned", rest[:60])
 
 
 @command("bans", operator=True, group="moderation")
@@ -202,7 +202,7 @@ def _mute(session: "Session", name: str, length: float, why: str) -> Flow:
         _spare_operators(session, person)
     muted = account.name if account is not None else person.user.name
     now = chat.clock.time()
-    order = Order(muted, now + length, why, session.user.name, now)
+    order = Sanction(muted, now + length, why, session.user.name, now)
     moderation.mute(person, account.id if account is not None else 0, order)
     until = moderation.until(order)
     if person is not None:
@@ -210,7 +210,7 @@ def _mute(session: "Session", name: str, length: float, why: str) -> Flow:
     announce(session, f"{muted} is muted{until}.")
     if person is not None and person.source == LOCAL:
         announce(session, "So is every guest who comes from this machine until then.")
-    moderation.note(session, "muted", muted, until.strip(" :"))
+    moderation.record(session, "muted", muted, until.strip(" :"))
 
 
 @command("unmute", usage="NAME", operator=True, group="moderation")
@@ -230,7 +230,7 @@ def unmute(session: "Session", rest: str) -> None:
         if person is not None:
             person.notice("You may talk again.")
         announce(session, f"{name} may talk again.")
-        moderation.note(session, "unmuted", name)
+        moderation.record(session, "unmuted", name)
 
     carry_out(session, _somebody(session, rest, gone=True).addCallback(found))
 
@@ -258,7 +258,7 @@ def close(session: "Session", rest: str) -> None:
     told = f"{session.user.name} has closed #{room.name}{why and f': {why}'}."
     session.notice(f"#{room.name} is closed. Who is in it goes to #{chat.lobby.name}.")
     tell_if_later(session)
-    chat.moderation.note(session, "closed", f"#{room.name}", why)
+    chat.moderation.record(session, "closed", f"#{room.name}", why)
     chat.close_room(room, told)
 
 
@@ -266,7 +266,7 @@ def close(session: "Session", rest: str) -> None:
 def announce_to_all(session: "Session", rest: str) -> None:
     """say something in all rooms"""
     _tell_all(session, f"{session.user.name} announces: {rest}")
-    session.chat.moderation.note(session, "announced", "", rest)
+    session.chat.moderation.record(session, "announced", "", rest)
 
 
 @command("lockdown", usage="[on|off]", operator=True, in_full=True, group="moderation")
@@ -282,13 +282,13 @@ def lockdown(session: "Session", rest: str) -> None:
         return
     if word == "on":
         now = session.chat.clock.time()
-        moderation.put("lockdown", "", Order("", 0.0, "", session.user.name, now))
+        moderation.set("lockdown", "", Sanction("", 0.0, "", session.user.name, now))
         _tell_all(session, "From now on only registered people enter and talk.")
     else:
-        moderation.drop("lockdown", "")
+        moderation.remove("lockdown", "")
         session.chat.let_in()
         _tell_all(session, "Everybody may enter and talk again.")
-    moderation.note(session, f"switched the lockdown {word}")
+    moderation.record(session, f"switched the lockdown {word}")
 
 
 # -- what these have in common
@@ -304,7 +304,7 @@ def _somebody(session: "Session", name: str, *, gone: bool = False) -> "Deferred
     person = chat.people.get(key)
 
     def found(account: Account | None) -> "tuple[Session | None, Account | None]":
-        if not chat.moderation.keeps_order(session):
+        if not chat.moderation.is_operator(session):
             raise Refused(Code.NOT_OPERATOR, "You are no operator any more. /ops lists who is.")
         if person is None and account is None and not gone:
             shown = names.clean(name)[: names.MAX_NAME]
@@ -338,7 +338,7 @@ def _to_kick(chat: "Chat", name: str) -> "list[Session]":
 
 
 def _spare_operators(session: "Session", person: "Session") -> None:
-    if session.chat.moderation.keeps_order(person):
+    if session.chat.moderation.is_operator(person):
         raise Refused(
             Code.PROTECTED,
             f"{person.user.name} is an operator. /deop {person.user.name} comes first.",

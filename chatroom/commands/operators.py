@@ -45,13 +45,13 @@ def op(session: "Session", rest: str) -> None:
             raise Refused(
                 Code.NO_SUCH_ACCOUNT, f"{account.name} is not registered any more. {FIRST}"
             )
-        moderation.put("operator", str(account.id), Operator(account.name))
+        moderation.set("operator", str(account.id), Operator(account.name))
         person = session.chat.logins.online.get(account.id)
         if person is not None:
             moderation.came(person)
             person.notice(f"{session.user.name} has made you an operator: /help moderation.")
         announce(session, f"{account.name} is an operator.")
-        moderation.note(session, "made an operator of", account.name)
+        moderation.record(session, "made an operator of", account.name)
 
     carry_out(session, find(session, rest, FIRST).addCallback(found))
 
@@ -73,12 +73,12 @@ def deop(session: "Session", rest: str) -> None:
             "Somebody has to keep order: /op NAME makes somebody else an operator first.",
         )
     id, name = ids[0]
-    moderation.drop("operator", id)
-    moderation.note(session, "made no operator of", name)
+    moderation.remove("operator", id)
+    moderation.record(session, "made no operator of", name)
     for one in session.chat.sessions_of(int(id)):
         if one is not session:
             one.notice(f"{session.user.name} has ended that you are an operator.")
-        one.reconsider()
+        one.recheck_access()
     announce(session, f"{name} is no operator any more.")
 
 

@@ -77,7 +77,7 @@ def _show(session: "Session", person: "Session") -> None:
     facts.append(f"idle for {duration(now - person.active)}")
     if person.user.away is not None:
         facts.append(f"away: {person.user.away}" if person.user.away else "away")
-    if moderation.keeps_order(session):
+    if moderation.is_operator(session):
         facts.append(f"from {person.connection.place}")
     session.notice(f"{person.user.name} is {', '.join(facts)}.")
 
@@ -169,7 +169,7 @@ def away(session: "Session", rest: str) -> None:
         raise Refused(
             Code.WRONG_CONNECTION, "You would be away in no list: this connection is in none."
         )
-    if rest and (why := session.chat.moderation.silence(session)) is not None:
+    if rest and (why := session.chat.moderation.why_muted(session)) is not None:
         raise Refused(Code.MUTED, f"{why} Alone, /away says that you are away.")
     me.user.away = checked_reason(rest)
     session.notice("You are away. /back says that you are here again.")
@@ -187,6 +187,6 @@ def back(session: "Session", rest: str) -> None:
 @command("quit", "exit", "bye", usage="[TEXT]", in_full=True, group="people")
 def quit(session: "Session", rest: str) -> None:
     """leave, with a last word"""
-    silenced = session.chat.moderation.silence(session) is not None
+    silenced = session.chat.moderation.why_muted(session) is not None
     session.notice("Good-bye.")
     session.end("" if silenced else rest[:MAX_REASON])

@@ -56,7 +56,7 @@ def timezone(session: "Session", rest: str) -> None:
     kept = succeed(True)
     if rest:
         where = zone(rest) or _only_place(rest)
-        kept = session.prefer(lambda kept: replace(kept, timezone=str(where)))
+        kept = session.set_preferences(lambda kept: replace(kept, timezone=str(where)))
     where = session.format.zone
     now = local(session.chat.clock.time(), where)
     shown = f"Times are {where}. It is {now:%H:%M} there, {now:%A %d %B %Y}."
@@ -134,7 +134,7 @@ def _choose(
     if chosen not in choices:
         raise Refused(Code.BAD_VALUE, f"{what} can be {', '.join(choices[:-1])} or {choices[-1]}.")
     value: Any = chosen == "on" if choices is SWITCH else chosen
-    return session.prefer(lambda kept: replace(kept, **{preference: value}))
+    return session.set_preferences(lambda kept: replace(kept, **{preference: value}))
 
 
 def _only_place(text: str) -> tzinfo:

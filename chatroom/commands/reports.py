@@ -82,13 +82,13 @@ def _operators(session: "Session") -> Iterator[object]:
     """Those who keep order, whether or not they are here."""
     chat = session.chat
     yield from chat.moderation.all("operator")
-    yield from (one for one in chat.sessions.values() if chat.moderation.keeps_order(one))
+    yield from (one for one in chat.sessions.values() if chat.moderation.is_operator(one))
 
 
 def _tell(session: "Session", text: str) -> bool:
     """Tell those who keep order and are here; returns whether there is any."""
     chat = session.chat
-    here = [one for one in chat.sessions.values() if chat.moderation.keeps_order(one)]
+    here = [one for one in chat.sessions.values() if chat.moderation.is_operator(one)]
     for person in here:
         person.notice(text)
     return bool(here)

@@ -101,7 +101,7 @@ def topic(session: "Session", rest: str) -> None:
         about = f"is about: {room.topic}" if room.topic else "has no topic. /topic TEXT sets one."
         session.notice(f"#{room.name} {about}")
         return
-    if (why := session.chat.moderation.silence(session)) is not None:
+    if (why := session.chat.moderation.why_muted(session)) is not None:
         raise Refused(Code.MUTED, why)
     text = "" if rest == "-" else names.clean_topic(rest)
     if not session.passing:
@@ -137,7 +137,7 @@ def room(session: "Session", rest: str) -> None:
             Code.USAGE, "Usage: /room [private|public|invite NAME|uninvite NAME|give NAME]"
         )
     theirs = access and session.user.account and access.owner == session.user.account.id
-    if not (theirs or moderation.keeps_order(session)) or not room.listed:
+    if not (theirs or moderation.is_operator(session)) or not room.listed:
         belongs = "It belongs to nobody; operators decide: /ops."
         if access and access.owner:
             belongs = f"It belongs to {access.name}: /msg {access.name} TEXT asks them."
@@ -149,7 +149,7 @@ def room(session: "Session", rest: str) -> None:
         )
     access = access or Access(0, "nobody")
     if word == "public":
-        moderation.put("room", room.key, replace(access, private=False, invited=()))
+        moderation.set("room", room.key, replace(access, private=False, invited=()))
         chat.uninvite_guests(room.key)
         _tell(session, f"{session.user.name} has made the room public.")
     elif word == "private":
@@ -189,11 +189,11 @@ def _make_private(session: "Session", room: Room, access: Access) -> None:
         elif person is not None:
             person.invited = {**person.invited, room.key: 0}
     made = replace(access, private=True, invited=tuple(invited.values())[:MAX_INVITED])
-    chat.moderation.put("room", room.key, made)
+    chat.moderation.set("room", room.key, made)
     for member in list(room.members.values()):
         # There is no place for more.
         if (person := chat.sessions.get(member.origin)) is not None:
-            person.reconsider()
+            person.recheck_access()
     _tell(session, f"{session.user.name} has made the room private.")
 
 
@@ -207,18 +207,18 @@ def _uninvite(session: "Session", room: Room, access: Access, name: str) -> None
         raise Refused(
             Code.NOTHING_FOUND, f"{name[: names.MAX_NAME]} is not invited. /room says who is."
         )
-    chat.moderation.put("room", room.key, replace(access, invited=left))
+    chat.moderation.set("room", room.key, replace(access, invited=left))
     for id, _, _ in set(access.invited) - set(left):
         for one in chat.sessions_of(id):
             if one.passing:
-                one.reconsider()
+                one.recheck_access()
     if person is not None:
         person.invited = {
             room: id for room, id in person.invited.items() if room != session.room.key
         }
         if person.room is room and chat.misplaced(person):
             person.notice(f"{session.user.name} has taken back your invitation to #{room.name}.")
-        person.reconsider()
+        person.recheck_access()
     announce(session, f"{name} is not invited any more.")
 
 
@@ -242,7 +242,7 @@ def _invite_or_give(session: "Session", room: Room, word: str, name: str) -> Non
             if access.private and access.owner not in (0, account.id):
                 invited.append((access.owner, access.name, 0))
             given = Access(account.id, account.name, access.private, tuple(invited))
-            moderation.put("room", room.key, given)
+            moderation.set("room", room.key, given)
             announce(session, f"#{room.name} belongs to {account.name} now.")
             if told is not None:
                 told.notice(f"{session.user.name} has given you #{room.name}.")
@@ -255,7 +255,7 @@ def _invite_or_give(session: "Session", room: Room, word: str, name: str) -> Non
                 f"{MAX_INVITED} are invited already. /room uninvite NAME makes a place.",
             )
         one = (account.id, account.name, room.last_id + 1)
-        moderation.put("room", room.key, replace(access, invited=(*access.invited, one)))
+        moderation.set("room", room.key, replace(access, invited=(*access.invited, one)))
         announce(session, f"{account.name} is invited.")
         if told is not None:
             told.notice(f"{session.user.name} invites you to #{room.name}: /join {room.name}")

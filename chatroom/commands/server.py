@@ -37,9 +37,9 @@ def help(session: "Session", rest: str) -> None:
     /help rooms is about the group of that name, /help /rooms about the command.
     """
     groups: dict[str, list[Command]] = {}
-    keeps_order = session.chat.moderation.keeps_order(session)
+    is_operator = session.chat.moderation.is_operator(session)
     for found in {found.name: found for found in session.commands.values()}.values():
-        if found.operator and not keeps_order:
+        if found.operator and not is_operator:
             continue
         groups.setdefault(found.group, []).append(found)
     if not rest:

@@ -181,7 +181,7 @@ C = TypeVar("C", bound=Connected)
 class DoorFactory(ServerFactory, Generic[C]):
     """Makes the connections of one door and knows them all in `clients`.
 
-    Its protocols call `connected`, `agreed`, `joined` and `parted`, and know the `source` they
+    Its protocols call `connected`, `agreed`, `joined` and `removed`, and know the `source` they
     count for and the `address` they come from. Where TLS has to be agreed on first, a connection
     counts for the limits until then, but it is nobody's.
     """
@@ -209,7 +209,7 @@ class DoorFactory(ServerFactory, Generic[C]):
         why = limiter.why_refused(source) if not self.stopping else self._stopping()
         if why is None and (why := self.chat.moderation.refusal(host)) is not None:
             self.chat.counters.refused[BARRED] += 1
-        if why is None and (why := self.crowded(source)) is not None:
+        if why is None and (why := self.why_full(source)) is not None:
             self.chat.counters.refused[CROWDED] += 1
         if why is not None:
             log.info(
@@ -228,7 +228,7 @@ class DoorFactory(ServerFactory, Generic[C]):
         protocol.address = address
         return protocol
 
-    def crowded(self, source: str) -> str | None:
+    def why_full(self, source: str) -> str | None:
         """Why this door takes no more connections from *source* just now; None if it does."""
         return None
 
@@ -288,7 +288,7 @@ class DoorFactory(ServerFactory, Generic[C]):
             door=self.door,
         )
 
-    def parted(self, client: C, source: str, reason: Failure) -> None:
+    def removed(self, client: C, source: str, reason: Failure) -> None:
         """*client*, which came from *source*, is not connected any more."""
         late = self._agreeing.pop(client, None)
         if late is not None:

@@ -211,7 +211,7 @@ class Waiting(Protocol):
         self._refuse(f"no whole header in {PATIENCE:g} seconds")
 
     def _refuse(self, why: str) -> None:
-        self.factory.complain(self._peer, why)
+        self.factory.write_stderr(self._peer, why)
         self.drop()
 
     def drop(self) -> None:
@@ -245,11 +245,11 @@ class ProxyFactory(ServerFactory):
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """Twisted: somebody connects from *addr*; None closes the connection."""
         if not self._trusted(addr):
-            self.complain(addr, "not a proxy that --proxy-from names")
+            self.write_stderr(addr, "not a proxy that --proxy-from names")
             return None
         limiter = self.chat.limiter
         if limiter.why_refused(LOCAL) is not None:
-            self.complain(addr, "the server is full")
+            self.write_stderr(addr, "the server is full")
             return None
         limiter.entered(LOCAL)
         waiting = Waiting(addr)
@@ -273,7 +273,7 @@ class ProxyFactory(ServerFactory):
         self._waiting.discard(waiting)
         self.chat.limiter.left(LOCAL)
 
-    def complain(self, addr: IAddress | None, why: str) -> None:
+    def write_stderr(self, addr: IAddress | None, why: str) -> None:
         """Log that a connection from *addr* was closed."""
         host = getattr(addr, "host", None)
         log.warn(

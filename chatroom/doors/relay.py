@@ -16,10 +16,10 @@ from zope.interface import implementer
 
 from chatroom.chat.chat import Chat
 from chatroom.chat.room import Member, Room
-from chatroom.chat.sendqueue import Mailbox
+from chatroom.chat.sendqueue import SendQueue
 from chatroom.doors import openings
 from chatroom.doors.factory import DoorFactory, tune
-from chatroom.doors.writer import Outlet
+from chatroom.doors.writer import Writer
 from chatroom.formats.plain import RAW
 from chatroom.model.events import Left, Relayed, Renamed
 
@@ -56,11 +56,11 @@ class RelayProtocol(LineOnlyReceiver):
         chat = factory.chat
         tune(transport, chat.limits)
         self.MAX_LENGTH = chat.limits.line_length
-        self.outlet = Outlet(transport, self, chat.clock.callLater, chat.limits.stall_timeout)
+        self.writer = Writer(transport, self, chat.clock.callLater, chat.limits.stall_timeout)
         self.origin = chat.next_origin()
         self.user_id = -self.origin
         self.opened = chat.clock.seconds()
-        self.member = Member(self.origin, "", RAW, self.outlet, Mailbox(), self)
+        self.member = Member(self.origin, "", RAW, self.writer, SendQueue(), self)
         factory.joined(self)
         chat.enter(factory.room, self.member)
         self._over = False
@@ -84,7 +84,7 @@ class RelayProtocol(LineOnlyReceiver):
             self.factory.room,
             Relayed(chat.clock.time(), self.member.origin, line, user=self.user_id),
         )
-        chat.relieve()
+        chat.flush_if_large()
 
     def _turn_away(self, opening: openings.Opening | None) -> bool:
         """Close, if what came first is no program of the relay's; returns whether it is none."""
@@ -100,7 +100,7 @@ class RelayProtocol(LineOnlyReceiver):
         )
         self.closing = "not a person"
         self._buffer = b""
-        self.outlet.close(opening.answer)
+        self.writer.close(opening.answer)
         return True
 
     def handshakeCompleted(self) -> None:
@@ -111,7 +111,7 @@ class RelayProtocol(LineOnlyReceiver):
         """A line was too long: that ends the connection."""
         self.closing = "a line too long"
         self._buffer = b""
-        self.outlet.close(b"")
+        self.writer.close(b"")
 
     def readConnectionLost(self) -> None:
         """Twisted: the client will send nothing more; what it sent is passed on first."""
@@ -119,7 +119,7 @@ class RelayProtocol(LineOnlyReceiver):
         if last:
             self.lineReceived(last)
         self._ended = True
-        if not self.outlet.congested:
+        if not self.writer.congested:
             self._leave()
 
     def writeConnectionLost(self) -> None:
@@ -127,9 +127,9 @@ class RelayProtocol(LineOnlyReceiver):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted: the connection is gone."""
-        self.factory.parted(self, self.source, reason)
-        if hasattr(self, "outlet"):
-            self.outlet.lost()
+        self.factory.removed(self, self.source, reason)
+        if hasattr(self, "writer"):
+            self.writer.lost()
         if reason.check(ConnectionDone) and not self._over:
             # Over TLS there is no half-close before.
             self.readConnectionLost()
@@ -141,7 +141,7 @@ class RelayProtocol(LineOnlyReceiver):
         """When it is lost and out of the room: drop what would be a circle."""
         if self._lost and self._out:
             self.member.owner = None
-            del self.outlet, self.member
+            del self.writer, self.member
 
     def _leave(self) -> None:
         if not self._over:
@@ -159,39 +159,39 @@ class RelayProtocol(LineOnlyReceiver):
 
     def left(self, member: Member, event: Left) -> None:
         """What was to be passed on to it is on its way."""
-        self.outlet.close(b"")
+        self.writer.close(b"")
         self._out = True
         self._let_go()
 
     def renamed(self, event: Renamed) -> None:
         """Nobody has a name here."""
 
-    # -- what the outlet and the factory say
+    # -- what the writer and the factory say
 
     def stalled(self) -> None:
-        """The outlet: read no further."""
+        """The writer: read no further."""
         self.transport.pauseProducing()
 
     def drained(self) -> bool:
-        """The outlet: it can take more."""
+        """The writer: it can take more."""
         return self.factory.room.catch_up(self.member)
 
     def flowing(self) -> None:
-        """The outlet: it is not congested any more."""
+        """The writer: it is not congested any more."""
         if self._ended:
             self._leave()
         elif not self._over:
             self.transport.resumeProducing()
 
     def cut(self) -> None:
-        """The outlet: nothing was read for too long."""
+        """The writer: nothing was read for too long."""
         self.factory.chat.counters.cut += 1
         self.closing = "not reading"
 
     def expel(self, told: str, what: str, why: str) -> None:
         """The factory: an operator ends it. Nobody is told anything here."""
         self.closing = what
-        self.outlet.abort()
+        self.writer.abort()
 
     def stop_reading(self) -> None:
         """The factory: the server stops."""
@@ -201,11 +201,11 @@ class RelayProtocol(LineOnlyReceiver):
     def dismiss(self) -> None:
         """The factory: the server is gone in a moment."""
         self.closing = "the server stops"
-        self.outlet.close(b"")
+        self.writer.close(b"")
 
     def drop(self) -> None:
         """The factory: time is up."""
-        self.outlet.abort()
+        self.writer.abort()
 
 
 class RelayFactory(DoorFactory[RelayProtocol]):

@@ -1,4 +1,4 @@
-"""The outlet: writing to one connection at once, later, or not at all any more.
+"""The writer: writing to one connection at once, later, or not at all any more.
 
 The rule: while it is congested nobody writes. What the kernel did not take of a line waits in the
 transport, everything after it waits in the log, and a connection that takes nothing for too long
@@ -16,22 +16,22 @@ from chatroom.model.clock import Timer, Timers
 
 
 class Client(Protocol):
-    """Whose outlet it is."""
+    """Whose writer it is."""
 
     def stalled(self) -> None:
-        """The outlet is congested: read no further.
+        """The writer is congested: read no further.
 
         The rest of what was written is still to be finished; whoever only inserts may do so.
         """
 
     def drained(self) -> bool:
-        """The outlet can take more: write it. Returns whether nothing is left to write."""
+        """The writer can take more: write it. Returns whether nothing is left to write."""
 
     def flowing(self) -> None:
-        """The outlet is not congested any more: read on."""
+        """The writer is not congested any more: read on."""
 
     def cut(self) -> None:
-        """The outlet was congested for too long: the connection is dropped."""
+        """The writer was congested for too long: the connection is dropped."""
 
 
 #: How long, in seconds, a closing connection has for what it was sent last.
@@ -39,7 +39,7 @@ CLOSING = 30.0
 
 
 def close_writing(transport: Any) -> None:
-    """Close the writing side of *transport* after what was written to it, see Outlet.half_close."""
+    """Close the writing side of *transport* after what was written to it, see Writer.half_close."""
     if INegotiated.providedBy(transport):
         transport.loseConnection()
     else:
@@ -47,7 +47,7 @@ def close_writing(transport: Any) -> None:
 
 
 @implementer(IPushProducer, IPullProducer)
-class Outlet:
+class Writer:
     """The writing side of one connection.
 
     transport: a connected transport. later: calls something in some seconds.

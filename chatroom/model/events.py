@@ -2,7 +2,7 @@
 
 The rule: an event is a value. It is named in the past tense, holds everything a format needs to
 show it, and knows nothing of rooms, sessions or bytes. The events of a room go through its
-ledger into its log; those at the end of this file are for one person and go to a mailbox.
+ledger into its log; those at the end of this file are for one person and go to a send queue.
 """
 
 from dataclasses import dataclass, field

@@ -7,7 +7,7 @@ from chatroom.model.publickeys import PublicKey
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class Identity:
     """Who somebody is, as far as the door knows.
 
     name: what they ask to be called; empty for whatever comes. account: whose they have proved to

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 
-class Outlet(Protocol):
+class Writer(Protocol):
     """The writing side of one connection; see doors/writer.py."""
 
     @property
@@ -13,7 +13,7 @@ class Outlet(Protocol):
     def write(self, data: bytes) -> int:
         """Send *data*; returns how many bytes were taken.
 
-        If that is not all, the outlet is congested, and the caller must call `finish`.
+        If that is not all, the writer is congested, and the caller must call `finish`.
         """
 
     def finish(self, rest: bytes) -> None:
@@ -23,7 +23,7 @@ class Outlet(Protocol):
         """Drop the connection and whatever was to be sent on it."""
 
 
-class TerminalOutlet(Outlet, Protocol):
+class TerminalOutlet(Writer, Protocol):
     """The writing side of a connection with a terminal."""
 
     def insert(self, data: bytes) -> None:

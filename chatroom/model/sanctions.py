@@ -23,7 +23,7 @@ END_OF_TIME = 250_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Sanction:
     """That somebody, or a network, is banned or muted.
 
     target: what it holds for, as people write it. until: in seconds since the epoch, 0 for ever.
@@ -102,13 +102,13 @@ class Report(NamedTuple):
 
 #: The kinds of orders, each by a key: an account's id, a network, a room's key, or a word.
 KINDS: dict[str, type[Any]] = {
-    "ban account": Order,
-    "ban network": Order,
-    "mute account": Order,
-    "mute source": Order,
+    "ban account": Sanction,
+    "ban network": Sanction,
+    "mute account": Sanction,
+    "mute source": Sanction,
     "operator": Operator,
     "room": Access,
-    "lockdown": Order,
+    "lockdown": Sanction,
 }
 
 
@@ -124,7 +124,7 @@ def load(kind: str, text: str) -> Any:
         fields["owner"] = int(fields["owner"])
         fields["invited"] = tuple((int(a), str(b), int(c)) for a, b, c in fields["invited"])
     order = KINDS[kind](**fields)
-    if isinstance(order, Order) and not 0 <= float(order.until) < END_OF_TIME:
+    if isinstance(order, Sanction) and not 0 <= float(order.until) < END_OF_TIME:
         raise ValueError("there is no such time")
     return order
 

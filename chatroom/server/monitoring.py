@@ -179,7 +179,7 @@ class ChatCollector(Collector):
         chat = self._chat
         rooms = list(chat.rooms.values())
         congested = sum(
-            member.outlet.congested for room in rooms for member in room.members.values()
+            member.writer.congested for room in rooms for member in room.members.values()
         )
         listed = sum(room.listed for room in rooms)
         for name, text, value in (

@@ -1,9 +1,9 @@
 """The terminal of one user: the input in the last rows, and above it what arrives.
 
-A terminal stands between the outlet of its connection and the code that writes to it, and is an
-outlet itself. It puts what is written to it above the input. All members of a room are sent the
+A terminal stands between the writer of its connection and the code that writes to it, and is an
+writer itself. It puts what is written to it above the input. All members of a room are sent the
 same bytes for an event; only the sequences that take away the input and draw it again differ. While
-the outlet is congested, no key is processed, since keys lead to output.
+the writer is congested, no key is processed, since keys lead to output.
 """
 
 from __future__ import annotations
@@ -110,14 +110,14 @@ class Owner(Protocol):
 class Terminal:
     """One person's terminal.
 
-    outlet: the connection's. lines: where the lines that were typed are to wait. kind, size: what
+    writer: the connection's. lines: where the lines that were typed are to wait. kind, size: what
     is known of it; the size is in cells and rows. What keys lead to happens in `work`, to be called
     while it is `ready`, which it may be after any other call, and after what was called `later`.
     """
 
     def __init__(
         self,
-        outlet: TerminalOutlet,
+        writer: TerminalOutlet,
         owner: Owner,
         lines: list[bytes | Line],
         later: Timers,
@@ -129,7 +129,7 @@ class Terminal:
         complete: Complete,
         secret: Callable[[str], bool],
     ) -> None:
-        self._outlet = outlet
+        self._writer = writer
         self._owner = owner
         self._lines = lines
         self._kind = kind
@@ -142,7 +142,7 @@ class Terminal:
         self.backlog = 0
         self._timer = Timer(later)
         self._prompted = ("", "")
-        # What of the input is still to be sent around a line that the outlet took in part.
+        # What of the input is still to be sent around a line that the writer took in part.
         self._owed = (b"", b"")
         # The size that the screen is to have, None for the one that it has.
         self._resized: tuple[int, int] | None = None
@@ -152,45 +152,45 @@ class Terminal:
         self._answered = False
         self._begun = self._over = False
 
-    # -- for the session, as its outlet
+    # -- for the session, as its writer
 
     @property
     def congested(self) -> bool:
-        """See Outlet."""
-        return self._outlet.congested
+        """See Writer."""
+        return self._writer.congested
 
     def write(self, data: bytes) -> int:
-        """Show *data*, whole lines with bells between and after them; see Outlet.
+        """Show *data*, whole lines with bells between and after them; see Writer.
 
         Returns how many bytes of *data* itself were taken.
         """
         if self._over or not data.rstrip(BELL):
-            return self._outlet.write(data)
+            return self._writer.write(data)
         resized = self._resize()
         before, after = self._screen.around()
         before = resized + before
         if self._prompted != self._owner.prompt:
             after += self._shown()
         whole = before + data + after
-        taken = self._outlet.write(whole)
+        taken = self._writer.write(whole)
         if taken == len(whole):
             return len(data)
         taken -= len(before)
         if taken >= len(data):
-            self._outlet.finish(after[taken - len(data) :])
+            self._writer.finish(after[taken - len(data) :])
             return len(data)
         self._owed = (before[taken:] if taken < 0 else b"", after)
         return max(0, taken)
 
     def finish(self, rest: bytes) -> None:
-        """See Outlet."""
+        """See Writer."""
         before, after = self._owed
         self._owed = (b"", b"")
-        self._outlet.finish(before + rest + after)
+        self._writer.finish(before + rest + after)
 
     def abort(self) -> None:
-        """See Outlet."""
-        self._outlet.abort()
+        """See Writer."""
+        self._writer.abort()
 
     # -- for the door
 
@@ -205,7 +205,7 @@ class Terminal:
         _, height = self._resized or (0, self._screen.height)
         return height
 
-    def adapt(self, preferences: Preferences) -> Format:
+    def format_for(self, preferences: Preferences) -> Format:
         """Use these preferences from now on; returns the format for them."""
         reader = preferences.reader or not self._kind.draws
         screen = self._screen
@@ -247,7 +247,7 @@ class Terminal:
         It is drawn anew when that can be sent: however often it changes, nothing piles up.
         """
         self._resized = _size(size)
-        if not self._outlet.congested:
+        if not self._writer.congested:
             self._draw()
 
     def receive(self, data: bytes) -> None:
@@ -286,7 +286,7 @@ class Terminal:
     @property
     def ready(self) -> bool:
         """Whether there are keys that can be processed now."""
-        if self._over or self._outlet.congested:
+        if self._over or self._writer.congested:
             return False
         if self._resized is not None:
             return True
@@ -298,7 +298,7 @@ class Terminal:
 
     def work(self) -> None:
         """Process keys up to the end of a line, or until the turn is over, and draw the result."""
-        if self._over or self._outlet.congested:
+        if self._over or self._writer.congested:
             return
         waiting = len(self._lines)
         shown: list[bytes] = []
@@ -418,7 +418,7 @@ class Terminal:
 
     def _send(self, data: bytes) -> None:
         if data and self._begun:
-            self._outlet.insert(data)
+            self._writer.insert(data)
 
 
 def _size(size: tuple[int, int]) -> tuple[int, int]:

@@ -30,7 +30,7 @@ class ModerationTables:
             )
         return self._connection.execute("SELECT kind, key, value FROM orders").fetchall()
 
-    def put(self, kind: str, key: str, value: str | None) -> None:
+    def set(self, kind: str, key: str, value: str | None) -> None:
         """See interfaces.ModerationStore."""
         with transaction(self._connection):
             if value is None:
@@ -43,7 +43,7 @@ class ModerationTables:
                     (kind, key, value),
                 )
 
-    def note(self, action: Action) -> None:
+    def record(self, action: Action) -> None:
         """See interfaces.ModerationStore."""
         with transaction(self._connection):
             self._connection.execute(
@@ -108,11 +108,11 @@ class StoredModeration:
         self._write = write
         self._read = read
 
-    def put(self, kind: str, key: str, value: str | None) -> "Deferred[None]":
-        return self._write(ModerationTables.put, kind, key, value)
+    def set(self, kind: str, key: str, value: str | None) -> "Deferred[None]":
+        return self._write(ModerationTables.set, kind, key, value)
 
-    def note(self, action: Action) -> "Deferred[None]":
-        return self._write(ModerationTables.note, action)
+    def record(self, action: Action) -> "Deferred[None]":
+        return self._write(ModerationTables.record, action)
 
     def actions(self, count: int) -> "Deferred[Sequence[Action]]":
         return self._read(ModerationTables.actions, count)

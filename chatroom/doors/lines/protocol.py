@@ -1,7 +1,7 @@
 """Conversations: what all doors have in common that lead to a session.
 
 The rule: bytes come in as fast as they may, and no faster than what they lead to goes out. While
-the gate is closed, or the outlet congested, lines wait here; when enough of them do, the
+the gate is closed, or the writer congested, lines wait here; when enough of them do, the
 connection is not read.
 """
 
@@ -27,12 +27,12 @@ from chatroom.commands.interpreter import Interpreter
 from chatroom.doors.factory import DoorFactory, is_encrypted, peer_ended, tune
 from chatroom.doors.lines.buffer import Lines
 from chatroom.doors.throttle import ByteThrottle
-from chatroom.doors.writer import Outlet
+from chatroom.doors.writer import Writer
 from chatroom.formats.format import Format
 from chatroom.formats.plain import PLAIN, plain
 from chatroom.model.clock import Call
 from chatroom.model.events import SERVER, Noticed
-from chatroom.model.identity import Arrival
+from chatroom.model.identity import Identity
 from chatroom.model.preferences import Preferences
 from chatroom.model.refused import Code, Refused
 from chatroom.terminal.editor import Line
@@ -70,7 +70,7 @@ COMMANDS = dict(commands.COMMANDS)
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener)
-class Conversation(LineReceiver):
+class LineProtocol(LineReceiver):
     """One connection, what comes in over it, and its session."""
 
     delimiter = b"\n"
@@ -80,7 +80,7 @@ class Conversation(LineReceiver):
     address: str
     intake: Lines
     session: Session
-    outlet: Outlet
+    writer: Writer
     throttle: ByteThrottle
 
     # What most connections never change stands here, not once for each of them.
@@ -112,14 +112,14 @@ class Conversation(LineReceiver):
         self.intake = self.make_intake()
         self.throttle = ByteThrottle(self.factory.chat, self._rested)
         tune(self.transport, self.factory.chat.limits)
-        self.outlet = self.make_outlet()
+        self.writer = self.make_writer()
         self.session = self.make_session()
         self.interpreter = Interpreter(self.session)
         self.came()
 
-    def begin(self, arrival: Arrival | None = None) -> None:
+    def begin(self, identity: Identity | None = None) -> None:
         """Let the conversation begin."""
-        login.open_session(self.session, arrival)
+        login.open_session(self.session, identity)
         self._begun = True
 
     # -- what is otherwise where there is more under the lines than a socket
@@ -128,14 +128,14 @@ class Conversation(LineReceiver):
         """What makes lines of bytes."""
         return Lines(self.factory.line_length)
 
-    def make_outlet(self) -> Outlet:
+    def make_writer(self) -> Writer:
         """The writing side."""
         chat = self.factory.chat
-        return Outlet(self.transport, self, chat.clock.callLater, chat.limits.stall_timeout)
+        return Writer(self.transport, self, chat.clock.callLater, chat.limits.stall_timeout)
 
     def make_session(self) -> Session:
         """The conversation, which is not open yet."""
-        return Session(self.factory.chat, self, self.outlet, TEXT, COMMANDS, self.source)
+        return Session(self.factory.chat, self, self.writer, TEXT, COMMANDS, self.source)
 
     def came(self) -> None:
         """All is made: tell the factory, and begin."""
@@ -144,7 +144,7 @@ class Conversation(LineReceiver):
 
     def went(self, reason: Failure) -> None:
         """The connection is gone: tell the factory."""
-        self.factory.parted(self, self.source, reason)
+        self.factory.removed(self, self.source, reason)
 
     # -- from bytes to lines
 
@@ -203,7 +203,7 @@ class Conversation(LineReceiver):
                 event="input_failed",
                 connection=self.origin,
             )
-            self.outlet.abort()
+            self.writer.abort()
 
     def _later(self, delay: float, callable: Callable[..., object]) -> Call:
         """Do something about the input in *delay* seconds."""
@@ -232,14 +232,14 @@ class Conversation(LineReceiver):
         """Hand in the lines that wait, as far as they are taken."""
         if self._handing_in or self._stopped:
             return
-        lines, session, outlet = self.intake.lines, self.session, self.outlet
+        lines, session, writer = self.intake.lines, self.session, self.writer
         gate = session.gate
         throttle = self.throttle
         self._handing_in = True
         done = spent = 0
         try:
             while True:
-                if done < len(lines) and gate.is_open and (self._lost or not outlet.congested):
+                if done < len(lines) and gate.is_open and (self._lost or not writer.congested):
                     line = lines[done]
                     done += 1
                     if isinstance(line, bytes):
@@ -271,10 +271,10 @@ class Conversation(LineReceiver):
         if self._ended or self._leaving:
             done_with = not lines and gate.is_open and not pausing
             # Whoever reads on gets all there is before they go.
-            if done_with and (self._lost or not outlet.congested):
+            if done_with and (self._lost or not writer.congested):
                 session.end()
         if not self._ended and not self.transport.disconnecting:
-            stop = outlet.congested or pausing
+            stop = writer.congested or pausing
             if not stop and (lines or self.terminal is not None) and self._overfull():
                 stop = True
                 self._look()
@@ -284,7 +284,7 @@ class Conversation(LineReceiver):
                     self.transport.resumeProducing()
                 else:
                     self.transport.pauseProducing()
-        self.factory.chat.relieve()
+        self.factory.chat.flush_if_large()
 
     @property
     def by_hand(self) -> bool:
@@ -416,8 +416,8 @@ class Conversation(LineReceiver):
         if self.terminal is not None:
             self.terminal.end()
         self.went(reason)
-        if hasattr(self, "outlet"):
-            self.outlet.lost()
+        if hasattr(self, "writer"):
+            self.writer.lost()
         if self._begun:
             if reason.check(ConnectionDone):
                 self.session.disconnected()
@@ -441,7 +441,7 @@ class Conversation(LineReceiver):
             self.throttle.stop()
             self.intake.clear()
             self.terminal = None
-            del self.session, self.interpreter, self.outlet, self.throttle
+            del self.session, self.interpreter, self.writer, self.throttle
 
     def _end_of_input(self) -> None:
         """What a script sent counts, its last line even without an end.
@@ -516,9 +516,11 @@ class Conversation(LineReceiver):
         """For the session: how many rows the window has, 0 for unknown."""
         return 0 if self.terminal is None else self.terminal.height
 
-    def adapt(self, preferences: Preferences) -> Format:
+    def format_for(self, preferences: Preferences) -> Format:
         """The session: show things like that."""
-        return plain(preferences) if self.terminal is None else self.terminal.adapt(preferences)
+        return (
+            plain(preferences) if self.terminal is None else self.terminal.format_for(preferences)
+        )
 
     def hide_input(self) -> bool:
         """The session: what is typed next is not to be shown."""
@@ -547,7 +549,7 @@ class Conversation(LineReceiver):
         """Send *farewell* after all else, and close."""
         if self.terminal is not None:
             farewell = self.terminal.end(farewell)
-        self.outlet.close(farewell)
+        self.writer.close(farewell)
 
     # -- the terminal
 
@@ -560,7 +562,7 @@ class Conversation(LineReceiver):
         """What comes from here on are keys, and there is a screen of that *size* to draw on."""
         intake = self.intake
         self.terminal = Terminal(
-            self.outlet,
+            self.writer,
             self,
             intake.lines,
             self._later,
@@ -572,7 +574,7 @@ class Conversation(LineReceiver):
             secret=strays.typed_in,
         )
         self.session.write_to(self.terminal)
-        self.session.show_like(self.session.user.preferences)
+        self.session.use_preferences(self.session.user.preferences)
         if self.session.asking:
             self.terminal.hide()
         self.terminal.begin()
@@ -583,10 +585,10 @@ class Conversation(LineReceiver):
         """What comes from here on are lines. Raises Refused."""
         if self.terminal is None:
             raise Refused(Code.ALREADY, "It is no terminal. /terminal makes it one.")
-        self.outlet.insert(self.terminal.end())
+        self.writer.insert(self.terminal.end())
         self.terminal = None
-        self.session.write_to(self.outlet)
-        self.session.show_like(self.session.user.preferences)
+        self.session.write_to(self.writer)
+        self.session.use_preferences(self.session.user.preferences)
 
     def limit(self, line_length: int) -> None:
         """The factory: a line may have so many bytes from here on."""
@@ -598,7 +600,7 @@ class Conversation(LineReceiver):
         """The terminal has another size, in cells and rows, 0 for unknown."""
         if self.terminal is not None:
             self.terminal.resize((width, height))
-            self.session.show_like(self.session.user.preferences)
+            self.session.use_preferences(self.session.user.preferences)
 
     def _complete(self, before: str, after: str) -> Sequence[str]:
         """The terminal: what the word at the end of *before* may become."""
@@ -618,24 +620,24 @@ class Conversation(LineReceiver):
         """The terminal: they want to leave."""
         self._leaving = True
 
-    # -- what the outlet and the factory say
+    # -- what the writer and the factory say
 
     def stalled(self) -> None:
-        """The outlet: read no further."""
+        """The writer: read no further."""
         if self._reading and not self._ended:
             self._reading = False
             self.transport.pauseProducing()
 
     def drained(self) -> bool:
-        """The outlet: it can take more."""
+        """The writer: it can take more."""
         return self.session.drained()
 
     def flowing(self) -> None:
-        """The outlet: it is not congested any more."""
+        """The writer: it is not congested any more."""
         self._hand_in()
 
     def cut(self) -> None:
-        """The outlet: nothing was read for too long."""
+        """The writer: nothing was read for too long."""
         self.factory.chat.counters.cut += 1
         self.closing = "not reading"
         if self._begun:
@@ -660,7 +662,7 @@ class Conversation(LineReceiver):
 
     def drop(self) -> None:
         """The factory: time is up."""
-        self.outlet.abort()
+        self.writer.abort()
 
 
 @command("terminal", usage="[on|off]", into=COMMANDS, group="preferences")
@@ -672,7 +674,7 @@ def terminal(session: Session, rest: str) -> None:
     plain lines.
     """
     connection = session.connection
-    assert isinstance(connection, Conversation)
+    assert isinstance(connection, LineProtocol)
     if rest.lower() in ("", "on"):
         connection.ask_for_terminal()
     elif rest.lower() == "off":

@@ -18,12 +18,12 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatroom.actions import authenticate
-from chatroom.actions.authenticate import Stranger
+from chatroom.actions.authenticate import PendingConnection
 from chatroom.chat.chat import Chat
-from chatroom.doors.ssh.transport import SIGNATURES, SILENT, Misbehaved
+from chatroom.doors.ssh.transport import SIGNATURES, SILENT, SshViolation
 from chatroom.model import publickeys
 from chatroom.model.accounts import Account
-from chatroom.model.identity import Arrival
+from chatroom.model.identity import Identity
 from chatroom.model.publickeys import KeyRefused, PublicKey
 from chatroom.model.refused import TooMany
 from chatroom.text import names
@@ -74,7 +74,9 @@ class Authentication(SSHService):
     _log = SILENT
     protocolMessages = MESSAGES
 
-    def __init__(self, chat: Chat, stranger: Stranger, arrived: Callable[[Arrival], None]) -> None:
+    def __init__(
+        self, chat: Chat, stranger: PendingConnection, arrived: Callable[[Identity], None]
+    ) -> None:
         self._chat = chat
         self._stranger = stranger
         self._arrived = arrived
@@ -91,7 +93,7 @@ class Authentication(SSHService):
         user, service, method, rest = getNS(packet, 3)
         self._requests += 1
         if self._requests > MAX_REQUESTS:
-            raise Misbehaved(
+            raise SshViolation(
                 "Too many authentication requests.", DISCONNECT_NO_MORE_AUTH_METHODS_AVAILABLE
             )
         # A new request takes back a question that was not answered (RFC 4256, section 3.1).
@@ -128,7 +130,7 @@ class Authentication(SSHService):
             self.transport.sendPacket(MSG_USERAUTH_PK_OK, NS(algorithm) + NS(blob))
             return
         signature, _ = getNS(rest)
-        self.transport.calculates()
+        self.transport.charge_crypto()
         said = (
             NS(self.transport.sessionID)
             + bytes([MSG_USERAUTH_REQUEST])
@@ -146,12 +148,12 @@ class Authentication(SSHService):
             # If it is their password that lets them in, they may bind it to their account.
             self._stranger.key = key
 
-        def looked_up(arrival: Arrival | None) -> None:
-            if arrival is None:
+        def looked_up(identity: Identity | None) -> None:
+            if identity is None:
                 # It opens nothing here, but nobody has guessed anything.
                 self._send_failure()
             else:
-                self._succeed(arrival)
+                self._succeed(identity)
 
         self._wait_for(authenticate.by_key(self._chat, self._name, key), looked_up)
 
@@ -180,13 +182,13 @@ class Authentication(SSHService):
             self._succeed(replace(guest, asked=True))
             return
 
-        def compared(arrival: Arrival | None) -> None:
-            if arrival is not None:
-                self._succeed(arrival)
+        def compared(identity: Identity | None) -> None:
+            if identity is not None:
+                self._succeed(identity)
                 return
             self._wrong += 1
             if self._wrong >= MAX_WRONG:
-                raise Misbehaved(
+                raise SshViolation(
                     "Too many wrong passwords.", DISCONNECT_NO_MORE_AUTH_METHODS_AVAILABLE
                 )
             self._refuse()
@@ -208,11 +210,11 @@ class Authentication(SSHService):
 
         def failed(failure: Any) -> None:
             failure.trap(Exception)
-            if failure.check(Misbehaved):
+            if failure.check(SshViolation):
                 transport.misbehaved(failure.value)
             elif failure.check(TooMany):
                 transport.misbehaved(
-                    Misbehaved(TOO_MANY, DISCONNECT_NO_MORE_AUTH_METHODS_AVAILABLE)
+                    SshViolation(TOO_MANY, DISCONNECT_NO_MORE_AUTH_METHODS_AVAILABLE)
                 )
             elif not transport.over:
                 log.failure(
@@ -221,7 +223,7 @@ class Authentication(SSHService):
                     event="arrival_failed",
                     connection=self._stranger.origin,
                 )
-                transport.misbehaved(Misbehaved("Please try again later."))
+                transport.misbehaved(SshViolation("Please try again later."))
 
         answer.addCallback(known).addErrback(failed)
         answer.addCallback(lambda _: transport.go_on())
@@ -229,7 +231,7 @@ class Authentication(SSHService):
     def _refuse(self) -> None:
         self._failures += 1
         if self._failures >= MAX_FAILURES:
-            raise Misbehaved(
+            raise SshViolation(
                 "Too many authentication failures.", DISCONNECT_NO_MORE_AUTH_METHODS_AVAILABLE
             )
         self._send_failure()
@@ -237,9 +239,9 @@ class Authentication(SSHService):
     def _send_failure(self) -> None:
         self.transport.sendPacket(MSG_USERAUTH_FAILURE, NS(METHODS) + b"\0")
 
-    def _succeed(self, arrival: Any) -> None:
+    def _succeed(self, identity: Any) -> None:
         self.transport.sendPacket(MSG_USERAUTH_SUCCESS, b"")
-        self._arrived(arrival)
+        self._arrived(identity)
 
 
 def known_key(algorithm: bytes, blob: bytes) -> PublicKey | None:

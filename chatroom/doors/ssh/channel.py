@@ -35,7 +35,7 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatroom.doors.ssh.transport import SILENT, Misbehaved
+from chatroom.doors.ssh.transport import SILENT, SshViolation
 from chatroom.model.clock import Call
 
 log = Logger()
@@ -78,7 +78,7 @@ TERMINAL: Final = 100
 
 
 @dataclass(slots=True)
-class Requested:
+class SessionRequest:
     """What a client has asked of its session.
 
     terminal: the type of its terminal as TERM has it (empty for unknown), None if it has none.
@@ -120,11 +120,11 @@ class SessionChannel(SSHChannel):
     conn: Any
 
     def __init__(
-        self, window: int, packet: int, start: Callable[[Requested], Talker | None]
+        self, window: int, packet: int, start: Callable[[SessionRequest], Talker | None]
     ) -> None:
         super().__init__(WINDOW, PACKET, window, min(packet, MAX_DATA))
         self._start = start
-        self.requested = Requested()
+        self.requested = SessionRequest()
         self._protocol: Talker | None = None
         self._producer: Any = None
         #: The protocol is to have its line ends changed from CR LF to LF.
@@ -190,7 +190,7 @@ class SessionChannel(SSHChannel):
             except Exception:
                 self._failed()
 
-    def complain(self, data: bytes) -> None:
+    def write_stderr(self, data: bytes) -> None:
         """Send *data* beside what is written, where `ssh` shows errors, if there is room for it."""
         data = self._as_wanted(data)
         room = min(self.remoteWindowLeft, self.remoteMaxPacket)
@@ -389,7 +389,7 @@ class SessionChannel(SSHChannel):
                 protocol.connectionLost(Failure(reason))
 
 
-class OneSession(SSHConnection):
+class SessionService(SSHConnection):
     """The service `ssh-connection` (RFC 4254): one session, and nothing else.
 
     start: see SessionChannel.
@@ -398,7 +398,7 @@ class OneSession(SSHConnection):
     transport: Any
     _log = SILENT
 
-    def __init__(self, start: Callable[[Requested], Talker | None]) -> None:
+    def __init__(self, start: Callable[[SessionRequest], Talker | None]) -> None:
         super().__init__()
         self._start = start
         self.session: SessionChannel | None = None
@@ -419,7 +419,7 @@ class OneSession(SSHConnection):
     def packetReceived(self, messageNum: int, packet: bytes) -> None:
         """Conch: a packet came in."""
         if messageNum in messages and messageNum not in ASKED:
-            raise Misbehaved("nothing was asked")
+            raise SshViolation("nothing was asked")
         # Whoever asks to be let in once more is not answered (RFC 4252, section 5.3).
         if messageNum not in AUTHENTICATION:
             super().packetReceived(messageNum, packet)
@@ -448,7 +448,7 @@ class OneSession(SSHConnection):
         """Conch: its own would take whatever goes wrong for a refusal."""
         _, rest = getNS(packet)
         if len(rest) < 12:
-            raise Misbehaved("bad packet")
+            raise SshViolation("bad packet")
         super().ssh_CHANNEL_OPEN(packet)
 
     def ssh_CHANNEL_DATA(self, packet: bytes) -> None:
@@ -465,7 +465,7 @@ class OneSession(SSHConnection):
         (number,) = struct.unpack(">L", packet[:4])
         channel: SessionChannel = self.channels[number]
         if count > channel.localWindowLeft or channel._ended:
-            raise Misbehaved("more data than the window takes")
+            raise SshViolation("more data than the window takes")
         channel.localWindowLeft -= count
         return channel
 

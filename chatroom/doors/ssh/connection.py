@@ -20,24 +20,24 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatroom.actions.authenticate import Stranger
+from chatroom.actions.authenticate import PendingConnection
 from chatroom.chat.chat import Chat
 from chatroom.doors.factory import GOING, DoorFactory, TurnedAway, tune
 from chatroom.doors.lines.protocol import READ_SIZE
 from chatroom.doors.ssh.auth import Authentication
-from chatroom.doors.ssh.channel import OneSession, Requested, Talker
+from chatroom.doors.ssh.channel import SessionRequest, SessionService, Talker
 from chatroom.doors.ssh.session import NoProgram, SshProtocol, asks_for_program
 from chatroom.doors.ssh.transport import (
     VERSION,
     BoundedTransport,
-    Misbehaved,
+    SshViolation,
     disconnect_packet,
     signatures_of,
 )
 from chatroom.doors.throttle import ByteThrottle
-from chatroom.doors.writer import Outlet, close_writing
+from chatroom.doors.writer import Writer, close_writing
 from chatroom.model.clock import Timer
-from chatroom.model.identity import Arrival
+from chatroom.model.identity import Identity
 from chatroom.model.limits import LOCAL
 
 log = Logger()
@@ -66,7 +66,7 @@ class SshConnection(BoundedTransport):
     factory: Any
     source: str
     address: str
-    outlet: Outlet
+    writer: Writer
     throttle: ByteThrottle
     origin = 0
     opened = 0.0
@@ -75,9 +75,9 @@ class SshConnection(BoundedTransport):
     #: How many lines were said in a session that is over.
     said = 0
 
-    _stranger: Stranger
-    _arrival: Arrival | None = None
-    _connection: OneSession | None = None
+    _stranger: PendingConnection
+    _arrival: Identity | None = None
+    _connection: SessionService | None = None
     _talker: SshProtocol | None = None
     _full = False
     _reading = True
@@ -99,12 +99,12 @@ class SshConnection(BoundedTransport):
         transport.bufferSize = READ_SIZE
         tune(transport, chat.limits)
         # Who does not read is cut by the session, or has not much time yet.
-        self.outlet = Outlet(transport, self, chat.clock.callLater, stall_timeout=0)
+        self.writer = Writer(transport, self, chat.clock.callLater, stall_timeout=0)
         self._timer = Timer(chat.clock.callLater)
         self.throttle = ByteThrottle(chat, self._read_or_not)
         self.origin = chat.next_origin()
         self.opened = chat.clock.seconds()
-        self._stranger = Stranger(self.origin, self.address, self.source, self.opened)
+        self._stranger = PendingConnection(self.origin, self.address, self.source, self.opened)
         factory.joined(self)
         self._timer.start(LOGIN_GRACE, self._late)
         super().connectionMade()
@@ -121,7 +121,7 @@ class SshConnection(BoundedTransport):
         if self.throttle.pausing:
             self._read_or_not()
 
-    def calculates(self) -> None:
+    def charge_crypto(self) -> None:
         """What the client asks for is work."""
         self._spend(CALCULATION)
 
@@ -153,16 +153,16 @@ class SshConnection(BoundedTransport):
         if self.origin:
             self.end_timers()
             self._stranger.over = True
-            self.outlet.lost()
+            self.writer.lost()
         # First, as at the other doors: who has left the room comes after it in the log.
-        self.factory.parted(self, self.source, reason or connectionDone)
+        self.factory.removed(self, self.source, reason or connectionDone)
         service, self.service = self.service, None
         if service is not None:
             service.serviceStopped()
         # No circle, see Conversation._let_go.
         self._connection = self._talker = None
         if self.origin:
-            del self.outlet, self.throttle
+            del self.writer, self.throttle
 
     # -- who it is, and what it wants
 
@@ -173,35 +173,35 @@ class SshConnection(BoundedTransport):
         self._asked = True
         return Authentication(self.factory.chat, self._stranger, self._arrived)
 
-    def _arrived(self, arrival: Arrival) -> None:
-        self._arrival = arrival
+    def _arrived(self, identity: Identity) -> None:
+        self._arrival = identity
         self.factory.arrived(self)
-        self._connection = OneSession(partial(self._start, arrival))
+        self._connection = SessionService(partial(self._start, identity))
         self.setService(self._connection)
         self._timer.start(LOGIN_GRACE, self._late)
 
-    def _start(self, arrival: Arrival, requested: Requested) -> Talker:
+    def _start(self, identity: Identity, requested: SessionRequest) -> Talker:
         self._timer.stop()
         if requested.command is not None and asks_for_program(requested.command):
             return NoProgram()
-        return SshProtocol(self, arrival, requested)
+        return SshProtocol(self, identity, requested)
 
-    def talks(self, talker: SshProtocol) -> None:
+    def session_started(self, talker: SshProtocol) -> None:
         """The session: its conversation is there."""
         self._talker = talker
 
-    def talked(self, spoken: int) -> None:
+    def session_ended(self, spoken: int) -> None:
         """The session: its conversation is over, in which *spoken* lines were said."""
         if self._talker is not None:
             self._talker, self.said = None, spoken
 
     def _late(self) -> None:
         missing = "Nobody has logged in" if self._arrival is None else "No session was opened"
-        self.misbehaved(Misbehaved(f"{missing} in time.", DISCONNECT_BY_APPLICATION))
+        self.misbehaved(SshViolation(f"{missing} in time.", DISCONNECT_BY_APPLICATION))
 
     # -- the end
 
-    def misbehaved(self, why: Misbehaved) -> None:
+    def misbehaved(self, why: SshViolation) -> None:
         """The client may not go on: it is told why, and so is the log."""
         if self.over:
             return
@@ -222,7 +222,7 @@ class SshConnection(BoundedTransport):
             return
         self.over = True
         self.say_why(code, text)
-        self.outlet.half_close()
+        self.writer.half_close()
         # It is read on, and thrown away: of a socket that is closed with something unread in it
         # the client might not see what was sent last.
         self.transport.resumeProducing()
@@ -244,14 +244,14 @@ class SshConnection(BoundedTransport):
     def ssh_DISCONNECT(self, packet: bytes) -> None:
         """Conch: the client leaves."""
         self.over = True
-        self.outlet.close(b"")
+        self.writer.close(b"")
         self._timer.start(GOING, self.abort)
 
     # -- what is sent
 
     def send(self, data: bytes) -> None:
         """Send whole packets: at once, if nothing waits."""
-        self.outlet.insert(data)
+        self.writer.insert(data)
 
     @property
     def writable(self) -> bool:
@@ -268,23 +268,23 @@ class SshConnection(BoundedTransport):
         self._push()
 
     def stalled(self) -> None:
-        """The outlet: what is to be sent piles up. Who does not read may not ask for more."""
+        """The writer: what is to be sent piles up. Who does not read may not ask for more."""
         self._full = True
         self._read_or_not()
         self._push()
 
     def drained(self) -> bool:
-        """The outlet: it is sent. What the session has to send comes when it flows."""
+        """The writer: it is sent. What the session has to send comes when it flows."""
         return True
 
     def flowing(self) -> None:
-        """The outlet: more can be sent."""
+        """The writer: more can be sent."""
         self._full = False
         self._read_or_not()
         self._push()
 
     def cut(self) -> None:
-        """The outlet, which has no such limit here: see `serve`."""
+        """The writer, which has no such limit here: see `serve`."""
 
     def end_timers(self) -> None:
         """The connection is over."""
@@ -371,7 +371,7 @@ class SshFactory(DoorFactory[SshConnection]):
         self._strangers: dict[SshConnection, None] = {}
         self._by_source: Counter[str] = Counter()
 
-    def crowded(self, source: str) -> str | None:
+    def why_full(self, source: str) -> str | None:
         """Why there may be no further stranger from *source*, None if there may."""
         if source != LOCAL and self._by_source[source] >= ARRIVING_PER_SOURCE:
             return "Too many connections from your address are logging in just now."
@@ -380,7 +380,7 @@ class SshFactory(DoorFactory[SshConnection]):
             # fill the places keep nobody out.
             first = next(iter(self._strangers))
             self.arrived(first)
-            first.misbehaved(Misbehaved(CROWDED, DISCONNECT_TOO_MANY_CONNECTIONS))
+            first.misbehaved(SshViolation(CROWDED, DISCONNECT_TOO_MANY_CONNECTIONS))
         return None
 
     def turned_away(self, why: str) -> TurnedAway:
@@ -401,10 +401,10 @@ class SshFactory(DoorFactory[SshConnection]):
             if not self._by_source[client.source]:
                 del self._by_source[client.source]
 
-    def parted(self, client: SshConnection, source: str, reason: Failure) -> None:
+    def removed(self, client: SshConnection, source: str, reason: Failure) -> None:
         """*client* is not connected any more."""
         self.arrived(client)
-        super().parted(client, source, reason)
+        super().removed(client, source, reason)
 
     def configure(self) -> None:
         """The limits of the chat are other ones."""

@@ -11,12 +11,12 @@ from twisted.python.failure import Failure
 
 from chatroom.actions.handler import TEXT
 from chatroom.chat.session import Session
-from chatroom.doors.lines.protocol import COMMANDS, Conversation
-from chatroom.doors.ssh.channel import Requested
-from chatroom.doors.writer import Outlet
+from chatroom.doors.lines.protocol import COMMANDS, LineProtocol
+from chatroom.doors.ssh.channel import SessionRequest
+from chatroom.doors.writer import Writer
 from chatroom.formats.plain import PLAIN
 from chatroom.model.events import SERVER, Noticed
-from chatroom.model.identity import Arrival
+from chatroom.model.identity import Identity
 from chatroom.model.refused import Code, Refused
 from chatroom.terminal.terminal import kind_of
 
@@ -50,7 +50,7 @@ class NoProgram:
 
     def makeConnection(self, transport: Any) -> None:
         """The channel is there."""
-        transport.complain(PLAIN.encode(Noticed(0, SERVER, NO_PROGRAMS)))
+        transport.write_stderr(PLAIN.encode(Noticed(0, SERVER, NO_PROGRAMS)))
         transport.status = 1
         transport.loseConnection()
 
@@ -80,15 +80,15 @@ class Carrier(Protocol):
     factory: Any
     closing: str
 
-    def talks(self, talker: "SshProtocol") -> None:
+    def session_started(self, talker: "SshProtocol") -> None:
         """The conversation is there."""
 
-    def talked(self, spoken: int) -> None:
+    def session_ended(self, spoken: int) -> None:
         """The conversation is over, in which *spoken* lines were said."""
 
 
-class MutedOutlet(Outlet):
-    """An outlet that says nothing until it is not `muted` any more."""
+class MutedWriter(Writer):
+    """A writer that says nothing until it is not `muted` any more."""
 
     __slots__ = ("muted",)
 
@@ -99,15 +99,15 @@ class MutedOutlet(Outlet):
         return len(data) if self.muted else super().write(data)
 
 
-class SshProtocol(Conversation):
+class SshProtocol(LineProtocol):
     """The conversation in the session of *connection*, of who arrived as *arrival*.
 
     requested: what the client has asked of its session; where there is a terminal it sends keys.
     """
 
-    def __init__(self, connection: Carrier, arrival: Arrival, requested: Requested) -> None:
+    def __init__(self, connection: Carrier, identity: Identity, requested: SessionRequest) -> None:
         self.connection = connection
-        self.arrival = arrival
+        self.identity = identity
         self.requested = requested
         self.factory = connection.factory
         self.source = connection.source
@@ -115,27 +115,27 @@ class SshProtocol(Conversation):
         # A command that was not begun yet.
         self._command = requested.command
 
-    def make_outlet(self) -> Outlet:
+    def make_writer(self) -> Writer:
         """The writing side; of a command only what answers it goes out."""
         if self._command is None:
-            return super().make_outlet()
+            return super().make_writer()
         chat = self.factory.chat
-        outlet = MutedOutlet(self.transport, self, chat.clock.callLater, chat.limits.stall_timeout)
-        outlet.muted = True
-        return outlet
+        writer = MutedWriter(self.transport, self, chat.clock.callLater, chat.limits.stall_timeout)
+        writer.muted = True
+        return writer
 
     def make_session(self) -> Session:
         """The conversation, under the number that the connection has."""
         chat, origin = self.factory.chat, self.connection.origin
-        session = Session(chat, self, self.outlet, TEXT, COMMANDS, self.source, origin)
+        session = Session(chat, self, self.writer, TEXT, COMMANDS, self.source, origin)
         session.passing = self._command is not None
         session.beside = self._command is None and self.requested.terminal is None
         return session
 
     def came(self) -> None:
         """All is made: begin."""
-        self.connection.talks(self)
-        self.begin(self.arrival)
+        self.connection.session_started(self)
+        self.begin(self.identity)
         requested = self.requested
         if requested.terminal is not None and self._command is None:
             kind = kind_of([requested.terminal] if requested.terminal else [])
@@ -148,7 +148,7 @@ class SshProtocol(Conversation):
         spoken = self.spoken if hasattr(self, "session") else 0
         super()._let_go()
         if not hasattr(self, "session"):
-            self.connection.talked(spoken)
+            self.connection.session_ended(spoken)
 
     def connectionMade(self) -> None:
         """The channel is there."""
@@ -188,10 +188,10 @@ class SshProtocol(Conversation):
         if session.why:
             # It is as a guest that they say what they came to say.
             notice = Noticed(self.factory.chat.clock.time(), SERVER, session.why)
-            self.transport.complain(PLAIN.encode(notice))
+            self.transport.write_stderr(PLAIN.encode(notice))
         session.refusals = 0
-        assert isinstance(self.outlet, MutedOutlet)
-        self.outlet.muted = False
+        assert isinstance(self.writer, MutedWriter)
+        self.writer.muted = False
 
     def expelled(self, what: str) -> None:
         """The session: an operator ends it, who has *what* them."""
@@ -203,13 +203,13 @@ class SshProtocol(Conversation):
         if self.requested.command is not None:
             done = self._command is None and not self.session.refusals
             self.transport.status = 0 if done else 1
-            assert isinstance(self.outlet, MutedOutlet)
+            assert isinstance(self.writer, MutedWriter)
             # If it could not even begin, what is said last says why.
-            self.outlet.muted = False
+            self.writer.muted = False
         super().close(farewell)
 
     def cut(self) -> None:
-        """The outlet: nothing was read for too long."""
+        """The writer: nothing was read for too long."""
         super().cut()
         self.connection.closing = self.closing
 

@@ -83,7 +83,7 @@ MACS: Final = [b"hmac-sha2-512", b"hmac-sha2-256"]
 COMPRESSIONS: Final = [b"none"]
 
 
-class Misbehaved(Exception):
+class SshViolation(Exception):
     """The client has sent what it may not, as a sentence for it; code: see RFC 4253, 11.1."""
 
     def __init__(self, text: str, code: int = DISCONNECT_PROTOCOL_ERROR) -> None:
@@ -149,7 +149,7 @@ class BoundedTransport(SSHServerTransport):
 
     # -- for whoever inherits
 
-    def misbehaved(self, why: Misbehaved) -> None:
+    def misbehaved(self, why: SshViolation) -> None:
         """The client did what it may not: the connection is to end, if need be without a word."""
         transport: Any = self.transport
         transport.abortConnection()
@@ -162,7 +162,7 @@ class BoundedTransport(SSHServerTransport):
     def unblocked(self) -> None:
         """Keys are agreed on: data may be sent again."""
 
-    def calculates(self) -> None:
+    def charge_crypto(self) -> None:
         """The client has keys exchanged, or a signature looked at: that is work."""
 
     def service_for(self, name: bytes) -> Any:
@@ -226,23 +226,23 @@ class BoundedTransport(SSHServerTransport):
                 if packet is None:
                     break
                 self.dispatchMessage(packet[0], packet[1:])
-        except Misbehaved as error:
+        except SshViolation as error:
             self.misbehaved(error)
         except Exception as error:
             # Whatever is wrong with a packet shows where it is taken apart.
-            self.misbehaved(Misbehaved(f"bad packet ({type(error).__name__})"))
+            self.misbehaved(SshViolation(f"bad packet ({type(error).__name__})"))
 
     def _take_version(self) -> bool:
         """Take the client's version line (RFC 4253, section 4.2); whether it was there."""
         line, end, rest = self.buf.partition(b"\n")
         if len(line) > VERSION_LINE or (end and not line.startswith(b"SSH-")):
-            raise Misbehaved("no SSH", DISCONNECT_PROTOCOL_VERSION_NOT_SUPPORTED)
+            raise SshViolation("no SSH", DISCONNECT_PROTOCOL_VERSION_NOT_SUPPORTED)
         if not b"SSH-".startswith(line[:4]):
-            raise Misbehaved("no SSH", DISCONNECT_PROTOCOL_VERSION_NOT_SUPPORTED)
+            raise SshViolation("no SSH", DISCONNECT_PROTOCOL_VERSION_NOT_SUPPORTED)
         if not end:
             return False
         if not line.startswith((b"SSH-2.0-", b"SSH-1.99-")):
-            raise Misbehaved(
+            raise SshViolation(
                 "This server speaks SSH 2.0 only.", DISCONNECT_PROTOCOL_VERSION_NOT_SUPPORTED
             )
         self.gotVersion = True
@@ -253,7 +253,7 @@ class BoundedTransport(SSHServerTransport):
     def getPacket(self) -> bytes | None:
         """The next packet's payload, which is not empty; None if it is not there yet.
 
-        Raises Misbehaved. Conch's own takes packets of a megabyte, and padding of any length.
+        Raises SshViolation. Conch's own takes packets of a megabyte, and padding of any length.
         """
         keys = self.currentEncryptions
         block, digest = max(8, keys.decBlockSize), keys.verifyDigestSize
@@ -265,7 +265,7 @@ class BoundedTransport(SSHServerTransport):
         length, padding = struct.unpack(">LB", first[:5])
         whole = length + 4
         if not MIN_PACKET <= whole <= MAX_PACKET or whole % block:
-            raise Misbehaved("bad packet length")
+            raise SshViolation("bad packet length")
         if len(self.buf) < whole + digest:
             return None
         del self.first
@@ -273,10 +273,10 @@ class BoundedTransport(SSHServerTransport):
         sent_mac = self.buf[whole : whole + digest]
         self.buf = self.buf[whole + digest :]
         if digest and not keys.verify(self.incomingPacketSequence, packet, sent_mac):
-            raise Misbehaved("bad MAC", DISCONNECT_MAC_ERROR)
+            raise SshViolation("bad MAC", DISCONNECT_MAC_ERROR)
         # RFC 4253, section 6: at least four bytes of padding; and a payload has a type.
         if not 4 <= padding < length - 1:
-            raise Misbehaved("bad padding")
+            raise SshViolation("bad padding")
         self.incomingPacketSequence = (self.incomingPacketSequence + 1) & 0xFFFFFFFF
         payload: bytes = packet[5:-padding]
         return payload
@@ -313,18 +313,18 @@ class BoundedTransport(SSHServerTransport):
     # -- in which order they may come
 
     def dispatchMessage(self, messageNum: int, payload: bytes) -> None:
-        """Conch: a packet came in. Raises Misbehaved for one that is out of order."""
+        """Conch: a packet came in. Raises SshViolation for one that is out of order."""
         if not self._keyed and self._strict and messageNum not in (MSG_DISCONNECT, MSG_NEWKEYS):
             if not 30 <= messageNum <= 49:
-                raise Misbehaved("nothing but a key exchange may come first")
+                raise SshViolation("nothing but a key exchange may come first")
         elif self._theirs_began and not (messageNum <= 4 or 21 <= messageNum <= 49):
             # RFC 4253, section 7.1.
-            raise Misbehaved("a key exchange is not finished")
+            raise SshViolation("a key exchange is not finished")
         if not self._keyed and (5 <= messageNum <= 19 or messageNum >= 50):
             # Whoever sits between client and server could have sent it.
-            raise Misbehaved("there are no keys yet")
+            raise SshViolation("there are no keys yet")
         if 30 <= messageNum <= 49 and not (self._theirs_began and not self._may_take_keys):
-            raise Misbehaved("no key exchange was begun")
+            raise SshViolation("no key exchange was begun")
         if messageNum == MSG_IGNORE:
             return
         super().dispatchMessage(messageNum, payload)
@@ -335,23 +335,23 @@ class BoundedTransport(SSHServerTransport):
         self._overdue.start(EXCHANGING, self._keys_overdue)
 
     def _keys_overdue(self) -> None:
-        self.misbehaved(Misbehaved("new keys are overdue", DISCONNECT_KEY_EXCHANGE_FAILED))
+        self.misbehaved(SshViolation("new keys are overdue", DISCONNECT_KEY_EXCHANGE_FAILED))
 
     def ssh_KEXINIT(self, packet: bytes) -> None:
         """Conch: the client begins to agree on keys, or answers."""
         if self._theirs_began:
-            raise Misbehaved("a key exchange is not finished")
+            raise SshViolation("a key exchange is not finished")
         self._theirs_began = True
         self._may_take_keys = False
-        self.calculates()
+        self.charge_crypto()
         if not self._keyed:
             offered, _ = getNS(packet[16:])
             self._strict = STRICT_CLIENT in offered.split(b",")
             if self._strict and self.incomingPacketSequence != 1:
-                raise Misbehaved("nothing but a key exchange may come first")
+                raise SshViolation("nothing but a key exchange may come first")
         super().ssh_KEXINIT(packet)
         if self.kexAlg == STRICT_SERVER:
-            raise Misbehaved("no common key exchange", DISCONNECT_KEY_EXCHANGE_FAILED)
+            raise SshViolation("no common key exchange", DISCONNECT_KEY_EXCHANGE_FAILED)
 
     def _getHostKeys(self, keyAlg: bytes) -> tuple[Key, Key]:
         return self.host_key.public(), self.host_key
@@ -367,7 +367,7 @@ class BoundedTransport(SSHServerTransport):
     def ssh_NEWKEYS(self, packet: bytes) -> None:
         """Conch: the client uses the new keys from here on."""
         if not self._may_take_keys:
-            raise Misbehaved("no key exchange was begun")
+            raise SshViolation("no key exchange was begun")
         self._theirs_began = self._may_take_keys = False
         if self._strict:
             self.incomingPacketSequence = 0
@@ -383,13 +383,13 @@ class BoundedTransport(SSHServerTransport):
         name, _ = getNS(packet)
         service = self.service_for(name)
         if service is None:
-            raise Misbehaved("there is no such service", DISCONNECT_SERVICE_NOT_AVAILABLE)
+            raise SshViolation("there is no such service", DISCONNECT_SERVICE_NOT_AVAILABLE)
         self.sendPacket(MSG_SERVICE_ACCEPT, NS(name))
         self.setService(service)
 
     def sendDisconnect(self, reason: int, desc: bytes | str) -> None:
         """Conch: it has found out that the client may not go on."""
-        raise Misbehaved(desc.decode() if isinstance(desc, bytes) else desc, reason)
+        raise SshViolation(desc.decode() if isinstance(desc, bytes) else desc, reason)
 
     def sendUnimplemented(self) -> None:
         """Conch: the packet that came last is of no kind that is known; it would name the next."""

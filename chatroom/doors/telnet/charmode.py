@@ -21,7 +21,7 @@ REFUSED: Final = "Your telnet sends whole lines, and did not agree to send keys.
 EDITS: Final = "Your client is no terminal, or edits lines by itself. Lines it is."
 
 
-class Takeover:
+class CharacterMode:
     """One attempt at taking a client over.
 
     send: sends the answers of *telnet*. done: told how it ended, with a sentence why not, which is

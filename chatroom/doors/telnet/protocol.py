@@ -10,8 +10,8 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from chatroom.doors import openings
-from chatroom.doors.lines.protocol import BITE, TERMINAL_HINT, Conversation, ConversationFactory
-from chatroom.doors.telnet.charmode import Takeover
+from chatroom.doors.lines.protocol import BITE, TERMINAL_HINT, ConversationFactory, LineProtocol
+from chatroom.doors.telnet.charmode import CharacterMode
 from chatroom.doors.telnet.intake import Intake
 from chatroom.doors.telnet.parser import IAC, Command
 from chatroom.model.refused import Code, Refused
@@ -37,7 +37,7 @@ TELNET_HINT: Final = "/terminal keeps what you type apart from what arrives."
 EOT: Final = b"\x04"
 
 
-class ChatProtocol(Conversation):
+class ChatProtocol(LineProtocol):
     """One connection that sends lines ended by LF, CR LF or CR NUL, or keys if it is taken over."""
 
     intake: Intake
@@ -46,7 +46,7 @@ class ChatProtocol(Conversation):
     _withheld = False
     _ended_cr = False
     _hinted = False
-    _takeover: Takeover | None = None
+    _takeover: CharacterMode | None = None
 
     def make_intake(self) -> Intake:
         """What makes lines of bytes, and knows telnet."""
@@ -68,8 +68,8 @@ class ChatProtocol(Conversation):
     def share(self, data: bytes) -> tuple[int, int]:
         """How much of *data* is looked at before anything else is, and what that costs."""
         if IAC not in data:
-            return Conversation.share(self, data)
-        _, cost = Conversation.share(self, data[:BITE])
+            return LineProtocol.share(self, data)
+        _, cost = LineProtocol.share(self, data[:BITE])
         return BITE, cost + COMMAND_COST * data.count(IAC, 0, BITE)
 
     def take_text(self, data: bytes) -> None:
@@ -138,7 +138,7 @@ class ChatProtocol(Conversation):
     def _answer_telnet(self) -> None:
         answers = self.intake.telnet.answers()
         if answers:
-            self.outlet.insert(answers)
+            self.writer.insert(answers)
 
     # -- from lines to text
 
@@ -163,7 +163,7 @@ class ChatProtocol(Conversation):
         if telnet.spoken and (begun_before or not telnet.binary) and self._withhold(line):
             return
         # ^D on an empty line of stock telnet: a key, not text.
-        Conversation.lineReceived(self, line.lstrip(EOT))
+        LineProtocol.lineReceived(self, line.lstrip(EOT))
         session = self.session
         # Not while something is asked, or a step goes on that may ask: the two belong together.
         if telnet.spoken and not self._hinted and session.gate.is_open and not session.asking:
@@ -193,7 +193,7 @@ class ChatProtocol(Conversation):
         self._give_up_takeover()
         if self._begun:
             self.session.end()
-        self.outlet.close(opening.answer)
+        self.writer.close(opening.answer)
 
     # -- what the session says
 
@@ -258,7 +258,7 @@ class ChatProtocol(Conversation):
             )
         self._hinted = True
         if self._takeover is None:
-            self._takeover = Takeover(
+            self._takeover = CharacterMode(
                 self.intake.telnet, self._answer_telnet, self._later, self._taken_over
             )
             self._takeover.begin()

@@ -17,7 +17,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
-from chatroom.doors.writer import CLOSING, Outlet
+from chatroom.doors.writer import CLOSING, Writer
 from fakes import Clock
 from fuzzing import examples
 from wire import Wire
@@ -71,10 +71,10 @@ class Upgraded(tcp.Server):
 
 
 class Log:
-    """Whose outlet it is: lines that are to be sent, and how far it has come."""
+    """Whose writer it is: lines that are to be sent, and how far it has come."""
 
     def __init__(self, portion: int = 10_000) -> None:
-        self.outlet: Outlet
+        self.writer: Writer
         self.lines: list[bytes] = []
         self.cursor = 0
         self.portion = portion
@@ -82,14 +82,14 @@ class Log:
 
     def says(self, *lines: bytes) -> None:
         self.lines += lines
-        if not self.outlet.congested:
+        if not self.writer.congested:
             self._serve(len(self.lines))
 
     def _serve(self, count: int) -> None:
         """What a room does for a member."""
         lines = self.lines[self.cursor : self.cursor + count]
         data = b"".join(lines)
-        taken = self.outlet.write(data) if data else 0
+        taken = self.writer.write(data) if data else 0
         if taken == len(data):
             self.cursor += len(lines)
             return
@@ -100,7 +100,7 @@ class Log:
             self.cursor += 1
             rest = line[taken:]
             taken -= len(line)
-        self.outlet.finish(rest)
+        self.writer.finish(rest)
 
     def stalled(self) -> None:
         self.heard.append("stalled")
@@ -118,7 +118,7 @@ class Log:
 
 
 class Plain:
-    """An outlet over a real transport whose peer reads when it is told to."""
+    """An writer over a real transport whose peer reads when it is told to."""
 
     def __init__(
         self, portion: int = 10_000, stall_timeout: float = 30.0, kind: Any = tcp.Server
@@ -137,8 +137,8 @@ class Plain:
         self.protocol.makeConnection(self.transport)
         self.log = Log(portion)
         # Any: mypy would take what changes for what stays.
-        self.outlet: Any = Outlet(self.transport, self.log, self.clock.callLater, stall_timeout)
-        self.log.outlet = self.outlet
+        self.writer: Any = Writer(self.transport, self.log, self.clock.callLater, stall_timeout)
+        self.log.writer = self.writer
         self.received = b""
         self.result: Any = None
 
@@ -167,7 +167,7 @@ class Plain:
         return isinstance(self.protocol.reason, ConnectionAborted)
 
     def ends(self) -> None:
-        self.outlet.lost()
+        self.writer.lost()
         self.clock.advance(0)
         self.socket.close()
         self.peer.close()
@@ -186,15 +186,15 @@ def lines(count: int, size: int = 1000) -> list[bytes]:
 
 
 def test_it_is_a_producer_of_both_kinds(plain: Plain) -> None:
-    assert verifyObject(IPullProducer, plain.outlet)
-    assert verifyObject(IPushProducer, plain.outlet)
+    assert verifyObject(IPullProducer, plain.writer)
+    assert verifyObject(IPushProducer, plain.writer)
 
 
 # At once
 
 
 def test_a_line_is_in_the_socket_before_write_returns(plain: Plain) -> None:
-    assert plain.outlet.write(b"hello\r\n") == 7
+    assert plain.writer.write(b"hello\r\n") == 7
     assert plain.peer.recv(100) == b"hello\r\n"
     assert not plain.turns.writers
     assert plain.log.heard == []
@@ -202,19 +202,19 @@ def test_a_line_is_in_the_socket_before_write_returns(plain: Plain) -> None:
 
 def test_what_the_kernel_does_not_take_congests(plain: Plain) -> None:
     data = b"x" * 1_000_000
-    taken = plain.outlet.write(data)
+    taken = plain.writer.write(data)
     assert 0 < taken < len(data)
-    assert plain.outlet.congested
+    assert plain.writer.congested
     assert plain.log.heard == ["stalled"]
 
 
 def test_a_line_cut_in_the_middle_comes_whole_and_before_all_later_ones(plain: Plain) -> None:
     plain.log.says(*lines(500))
-    assert plain.outlet.congested
+    assert plain.writer.congested
     plain.log.says(b"later\r\n")
     plain.reads_all()
     assert plain.received == b"".join(plain.log.lines)
-    assert not plain.outlet.congested
+    assert not plain.writer.congested
     assert plain.log.heard[-2:] == ["drained", "flowing"]
 
 
@@ -225,9 +225,9 @@ def test_only_the_rest_of_one_line_waits_in_the_transport(plain: Plain) -> None:
 
 
 def test_a_write_that_ends_with_a_line_needs_no_rest(plain: Plain) -> None:
-    taken = plain.outlet.write(b"x" * 1_000_000)
+    taken = plain.writer.write(b"x" * 1_000_000)
     plain.log.lines.append(b"later\r\n")
-    plain.outlet.finish(b"")
+    plain.writer.finish(b"")
     plain.reads_all()
     assert plain.received == b"x" * taken + b"later\r\n"
 
@@ -247,9 +247,9 @@ def test_it_drains_in_portions_and_every_portion_waits_for_the_socket() -> None:
 def test_it_can_be_congested_again_after_it_flowed(plain: Plain) -> None:
     for _ in range(3):
         plain.log.says(*lines(300))
-        assert plain.outlet.congested
+        assert plain.writer.congested
         plain.reads_all()
-        assert not plain.outlet.congested
+        assert not plain.writer.congested
     assert plain.received == b"".join(plain.log.lines)
     assert plain.log.heard.count("stalled") == 3
 
@@ -279,12 +279,12 @@ def test_whatever_is_said_and_however_it_is_read_the_stream_is_the_log(
             plain.log.says(*said)
     plain.reads_all()
     assert plain.received == b"".join(plain.log.lines)
-    assert not plain.outlet.congested
+    assert not plain.writer.congested
     plain.ends()
 
 
 def test_answers_of_the_protocol_go_out_at_once_while_nothing_waits(plain: Plain) -> None:
-    plain.outlet.insert(b"\xff\xfb\x06")
+    plain.writer.insert(b"\xff\xfb\x06")
     assert plain.peer.recv(100) == b"\xff\xfb\x06"
 
 
@@ -293,18 +293,18 @@ def test_answers_of_the_protocol_wait_behind_the_line_that_was_cut(plain: Plain)
     standing = plain.log.cursor
     # The kernel would take it now, out of its turn.
     plain.received += plain.peer.recv(1 << 20)
-    plain.outlet.insert(b"ANSWER")
+    plain.writer.insert(b"ANSWER")
     plain.reads_all()
     said = plain.log.lines
     assert plain.received == b"".join([*said[:standing], b"ANSWER", *said[standing:]])
 
 
 def test_an_answer_that_the_kernel_does_not_take_congests_and_comes_whole(plain: Plain) -> None:
-    plain.outlet.insert(b"a" * 1_000_000)
-    assert plain.outlet.congested
+    plain.writer.insert(b"a" * 1_000_000)
+    assert plain.writer.congested
     plain.reads_all()
     assert plain.received == b"a" * 1_000_000
-    assert not plain.outlet.congested
+    assert not plain.writer.congested
 
 
 def test_what_is_inserted_when_it_stalls_comes_after_what_has_stalled_it(
@@ -314,10 +314,10 @@ def test_what_is_inserted_when_it_stalls_comes_after_what_has_stalled_it(
 
     def answers() -> None:
         stalled()
-        plain.outlet.insert(b"ANSWER")
+        plain.writer.insert(b"ANSWER")
 
     monkeypatch.setattr(plain.log, "stalled", answers)
-    plain.outlet.insert(b"a" * 1_000_000)
+    plain.writer.insert(b"a" * 1_000_000)
     plain.reads_all()
     assert plain.log.heard.count("stalled") == 1
     assert plain.received == b"a" * 1_000_000 + b"ANSWER"
@@ -326,16 +326,16 @@ def test_what_is_inserted_when_it_stalls_comes_after_what_has_stalled_it(
 def test_a_connection_found_lost_while_writing_is_dropped(plain: Plain) -> None:
     plain.peer.close()
     # What was not taken counts as neither read nor delivered.
-    assert plain.outlet.write(b"hello\r\n") == 0
-    plain.outlet.finish(b"hello\r\n")
-    assert plain.outlet.congested
+    assert plain.writer.write(b"hello\r\n") == 0
+    plain.writer.finish(b"hello\r\n")
+    assert plain.writer.congested
     assert plain.was_dropped()
 
 
 def test_a_tls_transport_is_not_written_to_behind_its_back() -> None:
     plain = Plain(kind=Upgraded)
-    assert plain.outlet.write(b"secret\r\n") == 8
-    plain.outlet.insert(b"more")
+    assert plain.writer.write(b"secret\r\n") == 8
+    plain.writer.insert(b"more")
     assert plain.transport.written == b"secret\r\nmore"
     plain.ends()
 
@@ -360,7 +360,7 @@ def test_taking_a_portion_starts_the_timeout_anew() -> None:
         drained = plain.log.heard.count("drained")
         while plain.log.heard.count("drained") == drained:
             plain.reads(2000)
-    assert plain.outlet.congested
+    assert plain.writer.congested
     assert "cut" not in plain.log.heard
     plain.clock.advance(31)
     assert plain.log.heard[-1] == "cut"
@@ -376,7 +376,7 @@ def test_no_timeout_is_left_when_it_flows_again(plain: Plain) -> None:
 def test_a_timeout_of_0_is_none() -> None:
     plain = Plain(stall_timeout=0)
     plain.log.says(*lines(500))
-    assert plain.outlet.congested
+    assert plain.writer.congested
     assert not plain.clock.getDelayedCalls()
     plain.ends()
 
@@ -385,7 +385,7 @@ def test_a_timeout_of_0_is_none() -> None:
 
 
 def test_a_farewell_is_sent_before_the_connection_closes(plain: Plain) -> None:
-    plain.outlet.close(b"bye\r\n")
+    plain.writer.close(b"bye\r\n")
     plain.reads_all()
     assert plain.received == b"bye\r\n"
     assert plain.result is not None
@@ -394,7 +394,7 @@ def test_a_farewell_is_sent_before_the_connection_closes(plain: Plain) -> None:
 def test_closing_while_congested_sends_the_cut_line_then_the_farewell(plain: Plain) -> None:
     plain.log.says(*lines(500))
     standing = plain.log.cursor
-    plain.outlet.close(b"bye\r\n")
+    plain.writer.close(b"bye\r\n")
     plain.reads_all()
     assert plain.received == b"".join([*plain.log.lines[:standing], b"bye\r\n"])
     assert plain.result is not None
@@ -402,7 +402,7 @@ def test_closing_while_congested_sends_the_cut_line_then_the_farewell(plain: Pla
 
 
 def test_a_farewell_that_the_kernel_does_not_take_is_sent_whole(plain: Plain) -> None:
-    plain.outlet.close(b"b" * 1_000_000)
+    plain.writer.close(b"b" * 1_000_000)
     plain.reads_all()
     assert plain.received == b"b" * 1_000_000
     assert plain.result is not None
@@ -410,7 +410,7 @@ def test_a_farewell_that_the_kernel_does_not_take_is_sent_whole(plain: Plain) ->
 
 def test_whoever_does_not_read_the_farewell_is_dropped(plain: Plain) -> None:
     plain.log.says(*lines(500))
-    plain.outlet.close(b"bye\r\n")
+    plain.writer.close(b"bye\r\n")
     plain.clock.advance(CLOSING - 0.1)
     assert not plain.was_dropped()
     plain.clock.advance(0.1)
@@ -419,8 +419,8 @@ def test_whoever_does_not_read_the_farewell_is_dropped(plain: Plain) -> None:
 
 
 def test_closing_twice_is_closing_once(plain: Plain) -> None:
-    plain.outlet.close(b"bye\r\n")
-    plain.outlet.close(b"bye again\r\n")
+    plain.writer.close(b"bye\r\n")
+    plain.writer.close(b"bye again\r\n")
     plain.reads_all()
     assert plain.received == b"bye\r\n"
     assert len(plain.clock.getDelayedCalls()) == 1
@@ -429,64 +429,64 @@ def test_closing_twice_is_closing_once(plain: Plain) -> None:
 def test_half_closing_sends_all_that_was_taken_and_nothing_more(plain: Plain) -> None:
     plain.log.says(*lines(500))
     standing = plain.log.cursor
-    plain.outlet.insert(b"bye\r\n")
-    plain.outlet.half_close()
-    plain.outlet.half_close()
-    plain.outlet.close(b"bye again\r\n")
+    plain.writer.insert(b"bye\r\n")
+    plain.writer.half_close()
+    plain.writer.half_close()
+    plain.writer.close(b"bye again\r\n")
     plain.reads_all()
     assert plain.received == b"".join([*plain.log.lines[:standing], b"bye\r\n"])
     assert plain.peer.recv(100) == b""
     assert plain.result is None, "it is to be read on"
     assert "drained" not in plain.log.heard
     assert not plain.clock.getDelayedCalls()
-    plain.outlet.abort()
+    plain.writer.abort()
     assert plain.was_dropped()
 
 
 def test_what_is_dropped_is_not_closed_afterwards(plain: Plain) -> None:
-    plain.outlet.abort()
-    plain.outlet.abort()
-    plain.outlet.close(b"bye\r\n")
+    plain.writer.abort()
+    plain.writer.abort()
+    plain.writer.close(b"bye\r\n")
     assert plain.was_dropped()
     assert plain.peer.recv(100) == b""
 
 
 def test_nothing_is_asked_for_once_it_closes_or_is_dropped(plain: Plain) -> None:
-    plain.outlet.close(b"")
-    plain.outlet.resumeProducing()
+    plain.writer.close(b"")
+    plain.writer.resumeProducing()
     assert plain.log.heard == []
 
 
 def test_losing_the_connection_leaves_no_timer(plain: Plain) -> None:
     plain.log.says(*lines(500))
-    plain.outlet.lost()
+    plain.writer.lost()
     assert not plain.clock.getDelayedCalls()
-    assert plain.outlet.congested
-    plain.outlet.stopProducing()
+    assert plain.writer.congested
+    plain.writer.stopProducing()
 
 
 # Where the transport has a buffer of its own
 
 
 class Buffered:
-    """An outlet over a transport that pushes back."""
+    """An writer over a transport that pushes back."""
 
     def __init__(self) -> None:
         self.clock = Clock()
         self.wire: Any = Wire()
         self.log = Log(portion=2)
-        self.outlet: Any = Outlet(self.wire, self.log, self.clock.callLater)
-        self.log.outlet = self.outlet
+        self.writer: Any = Writer(self.wire, self.log, self.clock.callLater)
+        self.log.writer = self.writer
 
 
 def test_elsewhere_the_transport_takes_all_and_says_when_it_is_enough() -> None:
     buffered = Buffered()
     assert buffered.wire.streaming
     buffered.log.says(b"one\n")
-    buffered.outlet.pauseProducing()
+    buffered.writer.pauseProducing()
     buffered.log.says(b"two\n", b"three\n", b"four\n")
     assert buffered.wire.value() == b"one\n"
-    buffered.outlet.resumeProducing()
+    buffered.writer.resumeProducing()
     assert buffered.wire.value() == b"one\ntwo\nthree\nfour\n"
     assert buffered.log.heard == ["stalled", "drained", "drained", "flowing"]
     assert not buffered.clock.getDelayedCalls()
@@ -494,29 +494,29 @@ def test_elsewhere_the_transport_takes_all_and_says_when_it_is_enough() -> None:
 
 def test_it_stops_in_the_middle_of_draining_when_the_transport_has_enough() -> None:
     buffered = Buffered()
-    buffered.outlet.pauseProducing()
+    buffered.writer.pauseProducing()
     buffered.log.says(*[b"line\n"] * 6)
     write = buffered.wire.write
 
     def full(data: bytes) -> None:
         write(data)
-        buffered.outlet.pauseProducing()
+        buffered.writer.pauseProducing()
 
     buffered.wire.write = full
-    buffered.outlet.resumeProducing()
+    buffered.writer.resumeProducing()
     assert buffered.wire.value() == b"line\n" * 2
-    assert buffered.outlet.congested
+    assert buffered.writer.congested
     assert "flowing" not in buffered.log.heard
     assert buffered.clock.getDelayedCalls()
     buffered.wire.write = write
-    buffered.outlet.resumeProducing()
+    buffered.writer.resumeProducing()
     assert buffered.wire.value() == b"line\n" * 6
-    assert not buffered.outlet.congested
+    assert not buffered.writer.congested
 
 
 def test_a_transport_that_stays_full_is_cut() -> None:
     buffered = Buffered()
-    buffered.outlet.pauseProducing()
+    buffered.writer.pauseProducing()
     buffered.clock.advance(31)
     assert buffered.log.heard == ["stalled", "cut"]
     assert buffered.wire.aborted
@@ -524,10 +524,10 @@ def test_a_transport_that_stays_full_is_cut() -> None:
 
 def test_its_producer_is_taken_away_before_it_closes() -> None:
     buffered = Buffered()
-    buffered.outlet.close(b"bye\n")
+    buffered.writer.close(b"bye\n")
     assert buffered.wire.producer is None
     assert buffered.wire.disconnecting
     assert buffered.wire.value() == b"bye\n"
-    buffered.outlet.resumeProducing()
-    buffered.outlet.lost()
+    buffered.writer.resumeProducing()
+    buffered.writer.lost()
     assert not buffered.clock.getDelayedCalls()
