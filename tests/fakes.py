@@ -31,6 +31,7 @@ from chatroom.backends.sqlite.ledger import StoredLedger
 from chatroom.backends.sqlite.store import Store
 from chatroom.backends.sqlite.worker import Worker
 from chatroom.chat.chat import Chat
+from chatroom.chat.room import Room
 from chatroom.chat.rules import Moderation
 from chatroom.chat.session import Session
 from chatroom.commands import COMMANDS
@@ -733,6 +734,11 @@ def check(world: World) -> None:
     for key, session in chat.people.items():
         if not names.is_reserved(session.user.name):
             assert holders.get(key) == session.origin
+
+
+def shorten(room: Room, events: int) -> None:
+    """Have the log of *room* keep so many events, however small they are."""
+    room.log.max_events, room.log.max_bytes = events, 0
 
 
 class FakeRecords(MemoryModeration):

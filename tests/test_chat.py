@@ -9,7 +9,7 @@ from chatroom.backends.memory import MemoryLedger, MemoryNameClaims
 from chatroom.chat import chat as chats
 from chatroom.chat.chat import MAX_LOOKS, Chat
 from chatroom.chat.gate import Reason
-from chatroom.chat.room import Member
+from chatroom.chat.member import Member
 from chatroom.chat.sendqueue import SendQueue
 from chatroom.formats.plain import RAW
 from chatroom.model.chatsettings import Settings

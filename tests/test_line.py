@@ -1189,6 +1189,6 @@ def test_who_hangs_up_is_freed_when_what_they_sent_has_been_said() -> None:
         del visitor
         assert kept(before)
         world.wait(5)
-        assert world.chat.lobby.lines == 14
+        assert world.chat.lobby.log.lines == 14
         assert not kept(before)
     world.end()

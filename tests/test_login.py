@@ -716,7 +716,7 @@ def test_what_is_kept_for_an_account_is_there_after_each_restart(tmp_path: Path)
         with stored_book(path) as book:
             world = World(accounts=book)
             world.chat.make_room("den", "here").append(
-                world.chat.lobby.last_id, Said(1, 1, "x", "y")
+                world.chat.lobby.log.last_id, Said(1, 1, "x", "y")
             )
             person = world.person()
             assert person.session.user.preferences == Preferences()
@@ -820,7 +820,7 @@ def test_no_password_is_ever_shown_or_logged(
             world.wait(6)
             world.wait(6)
         world.chat.claims = world.claims
-        seen = bob.writer.data.decode() + repr(world.chat.lobby.recent(100))
+        seen = bob.writer.data.decode() + repr(world.chat.lobby.log.recent(100))
         shown = [seen, repr(person.session), repr(world.chat.logins.online), *log.text]
         account = person.session.user.account
         shown += [repr(account), str(account), *map(repr, strict.expected())]

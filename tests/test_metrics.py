@@ -12,14 +12,13 @@ from twisted.internet.defer import Deferred
 
 from chatroom.backends.sqlite import ledger as store_ledger
 from chatroom.backends.sqlite.ledger import PATIENCE, RETRY, StoredLedger
-from chatroom.chat import room as rooms
 from chatroom.doors.relay import RelayFactory
 from chatroom.doors.telnet.protocol import ChatFactory
 from chatroom.model.clock import Clock
 from chatroom.model.counters import REFUSALS, Counters, Histogram
 from chatroom.model.limits import Limits
 from conftest import MakeWorld
-from fakes import Person, World
+from fakes import Person, World, shorten
 from wire import UNLIMITED, Visitor
 
 
@@ -61,11 +60,8 @@ def seen_lines(person: Person) -> int:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_whatever_happens_what_was_handed_over_is_counted(
-    world: World, monkeypatch: pytest.MonkeyPatch, seed: int
-) -> None:
-    monkeypatch.setattr(rooms, "LOG_EVENTS", 12)
-    monkeypatch.setattr(rooms, "LOG_BYTES", 0)
+def test_whatever_happens_what_was_handed_over_is_counted(world: World, seed: int) -> None:
+    shorten(world.chat.lobby, 12)
     random = Random(seed)
     people = world.people(*"abcdef")
     for person in random.sample(people, 3):
@@ -107,11 +103,8 @@ def test_whatever_happens_what_was_handed_over_is_counted(
     assert counters.missed == missed
 
 
-def test_who_does_not_read_is_counted_when_told_what_they_missed(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rooms, "LOG_EVENTS", 10)
-    monkeypatch.setattr(rooms, "LOG_BYTES", 0)
+def test_who_does_not_read_is_counted_when_told_what_they_missed(world: World) -> None:
+    shorten(world.chat.lobby, 10)
     alice, bob = world.people("alice", "bob")
     counters = world.chat.counters
     before = counters.deliveries

@@ -115,7 +115,7 @@ def test_a_receipt_is_the_id_of_the_line_or_why_it_was_not_said(failing: World) 
 
     answer: list[object] = []
     receipt("hello").addCallback(answer.append)
-    assert answer == [chat.lobby.last_id]
+    assert answer == [chat.lobby.log.last_id]
     ledger.refuses = lambda event: isinstance(event, Said)
     receipt("again").addErrback(lambda failure: answer.append(failure.value))
     refusal = answer[1]

@@ -6,7 +6,7 @@ from sys import maxsize
 import pytest
 
 from chatroom.actions.pager import pager_of
-from chatroom.chat import room as rooms
+from chatroom.chat import scrollback
 from chatroom.chat.sendqueue import MAX_ENTRIES
 from chatroom.chat.unread import Unread
 from chatroom.formats.ansi import Colours, terminal
@@ -134,14 +134,14 @@ def test_scrollback_is_of_the_day_of_its_reader(world: World) -> None:
 def test_a_room_keeps_the_scrollback_of_so_many_formats(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rooms, "MAX_SCROLLBACKS", 3)
+    monkeypatch.setattr(scrollback, "MAX_FORMATS", 3)
     (alice,) = world.people("alice")
     alice.says("hi")
     for width in range(60, 70):
         newcomer = Person(world, format=terminal(width, Colours.NONE))
         world.settle()
         assert "08:00 alice: hi" in newcomer.sees
-    assert len(world.chat.lobby._scrollback) == 3
+    assert len(world.chat.lobby.scrollback) == 3
 
 
 def test_what_is_looked_up_is_shown_in_the_time_of_its_reader(world: World) -> None:
@@ -171,7 +171,7 @@ def test_what_was_missed_is_dated_in_the_time_of_its_reader(world: World) -> Non
     alice, bob = world.people("alice", "bob")
     bob.says("/timezone Asia/Tokyo")
     alice.says("seen")
-    ((seen, _),) = world.chat.lobby.before(maxsize, 1)
+    ((seen, _),) = world.chat.lobby.log.before(maxsize, 1)
     alice.says("missed")
     # The same day in UTC, the next one in Tokyo.
     world.wait(7.5 * 3600)
@@ -289,7 +289,7 @@ def test_the_bell_does_not_ring_any_more(world: World, typed: str) -> None:
     _ = bob.sees
     alice.says("bob")
     assert rings(bob) == 0
-    assert not world.chat.lobby._mentions
+    assert not world.chat.lobby.delivery.mentions
 
 
 def test_who_has_left_is_not_listened_for(world: World) -> None:
@@ -299,7 +299,7 @@ def test_who_has_left_is_not_listened_for(world: World) -> None:
     bob.says("/quit")
     alice.hangs_up()
     world.settle()
-    assert not world.chat.lobby._mentions
+    assert not world.chat.lobby.delivery.mentions
 
 
 def test_who_could_not_be_noted_as_gone_is_not_listened_for(failing: World) -> None:
@@ -311,7 +311,7 @@ def test_who_could_not_be_noted_as_gone_is_not_listened_for(failing: World) -> N
     failing.settle()
     failing.ledger.refuses = lambda event: False
     assert alice.asks("bob?", "anybody?") == []
-    assert not failing.chat.lobby._mentions
+    assert not failing.chat.lobby.delivery.mentions
 
 
 def test_scrollback_and_history_do_not_ring(world: World) -> None:

@@ -3,7 +3,8 @@
 import pytest
 
 from chatroom.chat.announcer import JoinAnnouncer
-from chatroom.chat.room import Member, Room
+from chatroom.chat.member import Member
+from chatroom.chat.room import Room
 from chatroom.chat.sendqueue import SendQueue
 from chatroom.formats.plain import PLAIN
 from chatroom.model.chatsettings import Settings

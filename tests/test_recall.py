@@ -156,7 +156,7 @@ def test_history_goes_on_where_the_log_ends(world: World, late: LateHistory) -> 
     room = world.chat.lobby
     _ = bob.sees
     assert bob.asks("/history 3") == []
-    assert late.asked == [("before", "lobby", room.first_id, 2)]
+    assert late.asked == [("before", "lobby", room.log.first_id, 2)]
     old = [Entry("lobby", id, Said(id * 1.0, SERVER, "zoe", "old")) for id in (1, 2)]
     late.answers[0].callback(old)
     world.settle()
@@ -454,7 +454,7 @@ def back(world: World, person: Person, seen: Mapping[str, int]) -> list[str]:
 
 
 def last_id(world: World, room: str = "lobby") -> int:
-    return world.chat.rooms[room].before(2**63 - 1, 1)[0][0]
+    return world.chat.rooms[room].log.before(2**63 - 1, 1)[0][0]
 
 
 def test_who_comes_back_is_told_what_they_missed(world: World) -> None:
@@ -607,7 +607,7 @@ def test_what_is_taken_back_is_not_found_in_a_file_that_cannot_be_written(
 ) -> None:
     alice, bob = world.people("alice", "bob")
     bob.says("tea", "green tea")
-    rows = [row for row in world.chat.lobby.rows() if row.event.line]
+    rows = [row for row in world.chat.lobby.log.between() if row.event.line]
     bob.says("/forget")
     _ = alice.sees
     alice.says("/search tea")

@@ -6,14 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatroom.chat import room as rooms
-from chatroom.chat.room import LOG_BYTES, LOG_EVENTS, PORTION, Member, Room
+from chatroom.chat.log import Log
+from chatroom.chat.member import Member
+from chatroom.chat.room import Room
 from chatroom.chat.sendqueue import SendQueue
 from chatroom.formats.plain import PLAIN, RAW, PlainFormat
 from chatroom.model.chatsettings import Settings
 from chatroom.model.events import Event, Joined, Left, Renamed, Said, TookBack, TopicSet, Whispered
 from conftest import MakeWorld, Strictness
-from fakes import DelayedLedger, FakeWriter, Person, World, immediate
+from fakes import DelayedLedger, FakeWriter, Person, World, immediate, shorten
 from fuzzing import examples
 
 
@@ -437,15 +438,13 @@ def test_wherever_a_reader_stops_they_get_every_line_once_and_in_order(
 def test_wherever_the_log_moves_past_a_reader_they_are_told_how_many_lines_they_missed(
     ledger: type[DelayedLedger], actions: list[tuple[str, int]], portion: int
 ) -> None:
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(rooms, "PORTION", portion)
-        patched.setattr(rooms, "LOG_EVENTS", 3)
-        patched.setattr(rooms, "LOG_BYTES", 0)
-        world = World(ledger)
-        alice, bob = world.people("alice", "bob")
-        said, mailed = act(world, alice, bob, actions)
-        check(bob.sees, said, mailed)
-        world.end()
+    world = World(ledger)
+    world.chat.lobby.delivery.portion = portion
+    shorten(world.chat.lobby, 3)
+    alice, bob = world.people("alice", "bob")
+    said, mailed = act(world, alice, bob, actions)
+    check(bob.sees, said, mailed)
+    world.end()
 
 
 @given(ledger=st.sampled_from([immediate, DelayedLedger]), actions=STALLING, many=st.integers(1, 3))
@@ -453,22 +452,16 @@ def test_wherever_the_log_moves_past_a_reader_they_are_told_how_many_lines_they_
 def test_catching_up_in_small_portions_loses_nothing(
     ledger: type[DelayedLedger], actions: list[tuple[str, int]], many: int
 ) -> None:
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(rooms, "PORTION", many)
-        world = World(ledger)
-        alice, bob = world.people("alice", "bob")
-        said, mailed = act(world, alice, bob, actions)
-        check(bob.sees, said, mailed)
-        world.end()
+    world = World(ledger)
+    world.chat.lobby.delivery.portion = many
+    alice, bob = world.people("alice", "bob")
+    said, mailed = act(world, alice, bob, actions)
+    check(bob.sees, said, mailed)
+    world.end()
 
 
-def short_log(monkeypatch: pytest.MonkeyPatch, events: int = 10) -> None:
-    monkeypatch.setattr(rooms, "LOG_EVENTS", events)
-    monkeypatch.setattr(rooms, "LOG_BYTES", 0)
-
-
-def test_who_missed_lines_is_told_how_many(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    short_log(monkeypatch)
+def test_who_missed_lines_is_told_how_many(world: World) -> None:
+    shorten(world.chat.lobby, 10)
     alice, bob = world.people("alice", "bob")
     bob.writer.stall(3)
     for number in range(31):
@@ -482,10 +475,10 @@ def test_who_missed_lines_is_told_how_many(world: World, monkeypatch: pytest.Mon
 
 
 def test_who_has_caught_up_with_some_is_told_how_many_of_the_others_they_missed(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World,
 ) -> None:
-    short_log(monkeypatch)
-    monkeypatch.setattr(rooms, "PORTION", 1)
+    shorten(world.chat.lobby, 10)
+    world.chat.lobby.delivery.portion = 1
     alice, bob = world.people("alice", "bob")
     bob.writer.stall(3)
     for number in range(5):
@@ -498,8 +491,8 @@ def test_who_has_caught_up_with_some_is_told_how_many_of_the_others_they_missed(
     assert bob.sees[0] == "-- You missed 19 lines."
 
 
-def test_one_missed_line_is_one_line(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    short_log(monkeypatch)
+def test_one_missed_line_is_one_line(world: World) -> None:
+    shorten(world.chat.lobby, 10)
     alice, bob = world.people("alice", "bob")
     bob.writer.stall(3)
     for number in range(12):
@@ -508,10 +501,8 @@ def test_one_missed_line_is_one_line(world: World, monkeypatch: pytest.MonkeyPat
     assert bob.sees[1] == "-- You missed 1 line."
 
 
-def test_who_missed_only_what_is_no_line_is_told_nothing(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    short_log(monkeypatch)
+def test_who_missed_only_what_is_no_line_is_told_nothing(world: World) -> None:
+    shorten(world.chat.lobby, 10)
     alice, bob = world.people("alice", "bob")
     bob.writer.stall(3)
     alice.says("line0")
@@ -524,10 +515,8 @@ def test_who_missed_only_what_is_no_line_is_told_nothing(
     ]
 
 
-def test_who_stopped_at_their_mail_is_told_how_many_lines_they_missed(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    short_log(monkeypatch)
+def test_who_stopped_at_their_mail_is_told_how_many_lines_they_missed(world: World) -> None:
+    shorten(world.chat.lobby, 10)
     alice, bob = world.people("alice", "bob")
     for number in range(7):
         alice.says(f"line{number}")
@@ -540,10 +529,8 @@ def test_who_stopped_at_their_mail_is_told_how_many_lines_they_missed(
     assert bob.sees[:2] == ["-> alice to you: psst", "-- You missed 20 lines."]
 
 
-def test_a_reader_who_stops_again_before_they_were_told_is_told_later(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    short_log(monkeypatch)
+def test_a_reader_who_stops_again_before_they_were_told_is_told_later(world: World) -> None:
+    shorten(world.chat.lobby, 10)
     alice, bob = world.people("alice", "bob")
     bob.writer.stall(3)
     for number in range(31):
@@ -588,7 +575,7 @@ def test_catching_up_goes_in_portions(world: World) -> None:
     portions = [len(data) for data in bob.writer.written[writes:]]
     assert sum(portions) > 500_000
     # A portion ends with the line that fills it.
-    assert max(portions) < PORTION + 2000
+    assert max(portions) < world.chat.lobby.delivery.portion + 2000
     check(bob.sees, 300)
 
 
@@ -749,7 +736,7 @@ class Owner:
 
     user_id = 2
 
-    def entered(self, member: Member, room: Room) -> None:
+    def entered(self, member: Member) -> None:
         raise ZeroDivisionError
 
     def left(self, member: Member, event: Left) -> None:
@@ -798,33 +785,33 @@ def fill(room: Room, count: int, text: str) -> None:
 def test_the_log_keeps_4_mib_of_small_events() -> None:
     room = Room("den", "den")
     fill(room, 20_000, "x")
-    assert LOG_EVENTS < len(room._log) < 20_000
-    assert LOG_BYTES - 1000 < room._weight - room._log[0].weight <= LOG_BYTES
-    assert room.end == room.lines == 20_000
+    assert Log().max_events < len(room.log.rows) < 20_000
+    assert Log().max_bytes - 1000 < room.log.size <= Log().max_bytes
+    assert room.log.end == room.log.lines == 20_000
 
 
 def test_the_log_keeps_a_thousand_large_events() -> None:
     room = Room("den", "den")
     fill(room, 1500, "x" * 10_000)
-    assert len(room._log) == LOG_EVENTS
-    assert room._weight - room._log[0].weight > LOG_BYTES
+    assert len(room.log.rows) == Log().max_events
+    assert room.log.size > Log().max_bytes
 
 
 def test_a_short_log_is_kept_whole() -> None:
     room = Room("den", "den")
     fill(room, 900, "x" * 10_000)
-    assert len(room._log) == 900
+    assert len(room.log.rows) == 900
 
 
-def test_what_was_not_delivered_is_not_cut_from_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    short_log(monkeypatch, 5)
+def test_what_was_not_delivered_is_not_cut_from_the_log() -> None:
     room = Room("den", "den")
+    shorten(room, 5)
     writer = member(room, 1)
     for number in range(50):
         room.append(number, Said(1.0, 99, "alice", str(number)))
     room.flush()
     assert writer.data.count(b"\n") == 50
-    assert len(room._log) == 5
+    assert len(room.log.rows) == 5
 
 
 def test_the_last_lines_are_found_among_other_events() -> None:
@@ -832,27 +819,27 @@ def test_the_last_lines_are_found_among_other_events() -> None:
     for number in range(10):
         room.append(number, Said(1.0, 99, "alice", str(number)))
         room.append(number, Joined(1.0, 98, "x"))
-    texts = [event.text for event in room.recent(3) if isinstance(event, Said)]
+    texts = [event.text for event in room.log.recent(3) if isinstance(event, Said)]
     assert texts == ["7", "8", "9"]
-    assert room.recent(0) == []
-    assert len(room.recent(100)) == 10
+    assert room.log.recent(0) == []
+    assert len(room.log.recent(100)) == 10
 
 
 def test_newcomers_share_the_scrollback_until_something_is_said() -> None:
     room = Room("den", "den")
     room.append(1, Said(1.0, 99, "alice", "hi"))
-    first = room.scrollback(PLAIN, 20, 10.0)
+    first = room.scrollback.encoded(PLAIN, 20, 10.0)
     assert first == b"-- Today (times are UTC)\r\n00:00 alice: hi\r\n-- Now\r\n"
-    assert room.scrollback(PLAIN, 20, 11.0) is first
-    assert room.scrollback(RAW, 20, 11.0) == b""
-    assert room.scrollback(PLAIN, 20, 11.0) is first
-    assert room.scrollback(PLAIN, 20, 90_000.0).startswith(b"-- Yesterday")
+    assert room.scrollback.encoded(PLAIN, 20, 11.0) is first
+    assert room.scrollback.encoded(RAW, 20, 11.0) == b""
+    assert room.scrollback.encoded(PLAIN, 20, 11.0) is first
+    assert room.scrollback.encoded(PLAIN, 20, 90_000.0).startswith(b"-- Yesterday")
     room.append(2, Said(1.0, 99, "alice", "ho"))
-    assert b"ho" in room.scrollback(PLAIN, 20, 10.0)
+    assert b"ho" in room.scrollback.encoded(PLAIN, 20, 10.0)
 
 
 def test_a_room_without_anything_said_has_no_scrollback() -> None:
-    assert Room("den", "den").scrollback(PLAIN, 20, 0.0) == b""
+    assert Room("den", "den").scrollback.encoded(PLAIN, 20, 0.0) == b""
 
 
 def test_events_of_strangers_change_nobody() -> None:
@@ -885,7 +872,7 @@ def test_a_member_without_an_owner_may_be_renamed_and_leave() -> None:
 
 def test_a_member_who_enters_while_congested_is_served_on_draining() -> None:
     room = Room("den", "den")
-    writer = FakeWriter(lambda: room.catch_up(slow))
+    writer = FakeWriter(lambda: room.delivery.catch_up(slow))
     slow = Member(1, "slow", PLAIN, writer, SendQueue())
     writer.room = 3
     assert writer.write(b"greeting\r\n") == 3
@@ -934,7 +921,7 @@ def test_a_greeting_waits_for_nothing_that_follows(make_world: MakeWorld) -> Non
 
 
 def spoken(room: Room) -> list[str]:
-    return [event.text for event in room.recent(99) if isinstance(event, Said)]
+    return [event.text for event in room.log.recent(99) if isinstance(event, Said)]
 
 
 def filled() -> Room:
@@ -948,37 +935,37 @@ def filled() -> Room:
 
 def test_lines_before_an_id_are_the_last_of_them() -> None:
     room = filled()
-    assert [id for id, _ in room.before(40, 3)] == [10, 20, 30]
-    assert [id for id, _ in room.before(41, 3)] == [20, 30, 40]
-    assert [id for id, _ in room.before(35, 9)] == [0, 10, 20, 30]
-    assert room.before(0, 9) == room.before(99, 0) == []
-    assert room.before(1, 9) == [(0, Said(0.0, 0, "alice", "0", user=1))]
+    assert [id for id, _ in room.log.before(40, 3)] == [10, 20, 30]
+    assert [id for id, _ in room.log.before(41, 3)] == [20, 30, 40]
+    assert [id for id, _ in room.log.before(35, 9)] == [0, 10, 20, 30]
+    assert room.log.before(0, 9) == room.log.before(99, 0) == []
+    assert room.log.before(1, 9) == [(0, Said(0.0, 0, "alice", "0", user=1))]
 
 
 def test_rows_go_from_one_id_up_to_another() -> None:
     room = filled()
-    assert [row.id for row in room.rows(30)] == [30, 31, 40, 41]
-    assert [row.id for row in room.rows(11, 31)] == [11, 20, 21, 30]
-    assert not room.rows(42)
+    assert [row.id for row in room.log.between(30)] == [30, 31, 40, 41]
+    assert [row.id for row in room.log.between(11, 31)] == [11, 20, 21, 30]
+    assert not room.log.between(42)
 
 
 def test_the_place_of_a_time_is_behind_the_latest_line_from_before() -> None:
     room = filled()
-    assert [room.place(time) for time in (0.0, 0.5, 1.0, 1.5, 99.0)] == [0, 1, 1, 11, 41]
+    assert [room.log.place(time) for time in (0.0, 0.5, 1.0, 1.5, 99.0)] == [0, 1, 1, 11, 41]
     # The clock was ahead, and is right again.
     room.append(50, Said(1000.0, 1, "alice", "ahead"))
     room.append(60, Said(5.0, 1, "alice", "right"))
-    assert [room.place(time) for time in (1.5, 5.5, 999.0, 1001.0)] == [11, 61, 61, 61]
+    assert [room.log.place(time) for time in (1.5, 5.5, 999.0, 1001.0)] == [11, 61, 61, 61]
 
 
 def test_a_log_begins_with_the_id_of_its_first_event() -> None:
-    assert filled().first_id == 0
+    assert filled().log.first_id == 0
     room = Room("den", "den")
-    assert room.first_id > 2**62
-    for number in range(LOG_EVENTS + 9000):
+    assert room.log.first_id > 2**62
+    for number in range(Log().max_events + 9000):
         room.append(number + 1, Said(0.0, 1, "alice", "x" * 500))
     room.flush()
-    assert room.first_id == room.before(2**62, 10**6)[0][0] > 1
+    assert room.log.first_id == room.log.before(2**62, 10**6)[0][0] > 1
 
 
 @pytest.mark.parametrize(
@@ -1000,17 +987,17 @@ def test_lines_that_are_too_old_or_too_many_are_forgotten(
     room.expire(before, keep)
     assert "".join(spoken(room)) == left
     # What is not a line stays, and so does the place of every event.
-    assert (room.end, room.lines, room.topic, room.first_id) == (10, 5, "tea", 0)
+    assert (room.log.end, room.log.lines, room.topic, room.log.first_id) == (10, 5, "tea", 0)
 
 
 def test_scrollback_forgets_what_the_room_forgets() -> None:
     room = filled()
-    assert b"alice: 0" in room.scrollback(PLAIN, 9, 10.0)
+    assert b"alice: 0" in room.scrollback.encoded(PLAIN, 9, 10.0)
     room.expire(1.0, 0)
-    assert b"alice: 0" not in room.scrollback(PLAIN, 9, 10.0)
-    assert b"alice: 1" in room.scrollback(PLAIN, 9, 10.0)
+    assert b"alice: 0" not in room.scrollback.encoded(PLAIN, 9, 10.0)
+    assert b"alice: 1" in room.scrollback.encoded(PLAIN, 9, 10.0)
     room.expire(99.0, 0)
-    assert room.scrollback(PLAIN, 9, 10.0) == b""
+    assert room.scrollback.encoded(PLAIN, 9, 10.0) == b""
 
 
 def test_who_is_behind_is_not_shown_what_was_forgotten(world: World) -> None:
@@ -1035,7 +1022,7 @@ def test_lines_that_were_taken_back_are_not_there(author: int, since: float, lef
 def test_a_room_begins_with_what_was_kept() -> None:
     room = Room("den", "den")
     room.restore("tea", [(5, Said(1.0, 0, "alice", "one")), (8, Said(2.0, 0, "bob", "two"))])
-    assert (room.topic, room.lines, room.spoken, room.first_id) == ("tea", 2, 2.0, 5)
+    assert (room.topic, room.log.lines, room.log.spoken, room.log.first_id) == ("tea", 2, 2.0, 5)
     # It has all been delivered, to people of another run.
     writer = member(room, 9)
     room.append(10, Said(3.0, 7, "carol", "three"))
@@ -1048,11 +1035,11 @@ def test_only_what_was_said_counts_as_a_line(world: World) -> None:
     lobby = world.chat.lobby
     alice = world.person("alice")
     alice.says("/topic tea")
-    assert not lobby.has(lambda event: event.origin == alice.session.origin, 0)
+    assert not lobby.log.has(lambda event: event.origin == alice.session.origin, 0)
     alice.says("hello")
-    assert lobby.has(lambda event: event.origin == alice.session.origin, 0)
+    assert lobby.log.has(lambda event: event.origin == alice.session.origin, 0)
     said = world.clock.seconds()
-    assert not lobby.has(lambda event: event.origin == alice.session.origin, said + 1)
+    assert not lobby.log.has(lambda event: event.origin == alice.session.origin, said + 1)
 
 
 def test_who_is_behind_is_served_what_others_who_are_were_served() -> None:
@@ -1086,12 +1073,12 @@ def test_who_is_behind_is_served_what_others_who_are_were_served() -> None:
     format.count = 0
     for writer, member in zip(writers[:-1], members[:-1], strict=True):
         writer._draining = True
-        assert room.catch_up(member)
+        assert room.delivery.catch_up(member)
         assert writer.data.count(b"alice: ") == 20
     assert format.count == 20
     # What was taken back is not sent from what was made of it before.
     room.append(200, TookBack(2.0, 99, "alice", frozenset([0])))
     room.flush()
     writers[-1]._draining = True
-    assert room.catch_up(members[-1])
+    assert room.delivery.catch_up(members[-1])
     assert b"alice: " not in writers[-1].data

@@ -287,7 +287,7 @@ async def test_what_operators_decide_is_there_when_the_server_starts_again(
     await olga.reads(b"olga: secret")
     # What was said before what the room remembers goes from the file as well.
     chat: Any = chat_service(again)._chat
-    assert not any("zanzibar" in str(event) for event in chat.lobby.recent(9))
+    assert not any("zanzibar" in str(event) for event in chat.lobby.log.recent(9))
     await until(lambda: not chat.history._indexing)
     olga.sends(b"/search zanzibar\n")
     await olga.reads(b"#lobby bob: buy zanzibar")
@@ -380,9 +380,9 @@ def test_rooms_forget_what_is_too_old_while_the_server_runs() -> None:
     running.startService()
     chat.lobby.append(1, Said(clock.seconds(), 1, "alice", "hi"))
     clock.pump([EXPIRY_SECONDS] * 143)
-    assert chat.lobby.recent(5) != []
+    assert chat.lobby.log.recent(5) != []
     clock.pump([EXPIRY_SECONDS] * 3)
-    assert chat.lobby.recent(5) == []
+    assert chat.lobby.log.recent(5) == []
     running.stopService()
     assert not clock.getDelayedCalls()
 

@@ -806,7 +806,7 @@ def test_whatever_people_do_everything_stays_in_order(
         live = [line for line in person.writer.data.split(b"\r\n") if b": line " in line]
         live = [line for line in live if not line[:2].isdigit()]
         numbers = [int(line.split()[-1]) for line in live]
-        order = {room.key: _order(room.recent(10_000)) for room in chat.rooms.values()}
+        order = {room.key: _order(room.log.recent(10_000)) for room in chat.rooms.values()}
         for key in order:
             shown = [number for number in numbers if number in set(order[key])]
             places = [order[key].index(number) for number in shown]
@@ -814,7 +814,7 @@ def test_whatever_people_do_everything_stays_in_order(
     world.empty()
     assert chat.sessions == {}
     assert chat.people == {}
-    assert {key for key, room in chat.rooms.items() if not room.lines} <= {"lobby"}
+    assert {key for key, room in chat.rooms.items() if not room.log.lines} <= {"lobby"}
     assert world.clock.getDelayedCalls() == []
 
 

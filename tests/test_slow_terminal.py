@@ -202,7 +202,7 @@ async def test_what_a_real_client_did_not_read_for_a_while_it_reads_later(tmp_pa
         lines = [f"{number} {'x' * 400}" for number in range(900)]
         for line in lines:
             bob.sends(f"{line}\n".encode())
-        await until(lambda: client.writer.congested and house.chat.lobby.lines == len(lines))
+        await until(lambda: client.writer.congested and house.chat.lobby.log.lines == len(lines))
         alice.sends(bytes([IAC, SB, NAWS, 0, 60, 0, 20, IAC, SE]) + b" a line")
         await turns()
         alice.reads_on()

@@ -141,7 +141,7 @@ async def test_commands_and_scripts_with_openssh(tmp_path: Path) -> None:
         script.transport.closeStdin()
         await script.ended
         assert script.status == 0
-        said: list[Any] = [event for _, event in lodge.chat.lobby.before(MAX_ID, 9)]
+        said: list[Any] = [event for _, event in lodge.chat.lobby.log.before(MAX_ID, 9)]
         assert [event.text for event in said] == ["one", "two"]
 
 

@@ -61,7 +61,7 @@ async def test_rooms_topics_scrollback_and_history_come_back(tmp_path: Path) -> 
             assert {room.name for room in chat.rooms.values()} == {"lobby", "Den"}
             den = chat.rooms["den"]
             assert den.topic == "tea"
-            assert texts([Entry("", 0, event) for event in den.recent(50)]) == [
+            assert texts([Entry("", 0, event) for event in den.log.recent(50)]) == [
                 f"cup {number}" for number in range(10, 30)
             ]
             earlier = await chat.lines_before(den, LAST, 25)
@@ -83,9 +83,9 @@ async def test_ids_and_origins_of_an_earlier_run_are_not_taken_for_those_of_this
         assert store.ledger.last_id >= first.id
         now = clock.time()
         say(chat, chat.lobby, "of the second")
-        await until(lambda: len(chat.lobby.recent(5)) == 2)
+        await until(lambda: len(chat.lobby.log.recent(5)) == 2)
         chat.submit(chat.lobby, TookBack(now, 1, "alice", frozenset([-1]), now - 3600))
-        await until(lambda: len(chat.lobby.recent(5)) == 1)
+        await until(lambda: len(chat.lobby.log.recent(5)) == 1)
         assert texts(await store.before("lobby", LAST, 5)) == ["of the first run"]
 
 
@@ -108,12 +108,12 @@ async def test_a_server_that_ends_while_it_cleans_cleans_when_it_is_back(tmp_pat
     async with running(tmp_path) as (chat, store):
         now = clock.time()
         say(chat, chat.lobby, "zanzibar 罕见")
-        await until(lambda: chat.lobby.recent(1))
+        await until(lambda: chat.lobby.log.recent(1))
         await until(lambda: not store._indexing)
         chat.submit(chat.lobby, TookBack(now, 1, "alice", frozenset([-1]), now - 3600))
-        await until(lambda: not chat.lobby.recent(1))
+        await until(lambda: not chat.lobby.log.recent(1))
         say(chat, chat.lobby, "afterwards")
-        await until(lambda: chat.lobby.recent(1))
+        await until(lambda: chat.lobby.log.recent(1))
         await store._writing.do(store._writer.begin_merge)
         assert await store._writing.do(lambda: store._writer.unclean)
     async with running(tmp_path) as (_, store):

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from chatroom.chat import room
 from conftest import MakeWorld
-from fakes import WORD, FakeBook, Person, World, book_of, owner
+from fakes import WORD, FakeBook, Person, World, book_of, owner, shorten
 
 #: How somebody goes who has not taken what was for them.
 GOES: dict[str, Callable[[Person], None]] = {
@@ -224,10 +223,9 @@ def missed(person: Person) -> int:
 
 @pytest.mark.parametrize("count", [3, 30])
 def test_who_took_nothing_missed_all_of_it_also_when_the_log_has_moved_on(
-    count: int, world: World, goes: Callable[[Person], None], monkeypatch: pytest.MonkeyPatch
+    count: int, world: World, goes: Callable[[Person], None]
 ) -> None:
-    monkeypatch.setattr(room, "LOG_EVENTS", 10)
-    monkeypatch.setattr(room, "LOG_BYTES", 0)
+    shorten(world.chat.lobby, 10)
     alice, bob = owner(world), world.person("bob")
     bob.says("before")
     alice.writer.stall()
@@ -240,14 +238,11 @@ def test_who_took_nothing_missed_all_of_it_also_when_the_log_has_moved_on(
     assert min(count, most - 3) <= told <= min(count, most)
 
 
-def test_what_was_read_is_the_last_line_that_was_handed_over(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(room, "LOG_EVENTS", 10)
-    monkeypatch.setattr(room, "LOG_BYTES", 0)
+def test_what_was_read_is_the_last_line_that_was_handed_over(world: World) -> None:
+    shorten(world.chat.lobby, 10)
     alice, bob = owner(world), world.person("bob")
     bob.says("before")
-    (before,) = [row.id for row in world.chat.lobby.rows() if row.event.line]
+    (before,) = [row.id for row in world.chat.lobby.log.between() if row.event.line]
     alice.writer.stall()
     said(world, bob, 30)
     assert world.chat.lobby.last_shown(alice.session.member) == before

@@ -2,17 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatroom.chat import room
 from chatroom.chat.unread import Unread
 from chatroom.model.chatsettings import Settings
 from chatroom.model.history import MAX_ID, Gap
 from chatroom.model.identity import Identity
 from conftest import MakeWorld
-from fakes import Person, World
+from fakes import Person, World, shorten
 
 WORD = "kohlrabi77"
 TODAY = "-- Today (times are UTC)"
@@ -186,11 +184,8 @@ def test_what_is_new_is_counted_where_none_of_it_is_shown(make_world: MakeWorld)
     assert shown(alice.asks("/missed")) == numbers(3)
 
 
-def test_what_the_log_does_not_know_may_be_more(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(room, "LOG_EVENTS", 10)
-    monkeypatch.setattr(room, "LOG_BYTES", 0)
+def test_what_the_log_does_not_know_may_be_more(world: World) -> None:
+    shorten(world.chat.lobby, 10)
     alice, bob = world.people("alice", "bob")
     alice.says("/join den")
     bob.says(*numbers(30))

@@ -34,7 +34,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatroom.chat.chat import Chat
-from chatroom.chat.room import Member
+from chatroom.chat.member import Member
 from chatroom.chat.session import Session
 from chatroom.doors.factory import DoorFactory
 from chatroom.doors.proxy import ProxyFactory

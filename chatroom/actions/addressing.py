@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, succeed
 
 from chatroom.actions.steps import Flow, bare, carry_out, patiently, steps
 from chatroom.chat.chat import Chat
-from chatroom.chat.room import said_by
+from chatroom.chat.log import said_by
 from chatroom.model.accounts import Account
 from chatroom.model.events import Emoted, Said
 from chatroom.model.refused import Code, Refused
@@ -72,7 +72,7 @@ def known(session: "Session", name: str) -> "Deferred[str]":
     person = chat.people.get(key)
     if person is not None:
         return succeed(person.user.name)
-    spoken = next((event for event in session.room.recent(LINES) if said_by(event, key)), None)
+    spoken = next((event for event in session.room.log.recent(LINES) if said_by(event, key)), None)
     if isinstance(spoken, Said | Emoted):
         return succeed(spoken.name)
     if chat.people.left(key):
@@ -120,7 +120,7 @@ def _beginning(session: "Session", name: str) -> "Session":
     found = [one for one in chat.people.beginning(key) if chat.people[one] is not session]
     if not found:
         raise _nobody(name)
-    spoken = (said_by(event, key) for event in session.room.recent(LINES))
+    spoken = (said_by(event, key) for event in session.room.log.recent(LINES))
     if chat.people.left(key) or any(spoken):
         raise Refused(
             Code.GONE, f"{_shown(name)} is not here any more. /who lists who is in your room."

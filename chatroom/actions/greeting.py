@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from chatroom.chat.room import said_by
+from chatroom.chat.log import said_by
 from chatroom.formats.format import encode
 from chatroom.model.events import SERVER, Event, Noticed, ScrollbackEnded
 from chatroom.model.history import MAX_ID
@@ -118,21 +118,23 @@ def _scrollback(session: "Session", room: "Room", rows: int | None) -> bytes:
     unread = session.unread
     mark = unread.mark(room.key) if unread is not None else None
     if not since and rows is None and mark is None and session.member.ignores is None:
-        first = room.last_ids(lambda _: True, 0.0, count)[-1:]
-        session.first_shown = first[0] if first else room.last_id + 1
-        return room.scrollback(session.format, count, now)
+        first = room.log.last_ids(lambda _: True, 0.0, count)[-1:]
+        session.first_shown = first[0] if first else room.log.last_id + 1
+        return room.scrollback.encoded(session.format, count, now)
     if unread is not None and mark is not None and unread.has_been_in(room.key):
         since = max(since, mark + 1)
     hides = session.hider()
     said = [
-        (id, event) for id, event in room.before(MAX_ID, count) if id >= since and not hides(event)
+        (id, event)
+        for id, event in room.log.before(MAX_ID, count)
+        if id >= since and not hides(event)
     ]
     if rows is not None:
         fitting = _fitting(session, room, said, rows - (mark is not None))
         said = said[len(said) - fitting :]
-    session.first_shown = said[0][0] if said else room.last_id + 1
+    session.first_shown = said[0][0] if said else room.log.last_id + 1
     if unread is not None and mark is not None:
-        left_out = room.lines_between(max(mark, since - 1), session.first_shown)
+        left_out = room.log.lines_between(max(mark, since - 1), session.first_shown)
         unread.enter(room.key, session.first_shown, complete=left_out == 0)
         if new := _new([event for id, event in said if id > mark], session, left_out):
             place = sum(id <= mark for id, _ in said)

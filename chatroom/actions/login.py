@@ -17,8 +17,8 @@ from chatroom.actions.messages import show_messages
 from chatroom.actions.pager import pager_of, when
 from chatroom.actions.steps import SORRY, Flow, Gone, or_none, patiently, steps
 from chatroom.chat.gate import Reason
+from chatroom.chat.log import said_by
 from chatroom.chat.loginservice import log_fields
-from chatroom.chat.room import said_by
 from chatroom.chat.unread import Unread
 from chatroom.model.accounts import Account
 from chatroom.model.preferences import Preferences
@@ -306,7 +306,7 @@ def _say_new(session: "Session", places: Mapping[str, int]) -> None:
         return
     new = sum(
         row.event.line and row.event.time <= session.member.joined and not said_by(row.event, own)
-        for row in room.rows(max(place + 1, session.first_shown))
+        for row in room.log.between(max(place + 1, session.first_shown))
     )
     if new:
         lines = "line before Now is" if new == 1 else f"{new:,} lines before Now are"
@@ -318,7 +318,7 @@ def _bring(session: "Session", account: Account, places: Mapping[str, int]) -> F
     """Show what was left for the account, and tell what it missed."""
     chat = session.chat
     yield show_messages(session, account)
-    now = {room: chat.rooms[room].last_id for room in places if room in chat.rooms}
+    now = {room: chat.rooms[room].log.last_id for room in places if room in chat.rooms}
     yield pager_of(session).returned(places, account.name, _CaughtUp(session, now))
 
 

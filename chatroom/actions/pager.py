@@ -15,8 +15,8 @@ from twisted.internet.defer import TimeoutError as TimedOut
 from twisted.logger import Logger
 
 from chatroom.actions.steps import in_time
+from chatroom.chat.log import said_by
 from chatroom.chat.lookups import piecemeal
-from chatroom.chat.room import said_by
 from chatroom.chat.sendqueue import MAX_BYTES, Letter
 from chatroom.formats.format import encode
 from chatroom.formats.plain import transcript
@@ -265,7 +265,7 @@ class HistoryPager:
 
     def _is_empty(self, room: str, gap: Gap) -> bool:
         """Whether it is known that nothing was said in *gap*."""
-        return self._session.chat.rooms[room].lines_between(*gap) == 0
+        return self._session.chat.rooms[room].log.lines_between(*gap) == 0
 
     def _is_own(self, event: Event) -> bool:
         """Whether this person said it, here or with a command on another connection."""

@@ -7,7 +7,8 @@ scripts make no noise. A crowd that joins or leaves within a second is announced
 from collections import deque
 from collections.abc import Callable
 
-from chatroom.chat.room import Member, Room
+from chatroom.chat.member import Member
+from chatroom.chat.room import Room
 from chatroom.model.clock import Call, Clock
 from chatroom.model.events import SERVER, Announced, CrowdMoved, Event
 

@@ -20,11 +20,13 @@ from chatroom.backends.memory import (
     MemoryNameClaims,
 )
 from chatroom.chat.announcer import JoinAnnouncer
+from chatroom.chat.log import said_by
 from chatroom.chat.loginservice import LoginService, RunInThread
 from chatroom.chat.lookups import Lookups
+from chatroom.chat.member import Member
 from chatroom.chat.memoryhistory import MemoryHistory
 from chatroom.chat.nameindex import NameIndex
-from chatroom.chat.room import Member, Room, said_by
+from chatroom.chat.room import Room
 from chatroom.chat.rules import Moderation
 from chatroom.model.aging import Aging
 from chatroom.model.chatsettings import Settings
@@ -327,7 +329,7 @@ class Chat:
                 Code.RATE_LIMITED, "Too many rooms were created from your address. Try again later."
             )
         if full:
-            oldest = min(idle, key=lambda room: room.spoken)
+            oldest = min(idle, key=lambda room: room.log.spoken)
             log.info("#{room} has made room for another", event="room_dropped", room=oldest.name)
             self.close_room(oldest, f"#{oldest.name} is closed.")
         room = self.open_room(name)
@@ -338,7 +340,7 @@ class Chat:
         """Whether nobody is in *room*, nobody owns it and nothing was said there for IDLE."""
         access = self.moderation.access(room.key)
         owned = access is not None and access.owner
-        silent = self.clock.time() - room.spoken > IDLE
+        silent = self.clock.time() - room.log.spoken > IDLE
         return silent and room.deserted and not owned and room is not self.lobby
 
     def close_room(self, room: Room, told: str) -> None:
@@ -370,10 +372,10 @@ class Chat:
 
         They come from the room's log, and as far as it does not go back from the store.
         """
-        recent = [Entry(room.key, number, event) for number, event in room.before(id, count)]
+        recent = [Entry(room.key, number, event) for number, event in room.log.before(id, count)]
         if len(recent) >= count:
             return succeed(recent)
-        older = self.history.before(room.key, min(id, room.first_id), count - len(recent))
+        older = self.history.before(room.key, min(id, room.log.first_id), count - len(recent))
         return older.addCallback(lambda entries: [*entries, *recent])
 
     def has_said(self, session: "Session", since: float) -> bool:
@@ -386,11 +388,11 @@ class Chat:
         Its room may be gone, and while a disk is away a file has what was taken back.
         """
         room = self.rooms.get(entry.room)
-        return room is not None and (entry.id < room.first_id or room.has_line(entry.id))
+        return room is not None and (entry.id < room.log.first_id or room.log.has_line(entry.id))
 
     def place_of(self, room: Room, time: float) -> Deferred[int]:
         """The id after that of the latest line of *room* from before *time*; 0 if there is none."""
-        place = room.place(time)
+        place = room.log.place(time)
         return succeed(place) if place else self.history.place(room.key, time)
 
     def take_back(self, session: "Session", since: float) -> list[tuple[Room, Event]]:
@@ -422,7 +424,7 @@ class Chat:
         def own(said: Event) -> bool:
             return said.user in users
 
-        found = [(id, room) for room in rooms for id in room.last_ids(own, since, count)]
+        found = [(id, room) for room in rooms for id in room.log.last_ids(own, since, count)]
         chosen: dict[str, set[int]] = {}
         for id, room in sorted(found, key=itemgetter(0))[-count:]:
             chosen.setdefault(room.key, set()).add(id)
@@ -453,7 +455,7 @@ class Chat:
         if account is not None:
             keys.update(one.room.key for one in connections if one.room.listed)
         rooms = [self.rooms[key] for key in keys if key in self.rooms]
-        own = [room for room in rooms if room.may_have(lambda said: said.user in users, since)]
+        own = [room for room in rooms if room.log.may_have(lambda said: said.user in users, since)]
         return users, own
 
     def connections_of(self, session: "Session") -> "list[Session]":
@@ -469,8 +471,8 @@ class Chat:
         """
         key = names.fold(name)
         listed = [room for room in self.rooms.values() if room.listed]
-        sure = [room for room in listed if room.has(lambda said: said_by(said, key), since)]
-        unsure = [room for room in listed if room not in sure and not room.goes_back_to(since)]
+        sure = [room for room in listed if room.log.has(lambda said: said_by(said, key), since)]
+        unsure = [room for room in listed if room not in sure and not room.log.goes_back_to(since)]
         if not unsure:
             return succeed(sure)
 
@@ -540,7 +542,7 @@ class Chat:
         """
         if not (room.deserted and room.listed) or room is self.lobby:
             return
-        if room.used and not room.closed:
+        if room.log.used and not room.closed:
             if room.closing and room.key not in self._closing:
                 self._closing.add(room.key)
                 self.submit(room, Closed(self.clock.time(), SERVER))

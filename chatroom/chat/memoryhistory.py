@@ -31,7 +31,7 @@ class MemoryHistory:
 
     def before(self, room: str, id: int, count: int) -> Deferred[list[Entry]]:
         known = self._rooms.get(room)
-        lines = known.before(id, count) if known is not None else []
+        lines = known.log.before(id, count) if known is not None else []
         return succeed([Entry(room, *line) for line in lines])
 
     def after(self, room: str, id: int, count: int) -> Deferred[list[Entry]]:
@@ -39,7 +39,7 @@ class MemoryHistory:
 
     def place(self, room: str, time: float) -> Deferred[int]:
         known = self._rooms.get(room)
-        return succeed(known.place(time) if known is not None else 0)
+        return succeed(known.log.place(time) if known is not None else 0)
 
     def search(self, query: Query, count: int) -> Deferred[list[Entry]]:
         found: list[Entry] = []
@@ -81,14 +81,14 @@ class MemoryHistory:
     def _lines(self, key: str, first: int, end: int = MAX_ID) -> Iterator[Entry]:
         """The lines of a room with ids from *first* up to *end*, oldest first."""
         room = self._rooms.get(key)
-        for row in room.rows(first, end) if room is not None else ():
+        for row in room.log.between(first, end) if room is not None else ():
             if row.event.line:
                 yield Entry(key, row.id, row.event)
 
     def _latest(self, key: str, end: int) -> Iterator[Entry]:
         """The lines of a room with smaller ids than *end*, newest first."""
         room = self._rooms.get(key)
-        for row in reversed(room.rows(0, end)) if room is not None else ():
+        for row in reversed(room.log.between(0, end)) if room is not None else ():
             if row.event.line:
                 yield Entry(key, row.id, row.event)
 

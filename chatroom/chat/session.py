@@ -15,8 +15,9 @@ from twisted.logger import Logger
 from chatroom.chat import ignores
 from chatroom.chat.chat import Chat
 from chatroom.chat.gate import InputGate, LinePacer, Reason
+from chatroom.chat.member import Member
 from chatroom.chat.prompt import Prompt
-from chatroom.chat.room import Member, Room
+from chatroom.chat.room import Room
 from chatroom.chat.sendqueue import MAX_BYTES, Letter, SendQueue
 from chatroom.chat.unread import Unread
 from chatroom.chat.user import User
@@ -260,7 +261,7 @@ class Session:
         for room in (self._former, self.room):
             member = room and room.reader(self.origin)
             if room and member:
-                done = room.catch_up(member)
+                done = room.delivery.catch_up(member)
                 break
         else:
             done = self._send_mail()
@@ -647,9 +648,9 @@ class Session:
 
     # -- what the log says
 
-    def entered(self, member: Member, room: Room) -> None:
+    def entered(self, member: Member) -> None:
         """The member is in the room: greet it."""
-        chat = self.chat
+        chat, room = self.chat, self.room
         log.info(
             "Connection {connection}, {name!r}, joined #{room}",
             event="room_joined",

@@ -239,7 +239,7 @@ def _rooms(session: Session, word: str) -> list[_Found]:
     """The rooms that this person may enter, as /rooms lists them; where was spoken last first."""
     key = names.fold(word)
     return [
-        (-room.spoken, room.key, room.name)
+        (-room.log.spoken, room.key, room.name)
         for room in session.chat.rooms_of(session)
         if room.key.startswith(key)
     ]

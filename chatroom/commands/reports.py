@@ -56,7 +56,9 @@ def _report(session: "Session", name: str, why: str) -> Flow:
     about = yield known(session, name)
     chat.moderation.reported.take(session.source)
     room = session.room
-    evidence = "".join(PLAIN.encode(event, live=False).decode() for event in room.recent(EVIDENCE))
+    evidence = "".join(
+        PLAIN.encode(event, live=False).decode() for event in room.log.recent(EVIDENCE)
+    )
     made = Report(chat.clock.time(), session.user.name, about, why, room.name, evidence)
     try:
         id = yield in_time(chat.moderation.records.report(made), chat.clock)

@@ -63,7 +63,7 @@ def rooms(session: "Session", rest: str) -> None:
     listed = session.chat.rooms_of(session)
     listed.sort(key=lambda room: (-len(room.members), room.name))
     shown = [
-        f"#{room.name}  {_people(len(room.members))}, {_last_said(room.spoken, now)}"
+        f"#{room.name}  {_people(len(room.members))}, {_last_said(room.log.spoken, now)}"
         + ("  (private)" if (known := access(room.key)) and known.private else "")
         + (room.topic and f"  {room.topic}")
         for room in listed[:MAX_LISTED]
@@ -254,7 +254,7 @@ def _invite_or_give(session: "Session", room: Room, word: str, name: str) -> Non
                 Code.TOO_MANY,
                 f"{MAX_INVITED} are invited already. /room uninvite NAME makes a place.",
             )
-        one = (account.id, account.name, room.last_id + 1)
+        one = (account.id, account.name, room.log.last_id + 1)
         moderation.set("room", room.key, replace(access, invited=(*access.invited, one)))
         announce(session, f"{account.name} is invited.")
         if told is not None:
@@ -266,7 +266,7 @@ def _invite_or_give(session: "Session", room: Room, word: str, name: str) -> Non
                 Code.NO_SUCH_ACCOUNT,
                 f"{person.user.name} is a guest; a room is for who has a name. They can /register.",
             )
-        person.invited = {**person.invited, room.key: room.last_id + 1}
+        person.invited = {**person.invited, room.key: room.log.last_id + 1}
         person.notice(f"{session.user.name} invites you to #{room.name}: /join {room.name}")
         session.notice(f"{person.user.name} is invited as long as they are here.")
     else:

@@ -15,7 +15,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatroom.chat.chat import Chat
-from chatroom.chat.room import Member, Room
+from chatroom.chat.member import Member
+from chatroom.chat.room import Room
 from chatroom.chat.sendqueue import SendQueue
 from chatroom.doors import openings
 from chatroom.doors.factory import DoorFactory, tune
@@ -154,7 +155,7 @@ class RelayProtocol(LineOnlyReceiver):
 
     # -- what the room says
 
-    def entered(self, member: Member, room: Room) -> None:
+    def entered(self, member: Member) -> None:
         """There is nothing to greet with."""
 
     def left(self, member: Member, event: Left) -> None:
@@ -174,7 +175,7 @@ class RelayProtocol(LineOnlyReceiver):
 
     def drained(self) -> bool:
         """The writer: it can take more."""
-        return self.factory.room.catch_up(self.member)
+        return self.factory.room.delivery.catch_up(self.member)
 
     def flowing(self) -> None:
         """The writer: it is not congested any more."""

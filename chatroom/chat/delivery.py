@@ -1,0 +1,313 @@
+"""Delivery: from the log of a room to the writers of its members.
+
+Theory of operation. A member has a cursor, the position in the log of the next event that it is to
+be shown; there are no queues of what is still to be sent.
+
+* At the end of a turn `flush` encodes what is new once for each format, and hands the same bytes to
+  every member whose cursor stands where the new events begin: one `write`, and the cursor moves.
+* A member whose writer takes only a part stays where it stopped and is congested. Nothing is kept
+  for it but its cursor; the rest of the piece in which it stopped goes to its writer (`_stall`).
+* When its writer has drained, `catch_up` serves it from the log, a portion at a time, until it
+  stands at the end again. What left the log meanwhile is told as a number of missed lines.
+
+`flush` is the hot path: what it does for each member it does ten thousand times a turn.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import length_hint
+from sys import maxsize
+
+from twisted.logger import Logger
+
+from chatroom.chat.batch import Batch
+from chatroom.chat.log import Log, Row
+from chatroom.chat.member import Member, guarded, hides
+from chatroom.chat.mentions import Mentions
+from chatroom.formats.format import Format, encode
+from chatroom.model.counters import Counters
+from chatroom.model.events import SERVER, Emoted, Left, Said, Skipped
+
+log = Logger()
+
+#: About how much one event of what was sent to members who were behind takes, in bytes, beside its
+#: text.
+PIECE_BYTES = 160
+
+
+class Delivery:
+    """Delivers the log of one room.
+
+    log, name: the room's. counters: what it adds to.
+    flushed: up to which position the log was delivered.
+    mentions: whose names are looked for in what is said.
+    portion: at most about so many bytes at a time for a member who is behind.
+    max_encoded: how many bytes of what was sent to members who were behind are kept for others.
+    """
+
+    def __init__(self, log: Log, name: str, counters: Counters) -> None:
+        self.flushed = 0
+        self.mentions = Mentions()
+        self.portion = 64 * 1024
+        self.max_encoded = 512 * 1024
+        self._log = log
+        self._name = name
+        self._counters = counters
+        # What was sent to members who were behind, by format and id, and about how much memory that
+        # takes in bytes.
+        self._encoded: dict[Format, dict[int, bytes]] = {}
+        self._encoded_size = 0
+
+    def flush(
+        self,
+        members: Mapping[int, Member],
+        others: Iterable[Member],
+        leaving: Sequence[tuple[Member, int, Left]],
+    ) -> None:
+        """Hand what is new in the log to every member who can take it, in one write each.
+
+        members: those who are in the room's lists, by origin.
+        others: those who are in none.
+        leaving: who is out, from which position on, and why.
+        """
+        start, end = self.flushed, self._log.end
+        self.flushed = end
+        rows = self._log.since(start)
+        if not rows:
+            return
+        own: dict[int, list[int]] = {}
+        for index, row in enumerate(rows):
+            own.setdefault(row.event.origin, []).append(index)
+        named = self._tell_of_mentions(members, rows, start) if self.mentions else {}
+        # To whom it is not what everybody gets.
+        differing: Collection[int] = own.keys() | named.keys() if named else own
+        batches: dict[Format, Batch] = {}
+
+        def batch_for(format: Format) -> Batch:
+            if format not in batches:
+                batches[format] = Batch(format, self._name, rows, own, named)
+            return batches[format]
+
+        def deliver_up_to(member: Member, last: int) -> None:
+            self._deliver(member, batch_for(member.format), start, last - start)
+
+        for member, last, left in leaving:
+            if not member.writer.congested:
+                guarded(member, deliver_up_to, member, last)
+            if member.owner is not None:
+                guarded(member, member.owner.left, member, left)
+        format = None
+        count = len(rows)
+        readers = [*members.values(), *others]
+        # Counting deliveries must not cost anything per member. Members are visited in runs that
+        # share a format; when a run ends, everyone visited in it minus those who were handled
+        # individually (`apart`) received the whole batch. `ahead` members were left when it began.
+        rest = iter(readers)
+        ahead, apart, size = len(readers), 0, 0
+        served = written = 0
+        for member in rest:
+            writer = member.writer
+            if writer.congested:
+                apart += 1
+                if member.cursor == start:
+                    self.note_place(member)
+                continue
+            try:
+                if member.format is not format:
+                    batch = batch_for(member.format)
+                    here = length_hint(rest) + 1
+                    served += ahead - here - apart
+                    written += size * (ahead - here - apart)
+                    ahead, apart = here, 0
+                    data, size = batch.data, len(batch.data)
+                    format = member.format
+                if (
+                    member.cursor != start
+                    or member.origin in differing
+                    or member.ignores is not None
+                    or member.queue.size
+                ):
+                    apart += 1
+                    self._deliver(member, batch, start, count)
+                    continue
+                # What nearly everybody gets, nearly always.
+                if size and (taken := writer.write(data)) != size:
+                    apart += 1
+                    self._stall(member, batch.places(start, 0, count, (), {}), taken)
+                    self._count_lines(member, start)
+                else:
+                    member.cursor = end
+            except Exception:
+                # One member's fault must not cost the apart their lines.
+                log.failure(
+                    "Delivery to connection {connection} failed",
+                    event="delivery_failed",
+                    connection=member.origin,
+                )
+                member.writer.abort()
+        lines = self._log.lines - rows[0].line
+        counters = self._counters
+        counters.lines += lines
+        counters.deliveries += lines * (served + ahead - apart)
+        counters.bytes += written + size * (ahead - apart)
+        self._log.trim()
+
+    def _tell_of_mentions(
+        self, members: Mapping[int, Member], rows: Sequence[Row], start: int
+    ) -> dict[int, list[int]]:
+        """Tell the members whom *rows*, which begin at *start*, name, once for each row.
+
+        Returns the indexes of these rows by the origins of those members.
+        """
+        named: dict[int, list[int]] = {}
+        for position, row in enumerate(rows, start):
+            event = row.event
+            if not isinstance(event, Said | Emoted):
+                continue
+            for origin in self.mentions.named_in(event.text):
+                member = members[origin]
+                # Who entered in this batch is not shown what came before.
+                if (
+                    origin != event.origin
+                    and member.cursor <= position
+                    and not hides(member, event)
+                ):
+                    named.setdefault(origin, []).append(position - start)
+                    if member.mentioned is not None:
+                        guarded(member, member.mentioned)
+        return named
+
+    def _deliver(self, member: Member, batch: Batch, start: int, last: int) -> None:
+        """Send the batch, which begins at *start*, up to its index *last*, then the send queue."""
+        # Who entered in this batch is shown what came after that.
+        first = member.cursor - start
+        skip = batch.left_out(member, first, last)
+        marked = batch.marked(member) if batch.named else {}
+        if skip or marked or first or last != len(batch.pieces):
+            data = batch.part(first, last, skip, marked)
+        else:
+            data = batch.data
+        queue = member.queue
+        if queue.size:
+            data += queue.contents()
+        if data and (taken := member.writer.write(data)) != len(data):
+            self._stall(member, batch.places(start, first, last, skip, marked), taken)
+        else:
+            counters = self._counters
+            counters.bytes += len(data)
+            member.cursor = start + last
+            if queue.size:
+                queue.clear()
+            if batch.talk:
+                counters.deliveries += last - first - len(skip)
+                return
+        self._count_lines(member, start + first, [start + index for index in skip])
+
+    def _count_lines(self, member: Member, start: int, hidden: Iterable[int] = ()) -> None:
+        """*member* was handed the lines from *start* to its cursor, but for those at *hidden*."""
+        events, cursor = self._log, member.cursor
+        said = events.lines_before(cursor) - events.lines_before(start)
+        skipped = sum(events.rows[at - events.base].event.line for at in hidden if at < cursor)
+        self._counters.deliveries += said - skipped
+
+    def catch_up(self, member: Member) -> bool:
+        """Serve a member who was congested and has drained, at most a portion.
+
+        Returns whether nothing is left to send: no event, no mail.
+        """
+        self._serve(member, self.flushed, self.portion)
+        return member.cursor >= self.flushed and not member.queue.size
+
+    def serve(self, member: Member) -> None:
+        """Send *member*, unless they are congested, all that they were not sent yet."""
+        if not member.writer.congested:
+            guarded(member, self._serve, member, self._log.end, maxsize)
+
+    def _serve(self, member: Member, end: int, size: int) -> None:
+        """Send the events from the member's cursor to *end*, then the send queue, if all fits."""
+        pieces: list[tuple[int, bytes]] = []
+        hidden: list[int] = []
+        missed = 0
+        format = member.format
+        known = self._encoded.get(format, {})
+        events = self._log
+        cursor = start = max(member.cursor, events.base)
+        if member.cursor < start:
+            missed = events.rows[0].line - member.line
+            if missed:
+                skipped = Skipped(events.rows[0].event.time, SERVER, missed)
+                pieces.append((cursor, encode(format, skipped, self._name)))
+        for index in range(cursor - events.base, end - events.base):
+            cursor += 1
+            row = events.rows[index]
+            event = row.event
+            if not hides(member, event):
+                piece = known.get(row.id)
+                if piece is None:
+                    piece = self._encode(format, row)
+                if format.highlights and event.line and event.origin != member.origin:
+                    piece = format.highlighted(piece, member.name)
+                pieces.append((cursor, piece))
+                size -= len(piece)
+                if size <= 0:
+                    break
+            else:
+                hidden.append(cursor - 1)
+        data = b"".join([piece for _, piece in pieces])
+        if cursor >= end:
+            data += member.queue.contents()
+        if data and (taken := member.writer.write(data)) != len(data):
+            self._stall(member, pieces, taken)
+            if member.cursor < start:
+                # Nothing of it was taken: it will be told again what it missed.
+                return
+        else:
+            self._counters.bytes += len(data)
+            member.cursor = cursor
+            # The log may move past the rest before there is another portion.
+            self.note_place(member)
+            if cursor >= end:
+                member.queue.clear()
+        self._counters.missed += missed
+        self._count_lines(member, start, hidden)
+
+    def _encode(self, format: Format, row: Row) -> bytes:
+        """*row* as *format* shows it, which is kept for others who are behind as well."""
+        piece = encode(format, row.event, self._name, row.id)
+        if self._encoded_size > self.max_encoded:
+            self.forget_encoded()
+        self._encoded_size += len(piece) + PIECE_BYTES
+        self._encoded.setdefault(format, {})[row.id] = piece
+        return piece
+
+    def forget_encoded(self) -> None:
+        self._encoded.clear()
+        self._encoded_size = 0
+
+    def _stall(self, member: Member, pieces: Iterable[tuple[int, bytes]], taken: int) -> None:
+        """The writer took only *taken* bytes of *pieces* and the mail after them.
+
+        The line in which it stopped goes to the writer, the cursor stands after it.
+        """
+        rest = b""
+        self._counters.bytes += taken
+        for after, piece in pieces:
+            if taken <= 0:
+                break
+            member.cursor = after
+            rest = piece[taken:]
+            taken -= len(piece)
+        else:
+            if taken > 0:
+                rest = member.queue.sent(taken)
+        self.note_place(member)
+        self._counters.bytes += len(rest)
+        member.writer.finish(rest)
+
+    def note_place(self, member: Member) -> None:
+        """Note what there was before the cursor of *member*, who is behind."""
+        events, cursor = self._log, member.cursor
+        # Before the log begins it stays: what was missed has still to be told.
+        if cursor >= events.base:
+            member.line = events.lines_before(cursor)
+        if cursor > events.base:
+            member.shown = events.id_before(cursor)
