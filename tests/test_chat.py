@@ -10,7 +10,6 @@ from chatroom.chat import chat as chats
 from chatroom.chat.chat import MAX_LOOKS, Chat
 from chatroom.chat.gate import Reason
 from chatroom.chat.member import Member
-from chatroom.chat.sendqueue import SendQueue
 from chatroom.formats.plain import RAW
 from chatroom.model.chatsettings import Settings
 from chatroom.model.entry import Entry
@@ -151,7 +150,7 @@ def test_rooms_of_doors_are_neither_listed_nor_entered(world: World) -> None:
     assert alice.asks("/join relay 1") == ["-- A room's name consists of letters, digits, _ and -."]
     assert alice.asks("/who relay") == ["-- There is no such room. /rooms lists them."]
     writer = FakeWriter()
-    world.chat.enter(hidden, Member(99, "", RAW, writer, SendQueue()))
+    world.chat.enter(hidden, Member(99, "", RAW, writer))
     world.chat.submit(hidden, Relayed(0.0, 98, b"\xff"))
     world.settle()
     assert writer.data == b"\xff\n"

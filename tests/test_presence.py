@@ -5,7 +5,6 @@ import pytest
 from chatroom.chat.announcer import JoinAnnouncer
 from chatroom.chat.member import Member
 from chatroom.chat.room import Room
-from chatroom.chat.sendqueue import SendQueue
 from chatroom.formats.plain import PLAIN
 from chatroom.model.chatsettings import Settings
 from chatroom.model.events import SERVER, CrowdMoved, Event
@@ -150,7 +149,7 @@ def test_one_person_who_comes_again_and_again_is_named_once() -> None:
     told: list[Event] = []
     announcer = JoinAnnouncer(Room("den", "den"), clock, told.append, 0)
     for origin, name in enumerate(["a", "b", "c", "dave", "dave", "eve"], 1):
-        announcer.spoke(Member(origin, name, PLAIN, FakeWriter(), SendQueue()))
+        announcer.spoke(Member(origin, name, PLAIN, FakeWriter()))
     clock.advance(1)
     assert told[-1] == CrowdMoved(1.0, SERVER, ("dave", "eve"), 3, joined=True)
 

@@ -124,7 +124,6 @@ class Delivery:
                     member.cursor != start
                     or member.origin in differing
                     or member.ignores is not None
-                    or member.queue.size
                 ):
                     apart += 1
                     self._deliver(member, batch, start, count)
@@ -137,7 +136,7 @@ class Delivery:
                 else:
                     member.cursor = end
             except Exception:
-                # One member's fault must not cost the apart their lines.
+                # One member's fault must not cost the others their lines.
                 log.failure(
                     "Delivery to connection {connection} failed",
                     event="delivery_failed",
@@ -177,7 +176,7 @@ class Delivery:
         return named
 
     def _deliver(self, member: Member, batch: Batch, start: int, last: int) -> None:
-        """Send the batch, which begins at *start*, up to its index *last*, then the send queue."""
+        """Send the batch, which begins at *start*, up to its index *last*."""
         # Who entered in this batch is shown what came after that.
         first = member.cursor - start
         skip = batch.left_out(member, first, last)
@@ -186,17 +185,12 @@ class Delivery:
             data = batch.part(first, last, skip, marked)
         else:
             data = batch.data
-        queue = member.queue
-        if queue.size:
-            data += queue.contents()
         if data and (taken := member.writer.write(data)) != len(data):
             self._stall(member, batch.places(start, first, last, skip, marked), taken)
         else:
             counters = self._counters
             counters.bytes += len(data)
             member.cursor = start + last
-            if queue.size:
-                queue.clear()
             if batch.talk:
                 counters.deliveries += last - first - len(skip)
                 return
@@ -212,18 +206,21 @@ class Delivery:
     def catch_up(self, member: Member) -> bool:
         """Serve a member who was congested and has drained, at most a portion.
 
-        Returns whether nothing is left to send: no event, no mail.
+        Returns whether it stands at the end, and its writer can take more.
         """
-        self._serve(member, self.flushed, self.portion)
-        return member.cursor >= self.flushed and not member.queue.size
+        taken = self._serve(member, self.flushed, self.portion)
+        return taken and member.cursor >= self.flushed
 
     def serve(self, member: Member) -> None:
         """Send *member*, unless they are congested, all that they were not sent yet."""
         if not member.writer.congested:
             guarded(member, self._serve, member, self._log.end, maxsize)
 
-    def _serve(self, member: Member, end: int, size: int) -> None:
-        """Send the events from the member's cursor to *end*, then the send queue, if all fits."""
+    def _serve(self, member: Member, end: int, size: int) -> bool:
+        """Send the events from the member's cursor to *end*, up to about *size* bytes.
+
+        Returns whether the writer took all that was handed to it.
+        """
         pieces: list[tuple[int, bytes]] = []
         hidden: list[int] = []
         missed = 0
@@ -253,22 +250,20 @@ class Delivery:
             else:
                 hidden.append(cursor - 1)
         data = b"".join([piece for _, piece in pieces])
-        if cursor >= end:
-            data += member.queue.contents()
-        if data and (taken := member.writer.write(data)) != len(data):
+        taken = member.writer.write(data) if data else 0
+        if taken != len(data):
             self._stall(member, pieces, taken)
             if member.cursor < start:
                 # Nothing of it was taken: it will be told again what it missed.
-                return
+                return False
         else:
             self._counters.bytes += len(data)
             member.cursor = cursor
             # The log may move past the rest before there is another portion.
             self.note_place(member)
-            if cursor >= end:
-                member.queue.clear()
         self._counters.missed += missed
         self._count_lines(member, start, hidden)
+        return taken == len(data)
 
     def _encode(self, format: Format, row: Row) -> bytes:
         """*row* as *format* shows it, which is kept for others who are behind as well."""
@@ -280,11 +275,12 @@ class Delivery:
         return piece
 
     def forget_encoded(self) -> None:
+        """Encode anew what is sent to members who are behind."""
         self._encoded.clear()
         self._encoded_size = 0
 
     def _stall(self, member: Member, pieces: Iterable[tuple[int, bytes]], taken: int) -> None:
-        """The writer took only *taken* bytes of *pieces* and the mail after them.
+        """The writer took only *taken* bytes of *pieces*.
 
         The line in which it stopped goes to the writer, the cursor stands after it.
         """
@@ -296,9 +292,6 @@ class Delivery:
             member.cursor = after
             rest = piece[taken:]
             taken -= len(piece)
-        else:
-            if taken > 0:
-                rest = member.queue.sent(taken)
         self.note_place(member)
         self._counters.bytes += len(rest)
         member.writer.finish(rest)

@@ -5,7 +5,6 @@ from typing import Protocol
 
 from twisted.logger import Logger
 
-from chatroom.chat.sendqueue import SendQueue
 from chatroom.formats.format import Format
 from chatroom.model.events import Event, Left, Renamed
 from chatroom.model.output import Writer
@@ -46,7 +45,6 @@ class Member:
         "origin",
         "owner",
         "passing",
-        "queue",
         "reads",
         "shown",
         "writer",
@@ -58,7 +56,6 @@ class Member:
         name: str,
         format: Format,
         writer: Writer,
-        queue: SendQueue,
         owner: Owner | None = None,
     ) -> None:
         #: The id of the connection.
@@ -66,7 +63,6 @@ class Member:
         self.name = name
         self.format = format
         self.writer = writer
-        self.queue = queue
         self.owner = owner
         #: The position of the next event to be shown.
         self.cursor = 0

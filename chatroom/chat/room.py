@@ -108,8 +108,6 @@ class Room:
                     self.listen(entering)
                     if entering.owner is not None:
                         guarded(entering, entering.owner.entered, entering)
-                    # The greeting comes before whatever follows in the same batch.
-                    self.delivery.serve(entering)
             case Left() if member is not None:
                 del (self._passing if member.passing else self.members)[event.origin]
                 if not member.reads:

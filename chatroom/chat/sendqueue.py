@@ -1,4 +1,4 @@
-"""The send queue: what is for one person only.
+"""The send queue: what is for one user only; it goes out after the room's lines of the same turn.
 
 The rule: it is bounded. Whoever posts for somebody else asks `full` first and tells the sender;
 what a person's own commands answer is always taken, and their input waits while it is full.

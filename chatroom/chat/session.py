@@ -243,7 +243,7 @@ class Session:
         self.arriving = True
         self.gate.close(Reason.ENTERING)
         self.room = chat.doorstep
-        self.member = Member(self.origin, self.user.name, self.format, self.writer, self.queue)
+        self.member = Member(self.origin, self.user.name, self.format, self.writer)
 
     def enter_first_room(self, room: Room | None = None, *, why: str = "") -> None:
         """It is known who this is: enter *room*, or where guests come in.
@@ -261,7 +261,7 @@ class Session:
         for room in (self._former, self.room):
             member = room and room.reader(self.origin)
             if room and member:
-                done = room.delivery.catch_up(member)
+                done = room.delivery.catch_up(member) and self._send_mail()
                 break
         else:
             done = self._send_mail()
@@ -432,9 +432,7 @@ class Session:
         """Ask for a place in *room*; input waits until there is an answer."""
         self.gate.close(Reason.ENTERING)
         self.room = room
-        self.member = Member(
-            self.origin, self.user.name, self.format, self.writer, self.queue, owner=self
-        )
+        self.member = Member(self.origin, self.user.name, self.format, self.writer, owner=self)
         self.member.passing = self.passing
         self.member.reads = self.beside or not self.passing
         self._apply_preferences()
@@ -620,7 +618,7 @@ class Session:
         return b"".join(pieces[first:])
 
     def deliver_mail(self) -> None:
-        """The turn ends: send the send queue, unless delivery to the room did."""
+        """Send what waits for this user alone: after the room's lines of the same turn."""
         try:
             if not self.writer.congested and (not self.queue.size or self._send_mail()):
                 self.gate.open(Reason.OUTPUT)
@@ -669,6 +667,8 @@ class Session:
             self.handler.entered(self, room, first=first)
         self._former = None
         self.gate.open(Reason.ENTERING)
+        # The greeting comes before what else happens in the room in this turn.
+        self.deliver_mail()
 
     def left(self, member: Member, event: Left) -> None:
         """The member is out of its room."""
@@ -681,6 +681,7 @@ class Session:
             room=former.name if former is not None else "",
         )
         if member is self.member:
+            self.deliver_mail()
             self._finish()
         elif self._former is not None and not self.passing:
             key, last = self._former.key, self._former.last_shown(member)

@@ -17,7 +17,6 @@ from zope.interface import implementer
 from chatroom.chat.chat import Chat
 from chatroom.chat.member import Member
 from chatroom.chat.room import Room
-from chatroom.chat.sendqueue import SendQueue
 from chatroom.doors import openings
 from chatroom.doors.factory import DoorFactory, tune
 from chatroom.doors.writer import Writer
@@ -61,7 +60,7 @@ class RelayProtocol(LineOnlyReceiver):
         self.origin = chat.next_origin()
         self.user_id = -self.origin
         self.opened = chat.clock.seconds()
-        self.member = Member(self.origin, "", RAW, self.writer, SendQueue(), self)
+        self.member = Member(self.origin, "", RAW, self.writer, self)
         factory.joined(self)
         chat.enter(factory.room, self.member)
         self._over = False
