@@ -4,11 +4,10 @@ The rule: a password is in no message, no log and no exception. Input waits unti
 a step ended, and after each step it is asked whether anybody is still there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatroom.accounts import passwords
@@ -16,7 +15,7 @@ from chatroom.actions import naming, strays
 from chatroom.actions.ignoring import become_user
 from chatroom.actions.login import as_it_is, as_read, log_in_as
 from chatroom.actions.reconcile import make_guest
-from chatroom.actions.steps import Flow, apart, bare, carry_out, if_there, patiently, steps
+from chatroom.actions.steps import required, run_step, shielded, while_here
 from chatroom.chat.loginservice import LoginSubject, log_fields
 from chatroom.model.accounts import Account
 from chatroom.model.preferences import Preferences
@@ -62,11 +61,13 @@ def register(session: "Session", password: str) -> None:
     if session.chat.logins.created.spent(session.source):
         raise Refused(Code.RATE_LIMITED, TOO_MANY_NAMES)
     if password:
-        _carry_out(session, _register(session, name, password, hidden=False))
+        _run_with_password(session, _register(session, name, password, hidden=False))
         return
     _ask_new(
         session,
-        lambda chosen, hidden: _carry_out(session, _register(session, name, chosen, hidden=hidden)),
+        lambda chosen, hidden: _run_with_password(
+            session, _register(session, name, chosen, hidden=hidden)
+        ),
         "Usage: /register PASSWORD",
         f"Choose a password for {name}.",
     )
@@ -80,9 +81,9 @@ def log_in(session: "Session", name: str, password: str) -> None:
         )
     _may_log_in(session)
     if password:
-        _carry_out(session, _log_in(session, name, password, hidden=False))
+        _run_with_password(session, _log_in(session, name, password, hidden=False))
     else:
-        _carry_out(session, _begin_login(session, name))
+        _run_with_password(session, _begin_login(session, name))
 
 
 def log_in_by_code(session: "Session", code: str) -> None:
@@ -117,7 +118,7 @@ def log_in_by_code(session: "Session", code: str) -> None:
             )
         )
     session.notice(f"Your code came from {issued.place}.")
-    _carry_out(session, log_in_as(session, account, paired=True))
+    _run_with_password(session, log_in_as(session, account, paired=True))
 
 
 def _may_log_in(session: "Session") -> None:
@@ -161,7 +162,7 @@ def change_password(session: "Session", old: str, new: str) -> None:
     """Have the password *new* in place of *old*, or ask for both. Raises Refused."""
     account = _account(session)
     if new:
-        _carry_out(session, _change_password(session, account, old, new, hidden=False))
+        _run_with_password(session, _change_password(session, account, old, new, hidden=False))
         return
 
     usage = "Usage: /password OLD NEW"
@@ -172,7 +173,7 @@ def change_password(session: "Session", old: str, new: str) -> None:
             return
         _ask_new(
             session,
-            lambda new, hidden: _carry_out(
+            lambda new, hidden: _run_with_password(
                 session, _change_password(session, account, old, new, hidden=hidden)
             ),
             usage,
@@ -186,12 +187,12 @@ def unregister(session: "Session", password: str) -> None:
     """Give the account up, for which its password is wanted. Raises Refused."""
     account = _account(session)
     if password:
-        _carry_out(session, _unregister(session, account, password))
+        _run_with_password(session, _unregister(session, account, password))
         return
 
     def sure(password: str, _: bool) -> None:
         if password:
-            _carry_out(session, _unregister(session, account, password))
+            _run_with_password(session, _unregister(session, account, password))
         else:
             session.notice(f"{account.name} is still yours.")
 
@@ -206,24 +207,25 @@ def unregister(session: "Session", password: str) -> None:
 
 def unregister_other(session: "Session", name: str) -> None:
     """An operator gives up the account called *name*."""
-    _carry_out(session, _unregister_other(session, name))
+    _run_with_password(session, _unregister_other(session, name))
 
 
-def _carry_out(session: "Session", flow: "Deferred[Any]") -> None:
-    """Carry out *flow*, for which a password was typed or will be.
+def _run_with_password(session: "Session", steps: "Coroutine[Any, Any, None]") -> None:
+    """Run *steps*, for which a password was typed or will be.
 
-    Only when it has done what it is for, no line is taken for that password any more.
+    Only when they have done what they are for, no line is taken for that password any more.
     """
 
-    def succeeded(_: object) -> None:
+    async def guarded() -> None:
+        try:
+            await steps
+        except Exception:
+            # It may have taken its time.
+            strays.guard(session)
+            raise
         session.prompt.guarded_until = 0.0
 
-    def failed(failure: Any) -> Any:
-        # It may have taken its time.
-        strays.guard(session)
-        return failure
-
-    carry_out(session, flow.addCallbacks(succeeded, failed))
+    run_step(session, guarded())
 
 
 # -- asking for passwords
@@ -285,17 +287,16 @@ def _ask_twice(
     _ask(session, first, usage, *sentences)
 
 
-def _begin_login(session: "Session", name: str) -> Any:
+async def _begin_login(session: "Session", name: str) -> None:
     """Ask for the password of *name*, if there is such an account."""
-    return _find_own(session, name).addCallback(
-        lambda account: _ask_password(session, account, f"What is the password of {account.name}?")
-    )
+    account = await _find_own(session, name)
+    _ask_password(session, account, f"What is the password of {account.name}?")
 
 
 def _ask_password(session: "Session", account: Account, *sentences: str) -> None:
     def answered(password: str, hidden: bool) -> None:
         if password:
-            _carry_out(session, _log_in(session, account.name, password, hidden=hidden))
+            _run_with_password(session, _log_in(session, account.name, password, hidden=hidden))
         else:
             session.notice(f"You are still {session.user.name}.")
 
@@ -305,8 +306,7 @@ def _ask_password(session: "Session", account: Account, *sentences: str) -> None
 # -- the steps
 
 
-@steps
-def _register(session: "Session", name: str, password: str, *, hidden: bool) -> Flow:
+async def _register(session: "Session", name: str, password: str, *, hidden: bool) -> None:
     logins = session.chat.logins
     if not naming.still_named(session, name):
         # Since it was asked for a password, its owner has come.
@@ -317,10 +317,10 @@ def _register(session: "Session", name: str, password: str, *, hidden: bool) -> 
         passwords.check(password, name)
     except passwords.PasswordRefused as error:
         raise Refused(Code.BAD_PASSWORD, f"{error} Nothing was changed.") from None
-    owner = yield patiently(session, logins.accounts.resembling(name))
+    owner = await required(session, logins.accounts.resembling(name))
     if owner is not None:
         raise Refused(Code.NAME_TAKEN, f"{naming.whose(name, owner)} {naming.ANOTHER}")
-    stored = yield if_there(session, logins.hash_password(session, password))
+    stored = await while_here(session, logins.hash_password(session, password))
     now = session.chat.clock.time()
     # If this takes too long it is not known whether it happened.
     doubt = f"It is not sure that {name} is yours now. Please see later: /login {name}"
@@ -335,7 +335,7 @@ def _register(session: "Session", name: str, password: str, *, hidden: bool) -> 
         return answer
 
     added = logins.accounts.add(name, stored, now).addBoth(not_added)
-    account = yield patiently(session, apart(added), doubt)
+    account = await required(session, shielded(added), doubt)
     if account is None:
         raise Refused(
             Code.NAME_TAKEN,
@@ -365,12 +365,13 @@ def _register(session: "Session", name: str, password: str, *, hidden: bool) -> 
     _warn(session, hidden)
 
 
-@steps
-def _log_in(session: "Session", name: str, password: str, *, hidden: bool) -> Flow:
-    account = yield _find_own(session, name)
-    right = yield if_there(session, session.chat.logins.check_password(session, account, password))
+async def _log_in(session: "Session", name: str, password: str, *, hidden: bool) -> None:
+    account = await _find_own(session, name)
+    right = await while_here(
+        session, session.chat.logins.check_password(session, account, password)
+    )
     if right:
-        yield log_in_as(session, account)
+        await log_in_as(session, account)
         _warn(session, hidden)
         return
     note_failure(session.chat, session, account)
@@ -392,17 +393,16 @@ def note_failure(chat: "Chat", guesser: LoginSubject, account: Account) -> None:
     )
 
 
-@steps
-def _change_password(
+async def _change_password(
     session: "Session", account: Account, old: str, new: str, *, hidden: bool
-) -> Flow:
+) -> None:
     try:
         passwords.check(new, account.name)
     except passwords.PasswordRefused as error:
         raise Refused(Code.BAD_PASSWORD, f"{error} Nothing was changed.") from None
     logins = session.chat.logins
-    yield _prove(session, account, old)
-    stored = yield if_there(session, logins.hash_password(session, new))
+    await _prove(session, account, old)
+    stored = await while_here(session, logins.hash_password(session, new))
     doubt = "It is not sure whether your password is changed. Please try both."
 
     def changed(there: bool) -> bool:
@@ -413,7 +413,7 @@ def _change_password(
         return there
 
     answer = logins.accounts.set_password(account.id, stored).addCallback(changed)
-    if not (yield patiently(session, apart(answer), doubt)):
+    if not (await required(session, shielded(answer), doubt)):
         raise Refused(Code.NO_SUCH_ACCOUNT, f"{account.name} is not registered any more.")
     log.info(
         "{name!r} has another password",
@@ -425,10 +425,9 @@ def _change_password(
     _warn(session, hidden)
 
 
-@steps
-def _unregister(session: "Session", account: Account, password: str) -> Flow:
+async def _unregister(session: "Session", account: Account, password: str) -> None:
     logins = session.chat.logins
-    yield _prove(session, account, password)
+    await _prove(session, account, password)
     doubt = f"It is not sure whether {account.name} is given up. Please look again later."
 
     def removed(_: bool) -> None:
@@ -447,13 +446,12 @@ def _unregister(session: "Session", account: Account, password: str) -> Flow:
 
     # Whoever waits for it may have given up by then, or may have logged in elsewhere.
     gone = logins.accounts.remove(account.id).addCallback(removed)
-    yield patiently(session, apart(gone), doubt)
+    await required(session, shielded(gone), doubt)
 
 
-@steps
-def _unregister_other(session: "Session", name: str) -> Flow:
+async def _unregister_other(session: "Session", name: str) -> None:
     chat = session.chat
-    account = yield find(session, name, "A name is typed in full.")
+    account = await find(session, name, "A name is typed in full.")
     if chat.moderation.operator(account.id):
         raise Refused(
             Code.PROTECTED, f"{account.name} is an operator. /deop {account.name} comes first."
@@ -475,7 +473,7 @@ def _unregister_other(session: "Session", name: str) -> Flow:
 
     # Whoever waits for it may have given up by then.
     gone = chat.logins.accounts.remove(account.id).addCallback(removed)
-    yield patiently(session, apart(gone), doubt)
+    await required(session, shielded(gone), doubt)
     session.notice(f"{account.name} is registered no more.")
 
 
@@ -485,34 +483,28 @@ def _forget(session: "Session", account: Account) -> None:
     session.chat.moderation.forget(account.id, account.name)
 
 
-@steps
-def _prove(session: "Session", account: Account, password: str) -> Flow:
+async def _prove(session: "Session", account: Account, password: str) -> None:
     """Go on only if *password* is that of the account as it is now."""
     logins = session.chat.logins
-    present = yield as_it_is(session, account)
-    if not (yield if_there(session, logins.check_password(session, present, password))):
+    present = await as_it_is(session, account)
+    if not (await while_here(session, logins.check_password(session, present, password))):
         note_failure(session.chat, session, account)
         raise Refused(Code.WRONG_PASSWORD, "That is not your password. Nothing was changed.")
 
 
-def find(session: "Session", name: str, *otherwise: str) -> "Deferred[Any]":
-    """The account called *name*; fails with Refused, which ends with the sentences *otherwise*."""
-    logins = session.chat.logins
-
-    def found(account: Account | None) -> Account:
-        if account is None:
-            text = f"{names.clean(name)[: names.MAX_NAME]} is not registered."
-            raise Refused(Code.NO_SUCH_ACCOUNT, paragraph(text, *otherwise))
-        return account
-
-    answer = patiently(session, logins.accounts.find(names.fold(name)))
-    return answer.addCallback(found).addErrback(bare)
+async def find(session: "Session", name: str, *otherwise: str) -> Account:
+    """Return the account called *name*. Raises Refused, with the sentences *otherwise*."""
+    account = await required(session, session.chat.logins.accounts.find(names.fold(name)))
+    if account is None:
+        text = f"{names.clean(name)[: names.MAX_NAME]} is not registered."
+        raise Refused(Code.NO_SUCH_ACCOUNT, paragraph(text, *otherwise))
+    return account
 
 
-def _find_own(session: "Session", name: str) -> "Deferred[Any]":
-    """The same, where whoever asks takes *name* for their own."""
+async def _find_own(session: "Session", name: str) -> Account:
+    """Return the account called *name*, which the user takes for their own. Raises Refused."""
     how = "/register makes the name that you have your own."
-    return find(session, name, how, *session.chat.logins.expiry_notice("A name"))
+    return await find(session, name, how, *session.chat.logins.expiry_notice("A name"))
 
 
 def _account(session: "Session") -> Account:

@@ -7,12 +7,10 @@ Otherwise a private line to mar, who has just left, would reach mary. For what o
 people there are no beginnings: see `exactly`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred, succeed
-
-from chatroom.actions.steps import Flow, bare, carry_out, patiently, steps
+from chatroom.actions.steps import required, run_step
 from chatroom.chat.chat import Chat
 from chatroom.chat.log import said_by
 from chatroom.model.accounts import Account
@@ -43,12 +41,12 @@ def with_person(
     session: "Session",
     name: str,
     act: Callable[["Session"], object],
-    absent: Callable[[Account], Any] | None = None,
+    absent: Callable[[Account], Coroutine[Any, Any, None]] | None = None,
 ) -> None:
     """Call *act* with the person whom *session* means by *name*; raises Refused, or refuses later.
 
     absent: called with the account in place of that where *name* is registered and its owner is not
-    here; it may return a Deferred. Input waits until it is known who is meant.
+    here. Input waits until it is known who is meant, and what is begun has ended.
     """
     chat = session.chat
     key = _key(name)
@@ -59,11 +57,11 @@ def with_person(
         # There is nobody to be looked for.
         raise _nobody(name)
     else:
-        carry_out(session, _with_person(session, name, act, absent))
+        run_step(session, _with_person(session, name, act, absent))
 
 
-def known(session: "Session", name: str) -> "Deferred[str]":
-    """The name of somebody who is here, was here, or has registered it; fails with Refused.
+async def known(session: "Session", name: str) -> str:
+    """Return the name of somebody who is here, was here, or has registered it. Raises Refused.
 
     Who was here has left within the last hour, or a line of theirs is in the log of the room.
     """
@@ -71,34 +69,30 @@ def known(session: "Session", name: str) -> "Deferred[str]":
     key = _key(name)
     person = chat.people.get(key)
     if person is not None:
-        return succeed(person.user.name)
+        return person.user.name
     spoken = next((event for event in session.room.log.recent(LINES) if said_by(event, key)), None)
     if isinstance(spoken, Said | Emoted):
-        return succeed(spoken.name)
+        return spoken.name
     if chat.people.left(key):
-        return succeed(_shown(name))
-
-    def found(account: Account | None) -> str:
-        if account is None:
-            text = f"Nobody called {_shown(name)} is or was here."
-            raise Refused(
-                Code.NO_SUCH_USER, f"{text} /who lists who is in your room, /history who spoke."
-            )
-        return account.name
-
-    return patiently(session, chat.logins.accounts.find(key)).addCallback(found).addErrback(bare)
+        return _shown(name)
+    account = await required(session, chat.logins.accounts.find(key))
+    if account is None:
+        text = f"Nobody called {_shown(name)} is or was here."
+        raise Refused(
+            Code.NO_SUCH_USER, f"{text} /who lists who is in your room, /history who spoke."
+        )
+    return account.name
 
 
-@steps
-def _with_person(
+async def _with_person(
     session: "Session",
     name: str,
     act: Callable[["Session"], object],
-    absent: Callable[[Account], Any] | None,
-) -> Flow:
+    absent: Callable[[Account], Coroutine[Any, Any, None]] | None,
+) -> None:
     chat = session.chat
     key = _key(name)
-    account = yield patiently(session, chat.logins.accounts.find(key))
+    account = await required(session, chat.logins.accounts.find(key))
     # They may have come while they were looked for.
     person = chat.people.get(key)
     if person is not None:
@@ -106,7 +100,7 @@ def _with_person(
     elif account is None:
         act(_beginning(session, name))
     elif absent is not None:
-        yield absent(account)
+        await absent(account)
     else:
         raise Refused(
             Code.GONE, f"{account.name} is not here. /msg {account.name} TEXT waits for them."

@@ -4,7 +4,6 @@ The rule: nothing is taken, changed or shown here. What a door is told is what h
 moment; the session looks again when it gives the name (login.arrive). No answer takes for ever.
 """
 
-from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from twisted.logger import Logger
 
 from chatroom.actions.accounts import note_failure
 from chatroom.actions.naming import ANOTHER
-from chatroom.actions.steps import SORRY, in_time, steps
+from chatroom.actions.steps import SORRY, outcome, start, with_timeout
 from chatroom.model.accounts import Account
 from chatroom.model.identity import Identity
 from chatroom.model.publickeys import PublicKey
@@ -81,21 +80,21 @@ def by_key(chat: "Chat", name: str, key: PublicKey) -> "Deferred[Identity | None
     nobody's somebody is a guest, and not let in under a name that is registered. To be asked before
     it is proved that they have it as well as after.
     """
-    return _by_key(chat, name, key)
+    return start(_by_key(chat, name, key))
 
 
-@steps
-def _by_key(
-    chat: "Chat", name: str, key: PublicKey
-) -> Generator["Deferred[Any]", Any, Identity | None]:
+async def _by_key(chat: "Chat", name: str, key: PublicKey) -> Identity | None:
     try:
-        holder = yield in_time(chat.logins.accounts.keyholder(key.fingerprint), chat.clock)
-        account = yield _find(chat, name)
+        holder = await outcome(
+            with_timeout(chat.logins.accounts.keyholder(key.fingerprint), chat.clock)
+        )
+        account = await outcome(_find(chat, name))
     except Exception as error:
         _unavailable(error)
         return Identity(key=key, why=SORRY)
-    same = account is not None and holder is not None and holder.account.id == account.id
-    if same or (account is None and holder is not None and holder.proven):
+    if holder is not None and (
+        holder.proven if account is None else holder.account.id == account.id
+    ):
         return Identity(holder.account.name, holder.account, key, by_key=True)
     return by_name(chat, name, key) if account is None else None
 
@@ -108,15 +107,14 @@ def by_password(
     Fails with TooMany if their turn does not come; who tries again later may have more luck. Once
     they are gone it need not fire.
     """
-    return _by_password(chat, stranger, account, password)
+    return start(_by_password(chat, stranger, account, password))
 
 
-@steps
-def _by_password(
+async def _by_password(
     chat: "Chat", stranger: PendingConnection, account: Account, password: str
-) -> Generator["Deferred[Any]", Any, Identity | None]:
+) -> Identity | None:
     try:
-        present = yield _find(chat, account.name)
+        present = await outcome(_find(chat, account.name))
     except Exception as error:
         _unavailable(error)
         return Identity(key=stranger.key, why=SORRY)
@@ -125,7 +123,7 @@ def _by_password(
     # As it is now: between the question and the answer they had all the time in the world.
     answer = chat.logins.check_password(stranger, present, password)
     try:
-        right = yield in_time(answer, chat.clock, TURN)
+        right = await outcome(with_timeout(answer, chat.clock, TURN))
     except TimeoutError:
         raise TooMany from None
     if right:
@@ -134,15 +132,20 @@ def _by_password(
     return None
 
 
-def _find(chat: "Chat", name: str) -> "Deferred[Any]":
+def _find(chat: "Chat", name: str) -> "Deferred[Account | None]":
     # Folding takes a while for what is no name anyway.
     key = names.fold(name) if len(name) <= 4 * names.MAX_NAME else ""
-    return in_time(chat.logins.accounts.find(key), chat.clock)
+    return with_timeout(chat.logins.accounts.find(key), chat.clock)
 
 
 def _unknown(failure: Any) -> None:
     _unavailable(failure.value)
 
 
-def _unavailable(error: object) -> None:
-    log.warn("Accounts could not be used: {error!r}", event="accounts_unavailable", error=error)
+def _unavailable(error: BaseException) -> None:
+    log.warn(
+        "Accounts could not be used: {error!r}",
+        event="accounts_unavailable",
+        # Without the frames: there may be a password in them.
+        error=error.with_traceback(None),
+    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
 
-from chatroom.actions.steps import Flow, apart, carry_out, patiently, steps
+from chatroom.actions.steps import required, run_step, shielded
 from chatroom.chat.loginservice import log_fields
 from chatroom.model import publickeys
 from chatroom.model.accounts import MAX_KEYS, Account, Binding, BoundKey
@@ -29,7 +29,7 @@ PREFIX = "SHA256:"
 
 def show(session: "Session") -> None:
     """List the keys of whoever is logged in. Raises Refused."""
-    carry_out(session, _show(session, _account(session)))
+    run_step(session, _show(session, _account(session)))
 
 
 def add(session: "Session", line: str) -> None:
@@ -52,12 +52,12 @@ def add(session: "Session", line: str) -> None:
         raise Refused(
             Code.USAGE, "You came without a key. One that you paste is added: /key add ssh-... AAAA"
         )
-    carry_out(session, _add(session, account, key))
+    run_step(session, _add(session, account, key))
 
 
 def remove(session: "Session", beginning: str) -> None:
     """Remove the key whose fingerprint begins so. Raises Refused."""
-    carry_out(session, _remove(session, _account(session), beginning))
+    run_step(session, _remove(session, _account(session), beginning))
 
 
 def _account(session: "Session") -> Account:
@@ -68,9 +68,8 @@ def _account(session: "Session") -> Account:
     return session.user.account
 
 
-@steps
-def _show(session: "Session", account: Account) -> Flow:
-    keys = yield patiently(session, session.chat.logins.accounts.keys(account.id))
+async def _show(session: "Session", account: Account) -> None:
+    keys = await required(session, session.chat.logins.accounts.keys(account.id))
     used = session.key.fingerprint if session.key is not None else ""
     lines = [_shown(session, key, used) for key in keys]
     if lines:
@@ -92,8 +91,7 @@ def _shown(session: "Session", key: BoundKey, used: str) -> str:
     return f"{key.fingerprint} {', '.join(about)}"
 
 
-@steps
-def _add(session: "Session", account: Account, key: PublicKey) -> Flow:
+async def _add(session: "Session", account: Account, key: PublicKey) -> None:
     logins = session.chat.logins
     proven = session.key == key
     mark = key.fingerprint
@@ -101,7 +99,7 @@ def _add(session: "Session", account: Account, key: PublicKey) -> Flow:
     added = logins.accounts.add_key(account.id, key, session.chat.clock.time(), proven)
     # Whoever waits for it may have given up by then.
     added.addCallback(lambda became: _note_added(session, account, mark, became))
-    match (yield patiently(session, apart(added), doubt)):
+    match await required(session, shielded(added), doubt):
         case Binding.OURS:
             raise Refused(Code.ALREADY, f"{mark} is a key of yours already.")
         case Binding.TAKEN:
@@ -133,10 +131,9 @@ def _note_added(session: "Session", account: Account, mark: str, became: Binding
     return became
 
 
-@steps
-def _remove(session: "Session", account: Account, beginning: str) -> Flow:
+async def _remove(session: "Session", account: Account, beginning: str) -> None:
     book = session.chat.logins.accounts
-    keys = yield patiently(session, book.keys(account.id))
+    keys = await required(session, book.keys(account.id))
     if beginning[: len(PREFIX)].upper() == PREFIX:
         beginning = beginning[len(PREFIX) :]
     marks = [key.fingerprint for key in keys]
@@ -152,7 +149,7 @@ def _remove(session: "Session", account: Account, beginning: str) -> Flow:
     removed = book.remove_key(account.id, mark)
     # Whoever waits for it may have given up by then.
     removed.addCallback(lambda was: _note_removed(session, account, mark, was))
-    if not (yield patiently(session, apart(removed), doubt)):
+    if not (await required(session, shielded(removed), doubt)):
         raise Refused(
             Code.NOTHING_FOUND, "You have no key with such a fingerprint. /key lists them."
         )

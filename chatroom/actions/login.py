@@ -4,7 +4,7 @@ The rule: the name is claimed before the account is taken over, and between the 
 name nothing is waited for. Whoever is only passing takes nothing.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +15,7 @@ from chatroom.actions import naming, strays
 from chatroom.actions.ignoring import become_user
 from chatroom.actions.messages import show_messages
 from chatroom.actions.pager import pager_of, when
-from chatroom.actions.steps import SORRY, Flow, Gone, or_none, patiently, steps
+from chatroom.actions.steps import SORRY, Gone, default_none, outcome, required, start
 from chatroom.chat.gate import Reason
 from chatroom.chat.log import said_by
 from chatroom.chat.loginservice import log_fields
@@ -34,18 +34,17 @@ if TYPE_CHECKING:
 log = Logger()
 
 
-@steps
-def log_in_as(session: "Session", account: Account, *, paired: bool = False) -> Flow:
+async def log_in_as(session: "Session", account: Account, *, paired: bool = False) -> None:
     """*session* is that of *account* from now on, whoever else had the name.
 
     paired: see LoginService.logged_in.
     """
     chat = session.chat
-    claimed = yield _claim(session, account)
+    claimed = await _claim(session, account)
     present = claimed.account
     former, preferences = _take_over(session, claimed, paired=paired)
     if not naming.still_named(session, present.name):
-        named = yield naming.rename_to(session, present.name)
+        named = await outcome(naming.rename_to(session, present.name))
         if session.over or not named:
             # They have not got the preferences yet that would be kept.
             chat.logins.logged_out(session, keep=False)
@@ -60,10 +59,10 @@ def log_in_as(session: "Session", account: Account, *, paired: bool = False) -> 
     places = _note_unread(session, claimed, former)
     room = _room_for(session, preferences)
     if room is not session.room and session.room in (chat.lobby, chat.entrance):
-        yield session.go(room)
+        await outcome(session.go(room))
     else:
         _say_new(session, places)
-    yield _bring(session, present, places)
+    await _bring(session, present, places)
 
 
 def open_session(session: "Session", identity: "Identity | None" = None) -> None:
@@ -96,17 +95,15 @@ def open_session(session: "Session", identity: "Identity | None" = None) -> None
         else:
             session.notice(why)
 
-    session.gate.wait_for(_arrive(session, identity).addErrback(failed))
+    session.gate.wait_for(start(_arrive(session, identity)).addErrback(failed))
 
 
-@steps
-def as_it_is(session: "Session", account: Account) -> Generator["Deferred[Any]", Any, Account]:
-    """*account* as it is now: finding out whose it is took a while. Fails with Refused."""
-    present = yield patiently(session, session.chat.logins.accounts.find(account.key))
+async def as_it_is(session: "Session", account: Account) -> Account:
+    """*account* as it is now: finding out whose it is took a while. Raises Refused."""
+    present = await required(session, session.chat.logins.accounts.find(account.key))
     if present is None or present.id != account.id:
         raise Refused(Code.NO_SUCH_ACCOUNT, f"{account.name} is not registered any more.")
-    found: Account = present
-    return found
+    return present
 
 
 def as_read(session: "Session", preferences: Preferences) -> Preferences:
@@ -117,20 +114,19 @@ def as_read(session: "Session", preferences: Preferences) -> Preferences:
 # -- the steps
 
 
-@steps
-def _arrive(session: "Session", identity: "Identity") -> Flow:
+async def _arrive(session: "Session", identity: "Identity") -> None:
     if identity.account is None:
         if identity.name and not identity.why:
-            yield naming.claim_first(session, identity.name)
+            await naming.claim_first(session, identity.name)
         session.enter_first_room(why=identity.why)
         return
     if identity.by_key:
-        yield _see_key(session, identity)
+        await _see_key(session, identity)
     here = identity.account.id in session.chat.logins.online
     if session.passing or (session.beside and here):
-        yield _pass(session, identity)
+        await _pass(session, identity)
         return
-    claimed = yield _claim(session, identity.account)
+    claimed = await _claim(session, identity.account)
     present = claimed.account
     former, preferences = _take_over(session, claimed)
     # Nobody has seen them: they have had this name, and all that is theirs, from the beginning.
@@ -141,21 +137,20 @@ def _arrive(session: "Session", identity: "Identity") -> Flow:
     places = _note_unread(session, claimed, former)
     entered = session.gate.opened(Reason.ENTERING)
     session.enter_first_room(_room_for(session, preferences))
-    yield entered
+    await outcome(entered)
     if session.over or session.user.account is None or session.user.account.id != present.id:
         return
     _say_last(session, present, former)
     if identity.key is not None and not identity.by_key:
         session.notice("You have a key with you: /key add has it log you in from now on.")
-    yield _bring(session, present, places)
+    await _bring(session, present, places)
 
 
-@steps
-def _pass(session: "Session", identity: "Identity") -> Flow:
+async def _pass(session: "Session", identity: "Identity") -> None:
     """Come beside who is here as the account, and keeps its name and what it has read."""
     logins = session.chat.logins
     assert identity.account is not None
-    account = yield as_it_is(session, identity.account)
+    account = await as_it_is(session, identity.account)
     if (barred := _barred(session, account)) is not None:
         raise barred
     present = logins.online.get(account.id)
@@ -174,19 +169,18 @@ def _pass(session: "Session", identity: "Identity") -> Flow:
     session.enter_first_room(_room_for(session, preferences))
 
 
-@steps
-def _see_key(session: "Session", identity: "Identity") -> Flow:
+async def _see_key(session: "Session", identity: "Identity") -> None:
     """Go on only if the key is the account's still. From here on it is proven to be."""
     account, key = identity.account, identity.key
     assert account is not None
     assert key is not None
     book = session.chat.logins.accounts
-    holder = yield patiently(session, book.keyholder(key.fingerprint))
+    holder = await required(session, book.keyholder(key.fingerprint))
     if holder is None or holder.account.id != account.id:
         raise Refused(Code.WRONG_PASSWORD, f"Your key is not a key of {account.name} any more.")
     if not holder.proven:
         # If it could not be kept it is the next time.
-        yield or_none(session, book.prove_key(account.id, key.fingerprint))
+        await default_none(session, book.prove_key(account.id, key.fingerprint))
 
 
 class _Claimed(NamedTuple):
@@ -201,14 +195,13 @@ class _Claimed(NamedTuple):
     places: dict[str, int] | None
 
 
-@steps
-def _claim(session: "Session", account: Account) -> Generator["Deferred[Any]", Any, _Claimed]:
+async def _claim(session: "Session", account: Account) -> _Claimed:
     """Have the name of *account* claimed for *session*, if it may have it."""
     chat = session.chat
     logins = chat.logins
-    places = yield or_none(session, logins.accounts.places(account.id))
-    present = yield as_it_is(session, account)
-    holder = yield _take(session, present.key)
+    places = await default_none(session, logins.accounts.places(account.id))
+    present = await as_it_is(session, account)
+    holder = await _take(session, present.key)
     # What was decided while all this took its time counts.
     if (barred := _barred(session, present)) is not None:
         _return(session, present.key, holder)
@@ -313,13 +306,12 @@ def _say_new(session: "Session", places: Mapping[str, int]) -> None:
         session.notice(f"The last {lines} new to you.")
 
 
-@steps
-def _bring(session: "Session", account: Account, places: Mapping[str, int]) -> Flow:
+async def _bring(session: "Session", account: Account, places: Mapping[str, int]) -> None:
     """Show what was left for the account, and tell what it missed."""
     chat = session.chat
-    yield show_messages(session, account)
+    await show_messages(session, account)
     now = {room: chat.rooms[room].log.last_id for room in places if room in chat.rooms}
-    yield pager_of(session).returned(places, account.name, _CaughtUp(session, now))
+    await outcome(pager_of(session).returned(places, account.name, _CaughtUp(session, now)))
 
 
 class _CaughtUp:
@@ -346,8 +338,8 @@ class _CaughtUp:
 # -- claims
 
 
-def _take(session: "Session", key: str) -> "Deferred[Any]":
-    """Claim the name with this *key*, whoever has it; fires with who had it until now.
+async def _take(session: "Session", key: str) -> int:
+    """Claim the name with this *key*, whoever has it; return the connection that had it until now.
 
     Whenever the answer comes that nobody waits for any more, it is as if it had not been asked for.
     """
@@ -366,7 +358,7 @@ def _take(session: "Session", key: str) -> "Deferred[Any]":
             answer.errback(failure)
 
     chat.claims.take(key, session.origin).addCallback(taken).addErrback(failed)
-    return patiently(session, answer)
+    return await required(session, answer)
 
 
 def _return(session: "Session", key: str, holder: int) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
 
-from chatroom.actions.steps import Flow, or_none, patiently, steps
+from chatroom.actions.steps import default_none, required
 from chatroom.backends.interfaces import AccountStore
 from chatroom.model.accounts import Account, OfflineMessage
 from chatroom.model.events import SERVER, Whispered
@@ -128,11 +128,10 @@ def _shown(message: OfflineMessage, account: Account) -> Whispered:
     return Whispered(message.time, SERVER, *sent, outgoing=False, user=message.author)
 
 
-@steps
-def show_messages(session: "Session", account: Account) -> Flow:
+async def show_messages(session: "Session", account: Account) -> None:
     """Show what was left for the account; what was taken is forgotten."""
     book = session.chat.logins.accounts
-    messages = yield or_none(session, book.messages(account.id))
+    messages = await default_none(session, book.messages(account.id))
     if messages is None:
         session.notice("What was left for you cannot be shown just now; it waits.")
     elif messages:
@@ -146,9 +145,8 @@ def show_messages(session: "Session", account: Account) -> Flow:
         session.post(lines, LeftLines(book, account.id, messages[-1].id))
 
 
-@steps
-def leave_message(session: "Session", account: Account, text: str) -> Flow:
-    """Keep *text* for the owner of *account*, who is not here. Fails with Refused."""
+async def leave_message(session: "Session", account: Account, text: str) -> None:
+    """Keep *text* for the owner of *account*, who is not here. Raises Refused."""
     chat = session.chat
     logins = chat.logins
     why = chat.moderation.why_muted(session)
@@ -166,7 +164,7 @@ def leave_message(session: "Session", account: Account, text: str) -> Flow:
             )
         message = OfflineMessage(now, session.user.name, author, text)
         doubt = f"{account.name} is not here; it is not sure that your line waits for them."
-        waiting = yield patiently(session, logins.accounts.leave(account.id, message), doubt)
+        waiting = await required(session, logins.accounts.leave(account.id, message), doubt)
     if not waiting:
         raise Refused(
             Code.TOO_MANY, f"{account.name} is not here, and too many lines wait. Try again later."

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatroom.actions.ignoring import become_user
-from chatroom.actions.steps import Flow, in_time, patiently, steps
+from chatroom.actions.steps import required, with_timeout
 from chatroom.chat.gate import Reason
 from chatroom.model.accounts import Account
 from chatroom.model.events import Renamed
@@ -55,7 +55,7 @@ def rename(session: "Session", name: str) -> None:
             _not_named(session, f"{name} is taken.")
         else:
             # Not before: while we have the claim nobody else registers it.
-            owner = in_time(chat.logins.accounts.resembling(name), chat.clock)
+            owner = with_timeout(chat.logins.accounts.resembling(name), chat.clock)
             return owner.addCallback(looked_up)
         return None
 
@@ -79,11 +79,10 @@ def rename(session: "Session", name: str) -> None:
     chat.claims.claim(key, session.origin).addCallback(claimed).addErrback(not_claimed)
 
 
-@steps
-def claim_first(session: "Session", name: str) -> Flow:
+async def claim_first(session: "Session", name: str) -> None:
     """Have *name*, which is allowed, from the beginning: *session* is nowhere yet.
 
-    Fails with Refused, and with flow.Gone. Whenever the claim comes that nobody waits for any more,
+    Raises Refused, and steps.Gone. Whenever the claim comes that nobody waits for any more,
     it is given back.
     """
     if (why := session.chat.moderation.why_muted(session)) is not None:
@@ -103,11 +102,11 @@ def claim_first(session: "Session", name: str) -> Flow:
             answer.errback(failure)
 
     session.chat.claims.claim(key, session.origin).addCallback(claimed).addErrback(not_claimed)
-    if not (yield patiently(session, answer, NOT_NOW)):
+    if not (await required(session, answer, NOT_NOW)):
         raise Refused(Code.NAME_TAKEN, f"{name} is taken. {ANOTHER}")
     try:
         book = session.chat.logins.accounts
-        owner = yield patiently(session, book.resembling(name), NOT_NOW)
+        owner = await required(session, book.resembling(name), NOT_NOW)
         if owner is not None or session.user.naming != key:
             raise Refused(Code.NAME_TAKEN, f"{whose(name, owner)} {ANOTHER}")
     except Exception:

@@ -14,7 +14,7 @@ from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.defer import TimeoutError as TimedOut
 from twisted.logger import Logger
 
-from chatroom.actions.steps import in_time
+from chatroom.actions.steps import with_timeout
 from chatroom.chat.log import said_by
 from chatroom.chat.lookups import piecemeal
 from chatroom.chat.sendqueue import MAX_BYTES, Letter
@@ -344,7 +344,7 @@ class HistoryPager:
 
         def look() -> "Deferred[Any]":
             span = SEARCHING if searches else LOOKING
-            return in_time(start(), clock, span).addCallbacks(answered, late)
+            return with_timeout(start(), clock, span).addCallbacks(answered, late)
 
         def late(failure: Any) -> Any:
             nonlocal sorry
@@ -382,7 +382,7 @@ class HistoryPager:
 
         turns = session.chat.searches if searches else session.chat.lookups
         self._asked = asked = turns.ask(session.source, look)
-        told: Deferred[Any] = in_time(asked, clock).addErrback(failed)
+        told: Deferred[Any] = with_timeout(asked, clock).addErrback(failed)
         session.gate.wait_for(told)
         return told
 

@@ -1,14 +1,17 @@
 """Steps that wait: for the book of accounts, for claims, for records, for a password's turn.
 
+They are coroutines, which await an `outcome`, never a Deferred itself, and are begun by `run_step`
+for a session, by `start` for anybody else.
+
 The rule: input waits until it is known how a step ended, nothing is waited for without end, and
-after each step it is asked whether anybody is still there.
+after each step it is asked whether the user is still there.
 """
 
-from collections.abc import Callable, Generator
-from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from collections.abc import Coroutine, Generator
+from types import coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatroom.model.clock import Clock
@@ -22,22 +25,18 @@ if TYPE_CHECKING:
 log = Logger()
 
 
-#: What waits for steps and yields what they are to wait for.
-Flow = Generator["Deferred[Any]", Any, None]
-
 #: How long, in seconds, an answer may take.
 PATIENCE = 5.0
 
 UNKEPT = "It is not written down yet; it holds as long as the server runs."
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 SORRY = "Accounts cannot be used just now. Please try again later."
 
 
 class Gone(Exception):
-    """Nobody is here any more."""
+    """The user whom the steps are for is not here any more."""
 
 
 def bare(failure: Any) -> Any:
@@ -52,55 +51,40 @@ def bare(failure: Any) -> Any:
     return failure
 
 
-def steps(work: Callable[P, Generator["Deferred[Any]", Any, T]]) -> Callable[P, "Deferred[T]"]:
-    """Twisted's `inlineCallbacks`; failures, its own and those it waits for, are `bare`."""
+@coroutine
+def outcome(answer: "Deferred[T]") -> Generator["Deferred[T]", T, T]:
+    """Return the result of *answer*, or raise its failure, which is `bare`.
 
-    @inlineCallbacks
-    def begun(*args: P.args, **kwargs: P.kwargs) -> Generator["Deferred[Any]", Any, T]:
-        flow = work(*args, **kwargs)
-        try:
-            waits = next(flow)
-            while True:
-                if isinstance(waits, Deferred):
-                    # What is there at once may be yielded as well.
-                    waits.addErrback(bare)
-                try:
-                    answer = yield waits
-                except Exception as error:
-                    waits = flow.throw(error)
-                else:
-                    waits = flow.send(answer)
-        except StopIteration as ended:
-            result: T = ended.value
-            return result
-
-    @wraps(work)
-    def begin(*args: P.args, **kwargs: P.kwargs) -> "Deferred[T]":
-        return begun(*args, **kwargs).addErrback(bare)
-
-    return begin
-
-
-def in_time(answer: "Deferred[Any]", clock: Clock, patience: float = PATIENCE) -> "Deferred[Any]":
-    """*answer*, which fails with TimeoutError if it is not there in time, *patience* seconds."""
-    # mypy: a Clock and a reactor both can do what addTimeout wants, which asks for a whole reactor.
-    return answer.addTimeout(patience, clock).addErrback(bare)  # type: ignore[arg-type]
-
-
-def apart(answer: "Deferred[Any]") -> "Deferred[Any]":
-    """The same answer for somebody who may give up waiting for it.
-
-    What else is to be done with *answer*, by callbacks that it has already, is done whenever it
-    comes.
+    An awaited Deferred that has failed already raises it from a frame that knows the failure.
     """
-    waits: Deferred[Any] = Deferred()
+    result: T = yield answer.addErrback(bare)
+    return result
+
+
+def start(steps: "Coroutine[Any, Any, T]") -> "Deferred[T]":
+    """Begin *steps*. The Deferred fires with what they return; its failures are `bare`."""
+    return Deferred.fromCoroutine(steps).addErrback(bare)
+
+
+def with_timeout(answer: "Deferred[T]", clock: Clock, seconds: float = PATIENCE) -> "Deferred[T]":
+    """Return *answer*, which fails with TimeoutError if it has not fired in so many seconds."""
+    # mypy: a Clock and a reactor both can do what addTimeout wants, which asks for a whole reactor.
+    return answer.addTimeout(seconds, clock).addErrback(bare)  # type: ignore[arg-type]
+
+
+def shielded(answer: "Deferred[T]") -> "Deferred[T]":
+    """Return a Deferred that fires as *answer* does, and can be cancelled without cancelling that.
+
+    The callbacks that *answer* has already are called whenever it fires.
+    """
+    waits: Deferred[T] = Deferred()
     # Once it is given up it takes what comes too late in silence.
     answer.chainDeferred(waits)
     return waits
 
 
-def carry_out(session: "Session", flow: "Deferred[Any]") -> None:
-    """Let input wait until *flow* has ended, and say what there is to say about how it did."""
+def run_step(session: "Session", steps: "Coroutine[Any, Any, object]") -> None:
+    """Begin *steps*; input waits until they have ended. The user is told if they fail."""
 
     def failed(failure: Any) -> None:
         if failure.check(Gone) or session.over:
@@ -124,7 +108,7 @@ def carry_out(session: "Session", flow: "Deferred[Any]") -> None:
             )
             session.refuse(SORRY)
 
-    session.gate.wait_for(flow.addErrback(bare).addErrback(failed))
+    session.gate.wait_for(start(steps).addErrback(failed))
 
 
 def announce(session: "Session", text: str, kept: "Deferred[bool] | None" = None) -> None:
@@ -142,39 +126,48 @@ def announce(session: "Session", text: str, kept: "Deferred[bool] | None" = None
     if kept is None:
         kept = session.chat.moderation.kept()
     # Whoever has left meanwhile need not be told; that it is written is not theirs to cancel.
-    waits = in_time(apart(kept), session.chat.clock).addErrback(lambda _: False)
+    waits = with_timeout(shielded(kept), session.chat.clock).addErrback(lambda _: False)
     session.gate.wait_for(waits.addCallback(told))
 
 
-def patiently(session: "Session", answer: "Deferred[Any]", sorry: str = SORRY) -> "Deferred[Any]":
-    """*answer*, or Refused with *sorry* when there is none in time."""
+async def required(session: "Session", answer: "Deferred[T]", sorry: str = SORRY) -> T:
+    """Return the result of *answer*.
 
-    def failed(failure: Any) -> None:
+    Raises Refused with *sorry* if it fails or is late, and Gone.
+    """
+    try:
+        result = await outcome(with_timeout(answer, session.chat.clock))
+    except Exception as error:
         log.warn(
             "Accounts could not be used: {error!r}",
             event="accounts_unavailable",
             connection=session.origin,
-            error=failure.value,
+            # Without the frames, as above: whatever logs it may keep it.
+            error=error.with_traceback(None),
         )
-        raise Refused(Code.UNAVAILABLE, sorry)
-
-    return if_there(session, in_time(answer, session.chat.clock).addErrback(failed))
-
-
-def or_none(session: "Session", answer: "Deferred[Any]") -> "Deferred[Any]":
-    """*answer*, or None when there is none in time."""
-    return patiently(session, answer).addErrback(lambda failure: failure.trap(Refused) and None)
+        raise Refused(Code.UNAVAILABLE, sorry) from None
+    _stay(session)
+    return result
 
 
-def if_there(session: "Session", answer: "Deferred[Any]") -> "Deferred[Any]":
-    """*answer*, if anybody is still there to hear it."""
+async def default_none(session: "Session", answer: "Deferred[T]") -> T | None:
+    """Return the result of *answer*, or None if there is none in time. Raises Gone."""
+    try:
+        return await required(session, answer)
+    except Refused:
+        return None
 
-    def check(result: Any) -> Any:
-        if session.over:
-            raise Gone
-        return result
 
-    return answer.addCallback(check).addErrback(bare)
+async def while_here(session: "Session", answer: "Deferred[T]") -> T:
+    """Return the result of *answer*, however long it takes. Raises Gone."""
+    result = await outcome(answer)
+    _stay(session)
+    return result
+
+
+def _stay(session: "Session") -> None:
+    if session.over:
+        raise Gone
 
 
 def tell_if_later(session: "Session") -> None:

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import DeferredList
+from twisted.internet.defer import Deferred, DeferredList
 
 from chatroom.actions.pager import pager_of
-from chatroom.actions.steps import Flow, carry_out, patiently, steps, tell_if_later
+from chatroom.actions.steps import outcome, required, run_step, tell_if_later
 from chatroom.commands import command
 from chatroom.model.history import Query
 from chatroom.model.refused import Code, Refused
@@ -168,14 +168,13 @@ def _confirm(session: "Session", taken: "Sequence[tuple[Room, Event]]") -> None:
     """Have *session* told what is *taken* back in other rooms; the one that it is in is told."""
     elsewhere = [(room, event) for room, event in taken if room is not session.room]
     if elsewhere:
-        carry_out(session, _say_removed(session, elsewhere))
+        run_step(session, _say_removed(session, elsewhere))
 
 
-@steps
-def _say_removed(session: "Session", taken: "Sequence[tuple[Room, Event]]") -> Flow:
+async def _say_removed(session: "Session", taken: "Sequence[tuple[Room, Event]]") -> None:
     """Say in which rooms lines are removed; where they are not `Chat.rejected` says it."""
     receipts = [session.chat.receipt(event) for _, event in taken]
-    answers = yield DeferredList(receipts, consumeErrors=True)
+    answers = await outcome(DeferredList(receipts, consumeErrors=True))
     rooms = [f"#{room.name}" for (room, _), (done, _) in zip(taken, answers, strict=True) if done]
     if rooms:
         session.answer(f"What you said in {enumerate_names(rooms, len(rooms))} is removed.")
@@ -215,20 +214,21 @@ def _forget_name(session: "Session", rest: str) -> None:
             Code.NOT_OPERATOR, "Only an operator removes what others said. /report tells them."
         )
     name = chat.people[names.fold(rest)].user.name if names.fold(rest) in chat.people else rest
-    carry_out(session, _remove(session, name[: names.MAX_NAME], since))
+    run_step(session, _remove(session, name[: names.MAX_NAME], since))
 
 
-@steps
-def _remove(session: "Session", name: str, since: float) -> Flow:
+async def _remove(session: "Session", name: str, since: float) -> None:
     chat = session.chat
-    rooms = yield patiently(session, chat.rooms_with(name, since), "Please try again later.")
+    rooms = await required(session, chat.rooms_with(name, since), "Please try again later.")
     asked = chat.remove(rooms, session.user.name, name, since)
     if not asked:
         raise Refused(
             Code.NOTHING_FOUND,
             f"Nothing was said as {name} in the last hour. /search finds older lines.",
         )
-    answers = yield DeferredList(map(chat.receipt, asked), consumeErrors=True)
+    receipts: Deferred[list[tuple[bool, Any]]]
+    receipts = DeferredList(map(chat.receipt, asked), consumeErrors=True)
+    answers = await outcome(receipts)
     why = next((failure.value for done, failure in answers if not done), None)
     if why is not None:
         raise Refused(

@@ -2,12 +2,10 @@
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
-
-from twisted.internet.defer import Deferred, succeed
+from typing import TYPE_CHECKING
 
 from chatroom.actions.addressing import exactly
-from chatroom.actions.steps import Flow, announce, carry_out, patiently, steps, tell_if_later
+from chatroom.actions.steps import announce, required, run_step, tell_if_later
 from chatroom.chat.rules import SOURCE_BAN, as_network
 from chatroom.commands import command
 from chatroom.commands.people import checked_reason
@@ -67,7 +65,7 @@ def ban(session: "Session", rest: str) -> None:
         raise Refused(Code.TOO_MANY, "There are too many bans. /bans lists them, /unban ends one.")
     network = as_network(target)
     if network is None:
-        carry_out(session, _ban_name(session, target, length, why))
+        run_step(session, _ban_name(session, target, length, why))
         return
     now = session.chat.clock.time()
     if spared := session.chat.moderation.why_unbannable(network, session.chat.sessions.values()):
@@ -77,11 +75,10 @@ def ban(session: "Session", rest: str) -> None:
     _note_ban(session, order)
 
 
-@steps
-def _ban_name(session: "Session", name: str, length: float, why: str) -> Flow:
+async def _ban_name(session: "Session", name: str, length: float, why: str) -> None:
     chat = session.chat
     moderation = chat.moderation
-    person, account = yield _somebody(session, name)
+    person, account = await _somebody(session, name)
     now = chat.clock.time()
     people = [] if person is None else [person]
     if account is not None:
@@ -102,7 +99,7 @@ def _ban_name(session: "Session", name: str, length: float, why: str) -> Flow:
         raise Refused(
             Code.PROTECTED, f"A guest is banned by address, and {spared} /kick sends them away."
         )
-    banned = account.name if account is not None else person.user.name
+    banned = _name_of(person, account)
     order = Sanction(banned, length and now + length, why, session.user.name, now)
     shorter = Sanction(
         person.source if person is not None else "",
@@ -183,14 +180,13 @@ def mute(session: "Session", rest: str) -> None:
     """let somebody read but not talk: for 30m, 12h, 7 days, or an hour"""
     name, _, rest = rest.partition(" ")
     length, why = _length_and_reason(rest)
-    carry_out(session, _mute(session, name, length or MUTE, why))
+    run_step(session, _mute(session, name, length or MUTE, why))
 
 
-@steps
-def _mute(session: "Session", name: str, length: float, why: str) -> Flow:
+async def _mute(session: "Session", name: str, length: float, why: str) -> None:
     chat = session.chat
     moderation = chat.moderation
-    person, account = yield _somebody(session, name)
+    person, account = await _somebody(session, name)
     if account is not None and moderation.operator(account.id):
         raise Refused(
             Code.PROTECTED, f"{account.name} is an operator. /deop {account.name} comes first."
@@ -200,7 +196,7 @@ def _mute(session: "Session", name: str, length: float, why: str) -> Flow:
         person = next(iter(chat.sessions_of(account.id)), None)
     if person is not None:
         _spare_operators(session, person)
-    muted = account.name if account is not None else person.user.name
+    muted = _name_of(person, account)
     now = chat.clock.time()
     order = Sanction(muted, now + length, why, session.user.name, now)
     moderation.mute(person, account.id if account is not None else 0, order)
@@ -217,8 +213,8 @@ def _mute(session: "Session", name: str, length: float, why: str) -> Flow:
 def unmute(session: "Session", rest: str) -> None:
     """let somebody talk again"""
 
-    def found(pair: "tuple[Session | None, Account | None]") -> None:
-        person, account = pair
+    async def lift() -> None:
+        person, account = await _somebody(session, rest, gone=True)
         moderation = session.chat.moderation
         if person is None and account is not None:
             person = next(iter(session.chat.sessions_of(account.id)), None)
@@ -232,7 +228,7 @@ def unmute(session: "Session", rest: str) -> None:
         announce(session, f"{name} may talk again.")
         moderation.record(session, "unmuted", name)
 
-    carry_out(session, _somebody(session, rest, gone=True).addCallback(found))
+    run_step(session, lift())
 
 
 @command("close", usage="ROOM [REASON]", operator=True, in_full=True, group="moderation")
@@ -294,28 +290,37 @@ def lockdown(session: "Session", rest: str) -> None:
 # -- what these have in common
 
 
-def _somebody(session: "Session", name: str, *, gone: bool = False) -> "Deferred[Any]":
+async def _somebody(
+    session: "Session", name: str, *, gone: bool = False
+) -> "tuple[Session | None, Account | None]":
     """Who is called *name*: the session and the account, of which one may be None.
 
-    Fails with Refused if there is neither, unless *gone*.
+    Raises Refused if there is neither, unless *gone*.
     """
     chat = session.chat
     key = names.fold(name)
     person = chat.people.get(key)
 
-    def found(account: Account | None) -> "tuple[Session | None, Account | None]":
-        if not chat.moderation.is_operator(session):
-            raise Refused(Code.NOT_OPERATOR, "You are no operator any more. /ops lists who is.")
-        if person is None and account is None and not gone:
-            shown = names.clean(name)[: names.MAX_NAME]
-            text = f"Nobody here is called {shown}, and nobody has registered that."
-            raise Refused(Code.NO_SUCH_USER, f"{text} /who lists who is in your room.")
-        return person, account
-
     if person is not None:
         # A guest who has somebody's name is not that somebody.
-        return succeed(person.user.account).addCallback(found)
-    return patiently(session, chat.logins.accounts.find(key)).addCallback(found)
+        account = person.user.account
+    else:
+        account = await required(session, chat.logins.accounts.find(key))
+    if not chat.moderation.is_operator(session):
+        raise Refused(Code.NOT_OPERATOR, "You are no operator any more. /ops lists who is.")
+    if person is None and account is None and not gone:
+        shown = names.clean(name)[: names.MAX_NAME]
+        text = f"Nobody here is called {shown}, and nobody has registered that."
+        raise Refused(Code.NO_SUCH_USER, f"{text} /who lists who is in your room.")
+    return person, account
+
+
+def _name_of(person: "Session | None", account: Account | None) -> str:
+    """Return the name of what `_somebody` has found."""
+    if account is not None:
+        return account.name
+    assert person is not None
+    return person.user.name
 
 
 def _to_kick(chat: "Chat", name: str) -> "list[Session]":

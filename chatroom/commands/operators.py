@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from chatroom.actions import moderate
 from chatroom.actions.accounts import find
-from chatroom.actions.steps import announce, carry_out
+from chatroom.actions.steps import announce, run_step
 from chatroom.commands import command
-from chatroom.model.accounts import Account
 from chatroom.model.refused import Code, Refused
 from chatroom.model.sanctions import Operator
 from chatroom.text import names
@@ -33,7 +32,8 @@ def claim(session: "Session", rest: str) -> None:
 def op(session: "Session", rest: str) -> None:
     """make somebody an operator, whose name is registered"""
 
-    def found(account: Account) -> None:
+    async def appoint() -> None:
+        account = await find(session, rest, FIRST)
         moderation = session.chat.moderation
         if moderation.operator(account.id):
             raise Refused(Code.ALREADY, f"{account.name} is an operator already. /ops lists them.")
@@ -53,7 +53,7 @@ def op(session: "Session", rest: str) -> None:
         announce(session, f"{account.name} is an operator.")
         moderation.record(session, "made an operator of", account.name)
 
-    carry_out(session, find(session, rest, FIRST).addCallback(found))
+    run_step(session, appoint())
 
 
 @command("deop", usage="NAME", operator=True, group="moderation", in_full=True)

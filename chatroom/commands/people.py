@@ -94,12 +94,11 @@ def ignore(session: "Session", rest: str) -> None:
         listed = sorted(_ignored(session), key=names.fold)
         session.notice(f"You ignore {', '.join(listed)}." if listed else "You ignore nobody.")
         return
-    with_person(
-        session,
-        rest,
-        lambda person: _ignore(session, person),
-        lambda account: _ignore_account(session, account),
-    )
+
+    async def absent(account: Account) -> None:
+        _ignore_account(session, account)
+
+    with_person(session, rest, lambda person: _ignore(session, person), absent)
 
 
 def _ignore(session: "Session", person: "Session") -> None:

@@ -4,19 +4,19 @@ The rule: it is kept before anybody is told that it is. They are in the group of
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from time import gmtime, strftime
 from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
 
 from chatroom.actions.addressing import known
-from chatroom.actions.steps import Flow, carry_out, in_time, patiently, steps
+from chatroom.actions.steps import outcome, required, run_step, with_timeout
 from chatroom.commands import command
 from chatroom.commands.people import checked_reason
 from chatroom.formats.plain import PLAIN
 from chatroom.model.refused import Code, Refused
-from chatroom.model.sanctions import Action, Report
+from chatroom.model.sanctions import Report
 from chatroom.text import names
 
 if TYPE_CHECKING:
@@ -47,13 +47,12 @@ def report(session: "Session", rest: str) -> None:
         raise Refused(
             Code.UNAVAILABLE, "Nobody keeps order here. /ignore NAME spares you what somebody says."
         )
-    carry_out(session, _report(session, name, checked_reason(why)))
+    run_step(session, _report(session, name, checked_reason(why)))
 
 
-@steps
-def _report(session: "Session", name: str, why: str) -> Flow:
+async def _report(session: "Session", name: str, why: str) -> None:
     chat = session.chat
-    about = yield known(session, name)
+    about = await known(session, name)
     chat.moderation.reported.take(session.source)
     room = session.room
     evidence = "".join(
@@ -61,9 +60,13 @@ def _report(session: "Session", name: str, why: str) -> Flow:
     )
     made = Report(chat.clock.time(), session.user.name, about, why, room.name, evidence)
     try:
-        id = yield in_time(chat.moderation.records.report(made), chat.clock)
+        id = await outcome(with_timeout(chat.moderation.records.report(made), chat.clock))
     except Exception as error:
-        log.warn("A report is not kept: {why!r}.", event="report_not_kept", why=error)
+        log.warn(
+            "A report is not kept: {why!r}.",
+            event="report_not_kept",
+            why=error.with_traceback(None),
+        )
         # Those who are here are told all the same, whether or not its author still is.
         told = _tell(session, f"Report that could not be kept: {_shown_report(made)}")
         session.answer(
@@ -101,11 +104,13 @@ def reports(session: "Session", rest: str) -> None:
     """what was reported, or one report with the lines that were said before it"""
     records = session.chat.moderation.records
 
-    def listed(found: Sequence[Report]) -> None:
+    async def listed() -> None:
+        found = await required(session, records.reports(LISTED))
         lines = [f"{_utc(report.time)} {_shown_report(report)}" for report in found]
         session.notice("\n".join(lines) or "Nothing was reported.")
 
-    def shown(found: Report | None) -> None:
+    async def shown() -> None:
+        found = await required(session, records.find_report(int(rest)))
         if found is None:
             raise Refused(
                 Code.NOTHING_FOUND, f"There is no report {rest[:20]}. /reports lists the last ones."
@@ -115,11 +120,11 @@ def reports(session: "Session", rest: str) -> None:
             session.post(f"{names.clean(line)}\r\n".encode(errors="replace"))
 
     if not rest:
-        carry_out(session, patiently(session, records.reports(LISTED)).addCallback(listed))
+        run_step(session, listed())
     elif not re.fullmatch("[0-9]{1,15}", rest):
         raise Refused(Code.USAGE, "Usage: /reports [NUMBER]. Alone, it lists the last ones.")
     else:
-        carry_out(session, patiently(session, records.find_report(int(rest))).addCallback(shown))
+        run_step(session, shown())
 
 
 @command("audit", usage="[NUMBER]", operator=True, group="moderation")
@@ -128,7 +133,9 @@ def audit(session: "Session", rest: str) -> None:
     if rest and not re.fullmatch("[0-9]{1,3}", rest):
         raise Refused(Code.USAGE, "Usage: /audit [NUMBER], at most 999.")
 
-    def listed(found: Sequence[Action]) -> None:
+    async def listed() -> None:
+        records = session.chat.moderation.records
+        found = await required(session, records.actions(int(rest or LISTED) or LISTED))
         lines = [
             f"{_utc(action.time)} {action.by} {action.what} {action.target}".rstrip()
             + (action.why and f" ({action.why})")
@@ -136,8 +143,7 @@ def audit(session: "Session", rest: str) -> None:
         ]
         session.notice("\n".join(lines) or "Nothing has been done yet.")
 
-    actions = session.chat.moderation.records.actions(int(rest or LISTED) or LISTED)
-    carry_out(session, patiently(session, actions).addCallback(listed))
+    run_step(session, listed())
 
 
 def _utc(time: float) -> str:

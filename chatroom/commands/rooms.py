@@ -4,10 +4,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chatroom.actions.accounts import find
-from chatroom.actions.steps import announce, carry_out
+from chatroom.actions.steps import announce, run_step
 from chatroom.chat.room import Room
 from chatroom.commands import command
-from chatroom.model.accounts import Account
 from chatroom.model.events import SERVER, Told, TopicSet
 from chatroom.model.refused import Code, Refused
 from chatroom.model.sanctions import Access
@@ -227,7 +226,8 @@ def _invite_or_give(session: "Session", room: Room, word: str, name: str) -> Non
     moderation = chat.moderation
     person = chat.people.get(names.fold(name))
 
-    def to(account: Account) -> None:
+    async def to(otherwise: str) -> None:
+        account = await find(session, name, otherwise)
         if chat.rooms.get(room.key) is not room:
             raise Refused(
                 Code.NO_SUCH_ROOM, f"#{room.name} is no more. /rooms lists those there are."
@@ -273,7 +273,7 @@ def _invite_or_give(session: "Session", room: Room, word: str, name: str) -> Non
         first = (
             "They have to /register first." if word == "give" else "They have to be here for that."
         )
-        carry_out(session, find(session, name, first).addCallback(to))
+        run_step(session, to(first))
 
 
 def _tell(session: "Session", text: str) -> None:

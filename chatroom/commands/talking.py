@@ -1,6 +1,6 @@
 """Commands for saying something another way."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from chatroom.actions.addressing import with_person
 from chatroom.actions.messages import leave_message, whisper
@@ -44,8 +44,8 @@ def msg(session: "Session", rest: str) -> None:
             )
         whisper(session, person, text)
 
-    def leave(account: Account) -> Any:
-        return leave_message(session, account, text)
+    async def leave(account: Account) -> None:
+        await leave_message(session, account, text)
 
     with_person(session, name, tell, absent=leave)
 
