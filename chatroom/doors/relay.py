@@ -39,6 +39,8 @@ class RelayProtocol(LineOnlyReceiver):
     _over = True
     # The client sends nothing more; it leaves when it has been told what there is.
     _ended = False
+    # There are a writer and a member.
+    _served = False
     # The connection is gone; the room has let it go.
     _lost = False
     _out = False
@@ -61,6 +63,7 @@ class RelayProtocol(LineOnlyReceiver):
         self.user_id = -self.origin
         self.opened = chat.clock.seconds()
         self.member = Member(self.origin, "", RAW, self.writer, self)
+        self._served = True
         factory.joined(self)
         chat.enter(factory.room, self.member)
         self._over = False
@@ -128,7 +131,7 @@ class RelayProtocol(LineOnlyReceiver):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted: the connection is gone."""
         self.factory.removed(self, self.source, reason)
-        if hasattr(self, "writer"):
+        if self._served:
             self.writer.lost()
         if reason.check(ConnectionDone) and not self._over:
             # Over TLS there is no half-close before.
@@ -141,6 +144,7 @@ class RelayProtocol(LineOnlyReceiver):
         """When it is lost and out of the room: drop what would be a circle."""
         if self._lost and self._out:
             self.member.owner = None
+            self._served = False
             del self.writer, self.member
 
     def _leave(self) -> None:

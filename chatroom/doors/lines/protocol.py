@@ -84,6 +84,9 @@ class LineProtocol(LineReceiver):
     throttle: ByteThrottle
 
     # What most connections never change stands here, not once for each of them.
+    #: Whether there are a session, a writer and a throttle: they go when both the connection and
+    #: the conversation are over.
+    _served = False
     _begun = False
     _raw = b""
     _reading = True
@@ -115,6 +118,7 @@ class LineProtocol(LineReceiver):
         self.writer = self.make_writer()
         self.session = self.make_session()
         self.interpreter = Interpreter(self.session)
+        self._served = True
         self.came()
 
     def begin(self, identity: Identity | None = None) -> None:
@@ -232,10 +236,38 @@ class LineProtocol(LineReceiver):
         """Hand in the lines that wait, as far as they are taken."""
         if self._handing_in or self._stopped:
             return
-        lines, session, writer = self.intake.lines, self.session, self.writer
-        gate = session.gate
-        throttle = self.throttle
+        lines, session = self.intake.lines, self.session
+        writer, throttle = self.writer, self.throttle
         self._handing_in = True
+        try:
+            self._hand_in_waiting(lines, writer)
+        except Exception:
+            # Of a connection that is gone already Twisted would not tell once more.
+            lines.clear()
+            session.lost()
+            raise
+        finally:
+            self._handing_in = False
+        pausing = throttle.pausing
+        if self.terminal is not None and not pausing and (self._keys_wait or self._raw):
+            throttle.give_way()
+            pausing = True
+        if lines and self.by_hand:
+            self._overtake(0)
+        if (self._ended or self._leaving) and self._served and not (lines or pausing):
+            self._end_if_done()
+        if not self._ended and not self.transport.disconnecting:
+            stop = writer.congested or pausing
+            if not stop and (lines or self.terminal is not None) and self._overfull():
+                stop = True
+                self._look()
+            if stop is self._reading:
+                self._read_on(not stop)
+        self.factory.chat.flush_if_large()
+
+    def _hand_in_waiting(self, lines: list[Any], writer: Writer) -> None:
+        """Hand in *lines*, and what keys make of them, until something has to wait."""
+        gate = self.session.gate
         done = spent = 0
         try:
             while True:
@@ -254,37 +286,22 @@ class LineProtocol(LineReceiver):
                     spent += cost
                 else:
                     break
-        except Exception:
-            # Of a connection that is gone already Twisted would not tell once more.
-            lines.clear()
-            session.lost()
-            raise
         finally:
-            self._handing_in = False
             del lines[:done]
-        pausing = throttle.pausing
-        if self.terminal is not None and not pausing and (self._keys_wait or self._raw):
-            throttle.give_way()
-            pausing = True
-        if lines and self.by_hand:
-            self._overtake(0)
-        if self._ended or self._leaving:
-            done_with = not lines and gate.is_open and not pausing
-            # Whoever reads on gets all there is before they go.
-            if done_with and (self._lost or not writer.congested):
-                session.end()
-        if not self._ended and not self.transport.disconnecting:
-            stop = writer.congested or pausing
-            if not stop and (lines or self.terminal is not None) and self._overfull():
-                stop = True
-                self._look()
-            if stop is self._reading:
-                self._reading = not self._reading
-                if self._reading:
-                    self.transport.resumeProducing()
-                else:
-                    self.transport.pauseProducing()
-        self.factory.chat.flush_if_large()
+
+    def _end_if_done(self) -> None:
+        """End the conversation: nothing that came in waits, and no more will come."""
+        # A client that reads on gets all there is before it goes.
+        if self.session.gate.is_open and (self._lost or not self.writer.congested):
+            self.session.end()
+
+    def _read_on(self, reading: bool) -> None:
+        """Read from the socket, or leave it to the kernel to stop the client."""
+        self._reading = reading
+        if reading:
+            self.transport.resumeProducing()
+        else:
+            self.transport.pauseProducing()
 
     @property
     def by_hand(self) -> bool:
@@ -411,12 +428,12 @@ class LineProtocol(LineReceiver):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted: the connection is gone."""
         self._ended = self._lost = True
-        if hasattr(self, "throttle"):
+        if self._served:
             self.throttle.stop()
         if self.terminal is not None:
             self.terminal.end()
         self.went(reason)
-        if hasattr(self, "writer"):
+        if self._served:
             self.writer.lost()
         if self._begun:
             if reason.check(ConnectionDone):
@@ -434,10 +451,11 @@ class LineProtocol(LineReceiver):
         What refers to one another in a circle would wait for the garbage collector, which looks
         seldom and then holds everybody up, the longer the more has gone meanwhile.
         """
-        if self._lost and hasattr(self, "session"):
+        if self._lost and self._served:
             if self.session.origin in self.factory.chat.sessions:
                 return
             self._stopped = True
+            self._served = False
             self.throttle.stop()
             self.intake.clear()
             self.terminal = None
@@ -625,8 +643,7 @@ class LineProtocol(LineReceiver):
     def stalled(self) -> None:
         """The writer: read no further."""
         if self._reading and not self._ended:
-            self._reading = False
-            self.transport.pauseProducing()
+            self._read_on(False)
 
     def drained(self) -> bool:
         """The writer: it can take more."""

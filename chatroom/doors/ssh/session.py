@@ -145,9 +145,9 @@ class SshProtocol(LineProtocol):
         """The session is over; the connection tells the factory when it is, too."""
 
     def _let_go(self) -> None:
-        spoken = self.spoken if hasattr(self, "session") else 0
+        spoken = self.spoken if self._served else 0
         super()._let_go()
-        if not hasattr(self, "session"):
+        if not self._served:
             self.connection.session_ended(spoken)
 
     def connectionMade(self) -> None:

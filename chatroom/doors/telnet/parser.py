@@ -195,34 +195,40 @@ class Telnet:
             else:
                 byte = data[position : position + 1]
                 position += 1
-                if state in _NEGOTIATIONS:
-                    self._state = b""
-                    binary = self.binary
-                    self._negotiate(state, byte)
-                    if self.binary != binary:
-                        _flush(received, plain)
-                        received.append(_ACTED_ON[state + byte])
-                elif state == SE and byte == SE:
-                    self._state = b""
-                    if self._take_told():
-                        _flush(received, plain)
-                        received.append(Command.RESIZED)
-                    self.evidence()
-                elif EOF <= byte < IAC:
-                    # Any command ends a subnegotiation: after a lost IAC SE nothing else would.
-                    self._command(byte, received, plain)
-                elif state == IAC:
-                    self._state = b""
-                    plain += IAC if byte == IAC else IAC + byte
-                else:
-                    self._state = SB
-                    self._length += 1
-                    if self._subnegotiation is not None:
-                        self._subnegotiation += IAC if byte == IAC else IAC + byte
-                    if self._length >= MAX_SUBNEGOTIATION:
-                        self._give_up(received, plain)
+                self._take_byte(state, byte, received, plain)
         _flush(received, plain)
         return received
+
+    def _take_byte(
+        self, state: bytes, byte: bytes, received: list[bytes | Command], plain: bytearray
+    ) -> None:
+        """Take one byte after an IAC, in *state*."""
+        if state in _NEGOTIATIONS:
+            self._state = b""
+            binary = self.binary
+            self._negotiate(state, byte)
+            if self.binary != binary:
+                _flush(received, plain)
+                received.append(_ACTED_ON[state + byte])
+        elif state == SE and byte == SE:
+            self._state = b""
+            if self._take_told():
+                _flush(received, plain)
+                received.append(Command.RESIZED)
+            self.evidence()
+        elif EOF <= byte < IAC:
+            # Any command ends a subnegotiation: after a lost IAC SE nothing else would.
+            self._command(byte, received, plain)
+        elif state == IAC:
+            self._state = b""
+            plain += IAC if byte == IAC else IAC + byte
+        else:
+            self._state = SB
+            self._length += 1
+            if self._subnegotiation is not None:
+                self._subnegotiation += IAC if byte == IAC else IAC + byte
+            if self._length >= MAX_SUBNEGOTIATION:
+                self._give_up(received, plain)
 
     def answers(self) -> bytes:
         """Take out what must be sent now, whole commands: never more bytes than were received,
