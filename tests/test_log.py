@@ -49,7 +49,7 @@ def test_the_last_lines_before_an_id_are_those_that_are_left(
     assert log.before(at, count) == [pair for pair in lines if pair[0] < at][-count:]
     assert log.recent(count) == [event for _, event in lines][-count:]
     assert log.lines == said
-    assert log.spoken == (lines[-1][1].time if lines else 0.0)
+    assert not lines or log.spoken == lines[-1][1].time
     assert [row.id for row in log.between(at)] == [id for id, _ in left if id >= at]
     assert log.has_line(at) == any(id == at for id, _ in lines)
 
