@@ -32,7 +32,9 @@ def page_id(page: Path) -> str:
 
 def prose(page: Path) -> str:
     """The text of *page* without its blocks of code."""
-    return re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return re.sub(
+        r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
+    )
 
 
 def anchors(page: Path) -> set[str]:
@@ -56,7 +58,7 @@ def pictures() -> dict[str, Any]:
 
 
 def described() -> list[Any]:
-    found: list[Any] = pictures()["read"]((PICTURES / "ways.txt").read_text())
+    found: list[Any] = pictures()["read"]((PICTURES / "ways.txt").read_text(encoding="utf-8"))
     return found
 
 
@@ -78,22 +80,24 @@ def test_what_is_named_is_there(name: str) -> None:
     for file, defined in files:
         found = find(file)
         assert found is not None, file
-        assert not defined or defines(found.read_text(), defined), f"{file}: {defined}"
-    sources = [path.read_text() for path in CODE.rglob("*.py")]
+        assert not defined or defines(found.read_text(encoding="utf-8"), defined), (
+            f"{file}: {defined}"
+        )
+    sources = [path.read_text(encoding="utf-8") for path in CODE.rglob("*.py")]
     for owner, member in MEMBER.findall(text):
         having = [source for source in sources if defines(source, owner)]
         assert any(defines(source, member) for source in having), f"{owner}.{member}"
 
 
 def test_the_picture_is_made_from_its_description() -> None:
-    assert pictures()["draw"](described()) == (PICTURES / "ways.svg").read_text()
+    assert pictures()["draw"](described()) == (PICTURES / "ways.svg").read_text(encoding="utf-8")
 
 
 def test_what_stands_in_the_picture_is_in_the_code() -> None:
     for picture in described():
         for box in picture.boxes.values():
             if box.file:
-                text = (CODE / box.package / box.file).read_text()
+                text = (CODE / box.package / box.file).read_text(encoding="utf-8")
                 for name in re.findall(r"\w+", box.name):
                     assert defines(text, name), f"{box.package}/{box.file}: {name}"
 
@@ -113,6 +117,6 @@ def test_the_packages_of_the_picture_stand_in_their_order() -> None:
 
 
 def test_the_packages_stand_in_their_order() -> None:
-    text = (ROOT / "docs" / "architecture.md").read_text()
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     table = text[text.index("## The packages") : text.index("## Four ways")]
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(MAY_IMPORT)

@@ -175,4 +175,5 @@ def draw(pictures: list[Picture]) -> str:
 
 
 if __name__ == "__main__":
-    (HERE / "ways.svg").write_text(draw(read((HERE / "ways.txt").read_text())))
+    described = (HERE / "ways.txt").read_text(encoding="utf-8")
+    (HERE / "ways.svg").write_text(draw(read(described)), encoding="utf-8")
