@@ -31,6 +31,7 @@ from chatroom.backends.sqlite.ledger import StoredLedger
 from chatroom.backends.sqlite.store import Store
 from chatroom.backends.sqlite.worker import Worker
 from chatroom.chat.chat import Chat
+from chatroom.chat.member import Member
 from chatroom.chat.room import Room
 from chatroom.chat.rules import Moderation
 from chatroom.chat.session import Session
@@ -42,7 +43,7 @@ from chatroom.model import publickeys
 from chatroom.model.accounts import Account
 from chatroom.model.chatsettings import Settings
 from chatroom.model.entry import Entry
-from chatroom.model.events import Event
+from chatroom.model.events import Event, Joined, Said, TopicSet
 from chatroom.model.identity import Identity
 from chatroom.model.limits import LOCAL, Limits, source_of
 from chatroom.model.preferences import Preferences
@@ -734,6 +735,24 @@ def check(world: World) -> None:
     for key, session in chat.people.items():
         if not names.is_reserved(session.user.name):
             assert holders.get(key) == session.origin
+
+
+def member(room: Room, origin: int) -> FakeWriter:
+    """Somebody without a session in *room*."""
+    writer = FakeWriter()
+    room.expect(Member(origin, f"m{origin}", PLAIN, writer))
+    room.append(origin, Joined(0.0, origin, f"m{origin}"))
+    room.flush()
+    return writer
+
+
+def filled() -> Room:
+    """A room in which five lines were said, a second and ten ids apart."""
+    room = Room("den", "den")
+    for number in range(5):
+        room.append(number * 10, Said(float(number), 0, "alice", str(number), user=number % 2 + 1))
+        room.append(number * 10 + 1, TopicSet(float(number), 1, "alice", "tea"))
+    return room
 
 
 def shorten(room: Room, events: int) -> None:

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatroom.chat.log import Log
-from chatroom.model.events import SERVER, Event, Removed, Said
+from chatroom.model.events import SERVER, Event, Joined, Removed, Said
+from fakes import filled
 from fuzzing import examples
 
 LATER = 2**62
@@ -80,3 +81,82 @@ def test_positions_stay_whatever_is_cut(steps: list[str], most: int) -> None:
         assert log.id_before(position + 1) == row.id
     assert log.lines_before(log.end) == said
     assert log.id_before(log.base) == 0
+
+
+# -- by example
+
+
+def fill(log: Log, count: int, text: str) -> None:
+    """Say *text* so many times, ten a turn."""
+    for number in range(count):
+        log.append(number, Said(1.0, 99, "alice", text))
+        if number % 10 == 0:
+            log.trim()
+    log.trim()
+
+
+def test_the_log_keeps_4_mib_of_small_events() -> None:
+    log = Log()
+    fill(log, 20_000, "x")
+    assert Log().max_events < len(log.rows) < 20_000
+    assert Log().max_bytes - 1000 < log.size <= Log().max_bytes
+    assert log.end == log.lines == 20_000
+
+
+def test_the_log_keeps_a_thousand_large_events() -> None:
+    log = Log()
+    fill(log, 1500, "x" * 10_000)
+    assert len(log.rows) == Log().max_events
+    assert log.size > Log().max_bytes
+
+
+def test_a_short_log_is_kept_whole() -> None:
+    log = Log()
+    fill(log, 900, "x" * 10_000)
+    assert len(log.rows) == 900
+
+
+def test_the_last_lines_are_found_among_other_events() -> None:
+    log = Log()
+    for number in range(10):
+        log.append(number, Said(1.0, 99, "alice", str(number)))
+        log.append(number, Joined(1.0, 98, "x"))
+    texts = [event.text for event in log.recent(3) if isinstance(event, Said)]
+    assert texts == ["7", "8", "9"]
+    assert log.recent(0) == []
+    assert len(log.recent(100)) == 10
+
+
+def test_lines_before_an_id_are_the_last_of_them() -> None:
+    log = filled().log
+    assert [id for id, _ in log.before(40, 3)] == [10, 20, 30]
+    assert [id for id, _ in log.before(41, 3)] == [20, 30, 40]
+    assert [id for id, _ in log.before(35, 9)] == [0, 10, 20, 30]
+    assert log.before(0, 9) == log.before(99, 0) == []
+    assert log.before(1, 9) == [(0, Said(0.0, 0, "alice", "0", user=1))]
+
+
+def test_rows_go_from_one_id_up_to_another() -> None:
+    log = filled().log
+    assert [row.id for row in log.between(30)] == [30, 31, 40, 41]
+    assert [row.id for row in log.between(11, 31)] == [11, 20, 21, 30]
+    assert not log.between(42)
+
+
+def test_the_place_of_a_time_is_behind_the_latest_line_from_before() -> None:
+    log = filled().log
+    assert [log.place(time) for time in (0.0, 0.5, 1.0, 1.5, 99.0)] == [0, 1, 1, 11, 41]
+    # The clock was ahead, and is right again.
+    log.append(50, Said(1000.0, 1, "alice", "ahead"))
+    log.append(60, Said(5.0, 1, "alice", "right"))
+    assert [log.place(time) for time in (1.5, 5.5, 999.0, 1001.0)] == [11, 61, 61, 61]
+
+
+def test_a_log_begins_with_the_id_of_its_first_event() -> None:
+    assert filled().log.first_id == 0
+    log = Log()
+    assert log.first_id > 2**62
+    for number in range(Log().max_events + 9000):
+        log.append(number + 1, Said(0.0, 1, "alice", "x" * 500))
+    log.trim()
+    assert log.first_id == log.before(2**62, 10**6)[0][0] > 1
