@@ -373,3 +373,16 @@ def test_who_is_behind_is_served_what_others_who_are_were_served() -> None:
     writers[-1]._draining = True
     assert room.delivery.catch_up(members[-1])
     assert b"alice: " not in writers[-1].data
+
+
+def test_what_is_for_one_user_waits_until_they_have_taken_the_lines_of_the_room(
+    world: World,
+) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.writer.stall()
+    alice.says("one", "/msg bob psst")
+    # They stop again, in the middle of the last line.
+    bob.writer.drain(5)
+    assert bob.sees == ["alice: one"]
+    bob.writer.drain()
+    assert bob.sees == ["-> alice to you: psst"]
