@@ -34,6 +34,11 @@ _WORD: Final = regex.compile(r"\b\w(?:.*?\w)??\b", regex.V1 | regex.WORD | regex
 #: So many graphemes on either side of the cursor a word is looked for.
 REACH: Final = 100
 
+#: So many code points of ASCII on either side are looked at first, of which the outermost only say
+#: what is a word: the rules of UAX 29 look no further.
+NEAR_WORD: Final = 16
+WORD_CONTEXT: Final = 3
+
 #: A tab in a paste goes to the next multiple of so many columns.
 TAB_COLUMNS: Final = 4
 
@@ -395,7 +400,8 @@ class Editor:
             reach *= 2
         self.size += len(text) - sum(map(len, split[start:end]))
         self._graphemes = [*split[:first], *anew[: kept[0]], *split[end + kept[1] :]]
-        self.cursor = first + _grapheme_at(anew, len(before))
+        # Where all of it is new, which a pasted line is, nothing has to be counted.
+        self.cursor = first + (_grapheme_at(anew, len(before)) if near else len(anew))
 
     def _halves(self) -> tuple[str, str]:
         split = self._graphemes
@@ -425,19 +431,25 @@ class Editor:
             self._killed = killed
         return self._take_out(start, end)
 
+    def _around(self, reach: int) -> tuple[list[str], list[str]]:
+        """Return up to *reach* graphemes before the cursor and behind it."""
+        first = max(0, self.cursor - reach)
+        return self._graphemes[first : self.cursor], self._graphemes[self.cursor :][:reach]
+
     def _word_before(self) -> int:
-        first = max(0, self.cursor - REACH)
-        before = self._graphemes[first : self.cursor]
-        after = self._graphemes[self.cursor : self.cursor + REACH]
-        size = sum(map(len, before))
-        starts = [match.start() for match in _WORD.finditer("".join([*before, *after]))]
-        start = max((at for at in starts if at < size), default=0)
-        return first + _grapheme_at(before, start)
+        before, after = self._around(NEAR_WORD)
+        near = "".join([*before, *after])
+        if len(before) == NEAR_WORD and near.isascii():
+            size = sum(map(len, before))
+            start = _word_start(near, size)
+            if start >= WORD_CONTEXT:
+                return self.cursor - len(before) + _grapheme_at(before, start)
+        before, after = self._around(REACH)
+        start = _word_start("".join([*before, *after]), sum(map(len, before)))
+        return self.cursor - len(before) + _grapheme_at(before, start)
 
     def _word_after(self) -> int:
-        first = max(0, self.cursor - REACH)
-        before = self._graphemes[first : self.cursor]
-        after = self._graphemes[self.cursor : self.cursor + REACH]
+        before, after = self._around(REACH)
         size = sum(map(len, before))
         ends = [match.end() for match in _WORD.finditer("".join([*before, *after]))]
         end = min((at for at in ends if at > size), default=size + sum(map(len, after)))
@@ -551,6 +563,16 @@ _KEYS: Final[dict[Key, Callable[[Editor], list[Action]]]] = {
     Key.END_OF_FILE: Editor._end_of_file,
     Key.ESCAPE: Editor._nothing,
 }
+
+
+def _word_start(text: str, end: int) -> int:
+    """Return where the last word begins that begins before *end*, or 0."""
+    start = 0
+    for match in _WORD.finditer(text):
+        if match.start() >= end:
+            break
+        start = match.start()
+    return start
 
 
 def _printable(text: str) -> str:

@@ -10,9 +10,11 @@ Function Keys", "VT220-Style Function Keys" and "Bracketed Paste Mode".
 
 from __future__ import annotations
 
+import re
 from codecs import getincrementaldecoder
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 from typing import Final
 
 import regex
@@ -150,31 +152,33 @@ _PASTE_BEGINS: Final = b"\x1b[200~"
 _PASTE_ENDS: Final = b"\x1b[201~"
 _PASTE_MARK: Final = regex.compile(rb"\x1b\[20[01]~")
 
-_PLAIN: Final = regex.compile(rb"[^\x00-\x1f\x7f]+")
+_PLAIN: Final = re.compile(rb"[^\x00-\x1f\x7f]+")
 
 # A whole sequence: SS3 and one byte, perhaps with a modifier before it; CSI, its parameter and
 # intermediate bytes and its final one; the Linux console's function keys (CSI [ letter); a string
 # (DCS, SOS, OSC, PM, APC; ECMA-48, 5.6) up to its end; ESC, intermediate bytes and a final one.
 # A control or a byte beyond ASCII in the middle ends what it is in, and stands for itself; so does
 # what goes on for longer than any honest one.
-_SEQUENCE: Final = regex.compile(
+_SEQUENCE: Final = re.compile(
     rb"""\x1b(?:
-        O(?<ss3>[0-9]{0,4}+[\x40-\x7e])
-      | \[(?:\[[\x21-\x7e] | (?<csi>(?!\[)[\x30-\x3f]{0,48}+[\x20-\x2f]{0,4}+[\x40-\x7e]))
-      | (?<alt>[\x00-\x1a\x1c-\x1f\x30-\x4e\x51-\x57\x59\x5a\x5c\x60-\x7f])
+        O(?P<ss3>[0-9]{0,4}+[\x40-\x7e])
+      | \[(?:\[[\x21-\x7e] | (?P<csi>(?!\[)[\x30-\x3f]{0,48}+[\x20-\x2f]{0,4}+[\x40-\x7e]))
+      | (?P<alt>[\x00-\x1a\x1c-\x1f\x30-\x4e\x51-\x57\x59\x5a\x5c\x60-\x7f])
       | [\x20-\x2f]{1,4}+[\x30-\x7e]
     )""",
-    regex.VERBOSE,
+    re.VERBOSE,
 )
 _BEGINNING: Final = (
     rb"\x1b(?:O[0-9]{0,4}+|\[\[|\[[\x30-\x3f]{0,48}+[\x20-\x2f]{0,4}+|[\x20-\x2f]{1,4}+)"
 )
-_BROKEN: Final = regex.compile(_BEGINNING)
-_UNFINISHED: Final = regex.compile(
+_BROKEN: Final = re.compile(_BEGINNING)
+_UNFINISHED: Final = re.compile(
     _BEGINNING + rb"?+|\x1b(?:[\xc2-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf4][\x80-\xbf]{0,2})"
 )
+#: No unfinished sequence is longer, in bytes.
+_MAX_UNFINISHED: Final = len("\x1b[") + 48 + 4
 _STRING: Final = b"PX]^_"
-_STRING_ENDS: Final = regex.compile(rb"\x07|\x1b\\?|[\x0d\x0a\x03]")
+_STRING_ENDS: Final = re.compile(rb"\x07|\x1b\\?|[\x0d\x0a\x03]")
 
 
 class Keys:
@@ -184,10 +188,12 @@ class Keys:
     read, unless that is 0.
     """
 
-    __slots__ = ("_after_cr", "_decoder", "_pasted", "_rest", "_skipping", "_whole")
+    __slots__ = ("_after_cr", "_decoder", "_halfway", "_pasted", "_rest", "_skipping", "_whole")
 
     def __init__(self) -> None:
         self._decoder = getincrementaldecoder("utf-8")("replace")
+        # Whether a character has begun that is not complete.
+        self._halfway = False
         # A sequence that is not complete; inside of a paste what may be the beginning of its end.
         self._rest = b""
         self._after_cr = False
@@ -242,6 +248,7 @@ class Keys:
         if match is not None:
             self._after_cr = False
             _add_text(events, self._decoder.decode(match[0]))
+            self._halfway = bool(self._decoder.getstate()[0])
             return match.end()
         byte = data[place]
         self._end_text(events)
@@ -255,8 +262,10 @@ class Keys:
 
     def _end_text(self, events: list[Event]) -> None:
         """Replace an unfinished character, which will not be completed."""
-        _add_text(events, self._decoder.decode(b"", True))
-        self._decoder.reset()
+        if self._halfway:
+            self._halfway = False
+            _add_text(events, self._decoder.decode(b"", True))
+            self._decoder.reset()
 
     def _take_sequence(self, data: bytes, place: int, events: list[Event]) -> int:
         match = _SEQUENCE.match(data, place)
@@ -264,10 +273,10 @@ class Keys:
             if match[0] == _PASTE_BEGINS:
                 self._pasted, self._whole = bytearray(), True
             else:
-                key = _key(match["ss3"], match["csi"], match["alt"])
+                key = _key_of(match[0])
                 if key is not None:
                     events.append(key)
-                self._after_cr = match["alt"] == b"\r"
+                self._after_cr = match[0] == b"\x1b\r"
             return match.end()
         if data[place + 1 : place + 2] and data[place + 1] in _STRING:
             self._skipping = True
@@ -275,7 +284,7 @@ class Keys:
         if data.startswith(b"\x1b\x1b", place):
             # Escape, or Alt with a key that has a sequence of its own, as rxvt sends it.
             return self._take_double(data, place, events)
-        if _UNFINISHED.fullmatch(data, place):
+        if len(data) - place <= _MAX_UNFINISHED and _UNFINISHED.fullmatch(data, place):
             self._rest = data[place:]
             return len(data)
         broken = _BROKEN.match(data, place)
@@ -283,14 +292,14 @@ class Keys:
         return broken.end() if broken is not None else _character_end(data, place + 1)
 
     def _take_double(self, data: bytes, place: int, events: list[Event]) -> int:
-        if _UNFINISHED.fullmatch(data, place + 1):
+        if len(data) - place <= 1 + _MAX_UNFINISHED and _UNFINISHED.fullmatch(data, place + 1):
             self._rest = data[place:]
             return len(data)
         match = _SEQUENCE.match(data, place + 1)
         if match is None or not (match["csi"] or match["ss3"]) or match[0] == _PASTE_BEGINS:
             events.append(Key.ESCAPE)
             return place + 1
-        key = _key(match["ss3"], match["csi"], None)
+        key = _key_of(match[0])
         if key is not None:
             events.append(_BY_WORD.get(key, key))
         return match.end()
@@ -339,8 +348,12 @@ def _add_text(events: list[Event], text: str) -> None:
             events.append(Text(text))
 
 
-def _key(ss3: bytes | None, csi: bytes | None, alt: bytes | None) -> Key | None:
-    """Return the key that a complete sequence stands for, or None if it is unknown."""
+@lru_cache(maxsize=256)
+def _key_of(sequence: bytes) -> Key | None:
+    """Return the key that a complete *sequence* stands for, or None if it is unknown."""
+    match = _SEQUENCE.fullmatch(sequence)
+    assert match is not None
+    ss3, csi, alt = match.group("ss3", "csi", "alt")
     if alt is not None:
         return _WITH_ALT.get(alt) or _CONTROLS.get(alt[0] if alt < b" " else 0)
     if ss3 is not None:

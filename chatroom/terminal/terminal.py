@@ -20,6 +20,7 @@ from chatroom.model.clock import Timer, Timers
 from chatroom.model.output import TerminalOutlet
 from chatroom.model.preferences import Preferences
 from chatroom.terminal.editor import (
+    Action,
     Bell,
     Choices,
     Complete,
@@ -30,7 +31,7 @@ from chatroom.terminal.editor import (
     Redraw,
     Unsent,
 )
-from chatroom.terminal.keys import Event, Key, Keys, Paste, Text
+from chatroom.terminal.keys import Event, Key, Keys, Paste
 from chatroom.terminal.screen import PlainScreen, Screen
 from chatroom.text.cells import cells, graphemes
 
@@ -300,6 +301,7 @@ class Terminal:
         """Process keys up to the end of a line, or until the turn is over, and draw the result."""
         if self._over or self._writer.congested:
             return
+        editor = self._editor
         waiting = len(self._lines)
         shown: list[bytes] = []
         size = 0
@@ -307,10 +309,12 @@ class Terminal:
         while self.ready and len(self._lines) == waiting:
             event = self._events.popleft()
             self.backlog -= _weight(event)
-            before = self._editor.size
-            shown.append(self._dealt(event))
-            self._cost += KEY_COST + max(before, self._editor.size) // KEY_SIZE
-            size += len(shown[-1])
+            before = editor.size
+            actions = editor.receive(event)
+            if actions:
+                shown.append(self._dealt(actions))
+                size += len(shown[-1])
+            self._cost += KEY_COST + max(before, editor.size) // KEY_SIZE
             if self._cost >= TURN_COST or size >= TURN_SIZE:
                 break
         self._draw(b"".join([resized, *shown]))
@@ -348,10 +352,10 @@ class Terminal:
         """Process an unfinished key, which will not be completed."""
         self._take(self._keys.expire())
 
-    def _dealt(self, event: Event) -> bytes:
-        """Process one key; returns output for it beside the line."""
+    def _dealt(self, actions: Sequence[Action]) -> bytes:
+        """Do what a key leads to; returns output for it beside the line."""
         shown = []
-        for action in self._editor.receive(event):
+        for action in actions:
             match action:
                 case Line():
                     if not (self.echo or action.hidden):
@@ -428,4 +432,4 @@ def _size(size: tuple[int, int]) -> tuple[int, int]:
 
 def _weight(event: Event) -> int:
     """Return about how many bytes a key was."""
-    return len(event.text) if isinstance(event, Text | Paste) else 1
+    return 1 if isinstance(event, Key) else len(event.text)
