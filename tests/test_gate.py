@@ -20,9 +20,10 @@ class Owner:
 
     def __init__(self) -> None:
         self.went_on = 0
-        self.gate = InputGate(self.go_on)
+        self.gate = InputGate(self, 7)
 
-    def go_on(self) -> None:
+    def resume_input(self, id: int) -> None:
+        assert id == 7
         assert self.gate.is_open
         self.went_on += 1
 
@@ -186,7 +187,7 @@ def test_a_gate_is_freed_without_the_garbage_collector() -> None:
     class Marked(InputGate):
         pass
 
-    gate = Marked(lambda: None)
+    gate = Marked(Owner(), 1)
     mark = weakref.ref(gate)
     pacer = LinePacer(gate, Timer())
     gc.disable()

@@ -109,6 +109,8 @@ class Chat:
         aging: Aging | None = None,
     ) -> None:
         self.clock = clock
+        #: `Clock.callLater`, once for the timers of all connections.
+        self.call_later = clock.callLater
         self.aging = aging or Aging(clock)
         #: What it has done so far.
         self.counters = counters or Counters(clock.seconds)
@@ -678,9 +680,9 @@ class Chat:
         self._with_mail.append(session)
         self._schedule()
 
-    def resume_input(self, origin: int) -> None:
-        """Let the input of the session with this origin go on when the turn ends."""
-        self._to_resume.append(origin)
+    def resume_input(self, id: int) -> None:
+        """Let the input of the session with this id go on when the turn ends."""
+        self._to_resume.append(id)
         self._schedule()
 
     def _schedule(self) -> None:

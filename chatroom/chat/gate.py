@@ -16,9 +16,8 @@ asks for input to go on at the end of the turn, and looks at the gate again by t
 The rule: no reference to the connection is kept here, so that a closed one is freed at once.
 """
 
-from collections.abc import Callable
 from enum import IntEnum
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, succeed
 
@@ -45,22 +44,26 @@ class Reason(IntEnum):
     DECIDING = 64
 
 
+class Hub(Protocol):
+    """What gates tell that input may go on."""
+
+    def resume_input(self, id: int) -> None:
+        """Let the input of this connection go on when the turn ends, if its gate is open then."""
+
+
 class InputGate:
     """Holds back a connection's lines while there is a reason to.
 
     reasons: those for which it is closed, 0 for none; to be read only.
     """
 
-    __slots__ = ("_answers", "_ended", "_may_go_on", "_waiters", "reasons")
+    __slots__ = ("_answers", "_ended", "_hub", "_id", "_waiters", "reasons")
 
-    def __init__(self, may_go_on: Callable[[], object]) -> None:
-        """Make an open gate.
-
-        :param may_go_on: called when the last reason is gone; lets input go on when the turn ends,
-            if the gate is open by then.
-        """
+    def __init__(self, hub: Hub, id: int) -> None:
+        """Make an open gate for the connection with this *id*."""
         self.reasons = 0
-        self._may_go_on = may_go_on
+        self._hub = hub
+        self._id = id
         self._answers = 0
         self._ended = False
         # By reason; None for nothing.
@@ -81,7 +84,7 @@ class InputGate:
             return
         self.reasons &= ~reason
         if not self.reasons:
-            self._may_go_on()
+            self._hub.resume_input(self._id)
         for waiter in (self._waiters or {}).pop(reason, ()):
             waiter.callback(True)
 

@@ -6,7 +6,6 @@ while its `gate` is closed, and is told through `Connection` when input may go o
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, succeed
@@ -117,6 +116,8 @@ class Session:
 
     __slots__ = (
         "_former",
+        "_pacer",
+        "_prompt",
         "_unsure",
         "_welcomed",
         "active",
@@ -136,9 +137,7 @@ class Session:
         "member",
         "opened",
         "origin",
-        "pacer",
         "passing",
-        "prompt",
         "queue",
         "recall",
         "refusals",
@@ -178,12 +177,12 @@ class Session:
         self.commands = commands
         #: What is done for its user when the log says that something has happened to them.
         self.handler = handler
-        #: What the next line may be, beside something to say.
-        self.prompt = Prompt()
+        # Made with the first line: most connections of a large room never send one.
+        self._prompt: Prompt | None = None
+        self._pacer: LinePacer | None = None
         self.queue = SendQueue()
         #: Whether a further line may be handed in, and when.
-        self.gate = InputGate(partial(chat.resume_input, self.origin))
-        self.pacer = LinePacer(self.gate, chat.clock)
+        self.gate = InputGate(chat, self.origin)
         #: The connection is gone.
         self.closed = False
         #: When the connection came and when it last said something, by `Clock.seconds`.
@@ -326,9 +325,23 @@ class Session:
         return self.user.id
 
     @property
+    def prompt(self) -> Prompt:
+        """What the next line may be, beside something to say."""
+        if self._prompt is None:
+            self._prompt = Prompt()
+        return self._prompt
+
+    @property
+    def pacer(self) -> LinePacer:
+        """What the next line waits for, if lines come too fast."""
+        if self._pacer is None:
+            self._pacer = LinePacer(self.gate, self.chat.clock)
+        return self._pacer
+
+    @property
     def asking(self) -> bool:
         """Whether the next line is an answer that is not to be shown."""
-        return self.prompt.answer is not None
+        return self._prompt is not None and self._prompt.answer is not None
 
     @property
     def over(self) -> bool:
@@ -729,11 +742,12 @@ class Session:
         self.gate.close(Reason.OVER)
         chat = self.chat
         if chat.sessions.pop(self.origin, None) is not None:
-            self.pacer.stop()
+            if self._pacer is not None:
+                self._pacer.stop()
             if self.recall is not None:
                 self.recall.close()
             # Whoever has gone is to be freed without the garbage collector, which looks seldom.
-            self.recall = self.prompt.answer = None
+            self.recall = self._prompt = None
             self.member.owner = self.member.mentioned = None
             key = names.fold(self.user.name)
             if chat.people.get(key) is self:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from chatroom.model.accounts import Account
 from chatroom.model.events import SERVER
-from chatroom.model.preferences import Preferences
+from chatroom.model.preferences import DEFAULT, Preferences
 
 
 class User:
@@ -51,7 +51,7 @@ class User:
         self.naming = ""
         self.account: Account | None = None
         self.paired = False
-        self.preferences = Preferences()
+        self.preferences: Preferences = DEFAULT
         self.unsaved = False
         self.away: str | None = None
         self.ignored: Mapping[int, str] = {}

@@ -153,7 +153,7 @@ class TurnedAway(TwistedProtocol):
     def __init__(self, chat: Chat, why: str) -> None:
         self._chat = chat
         self._why = why
-        self._overdue = Timer(chat.clock.callLater)
+        self._overdue = Timer(chat.call_later)
 
     def connectionMade(self) -> None:
         """Twisted: the connection is there."""
@@ -197,7 +197,7 @@ class DoorFactory(ServerFactory, Generic[C]):
         # Those that have still to agree on TLS, and what ends them if they do not.
         self._agreeing: dict[C, Timer] = {}
         self._gone: Deferred[None] | None = None
-        self._overdue = Timer(chat.clock.callLater)
+        self._overdue = Timer(chat.call_later)
         chat.doors.append(self)
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
@@ -243,7 +243,7 @@ class DoorFactory(ServerFactory, Generic[C]):
     def connected(self, client: C) -> None:
         """There is a connection for *client*: serve it, when TLS is agreed on if there is any."""
         if INegotiated.providedBy(client.transport):
-            late = self._agreeing[client] = Timer(self.chat.clock.callLater)
+            late = self._agreeing[client] = Timer(self.chat.call_later)
             late.start(HANDSHAKE_SECONDS, partial(self._late, client))
         else:
             self._serve(client)

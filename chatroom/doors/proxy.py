@@ -167,7 +167,7 @@ class Waiting(Protocol):
         """Twisted: the connection is there."""
         # So that little of what is the client's is read with the header.
         self.transport.bufferSize = V2_BYTES
-        self._overdue = Timer(self.factory.chat.clock.callLater)
+        self._overdue = Timer(self.factory.chat.call_later)
         self._overdue.start(PATIENCE, self._late)
 
     def dataReceived(self, data: bytes) -> None:

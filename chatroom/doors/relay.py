@@ -58,7 +58,7 @@ class RelayProtocol(LineOnlyReceiver):
         chat = factory.chat
         tune(transport, chat.limits)
         self.MAX_LENGTH = chat.limits.line_length
-        self.writer = Writer(transport, self, chat.clock.callLater, chat.limits.stall_timeout)
+        self.writer = Writer(transport, self, chat.call_later, chat.limits.stall_timeout)
         self.origin = chat.next_origin()
         self.user_id = -self.origin
         self.opened = chat.clock.seconds()

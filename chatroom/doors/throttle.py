@@ -3,33 +3,36 @@
 The rule: what a connection has overdrawn it waits for, unread; the other connections do not.
 """
 
-from collections.abc import Callable
+from typing import Protocol
 
 from chatroom.chat.chat import Chat
 from chatroom.model.clock import Timer
+
+
+class Throttled(Protocol):
+    """A connection whose input is throttled."""
+
+    def rested(self) -> None:
+        """The pause is over: go on with the input."""
 
 
 class ByteThrottle:
     """What one connection has used of its byte rate.
 
     chat: has the rate, which may change, and the clock.
-    rested: called when the connection may go on after a pause.
-
-    It refers to its connection by *rested*: the connection drops it when it is closed.
+    owner: the connection, which drops its throttle when it is closed.
+    pausing: whether no more input is to be dealt with until `rested` is called.
     """
 
-    __slots__ = ("_chat", "_full_at", "_rested", "_timer")
+    __slots__ = ("_chat", "_full_at", "_owner", "_timer", "pausing")
 
-    def __init__(self, chat: Chat, rested: Callable[[], object]) -> None:
+    def __init__(self, chat: Chat, owner: Throttled) -> None:
         self._chat = chat
-        self._rested = rested
+        self._owner = owner
         self._full_at = 0.0
-        self._timer = Timer(chat.clock.callLater)
-
-    @property
-    def pausing(self) -> bool:
-        """Whether no more input is to be dealt with until `rested` is called."""
-        return self._timer.running
+        # None until the first pause, which most connections never make.
+        self._timer: Timer | None = None
+        self.pausing = False
 
     def spend(self, cost: int) -> None:
         """Use *cost* bytes of the rate; if that is more than there are, pause."""
@@ -38,13 +41,25 @@ class ByteThrottle:
             now = self._chat.clock.seconds()
             self._full_at = pace.spend(self._full_at, now, cost)
             wait = pace.wait(self._full_at, now)
-            if wait > 0 and not self._timer.running:
-                self._timer.start(wait, self._rested)
+            if wait > 0 and not self.pausing:
+                self._pause(wait)
 
     def give_way(self) -> None:
         """Pause until the other connections have had their turn."""
-        self._timer.start(0, self._rested)
+        self._pause(0)
 
     def stop(self) -> None:
         """Pause no more; `rested` is not called."""
-        self._timer.stop()
+        self.pausing = False
+        if self._timer is not None:
+            self._timer.stop()
+
+    def _pause(self, seconds: float) -> None:
+        self.pausing = True
+        if self._timer is None:
+            self._timer = Timer(self._chat.call_later)
+        self._timer.start(seconds, self._rested)
+
+    def _rested(self) -> None:
+        self.pausing = False
+        self._owner.rested()

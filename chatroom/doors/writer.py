@@ -5,6 +5,7 @@ transport, everything after it waits in the log, and a connection that takes not
 is cut.
 """
 
+from collections.abc import Callable
 from errno import ENOBUFS
 from typing import Any, Protocol
 
@@ -63,6 +64,7 @@ class Writer:
         "_at_once",
         "_client",
         "_closing",
+        "_later",
         "_producing",
         "_socket",
         "_stall_timeout",
@@ -78,7 +80,9 @@ class Writer:
         self._transport = transport
         self._client = client
         self._stall_timeout = stall_timeout
-        self._timer = Timer(later)
+        self._later = later
+        # None until there is something to wait for.
+        self._timer: Timer | None = None
         self._closing = False
         self._aborting = False
         self._producing = False
@@ -160,7 +164,7 @@ class Writer:
         self._closing = True
         if farewell:
             self.insert(farewell)
-        self._timer.start(CLOSING, self.abort)
+        self._start_timer(CLOSING, self.abort)
         self._write_no_more()
         self._transport.loseConnection()
         if not self._at_once:
@@ -175,7 +179,7 @@ class Writer:
         """
         if not self._closing and not self._aborting:
             self._closing = True
-            self._timer.stop()
+            self._stop_timer()
             self._write_no_more()
             close_writing(self._transport)
 
@@ -191,7 +195,7 @@ class Writer:
         if not self._aborting:
             self._aborting = True
             self.congested = True
-            self._timer.stop()
+            self._stop_timer()
             self._transport.abortConnection()
 
     # -- for the door
@@ -203,7 +207,7 @@ class Writer:
             self._transport.unregisterProducer()
         self._aborting = self._closing = True
         self.congested = True
-        self._timer.stop()
+        self._stop_timer()
 
     # -- for the transport
 
@@ -239,7 +243,7 @@ class Writer:
             if self.congested:
                 return
         self.congested = False
-        self._timer.stop()
+        self._stop_timer()
         self._client.flowing()
 
     def stopProducing(self) -> None:
@@ -253,9 +257,18 @@ class Writer:
             self._restart_timer()
             self._client.stalled()
 
+    def _start_timer(self, seconds: float, function: Callable[[], object]) -> None:
+        if self._timer is None:
+            self._timer = Timer(self._later)
+        self._timer.start(seconds, function)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+
     def _restart_timer(self) -> None:
         if self._stall_timeout:
-            self._timer.start(self._stall_timeout, self._cut)
+            self._start_timer(self._stall_timeout, self._cut)
 
     def _cut(self) -> None:
         self._client.cut()

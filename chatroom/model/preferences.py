@@ -90,3 +90,7 @@ _LOADERS: dict[str, Any] = {
     "reader": bool,
     "room": _text,
 }
+
+
+#: The preferences of users who have set none.
+DEFAULT = Preferences()

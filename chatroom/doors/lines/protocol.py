@@ -113,7 +113,7 @@ class LineProtocol(LineReceiver):
         """The factory: the connection can be used."""
         self.transport.bufferSize = READ_SIZE
         self.intake = self.make_intake()
-        self.throttle = ByteThrottle(self.factory.chat, self._rested)
+        self.throttle = ByteThrottle(self.factory.chat, self)
         tune(self.transport, self.factory.chat.limits)
         self.writer = self.make_writer()
         self.session = self.make_session()
@@ -135,7 +135,7 @@ class LineProtocol(LineReceiver):
     def make_writer(self) -> Writer:
         """The writing side."""
         chat = self.factory.chat
-        return Writer(self.transport, self, chat.clock.callLater, chat.limits.stall_timeout)
+        return Writer(self.transport, self, chat.call_later, chat.limits.stall_timeout)
 
     def make_session(self) -> Session:
         """The conversation, which is not open yet."""
@@ -191,7 +191,7 @@ class LineProtocol(LineReceiver):
         size = min(size, BITE)
         return size, size + KEYS_COST
 
-    def _rested(self) -> None:
+    def rested(self) -> None:
         """The throttle: more bytes may be dealt with."""
         self._guarded(self._digest)
 

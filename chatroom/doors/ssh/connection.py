@@ -99,9 +99,9 @@ class SshConnection(BoundedTransport):
         transport.bufferSize = READ_SIZE
         tune(transport, chat.limits)
         # Who does not read is cut by the session, or has not much time yet.
-        self.writer = Writer(transport, self, chat.clock.callLater, stall_timeout=0)
-        self._timer = Timer(chat.clock.callLater)
-        self.throttle = ByteThrottle(chat, self._read_or_not)
+        self.writer = Writer(transport, self, chat.call_later, stall_timeout=0)
+        self._timer = Timer(chat.call_later)
+        self.throttle = ByteThrottle(chat, self)
         self.origin = chat.next_origin()
         self.opened = chat.clock.seconds()
         self._stranger = PendingConnection(self.origin, self.address, self.source, self.opened)
@@ -133,6 +133,10 @@ class SshConnection(BoundedTransport):
     def go_on(self) -> None:
         """Take packets again."""
         super().go_on()
+        self._read_or_not()
+
+    def rested(self) -> None:
+        """The throttle: the pause is over."""
         self._read_or_not()
 
     def _read_or_not(self) -> None:

@@ -120,7 +120,7 @@ class SshProtocol(LineProtocol):
         if self._command is None:
             return super().make_writer()
         chat = self.factory.chat
-        writer = MutedWriter(self.transport, self, chat.clock.callLater, chat.limits.stall_timeout)
+        writer = MutedWriter(self.transport, self, chat.call_later, chat.limits.stall_timeout)
         writer.muted = True
         return writer
 
