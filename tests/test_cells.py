@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from wcwidth import wcswidth, wcwidth
 
 from chatroom.text.cells import (
+    _taken_apart,
     _wrapped,
     cells,
     columns,
@@ -195,8 +196,8 @@ def test_choices_stand_in_columns() -> None:
     assert columns([], 20) == []
 
 
-@given(st.text(alphabet="ab,  (-)", min_size=20, max_size=150), st.integers(0, 8))
+@given(st.text(alphabet="ab,  (-)é漢。「", min_size=20, max_size=150), st.integers(0, 8))
 @examples(500)
-def test_the_fast_way_gives_the_same_rows(text: str, indent: int) -> None:
+def test_the_fast_ways_give_the_same_rows(text: str, indent: int) -> None:
     if len(text) > 20:
-        assert wrap(text, 20, indent) == _wrapped(text, 20, indent)
+        assert wrap(text, 20, indent) == _wrapped(_taken_apart(text), 20, indent)

@@ -32,7 +32,7 @@ from chatroom.model.events import (
     Whispered,
 )
 from chatroom.model.preferences import Preferences
-from chatroom.text.cells import cells, wrap
+from chatroom.text.cells import cells, fits, wrap
 from chatroom.text.names import fold
 from chatroom.text.times import zone
 
@@ -136,7 +136,7 @@ class TerminalFormat(StyledPlainFormat):
         line = line.removesuffix("\a")
         time, start, end, text = _places(said, line)
         rows = [line]
-        if cells(line) > self.width:
+        if not fits(line, self.width):
             indent = cells(line[:text])
             rows = wrap(line, self.width, indent if indent <= self.width * 0.4 else _INDENT)
         if self._beginnings:

@@ -9,10 +9,12 @@ through `names.clean`, but for `visible`, which takes anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from itertools import pairwise
-from typing import Final
+from itertools import accumulate, chain, pairwise
+from typing import Final, NamedTuple
 
 import regex
 from wcwidth import wcswidth, wcwidth
@@ -25,6 +27,16 @@ _REPLACEMENT = "\ufffd"
 _CLUSTER = regex.compile(
     r"\p{Regional_Indicator}{2}[\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}]*+|\X"
 )
+
+# What may be one grapheme with what stands beside it (UAX 29, GB3 and GB6 to GB13); syllables of
+# Hangul are so with its letters only. What says nothing of its neighbours is asked about once,
+# however often a text has it.
+_JOINING = regex.compile(
+    r"[^\p{GCB=Other}\p{GCB=LV}\p{GCB=LVT}\p{GCB=Control}\p{GCB=LF}]", regex.V1
+)
+
+#: Many a text that has some has them among the first of so many code points.
+_BEGINNING: Final = 16
 
 _LINK = regex.compile(r"(?:(?:https?|ftp|gopher|ircs?)://|www\.)[!-~]++")
 
@@ -54,8 +66,14 @@ _PIECE = regex.compile(
 _LONG = 40
 _KEPT = 64
 
-_SPECIAL = regex.compile(r"`|://|www\.")
+_SPECIAL = ("`", "://", "www.")
+# A text without any of these ends its rows at blanks only.
+_BROKEN_ELSEWHERE = regex.compile(rf"[{_IDEOGRAPH}]", regex.V1)
 _CHUNK = regex.compile(rf"([^{BLANKS}]++)([{BLANKS}]*+)")
+
+# As many words of ASCII as there is room for, by the room that the characters between the first and
+# the last one have.
+_ROW = r"(?s)[^ ](?:.{0,%d}[^ ])?(?= |\Z)"
 
 #: A grapheme of more cells, which no writing needs, may be cut: a row ends somewhere.
 _MAX_GRAPHEME = 8
@@ -75,7 +93,11 @@ _UNIT = regex.compile(rf".{_UNPLACED.pattern}*+", regex.DOTALL)
 
 def graphemes(text: str) -> list[str]:
     """*text* taken apart into what a person takes for its characters."""
-    return list(text) if text.isascii() and "\r" not in text else _CLUSTER.findall(text)
+    if text.isascii() and "\r" not in text:
+        return list(text)
+    if _JOINING.search(text, 0, _BEGINNING) or _JOINING.search("".join(set(text))):
+        return _CLUSTER.findall(text)
+    return list(text)
 
 
 def cells(text: str) -> int:
@@ -83,6 +105,14 @@ def cells(text: str) -> int:
     if text.isascii():
         return len(text)
     return _measured(text) if len(text) > _LONG else _SIZES[text]
+
+
+def fits(text: str, width: int) -> bool:
+    """Whether *text* takes at most *width* cells, which is quickly known of what is far longer."""
+    if text.isascii():
+        return len(text) <= width
+    beginning = sum(map(_WIDTHS.__getitem__, text[: 2 * width]))
+    return beginning <= width and cells(text) <= width
 
 
 def _measure(text: str) -> int:
@@ -154,43 +184,100 @@ def wrap(text: str, width: int, indent: int = 0) -> list[str]:
     long row, which the terminal continues in its next ones by itself, so that it can be clicked on
     and copied; nothing follows it there.
     """
-    if cells(text) <= width:
+    if fits(text, width):
         return [text]
-    if text.isascii() and not _SPECIAL.search(text):
-        rows = _wrapped_ascii(text, width, indent)
+    room = width - indent
+    if text.isascii() and room > 2 and not any(special in text for special in _SPECIAL):
+        rows = _filled_ascii(text, width, indent)
         if rows:
             return rows
-    return _wrapped(text, width, indent)
+    parts = _taken_apart(text)
+    if parts.largest <= room:
+        return _filled(text, parts, width, indent)
+    return _wrapped(parts, width, indent)
 
 
-def _wrapped_ascii(text: str, width: int, indent: int) -> list[str]:
-    """What `_wrapped` returns, sooner; nothing if a word is too long for that."""
+def _filled_ascii(text: str, width: int, indent: int) -> list[str]:
+    """What `_filled` returns, sooner; nothing if a word is too long, or a blank comes first."""
+    room = width - indent
+    if text.startswith(" ") or re.search(rf"[^ ]{{{room + 1}}}", text):
+        return []
+    first = re.match(_ROW % (width - 2), text)
+    if first is None:
+        return []
     margin = " " * indent
-    rows: list[str] = []
-    start, room = 0, width
-    while len(text) - start > room:
-        end = text.rfind(" ", start, start + room + 1)
-        row = text[start:end].rstrip(" ") if end > start else ""
-        if not row:
-            return []
-        rows.append(margin + row if rows else row)
-        start, room = end, width - indent
-        while text.startswith(" ", start):
-            start += 1
-    if start < len(text):
-        last = text[start:].rstrip(" ")
-        rows.append(margin + last if rows else last)
+    return [
+        first[0],
+        *[margin + row for row in re.compile(_ROW % (room - 2)).findall(text, first.end())],
+    ]
+
+
+class _Parts(NamedTuple):
+    """What of a *text* stays whole, and where each part is.
+
+    words: the parts. blanks: what comes after each of them. sizes: their cells. begins, ends: the
+    code points before each, and up to its end; lefts, rights: the cells. largest: of the sizes.
+    """
+
+    words: Sequence[str]
+    blanks: Sequence[str]
+    sizes: Sequence[int]
+    begins: Sequence[int]
+    ends: Sequence[int]
+    lefts: Sequence[int]
+    rights: Sequence[int]
+    largest: int
+
+
+def _parts(pairs: list[tuple[str, str]]) -> _Parts:
+    """Find where these words, with the blanks after each, are."""
+    runs = list(chain.from_iterable(pairs))
+    sizes = [len(run) if run.isascii() else cells(run) for run in runs]
+    places = list(accumulate(map(len, runs), initial=0))
+    columns = list(accumulate(sizes, initial=0))
+    return _Parts(
+        runs[::2],
+        runs[1::2],
+        sizes[::2],
+        places[:-1:2],
+        places[1::2],
+        columns[:-1:2],
+        columns[1::2],
+        max(sizes[::2], default=0),
+    )
+
+
+@lru_cache(maxsize=_KEPT)
+def _taken_apart(text: str) -> _Parts:
+    """The parts of *text* between which a row may end."""
+    # A blank at the beginning is a part.
+    plain = _CHUNK.match(text) and not any(special in text for special in _SPECIAL)
+    if plain and not _BROKEN_ELSEWHERE.search("".join(set(text))):
+        return _parts(_CHUNK.findall(text))
+    return _parts(_PIECE.findall(text))
+
+
+def _filled(text: str, parts: _Parts, width: int, indent: int) -> list[str]:
+    """The rows of *text*, none of whose *parts* is wider than a row: each as full as can be."""
+    margin, room = "", width
+    rows = []
+    first = 0
+    while first < len(parts.begins):
+        end = bisect_right(parts.rights, parts.lefts[first] + room, first)
+        rows.append(margin + text[parts.begins[first] : parts.ends[end - 1]])
+        first = end
+        margin, room = " " * indent, width - indent
     return rows
 
 
-def _wrapped(text: str, width: int, indent: int) -> list[str]:
-    """The rows of any *text*."""
+def _wrapped(parts: _Parts, width: int, indent: int) -> list[str]:
+    """The rows of any text."""
     margin = " " * indent
     rows: list[str] = []
     # The row so far, its width, the blanks to come before what follows, and whether it has more
     # than its margin.
     row, taken, blanks, begun = "", 0, "", False
-    for word, following, size in _pieces(text, width - indent):
+    for word, following, size in _pieces(parts, width - indent):
         if begun and taken + cells(blanks) + size > width:
             rows.append(row)
             row, taken, blanks, begun = margin, indent, "", False
@@ -214,10 +301,9 @@ def _wrapped(text: str, width: int, indent: int) -> list[str]:
     return [*rows, row]
 
 
-def _pieces(text: str, room: int) -> Iterator[tuple[str, str, int]]:
+def _pieces(parts: _Parts, room: int) -> Iterator[tuple[str, str, int]]:
     """What stays whole where a row has *room*, the blanks after each, and its cells."""
-    for piece in _taken_apart(text):
-        word, blanks, size = piece
+    for word, blanks, size in zip(parts.words, parts.blanks, parts.sizes, strict=True):
         if size > room and word.startswith("`"):
             # Code that fits into no row is broken at its blanks.
             *before, (last, _) = _CHUNK.findall(word)
@@ -225,35 +311,26 @@ def _pieces(text: str, room: int) -> Iterator[tuple[str, str, int]]:
                 yield chunk, following, cells(chunk)
             yield last, blanks, cells(last)
         else:
-            yield piece
+            yield word, blanks, size
 
 
 @lru_cache(maxsize=_KEPT)
-def _taken_apart(text: str) -> list[tuple[str, str, int]]:
-    """The pieces of *text*, the blanks after each, and their cells."""
-    return [(word, blanks, cells(word)) for word, blanks in _PIECE.findall(text)]
-
-
-@lru_cache(maxsize=_KEPT)
-def _characters(word: str) -> list[tuple[str, int]]:
-    """What of *word* is not cut, and its cells."""
-    parts = graphemes(word)
-    sizes = list(map(cells, parts))
-    if max(sizes) <= _MAX_GRAPHEME:
-        return list(zip(parts, sizes, strict=True))
-    cut = [
-        part
-        for grapheme, size in zip(parts, sizes, strict=True)
-        for part in ([grapheme] if size <= _MAX_GRAPHEME else _UNIT.findall(grapheme))
-    ]
-    return [(part, cells(part)) for part in cut]
+def _characters(word: str) -> tuple[list[int], list[int]]:
+    """Where what of *word* is not cut ends: how many code points that is, and how many cells."""
+    uncut: list[str] = []
+    for grapheme in graphemes(word):
+        if len(grapheme) > 1 and cells(grapheme) > _MAX_GRAPHEME:
+            uncut += _UNIT.findall(grapheme)
+        else:
+            uncut.append(grapheme)
+    sizes = [1 if part.isascii() and len(part) == 1 else _SIZES[part] for part in uncut]
+    return list(accumulate(map(len, uncut), initial=0)), list(accumulate(sizes, initial=0))
 
 
 def _broken(row: str, word: str, width: int, margin: str) -> Iterator[str]:
     """The rows of a *word* that fits into none, of which the first begins with *row*."""
-    taken = cells(row)
+    room = max(0, width - cells(row))
     if word.isascii():
-        room = max(0, width - taken)
         row, rest = row + word[:room], word[room:]
         room = width - len(margin)
         while rest:
@@ -261,12 +338,19 @@ def _broken(row: str, word: str, width: int, margin: str) -> Iterator[str]:
             row, rest = margin + rest[:room], rest[room:]
         yield row
         return
-    for grapheme, size in _characters(word):
-        if taken + size > width:
-            yield row
-            row, taken = margin, len(margin)
-        row += grapheme
-        taken += size
+    places, columns = _characters(word)
+    count = len(places) - 1
+    first = 0
+    end = min(count, bisect_right(columns, room) - 1)
+    while True:
+        row += word[places[first] : places[end]]
+        if end == count:
+            break
+        yield row
+        first, row = end, margin
+        # At least one, however narrow the row is.
+        end = max(first + 1, bisect_right(columns, columns[first] + width - len(margin)) - 1)
+        end = min(count, end)
     yield row
 
 
