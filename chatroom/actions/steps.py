@@ -43,7 +43,7 @@ def bare(failure: Any) -> Any:
     """*failure* without the frames that it came through, but for where in the source these were.
 
     What was typed is in them, passwords too, and they know the failure: in such a circle it would
-    all wait for the garbage collector, see Conversation._let_go.
+    all wait for the garbage collector, see LineProtocol.release.
     """
     # Twisted's cleanFailure does it as well, and nothing once twisted.trial was imported.
     failure.frames = failure.frames

@@ -7,7 +7,7 @@ whoever does not read.
 import select
 import socket
 from functools import partial
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionAborted, ConnectionDone
@@ -26,6 +26,9 @@ from chatroom.model.events import SERVER, Noticed
 from chatroom.model.limits import Limits, address_of, source_of
 
 log = Logger()
+
+#: An attribute that a connection has only between `serve` and its end: None, whatever its type.
+NOT_SERVED: Final[Any] = None
 
 #: How long, in seconds, connections may take to read what they are sent last.
 GOING = 2.0

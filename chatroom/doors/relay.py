@@ -18,7 +18,7 @@ from chatroom.chat.chat import Chat
 from chatroom.chat.member import Member
 from chatroom.chat.room import Room
 from chatroom.doors import openings
-from chatroom.doors.factory import DoorFactory, tune
+from chatroom.doors.factory import NOT_SERVED, DoorFactory, tune
 from chatroom.doors.writer import Writer
 from chatroom.formats.plain import RAW
 from chatroom.model.events import Left, Relayed, Renamed
@@ -35,6 +35,9 @@ class RelayProtocol(LineOnlyReceiver):
     factory: "RelayFactory"
     source: str
     address: str
+    # From `serve` until connection and member are both gone.
+    writer: Writer = NOT_SERVED
+    member: Member = NOT_SERVED
     # Nothing is read of it, and nothing is said of it.
     _over = True
     # The client sends nothing more; it leaves when it has been told what there is.
@@ -138,14 +141,14 @@ class RelayProtocol(LineOnlyReceiver):
             self.readConnectionLost()
         self._leave()
         self._lost = True
-        self._let_go()
+        self._release_if_over()
 
-    def _let_go(self) -> None:
-        """When it is lost and out of the room: drop what would be a circle."""
-        if self._lost and self._out:
-            self.member.owner = None
+    def _release_if_over(self) -> None:
+        """Once it is lost and out of the room, drop what would be a reference cycle."""
+        if self._served and self._lost and self._out:
             self._served = False
-            del self.writer, self.member
+            self.member.owner = None
+            self.writer = self.member = NOT_SERVED
 
     def _leave(self) -> None:
         if not self._over:
@@ -165,7 +168,7 @@ class RelayProtocol(LineOnlyReceiver):
         """What was to be passed on to it is on its way."""
         self.writer.close(b"")
         self._out = True
-        self._let_go()
+        self._release_if_over()
 
     def renamed(self, event: Renamed) -> None:
         """Nobody has a name here."""

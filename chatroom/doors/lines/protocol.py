@@ -24,7 +24,7 @@ from chatroom.chat.session import Session
 from chatroom.commands import command
 from chatroom.commands.completion import complete
 from chatroom.commands.interpreter import Interpreter
-from chatroom.doors.factory import DoorFactory, is_encrypted, peer_ended, tune
+from chatroom.doors.factory import NOT_SERVED, DoorFactory, is_encrypted, peer_ended, tune
 from chatroom.doors.lines.buffer import Lines
 from chatroom.doors.throttle import ByteThrottle
 from chatroom.doors.writer import Writer
@@ -79,13 +79,14 @@ class LineProtocol(LineReceiver):
     source: str
     address: str
     intake: Lines
-    session: Session
-    writer: Writer
-    throttle: ByteThrottle
+    # From `serve` until `release`.
+    session: Session = NOT_SERVED
+    interpreter: Interpreter = NOT_SERVED
+    writer: Writer = NOT_SERVED
+    throttle: ByteThrottle = NOT_SERVED
 
     # What most connections never change stands here, not once for each of them.
-    #: Whether there are a session, a writer and a throttle: they go when both the connection and
-    #: the conversation are over.
+    #: Whether there are a session, a writer and a throttle: from `serve` until `release`.
     _served = False
     _begun = False
     _raw = b""
@@ -197,6 +198,7 @@ class LineProtocol(LineReceiver):
 
     def _guarded(self, call: Callable[[], object]) -> None:
         """Do what there is to do after some time, and go on with the input."""
+        origin = self.origin
         try:
             call()
             self._hand_in()
@@ -205,9 +207,10 @@ class LineProtocol(LineReceiver):
             log.failure(
                 "Input of connection {connection} failed",
                 event="input_failed",
-                connection=self.origin,
+                connection=origin,
             )
-            self.writer.abort()
+            if self._served:
+                self.writer.abort()
 
     def _later(self, delay: float, callable: Callable[..., object]) -> Call:
         """Do something about the input in *delay* seconds."""
@@ -243,18 +246,18 @@ class LineProtocol(LineReceiver):
             self._hand_in_waiting(lines, writer)
         except Exception:
             # Of a connection that is gone already Twisted would not tell once more.
+            self._handing_in = False
             lines.clear()
             session.lost()
             raise
-        finally:
-            self._handing_in = False
+        self._handing_in = False
         pausing = throttle.pausing
         if self.terminal is not None and not pausing and (self._keys_wait or self._raw):
             throttle.give_way()
             pausing = True
         if lines and self.by_hand:
             self._overtake(0)
-        if (self._ended or self._leaving) and self._served and not (lines or pausing):
+        if (self._ended or self._leaving) and not (lines or pausing):
             self._end_if_done()
         if not self._ended and not self.transport.disconnecting:
             stop = writer.congested or pausing
@@ -264,6 +267,8 @@ class LineProtocol(LineReceiver):
             if stop is self._reading:
                 self._read_on(not stop)
         self.factory.chat.flush_if_large()
+        if self._lost:
+            self._release_if_over()
 
     def _hand_in_waiting(self, lines: list[Any], writer: Writer) -> None:
         """Hand in *lines*, and what keys make of them, until something has to wait."""
@@ -428,13 +433,14 @@ class LineProtocol(LineReceiver):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted: the connection is gone."""
         self._ended = self._lost = True
-        if self._served:
-            self.throttle.stop()
+        if not self._served:
+            self.went(reason)
+            return
+        self.throttle.stop()
         if self.terminal is not None:
             self.terminal.end()
         self.went(reason)
-        if self._served:
-            self.writer.lost()
+        self.writer.lost()
         if self._begun:
             if reason.check(ConnectionDone):
                 self.session.disconnected()
@@ -443,23 +449,30 @@ class LineProtocol(LineReceiver):
                 self._raw = b""
                 self.intake.clear()
                 self.session.lost()
-        self._let_go()
+        self._release_if_over()
 
-    def _let_go(self) -> None:
-        """If connection and conversation are both over, drop what belongs to them.
+    def _release_if_over(self) -> None:
+        """Release what was served, once connection and conversation are both over.
 
-        What refers to one another in a circle would wait for the garbage collector, which looks
-        seldom and then holds everybody up, the longer the more has gone meanwhile.
+        While lines are handed in it is still needed: `_hand_in` asks again when they are.
         """
-        if self._lost and self._served:
-            if self.session.origin in self.factory.chat.sessions:
-                return
-            self._stopped = True
-            self._served = False
-            self.throttle.stop()
-            self.intake.clear()
-            self.terminal = None
-            del self.session, self.interpreter, self.writer, self.throttle
+        if not self._served or not self._lost or self._handing_in:
+            return
+        if self.session.origin not in self.factory.chat.sessions:
+            self.release()
+
+    def release(self) -> None:
+        """Drop what was served: the connection does nothing from here on.
+
+        Reference cycles would wait for the garbage collector, which runs seldom and then delays
+        everybody, the longer the more connections have gone meanwhile.
+        """
+        self._served = False
+        self._stopped = True
+        self.throttle.stop()
+        self.intake.clear()
+        self.terminal = None
+        self.session = self.interpreter = self.writer = self.throttle = NOT_SERVED
 
     def _end_of_input(self) -> None:
         """What a script sent counts, its last line even without an end.
@@ -483,7 +496,7 @@ class LineProtocol(LineReceiver):
     def resume(self) -> None:
         """The session: input may go on."""
         self.interpreter.resume()
-        if not self.session.gate.is_open:
+        if not self._served or not self.session.gate.is_open:
             return
         self._hand_in()
         if self.intake.lines:
@@ -561,7 +574,7 @@ class LineProtocol(LineReceiver):
             gone = self._ended or self._leaving
             self.closing = "closed by the client" if gone else "left"
         self.take_leave(farewell)
-        self._let_go()
+        self._release_if_over()
 
     def take_leave(self, farewell: bytes) -> None:
         """Send *farewell* after all else, and close."""

@@ -412,7 +412,7 @@ class SessionService(SSHConnection):
         session, self.session = self.session, None
         if session is not None:
             session.lose(ConnectionDone() if session._told_end else ConnectionLost())
-        # No circle, see Conversation._let_go.
+        # No reference cycle, see LineProtocol.release.
         self.channels.clear()
         self.channelsToRemoteChannel.clear()
 

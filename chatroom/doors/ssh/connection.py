@@ -22,7 +22,7 @@ from zope.interface import implementer
 
 from chatroom.actions.authenticate import PendingConnection
 from chatroom.chat.chat import Chat
-from chatroom.doors.factory import GOING, DoorFactory, TurnedAway, tune
+from chatroom.doors.factory import GOING, NOT_SERVED, DoorFactory, TurnedAway, tune
 from chatroom.doors.lines.protocol import READ_SIZE
 from chatroom.doors.ssh.auth import Authentication
 from chatroom.doors.ssh.channel import SessionRequest, SessionService, Talker
@@ -66,8 +66,10 @@ class SshConnection(BoundedTransport):
     factory: Any
     source: str
     address: str
-    writer: Writer
-    throttle: ByteThrottle
+    # From `serve` until the connection is gone.
+    writer: Writer = NOT_SERVED
+    throttle: ByteThrottle = NOT_SERVED
+    _served = False
     origin = 0
     opened = 0.0
     #: Why the server closes the connection, see factory.Connected.
@@ -105,6 +107,7 @@ class SshConnection(BoundedTransport):
         self.origin = chat.next_origin()
         self.opened = chat.clock.seconds()
         self._stranger = PendingConnection(self.origin, self.address, self.source, self.opened)
+        self._served = True
         factory.joined(self)
         self._timer.start(LOGIN_GRACE, self._late)
         super().connectionMade()
@@ -154,7 +157,7 @@ class SshConnection(BoundedTransport):
     def connectionLost(self, reason: Failure | None = connectionDone) -> None:
         """Twisted: the connection is gone."""
         self.over = True
-        if self.origin:
+        if self._served:
             self.end_timers()
             self._stranger.over = True
             self.writer.lost()
@@ -163,10 +166,10 @@ class SshConnection(BoundedTransport):
         service, self.service = self.service, None
         if service is not None:
             service.serviceStopped()
-        # No circle, see Conversation._let_go.
+        # No reference cycle, see LineProtocol.release.
         self._connection = self._talker = None
-        if self.origin:
-            del self.writer, self.throttle
+        self._served = False
+        self.writer = self.throttle = NOT_SERVED
 
     # -- who it is, and what it wants
 

@@ -144,11 +144,11 @@ class SshProtocol(LineProtocol):
     def went(self, reason: Failure) -> None:
         """The session is over; the connection tells the factory when it is, too."""
 
-    def _let_go(self) -> None:
-        spoken = self.spoken if self._served else 0
-        super()._let_go()
-        if not self._served:
-            self.connection.session_ended(spoken)
+    def release(self) -> None:
+        """Drop what was served, and tell the connection."""
+        spoken = self.spoken
+        super().release()
+        self.connection.session_ended(spoken)
 
     def connectionMade(self) -> None:
         """The channel is there."""

@@ -139,6 +139,8 @@ class BoundedTransport(SSHServerTransport):
     #: Nothing that comes in counts any more.
     over = False
 
+    # The beginning of the next packet, which is decrypted only once.
+    _head: bytes | None = None
     _holds = False
     _strict = False
     _theirs_began = False
@@ -259,17 +261,17 @@ class BoundedTransport(SSHServerTransport):
         block, digest = max(8, keys.decBlockSize), keys.verifyDigestSize
         if len(self.buf) < block:
             return None
-        first: bytes | None = getattr(self, "first", None)
-        if first is None:
-            first = self.first = keys.decrypt(self.buf[:block])
-        length, padding = struct.unpack(">LB", first[:5])
+        if self._head is None:
+            self._head = keys.decrypt(self.buf[:block])
+        head: bytes = self._head
+        length, padding = struct.unpack(">LB", head[:5])
         whole = length + 4
         if not MIN_PACKET <= whole <= MAX_PACKET or whole % block:
             raise SshViolation("bad packet length")
         if len(self.buf) < whole + digest:
             return None
-        del self.first
-        packet = first + keys.decrypt(self.buf[block:whole])
+        self._head = None
+        packet = head + keys.decrypt(self.buf[block:whole])
         sent_mac = self.buf[whole : whole + digest]
         self.buf = self.buf[whole + digest :]
         if digest and not keys.verify(self.incomingPacketSequence, packet, sent_mac):
