@@ -18,8 +18,8 @@ from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
+from chatroom.doors.ssh.conch import SILENT
 from chatroom.doors.ssh.connection import SshFactory
-from chatroom.doors.ssh.transport import SILENT
 from chatroom.server import hostkey
 from fakes import World
 from wire import UNLIMITED, Wire

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from twisted.conch.ssh.common import NS, getNS
 from twisted.conch.ssh.keys import Key
-from twisted.conch.ssh.service import SSHService
 from twisted.conch.ssh.transport import DISCONNECT_NO_MORE_AUTH_METHODS_AVAILABLE
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -20,7 +19,8 @@ from twisted.logger import Logger
 from chatroom.actions import authenticate
 from chatroom.actions.authenticate import PendingConnection
 from chatroom.chat.chat import Chat
-from chatroom.doors.ssh.transport import SIGNATURES, SILENT, SshViolation
+from chatroom.doors.ssh.conch import ConchService
+from chatroom.doors.ssh.transport import SIGNATURES, SshViolation
 from chatroom.model import publickeys
 from chatroom.model.accounts import Account
 from chatroom.model.identity import Identity
@@ -63,7 +63,7 @@ NAME_BYTES: Final = 12 * (names.MAX_NAME + 1)
 USER_PRESENT: Final = 1
 
 
-class Authentication(SSHService):
+class Authentication(ConchService):
     """The service `ssh-userauth` (RFC 4252) of one connection.
 
     arrived: called once with the Arrival, when it is known.
@@ -71,7 +71,6 @@ class Authentication(SSHService):
 
     name = b"ssh-userauth"
     transport: Any
-    _log = SILENT
     protocolMessages = MESSAGES
 
     def __init__(

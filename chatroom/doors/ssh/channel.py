@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from twisted.conch.error import ConchError
-from twisted.conch.ssh.channel import SSHChannel
 from twisted.conch.ssh.common import getNS
 from twisted.conch.ssh.connection import (
     EXTENDED_DATA_STDERR,
@@ -28,14 +27,14 @@ from twisted.conch.ssh.connection import (
     OPEN_ADMINISTRATIVELY_PROHIBITED,
     OPEN_RESOURCE_SHORTAGE,
     OPEN_UNKNOWN_CHANNEL_TYPE,
-    SSHConnection,
     messages,
 )
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatroom.doors.ssh.transport import SILENT, SshViolation
+from chatroom.doors.ssh.conch import ConchChannel, ConchConnection
+from chatroom.doors.ssh.transport import SshViolation
 from chatroom.model.clock import Call
 
 log = Logger()
@@ -108,7 +107,7 @@ class Talker(Protocol):
         """The client's terminal has so many columns and rows now, 0 for unknown."""
 
 
-class SessionChannel(SSHChannel):
+class SessionChannel(ConchChannel):
     """The one session of a connection.
 
     As a transport it takes one push producer. Its protocol is made with `start` once the client has
@@ -116,7 +115,6 @@ class SessionChannel(SSHChannel):
     """
 
     name = b"session"
-    _log = SILENT
     conn: Any
 
     def __init__(
@@ -389,14 +387,13 @@ class SessionChannel(SSHChannel):
                 protocol.connectionLost(Failure(reason))
 
 
-class SessionService(SSHConnection):
+class SessionService(ConchConnection):
     """The service `ssh-connection` (RFC 4254): one session, and nothing else.
 
     start: see SessionChannel.
     """
 
     transport: Any
-    _log = SILENT
 
     def __init__(self, start: Callable[[SessionRequest], Talker | None]) -> None:
         super().__init__()

@@ -21,10 +21,10 @@ from twisted.conch.ssh.transport import (
     MSG_SERVICE_ACCEPT,
     MSG_UNIMPLEMENTED,
     SSHCiphers,
-    SSHServerTransport,
 )
 from twisted.python.randbytes import secureRandom
 
+from chatroom.doors.ssh.conch import ConchTransport
 from chatroom.model.clock import Clock, Timer
 
 #: What the server says first (RFC 4253, section 4.2): of which software it is, not how old.
@@ -91,18 +91,6 @@ class SshViolation(Exception):
         self.code = code
 
 
-class Silent:
-    """Conch's loggers say much, of each packet even; what is worth a line the door logs itself."""
-
-    def debug(self, *_: object, **__: object) -> None:
-        """Nothing is said."""
-
-    info = warn = error = critical = failure = debug
-
-
-SILENT: Final[Any] = Silent()
-
-
 def signatures_of(key: Key) -> list[bytes]:
     """How a host key signs, best first: never with SHA-1."""
     return [name for name in key.supportedSignatureAlgorithms() if name != b"ssh-rsa"]
@@ -116,25 +104,23 @@ def disconnect_packet(code: int, text: str) -> bytes:
     return struct.pack(">LB", len(payload) + 1 + padding, padding) + payload + bytes(padding)
 
 
-class BoundedTransport(SSHServerTransport):
+class BoundedTransport(ConchTransport):
     """One connection's packets, over a connected transport.
 
     Who inherits from it sets `clock` and `host_key` before it is connected, and implements what
     stands under "for whoever inherits" as far as it does nothing, or raises, here.
     """
 
-    _log = SILENT
     ourVersionString = VERSION
     # From the top, as the client's first that is here is taken.
     supportedKeyExchanges = [
-        name for name in KEY_EXCHANGES if name in SSHServerTransport.supportedKeyExchanges
+        name for name in KEY_EXCHANGES if name in ConchTransport.supportedKeyExchanges
     ] + [STRICT_SERVER]
     supportedCiphers = CIPHERS
     supportedMACs = MACS
     supportedCompressions = COMPRESSIONS
 
     clock: Clock
-    host_key: Key
     buf: bytes
     #: Nothing that comes in counts any more.
     over = False
@@ -171,11 +157,6 @@ class BoundedTransport(SSHServerTransport):
         """The service called *name*, None if there is none for the client now."""
         return None
 
-    @property
-    def exchanging(self) -> bool:
-        """Keys are being agreed on, and no data may be sent."""
-        return bool(self._keyExchangeState != self._KEY_EXCHANGE_NONE)
-
     def hold(self) -> None:
         """Take no further packet until `go_on`; what the client sends meanwhile waits unread."""
         self._holds = True
@@ -206,7 +187,6 @@ class BoundedTransport(SSHServerTransport):
         self.send(self.ourVersionString + b"\r\n")
         self.currentEncryptions = SSHCiphers(b"none", b"none", b"none", b"none")
         self.currentEncryptions.setKeys(b"", b"", b"", b"", b"", b"")
-        self._gotNewKeys = 0
         self.sendKexInit()
 
     def dataReceived(self, data: bytes) -> None:
@@ -290,10 +270,8 @@ class BoundedTransport(SSHServerTransport):
         """
         if self.over and messageType != MSG_DISCONNECT:
             return
-        if self.exchanging and not self._allowedKeyExchangeMessageType(messageType):
-            blocked: Any = self._blockedByKeyExchange
-            blocked.append((messageType, payload))
-            if len(blocked) > BLOCKED:
+        if self.exchanging and not self.is_of_exchange(messageType):
+            if self.put_off(messageType, payload) > BLOCKED:
                 self._keys_overdue()
             return
         # What follows our NEWKEYS is of the new keys, wherever the client is (RFC 4253, 7.3).
@@ -355,11 +333,8 @@ class BoundedTransport(SSHServerTransport):
         if self.kexAlg == STRICT_SERVER:
             raise SshViolation("no common key exchange", DISCONNECT_KEY_EXCHANGE_FAILED)
 
-    def _getHostKeys(self, keyAlg: bytes) -> tuple[Key, Key]:
-        return self.host_key.public(), self.host_key
-
-    def _keySetup(self, sharedSecret: bytes, exchangeHash: bytes) -> None:
-        super()._keySetup(sharedSecret, exchangeHash)
+    def keys_computed(self) -> None:
+        """The next keys are there: the client may say that it uses them."""
         self._may_take_keys = True
 
     def sendExtInfo(self, extensions: object) -> None:
