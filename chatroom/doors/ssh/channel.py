@@ -243,7 +243,7 @@ class SessionChannel(ConchChannel):
         """The client has sent this."""
         if self.requested.command is not None or self.disconnecting:
             # A command has no input, and who is leaving says nothing more.
-            self._consumed(len(data))
+            self.consume(len(data))
             return
         self._unread += data
         self._deliver()
@@ -261,7 +261,7 @@ class SessionChannel(ConchChannel):
             while self._reading and self._unread and not self._lost:
                 data = bytes(self._unread[:PACKET])
                 del self._unread[:PACKET]
-                self._consumed(len(data))
+                self.consume(len(data))
                 self._protocol.dataReceived(data)
             if self._reading and self._ended and not (self._told_end or self._lost):
                 self._told_end = True
@@ -281,8 +281,14 @@ class SessionChannel(ConchChannel):
         )
         self.conn.transport.abort()
 
-    def _consumed(self, count: int) -> None:
-        """So much was read: let the client send as much again, in portions."""
+    def use_window(self, count: int) -> None:
+        """Count what the client has sent. Raises SshViolation for more than its window takes."""
+        if count > self.localWindowLeft or self._ended:
+            raise SshViolation("more data than the window takes")
+        self.localWindowLeft -= count
+
+    def consume(self, count: int) -> None:
+        """Let the client send so much again, in portions: it was read."""
         self._owed += count
         if self._owed >= WINDOW // 2 and not (self._ended or self.localClosed):
             owed, self._owed = self._owed, 0
@@ -366,25 +372,30 @@ class SessionChannel(ConchChannel):
         """Conch: the client has closed its side, and reads nothing more."""
         self._unsent.clear()
         self.disconnecting = True
-        self.lose(ConnectionDone() if self._told_end else ConnectionLost())
+        self.lose()
         if not self.localClosed:
             self.conn.sendClose(self)
         self.conn.transport.session_over()
 
     def closed(self) -> None:
         """Conch: both sides are closed, or the connection is gone."""
-        self.lose(ConnectionDone() if self._told_end or self.localClosed else ConnectionLost())
+        self.lose(properly=bool(self.localClosed))
 
-    def lose(self, reason: Exception) -> None:
-        """Nothing can be sent any more."""
-        if not self._lost:
-            self._lost = self.disconnecting = True
-            self._producer = None
-            if self._resizing is not None:
-                self._resizing.cancel()
-            protocol, self._protocol = self._protocol, None
-            if protocol is not None:
-                protocol.connectionLost(Failure(reason))
+    def lose(self, properly: bool = False) -> None:
+        """Tell the protocol that it is over: nothing can be sent any more.
+
+        properly: whether the session was closed here; the end of its input is a proper end as well.
+        """
+        if self._lost:
+            return
+        self._lost = self.disconnecting = True
+        self._producer = None
+        if self._resizing is not None:
+            self._resizing.cancel()
+        protocol, self._protocol = self._protocol, None
+        if protocol is not None:
+            properly = properly or self._told_end
+            protocol.connectionLost(Failure(ConnectionDone() if properly else ConnectionLost()))
 
 
 class SessionService(ConchConnection):
@@ -408,7 +419,7 @@ class SessionService(ConchConnection):
         """Conch: the connection is over."""
         session, self.session = self.session, None
         if session is not None:
-            session.lose(ConnectionDone() if session._told_end else ConnectionLost())
+            session.lose()
         # No reference cycle, see LineProtocol.release.
         self.channels.clear()
         self.channelsToRemoteChannel.clear()
@@ -451,19 +462,20 @@ class SessionService(ConchConnection):
     def ssh_CHANNEL_DATA(self, packet: bytes) -> None:
         """Conch: data of a channel, which may not be more than its window."""
         data, _ = getNS(packet[4:])
-        self._took(packet, len(data)).received(data)
+        channel = self._channel_of(packet)
+        channel.use_window(len(data))
+        channel.received(data)
 
     def ssh_CHANNEL_EXTENDED_DATA(self, packet: bytes) -> None:
         """Conch: data beside the data, such as errors; nobody here reads it."""
         data, _ = getNS(packet[8:])
-        self._took(packet, len(data))._consumed(len(data))
+        channel = self._channel_of(packet)
+        channel.use_window(len(data))
+        channel.consume(len(data))
 
-    def _took(self, packet: bytes, count: int) -> SessionChannel:
+    def _channel_of(self, packet: bytes) -> SessionChannel:
         (number,) = struct.unpack(">L", packet[:4])
         channel: SessionChannel = self.channels[number]
-        if count > channel.localWindowLeft or channel._ended:
-            raise SshViolation("more data than the window takes")
-        channel.localWindowLeft -= count
         return channel
 
     def ssh_CHANNEL_WINDOW_ADJUST(self, packet: bytes) -> None:

@@ -146,7 +146,7 @@ class SshConnection(BoundedTransport):
         """Read from the socket, or leave it to the kernel to stop the client."""
         if self.over:
             return
-        reading = not (self.throttle.pausing or self._holds or self._full)
+        reading = not (self.throttle.pausing or self.holding or self._full)
         if reading is not self._reading:
             self._reading = reading
             if reading:

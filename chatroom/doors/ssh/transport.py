@@ -124,10 +124,11 @@ class BoundedTransport(ConchTransport):
     buf: bytes
     #: Nothing that comes in counts any more.
     over = False
+    #: No packet is taken, see `hold`.
+    holding = False
 
     # The beginning of the next packet, which is decrypted only once.
     _head: bytes | None = None
-    _holds = False
     _strict = False
     _theirs_began = False
     _keyed = False
@@ -159,12 +160,12 @@ class BoundedTransport(ConchTransport):
 
     def hold(self) -> None:
         """Take no further packet until `go_on`; what the client sends meanwhile waits unread."""
-        self._holds = True
+        self.holding = True
 
     def go_on(self) -> None:
         """Take packets again."""
-        if self._holds:
-            self._holds = False
+        if self.holding:
+            self.holding = False
             self.digest()
 
     def rekey_if_due(self) -> None:
@@ -203,7 +204,7 @@ class BoundedTransport(ConchTransport):
         try:
             if not self.gotVersion and not self._take_version():
                 return
-            while not self.over and not self._holds:
+            while not self.over and not self.holding:
                 packet = self.getPacket()
                 if packet is None:
                     break
