@@ -32,7 +32,7 @@ from twisted.conch.ssh.keys import Key
 from twisted.internet.error import ConnectionDone, ConnectionLost
 
 from chatroom.doors.relay import RelayFactory
-from chatroom.doors.ssh.connection import SshFactory
+from chatroom.doors.ssh.factory import SshFactory
 from chatroom.doors.telnet.console import ConsoleFactory
 from chatroom.doors.telnet.protocol import ChatFactory
 from chatroom.model.chatsettings import Settings

@@ -19,7 +19,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from chatroom.doors.ssh.conch import SILENT
-from chatroom.doors.ssh.connection import SshFactory
+from chatroom.doors.ssh.factory import SshFactory
 from chatroom.server import hostkey
 from fakes import World
 from wire import UNLIMITED, Wire

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from chatroom.doors.ssh.connection import SshFactory
+from chatroom.doors.ssh.factory import SshFactory
 from fakes import WORD, Person, World, owner
 from sshclient import Guest, ssh_door, ssh_world
 

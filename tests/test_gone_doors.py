@@ -22,7 +22,7 @@ from chatroom.backends.interfaces import Ledger
 from chatroom.backends.memory import MemoryNameClaims
 from chatroom.chat.chat import Chat
 from chatroom.doors.relay import RelayFactory
-from chatroom.doors.ssh.connection import SshFactory
+from chatroom.doors.ssh.factory import SshFactory
 from chatroom.doors.telnet.console import ConsoleFactory
 from chatroom.doors.telnet.protocol import ChatFactory
 from chatroom.model.events import SERVER, Relayed, Said

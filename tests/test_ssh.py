@@ -17,8 +17,9 @@ from twisted.conch.ssh.keys import Key
 from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent, globalLogPublisher
 
-from chatroom.doors.ssh import transport
-from chatroom.doors.ssh.connection import ARRIVING_PER_SOURCE, LOGIN_GRACE, SshFactory
+from chatroom.doors.ssh import algorithms, transport
+from chatroom.doors.ssh.connection import LOGIN_GRACE
+from chatroom.doors.ssh.factory import ARRIVING_PER_SOURCE, SshFactory
 from chatroom.model import publickeys
 from chatroom.model.limits import Limits
 from chatroom.server import hostkey
@@ -663,7 +664,7 @@ def test_strict_key_exchange_is_offered_and_held_to(world: World, factory: SshFa
 
     guest = Guest(world, factory, starts=False)
     guest.server.dataReceived(b"SSH-2.0-x\r\n")
-    kex = NS(b"curve25519-sha256," + transport.STRICT_CLIENT)
+    kex = NS(b"curve25519-sha256," + algorithms.STRICT_CLIENT)
     offered = [b"ssh-ed25519", b"aes256-ctr", b"aes256-ctr", b"hmac-sha2-256", b"hmac-sha2-256"]
     rest = b"".join(map(NS, [*offered, b"none", b"none", b"", b""]))
     packet = bytes([20]) + bytes(16) + kex + rest + bytes(5)
@@ -671,7 +672,7 @@ def test_strict_key_exchange_is_offered_and_held_to(world: World, factory: SshFa
     guest.server.dataReceived(
         struct.pack(">LB", len(packet) + 1 + padding, padding) + packet + bytes(padding)
     )
-    assert transport.STRICT_SERVER in getNS(guest.server.ourKexInitPayload[17:])[0]
+    assert algorithms.STRICT_SERVER in getNS(guest.server.ourKexInitPayload[17:])[0]
     assert not guest.wire.half_closed
     # An IGNORE, which is harmless otherwise.
     guest.server.dataReceived(struct.pack(">LBB", 12, 6, 2) + NS(b"") + bytes(6))
@@ -867,7 +868,7 @@ def test_looking_at_signatures_counts_for_the_byte_rate(world: World, factory: S
 def test_who_has_been_at_it_for_longest_makes_room(
     world: World, factory: SshFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatroom.doors.ssh.connection.ARRIVING", 2)
+    monkeypatch.setattr("chatroom.doors.ssh.factory.ARRIVING", 2)
     first, second = Guest(world, factory, starts=False), Guest(world, factory, starts=False)
     guest = Guest(world, factory)
     assert "You are bob" in guest.sees[0]

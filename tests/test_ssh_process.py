@@ -22,7 +22,7 @@ from twisted.internet.ssl import CertificateOptions
 from twisted.python.failure import Failure
 
 from chatroom.chat.chat import Chat
-from chatroom.doors.ssh.connection import SshFactory
+from chatroom.doors.ssh.factory import SshFactory
 from chatroom.model.history import MAX_ID
 from chatroom.model.limits import Limits
 from chatroom.server import hostkey

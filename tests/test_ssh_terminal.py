@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from twisted.conch.ssh.common import NS
 
-from chatroom.doors.ssh.connection import SshFactory
+from chatroom.doors.ssh.factory import SshFactory
 from chatroom.formats.ansi import Colours
 from fakes import World
 from sshclient import Guest, ssh_door, ssh_world

@@ -17,7 +17,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from chatroom.doors.ssh.connection import SshFactory
+from chatroom.doors.ssh.factory import SshFactory
 from chatroom.doors.ssh.transport import SshViolation
 from chatroom.model.limits import Limits
 from fakes import World

@@ -40,7 +40,7 @@ def openings(options: Mapping[str, Any], chat: Chat) -> list[Opening]:
     ]
     if options["shells"]:
         # It needs what only the extra `ssh` installs.
-        from chatroom.doors.ssh.connection import SshFactory
+        from chatroom.doors.ssh.factory import SshFactory
 
         shell = SshFactory(chat, options["host-key"])
         made += [Opening(endpoint, shell) for endpoint in options["shells"]]

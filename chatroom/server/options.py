@@ -244,7 +244,7 @@ class Options(usage.Options):
             from chatroom.server import hostkey
 
             # Not needed here, but now is the time to find out that it cannot be had.
-            import_module("chatroom.doors.ssh.connection")
+            import_module("chatroom.doors.ssh.factory")
         except ImportError:
             raise SettingError("ssh needs more of Twisted: pip install 'chatroom[ssh]'") from None
         if self["ssh-host-key"]:

@@ -1,6 +1,7 @@
 """The door for SSH.
 
-`connection` is one client from its first byte on; `auth` finds out who it is, `channel` makes a
-session's channel a transport, and `session` is the conversation over it. What is taken of Conch by
-its private names is in `conch`.
+`factory` takes clients in, and `connection` is one of them from its first byte on. Under it are
+`transport` for packets, with `algorithms`; in it `auth` finds out who the client is, `service`
+opens its `channel`, which is a transport again, and `session` is the conversation over that.
+`conch` is what is taken of Twisted's Conch by private names.
 """

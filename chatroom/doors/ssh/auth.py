@@ -19,8 +19,9 @@ from twisted.logger import Logger
 from chatroom.actions import authenticate
 from chatroom.actions.authenticate import PendingConnection
 from chatroom.chat.chat import Chat
+from chatroom.doors.ssh.algorithms import SIGNATURES
 from chatroom.doors.ssh.conch import ConchService
-from chatroom.doors.ssh.transport import SIGNATURES, SshViolation
+from chatroom.doors.ssh.transport import SshViolation
 from chatroom.model import publickeys
 from chatroom.model.accounts import Account
 from chatroom.model.identity import Identity

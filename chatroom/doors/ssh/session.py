@@ -1,7 +1,7 @@
 """The conversation in the session of an SSH connection: the line door's, without telnet.
 
 The rule: lines, a terminal, or one command, of which only the answer is sent. What SSH is about is
-the connection's (ssh) and the channel's (sshchannel).
+the connection's and the channel's.
 """
 
 import re

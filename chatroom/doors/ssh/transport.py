@@ -1,4 +1,4 @@
-"""The packets of SSH: which algorithms, how long they may be, in which order they may come.
+"""The packets of SSH: how long they may be, and in which order they may come.
 
 The rule: what a client has no business to send ends its connection, and nothing that it sends, or
 leaves out, keeps the server busy or fills its memory.
@@ -8,7 +8,6 @@ import struct
 from typing import Any, Final
 
 from twisted.conch.ssh.common import NS, getNS
-from twisted.conch.ssh.keys import Key
 from twisted.conch.ssh.transport import (
     DISCONNECT_KEY_EXCHANGE_FAILED,
     DISCONNECT_MAC_ERROR,
@@ -24,6 +23,15 @@ from twisted.conch.ssh.transport import (
 )
 from twisted.python.randbytes import secureRandom
 
+from chatroom.doors.ssh.algorithms import (
+    CIPHERS,
+    COMPRESSIONS,
+    KEY_EXCHANGES,
+    MACS,
+    SIGNATURES,
+    STRICT_CLIENT,
+    STRICT_SERVER,
+)
 from chatroom.doors.ssh.conch import ConchTransport
 from chatroom.model.clock import Clock, Timer
 
@@ -48,40 +56,6 @@ REKEY_SECONDS: Final = 3600.0
 EXCHANGING: Final = 30.0
 BLOCKED: Final = 1000
 
-#: Said by both ends, it closes the Terrapin attack: numbers of packets begin anew with the keys,
-#: and nothing but the exchange comes before them (OpenSSH, PROTOCOL, section 1.10).
-STRICT_CLIENT: Final = b"kex-strict-c-v00@openssh.com"
-STRICT_SERVER: Final = b"kex-strict-s-v00@openssh.com"
-
-#: What people may sign with who prove that they have a key (RFC 8308, section 3.1). An RSA key
-#: signs with SHA-2 only (RFC 8332).
-SIGNATURES: Final = (
-    b"ssh-ed25519",
-    b"sk-ssh-ed25519@openssh.com",
-    b"ecdsa-sha2-nistp256",
-    b"ecdsa-sha2-nistp384",
-    b"ecdsa-sha2-nistp521",
-    b"sk-ecdsa-sha2-nistp256@openssh.com",
-    b"rsa-sha2-512",
-    b"rsa-sha2-256",
-)
-
-#: Those over NIST's curves and over groups of primes are left out: who has checked a server with
-#: ssh-audit is warned of them, and clients have had these for ten years.
-KEY_EXCHANGES: Final = (
-    b"mlkem768x25519-sha256",
-    b"curve25519-sha256",
-    b"curve25519-sha256@libssh.org",
-)
-
-
-#: Of what conch has (neither an AEAD nor MACs over what is encrypted) all that is not broken.
-CIPHERS: Final = [b"aes256-ctr", b"aes192-ctr", b"aes128-ctr"]
-MACS: Final = [b"hmac-sha2-512", b"hmac-sha2-256"]
-
-#: Nothing that a few bytes could become megabytes of.
-COMPRESSIONS: Final = [b"none"]
-
 
 class SshViolation(Exception):
     """The client has sent what it may not, as a sentence for it; code: see RFC 4253, 11.1."""
@@ -89,11 +63,6 @@ class SshViolation(Exception):
     def __init__(self, text: str, code: int = DISCONNECT_PROTOCOL_ERROR) -> None:
         super().__init__(text)
         self.code = code
-
-
-def signatures_of(key: Key) -> list[bytes]:
-    """How a host key signs, best first: never with SHA-1."""
-    return [name for name in key.supportedSignatureAlgorithms() if name != b"ssh-rsa"]
 
 
 def disconnect_packet(code: int, text: str) -> bytes:
