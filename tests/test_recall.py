@@ -546,7 +546,7 @@ def test_long_lines_that_were_missed_are_not_passed_over(world: World) -> None:
     assert [text for page in pages for text in said(page)] == numbers(45)
 
 
-def test_a_line_larger_than_a_mailbox_does_not_stand_in_the_way(world: World) -> None:
+def test_a_line_larger_than_a_send_queue_does_not_stand_in_the_way(world: World) -> None:
     alice, bob = world.people("alice", "bob")
     alice.says("one", "x" * 70_000, "two")
     back(world, bob, {"lobby": 0})

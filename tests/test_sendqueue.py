@@ -17,7 +17,7 @@ def test_what_is_posted_comes_out_in_order() -> None:
     assert queue.size == 10
 
 
-def test_a_new_mailbox_is_empty() -> None:
+def test_a_new_queue_is_empty() -> None:
     queue = SendQueue()
     assert queue.contents() == b""
     assert queue.size == 0

@@ -384,7 +384,7 @@ def test_who_hangs_up_while_being_let_in_leaves_nothing(world: World) -> None:
 # -- mail
 
 
-def test_a_full_mailbox_takes_no_private_lines(world: World) -> None:
+def test_a_full_queue_takes_no_private_lines(world: World) -> None:
     alice, bob = world.people("alice", "bob")
     bob.writer.stall()
     for number in range(MAX_ENTRIES):
@@ -410,7 +410,7 @@ def test_own_answers_hold_further_input_while_they_are_not_read(world: World) ->
     assert bob.sees == ["alice: hi"]
 
 
-def test_a_full_mailbox_that_is_not_read_holds_input_until_it_is(world: World) -> None:
+def test_a_full_queue_that_is_not_read_holds_input_until_it_is(world: World) -> None:
     alice, bob = world.people("alice", "bob")
     alice.writer.stall(30)
     alice.types(*["/uptime"] * (MAX_ENTRIES + 50), "hi")
@@ -423,7 +423,9 @@ def test_a_full_mailbox_that_is_not_read_holds_input_until_it_is(world: World) -
     assert bob.sees == ["alice: hi"]
 
 
-def test_history_larger_than_a_mailbox_is_its_end_and_no_line_is_passed_over(world: World) -> None:
+def test_history_larger_than_a_send_queue_is_its_end_and_no_line_is_passed_over(
+    world: World,
+) -> None:
     alice, bob = world.people("alice", "bob")
     for number in range(100):
         alice.types(f"{number} {'x' * 1900}")

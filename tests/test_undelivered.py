@@ -90,6 +90,19 @@ def test_one_of_which_only_a_part_was_taken_waits(
     assert private(comes_back(world)) == ["-> bob to you: hello", "-> bob to you: again"]
 
 
+@pytest.mark.parametrize("room", [0, 5, 50])
+def test_one_that_comes_in_the_turn_in_which_its_recipient_quits_waits_unless_it_was_taken(
+    room: int, world: World
+) -> None:
+    alice, bob = owner(world), world.person("bob")
+    alice.writer.stall(room)
+    bob.types("/msg alice hello")
+    alice.types("/quit")
+    world.settle()
+    taken = private(alice) if room == 50 else []
+    assert [*taken, *private(comes_back(world))] == ["-> bob to you: hello"]
+
+
 def test_one_of_which_the_rest_was_taken_later_is_done_with(world: World) -> None:
     alice, bob = owner(world), world.person("bob")
     alice.writer.stall(5)
