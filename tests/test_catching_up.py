@@ -167,7 +167,7 @@ def test_who_missed_only_what_is_no_line_is_told_nothing(world: World) -> None:
     ]
 
 
-def test_who_stopped_at_their_mail_is_told_how_many_lines_they_missed(world: World) -> None:
+def test_who_stopped_at_a_private_line_is_told_how_many_lines_they_missed(world: World) -> None:
     shorten(world.chat.lobby, 10)
     alice, bob = world.people("alice", "bob")
     for number in range(7):

@@ -278,7 +278,7 @@ def test_a_private_line_that_cannot_be_shown_does_not_cost_its_sender_the_connec
     assert strict.expected()
 
 
-def test_an_outlet_that_fails_costs_only_who_has_it(
+def test_a_writer_that_fails_costs_only_who_has_it(
     world: World, strict: Strictness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice, bob, carol = world.people("alice", "bob", "carol")
@@ -293,7 +293,7 @@ def test_an_outlet_that_fails_costs_only_who_has_it(
     assert strict.expected()
 
 
-def test_mail_that_fails_costs_only_its_reader(
+def test_a_private_line_that_fails_costs_only_its_reader(
     world: World, strict: Strictness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice, bob, carol = world.people("alice", "bob", "carol")

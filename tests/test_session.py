@@ -1,4 +1,4 @@
-"""One connection's conversation: greeting, talking, names, moving, mail, going."""
+"""One connection's conversation: greeting, talking, names, moving, private lines, going."""
 
 import pytest
 from hypothesis import given
@@ -381,7 +381,7 @@ def test_who_hangs_up_while_being_let_in_leaves_nothing(world: World) -> None:
     assert alice.writer.data == b""
 
 
-# -- mail
+# -- the send queue
 
 
 def test_a_full_queue_takes_no_private_lines(world: World) -> None:
@@ -448,7 +448,7 @@ def test_who_has_just_left_cannot_be_told_anything(world: World) -> None:
     assert "-- bob has just left; your line was not delivered. Try again." in alice.sees
 
 
-def test_mail_survives_a_stall_in_the_middle_of_an_entry(world: World) -> None:
+def test_private_lines_survive_a_stall_in_the_middle_of_an_entry(world: World) -> None:
     alice, bob = world.people("alice", "bob")
     bob.writer.stall(40)
     alice.types("/msg bob one one one", "/msg bob two two two", "/msg bob three three")
@@ -462,7 +462,7 @@ def test_mail_survives_a_stall_in_the_middle_of_an_entry(world: World) -> None:
     ]
 
 
-def test_somebody_who_is_in_no_room_yet_is_sent_their_mail_on_draining() -> None:
+def test_somebody_who_is_in_no_room_yet_is_sent_their_private_lines_on_draining() -> None:
     world = World(DelayedLedger)
     alice, bob = world.people("alice", "bob")
     late = Person(world)

@@ -168,7 +168,7 @@ class Chat:
         # the receipts that were asked for, by the same ids.
         self._undecided: set[int] = set()
         self._receipts: dict[int, list[Deferred[int]]] = {}
-        self._with_mail: list[Session] = []
+        self._to_flush: list[Session] = []
         self._to_resume: list[int] = []
         self.ledger.attach(self)
         self.lobby = self.open_room(self.settings.lobby)
@@ -675,9 +675,9 @@ class Chat:
 
     # -- the turn
 
-    def has_mail(self, session: "Session") -> None:
-        """The send queue of *session* is to be delivered when the turn ends."""
-        self._with_mail.append(session)
+    def flush_later(self, session: "Session") -> None:
+        """Send what is in the send queue of *session* when the turn ends."""
+        self._to_flush.append(session)
         self._schedule()
 
     def resume_input(self, id: int) -> None:
@@ -708,10 +708,10 @@ class Chat:
         self._settle()
 
     def _settle(self) -> None:
-        """After delivery: mail for those whose rooms had nothing new, then waiting input."""
-        with_mail, self._with_mail = self._with_mail, []
-        for session in with_mail:
-            session.deliver_mail()
+        """Send what is for one user alone, after the rooms' lines, and let waiting input go on."""
+        to_flush, self._to_flush = self._to_flush, []
+        for session in to_flush:
+            session.flush_queue()
         to_resume, self._to_resume = self._to_resume, []
         for origin in to_resume:
             if (resumed := self.sessions.get(origin)) is not None:

@@ -260,10 +260,10 @@ class Session:
         for room in (self._former, self.room):
             member = room and room.reader(self.origin)
             if room and member:
-                done = room.delivery.catch_up(member) and self._send_mail()
+                done = room.delivery.catch_up(member) and self._write_queue()
                 break
         else:
-            done = self._send_mail()
+            done = self._write_queue()
         if done:
             self.gate.open(Reason.OUTPUT)
         return done
@@ -295,7 +295,7 @@ class Session:
     def disconnected(self) -> None:
         """The connection is gone: nothing that is sent arrives any more. What came in counts."""
         self.closed = True
-        self.drop_mail()
+        self.drop_queue()
         self.gate.open(Reason.OUTPUT)
 
     def lost(self, reason: str = "") -> None:
@@ -571,12 +571,12 @@ class Session:
                 (letter.returned if self.closed else letter.taken)()
             return
         if not queue.size:
-            self.chat.has_mail(self)
+            self.chat.flush_later(self)
         queue.post(data, letter)
         if queue.full:
             self.gate.close(Reason.OUTPUT)
 
-    def drop_mail(self) -> None:
+    def drop_queue(self) -> None:
         """Nothing of what is in the send queue is sent."""
         self.queue.give_back()
         self.queue.clear()
@@ -630,21 +630,22 @@ class Session:
             first += 1
         return b"".join(pieces[first:])
 
-    def deliver_mail(self) -> None:
-        """Send what waits for this user alone: after the room's lines of the same turn."""
+    def flush_queue(self) -> None:
+        """Send what is for this user alone: after the room's lines of the same turn."""
         try:
-            if not self.writer.congested and (not self.queue.size or self._send_mail()):
+            if not self.writer.congested and (not self.queue.size or self._write_queue()):
                 self.gate.open(Reason.OUTPUT)
         except Exception:
-            # Others have mail too.
+            # One connection's fault must not cost the others what is in their queues.
             log.failure(
-                "Mail to connection {connection} failed",
+                "Sending what is for connection {connection} alone failed",
                 event="mail_failed",
                 connection=self.origin,
             )
             self.writer.abort()
 
-    def _send_mail(self) -> bool:
+    def _write_queue(self) -> bool:
+        """Hand the send queue to the writer; return whether that took all of it."""
         queue = self.queue
         data = queue.contents()
         taken = self.writer.write(data) if data else 0
@@ -681,7 +682,7 @@ class Session:
         self._former = None
         self.gate.open(Reason.ENTERING)
         # The greeting comes before what else happens in the room in this turn.
-        self.deliver_mail()
+        self.flush_queue()
 
     def left(self, member: Member, event: Left) -> None:
         """The member is out of its room."""
@@ -694,7 +695,7 @@ class Session:
             room=former.name if former is not None else "",
         )
         if member is self.member:
-            self.deliver_mail()
+            self.flush_queue()
             self._finish()
         elif self._former is not None and not self.passing:
             key, last = self._former.key, self._former.last_shown(member)

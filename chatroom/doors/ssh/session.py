@@ -184,7 +184,7 @@ class SshProtocol(LineProtocol):
             return
         self._command = None
         session = self.session
-        session.drop_mail()
+        session.drop_queue()
         if session.why:
             # It is as a guest that they say what they came to say.
             notice = Noticed(self.factory.chat.clock.time(), SERVER, session.why)
