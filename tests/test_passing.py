@@ -620,10 +620,7 @@ class Anything:
         source = f"192.0.2.{index}"
         if index in PASSING:
             return Passer(self.world, source, identity=identity, passing=True)
-        person = Person(self.world, source, identity=identity)
-        if index == 2:
-            person.operates()
-        return person
+        return Person(self.world, source, identity=identity)
 
     def does(self, index: int, action: str, name: str) -> None:
         """One step."""

@@ -11,7 +11,7 @@ from collections.abc import Coroutine, Generator
 from types import coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.logger import Logger
 
 from chatroom.model.clock import Clock
@@ -63,7 +63,31 @@ def outcome(answer: "Deferred[T]") -> Generator["Deferred[T]", T, T]:
 
 def start(steps: "Coroutine[Any, Any, T]") -> "Deferred[T]":
     """Begin *steps*. The Deferred fires with what they return; its failures are `bare`."""
-    return Deferred.fromCoroutine(steps).addErrback(bare)
+    return _driven(steps).addErrback(bare)
+
+
+@inlineCallbacks
+def _driven(steps: "Coroutine[Any, Any, T]") -> "Generator[Deferred[Any], Any, T]":
+    """Drive *steps*, and take the frames from what they have caught.
+
+    From Python 3.12 on a frame that an error went through knows its callers' frames, and one of
+    these knows the error: in such a circle it would all wait for the garbage collector.
+    """
+    try:
+        waits = steps.send(None)
+        while True:
+            try:
+                answer = yield waits
+            except Exception as error:
+                try:
+                    waits = steps.throw(error)
+                finally:
+                    error.__traceback__ = None
+            else:
+                waits = steps.send(answer)
+    except StopIteration as ended:
+        result: T = ended.value
+        return result
 
 
 def with_timeout(answer: "Deferred[T]", clock: Clock, seconds: float = PATIENCE) -> "Deferred[T]":
