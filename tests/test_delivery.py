@@ -278,15 +278,20 @@ def test_a_private_line_that_cannot_be_shown_does_not_cost_its_sender_the_connec
     assert strict.expected()
 
 
-def test_a_writer_that_fails_costs_only_who_has_it(
-    world: World, strict: Strictness, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    alice, bob, carol = world.people("alice", "bob", "carol")
+def breaks(monkeypatch: pytest.MonkeyPatch, person: Person) -> None:
+    """From here on whatever is written to *person* fails."""
 
     def fails(data: bytes) -> int:
         raise OSError("broken")
 
-    monkeypatch.setattr(bob.writer, "write", fails)
+    monkeypatch.setattr(person.writer, "write", fails)
+
+
+def test_a_writer_that_fails_costs_only_who_has_it(
+    world: World, strict: Strictness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bob, carol = world.people("alice", "bob", "carol")
+    breaks(monkeypatch, bob)
     alice.says("hi")
     assert carol.sees == ["alice: hi"]
     assert bob.writer.aborted
@@ -297,11 +302,7 @@ def test_a_private_line_that_fails_costs_only_its_reader(
     world: World, strict: Strictness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice, bob, carol = world.people("alice", "bob", "carol")
-
-    def fails(data: bytes) -> int:
-        raise OSError("broken")
-
-    monkeypatch.setattr(bob.writer, "write", fails)
+    breaks(monkeypatch, bob)
     alice.says("/msg bob psst", "/msg carol psst")
     assert carol.sees == ["-> alice to you: psst"]
     assert bob.writer.aborted

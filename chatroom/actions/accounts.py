@@ -406,7 +406,7 @@ async def _change_password(
     doubt = "It is not sure whether your password is changed. Please try both."
 
     def changed(there: bool) -> bool:
-        # Or it would look as if somebody else had changed it: see bookkeeping.
+        # Or it would look as if somebody else had changed it: see reconcile.py.
         for person in session.chat.sessions_of(account.id):
             assert person.user.account is not None
             person.user.account = replace(person.user.account, password=stored)

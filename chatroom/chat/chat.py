@@ -89,7 +89,7 @@ class Door(Protocol):
 class Chat:
     """Everything that several connections share.
 
-    run, width: see logins.LoginService.
+    run, width: see loginservice.LoginService.
     """
 
     def __init__(

@@ -17,17 +17,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import length_hint
 from sys import maxsize
 
-from twisted.logger import Logger
-
 from chatroom.chat.batch import Batch
 from chatroom.chat.log import Log, Row
-from chatroom.chat.member import Member, guarded, hides
+from chatroom.chat.member import Member, drop, guarded, hides
 from chatroom.chat.mentions import Mentions
 from chatroom.formats.format import Format, encode
 from chatroom.model.counters import Counters
 from chatroom.model.events import SERVER, Emoted, Left, Said, Skipped
-
-log = Logger()
 
 #: About how much one event of what was sent to members who were behind takes, in bytes, beside its
 #: text.
@@ -137,12 +133,7 @@ class Delivery:
                     member.cursor = end
             except Exception:
                 # One member's fault must not cost the others their lines.
-                log.failure(
-                    "Delivery to connection {connection} failed",
-                    event="delivery_failed",
-                    connection=member.origin,
-                )
-                member.writer.abort()
+                drop(member)
         lines = self._log.lines - rows[0].line
         counters = self._counters
         counters.lines += lines

@@ -105,9 +105,14 @@ def guarded(member: Member, call: Callable[..., object], *args: object) -> None:
     try:
         call(*args)
     except Exception:
-        log.failure(
-            "Delivery to connection {connection} failed",
-            event="delivery_failed",
-            connection=member.origin,
-        )
-        member.writer.abort()
+        drop(member)
+
+
+def drop(member: Member) -> None:
+    """Log the exception that is being handled, and drop the connection of *member*."""
+    log.failure(
+        "Delivery to connection {connection} failed",
+        event="delivery_failed",
+        connection=member.origin,
+    )
+    member.writer.abort()

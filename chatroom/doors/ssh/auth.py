@@ -67,7 +67,7 @@ USER_PRESENT: Final = 1
 class Authentication(ConchService):
     """The service `ssh-userauth` (RFC 4252) of one connection.
 
-    arrived: called once with the Arrival, when it is known.
+    arrived: called once with the Identity, when it is known.
     """
 
     name = b"ssh-userauth"
