@@ -48,7 +48,7 @@ from chatroom.model.identity import Identity
 from chatroom.model.limits import LOCAL, Limits, source_of
 from chatroom.model.preferences import Preferences
 from chatroom.model.publickeys import PublicKey
-from chatroom.model.sanctions import Action, Report
+from chatroom.model.sanctions import AuditEntry, Report
 from chatroom.text import names
 
 T = TypeVar("T")
@@ -778,7 +778,7 @@ class FakeRecords(MemoryModeration):
             self.kept[kind, key] = value
         return succeed(None)
 
-    def record(self, action: Action) -> Deferred[None]:
+    def record(self, action: AuditEntry) -> Deferred[None]:
         return fail(OSError("the disk is full")) if self.full else super().record(action)
 
     def report(self, report: Report) -> Deferred[int]:

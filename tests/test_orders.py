@@ -21,8 +21,8 @@ from chatroom.chat.rules import as_network, read_networks
 from chatroom.model.sanctions import (
     REMEMBERED,
     Access,
-    Action,
     Address,
+    AuditEntry,
     Network,
     Networks,
     Operator,
@@ -161,18 +161,18 @@ def test_a_private_room_is_for_its_owner_and_who_is_invited(
     account: int, since: int | None
 ) -> None:
     access = Access(3, "alice", True, ((4, "bob", 77), (5, "carol", 0)))
-    assert access.since(account) == since
-    assert Access(3, "alice").since(account) == 0
+    assert access.visible_from(account) == since
+    assert Access(3, "alice").visible_from(account) == 0
 
 
 def test_a_private_room_of_nobody_is_not_for_guests() -> None:
-    assert Access(0, "nobody", True).since(0) is None
+    assert Access(0, "nobody", True).visible_from(0) is None
 
 
 # -- records
 
 
-ACTION = Action(1.5, "olga", "banned", "bob", "spam")
+ACTION = AuditEntry(1.5, "olga", "banned", "bob", "spam")
 REPORT = Report(2.5, "alice", "bob", "spam", "lobby", "bob: buy\r\nbob: now\r\n")
 
 
@@ -208,14 +208,14 @@ def test_memory_does_not_grow_for_ever() -> None:
     memory = MemoryModeration()
     for number in range(REMEMBERED + 5):
         memory.record(ACTION._replace(why=str(number)))
-    answers: list[Sequence[Action]] = []
+    answers: list[Sequence[AuditEntry]] = []
     memory.actions(10 * REMEMBERED).addCallback(answers.append)
     assert len(answers[0]) == REMEMBERED
 
 
 def test_what_records_in_a_file_have_is_made_safe(docket: ModerationTables) -> None:
-    docket.record(Action(1.0, "\x1b", "\x1b", "\x1b", "\x1b"))
-    assert docket.actions(1) == [Action(1.0, *["\ufffd"] * 4)]
+    docket.record(AuditEntry(1.0, "\x1b", "\x1b", "\x1b", "\x1b"))
+    assert docket.actions(1) == [AuditEntry(1.0, *["\ufffd"] * 4)]
     docket.report(Report(1.0, "\x1b", "\x1b", "\x1b", "\x1b", "a\x1b\r\nb\n"))
     assert docket.reports(1) == [
         Report(1.0, "\ufffd", "\ufffd", "\ufffd", "\ufffd", "a\ufffd\r\nb\ufffd", 1)

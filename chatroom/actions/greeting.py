@@ -110,7 +110,7 @@ def _scrollback(session: "Session", room: "Room", rows: int | None) -> bytes:
     """
     chat = session.chat
     count = chat.settings.scrollback
-    since = chat.moderation.since(session, room.key)
+    since = chat.moderation.visible_from(session, room.key)
     if since is None:
         # They were invited when they asked.
         since = MAX_ID

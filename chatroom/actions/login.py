@@ -271,7 +271,7 @@ def _room_for(session: "Session", preferences: Preferences) -> "Room":
     """Where they were last, if it is there and they may be in it."""
     chat = session.chat
     room = chat.rooms.get(preferences.room)
-    if room is None or room.closing or chat.moderation.since(session, room.key) is None:
+    if room is None or room.closing or chat.moderation.visible_from(session, room.key) is None:
         return chat.lobby
     return room
 

@@ -21,7 +21,7 @@ from chatroom.model.entry import Entry
 from chatroom.model.events import Event
 from chatroom.model.history import Gap, Query, UnreadSummary
 from chatroom.model.publickeys import PublicKey
-from chatroom.model.sanctions import Action, Report
+from chatroom.model.sanctions import AuditEntry, Report
 from chatroom.text.words import Phrase
 
 
@@ -194,10 +194,10 @@ class ModerationStore(Protocol):
     def set(self, kind: str, key: str, value: str | None) -> Deferred[None]:
         """Keep the order, None to forget it."""
 
-    def record(self, action: Action) -> Deferred[None]:
+    def record(self, action: AuditEntry) -> Deferred[None]:
         """Keep *action*."""
 
-    def actions(self, count: int) -> Deferred[Sequence[Action]]:
+    def actions(self, count: int) -> Deferred[Sequence[AuditEntry]]:
         """The last *count* actions, oldest first."""
 
     def report(self, report: Report) -> Deferred[int]:

@@ -21,7 +21,7 @@ from chatroom.model.accounts import (
 from chatroom.model.entry import Entry
 from chatroom.model.events import SERVER, Event
 from chatroom.model.publickeys import PublicKey
-from chatroom.model.sanctions import REMEMBERED, Action, Report
+from chatroom.model.sanctions import REMEMBERED, AuditEntry, Report
 from chatroom.text import names
 
 
@@ -242,7 +242,7 @@ class MemoryModeration:
     lasting = False
 
     def __init__(self) -> None:
-        self._actions: deque[Action] = deque(maxlen=REMEMBERED)
+        self._actions: deque[AuditEntry] = deque(maxlen=REMEMBERED)
         self._reports: deque[Report] = deque(maxlen=REMEMBERED)
         self._last_id = 0
 
@@ -250,11 +250,11 @@ class MemoryModeration:
         # The caller has it in memory.
         return succeed(None)
 
-    def record(self, action: Action) -> Deferred[None]:
+    def record(self, action: AuditEntry) -> Deferred[None]:
         self._actions.append(action)
         return succeed(None)
 
-    def actions(self, count: int) -> Deferred[Sequence[Action]]:
+    def actions(self, count: int) -> Deferred[Sequence[AuditEntry]]:
         return succeed(list(self._actions)[-count:])
 
     def report(self, report: Report) -> Deferred[int]:

@@ -258,7 +258,7 @@ class Chat:
         if room is self.entrance:
             registered = session.user.account is not None
             return not moderation.locked or registered or moderation.is_operator(session)
-        allowed = not room.closing and moderation.since(session, room.key) is not None
+        allowed = not room.closing and moderation.visible_from(session, room.key) is not None
         return room.listed and not allowed
 
     def uninvite_guests(self, room: str) -> None:
@@ -293,7 +293,7 @@ class Chat:
             if session.user.account is not None:
                 owner = Access(session.user.account.id, session.user.account.name)
                 moderation.set("room", room.key, owner)
-        elif moderation.since(session, room.key) is None:
+        elif moderation.visible_from(session, room.key) is None:
             raise Refused(
                 Code.NOT_INVITED, f"#{room.name} is private. Whoever it belongs to can invite you."
             )
@@ -510,7 +510,7 @@ class Chat:
 
     def rooms_of(self, session: "Session") -> list[Room]:
         """The rooms that *session* may enter."""
-        since = self.moderation.since
+        since = self.moderation.visible_from
         return [
             room
             for room in self.rooms.values()

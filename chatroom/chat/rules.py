@@ -24,7 +24,7 @@ from chatroom.model.limits import LOCAL, RateLimit, address_of
 from chatroom.model.sanctions import (
     REMEMBERED,
     Access,
-    Action,
+    AuditEntry,
     Network,
     Networks,
     Operator,
@@ -89,7 +89,7 @@ class Moderation:
         self._orders: dict[tuple[str, str], Any] = {}
         # What has still to be kept.
         self._unkept: set[tuple[str, str]] = set()
-        self._unnoted: deque[Action] = deque(maxlen=REMEMBERED)
+        self._unnoted: deque[AuditEntry] = deque(maxlen=REMEMBERED)
         self._failing = False
         # How many orders and actions are being written, and what is told when none is any more.
         self._writing = 0
@@ -223,9 +223,9 @@ class Moderation:
             why=why,
             **log_fields(session),
         )
-        self._note(Action(self._clock.time(), session.user.name, what, target, why))
+        self._note(AuditEntry(self._clock.time(), session.user.name, what, target, why))
 
-    def _note(self, action: Action) -> None:
+    def _note(self, action: AuditEntry) -> None:
         def noted(_: object) -> None:
             self._failing = False
 
@@ -473,13 +473,13 @@ class Moderation:
         found: Access | None = self._orders.get(("room", room))
         return found
 
-    def since(self, session: "Session", room: str) -> int | None:
+    def visible_from(self, session: "Session", room: str) -> int | None:
         """From which id on *session* may see what is said in the room; None for not at all."""
         access = self.access(room)
         if access is None or self.is_operator(session):
             return 0
         invited = session.invited.get(room)
-        since = access.since(session.user.account.id if session.user.account else 0)
+        since = access.visible_from(session.user.account.id if session.user.account else 0)
         return since if since is not None else invited
 
 

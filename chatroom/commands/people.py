@@ -72,7 +72,7 @@ def _show(session: "Session", person: "Session") -> None:
     facts = ["logged in"] if person.user.account is not None else []
     facts.append(f"here for {duration(now - person.opened)}")
     moderation = session.chat.moderation
-    if person.room.listed and moderation.since(session, person.room.key) is not None:
+    if person.room.listed and moderation.visible_from(session, person.room.key) is not None:
         facts.insert(0, f"in #{person.room.name}")
     facts.append(f"idle for {duration(now - person.active)}")
     if person.user.away is not None:

@@ -63,7 +63,7 @@ class Access:
     private: bool = False
     invited: tuple[tuple[int, str, int], ...] = ()
 
-    def since(self, account: int) -> int | None:
+    def visible_from(self, account: int) -> int | None:
         """From which id on *account* may see what is said; None for not at all."""
         # The owner 0 is nobody, and the account 0 a guest.
         if not self.private or (account and account == self.owner):
@@ -71,7 +71,7 @@ class Access:
         return next((since for id, _, since in self.invited if id == account), None)
 
 
-class Action(NamedTuple):
+class AuditEntry(NamedTuple):
     """An operator did something.
 
     time: in seconds since the epoch. what: a verb in the past tense.

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from chatroom.backends.sqlite.database import transaction
-from chatroom.model.sanctions import Action, Report
+from chatroom.model.sanctions import AuditEntry, Report
 from chatroom.text import names
 
 
@@ -43,7 +43,7 @@ class ModerationTables:
                     (kind, key, value),
                 )
 
-    def record(self, action: Action) -> None:
+    def record(self, action: AuditEntry) -> None:
         """See interfaces.ModerationStore."""
         with transaction(self._connection):
             self._connection.execute(
@@ -51,13 +51,13 @@ class ModerationTables:
                 action,
             )
 
-    def actions(self, count: int) -> Sequence[Action]:
+    def actions(self, count: int) -> Sequence[AuditEntry]:
         """See interfaces.ModerationStore."""
         rows = self._connection.execute(
             "SELECT time, operator, what, target, why FROM actions ORDER BY id DESC LIMIT ?",
             (count,),
         ).fetchall()
-        return [Action(row[0], *map(names.clean, row[1:])) for row in reversed(rows)]
+        return [AuditEntry(row[0], *map(names.clean, row[1:])) for row in reversed(rows)]
 
     def report(self, report: Report) -> int:
         """See interfaces.ModerationStore."""
@@ -111,10 +111,10 @@ class StoredModeration:
     def set(self, kind: str, key: str, value: str | None) -> "Deferred[None]":
         return self._write(ModerationTables.set, kind, key, value)
 
-    def record(self, action: Action) -> "Deferred[None]":
+    def record(self, action: AuditEntry) -> "Deferred[None]":
         return self._write(ModerationTables.record, action)
 
-    def actions(self, count: int) -> "Deferred[Sequence[Action]]":
+    def actions(self, count: int) -> "Deferred[Sequence[AuditEntry]]":
         return self._read(ModerationTables.actions, count)
 
     def report(self, report: Report) -> "Deferred[int]":
