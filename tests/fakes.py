@@ -28,6 +28,7 @@ from chatroom.backends.memory import (
 )
 from chatroom.backends.sqlite.directory import Folder
 from chatroom.backends.sqlite.ledger import StoredLedger
+from chatroom.backends.sqlite.moderation import ROWS, dump
 from chatroom.backends.sqlite.store import Store
 from chatroom.backends.sqlite.worker import Worker
 from chatroom.chat.chat import Chat
@@ -48,7 +49,7 @@ from chatroom.model.identity import Identity
 from chatroom.model.limits import LOCAL, Limits, source_of
 from chatroom.model.preferences import Preferences
 from chatroom.model.publickeys import PublicKey
-from chatroom.model.sanctions import AuditEntry, Report
+from chatroom.model.sanctions import AuditEntry, Report, Rule, RuleKey, RuleKind
 from chatroom.text import names
 
 T = TypeVar("T")
@@ -413,7 +414,7 @@ class World:
         if self.store is not None:
             kept = self.store.open(self.chat.settings.scrollback, self.chat.lobby.key)
             if lasting:
-                self.chat.moderation.restore(self.store.orders())
+                self.chat.moderation.restore(self.store.rules())
             self.chat.restore(kept)
             self.store.start()
         self.chat.doors.append(self)
@@ -767,15 +768,17 @@ class FakeRecords(MemoryModeration):
 
     def __init__(self) -> None:
         super().__init__()
+        #: The rows as a file has them: the values by kind and key.
         self.kept: dict[tuple[str, str], str] = {}
         self.full = False
 
-    def set(self, kind: str, key: str, value: str | None) -> Deferred[None]:
+    def set(self, kind: RuleKind, key: RuleKey, rule: Rule | None) -> Deferred[None]:
         if self.full:
             return fail(OSError("the disk is full"))
-        self.kept.pop((kind, key), None)
-        if value is not None:
-            self.kept[kind, key] = value
+        row = (ROWS[kind][0], str(key))
+        self.kept.pop(row, None)
+        if rule is not None:
+            self.kept[row] = dump(rule)
         return succeed(None)
 
     def record(self, action: AuditEntry) -> Deferred[None]:

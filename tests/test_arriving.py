@@ -118,7 +118,7 @@ def test_who_cannot_be_where_they_were_is_in_the_lobby(world: World, why: str) -
     person = world.arrives(again(world))
     (greeting,) = greetings(person.sees)
     assert greeting.startswith(f"{FIRST}alice, in #lobby")
-    assert (world.chat.moderation.access("den") is not None) or why == "gone"
+    assert (world.chat.moderation.rooms.get("den") is not None) or why == "gone"
     check(world)
 
 
@@ -202,7 +202,7 @@ def test_nobody_finds_who_has_not_been_greeted(world: World) -> None:
 
 def test_in_lockdown_who_has_an_account_enters_and_who_has_none_waits(world: World) -> None:
     world.person("root1").operates()
-    world.chat.moderation.set("lockdown", "", Sanction("", 0, "", "root", 0))
+    world.chat.moderation.lockdown.set("", Sanction("", 0, "", "root", 0))
     alice = world.arrives(as_owner(world))
     assert alice.sees[0] == f"{FIRST}alice, in #lobby."
     dave = world.arrives(Identity("dave"))
@@ -222,7 +222,7 @@ def test_who_is_banned_is_a_guest_and_told_why(world: World) -> None:
     identity = as_owner(world)
     assert identity.account is not None
     order = Sanction("alice", 0, "spam", "root", 0)
-    world.chat.moderation.set("ban account", str(identity.account.id), order)
+    world.chat.moderation.account_bans.set(identity.account.id, order)
     person = world.arrives(identity)
     told = person.sees
     assert told[:2] == [f"{FIRST}{person.name}, in #lobby.", "-- alice is banned for good: spam."]

@@ -91,8 +91,9 @@ def test_what_was_decided_about_an_account_goes_with_it_though_nobody_is_here(
         book.remove(id)
     reconcile(server.chat)
     moderation = server.chat.moderation
-    assert moderation.all("ban account", "mute account") == []
-    assert [access.invited for _, _, access in moderation.all("room")] == [()]
+    assert not moderation.account_bans
+    assert not moderation.account_mutes
+    assert [access.invited for _, access in moderation.rooms.items()] == [()]
     assert server.chat.logins.removed == set(ids)
     assert moderation.accounts().keys() == {account(olga).id}
 
@@ -111,7 +112,7 @@ def test_who_had_an_account_that_was_renamed_logs_in_under_its_new_name(
     ]
     assert olga.session.user.account is None
     assert carol.name.startswith("guest")
-    assert server.chat.moderation.operator(id) == Operator("Olivia", "198.51.100.1")
+    assert server.chat.moderation.operators.get(id) == Operator("Olivia", "198.51.100.1")
     olga.says(f"/login Olivia {WORD}")
     assert olga.name == "Olivia"
     assert olga.asks("/ops") == ["-- Operators: Olivia (here)."]

@@ -8,6 +8,7 @@ import time
 import weakref
 from contextlib import ExitStack, closing
 from functools import partial
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ def test_neither_lines_nor_names_nor_bans_go_by_a_clock_that_is_doubted(world: W
     alice.says("/logout", "/quit")
     now = world.clock.time()
     order = Sanction("192.0.2.7", now + 30 * DAY, "", "alice", now)
-    world.chat.moderation.set("ban network", "192.0.2.7/32", order)
+    world.chat.moderation.network_bans.set(ip_network("192.0.2.7/32"), order)
     world.clock.ahead += 90 * DAY
     world.chat.expire()
     world.chat.moderation.keep(world.chat.aging.now())
@@ -132,7 +133,7 @@ def test_neither_lines_nor_names_nor_bans_go_by_a_clock_that_is_doubted(world: W
     bob = world.person("bob")
     assert bob.asks("/history")[-1].endswith("alice: hello")
     assert bob.asks("/nick alice")[0].startswith("-- alice is registered.")
-    assert world.chat.moderation.get("ban network", "192.0.2.7/32") is order
+    assert world.chat.moderation.network_bans.get(ip_network("192.0.2.7/32")) is order
 
 
 #: A server whose clock on the wall shows as many seconds more as stand in a file.

@@ -20,7 +20,7 @@ from chatroom.commands.completion import (
     SPOKEN,
     complete,
 )
-from chatroom.model.sanctions import Access
+from chatroom.model.sanctions import RoomAccess
 from chatroom.terminal.editor import Action, Bell, Choices, Editor, Line
 from chatroom.terminal.keys import Key, Text
 from chatroom.text.names import fold
@@ -158,14 +158,14 @@ def test_rooms_where_was_spoken_last_come_first(world: World) -> None:
 def test_a_private_room_is_offered_to_nobody_who_may_not_see_it(world: World) -> None:
     alice, bob, carol = world.people("alice", "bob", "carol")
     bob.says("/join den", "secret")
-    world.chat.moderation.set("room", "den", Access(7, "bob", True, ()))
+    world.chat.moderation.rooms.set("den", RoomAccess(7, "bob", True, ()))
     world.chat.open_room("hidden", listed=False)
     carol.operates()
     lines = ["#", "#d", "/join ", "/join d", "/who d", "/search x in ", "hi #d", "#h"]
     for line in lines:
         assert not [one for one in offered(alice.session, line) if "den" in one]
     assert offered(carol.session, "#d") == ["#den "]
-    alice.session.invited = {"den": 0}
+    world.chat.moderation.invite_guests("den", {alice.session.origin: 0})
     assert offered(alice.session, "#d") == ["#den "]
 
 

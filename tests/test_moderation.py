@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from zope.interface import alsoProvides
 
 from chatroom.backends.interfaces import Ledger
 from chatroom.backends.memory import MemoryAccounts, MemoryModeration
-from chatroom.chat import rules as module
+from chatroom.backends.sqlite.moderation import load_all
 from chatroom.chat.memoryhistory import MemoryHistory
 from chatroom.chat.rules import CLAIM_TRIES, Moderation, read_networks
 from chatroom.doors.factory import DoorFactory, TurnedAway
@@ -28,7 +29,7 @@ from chatroom.model.entry import Entry
 from chatroom.model.events import Closed, Said
 from chatroom.model.history import Query
 from chatroom.model.identity import Identity
-from chatroom.model.sanctions import Networks, Operator
+from chatroom.model.sanctions import Networks, Operator, Rule, RuleKey, RuleKind, Sanction
 from chatroom.text.times import DAY
 from fakes import (
     DelayedLedger,
@@ -133,7 +134,7 @@ def test_who_claims_while_logged_in_is_an_operator_for_good(server: World) -> No
     assert alice.asks("/claim 9f3a22c177d0") == [
         "-- alice is an operator. /help moderation lists what you can do."
     ]
-    assert server.chat.moderation.operator(account(alice).id) == Operator("alice", HOME)
+    assert server.chat.moderation.operators.get(account(alice).id) == Operator("alice", HOME)
     # It is good once, and nobody needs one any more.
     assert alice.asks("/claim 9F3A-22C1-77D0")[0].startswith("-- There is no code to claim")
     assert server.chat.moderation.open_claim() == ""
@@ -218,7 +219,7 @@ def test_reserved_names_are_for_who_claims(make_server: MakeServer) -> None:
     assert alice.name == "alice"
     alice.says(f"/nick olga {code}", f"/register {PASSWORD}", f"/claim {code}")
     assert alice.name == "olga"
-    assert server.chat.moderation.operator(account(alice).id) is not None
+    assert server.chat.moderation.operators.get(account(alice).id) is not None
     assert not server.chat.moderation.is_reserved("olga")
 
 
@@ -244,7 +245,7 @@ def test_an_operator_whose_name_lapses_is_none(make_server: MakeServer) -> None:
     operator(server).hangs_up()
     server.wait(2 * DAY)
     server.chat.expire()
-    assert server.chat.moderation.all("operator") == []
+    assert server.chat.moderation.operators.items() == []
 
 
 def test_operators_make_and_end_operators(server: World) -> None:
@@ -401,7 +402,8 @@ def test_a_guest_from_this_machine_is_not_banned_but_an_account_is(server: World
     assert not guest.gone
     olga.says("/ban bob")
     assert bob.gone
-    assert len(server.chat.moderation.all("ban account", "ban network")) == 1
+    moderation = server.chat.moderation
+    assert len(moderation.account_bans) + len(moderation.network_bans) == 1
 
 
 @pytest.mark.parametrize(
@@ -427,7 +429,7 @@ def test_what_is_never_banned(make_server: MakeServer, target: str, why: str) ->
     operator(server, "rosa", "2001:db8::9").hangs_up()
     server.settle()
     assert refused_ban(olga, target) == why
-    assert not server.chat.moderation.all("ban network")
+    assert not server.chat.moderation.network_bans
 
 
 def test_where_an_operator_was_last_is_remembered_though_they_came_from_this_machine(
@@ -810,7 +812,7 @@ def test_an_operator_closes_a_room(
         assert person.session.room is server.chat.lobby
     server.settle()
     assert set(server.chat.rooms) == {"lobby"}
-    assert server.chat.moderation.all("room") == []
+    assert server.chat.moderation.rooms.items() == []
     # Who makes it again has a new one.
     carol = server.person("carol")
     assert carol.asks("/join den") == ["-- You made #den; nobody else is here."]
@@ -1210,7 +1212,7 @@ def test_who_is_no_operator_any_more_by_then_bans_nobody(make_server: MakeServer
     accounts.answer()
     server.settle()
     assert olga.sees[-1] == "-- You are no operator any more. /ops lists who is."
-    assert not server.chat.moderation.all("ban account")
+    assert not server.chat.moderation.account_bans
     accounts.late = False
 
 
@@ -1234,6 +1236,30 @@ def test_who_is_banned_while_doing_something_is_gone(make_server: MakeServer, do
 # -- keeping
 
 
+class AnsweringLate(FakeRecords):
+    """Records that write, or fail to, when a test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.late = False
+        self._waiting: list[tuple[Deferred[None], RuleKind, RuleKey, Rule | None]] = []
+
+    def set(self, kind: RuleKind, key: RuleKey, rule: Rule | None) -> Deferred[None]:
+        if not self.late:
+            return super().set(kind, key, rule)
+        answer: Deferred[None] = Deferred()
+        self._waiting.append((answer, kind, key, rule))
+        return answer
+
+    def answer(self, *, fails_last: bool) -> None:
+        """Write what waits, perhaps without the last."""
+        *first, last = self._waiting
+        for answer, kind, key, rule in first:
+            super().set(kind, key, rule).chainDeferred(answer)
+        if fails_last:
+            last[0].errback(OSError("the disk is full"))
+
+
 def test_what_was_decided_holds_after_a_restart(make_server: MakeServer) -> None:
     records, accounts = FakeRecords(), MemoryAccounts()
     first = make_server(records=records, accounts=accounts)
@@ -1245,7 +1271,7 @@ def test_what_was_decided_holds_after_a_restart(make_server: MakeServer) -> None
     kept = [(kind, key, value) for (kind, key), value in records.kept.items()]
     second = make_server(records=records, accounts=accounts)
     second.clock.advance(now - second.clock.seconds())
-    second.chat.moderation.restore(kept)
+    second.chat.moderation.restore(load_all(kept))
     assert second.chat.moderation.locked
     assert refused(second, HOME) is not None
     assert refused(second, OFFICE) == "You are banned for good."
@@ -1289,22 +1315,46 @@ def test_what_cannot_be_kept_holds_and_is_tried_again(make_server: MakeServer) -
     ]
 
 
+def test_a_ban_that_was_ended_twice_is_not_in_the_store_after_a_failure(
+    make_server: MakeServer,
+) -> None:
+    records = AnsweringLate()
+    server = make_server(records=records)
+    operator(server)
+    records.late = True
+    office, bans = ip_network(OFFICE), server.chat.moderation.network_bans
+    for _ in range(2):
+        bans.set(office, Sanction(OFFICE, 0.0, "", "olga", 0.0))
+        bans.remove(office)
+    # The last write fails after the earlier ones have succeeded.
+    records.answer(fails_last=True)
+    assert {kind for kind, _ in records.kept} == {"operator", "ban network"}
+    records.late = False
+    server.chat.moderation.keep(server.clock.time())
+    assert {kind for kind, _ in records.kept} == {"operator"}
+
+
 def test_orders_that_are_not_understood_cost_nothing_else(server: World) -> None:
     order = '{"target": "x", "until": 0, "why": "", "by": "olga", "time": 1.0, "about": ""}'
     with capturedLogs() as logged:
         server.chat.moderation.restore(
-            [
-                ("ban network", "no network", order),
-                ("ban account", "bob", order),
-                ("operator", "one", '{"name": "one", "source": ""}'),
-                ("ban account", "5", "no JSON"),
-                ("ban network", f"{HOME}/32", order),
-            ]
+            load_all(
+                [
+                    ("ban network", "no network", order),
+                    ("ban account", "bob", order),
+                    ("operator", "one", '{"name": "one", "source": ""}'),
+                    ("ban account", "5", "no JSON"),
+                    ("ban network", f"{HOME}/32", order),
+                ]
+            )
         )
     assert sum(event["log_level"] is LogLevel.error for event in logged) == 4
     assert refused(server, HOME) == "You are banned for good."
     server.chat.moderation.keep(server.clock.time())
-    assert len(server.chat.moderation.all(*module.OF_ACCOUNTS, "ban network")) == 1
+    moderation = server.chat.moderation
+    assert len(moderation.network_bans) == 1
+    assert not moderation.account_bans
+    assert not moderation.operators
 
 
 # -- the allow-list

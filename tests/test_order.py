@@ -11,6 +11,7 @@ from chatroom.backends.sqlite.ledger import StoredLedger
 from chatroom.model.entry import Entry
 from chatroom.model.events import Said, TookBack, TopicSet
 from chatroom.model.refused import Code, Refused
+from chatroom.model.sanctions import Rule, RuleKey, RuleKind
 from fakes import FailingLedger, FakeBook, FakeRecords, Person, World, book_of, owner
 
 WHY = "the disk is full"
@@ -246,9 +247,9 @@ class LateRecords(FakeRecords):
         super().__init__()
         self.waiting: list[Deferred[None]] = []
 
-    def set(self, kind: str, key: str, value: str | None) -> Deferred[None]:
+    def set(self, kind: RuleKind, key: RuleKey, rule: Rule | None) -> Deferred[None]:
         answer: Deferred[None] = Deferred()
-        answer.addCallback(lambda _: FakeRecords.set(self, kind, key, value))
+        answer.addCallback(lambda _: FakeRecords.set(self, kind, key, rule))
         self.waiting.append(answer)
         return answer
 
@@ -324,7 +325,7 @@ def test_nobody_waits_for_a_decision_for_ever(
     assert olga.sees[-2:] == [told, f"-- {UNKEPT}"]
     # That it is written at last is too late to be told.
     records.write()
-    assert kept.chat.moderation._unkept == set()
+    assert kept.chat.moderation.saver.unsaved == {}
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -1,9 +1,10 @@
-"""Orders as they are kept, networks as they are found, and the records that keep both."""
+"""Rules as they are stored, networks as they are found, and the records that keep both."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 
@@ -15,21 +16,22 @@ from chatroom.backends.memory import MemoryModeration
 from chatroom.backends.sqlite.accounts import AccountTables
 from chatroom.backends.sqlite.database import Writer
 from chatroom.backends.sqlite.directory import Folder
-from chatroom.backends.sqlite.moderation import ModerationTables
+from chatroom.backends.sqlite.moderation import ROWS, ModerationTables, dump, load
 from chatroom.backends.sqlite.store import Store
 from chatroom.chat.rules import as_network, read_networks
 from chatroom.model.sanctions import (
     REMEMBERED,
-    Access,
     Address,
     AuditEntry,
     Network,
     Networks,
     Operator,
     Report,
+    RoomAccess,
+    Rule,
+    RuleKey,
+    RuleKind,
     Sanction,
-    dump,
-    load,
 )
 from wire import clock, on_reactor, reactor
 
@@ -114,59 +116,84 @@ def test_a_list_of_networks_has_comments_and_one_that_is_wrong_is_none() -> None
     assert ip_address("192.0.2.9") in listed
 
 
-# -- orders as text
+# -- rules as rows
 
-ORDERS = [
-    ("ban account", Sanction("bob", 0.0, "spam", "olga", 5.0)),
-    ("ban network", Sanction("192.0.2.7", 9.5, "", "olga", 5.0, "bob")),
-    ("operator", Operator("王", "192.0.2.7")),
-    ("room", Access(3, "alice", True, ((4, "bob", 77), (5, "carol", 0)))),
-    ("lockdown", Sanction("", 0.0, "", "olga", 5.0)),
+BAN = Sanction("192.0.2.7", 9.5, "", "olga", 5.0, "bob")
+ACCESS = RoomAccess(3, "alice", True, ((4, "bob", 77), (5, "carol", 0)))
+LOCKDOWN = Sanction("", 0.0, "", "olga", 5.0)
+RULES: list[tuple[RuleKind, RuleKey, Rule]] = [
+    (RuleKind.ACCOUNT_BAN, 7, Sanction("bob", 0.0, "spam", "olga", 5.0)),
+    (RuleKind.NETWORK_BAN, IPv4Network("192.0.2.7/32"), BAN),
+    (RuleKind.NETWORK_BAN, IPv6Network("2001:db8::/64"), BAN),
+    (RuleKind.SOURCE_MUTE, "2001:db8::/64", BAN),
+    (RuleKind.OPERATOR, 8, Operator("王", "192.0.2.7")),
+    (RuleKind.ROOM, "den", ACCESS),
+    (RuleKind.LOCKDOWN, "", LOCKDOWN),
 ]
 
 
-@pytest.mark.parametrize(("kind", "order"), ORDERS)
-def test_an_order_is_kept_as_it_is(kind: str, order: object) -> None:
-    assert load(kind, dump(order)) == order
+@pytest.mark.parametrize(("kind", "key", "rule"), RULES)
+def test_a_rule_is_stored_as_it_is(kind: RuleKind, key: RuleKey, rule: Rule) -> None:
+    assert load(ROWS[kind][0], str(key), dump(rule)) == (kind, key, rule)
+
+
+def test_the_rows_of_an_earlier_version_are_read() -> None:
+    room = '{"owner": 3, "name": "alice", "private": true, "invited": [[4, "bob", 77]]}'
+    assert load("room", "den", room) == (
+        RuleKind.ROOM,
+        "den",
+        RoomAccess(3, "alice", True, ((4, "bob", 77),)),
+    )
+    assert dump(RoomAccess(3, "alice", True, ((4, "bob", 77),))) == room
+
+
+def test_an_invitation_of_a_guest_is_not_stored() -> None:
+    assert dump(replace(ACCESS, guests={9: 5})) == dump(ACCESS)
 
 
 def test_what_a_file_has_is_made_safe() -> None:
-    order = load("ban account", dump(Sanction("\x1b[2J", 0.0, "\nroot: hi", "\x07", 5.0)))
-    assert (order.target, order.why, order.by) == ("\ufffd[2J", "\ufffdroot: hi", "\ufffd")
-    access = load("room", dump(Access(1, "a", True, ((2, "\x1b", 3),))))
-    assert access.invited == ((2, "\ufffd", 3),)
+    ban = dump(Sanction("\x1b[2J", 0.0, "\nroot: hi", "\x07", 5.0))
+    assert load("ban account", "7", ban)[2] == Sanction(
+        "\ufffd[2J", 0.0, "\ufffdroot: hi", "\ufffd", 5.0
+    )
+    access = dump(RoomAccess(1, "a", True, ((2, "\x1b", 3),)))
+    assert load("room", "den", access)[2] == RoomAccess(1, "a", True, ((2, "\ufffd", 3),))
 
 
 @pytest.mark.parametrize(
-    ("kind", "text"),
+    ("kind", "key", "text"),
     [
-        ("operator", "no JSON"),
-        ("operator", "[]"),
-        ("operator", '{"name": "a", "more": 1}'),
-        ("ban account", '{"target": "a"}'),
-        ("ban account", dump(Sanction("a", 1e300, "", "b", 0.0))),
-        ("ban account", dump(Sanction("a", float("nan"), "", "b", 0.0))),
-        ("room", '{"name": "a", "owner": 1}'),
-        ("room", '{"name": "a", "owner": 1, "invited": [[1]]}'),
-        ("unheard of", "{}"),
+        ("operator", "1", "no JSON"),
+        ("operator", "1", "[]"),
+        ("operator", "1", '{"name": "a", "more": 1}'),
+        ("operator", "olga", '{"name": "a"}'),
+        ("ban network", "nowhere", dump(BAN)),
+        ("ban account", "1", '{"target": "a"}'),
+        ("ban account", "1", dump(Sanction("a", 1e300, "", "b", 0.0))),
+        ("ban account", "1", dump(Sanction("a", float("nan"), "", "b", 0.0))),
+        ("room", "den", '{"name": "a", "owner": 1}'),
+        ("room", "den", '{"name": "a", "owner": 1, "invited": [[1]]}'),
+        ("room", "den", '{"name": "a", "owner": 1, "invited": [], "guests": {}}'),
+        ("unheard of", "", "{}"),
     ],
 )
-def test_what_is_no_order_is_refused(kind: str, text: str) -> None:
+def test_what_is_no_rule_is_refused(kind: str, key: str, text: str) -> None:
     with pytest.raises((AttributeError, KeyError, TypeError, ValueError)):
-        load(kind, text)
+        load(kind, key, text)
 
 
 @pytest.mark.parametrize(("account", "since"), [(3, 0), (4, 77), (5, 0), (6, None), (0, None)])
 def test_a_private_room_is_for_its_owner_and_who_is_invited(
     account: int, since: int | None
 ) -> None:
-    access = Access(3, "alice", True, ((4, "bob", 77), (5, "carol", 0)))
+    access = RoomAccess(3, "alice", True, ((4, "bob", 77), (5, "carol", 0)))
     assert access.visible_from(account) == since
-    assert Access(3, "alice").visible_from(account) == 0
+    assert replace(access, guests={9: 8}).visible_from(0, 9) == 8
+    assert RoomAccess(3, "alice").visible_from(account) == 0
 
 
 def test_a_private_room_of_nobody_is_not_for_guests() -> None:
-    assert Access(0, "nobody", True).visible_from(0) is None
+    assert RoomAccess(0, "nobody", True).visible_from(0) is None
 
 
 # -- records
@@ -247,17 +274,17 @@ async def test_a_store_keeps_orders_actions_and_reports_over_a_restart(tmp_path:
 
     first = store()
     assert first.records.lasting
-    assert first.orders() == []
-    for kind, order in ORDERS[1:2] + ORDERS[3:]:
-        await first.records.set(kind, "key", dump(order))
-    await first.records.set("room", "other", dump(ORDERS[3][1]))
-    await first.records.set("room", "other", None)
+    assert first.rules() == []
+    for kind, key, rule in RULES:
+        await first.records.set(kind, key, rule)
+    await first.records.set(RuleKind.ROOM, "other", ACCESS)
+    await first.records.set(RuleKind.ROOM, "other", None)
     await first.records.record(ACTION)
     assert await first.records.report(REPORT) == 1
     await first.close()
     second = store()
-    found = {kind: load(kind, value) for kind, _, value in second.orders()}
-    assert found == dict(ORDERS[1:2] + ORDERS[3:])
+    stored = [found for found in RULES if not isinstance(found[1], int)]
+    assert sorted(second.rules(), key=str) == sorted(stored, key=str)
     assert await second.records.actions(9) == [ACTION]
     assert await second.records.reports(9) == [REPORT._replace(id=1, evidence=REPORT.evidence)]
     assert (await second.records.find_report(1)) is not None

@@ -218,7 +218,7 @@ def test_who_gives_a_room_away_stays_in_it(den: Den) -> None:
     assert alice.asks("/room") == ["-- #den belongs to bob, and is private. Invited: alice."]
     bob.says("/join den", "/room uninvite alice")
     assert alice.session.room is server.chat.lobby
-    greta = server.person("greta")
+    server.person("greta")
     assert bob.asks("/room give greta")[-1] == (
         "-- greta is a guest; a room is for who has a name. They can /register."
     )
@@ -228,7 +228,9 @@ def test_who_gives_a_room_away_stays_in_it(den: Den) -> None:
     assert bob.asks("/room invite zoe") == [
         "-- zoe is not registered. They have to be here for that.",
     ]
-    assert not greta.session.invited
+    access = server.chat.moderation.rooms.get("den")
+    assert access is not None
+    assert not access.guests
 
 
 def test_a_room_is_not_given_to_who_is_unregistered_meanwhile(den: Den) -> None:
@@ -341,3 +343,16 @@ def test_who_waits_for_a_name_is_out_at_once(make_server: MakeServer) -> None:
     server.settle()
     assert greta.name == "greta"
     assert server.chat.lobby.members[greta.session.origin].name == "greta"
+
+
+def test_nothing_is_left_of_the_invitation_of_a_guest_who_has_gone(den: Den) -> None:
+    server, alice, _ = den
+    greta = server.person("greta")
+    alice.says("/room invite greta")
+    access = server.chat.moderation.rooms.get("den")
+    assert access is not None
+    assert list(access.guests) == [greta.session.origin]
+    greta.hangs_up()
+    server.settle()
+    assert not access.guests
+    assert "greta" not in alice.asks("/room")[0]

@@ -396,7 +396,7 @@ class StuckStore:
     def open(self, count: int, lobby: str) -> list[StoredRoom]:
         return []
 
-    def orders(self) -> list[tuple[str, str, str]]:
+    def rules(self) -> list[tuple[str, str, str]]:
         return []
 
     def start(self) -> None: ...
@@ -431,7 +431,7 @@ def test_what_could_not_be_kept_has_one_more_chance_at_the_stop() -> None:
     running = ChatService(clock, chat, [], [])
     running.startService()
     records.full = True
-    chat.moderation.set("operator", "1", Operator("olga"))
+    chat.moderation.operators.set(1, Operator("olga"))
     records.full = False
     running.stopService()
     assert list(records.kept) == [("operator", "1")]

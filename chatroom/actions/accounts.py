@@ -452,7 +452,7 @@ async def _unregister(session: "Session", account: Account, password: str) -> No
 async def _unregister_other(session: "Session", name: str) -> None:
     chat = session.chat
     account = await find(session, name, "A name is typed in full.")
-    if chat.moderation.operator(account.id):
+    if chat.moderation.operators.get(account.id):
         raise Refused(
             Code.PROTECTED, f"{account.name} is an operator. /deop {account.name} comes first."
         )

@@ -150,7 +150,7 @@ async def leave_message(session: "Session", account: Account, text: str) -> None
     chat = session.chat
     logins = chat.logins
     why = chat.moderation.why_muted(session)
-    if why is not None and not chat.moderation.operator(account.id):
+    if why is not None and not chat.moderation.operators.get(account.id):
         raise Refused(Code.MUTED, why)
     now = chat.clock.time()
     author = session.user.account.id if session.user.account else 0

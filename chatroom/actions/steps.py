@@ -148,7 +148,7 @@ def announce(session: "Session", text: str, kept: "Deferred[bool] | None" = None
             session.answer(UNKEPT)
 
     if kept is None:
-        kept = session.chat.moderation.kept()
+        kept = session.chat.moderation.saver.finished()
     # Whoever has left meanwhile need not be told; that it is written is not theirs to cancel.
     waits = with_timeout(shielded(kept), session.chat.clock).addErrback(lambda _: False)
     session.gate.wait_for(waits.addCallback(told))

@@ -21,7 +21,7 @@ from chatroom.model.entry import Entry
 from chatroom.model.events import Event
 from chatroom.model.history import Gap, Query, UnreadSummary
 from chatroom.model.publickeys import PublicKey
-from chatroom.model.sanctions import AuditEntry, Report
+from chatroom.model.sanctions import AuditEntry, Report, Rule, RuleKey, RuleKind
 from chatroom.text.words import Phrase
 
 
@@ -186,13 +186,13 @@ class NameClaims(Protocol):
 
 
 class ModerationStore(Protocol):
-    """Keeps orders, actions and reports."""
+    """Stores the rules, the audit and the reports."""
 
     #: Whether they outlast the server.
     lasting: bool
 
-    def set(self, kind: str, key: str, value: str | None) -> Deferred[None]:
-        """Keep the order, None to forget it."""
+    def set(self, kind: RuleKind, key: RuleKey, rule: Rule | None) -> Deferred[None]:
+        """Store the rule, None to delete it."""
 
     def record(self, action: AuditEntry) -> Deferred[None]:
         """Keep *action*."""

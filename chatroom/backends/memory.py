@@ -21,7 +21,7 @@ from chatroom.model.accounts import (
 from chatroom.model.entry import Entry
 from chatroom.model.events import SERVER, Event
 from chatroom.model.publickeys import PublicKey
-from chatroom.model.sanctions import REMEMBERED, AuditEntry, Report
+from chatroom.model.sanctions import REMEMBERED, AuditEntry, Report, Rule, RuleKey, RuleKind
 from chatroom.text import names
 
 
@@ -246,7 +246,7 @@ class MemoryModeration:
         self._reports: deque[Report] = deque(maxlen=REMEMBERED)
         self._last_id = 0
 
-    def set(self, kind: str, key: str, value: str | None) -> Deferred[None]:
+    def set(self, kind: RuleKind, key: RuleKey, rule: Rule | None) -> Deferred[None]:
         # The caller has it in memory.
         return succeed(None)
 

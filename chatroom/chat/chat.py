@@ -49,7 +49,7 @@ from chatroom.model.events import (
 from chatroom.model.history import Query, StoredRoom
 from chatroom.model.limits import ConnectionLimiter, Limits, RateLimit, TokenBucket
 from chatroom.model.refused import Code, Refused
-from chatroom.model.sanctions import Access
+from chatroom.model.sanctions import RoomAccess
 from chatroom.text import names
 from chatroom.text.times import DAY
 
@@ -261,12 +261,6 @@ class Chat:
         allowed = not room.closing and moderation.visible_from(session, room.key) is not None
         return room.listed and not allowed
 
-    def uninvite_guests(self, room: str) -> None:
-        """To the room with this key no guest is invited any more."""
-        for session in self.sessions.values():
-            if room in session.invited:
-                session.invited = {key: id for key, id in session.invited.items() if key != room}
-
     def room_for(self, name: str, session: "Session") -> Room:
         """The room called *name*, made now for *session* if there is none. Raises Refused."""
         moderation = self.moderation
@@ -291,8 +285,8 @@ class Chat:
             self._check_lookalike(name, session)
             room = self.make_room(name, session.source)
             if session.user.account is not None:
-                owner = Access(session.user.account.id, session.user.account.name)
-                moderation.set("room", room.key, owner)
+                owner = RoomAccess(session.user.account.id, session.user.account.name)
+                moderation.rooms.set(room.key, owner)
         elif moderation.visible_from(session, room.key) is None:
             raise Refused(
                 Code.NOT_INVITED, f"#{room.name} is private. Whoever it belongs to can invite you."
@@ -340,7 +334,7 @@ class Chat:
 
     def _is_idle(self, room: Room) -> bool:
         """Whether nobody is in *room*, nobody owns it and nothing was said there for IDLE."""
-        access = self.moderation.access(room.key)
+        access = self.moderation.rooms.get(room.key)
         owned = access is not None and access.owner
         silent = self.clock.time() - room.log.spoken > IDLE
         return silent and room.deserted and not owned and room is not self.lobby
@@ -362,10 +356,10 @@ class Chat:
             key = names.fold(name)
             room = self.rooms.get(key) or self.open_room(name)
             room.restore(topic, lines, whole=len(lines) < self.settings.scrollback)
-        for _, key, _ in self.moderation.all("room"):
+        for key, _ in self.moderation.rooms.items():
             if key not in self.rooms:
                 # Of a room that is forgotten nobody is the owner.
-                self.moderation.remove("room", key)
+                self.moderation.rooms.remove(key)
         if self.lobby.key not in {names.fold(room.name) for room in kept}:
             self.submit(self.lobby, Opened(self.clock.time(), SERVER, self.lobby.name))
 
@@ -552,9 +546,7 @@ class Chat:
             self._closing.discard(room.key)
             self._announcers.pop(room.key).close()
             del self.rooms[room.key]
-            self.moderation.remove("room", room.key)
-            # Whoever makes it again is somebody else.
-            self.uninvite_guests(room.key)
+            self.moderation.rooms.remove(room.key)
 
     # -- events
 

@@ -6,31 +6,30 @@ when it can be. Nobody who keeps order, no proxy and not this machine can be ban
 
 import re
 import secrets
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from time import gmtime, strftime
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from chatroom.backends.interfaces import ModerationStore
 from chatroom.chat.loginservice import log_fields
+from chatroom.chat.ruletables import NetworkBans, RuleSaver, RuleTable
 from chatroom.model.accounts import Account
 from chatroom.model.clock import Clock
 from chatroom.model.limits import LOCAL, RateLimit, address_of
 from chatroom.model.sanctions import (
-    REMEMBERED,
-    Access,
     AuditEntry,
     Network,
     Networks,
     Operator,
+    RoomAccess,
+    Rule,
+    RuleKey,
+    RuleKind,
     Sanction,
-    dump,
-    load,
 )
 from chatroom.text import names
 
@@ -46,9 +45,6 @@ CLAIM_BYTES = 6
 
 #: The shortest prefixes that may be banned: less would be whole countries, or everybody.
 WIDEST = {4: 8, 6: 19}
-
-#: The orders about accounts, by their ids.
-OF_ACCOUNTS = ("operator", "ban account", "mute account")
 
 #: This machine.
 LOOPBACK = {4: "127.0.0.0/8", 6: "::1/128"}
@@ -86,131 +82,50 @@ class Moderation:
         self.code = ""
         #: How many wrong ones each source has tried.
         self.wrong_claims = RateLimit(CLAIM_TRIES, 3600, clock.seconds)
-        self._orders: dict[tuple[str, str], Any] = {}
-        # What has still to be kept.
-        self._unkept: set[tuple[str, str]] = set()
-        self._unnoted: deque[AuditEntry] = deque(maxlen=REMEMBERED)
-        self._failing = False
-        # How many orders and actions are being written, and what is told when none is any more.
-        self._writing = 0
-        self._waiting: list[Deferred[bool]] = []
-        self._networks = Networks()
-        # Guests who are muted, by origin, and whether anybody is muted at all.
-        self._muted_guests: dict[int, Sanction] = {}
+        self.saver = RuleSaver(records)
+        time, saver, look = clock.time, self.saver, self._look
+        self.account_bans = RuleTable[int, Sanction](RuleKind.ACCOUNT_BAN, time, saver)
+        self.network_bans = NetworkBans(time, saver)
+        self.account_mutes = RuleTable[int, Sanction](RuleKind.ACCOUNT_MUTE, time, saver, look)
+        self.source_mutes = RuleTable[str, Sanction](RuleKind.SOURCE_MUTE, time, saver, look)
+        #: Of guests, who have no account.
+        self.connection_mutes = RuleTable[int, Sanction](RuleKind.CONNECTION_MUTE, time, None, look)
+        self.operators = RuleTable[int, Operator](RuleKind.OPERATOR, time, saver)
+        self.rooms = RuleTable[str, RoomAccess](RuleKind.ROOM, time, saver)
+        self.lockdown = RuleTable[str, Sanction](RuleKind.LOCKDOWN, time, saver, look)
+        self._tables: dict[RuleKind, RuleTable[Any, Any]] = {
+            RuleKind.ACCOUNT_BAN: self.account_bans,
+            RuleKind.NETWORK_BAN: self.network_bans,
+            RuleKind.ACCOUNT_MUTE: self.account_mutes,
+            RuleKind.SOURCE_MUTE: self.source_mutes,
+            RuleKind.CONNECTION_MUTE: self.connection_mutes,
+            RuleKind.OPERATOR: self.operators,
+            RuleKind.ROOM: self.rooms,
+            RuleKind.LOCKDOWN: self.lockdown,
+        }
+        # Whether anybody may be muted at all.
         self._quieted = False
+        # The connections of guests who were invited to rooms.
+        self._invited_guests: set[int] = set()
         # When a guest of this machine was muted last, by the clock that connections go by.
         self._local_muted_at = 0.0
 
     # -- keeping
 
-    def restore(self, kept: Iterable[tuple[str, str, str]]) -> None:
-        """Begin with the orders that a store has kept."""
-        for kind, key, value in kept:
-            try:
-                order = load(kind, value)
-                if kind == "ban network":
-                    self._networks.add(ip_network(key))
-                elif kind in OF_ACCOUNTS:
-                    int(key)
-                self._orders[kind, key] = order
-            except (AttributeError, KeyError, TypeError, ValueError):
-                log.error(
-                    "An order was not understood: {kind} {key}",
-                    event="order_unknown",
-                    kind=kind,
-                    key=key,
-                )
-        self._look()
+    def restore(self, kept: Iterable[tuple[RuleKind, RuleKey, Rule]]) -> None:
+        """Begin with the rules that a store has kept."""
+        for kind, key, rule in kept:
+            self._tables[kind].apply(key, rule)
 
     def keep(self, now: float) -> None:
-        """Forget what holds no more at *now*, and try again to keep what could not be kept."""
-        for (kind, key), order in list(self._orders.items()):
-            if isinstance(order, Sanction) and not order.holds(now):
-                self.remove(kind, key)
-        for kind, key in list(self._unkept):
-            self._write(kind, key)
-        unnoted, self._unnoted = self._unnoted, deque(maxlen=REMEMBERED)
-        for action in unnoted:
-            self._note(action)
-
-    def get(self, kind: str, key: str) -> Any:
-        """The order of this kind, None if there is none or it holds no more."""
-        order = self._orders.get((kind, key))
-        if isinstance(order, Sanction) and not order.holds(self._clock.time()):
-            return None
-        return order
-
-    def all(self, *kinds: str) -> list[tuple[str, str, Any]]:
-        """All orders of these kinds that hold: kind, key and order."""
-        return [
-            (kind, key, order)
-            for (kind, key), order in self._orders.items()
-            if kind in kinds and self.get(kind, key) is not None
-        ]
-
-    def set(self, kind: str, key: str, order: Any) -> None:
-        """Give an order."""
-        self._orders[kind, key] = order
-        if kind == "ban network":
-            self._networks.add(ip_network(key))
-        self._look()
-        self._write(kind, key)
-
-    def remove(self, kind: str, key: str) -> bool:
-        """Take an order back; returns whether there was one."""
-        if self._orders.pop((kind, key), None) is None:
-            return False
-        if kind == "ban network":
-            self._networks.discard(ip_network(key))
-        self._look()
-        self._write(kind, key)
-        return True
-
-    def _write(self, kind: str, key: str) -> None:
-        order = self._orders.get((kind, key))
-        self._unkept.add((kind, key))
-        self._writing += 1
-
-        def kept(_: object) -> None:
-            # Unless it has changed meanwhile; then that is on its way.
-            if self._orders.get((kind, key)) is order:
-                self._unkept.discard((kind, key))
-            self._failing = False
-
-        value = None if order is None else dump(order)
-        self.records.set(kind, key, value).addCallbacks(kept, self._failed).addBoth(self._written)
-
-    def _written(self, _: object) -> None:
-        self._writing -= 1
-        if not self._writing:
-            waiting, self._waiting = self._waiting, []
-            for answer in waiting:
-                answer.callback(not self._failing)
-
-    def kept(self) -> Deferred[bool]:
-        """Return a Deferred that fires when what was decided and done is written, or could not be.
-
-        Its result is whether it is.
-        """
-        if not self._writing:
-            return succeed(not self._failing)
-        answer: Deferred[bool] = Deferred()
-        self._waiting.append(answer)
-        return answer
-
-    def _failed(self, failure: Any) -> None:
-        if not self._failing:
-            log.warn(
-                "What operators decide is not kept: {why}. Trying again.",
-                event="order_not_kept",
-                why=failure.value,
-            )
-        self._failing = True
+        """Remove what has ended at *now*, and try again to save what could not be saved."""
+        self.saver.retry()
+        for table in self._tables.values():
+            table.expire(now)
 
     def _look(self) -> None:
-        self._quieted = bool(self._muted_guests) or any(
-            kind in ("mute account", "mute source", "lockdown") for kind, _ in self._orders
-        )
+        mutes = (self.account_mutes, self.source_mutes, self.connection_mutes)
+        self._quieted = any(mutes) or bool(self.lockdown)
 
     def record(self, session: "Session", what: str, target: str = "", why: str = "") -> None:
         """Somebody who keeps order has done something."""
@@ -223,21 +138,10 @@ class Moderation:
             why=why,
             **log_fields(session),
         )
-        self._note(AuditEntry(self._clock.time(), session.user.name, what, target, why))
-
-    def _note(self, action: AuditEntry) -> None:
-        def noted(_: object) -> None:
-            self._failing = False
-
-        def failed(failure: Any) -> None:
-            self._unnoted.append(action)
-            self._failed(failure)
-
-        self._writing += 1
-        self.records.record(action).addCallbacks(noted, failed).addBoth(self._written)
+        self.saver.record(AuditEntry(self._clock.time(), session.user.name, what, target, why))
 
     def forget(self, account: int, name: str) -> None:
-        """The account, which was called *name*, is gone: what was decided about it is void.
+        """Void what was decided about an account that is gone, and that was called *name*.
 
         account: its id, 0 if only its name is known.
         """
@@ -246,44 +150,48 @@ class Moderation:
         def meant(id: int, called: str) -> bool:
             return id == account if account else names.fold(called) == key
 
-        for kind, id, order in self.all(*OF_ACCOUNTS):
-            called = order.name if isinstance(order, Operator) else order.target
-            if meant(int(id), called):
-                self.remove(kind, id)
-        for kind, room, access in self.all("room"):
+        for sanctions in (self.account_bans, self.account_mutes):
+            for id, sanction in sanctions.items():
+                if meant(id, sanction.target):
+                    sanctions.remove(id)
+        for id, operator in self.operators.items():
+            if meant(id, operator.name):
+                self.operators.remove(id)
+        for room, access in self.rooms.items():
             left = tuple(one for one in access.invited if not meant(one[0], one[1]))
             if access.owner and meant(access.owner, access.name):
-                self.set(kind, room, replace(access, owner=0, name="nobody", invited=left))
+                self.rooms.set(room, replace(access, owner=0, name="nobody", invited=left))
             elif left != access.invited:
-                self.set(kind, room, replace(access, invited=left))
+                self.rooms.set(room, replace(access, invited=left))
 
     def accounts(self) -> dict[int, str]:
-        """The accounts about which something is decided: their names, by their ids."""
-        known = {
-            int(id): order.name if isinstance(order, Operator) else order.target
-            for _, id, order in self.all(*OF_ACCOUNTS)
-        }
-        for _, _, access in self.all("room"):
+        """Return the names of the accounts about which something is decided, by their ids."""
+        known = {id: operator.name for id, operator in self.operators.items()}
+        for sanctions in (self.account_bans, self.account_mutes):
+            known |= {id: sanction.target for id, sanction in sanctions.items()}
+        for _, access in self.rooms.items():
             if access.owner:
                 known[access.owner] = access.name
             known |= {id: name for id, name, _ in access.invited}
         return known
 
     def rename(self, present: Mapping[int, str]) -> None:
-        """The accounts with these ids are called so now."""
-        for kind, id, order in self.all(*OF_ACCOUNTS):
-            field = "name" if isinstance(order, Operator) else "target"
-            name = present.get(int(id))
-            if name is not None and name != getattr(order, field):
-                self.set(kind, id, replace(order, **{field: name}))
-        for kind, room, access in self.all("room"):
+        """Use the present names of the accounts with these ids."""
+        for sanctions in (self.account_bans, self.account_mutes):
+            for id, sanction in sanctions.items():
+                if (name := present.get(id, sanction.target)) != sanction.target:
+                    sanctions.set(id, replace(sanction, target=name))
+        for id, operator in self.operators.items():
+            if (name := present.get(id, operator.name)) != operator.name:
+                self.operators.set(id, replace(operator, name=name))
+        for room, access in self.rooms.items():
             invited = tuple(
-                (id, present.get(id, name), since) for id, name, since in access.invited
+                (id, present.get(id, name), first) for id, name, first in access.invited
             )
             owner = present.get(access.owner, access.name)
             now = replace(access, name=owner, invited=invited)
             if now != access:
-                self.set(kind, room, now)
+                self.rooms.set(room, now)
 
     # -- who may connect
 
@@ -300,17 +208,14 @@ class Moderation:
     def banned_from(self, host: str | None) -> str | None:
         """That whoever comes from *host* is banned, as a sentence; None if they are not."""
         address = address_of(host)
-        if address is None or not self._networks:
+        if address is None or not self.network_bans:
             return None
-        for network in self._networks.find(address):
-            order = self.get("ban network", str(network))
-            if order is not None:
-                return f"You are banned{self.until(order)}."
-        return None
+        ban = self.network_bans.find(address)
+        return f"You are banned{self.until(ban)}." if ban is not None else None
 
     def banned(self, account: int) -> str | None:
         """Why the account may not log in, as a sentence; None if it may."""
-        order = self.get("ban account", str(account))
+        order = self.account_bans.get(account)
         return f"{order.target} is banned{self.until(order)}." if order else None
 
     def until(self, order: Sanction) -> str:
@@ -326,7 +231,7 @@ class Moderation:
             return f"{network} is this machine."
         if any(network.overlaps(proxy) for proxy in self.spared.networks()):
             return f"{network} has a proxy of this server in it."
-        sources = [order.source for _, _, order in self.all("operator") if order.source]
+        sources = [operator.source for _, operator in self.operators.items() if operator.source]
         sources += [session.source for session in sessions if self.is_operator(session)]
         for source in sources:
             if source != LOCAL and network.overlaps(ip_network(source)):
@@ -341,11 +246,9 @@ class Moderation:
             return None
         if session.user.account is None and self.locked:
             return "Only registered people may talk just now: /login NAME."
-        order = self._muted_guests.get(session.origin)
-        if order is not None and not order.holds(self._clock.time()):
-            order = None
+        order = self.connection_mutes.get(session.origin)
         if session.user.account is not None:
-            order = order or self.get("mute account", str(session.user.account.id))
+            order = order or self.account_mutes.get(session.user.account.id)
         else:
             order = order or self._muted_source(session)
         return f"You are muted{self.until(order)}." if order else None
@@ -358,8 +261,7 @@ class Moderation:
         """
         if session.source == LOCAL and session.opened < self._local_muted_at:
             return None
-        order: Sanction | None = self.get("mute source", session.source)
-        return order
+        return self.source_mutes.get(session.source)
 
     @property
     def locked(self) -> bool:
@@ -367,7 +269,7 @@ class Moderation:
 
         Without an operator nobody could end it, nor register to become one.
         """
-        return ("lockdown", "") in self._orders and bool(self.all("operator"))
+        return "" in self.lockdown and bool(self.operators)
 
     def mute(self, session: "Session | None", account: int, order: Sanction) -> None:
         """Have somebody muted: their account, their connection, and guests who come from there.
@@ -375,79 +277,70 @@ class Moderation:
         Otherwise they would talk on as a guest.
         """
         if account:
-            self.set("mute account", str(account), order)
+            self.account_mutes.set(account, order)
         if session is not None:
-            self._muted_guests[session.origin] = order
+            self.connection_mutes.set(session.origin, order)
             source = session.source
             if source == LOCAL:
                 self._local_muted_at = self._clock.seconds()
-            known = self.get("mute source", source)
+            known = self.source_mutes.get(source)
             # It is not to end earlier since somebody else there is muted for a while.
             if known is None or known.until < order.until:
                 target = "who comes from this machine as a guest" if source == LOCAL else source
-                self.set("mute source", source, replace(order, target=target, about=order.target))
-        self._look()
+                self.source_mutes.set(source, replace(order, target=target, about=order.target))
 
     def muted_guests(self, sessions: "Iterable[Session]") -> list[Sanction]:
         """The mutes of guests who are here, under the names that they have now."""
-        now = self._clock.time()
         return [
             replace(order, target=session.user.name)
             for session in sessions
             if session.user.account is None
-            and (order := self._muted_guests.get(session.origin)) is not None
-            and order.holds(now)
+            and (order := self.connection_mutes.get(session.origin)) is not None
         ]
 
     def unmute(self, session: "Session | None", account: int, name: str) -> bool:
         """Let somebody talk again; returns whether they were muted."""
-        found = bool(account) and self.remove("mute account", str(account))
+        found = bool(account) and self.account_mutes.remove(account)
         if session is not None:
-            found |= self._muted_guests.pop(session.origin, None) is not None
-            found |= self.remove("mute source", session.source)
-        for _, key, order in self.all("mute source"):
+            found |= self.connection_mutes.remove(session.origin)
+            found |= self.source_mutes.remove(session.source)
+        for source, order in self.source_mutes.items():
             if names.fold(order.about) == names.fold(name):
-                found |= self.remove("mute source", key)
-        self._look()
+                found |= self.source_mutes.remove(source)
         return found
 
     def left(self, session: "Session") -> None:
-        """*session* is gone: of a guest nothing is left."""
-        if self._muted_guests.pop(session.origin, None) is not None:
-            self._look()
+        """Forget what was decided about the connection, which has ended."""
+        self.connection_mutes.remove(session.origin)
+        if session.origin in self._invited_guests:
+            self._invited_guests.discard(session.origin)
+            for _, access in self.rooms.items():
+                access.guests.pop(session.origin, None)
 
     # -- who keeps order
 
     def is_operator(self, session: "Session") -> bool:
         """Whether *session* is an operator's."""
-        return (
-            session.user.account is not None
-            and ("operator", str(session.user.account.id)) in self._orders
-        )
+        return session.user.account is not None and session.user.account.id in self.operators
 
     def make_operator(self, session: "Session", account: Account) -> None:
         """The account, with which *session* is logged in, is an operator's."""
         source = "" if session.source == LOCAL else session.source
-        self.set("operator", str(account.id), Operator(account.name, source))
-
-    def operator(self, account: int) -> Operator | None:
-        """Whether the account is an operator's, and which."""
-        found: Operator | None = self._orders.get(("operator", str(account)))
-        return found
+        self.operators.set(account.id, Operator(account.name, source))
 
     def came(self, session: "Session") -> None:
         """An operator may have logged in: where from is remembered, so that it is not banned."""
         account = session.user.account
-        if account is not None and (known := self.operator(account.id)) is not None:
+        if account is not None and (known := self.operators.get(account.id)) is not None:
             # Who comes from this machine may come from there again.
             source = known.source if session.source == LOCAL else session.source
             now = Operator(account.name, source)
             if now != known:
-                self.set("operator", str(account.id), now)
+                self.operators.set(account.id, now)
 
     def is_reserved(self, name: str) -> bool:
         """Whether *name* is, or resembles, one kept for an operator who has not registered yet."""
-        registered = {names.fold(order.name) for _, _, order in self.all("operator")}
+        registered = {names.fold(operator.name) for _, operator in self.operators.items()}
         return any(
             key not in registered and names.alike(name, kept) for key, kept in self.reserved.items()
         )
@@ -455,7 +348,7 @@ class Moderation:
     def open_claim(self, random: Callable[[int], str] = secrets.token_hex) -> str:
         """A code that makes its claimant an operator; empty if nobody needs to claim anything."""
         unclaimed = any(self.is_reserved(name) for name in self.reserved.values())
-        if self.all("operator") and not unclaimed:
+        if self.operators and not unclaimed:
             return ""
         digits = random(CLAIM_BYTES).upper()
         self.code = "-".join(digits[place : place + 4] for place in range(0, len(digits), 4))
@@ -468,19 +361,22 @@ class Moderation:
 
     # -- rooms
 
-    def access(self, room: str) -> Access | None:
-        """Who may enter the room with this key; None if it is nobody's, and everybody's."""
-        found: Access | None = self._orders.get(("room", room))
-        return found
-
     def visible_from(self, session: "Session", room: str) -> int | None:
-        """From which id on *session* may see what is said in the room; None for not at all."""
-        access = self.access(room)
+        """Return the first id in the room that *session* may see, None if it may see nothing."""
+        access = self.rooms.get(room)
         if access is None or self.is_operator(session):
             return 0
-        invited = session.invited.get(room)
-        since = access.visible_from(session.user.account.id if session.user.account else 0)
-        return since if since is not None else invited
+        account = session.user.account
+        return access.visible_from(account.id if account is not None else 0, session.origin)
+
+    def invite_guests(self, room: str, guests: Mapping[int, int]) -> None:
+        """Invite guests to the room as long as they are here.
+
+        guests: for each connection id the first id that is visible to it.
+        """
+        access = self.rooms.get(room) or RoomAccess(0, "nobody")
+        self.rooms.apply(room, replace(access, guests={**access.guests, **guests}))
+        self._invited_guests.update(guests)
 
 
 def as_network(text: str) -> Network | None:

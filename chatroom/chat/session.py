@@ -132,7 +132,6 @@ class Session:
         "format",
         "gate",
         "handler",
-        "invited",
         "key",
         "member",
         "opened",
@@ -197,8 +196,6 @@ class Session:
         self.key: PublicKey | None = None
         #: Whether they are nowhere yet, since it is still to be found out who they are.
         self.arriving = False
-        #: From which id on a guest may see the private rooms to which they were invited.
-        self.invited: dict[str, int] = {}
         #: How many wrong passwords came from here.
         self.failures = 0
         #: How often one was not looked at, because too many waited.
@@ -410,7 +407,7 @@ class Session:
         self._former = self.room
         self.member.moves = True
         shown = self.chat.announcer(self.room).leaving(self.member)
-        access = self.chat.moderation.access(room.key)
+        access = self.chat.moderation.rooms.get(room.key)
         # Where a private room is, is for those in it to say.
         told = room.listed and not (access and access.private)
         reason = why or (f"to #{room.name}" if told else "")

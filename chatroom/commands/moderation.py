@@ -13,7 +13,7 @@ from chatroom.model.accounts import Account
 from chatroom.model.events import SERVER, Told
 from chatroom.model.limits import LOCAL
 from chatroom.model.refused import Code, Refused
-from chatroom.model.sanctions import Sanction
+from chatroom.model.sanctions import Network, Sanction
 from chatroom.text import names
 from chatroom.text.times import DAY, leading_span
 
@@ -61,17 +61,19 @@ def ban(session: "Session", rest: str) -> None:
     """
     target, _, rest = rest.partition(" ")
     length, why = _length_and_reason(rest)
-    if len(session.chat.moderation.all("ban account", "ban network")) >= MAX_ORDERS:
+    moderation = session.chat.moderation
+    given = len(moderation.account_bans.items()) + len(moderation.network_bans.items())
+    if given >= MAX_ORDERS:
         raise Refused(Code.TOO_MANY, "There are too many bans. /bans lists them, /unban ends one.")
     network = as_network(target)
     if network is None:
         run_step(session, _ban_name(session, target, length, why))
         return
     now = session.chat.clock.time()
-    if spared := session.chat.moderation.why_unbannable(network, session.chat.sessions.values()):
+    if spared := moderation.why_unbannable(network, session.chat.sessions.values()):
         raise Refused(Code.PROTECTED, f"Not banned: {spared}")
     order = Sanction(str(network), length and now + length, why, session.user.name, now)
-    _ban_network(session, str(network), order)
+    _ban_network(session, network, order)
     _note_ban(session, order)
 
 
@@ -82,7 +84,7 @@ async def _ban_name(session: "Session", name: str, length: float, why: str) -> N
     now = chat.clock.time()
     people = [] if person is None else [person]
     if account is not None:
-        if moderation.operator(account.id):
+        if moderation.operators.get(account.id):
             raise Refused(
                 Code.PROTECTED, f"{account.name} is an operator. /deop {account.name} comes first."
             )
@@ -110,20 +112,20 @@ async def _ban_name(session: "Session", name: str, length: float, why: str) -> N
         banned,
     )
     if account is not None:
-        moderation.set("ban account", str(account.id), order)
+        moderation.account_bans.set(account.id, order)
     else:
         order = replace(shorter, target=banned)
     for one in people:
         # Not what holds for all who come from there.
         one.expel(f"You are banned{moderation.until(order)}.", "banned", why)
-    if spared is None:
-        _ban_network(session, str(source), shorter)
+    if source is not None and spared is None:
+        _ban_network(session, source, shorter)
     _note_ban(session, order)
 
 
-def _ban_network(session: "Session", network: str, order: Sanction) -> None:
+def _ban_network(session: "Session", network: Network, order: Sanction) -> None:
     """Ban *network*, and send those away who come from there."""
-    session.chat.moderation.set("ban network", network, order)
+    session.chat.moderation.network_bans.set(network, order)
     for door in session.chat.doors:
         door.expel_banned(order.why)
 
@@ -141,17 +143,22 @@ def unban(session: "Session", rest: str) -> None:
     moderation = session.chat.moderation
     key = names.fold(rest)
     network = as_network(rest)
-    ended = [
-        (kind, id, order)
-        for kind, id, order in moderation.all("ban account", "ban network")
-        if key in (names.fold(order.target), order.about and names.fold(order.about))
-        or (kind == "ban network" and network is not None and id == str(network))
+
+    def meant(ban: Sanction) -> bool:
+        return key in (names.fold(ban.target), ban.about and names.fold(ban.about))
+
+    accounts = [found for found in moderation.account_bans.items() if meant(found[1])]
+    networks = [
+        found for found in moderation.network_bans.items() if meant(found[1]) or found[0] == network
     ]
-    if not ended:
+    if not accounts and not networks:
         raise Refused(Code.NOTHING_FOUND, f"{rest[:60]} is not banned. /bans lists who is.")
-    for kind, id, order in ended:
-        moderation.remove(kind, id)
-        announce(session, f"{order.target} is banned no more.")
+    for id, _ in accounts:
+        moderation.account_bans.remove(id)
+    for banned, _ in networks:
+        moderation.network_bans.remove(banned)
+    for _, ban in (*accounts, *networks):
+        announce(session, f"{ban.target} is banned no more.")
     moderation.record(session, "unbanned", rest[:60])
 
 
@@ -159,13 +166,15 @@ def unban(session: "Session", rest: str) -> None:
 def bans(session: "Session", rest: str) -> None:
     """who is banned or muted, until when, by whom and why"""
     moderation = session.chat.moderation
-    kinds = ("ban account", "ban network", "mute account", "mute source")
-    orders = [(kind.split()[0], order) for kind, _, order in moderation.all(*kinds)]
-    orders += [("mute", order) for order in moderation.muted_guests(session.chat.sessions.values())]
+    bans = (moderation.account_bans, moderation.network_bans)
+    mutes = (moderation.account_mutes, moderation.source_mutes)
+    found = [("banned", ban) for table in bans for _, ban in table.items()]
+    found += [("muted", mute) for table in mutes for _, mute in table.items()]
+    found += [("muted", mute) for mute in moderation.muted_guests(session.chat.sessions.values())]
     lines = [
-        f"{order.target} is {'banned' if kind == 'ban' else 'muted'}"
+        f"{order.target} is {state}"
         f"{moderation.until(order)} (by {order.by}{order.about and f', about {order.about}'})"
-        for kind, order in sorted(orders, key=lambda found: found[1].time)
+        for state, order in sorted(found, key=lambda one: one[1].time)
     ]
     if len(lines) > 50:
         lines = [f"... and {len(lines) - 50:,} before these.", *lines[-50:]]
@@ -187,7 +196,7 @@ async def _mute(session: "Session", name: str, length: float, why: str) -> None:
     chat = session.chat
     moderation = chat.moderation
     person, account = await _somebody(session, name)
-    if account is not None and moderation.operator(account.id):
+    if account is not None and moderation.operators.get(account.id):
         raise Refused(
             Code.PROTECTED, f"{account.name} is an operator. /deop {account.name} comes first."
         )
@@ -278,10 +287,10 @@ def lockdown(session: "Session", rest: str) -> None:
         return
     if word == "on":
         now = session.chat.clock.time()
-        moderation.set("lockdown", "", Sanction("", 0.0, "", session.user.name, now))
+        moderation.lockdown.set("", Sanction("", 0.0, "", session.user.name, now))
         _tell_all(session, "From now on only registered people enter and talk.")
     else:
-        moderation.remove("lockdown", "")
+        moderation.lockdown.remove("")
         session.chat.let_in()
         _tell_all(session, "Everybody may enter and talk again.")
     moderation.record(session, f"switched the lockdown {word}")

@@ -35,7 +35,7 @@ def op(session: "Session", rest: str) -> None:
     async def appoint() -> None:
         account = await find(session, rest, FIRST)
         moderation = session.chat.moderation
-        if moderation.operator(account.id):
+        if moderation.operators.get(account.id):
             raise Refused(Code.ALREADY, f"{account.name} is an operator already. /ops lists them.")
         if moderation.banned(account.id):
             raise Refused(
@@ -45,7 +45,7 @@ def op(session: "Session", rest: str) -> None:
             raise Refused(
                 Code.NO_SUCH_ACCOUNT, f"{account.name} is not registered any more. {FIRST}"
             )
-        moderation.set("operator", str(account.id), Operator(account.name))
+        moderation.operators.set(account.id, Operator(account.name))
         person = session.chat.logins.online.get(account.id)
         if person is not None:
             moderation.came(person)
@@ -61,8 +61,8 @@ def deop(session: "Session", rest: str) -> None:
     """let somebody be an operator no more"""
     moderation = session.chat.moderation
     key = names.fold(rest)
-    operators = moderation.all("operator")
-    ids = [(id, order.name) for _, id, order in operators if names.fold(order.name) == key]
+    operators = moderation.operators.items()
+    ids = [(id, found.name) for id, found in operators if names.fold(found.name) == key]
     if not ids:
         raise Refused(
             Code.NOTHING_FOUND, f"{rest[: names.MAX_NAME]} is no operator. /ops lists them."
@@ -73,9 +73,9 @@ def deop(session: "Session", rest: str) -> None:
             "Somebody has to keep order: /op NAME makes somebody else an operator first.",
         )
     id, name = ids[0]
-    moderation.remove("operator", id)
+    moderation.operators.remove(id)
     moderation.record(session, "made no operator of", name)
-    for one in session.chat.sessions_of(int(id)):
+    for one in session.chat.sessions_of(id):
         if one is not session:
             one.notice(f"{session.user.name} has ended that you are an operator.")
         one.recheck_access()
@@ -87,8 +87,8 @@ def ops(session: "Session", rest: str) -> None:
     """who keeps order, and who of them is here"""
     chat = session.chat
     listed = [
-        f"{order.name} (here)" if int(id) in chat.logins.online else order.name
-        for _, id, order in chat.moderation.all("operator")
+        f"{found.name} (here)" if id in chat.logins.online else found.name
+        for id, found in chat.moderation.operators.items()
     ]
     listed.sort(key=names.fold)
     session.notice(f"Operators: {', '.join(listed)}." if listed else "There is no operator.")

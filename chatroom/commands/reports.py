@@ -86,7 +86,7 @@ async def _report(session: "Session", name: str, why: str) -> None:
 def _operators(session: "Session") -> Iterator[object]:
     """Those who keep order, whether or not they are here."""
     chat = session.chat
-    yield from chat.moderation.all("operator")
+    yield from chat.moderation.operators.items()
     yield from (one for one in chat.sessions.values() if chat.moderation.is_operator(one))
 
 

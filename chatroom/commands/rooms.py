@@ -9,7 +9,7 @@ from chatroom.chat.room import Room
 from chatroom.commands import command
 from chatroom.model.events import SERVER, Told, TopicSet
 from chatroom.model.refused import Code, Refused
-from chatroom.model.sanctions import Access
+from chatroom.model.sanctions import RoomAccess
 from chatroom.text import names
 from chatroom.text.prose import duration
 
@@ -58,7 +58,7 @@ def part(session: "Session", rest: str) -> None:
 def rooms(session: "Session", rest: str) -> None:
     """which rooms there are, and when each had its last line"""
     now = session.chat.clock.time()
-    access = session.chat.moderation.access
+    access = session.chat.moderation.rooms.get
     listed = session.chat.rooms_of(session)
     listed.sort(key=lambda room: (-len(room.members), room.name))
     shown = [
@@ -123,7 +123,7 @@ def room(session: "Session", rest: str) -> None:
     chat = session.chat
     room = session.room
     moderation = chat.moderation
-    access = moderation.access(room.key)
+    access = moderation.rooms.get(room.key)
     word, _, name = rest.partition(" ")
     word, name = word.lower(), name.strip()
     if not word:
@@ -146,10 +146,9 @@ def room(session: "Session", rest: str) -> None:
             Code.PROTECTED,
             "The room that everybody enters first is everybody's. /join NAME makes another.",
         )
-    access = access or Access(0, "nobody")
+    access = access or RoomAccess(0, "nobody")
     if word == "public":
-        moderation.set("room", room.key, replace(access, private=False, invited=()))
-        chat.uninvite_guests(room.key)
+        moderation.rooms.set(room.key, replace(access, private=False, invited=(), guests={}))
         _tell(session, f"{session.user.name} has made the room public.")
     elif word == "private":
         _make_private(session, room, access)
@@ -159,7 +158,7 @@ def room(session: "Session", rest: str) -> None:
         _invite_or_give(session, room, word, name)
 
 
-def _state(session: "Session", access: Access | None) -> str:
+def _state(session: "Session", access: RoomAccess | None) -> str:
     room = session.room
     if access is None:
         return f"#{room.name} belongs to nobody: everybody may enter."
@@ -167,16 +166,16 @@ def _state(session: "Session", access: Access | None) -> str:
     if not access.private:
         return f"{shown}: everybody may enter."
     invited = {name for _, name, _ in access.invited}
-    invited |= {
-        person.user.name for person in session.chat.sessions.values() if room.key in person.invited
-    }
+    sessions = session.chat.sessions
+    invited |= {sessions[id].user.name for id in access.guests if id in sessions}
     listed = ", ".join(sorted(invited, key=names.fold))
     return f"{shown}, and is private. Invited: {listed or 'nobody'}."
 
 
-def _make_private(session: "Session", room: Room, access: Access) -> None:
+def _make_private(session: "Session", room: Room, access: RoomAccess) -> None:
     chat = session.chat
     invited = {id: (id, name, since) for id, name, since in access.invited}
+    guests = {}
     for member in room.members.values():
         person = chat.sessions.get(member.origin)
         if person is not None and person.user.account is not None:
@@ -186,9 +185,10 @@ def _make_private(session: "Session", room: Room, access: Access) -> None:
                 person.user.account.id, (person.user.account.id, person.user.name, 0)
             )
         elif person is not None:
-            person.invited = {**person.invited, room.key: 0}
+            guests[person.origin] = 0
     made = replace(access, private=True, invited=tuple(invited.values())[:MAX_INVITED])
-    chat.moderation.set("room", room.key, made)
+    chat.moderation.rooms.set(room.key, made)
+    chat.moderation.invite_guests(room.key, guests)
     for member in list(room.members.values()):
         # There is no place for more.
         if (person := chat.sessions.get(member.origin)) is not None:
@@ -196,25 +196,25 @@ def _make_private(session: "Session", room: Room, access: Access) -> None:
     _tell(session, f"{session.user.name} has made the room private.")
 
 
-def _uninvite(session: "Session", room: Room, access: Access, name: str) -> None:
+def _uninvite(session: "Session", room: Room, access: RoomAccess, name: str) -> None:
     chat = session.chat
     key = names.fold(name)
     person = chat.people.get(key)
     left = tuple(one for one in access.invited if names.fold(one[1]) != key)
-    guest = person is not None and room.key in person.invited
+    guest = person is not None and person.origin in access.guests
     if left == access.invited and not guest:
         raise Refused(
             Code.NOTHING_FOUND, f"{name[: names.MAX_NAME]} is not invited. /room says who is."
         )
-    chat.moderation.set("room", room.key, replace(access, invited=left))
+    now = replace(access, invited=left)
+    if person is not None:
+        now.guests.pop(person.origin, None)
+    chat.moderation.rooms.set(room.key, now)
     for id, _, _ in set(access.invited) - set(left):
         for one in chat.sessions_of(id):
             if one.passing:
                 one.recheck_access()
     if person is not None:
-        person.invited = {
-            room: id for room, id in person.invited.items() if room != session.room.key
-        }
         if person.room is room and chat.misplaced(person):
             person.notice(f"{session.user.name} has taken back your invitation to #{room.name}.")
         person.recheck_access()
@@ -234,15 +234,15 @@ def _invite_or_give(session: "Session", room: Room, word: str, name: str) -> Non
             )
         if account.id in chat.logins.removed:
             raise Refused(Code.NO_SUCH_ACCOUNT, f"{account.name} is not registered any more.")
-        access = moderation.access(room.key) or Access(0, "nobody")
+        access = moderation.rooms.get(room.key) or RoomAccess(0, "nobody")
         told = chat.logins.online.get(account.id)
         if word == "give":
             # Whoever had it stays; who has it needs no invitation.
             invited = [one for one in access.invited if one[0] != account.id]
             if access.private and access.owner not in (0, account.id):
                 invited.append((access.owner, access.name, 0))
-            given = Access(account.id, account.name, access.private, tuple(invited))
-            moderation.set("room", room.key, given)
+            given = replace(access, owner=account.id, name=account.name, invited=tuple(invited))
+            moderation.rooms.set(room.key, given)
             announce(session, f"#{room.name} belongs to {account.name} now.")
             if told is not None:
                 told.notice(f"{session.user.name} has given you #{room.name}.")
@@ -255,7 +255,7 @@ def _invite_or_give(session: "Session", room: Room, word: str, name: str) -> Non
                 f"{MAX_INVITED} are invited already. /room uninvite NAME makes a place.",
             )
         one = (account.id, account.name, room.log.last_id + 1)
-        moderation.set("room", room.key, replace(access, invited=(*access.invited, one)))
+        moderation.rooms.set(room.key, replace(access, invited=(*access.invited, one)))
         announce(session, f"{account.name} is invited.")
         if told is not None:
             told.notice(f"{session.user.name} invites you to #{room.name}: /join {room.name}")
@@ -266,7 +266,7 @@ def _invite_or_give(session: "Session", room: Room, word: str, name: str) -> Non
                 Code.NO_SUCH_ACCOUNT,
                 f"{person.user.name} is a guest; a room is for who has a name. They can /register.",
             )
-        person.invited = {**person.invited, room.key: room.log.last_id + 1}
+        moderation.invite_guests(room.key, {person.origin: room.log.last_id + 1})
         person.notice(f"{session.user.name} invites you to #{room.name}: /join {room.name}")
         session.notice(f"{person.user.name} is invited as long as they are here.")
     else:

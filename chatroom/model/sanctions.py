@@ -4,22 +4,17 @@ The rule: orders are few, are all in memory, and are asked at once; only keeping
 or fail. The audit and the reports grow, and are asked as a history is.
 """
 
-import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
+from enum import Enum, auto
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import Any, NamedTuple
-
-from chatroom.text import names
+from typing import NamedTuple
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 #: How many actions and reports a server without a store remembers.
 REMEMBERED = 1000
-
-#: More seconds since the epoch than a date can have.
-END_OF_TIME = 250_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +46,46 @@ class Operator:
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
-    """Who may enter a room that is somebody's.
+class RoomAccess:
+    """Which users may enter a room that belongs to an account.
 
-    owner, name: the account that the room belongs to. private: whether only those who are invited
-    may enter, and see its history. invited: from which id on, by account.
+    owner, name: the account, 0 for none.
+    private: whether only invited users may enter the room and see its history.
+    invited: for each account its id, its name and the id of the first message visible to it.
+    guests: for each guest's connection the id of the first message visible to it; not stored, and
+        changed in place, since a guest's invitation ends with the connection.
     """
 
     owner: int
     name: str
     private: bool = False
     invited: tuple[tuple[int, str, int], ...] = ()
+    guests: dict[int, int] = field(default_factory=dict, compare=False)
 
-    def visible_from(self, account: int) -> int | None:
-        """From which id on *account* may see what is said; None for not at all."""
+    def visible_from(self, account: int, connection: int = 0) -> int | None:
+        """Return the first id that is visible to the account or the connection, None for none."""
         # The owner 0 is nobody, and the account 0 a guest.
         if not self.private or (account and account == self.owner):
             return 0
-        return next((since for id, _, since in self.invited if id == account), None)
+        invited = next((first for id, _, first in self.invited if id == account), None)
+        return invited if invited is not None else self.guests.get(connection)
+
+
+class RuleKind(Enum):
+    """The kinds of rules, each with what its keys are."""
+
+    ACCOUNT_BAN = auto()  # the account's id
+    NETWORK_BAN = auto()  # the network
+    ACCOUNT_MUTE = auto()  # the account's id
+    CONNECTION_MUTE = auto()  # the connection's id; never stored
+    SOURCE_MUTE = auto()  # the source of guests' connections
+    OPERATOR = auto()  # the account's id
+    ROOM = auto()  # the room's key
+    LOCKDOWN = auto()  # the empty string
+
+
+Rule = Sanction | Operator | RoomAccess
+RuleKey = int | str | Network
 
 
 class AuditEntry(NamedTuple):
@@ -98,42 +115,6 @@ class Report(NamedTuple):
     room: str
     evidence: str
     id: int = 0
-
-
-#: The kinds of orders, each by a key: an account's id, a network, a room's key, or a word.
-KINDS: dict[str, type[Any]] = {
-    "ban account": Sanction,
-    "ban network": Sanction,
-    "mute account": Sanction,
-    "mute source": Sanction,
-    "operator": Operator,
-    "room": Access,
-    "lockdown": Sanction,
-}
-
-
-def dump(order: Any) -> str:
-    """An order as JSON."""
-    return json.dumps(asdict(order), ensure_ascii=False)
-
-
-def load(kind: str, text: str) -> Any:
-    """What `dump` made. Raises ValueError, TypeError, AttributeError or KeyError."""
-    fields = {key: _safe(value) for key, value in json.loads(text).items()}
-    if kind == "room":
-        fields["owner"] = int(fields["owner"])
-        fields["invited"] = tuple((int(a), str(b), int(c)) for a, b, c in fields["invited"])
-    order = KINDS[kind](**fields)
-    if isinstance(order, Sanction) and not 0 <= float(order.until) < END_OF_TIME:
-        raise ValueError("there is no such time")
-    return order
-
-
-def _safe(value: Any) -> Any:
-    """*value* with nothing in it that could harm a terminal."""
-    if isinstance(value, str):
-        return names.clean(value)
-    return [_safe(item) for item in value] if isinstance(value, list) else value
 
 
 class Networks:

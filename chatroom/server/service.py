@@ -124,7 +124,7 @@ class ChatService(Service):
         if self._store is not None:
             chat = self._chat
             kept = self._store.open(chat.settings.scrollback, chat.lobby.key)
-            chat.moderation.restore(self._store.orders())
+            chat.moderation.restore(self._store.rules())
             chat.restore(kept)
             self._store.start()
         self._offer_claim()

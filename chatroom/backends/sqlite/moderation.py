@@ -3,15 +3,91 @@
 The rule: each method of `ModerationTables` is one transaction, or one look-up.
 """
 
+import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from ipaddress import ip_network
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from chatroom.backends.sqlite.database import transaction
-from chatroom.model.sanctions import AuditEntry, Report
+from chatroom.model.sanctions import (
+    AuditEntry,
+    Operator,
+    Report,
+    RoomAccess,
+    Rule,
+    RuleKey,
+    RuleKind,
+    Sanction,
+)
 from chatroom.text import names
+
+log = Logger()
+
+#: More seconds since the epoch than a date can have.
+END_OF_TIME = 250_000_000_000
+
+#: For each kind of rule: its name in a row, the type of its keys there, and that of its rules.
+ROWS: dict[RuleKind, tuple[str, Callable[[str], RuleKey], type[Rule]]] = {
+    RuleKind.ACCOUNT_BAN: ("ban account", int, Sanction),
+    RuleKind.NETWORK_BAN: ("ban network", ip_network, Sanction),
+    RuleKind.ACCOUNT_MUTE: ("mute account", int, Sanction),
+    RuleKind.SOURCE_MUTE: ("mute source", str, Sanction),
+    RuleKind.OPERATOR: ("operator", int, Operator),
+    RuleKind.ROOM: ("room", str, RoomAccess),
+    RuleKind.LOCKDOWN: ("lockdown", str, Sanction),
+}
+
+_KINDS = {name: kind for kind, (name, _, _) in ROWS.items()}
+
+
+def dump(rule: Rule) -> str:
+    """Return the rule as the value of a row."""
+    fields = asdict(rule)
+    # Guests' invitations end with their connections.
+    fields.pop("guests", None)
+    return json.dumps(fields, ensure_ascii=False)
+
+
+def load(kind: str, key: str, value: str) -> tuple[RuleKind, RuleKey, Rule]:
+    """Return the rule of a row. Raises ValueError, TypeError, AttributeError or KeyError."""
+    found = _KINDS[kind]
+    _, read_key, type_ = ROWS[found]
+    fields = {name: _safe(field) for name, field in json.loads(value).items()}
+    if type_ is RoomAccess:
+        fields["owner"] = int(fields["owner"])
+        fields["invited"] = tuple((int(a), str(b), int(c)) for a, b, c in fields["invited"])
+        if "guests" in fields:
+            raise ValueError("invitations of guests are not stored")
+    rule = type_(**fields)
+    if isinstance(rule, Sanction) and not 0 <= float(rule.until) < END_OF_TIME:
+        raise ValueError("there is no such time")
+    return found, read_key(key), rule
+
+
+def load_all(rows: Iterable[tuple[str, str, str]]) -> Iterator[tuple[RuleKind, RuleKey, Rule]]:
+    """Yield the rules of the rows; logs and skips those that are not understood."""
+    for kind, key, value in rows:
+        try:
+            yield load(kind, key, value)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            log.error(
+                "An order was not understood: {kind} {key}",
+                event="order_unknown",
+                kind=kind,
+                key=key,
+            )
+
+
+def _safe(value: Any) -> Any:
+    """Return *value* with nothing in it that could harm a terminal."""
+    if isinstance(value, str):
+        return names.clean(value)
+    return [_safe(item) for item in value] if isinstance(value, list) else value
 
 
 class ModerationTables:
@@ -31,7 +107,7 @@ class ModerationTables:
         return self._connection.execute("SELECT kind, key, value FROM orders").fetchall()
 
     def set(self, kind: str, key: str, value: str | None) -> None:
-        """See interfaces.ModerationStore."""
+        """Replace the value of the row, None to delete the row."""
         with transaction(self._connection):
             if value is None:
                 self._connection.execute(
@@ -108,8 +184,9 @@ class StoredModeration:
         self._write = write
         self._read = read
 
-    def set(self, kind: str, key: str, value: str | None) -> "Deferred[None]":
-        return self._write(ModerationTables.set, kind, key, value)
+    def set(self, kind: RuleKind, key: RuleKey, rule: Rule | None) -> "Deferred[None]":
+        value = None if rule is None else dump(rule)
+        return self._write(ModerationTables.set, ROWS[kind][0], str(key), value)
 
     def record(self, action: AuditEntry) -> "Deferred[None]":
         return self._write(ModerationTables.record, action)

@@ -71,7 +71,7 @@ MIGRATIONS = (
     """,
     """
     CREATE TABLE orders (
-        kind TEXT NOT NULL,             -- see orders.KINDS
+        kind TEXT NOT NULL,             -- see moderation.ROWS
         key TEXT NOT NULL,
         value TEXT NOT NULL,            -- JSON: the order
         PRIMARY KEY (kind, key)

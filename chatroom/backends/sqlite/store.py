@@ -19,13 +19,14 @@ from chatroom.backends.sqlite.accounts import AccountTables, StoredAccounts
 from chatroom.backends.sqlite.database import Reader, Writer
 from chatroom.backends.sqlite.directory import Folder, StoreError, damaged, unusable
 from chatroom.backends.sqlite.ledger import StoredLedger
-from chatroom.backends.sqlite.moderation import ModerationTables, StoredModeration
+from chatroom.backends.sqlite.moderation import ModerationTables, StoredModeration, load_all
 from chatroom.backends.sqlite.schema import SchemaError
 from chatroom.backends.sqlite.worker import CallInReactor, Worker
 from chatroom.model.aging import Aging
 from chatroom.model.clock import Call, Clock
 from chatroom.model.entry import Entry
 from chatroom.model.history import Gap, Query, StoredRoom, UnreadSummary
+from chatroom.model.sanctions import Rule, RuleKey, RuleKind
 from chatroom.text.times import DAY
 from chatroom.text.words import Phrase
 
@@ -207,9 +208,9 @@ class Store:
             return fail(StoreError("the store is closed"))
         return self._writing.do(self._writer.changed_elsewhere)
 
-    def orders(self) -> list[tuple[str, str, str]]:
-        """What operators have decided: kind, key and value. It waits for the disk, as `open`."""
-        return ModerationTables(self._writer.connection).load()
+    def rules(self) -> list[tuple[RuleKind, RuleKey, Rule]]:
+        """Return the rules that are stored. Blocks on the disk, as `open` does."""
+        return list(load_all(ModerationTables(self._writer.connection).load()))
 
     def _write(self, part: Callable[..., object], method: Callable[..., T], *args: object) -> Any:
         if self._closed:
