@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
 from zope.interface import alsoProvides
 
-from chatroom.backends.interfaces import Ledger
+from chatroom.backends.interfaces import Ledger, ModerationReceiver
 from chatroom.backends.memory import MemoryAccounts, MemoryModeration
 from chatroom.backends.sqlite.moderation import load_all
 from chatroom.chat.memoryhistory import MemoryHistory
@@ -29,7 +29,15 @@ from chatroom.model.entry import Entry
 from chatroom.model.events import Closed, Said
 from chatroom.model.history import Query
 from chatroom.model.identity import Identity
-from chatroom.model.sanctions import Networks, Operator, Rule, RuleKey, RuleKind, Sanction
+from chatroom.model.sanctions import (
+    Networks,
+    Operator,
+    RoomAccess,
+    Rule,
+    RuleKey,
+    RuleKind,
+    Sanction,
+)
 from chatroom.text.times import DAY
 from fakes import (
     DelayedLedger,
@@ -1355,6 +1363,66 @@ def test_orders_that_are_not_understood_cost_nothing_else(server: World) -> None
     assert len(moderation.network_bans) == 1
     assert not moderation.account_bans
     assert not moderation.operators
+
+
+# -- what was decided elsewhere
+
+
+def test_a_ban_that_was_decided_elsewhere_takes_effect_and_is_not_written(
+    make_server: MakeServer,
+) -> None:
+    records = FakeRecords()
+    server = make_server(records=records)
+    receiver: ModerationReceiver = server.chat.moderation
+    bob, carol = registered(server, "bob", HOME), server.person("carol", address=OFFICE)
+    id = account(bob).id
+    receiver.changed(RuleKind.ACCOUNT_BAN, id, Sanction("bob", 0.0, "spam", "olga", 0.0))
+    server.settle()
+    assert bob.sees[-1] == "-- You are banned for good: spam."
+    network = ip_network(OFFICE)
+    receiver.changed(RuleKind.NETWORK_BAN, network, Sanction(OFFICE, 0.0, "", "olga", 0.0))
+    server.settle()
+    assert carol.sees[-1] == "-- You are banned for good."
+    assert refused(server, OFFICE) is not None
+    receiver.removed(RuleKind.NETWORK_BAN, network)
+    receiver.removed(RuleKind.ACCOUNT_BAN, id)
+    assert refused(server, OFFICE) is None
+    assert server.chat.moderation.banned(id) is None
+    assert not records.kept
+
+
+def test_a_lockdown_that_was_ended_elsewhere_lets_those_in_who_wait(server: World) -> None:
+    operator(server).says("/lockdown on")
+    greta = server.person("greta")
+    assert greta.session.room is not server.chat.lobby
+    server.chat.moderation.removed(RuleKind.LOCKDOWN, "")
+    server.settle()
+    assert greta.session.room is server.chat.lobby
+
+
+def test_who_is_no_operator_any_more_by_a_decision_elsewhere_leaves_private_rooms(
+    server: World,
+) -> None:
+    olga, alice = operator(server), registered(server, "alice")
+    alice.says("/join den", "/room private")
+    olga.says("/join den")
+    assert olga.session.room.key == "den"
+    server.chat.moderation.removed(RuleKind.OPERATOR, account(olga).id)
+    server.settle()
+    assert olga.session.room is server.chat.lobby
+
+
+def test_a_room_that_was_made_private_elsewhere_is_left_by_who_is_not_invited(
+    server: World,
+) -> None:
+    alice, greta = registered(server, "alice"), server.person("greta")
+    alice.says("/join den")
+    greta.says("/join den")
+    access = RoomAccess(account(alice).id, "alice", private=True)
+    server.chat.moderation.changed(RuleKind.ROOM, "den", access)
+    server.settle()
+    assert alice.session.room.key == "den"
+    assert greta.session.room is server.chat.lobby
 
 
 # -- the allow-list

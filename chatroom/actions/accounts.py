@@ -465,11 +465,12 @@ async def _unregister_other(session: "Session", name: str) -> None:
     doubt = f"It is not sure whether {account.name} is given up. Please look again later."
 
     def removed(_: bool) -> None:
-        _forget(session, account)
-        chat.moderation.record(session, "unregistered", account.name)
         told = f"{session.user.name} has unregistered {account.name}."
         for person in chat.sessions_of(account.id):
             make_guest(person, told, "unregistered")
+        # Only now: it sends those away who may not stay any more.
+        _forget(session, account)
+        chat.moderation.record(session, "unregistered", account.name)
 
     # Whoever waits for it may have given up by then.
     gone = chat.logins.accounts.remove(account.id).addCallback(removed)

@@ -45,9 +45,10 @@ def _remove(chat: "Chat", id: int, name: str) -> None:
     """The account is gone: nobody has it, or a right by it, any more."""
     log.info("The account {name!r} was removed from outside", event="account_removed", name=name)
     chat.logins.removed.add(id)
-    chat.moderation.forget(id, name)
     for session in chat.sessions_of(id):
         make_guest(session, f"An administrator has removed the account {name}.", "unregistered")
+    # Only now: it sends those away who may not stay any more.
+    chat.moderation.forget(id, name)
 
 
 def _hold(session: "Session", known: Account, present: Account) -> None:

@@ -185,6 +185,16 @@ class NameClaims(Protocol):
         """Give the name up, if *origin* has it."""
 
 
+class ModerationReceiver(Protocol):
+    """The object that is called with rules that were decided elsewhere, and are stored."""
+
+    def changed(self, kind: RuleKind, key: RuleKey, rule: Rule) -> None:
+        """Have the rule take effect, in place of the one of this key if there was one."""
+
+    def removed(self, kind: RuleKind, key: RuleKey) -> None:
+        """Have the rule of this key end."""
+
+
 class ModerationStore(Protocol):
     """Stores the rules, the audit and the reports."""
 

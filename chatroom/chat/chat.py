@@ -49,7 +49,7 @@ from chatroom.model.events import (
 from chatroom.model.history import Query, StoredRoom
 from chatroom.model.limits import ConnectionLimiter, Limits, RateLimit, TokenBucket
 from chatroom.model.refused import Code, Refused
-from chatroom.model.sanctions import RoomAccess
+from chatroom.model.sanctions import RoomAccess, Rule, RuleKey, RuleKind, Sanction
 from chatroom.text import names
 from chatroom.text.times import DAY
 
@@ -139,6 +139,7 @@ class Chat:
         self.searches = Lookups()
         #: What operators have decided.
         self.moderation = moderation or Moderation(clock, MemoryModeration())
+        self.moderation.on_change = self._rule_changed
         #: Who is logged in.
         self.logins = LoginService(
             clock,
@@ -244,6 +245,25 @@ class Chat:
         if self.entrance is None:
             self.entrance = self.open_room("entrance", listed=False)
         return self.entrance
+
+    def _rule_changed(self, kind: RuleKind, key: RuleKey, rule: Rule | None) -> None:
+        """Hold those who are here to a rule that has changed, whoever decided it."""
+        accounts = self.sessions_of(key) if isinstance(key, int) else []
+        if kind is RuleKind.ACCOUNT_BAN and isinstance(rule, Sanction):
+            for session in accounts:
+                session.expel(f"You are banned{self.moderation.until(rule)}.", "banned", rule.why)
+        elif kind is RuleKind.NETWORK_BAN and isinstance(rule, Sanction):
+            for door in self.doors:
+                door.expel_banned(rule.why)
+        elif kind is RuleKind.OPERATOR and rule is None:
+            for session in accounts:
+                session.recheck_access()
+        elif isinstance(rule, RoomAccess) and rule.private:
+            for session in list(self.sessions.values()):
+                if session.room.key == key:
+                    session.recheck_access()
+        elif kind is RuleKind.LOCKDOWN and rule is None:
+            self.let_in()
 
     def let_in(self) -> None:
         """Everybody who waits may enter."""

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 
 from chatroom.backends.interfaces import ModerationStore
 from chatroom.chat.loginservice import log_fields
-from chatroom.chat.ruletables import NetworkBans, RuleSaver, RuleTable
+from chatroom.chat.ruletables import NetworkBans, OnChange, RuleSaver, RuleTable
 from chatroom.model.accounts import Account
 from chatroom.model.clock import Clock
 from chatroom.model.limits import LOCAL, RateLimit, address_of
@@ -83,16 +83,20 @@ class Moderation:
         #: How many wrong ones each source has tried.
         self.wrong_claims = RateLimit(CLAIM_TRIES, 3600, clock.seconds)
         self.saver = RuleSaver(records)
-        time, saver, look = clock.time, self.saver, self._look
-        self.account_bans = RuleTable[int, Sanction](RuleKind.ACCOUNT_BAN, time, saver)
-        self.network_bans = NetworkBans(time, saver)
-        self.account_mutes = RuleTable[int, Sanction](RuleKind.ACCOUNT_MUTE, time, saver, look)
-        self.source_mutes = RuleTable[str, Sanction](RuleKind.SOURCE_MUTE, time, saver, look)
+        #: Called with every rule that has changed, None for one that has ended.
+        self.on_change: OnChange = lambda kind, key, rule: None
+        common = (clock.time, self._apply, self.saver)
+        self.account_bans = RuleTable[int, Sanction](RuleKind.ACCOUNT_BAN, *common)
+        self.network_bans = NetworkBans(*common)
+        self.account_mutes = RuleTable[int, Sanction](RuleKind.ACCOUNT_MUTE, *common)
+        self.source_mutes = RuleTable[str, Sanction](RuleKind.SOURCE_MUTE, *common)
         #: Of guests, who have no account.
-        self.connection_mutes = RuleTable[int, Sanction](RuleKind.CONNECTION_MUTE, time, None, look)
-        self.operators = RuleTable[int, Operator](RuleKind.OPERATOR, time, saver)
-        self.rooms = RuleTable[str, RoomAccess](RuleKind.ROOM, time, saver)
-        self.lockdown = RuleTable[str, Sanction](RuleKind.LOCKDOWN, time, saver, look)
+        self.connection_mutes = RuleTable[int, Sanction](
+            RuleKind.CONNECTION_MUTE, clock.time, self._apply, None
+        )
+        self.operators = RuleTable[int, Operator](RuleKind.OPERATOR, *common)
+        self.rooms = RuleTable[str, RoomAccess](RuleKind.ROOM, *common)
+        self.lockdown = RuleTable[str, Sanction](RuleKind.LOCKDOWN, *common)
         self._tables: dict[RuleKind, RuleTable[Any, Any]] = {
             RuleKind.ACCOUNT_BAN: self.account_bans,
             RuleKind.NETWORK_BAN: self.network_bans,
@@ -115,7 +119,15 @@ class Moderation:
     def restore(self, kept: Iterable[tuple[RuleKind, RuleKey, Rule]]) -> None:
         """Begin with the rules that a store has kept."""
         for kind, key, rule in kept:
-            self._tables[kind].apply(key, rule)
+            self.changed(kind, key, rule)
+
+    def changed(self, kind: RuleKind, key: RuleKey, rule: Rule) -> None:
+        """See interfaces.ModerationReceiver."""
+        self._tables[kind].apply(key, rule)
+
+    def removed(self, kind: RuleKind, key: RuleKey) -> None:
+        """See interfaces.ModerationReceiver."""
+        self._tables[kind].apply(key, None)
 
     def keep(self, now: float) -> None:
         """Remove what has ended at *now*, and try again to save what could not be saved."""
@@ -123,9 +135,13 @@ class Moderation:
         for table in self._tables.values():
             table.expire(now)
 
-    def _look(self) -> None:
+    def _apply(self, kind: RuleKind, key: RuleKey, rule: Rule | None) -> None:
+        """Update what is derived from the rules: this one has changed."""
         mutes = (self.account_mutes, self.source_mutes, self.connection_mutes)
         self._quieted = any(mutes) or bool(self.lockdown)
+        if isinstance(rule, RoomAccess):
+            self._invited_guests.update(rule.guests)
+        self.on_change(kind, key, rule)
 
     def record(self, session: "Session", what: str, target: str = "", why: str = "") -> None:
         """Somebody who keeps order has done something."""
@@ -376,7 +392,6 @@ class Moderation:
         """
         access = self.rooms.get(room) or RoomAccess(0, "nobody")
         self.rooms.apply(room, replace(access, guests={**access.guests, **guests}))
-        self._invited_guests.update(guests)
 
 
 def as_network(text: str) -> Network | None:

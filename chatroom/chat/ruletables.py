@@ -29,6 +29,8 @@ log = Logger()
 KeyT = TypeVar("KeyT", bound=RuleKey)
 RuleT = TypeVar("RuleT", bound=Rule)
 
+OnChange = Callable[[RuleKind, RuleKey, Rule | None], None]
+
 
 @dataclass(eq=False, slots=True)
 class _Write:
@@ -117,16 +119,16 @@ class RuleTable(Generic[KeyT, RuleT]):
     """The rules of one kind, by key. A sanction that has ended is not found any more.
 
     time: returns the seconds since the epoch.
+    on_change: called after every change, with None for a rule that has ended.
     saver: saves the rules under *kind*; None for rules that end with the process.
-    on_change: called after every change.
     """
 
     def __init__(
         self,
         kind: RuleKind,
         time: Callable[[], float],
+        on_change: OnChange,
         saver: RuleSaver | None,
-        on_change: Callable[[], None] | None = None,
     ) -> None:
         self._kind = kind
         self._time = time
@@ -165,8 +167,7 @@ class RuleTable(Generic[KeyT, RuleT]):
             self._rules[key] = rule
         else:
             self._rules.pop(key, None)
-        if self._on_change is not None:
-            self._on_change()
+        self._on_change(self._kind, key, rule)
 
     def expire(self, now: float) -> None:
         """Remove the sanctions that have ended at *now*."""
@@ -184,8 +185,8 @@ class RuleTable(Generic[KeyT, RuleT]):
 class NetworkBans(RuleTable[Network, Sanction]):
     """The bans of networks, in which an address is found without looking at each of them."""
 
-    def __init__(self, time: Callable[[], float], saver: RuleSaver) -> None:
-        super().__init__(RuleKind.NETWORK_BAN, time, saver)
+    def __init__(self, time: Callable[[], float], on_change: OnChange, saver: RuleSaver) -> None:
+        super().__init__(RuleKind.NETWORK_BAN, time, on_change, saver)
         self._networks = Networks()
 
     def apply(self, key: Network, rule: Sanction | None) -> None:

@@ -13,7 +13,7 @@ from chatroom.model.accounts import Account
 from chatroom.model.events import SERVER, Told
 from chatroom.model.limits import LOCAL
 from chatroom.model.refused import Code, Refused
-from chatroom.model.sanctions import Network, Sanction
+from chatroom.model.sanctions import Sanction
 from chatroom.text import names
 from chatroom.text.times import DAY, leading_span
 
@@ -73,7 +73,7 @@ def ban(session: "Session", rest: str) -> None:
     if spared := moderation.why_unbannable(network, session.chat.sessions.values()):
         raise Refused(Code.PROTECTED, f"Not banned: {spared}")
     order = Sanction(str(network), length and now + length, why, session.user.name, now)
-    _ban_network(session, network, order)
+    moderation.network_bans.set(network, order)
     _note_ban(session, order)
 
 
@@ -82,15 +82,13 @@ async def _ban_name(session: "Session", name: str, length: float, why: str) -> N
     moderation = chat.moderation
     person, account = await _somebody(session, name)
     now = chat.clock.time()
-    people = [] if person is None else [person]
     if account is not None:
         if moderation.operators.get(account.id):
             raise Refused(
                 Code.PROTECTED, f"{account.name} is an operator. /deop {account.name} comes first."
             )
         # Also of who is logged in and has another name for a moment yet, or only passes.
-        people = chat.sessions_of(account.id)
-        person = people[0] if people else None
+        person = next(iter(chat.sessions_of(account.id)), None)
     if person is not None:
         _spare_operators(session, person)
     source = as_network(person.source) if person is not None else None
@@ -114,20 +112,13 @@ async def _ban_name(session: "Session", name: str, length: float, why: str) -> N
     if account is not None:
         moderation.account_bans.set(account.id, order)
     else:
+        assert person is not None
         order = replace(shorter, target=banned)
-    for one in people:
         # Not what holds for all who come from there.
-        one.expel(f"You are banned{moderation.until(order)}.", "banned", why)
+        person.expel(f"You are banned{moderation.until(order)}.", "banned", why)
     if source is not None and spared is None:
-        _ban_network(session, source, shorter)
+        moderation.network_bans.set(source, shorter)
     _note_ban(session, order)
-
-
-def _ban_network(session: "Session", network: Network, order: Sanction) -> None:
-    """Ban *network*, and send those away who come from there."""
-    session.chat.moderation.network_bans.set(network, order)
-    for door in session.chat.doors:
-        door.expel_banned(order.why)
 
 
 def _note_ban(session: "Session", order: Sanction) -> None:
@@ -291,7 +282,6 @@ def lockdown(session: "Session", rest: str) -> None:
         _tell_all(session, "From now on only registered people enter and talk.")
     else:
         moderation.lockdown.remove("")
-        session.chat.let_in()
         _tell_all(session, "Everybody may enter and talk again.")
     moderation.record(session, f"switched the lockdown {word}")
 

@@ -73,12 +73,11 @@ def deop(session: "Session", rest: str) -> None:
             "Somebody has to keep order: /op NAME makes somebody else an operator first.",
         )
     id, name = ids[0]
-    moderation.operators.remove(id)
-    moderation.record(session, "made no operator of", name)
     for one in session.chat.sessions_of(id):
         if one is not session:
             one.notice(f"{session.user.name} has ended that you are an operator.")
-        one.recheck_access()
+    moderation.operators.remove(id)
+    moderation.record(session, "made no operator of", name)
     announce(session, f"{name} is no operator any more.")
 
 

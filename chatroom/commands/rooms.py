@@ -186,13 +186,10 @@ def _make_private(session: "Session", room: Room, access: RoomAccess) -> None:
             )
         elif person is not None:
             guests[person.origin] = 0
-    made = replace(access, private=True, invited=tuple(invited.values())[:MAX_INVITED])
+    # There is no place for more.
+    accounts = tuple(invited.values())[:MAX_INVITED]
+    made = replace(access, private=True, invited=accounts, guests={**access.guests, **guests})
     chat.moderation.rooms.set(room.key, made)
-    chat.moderation.invite_guests(room.key, guests)
-    for member in list(room.members.values()):
-        # There is no place for more.
-        if (person := chat.sessions.get(member.origin)) is not None:
-            person.recheck_access()
     _tell(session, f"{session.user.name} has made the room private.")
 
 
@@ -209,15 +206,13 @@ def _uninvite(session: "Session", room: Room, access: RoomAccess, name: str) -> 
     now = replace(access, invited=left)
     if person is not None:
         now.guests.pop(person.origin, None)
-    chat.moderation.rooms.set(room.key, now)
-    for id, _, _ in set(access.invited) - set(left):
-        for one in chat.sessions_of(id):
-            if one.passing:
-                one.recheck_access()
-    if person is not None:
-        if person.room is room and chat.misplaced(person):
+        account = person.user.account.id if person.user.account is not None else 0
+        stays = chat.moderation.is_operator(person) or (
+            now.visible_from(account, person.origin) is not None
+        )
+        if person.room is room and not stays:
             person.notice(f"{session.user.name} has taken back your invitation to #{room.name}.")
-        person.recheck_access()
+    chat.moderation.rooms.set(room.key, now)
     announce(session, f"{name} is not invited any more.")
 
 
