@@ -18,7 +18,7 @@ from chatroom.backends.interfaces import Ledger, ModerationReceiver
 from chatroom.backends.memory import MemoryAccounts, MemoryModeration
 from chatroom.backends.sqlite.moderation import load_all
 from chatroom.chat.memoryhistory import MemoryHistory
-from chatroom.chat.rules import CLAIM_TRIES, Moderation, read_networks
+from chatroom.chat.rules import CLAIM_TRIES, Moderation
 from chatroom.doors.factory import DoorFactory, TurnedAway
 from chatroom.doors.relay import RelayFactory
 from chatroom.doors.telnet.console import ConsoleFactory
@@ -29,15 +29,8 @@ from chatroom.model.entry import Entry
 from chatroom.model.events import Closed, Said
 from chatroom.model.history import Query
 from chatroom.model.identity import Identity
-from chatroom.model.sanctions import (
-    Networks,
-    Operator,
-    RoomAccess,
-    Rule,
-    RuleKey,
-    RuleKind,
-    Sanction,
-)
+from chatroom.model.networks import Networks, read_networks
+from chatroom.model.sanctions import Operator, RoomAccess, Rule, RuleKey, RuleKind, Sanction
 from chatroom.text.times import DAY
 from fakes import (
     DelayedLedger,

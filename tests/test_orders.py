@@ -18,13 +18,10 @@ from chatroom.backends.sqlite.database import Writer
 from chatroom.backends.sqlite.directory import Folder
 from chatroom.backends.sqlite.moderation import ROWS, ModerationTables, dump, load
 from chatroom.backends.sqlite.store import Store
-from chatroom.chat.rules import as_network, read_networks
+from chatroom.model.networks import Address, Network, Networks, as_network, read_networks
 from chatroom.model.sanctions import (
     REMEMBERED,
-    Address,
     AuditEntry,
-    Network,
-    Networks,
     Operator,
     Report,
     RoomAccess,

@@ -4,11 +4,10 @@ The rule: nobody is asked and nothing is waited for; what is decided holds at on
 when it can be. Nobody who keeps order, no proxy and not this machine can be banned.
 """
 
-import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from time import gmtime, strftime
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +19,9 @@ from chatroom.chat.ruletables import NetworkBans, OnChange, RuleSaver, RuleTable
 from chatroom.model.accounts import Account
 from chatroom.model.clock import Clock
 from chatroom.model.limits import LOCAL, RateLimit, address_of
+from chatroom.model.networks import Network, Networks
 from chatroom.model.sanctions import (
     AuditEntry,
-    Network,
-    Networks,
     Operator,
     RoomAccess,
     Rule,
@@ -392,31 +390,3 @@ class Moderation:
         """
         access = self.rooms.get(room) or RoomAccess(0, "nobody")
         self.rooms.apply(room, replace(access, guests={**access.guests, **guests}))
-
-
-def as_network(text: str) -> Network | None:
-    """An address or network as people write it; None if it is none.
-
-    As in limits.address_of, IPv4 that is written as IPv6 is IPv4, and zones do not count.
-    """
-    try:
-        network = ip_network(re.sub("%[^/]*", "", text), strict=False)
-    except ValueError:
-        return None
-    mapped = None
-    if isinstance(network, IPv6Network) and network.prefixlen >= 96:
-        mapped = network.network_address.ipv4_mapped
-    return network if mapped is None else IPv4Network((mapped, network.prefixlen - 96))
-
-
-def read_networks(lines: Sequence[str]) -> Networks:
-    """The networks in *lines*, one in each, with comments from # on. Raises ValueError."""
-    networks = Networks()
-    for number, line in enumerate(lines, 1):
-        text = line.partition("#")[0].strip()
-        if text:
-            network = as_network(text)
-            if network is None:
-                raise ValueError(f"line {number}: {text!r} is neither an address nor a network")
-            networks.add(network)
-    return networks

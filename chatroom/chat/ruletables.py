@@ -12,17 +12,8 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from chatroom.backends.interfaces import ModerationStore
-from chatroom.model.sanctions import (
-    REMEMBERED,
-    Address,
-    AuditEntry,
-    Network,
-    Networks,
-    Rule,
-    RuleKey,
-    RuleKind,
-    Sanction,
-)
+from chatroom.model.networks import Address, Network, Networks
+from chatroom.model.sanctions import REMEMBERED, AuditEntry, Rule, RuleKey, RuleKind, Sanction
 
 log = Logger()
 

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from chatroom.actions.addressing import exactly
 from chatroom.actions.steps import announce, required, run_step, tell_if_later
-from chatroom.chat.rules import SOURCE_BAN, as_network
+from chatroom.chat.rules import SOURCE_BAN
 from chatroom.commands import command
 from chatroom.commands.people import checked_reason
 from chatroom.model.accounts import Account
 from chatroom.model.events import SERVER, Told
 from chatroom.model.limits import LOCAL
+from chatroom.model.networks import as_network
 from chatroom.model.refused import Code, Refused
 from chatroom.model.sanctions import Sanction
 from chatroom.text import names

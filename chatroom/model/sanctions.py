@@ -4,14 +4,11 @@ The rule: orders are few, are all in memory, and are asked at once; only keeping
 or fail. The audit and the reports grow, and are asked as a history is.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import NamedTuple
 
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
+from chatroom.model.networks import Network
 
 #: How many actions and reports a server without a store remembers.
 REMEMBERED = 1000
@@ -115,63 +112,3 @@ class Report(NamedTuple):
     room: str
     evidence: str
     id: int = 0
-
-
-class Networks:
-    """A set of networks, in which an address is found without looking at each of them."""
-
-    def __init__(self, networks: Iterable[Network] = ()) -> None:
-        # By version and length of the prefix: the prefixes.
-        self._prefixes: dict[tuple[int, int], set[int]] = {}
-        for network in networks:
-            self.add(network)
-
-    def add(self, network: Network) -> None:
-        """Have *network* in it."""
-        self._prefixes.setdefault(_shape(network), set()).add(_prefix(network))
-
-    def discard(self, network: Network) -> None:
-        """Have *network* in it no more."""
-        prefixes = self._prefixes.get(_shape(network), set())
-        prefixes.discard(_prefix(network))
-        if not prefixes:
-            self._prefixes.pop(_shape(network), None)
-
-    def find(self, address: Address) -> list[Network]:
-        """The networks of this set that *address* is in."""
-        found: list[Network] = []
-        value = int(address)
-        for (version, length), prefixes in self._prefixes.items():
-            if version == address.version:
-                left = address.max_prefixlen - length
-                if value >> left in prefixes:
-                    found.append(_network(version, value >> left, length))
-        return found
-
-    def networks(self) -> list[Network]:
-        """All of them."""
-        return [
-            _network(version, prefix, length)
-            for (version, length), prefixes in self._prefixes.items()
-            for prefix in prefixes
-        ]
-
-    def __contains__(self, address: Address) -> bool:
-        return bool(self.find(address))
-
-    def __bool__(self) -> bool:
-        return bool(self._prefixes)
-
-
-def _network(version: int, prefix: int, length: int) -> Network:
-    if version == 4:
-        return IPv4Network((prefix << (32 - length), length))
-    return IPv6Network((prefix << (128 - length), length))
-
-
-def _shape(network: Network) -> tuple[int, int]:
-    return network.version, network.prefixlen
-
-
-def _prefix(network: Network) -> int:
-    return int(network.network_address) >> (network.max_prefixlen - network.prefixlen)

@@ -23,7 +23,7 @@ from twisted.python import usage
 from chatroom import __version__
 from chatroom.backends.sqlite.directory import HOST_KEY, Folder, StoreError, check_folder
 from chatroom.backends.sqlite.store import try_open
-from chatroom.model.sanctions import Networks
+from chatroom.model.networks import Networks
 from chatroom.server import endpoints, manhole, probe
 from chatroom.server.settings import (
     FILE,

@@ -38,7 +38,7 @@ from chatroom.model.chatsettings import Settings
 from chatroom.model.clock import Clock
 from chatroom.model.counters import Counters
 from chatroom.model.limits import Limits
-from chatroom.model.sanctions import Networks
+from chatroom.model.networks import Networks
 from chatroom.server import endpoints, logs, systemd
 from chatroom.server.listeners import Opening, described, listener, openings
 from chatroom.server.logwriter import LogService, open_log

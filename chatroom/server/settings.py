@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from chatroom.chat.rules import read_networks
-from chatroom.model.sanctions import Networks
+from chatroom.model.networks import Networks, read_networks
 from chatroom.server import files
 from chatroom.text import names
 
