@@ -95,16 +95,11 @@ class Moderation:
         self.operators = RuleTable[int, Operator](RuleKind.OPERATOR, *common)
         self.rooms = RuleTable[str, RoomAccess](RuleKind.ROOM, *common)
         self.lockdown = RuleTable[str, Sanction](RuleKind.LOCKDOWN, *common)
-        self._tables: dict[RuleKind, RuleTable[Any, Any]] = {
-            RuleKind.ACCOUNT_BAN: self.account_bans,
-            RuleKind.NETWORK_BAN: self.network_bans,
-            RuleKind.ACCOUNT_MUTE: self.account_mutes,
-            RuleKind.SOURCE_MUTE: self.source_mutes,
-            RuleKind.CONNECTION_MUTE: self.connection_mutes,
-            RuleKind.OPERATOR: self.operators,
-            RuleKind.ROOM: self.rooms,
-            RuleKind.LOCKDOWN: self.lockdown,
-        }
+        tables: list[RuleTable[Any, Any]] = [
+            *(self.account_bans, self.network_bans, self.operators, self.rooms, self.lockdown),
+            *(self.account_mutes, self.source_mutes, self.connection_mutes),
+        ]
+        self._tables = {table.kind: table for table in tables}
         # Whether anybody may be muted at all.
         self._quieted = False
         # The connections of guests who were invited to rooms.

@@ -121,7 +121,7 @@ class RuleTable(Generic[KeyT, RuleT]):
         on_change: OnChange,
         saver: RuleSaver | None,
     ) -> None:
-        self._kind = kind
+        self.kind = kind
         self._time = time
         self._saver = saver
         self._on_change = on_change
@@ -141,7 +141,7 @@ class RuleTable(Generic[KeyT, RuleT]):
         """Decide the rule: apply and save it."""
         self.apply(key, rule)
         if self._saver is not None:
-            self._saver.save(self._kind, key, rule)
+            self._saver.save(self.kind, key, rule)
 
     def remove(self, key: KeyT) -> bool:
         """Decide that the rule ends. Returns whether there was one."""
@@ -149,7 +149,7 @@ class RuleTable(Generic[KeyT, RuleT]):
             return False
         self.apply(key, None)
         if self._saver is not None:
-            self._saver.save(self._kind, key, None)
+            self._saver.save(self.kind, key, None)
         return True
 
     def apply(self, key: KeyT, rule: RuleT | None) -> None:
@@ -158,7 +158,7 @@ class RuleTable(Generic[KeyT, RuleT]):
             self._rules[key] = rule
         else:
             self._rules.pop(key, None)
-        self._on_change(self._kind, key, rule)
+        self._on_change(self.kind, key, rule)
 
     def expire(self, now: float) -> None:
         """Remove the sanctions that have ended at *now*."""
