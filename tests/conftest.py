@@ -2,7 +2,7 @@
 
 An error that is logged fails the test, and so does what the test leaves behind: work for the
 reactor, a thread, a process. What can be ended is ended, so that the next test finds nothing of
-it, and no test takes longer than `wire.LIMIT`: what hangs fails, by itself.
+it, and no test takes longer than `support.reactor.LIMIT`: what hangs fails, by itself.
 """
 
 import faulthandler
@@ -34,8 +34,10 @@ from chatroom.accounts import passwords
 from chatroom.backends.interfaces import NameClaims
 from chatroom.model.chatsettings import Settings
 from chatroom.model.limits import Limits
-from fakes import DelayedLedger, FailingLedger, World, immediate, stored
-from wire import LIMIT, reactor, services
+from tests.support.doubles import DelayedLedger, FailingLedger, immediate
+from tests.support.reactor import LIMIT, reactor, services
+from tests.support.stores import stored
+from tests.support.world import World
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -56,7 +58,7 @@ class Overdue(BaseException):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Iterator[None]:
-    """End a test that blocks the process; `wire.on_reactor` ends those that wait.
+    """End a test that blocks the process; `support.reactor.on_reactor` ends those that wait.
 
     What neither of them can end is ended by pytest itself, with the process:
     `faulthandler_timeout` in pyproject.toml.

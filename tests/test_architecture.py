@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from test_layers import MAY_IMPORT
+from tests.test_layers import MAY_IMPORT
 
 ROOT = Path(__file__).parent.parent
 CODE = ROOT / "chatroom"

@@ -20,10 +20,11 @@ from chatroom.model.clock import Timer
 from chatroom.model.limits import Limits
 from chatroom.model.sanctions import Sanction
 from chatroom.text.times import DAY
-from conftest import MakeWorld
-from fakes import Clock, World
-from test_process import comes, running
-from wire import DEADLINE
+from tests.conftest import MakeWorld
+from tests.server.test_process import comes, running
+from tests.support.doubles import Clock
+from tests.support.reactor import DEADLINE
+from tests.support.world import World
 
 #: Steps of the wall clock, in seconds: as at the end of a wrong summer time, and as on a machine
 #: that learns late what day it is.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conversation import FOLDER, played, readable, sent
+from tests.support.conversation import FOLDER, played, readable, sent
 
 FILES = sorted(FOLDER.glob("*.txt"))
 

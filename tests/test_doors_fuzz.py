@@ -22,10 +22,12 @@ from chatroom.chat.chat import Chat
 from chatroom.commands import COMMANDS
 from chatroom.model.chatsettings import Settings
 from chatroom.server.tls import secured
-from fakes import WORD
-from fuzzing import seeds
-from sshclient import Caller
-from test_gone_doors import (
+from tests.support.accounts import WORD
+from tests.support.fuzzing import seeds
+from tests.support.reactor import clock, on_reactor, reactor, turns
+from tests.support.sockets import Client
+from tests.support.sshclient import Caller
+from tests.test_gone_doors import (
     DOORS,
     LIMITS,
     PLACES,
@@ -43,7 +45,6 @@ from test_gone_doors import (
     ssh_disconnect,
     ssh_eof,
 )
-from wire import Client, clock, on_reactor, reactor, turns
 
 __all__ = ["hasty"]
 

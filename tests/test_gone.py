@@ -22,8 +22,10 @@ from chatroom.chat.session import Session
 from chatroom.commands import Command
 from chatroom.doors.telnet.console import ConsoleFactory
 from chatroom.model.entry import Entry
-from fakes import WORD, FailingLedger, FakeBook, LateClaims, Person, World, book_of, owner
-from wire import Visitor
+from tests.support.accounts import WORD, FakeBook, book_of, owner
+from tests.support.doubles import FailingLedger, LateClaims
+from tests.support.wire import Visitor
+from tests.support.world import Person, World
 
 ROOT = Path(chatroom.__file__).parent
 

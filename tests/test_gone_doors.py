@@ -28,9 +28,13 @@ from chatroom.doors.telnet.protocol import ChatFactory
 from chatroom.model.events import SERVER, Relayed, Said
 from chatroom.model.limits import Limits
 from chatroom.server.tls import Certificate, secured
-from fakes import WORD, DelayedLedger, immediate, stored_ledger
-from sshclient import HOST_KEY, Auth, Caller
-from wire import Client, certificate, clock, on_reactor, reactor, turns
+from tests.support.accounts import WORD
+from tests.support.certificates import certificate
+from tests.support.doubles import DelayedLedger, immediate
+from tests.support.reactor import clock, on_reactor, reactor, turns
+from tests.support.sockets import Client
+from tests.support.sshclient import HOST_KEY, Auth, Caller
+from tests.support.stores import stored_ledger
 
 #: How long, in seconds, anything may take here.
 DEADLINE = 5.0

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatroom.commands import COMMANDS
-from conftest import Strictness
-from fakes import DelayedLedger, FakeRecords, Person, World, immediate
-from fuzzing import examples
-from test_moderation import PASSWORD
+from tests.commands.test_moderation import PASSWORD
+from tests.conftest import Strictness
+from tests.support.doubles import DelayedLedger, FakeRecords, immediate
+from tests.support.fuzzing import examples
+from tests.support.world import Person, World
 
 NAMES = ["alice", "bob", "olga", "BOB", "guest2", "zoe", "lobby", "den", "#den", "entrance", "王"]
 WORDS = st.one_of(

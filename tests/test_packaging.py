@@ -16,7 +16,7 @@ import pytest
 
 import chatroom
 from chatroom import __main__ as short
-from wire import DEADLINE
+from tests.support.reactor import DEADLINE
 
 ROOT = Path(chatroom.__file__).parent.parent
 VERSION = f"chatroom {chatroom.__version__} (Twisted "

@@ -14,8 +14,10 @@ from random import Random
 import pytest
 
 from chatroom.model.chatsettings import Settings
-from fakes import WORD, Person, World, memory_folder, store_in
-from fuzzing import seeds
+from tests.support.accounts import WORD
+from tests.support.fuzzing import seeds
+from tests.support.stores import memory_folder, store_in
+from tests.support.world import Person, World
 
 OWNERS = ["alice", "bob", "olga"]
 NAMES = [*OWNERS, "zoe"]

@@ -1,7 +1,7 @@
 """What the SSH door takes of Twisted's Conch by private names: all of it is in this module.
 
 Such names are no part of what Conch promises, so that a release of Twisted may do without them:
-tests/test_conch.py fails then.
+tests/doors/ssh/test_conch.py fails then.
 """
 
 from typing import Any, Final

@@ -1,0 +1,757 @@
+"""Who arrives with an identity: greeted once, with their name, where they were, or told why not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.logger import LogEvent
+
+from chatroom.accounts import passwords
+from chatroom.actions import authenticate
+from chatroom.actions.authenticate import PendingConnection
+from chatroom.actions.handler import TEXT
+from chatroom.actions.steps import SORRY
+from chatroom.backends.memory import MemoryNameClaims
+from chatroom.chat.session import Session
+from chatroom.commands import COMMANDS
+from chatroom.formats.plain import plain
+from chatroom.model.accounts import Account
+from chatroom.model.chatsettings import Settings
+from chatroom.model.events import Event, Joined
+from chatroom.model.identity import Identity
+from chatroom.model.refused import TooMany
+from chatroom.model.sanctions import Sanction
+from chatroom.text import names
+from tests.backends.test_accounts import now
+from tests.chat.test_loginservice import LEDGERS, LOGIN, code_of, register
+from tests.conftest import MakeWorld
+from tests.support.accounts import (
+    WORD,
+    FakeBook,
+    book_of,
+    hangs_up_while_answered,
+    logged_in,
+    made_key,
+    owner,
+)
+from tests.support.doubles import FailingLedger, FakeWriter, LateClaims
+from tests.support.world import Person, World, check
+
+KEY, OTHER_KEY = made_key(1), made_key(2)
+FIRST = "-- Welcome to chatroom. You are "
+SECOND = "-- Type to talk. /nick NAME picks a name, /help lists the rest, /quit leaves."
+LAST = "-- You were last here 08:00. This server keeps names only as long as it runs."
+
+
+def as_owner(world: World, name: str = "alice") -> Identity:
+    """How the owner of *name*, which is registered here and now, arrives."""
+    account = register(world, name)
+    return Identity(account.name, account)
+
+
+def again(world: World, name: str = "alice") -> Identity:
+    account = now(world.chat.logins.accounts.find(name))
+    assert account is not None
+    return Identity(account.name, account)
+
+
+def with_key(world: World, name: str = "alice", *, proven: bool = True) -> Identity:
+    account = register(world, name)
+    now(world.chat.logins.accounts.add_key(account.id, KEY, world.clock.seconds(), proven))
+    return Identity(account.name, account, KEY, by_key=True)
+
+
+def greetings(lines: list[str]) -> list[str]:
+    return [line for line in lines if "Welcome to" in line or "You are now" in line]
+
+
+# -- with an account
+
+
+def test_who_has_an_account_is_greeted_once_by_their_name(world: World) -> None:
+    bob = world.person("bob")
+    world.wait(5)
+    alice = world.arrives(as_owner(world))
+    assert alice.sees == [f"{FIRST}alice, in #lobby with bob.", SECOND, LAST]
+    assert logged_in(world, alice, "alice")
+    check(world)
+    alice.says("hello")
+    assert bob.sees == ["-- alice joined.", "alice: hello"]
+    alice.says("/quit")
+    assert bob.sees == ["-- alice left."]
+
+
+def test_who_arrives_is_where_they_were_with_what_they_prefer(world: World) -> None:
+    alice, bob = owner(world), owner(world, "bob", "198.51.100.2")
+    bob.says("/join den", "hello den")
+    alice.says("/join den", "hi", "/bell on", "/timestamps on", "/ignore bob", "/quit")
+    bob.says("you are not shown this")
+    person = world.arrives(again(world))
+    told = person.sees
+    assert greetings(told) == [f"{FIRST}alice, in #den with bob."]
+    assert [line[6:] for line in told if line.endswith(("hi", "den", "this"))] == ["alice: hi"]
+    assert person.session.user.preferences.bell == "on"
+    assert person.session.format is plain(person.session.user.preferences)
+    bob.says("nor this")
+    assert person.sees == []
+    check(world)
+
+
+@pytest.mark.parametrize("why", ["private", "gone"])
+def test_who_cannot_be_where_they_were_is_in_the_lobby(world: World, why: str) -> None:
+    alice, bob = owner(world), owner(world, "bob", "198.51.100.2")
+    bob.says("/join den", "hello den")
+    alice.says("/join den", "/quit")
+    if why == "private":
+        bob.says("/room private")
+    else:
+        bob.says("/quit")
+        del world.chat.rooms["den"]
+        world.chat._announcers.pop("den").close()
+    person = world.arrives(again(world))
+    (greeting,) = greetings(person.sees)
+    assert greeting.startswith(f"{FIRST}alice, in #lobby")
+    assert (world.chat.moderation.rooms.get("den") is not None) or why == "gone"
+    check(world)
+
+
+def test_what_was_missed_and_what_was_left_is_told_once(world: World) -> None:
+    owner(world).says("/quit")
+    bob = world.person("bob")
+    bob.says("alice, look", "/msg alice psst")
+    person = world.arrives(again(world))
+    told = person.sees
+    assert [line for line in told if "look" in line] == ["08:00 bob: alice, look"]
+    assert told[told.index("08:00 bob: alice, look") - 1] == "-- 1 new"
+    assert told[told.index(LAST) :] == [
+        LAST,
+        "-- A private line was left for you:",
+        "-- Today (times are UTC)",
+        "08:00 -> bob to you: psst",
+    ]
+    bob.says("and now?")
+    assert person.sees == ["bob: and now?"]
+    person.says("/quit")
+    assert not [line for line in world.arrives(again(world)).sees if "psst" in line]
+
+
+def test_what_somebody_who_left_before_the_greeting_missed_is_missed_still(world: World) -> None:
+    owner(world).says("/quit")
+    world.person("bob").says("one", "two")
+    gone = Person(world, identity=again(world))
+    gone.hangs_up()
+    world.settle()
+    assert "-- 2 new" in world.arrives(again(world)).sees
+
+
+def test_the_former_connection_ends_and_who_squatted_is_a_guest_again(world: World) -> None:
+    former = owner(world)
+    former.says("/join den", "hi")
+    person = world.arrives(again(world))
+    assert former.sees[-1] == (
+        "-- You are logged in at 192.0.2.7 (a plain line) now. This connection ends."
+    )
+    assert former.gone
+    assert greetings(person.sees) == [f"{FIRST}alice, in #den."]
+    assert logged_in(world, person, "alice")
+    squatter = world.person("carol")
+    carol = world.arrives(as_owner(world, "carol"))
+    assert names.is_reserved(squatter.name)
+    assert "-- carol is registered, and who it belongs to is here." in squatter.sees
+    assert logged_in(world, carol, "carol")
+    check(world)
+
+
+def test_what_is_typed_waits_and_is_said_under_the_name(world: World) -> None:
+    bob = world.person("bob")
+    alice = Person(world, identity=as_owner(world))
+    alice.types("one", "two")
+    alice.ends()
+    assert not alice.session.gate.is_open
+    world.settle()
+    assert bob.sees == ["-- alice joined.", "alice: one", "alice: two", "-- alice left."]
+    assert alice.gone
+
+
+def test_nobody_finds_who_has_not_been_greeted(world: World) -> None:
+    fake: Any = FakeBook()
+    fake.book = world.chat.logins.accounts
+    world.chat.logins.accounts = fake
+    identity, bob = as_owner(world), world.person("bob")
+    fake.late = True
+    alice = Person(world, identity=identity)
+    for line in ("/who", "/msg guest2 psst", "/whois guest2", "/whois alice"):
+        assert not [told for told in bob.asks(line) if "guest" in told and "Nobody" not in told]
+    bob.says("a line from before")
+    assert alice.sees == []
+    fake.late = False
+    fake.answer_all()
+    world.settle()
+    told = alice.sees
+    assert told[0].startswith(FIRST)
+    assert sum("a line from before" in line for line in told) == 1
+    check(world)
+
+
+def test_in_lockdown_who_has_an_account_enters_and_who_has_none_waits(world: World) -> None:
+    world.person("root1").operates()
+    world.chat.moderation.lockdown.set("", Sanction("", 0, "", "root", 0))
+    alice = world.arrives(as_owner(world))
+    assert alice.sees[0] == f"{FIRST}alice, in #lobby."
+    dave = world.arrives(Identity("dave"))
+    assert dave.sees == [
+        f"{FIRST}{dave.name}.",
+        "-- Only registered people may talk just now: /login NAME.",
+        "-- Only registered people enter and talk just now: /login NAME.",
+    ]
+    register(world, "carol")
+    carol = world.arrives(Identity("carol"))
+    assert carol.name.startswith("guest")
+    assert carol.session.room is world.chat.entrance
+    check(world)
+
+
+def test_who_is_banned_is_a_guest_and_told_why(world: World) -> None:
+    identity = as_owner(world)
+    assert identity.account is not None
+    order = Sanction("alice", 0, "spam", "root", 0)
+    world.chat.moderation.account_bans.set(identity.account.id, order)
+    person = world.arrives(identity)
+    told = person.sees
+    assert told[:2] == [f"{FIRST}{person.name}, in #lobby.", "-- alice is banned for good: spam."]
+    assert names.is_reserved(person.name)
+    assert person.session.user.account is None
+    check(world)
+
+
+def test_a_network_that_is_banned_meanwhile_is_sent_away(world: World) -> None:
+    fake: Any = FakeBook()
+    fake.book = world.chat.logins.accounts
+    world.chat.logins.accounts = fake
+    identity, root = as_owner(world), world.person("root1")
+    root.operates()
+    fake.late = True
+    person = Person(world, "192.0.2.9", address="192.0.2.9", identity=identity)
+    root.types("/ban 192.0.2.0/24 1h spam")
+    assert person.gone
+    assert person.sees[0].startswith("-- You are banned until ")
+    fake.answer_all()
+    fake.late = False
+    world.settle()
+    check(world)
+
+
+def test_an_account_that_is_gone_meanwhile_leaves_a_guest(world: World) -> None:
+    identity = as_owner(world)
+    assert identity.account is not None
+    now(world.chat.logins.accounts.remove(identity.account.id))
+    person = world.arrives(identity)
+    assert person.sees[1] == "-- alice is not registered any more."
+    assert names.is_reserved(person.name)
+    check(world)
+
+
+def test_a_code_from_who_arrived_logs_a_plain_line_in(world: World) -> None:
+    alice = world.arrives(with_key(world))
+    phone = world.person()
+    phone.says(f"/login {code_of(alice)}")
+    assert logged_in(world, phone, "alice")
+    assert alice.gone
+    check(world)
+
+
+# -- by a key
+
+
+def test_the_key_is_kept_with_the_session_and_is_in_the_log(
+    world: World, log_events: list[LogEvent]
+) -> None:
+    alice = world.arrives(with_key(world))
+    assert alice.session.key == KEY
+    assert not [line for line in alice.sees if "/key" in line]
+    (event,) = [event for event in log_events if event.get("event") == "logged_in"]
+    assert (event["name"], event["key"]) == ("alice", KEY.fingerprint)
+    assert not [event for event in log_events if "guest" in str(event.get("name", ""))]
+
+
+def test_a_key_that_was_pasted_is_proven_by_arriving_with_it(world: World) -> None:
+    world.arrives(with_key(world, proven=False))
+    holder = now(world.chat.logins.accounts.keyholder(KEY.fingerprint))
+    assert holder is not None
+    assert holder.proven
+
+
+def test_a_key_that_was_removed_meanwhile_opens_nothing(world: World) -> None:
+    identity = with_key(world)
+    assert identity.account is not None
+    book = world.chat.logins.accounts
+    now(book.remove_key(identity.account.id, KEY.fingerprint))
+    person = world.arrives(identity)
+    assert person.sees[1] == "-- Your key is not a key of alice any more."
+    assert person.session.user.account is None
+    # Nor is it bound anew by that.
+    assert now(book.keyholder(KEY.fingerprint)) is None
+    check(world)
+
+
+def test_who_came_by_password_with_a_key_is_told_how_to_add_it(world: World) -> None:
+    account = register(world, "alice")
+    alice = world.arrives(Identity("alice", account, KEY))
+    assert "-- You have a key with you: /key add has it log you in from now on." in alice.sees
+    assert logged_in(world, alice, "alice")
+
+
+# -- without an account
+
+
+def test_a_guest_who_asks_for_a_name_has_it_from_the_beginning(world: World) -> None:
+    bob = world.person("bob")
+    world.wait(5)
+    zoe = world.arrives(Identity("Zoe", key=KEY))
+    assert zoe.sees == [f"{FIRST}Zoe, in #lobby with bob.", SECOND]
+    assert zoe.session.key == KEY
+    zoe.says("hello")
+    assert bob.sees == ["-- Zoe joined.", "Zoe: hello"]
+    check(world)
+    assert bob.asks("/nick zoe") == [
+        "-- zoe is taken. You are still bob. /nick NAME picks another."
+    ]
+    zoe.says(f"/register {WORD}")
+    assert logged_in(world, zoe, "Zoe")
+
+
+def test_who_does_not_get_the_name_is_a_guest_and_told_why_in_one_line(world: World) -> None:
+    register(world, "alice")
+    world.person("bob")
+    world.wait(5)
+    for identity, why in (
+        (Identity("bob"), "bob is taken. /nick NAME picks another."),
+        (
+            Identity("ALICE"),
+            "ALICE is registered. If it is yours: /login ALICE. /nick NAME picks another.",
+        ),
+        (
+            Identity("aIice"),
+            "aIice looks like the registered name alice. /nick NAME picks another.",
+        ),
+        (Identity(why="root is reserved."), "root is reserved."),
+    ):
+        person = world.arrives(identity)
+        name = person.name
+        assert names.is_reserved(name)
+        told = person.sees
+        assert greetings(told) == [told[0]]
+        assert told[0].startswith(f"{FIRST}{name}, in #lobby with ")
+        assert told[1:] == [f"-- {why}", SECOND]
+        check(world)
+    assert world.arrives(Identity()).sees[1:] == [SECOND]
+
+
+def test_who_arrives_as_nobody_else_sees_what_a_bare_session_sees(world: World) -> None:
+    bare = world.arrives(Identity())
+    world.wait(5)
+    arrived = Person(world)
+    world.settle()
+    one, other = bare.sees, arrived.sees
+    assert [line.replace(bare.name, "X") for line in one[1:]] == other[1:]
+    assert one[0] == f"{FIRST}{bare.name}, in #lobby."
+    assert other[0] == f"{FIRST}{arrived.name}, in #lobby with {bare.name}."
+
+
+def test_a_session_has_the_number_that_its_connection_had_before() -> None:
+    world = World()
+    origin = world.chat.next_origin()
+    session: Session
+    connection = world.person()
+    writer = FakeWriter(lambda: session.drained())
+    session = Session(world.chat, connection, writer, TEXT, COMMANDS, origin=origin)
+    assert session.origin == origin
+    assert connection.session.origin > origin
+    world.end()
+
+
+# -- what is late, fails, or is not there any more
+
+
+BOOK = ["find", "resembling", "save", "places", "messages", "shown", "keyholder", "prove_key"]
+WAYS: list[Callable[[World], Identity]] = [
+    as_owner,
+    with_key,
+    lambda world: with_key(world, proven=False),
+    lambda world: Identity("alice"),
+]
+
+
+@pytest.mark.parametrize("how", ["failing", "silent", "too late"])
+@pytest.mark.parametrize("method", BOOK)
+@pytest.mark.parametrize("way", WAYS)
+def test_everybody_is_greeted_whatever_the_book_does(
+    way: Callable[[World], Identity], method: str, how: str
+) -> None:
+    fake = FakeBook()
+    world = World(accounts=book_of(fake))
+    bob, identity = world.person("bob"), way(world)
+    setattr(fake, "failing" if how == "failing" else "silent", {method})
+    person = Person(world, identity=identity)
+    person.types("I go on")
+    for _ in range(4):
+        world.wait(6)
+    told = person.sees
+    assert len(greetings(told)) == 1
+    assert told[0].startswith(f"{FIRST}{person.name}, ")
+    assert bob.sees[-1] == f"{person.name}: I go on"
+    if how == "too late":
+        fake.answer_all()
+        world.settle()
+    fake.failing = fake.silent = set()
+    check(world)
+    looked_up = "find" if identity.account else "resembling"
+    if method == looked_up or (method == "keyholder" and identity.by_key):
+        assert names.is_reserved(person.name)
+        assert told[1].endswith("try again later." if identity.account else "tries again.")
+    elif identity.account is not None:
+        assert logged_in(world, person, "alice")
+    world.end()
+
+
+@pytest.mark.parametrize("how", ["fails", "too late", "gone"])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_claim_that_is_not_there_in_time_leaves_a_guest(
+    way: Callable[[World], Identity], how: str, make_world: MakeWorld
+) -> None:
+    claims = LateClaims()
+    world = make_world(claims=claims)
+    person = Person(world, identity=way(world))
+    world.settle()
+    assert person.sees == []
+    if how == "fails":
+        claims.fail()
+    elif how == "gone":
+        person.hangs_up()
+        claims.answer()
+    world.wait(6)
+    if how == "too late":
+        claims.answer()
+    world.settle()
+    assert person.gone is (how == "gone")
+    assert claims.local._holders == {}
+    if how != "gone":
+        told = person.sees
+        assert names.is_reserved(person.name)
+        assert len(greetings(told)) == 1
+        assert told[1].startswith(("-- Accounts cannot be used", "-- Names cannot be had"))
+    check(world)
+
+
+@pytest.mark.parametrize("ledger", LEDGERS)
+@pytest.mark.parametrize("way", WAYS)
+def test_who_hangs_up_at_any_moment_leaves_nothing(
+    ledger: Any, way: Callable[[World], Identity]
+) -> None:
+    for moment in range(20):
+        fake, claims = FakeBook(), MemoryNameClaims()
+        world = World(ledger, claims=claims, accounts=book_of(fake))
+        identity = way(world)
+        fake.late = True
+        person = Person(world, identity=identity)
+        hangs_up_while_answered(person, fake, 20, moment)
+        world.wait(6)
+        assert not world.chat.sessions, moment
+        assert not world.chat.people, moment
+        assert claims._holders == {}, moment
+        assert not world.chat.logins.online, moment
+        if identity.account is not None:
+            back = world.arrives(again(world))
+            assert logged_in(world, back, "alice")
+        world.end()
+
+
+@pytest.mark.parametrize("ledger", LEDGERS)
+@pytest.mark.parametrize("other", ["arrives", "logs in", "nick"])
+def test_of_two_who_want_a_name_at_once_one_has_it(ledger: Any, other: str) -> None:
+    for moment in range(14):
+        fake = FakeBook()
+        world = World(ledger, accounts=book_of(fake))
+        identity = as_owner(world)
+        second = world.person() if other != "arrives" else None
+        fake.late = True
+        first = Person(world, identity=identity)
+        for step in range(moment):
+            if step % 2:
+                fake.answer()
+            else:
+                world.clock.advance(0.001)
+        fake.late = False
+        fake.answer_all()
+        if second is None:
+            second = Person(world, identity=identity)
+        else:
+            second.types(LOGIN if other == "logs in" else "/nick alice")
+        world.settle()
+        assert len(greetings(first.sees)) <= 1
+        winner = first if other == "nick" else second
+        assert logged_in(world, winner, "alice"), moment
+        assert first.gone is (winner is second)
+        check(world)
+        world.end()
+
+
+@pytest.mark.parametrize("ledger", LEDGERS)
+def test_whose_name_is_taken_by_its_owner_while_they_arrive_ends_well(ledger: Any) -> None:
+    for moment in range(14):
+        fake = FakeBook()
+        world = World(ledger, accounts=book_of(fake))
+        fake.late = True
+        guest = Person(world, identity=Identity("alice"))
+        for step in range(moment):
+            if step % 2:
+                fake.answer()
+            else:
+                world.clock.advance(0.001)
+        fake.late = False
+        identity = as_owner(world)
+        alice = Person(world, identity=identity)
+        world.settle()
+        fake.answer_all()
+        world.settle()
+        assert logged_in(world, alice, "alice"), moment
+        assert names.is_reserved(guest.name)
+        check(world)
+        world.end()
+
+
+def test_who_has_a_name_only_as_long_as_nobody_took_it_meanwhile(make_world: MakeWorld) -> None:
+    world = make_world()
+    fake: Any = FakeBook()
+    fake.book = world.chat.logins.accounts
+    world.chat.logins.accounts = fake
+    fake.silent = {"resembling"}
+    guest = Person(world, identity=Identity("alice"))
+    fake.silent = set()
+    identity = as_owner(world)
+    assert identity.account is not None
+    alice = world.arrives(identity)
+    # What the guest is told of the name is from another moment.
+    now(fake.book.remove(identity.account.id))
+    fake.answer_all()
+    world.settle()
+    assert logged_in(world, alice, "alice")
+    assert names.is_reserved(guest.name)
+    assert guest.sees[1] == (
+        "-- alice is registered. If it is yours: /login alice. /nick NAME picks another."
+    )
+    check(world)
+
+
+def test_a_claim_that_was_made_though_its_answer_failed_is_given_back(
+    make_world: MakeWorld,
+) -> None:
+    claims = LateClaims()
+    world = make_world(claims=claims)
+    person = Person(world, identity=Identity("alice"))
+    claims.local.claim("alice", person.session.origin)
+    claims.fail()
+    world.settle()
+    assert names.is_reserved(person.name)
+    assert claims.local._holders == {}
+
+
+def test_a_room_that_cannot_be_entered_leads_to_the_lobby(failing: World) -> None:
+    alice = owner(failing)
+    alice.says("/join den", "hi", "/quit")
+
+    def no_den(event: Event) -> bool:
+        return isinstance(event, Joined) and next(refusals)
+
+    refusals = iter([True, False])
+    ledger = failing.ledger
+    assert isinstance(ledger, FailingLedger)
+    ledger.refuses = no_den
+    person = failing.arrives(again(failing))
+    told = person.sees
+    assert told[0] == "-- #den cannot be entered: the disk is full."
+    assert greetings(told) == [f"{FIRST}alice, in #lobby."]
+    assert logged_in(failing, person, "alice")
+    ledger.refuses = lambda event: isinstance(event, Joined)
+    for identity in (again(failing), Identity("zoe"), Identity()):
+        gone = failing.arrives(identity)
+        assert gone.gone
+        assert gone.session.origin not in failing.chat.sessions
+    ledger.refuses = lambda event: False
+    check(failing)
+
+
+# -- what a door asks
+
+
+def known(answer: Deferred[Any]) -> Any:
+    """The answer that is there already; a failure is raised."""
+    return now(answer)
+
+
+def test_whose_a_name_is(world: World) -> None:
+    account = register(world, "alice")
+    assert known(authenticate.owner(world.chat, "ALICE")) == account
+    assert known(authenticate.owner(world.chat, "bob")) is None
+    assert known(authenticate.owner(world.chat, "")) is None
+    assert known(authenticate.owner(world.chat, "a" * 1_000_000)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("", ""),
+        ("zoe", ""),
+        ("7up", "A name begins with a letter. /nick NAME picks another."),
+        ("x" * 25, "A name has at most 24 characters. /nick NAME picks another."),
+        ("\x1b[2J", "A name begins with a letter. /nick NAME picks another."),
+        ("root", "root is reserved. /nick NAME picks another."),
+        ("guest7", "guest7 is reserved. /nick NAME picks another."),
+        ("Boss", "Boss is kept for an operator. /nick NAME picks another."),
+    ],
+)
+def test_what_a_guest_may_be_called(name: str, why: str) -> None:
+    world = World(reserved=["boss"])
+    identity = authenticate.by_name(world.chat, name, KEY)
+    assert identity == Identity("" if why else name, None, KEY, why=why)
+    assert known(authenticate.by_key(world.chat, name, KEY)) == identity
+    world.end()
+
+
+def test_a_key_that_is_an_accounts_makes_whoever_has_it_that_account(world: World) -> None:
+    identity = with_key(world)
+    register(world, "bob")
+    for name in ("alice", "ALICE", "zoe", "", "root", "\x1b"):
+        assert known(authenticate.by_key(world.chat, name, KEY)) == identity
+    assert known(authenticate.by_key(world.chat, "bob", KEY)) is None
+
+
+def test_a_key_that_was_pasted_does_so_for_who_asks_for_that_account_alone(world: World) -> None:
+    identity = with_key(world, proven=False)
+    register(world, "bob")
+    assert known(authenticate.by_key(world.chat, "Alice", KEY)) == identity
+    assert known(authenticate.by_key(world.chat, "zoe", KEY)) == Identity("zoe", key=KEY)
+    assert known(authenticate.by_key(world.chat, "bob", KEY)) is None
+    # Asking has changed nothing.
+    holder = now(world.chat.logins.accounts.keyholder(KEY.fingerprint))
+    assert holder is not None
+    assert not holder.proven
+
+
+def test_a_key_that_is_nobodys_is_not_let_in_as_somebody(world: World) -> None:
+    with_key(world)
+    assert known(authenticate.by_key(world.chat, "alice", OTHER_KEY)) is None
+    assert known(authenticate.by_key(world.chat, "zoe", OTHER_KEY)) == Identity(
+        "zoe", key=OTHER_KEY
+    )
+
+
+@pytest.mark.parametrize("how", ["failing", "silent"])
+@pytest.mark.parametrize("method", ["find", "keyholder"])
+def test_a_door_has_its_answer_in_time_whatever_the_book_does(how: str, method: str) -> None:
+    fake = FakeBook()
+    world = World(accounts=book_of(fake))
+    identity = with_key(world)
+    setattr(fake, how, {method})
+    by_key = authenticate.by_key(world.chat, "alice", KEY)
+    owns = authenticate.owner(world.chat, "alice")
+    world.wait(6)
+    world.wait(6)
+    assert known(by_key) == Identity(key=KEY, why=SORRY)
+    assert known(owns) == (None if method == "find" else identity.account)
+    fake.answer_all()
+    world.end()
+
+
+# -- passwords
+
+
+def stranger(world: World, source: str = "192.0.2.7") -> PendingConnection:
+    return PendingConnection(world.chat.next_origin(), source, source, world.clock.seconds())
+
+
+def tries(world: World, who: PendingConnection, account: Account, password: str) -> Deferred[Any]:
+    return authenticate.by_password(world.chat, who, account, password)
+
+
+def test_a_password_makes_whoever_has_it_that_account(world: World) -> None:
+    account, who = register(world, "alice"), stranger(world)
+    who.key = KEY
+    assert known(tries(world, who, account, WORD)) == Identity("alice", account, KEY)
+    assert who.failures == 0
+
+
+def test_it_is_the_password_that_counts_when_it_is_given(world: World) -> None:
+    account, who = register(world, "alice"), stranger(world)
+    book = world.chat.logins.accounts
+    book.set_password(account.id, passwords.make("another one"))
+    assert known(tries(world, who, account, WORD)) is None
+    identity = known(tries(world, who, account, "another one"))
+    assert identity is not None
+    assert identity.account is not None
+    assert identity.account.id == account.id
+    book.remove(account.id)
+    why = "alice is not registered any more."
+    assert known(tries(world, who, account, "another one")) == Identity(why=why)
+
+
+def test_a_wrong_password_counts_and_is_logged(world: World, log_events: list[LogEvent]) -> None:
+    account, who = register(world, "alice"), stranger(world)
+    for wrong in ("", "guess", WORD.upper()):
+        assert known(tries(world, who, account, wrong)) is None
+    assert who.failures == world.chat.counters.wrong_passwords == 3
+    logged = [event for event in log_events if event.get("event") == "password_wrong"]
+    assert len(logged) == 3
+    fields = ("name", "connection", "address", "source")
+    assert [logged[0][field] for field in fields] == [
+        *("alice", who.origin, "192.0.2.7", "192.0.2.7")
+    ]
+    assert WORD not in str(logged)
+
+
+def test_who_guesses_waits_as_with_login_and_shares_the_limit_with_it(world: World) -> None:
+    account, who = register(world, "alice"), stranger(world)
+    guesser = world.person(source="192.0.2.7")
+    guesser.says(*["/login alice guess-0001"] * 4)
+    answers: list[Any] = []
+    tries(world, who, account, WORD).addCallback(answers.append)
+    assert answers == []
+    world.wait(1)
+    assert answers == [Identity("alice", account)]
+
+
+def test_who_is_gone_is_not_looked_at(world: World) -> None:
+    account, who = register(world, "alice"), stranger(world)
+    world.chat.logins.throttle._width = 0
+    answers: list[Any] = []
+    tries(world, who, account, "guess").addBoth(answers.append)
+    who.over = True
+    world.chat.logins.throttle._width = 1
+    assert known(tries(world, stranger(world), account, WORD)) == Identity("alice", account)
+    world.wait(31)
+    assert who.failures == 0
+
+
+def test_who_does_not_get_their_turn_in_time_is_told_so(world: World) -> None:
+    account, who = register(world, "alice"), stranger(world)
+    world.chat.logins.throttle._width = 0
+    answers: list[Any] = []
+    tries(world, who, account, "guess").addBoth(answers.append)
+    world.wait(31)
+    (failure,) = answers
+    assert failure.check(TooMany)
+    # Nor is it made afterwards.
+    world.chat.logins.throttle._width = 1
+    tries(world, stranger(world), account, WORD)
+    world.wait(1)
+    assert len(world.chat.logins.throttle) == 0
+    assert (who.failures, world.chat.counters.wrong_passwords) == (0, 0)
+
+
+def test_a_wrong_password_over_there_does_not_change_what_is_shown(make_world: MakeWorld) -> None:
+    world = make_world(Settings(motd="Be kind."))
+    alice = world.arrives(as_owner(world))
+    assert alice.sees == [f"{FIRST}alice, in #lobby.", SECOND, "-- Be kind.", LAST]

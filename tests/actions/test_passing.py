@@ -1,0 +1,719 @@
+"""Whoever passes for one command: what is theirs stays with who is here as them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatroom.model.accounts import Account
+from chatroom.model.chatsettings import Settings
+from chatroom.model.events import Said
+from chatroom.model.identity import Identity
+from chatroom.text.names import fold
+from tests.backends.test_accounts import now
+from tests.support.accounts import WORD, FakeBook, book_of, logged_in, owner
+from tests.support.doubles import DelayedLedger, FailingLedger, LateClaims, SomeClaims, immediate
+from tests.support.fuzzing import examples
+from tests.support.stores import stored
+from tests.support.world import Person, World, check
+
+
+def account_of(world: World, name: str = "alice") -> Account:
+    """The account as it is kept."""
+    account = now(world.chat.logins.accounts.find(name))
+    assert account is not None
+    return account
+
+
+def as_account(world: World, name: str = "alice") -> Identity:
+    account = account_of(world, name)
+    return Identity(account.name, account)
+
+
+def test_a_command_ends_nobodys_connection_and_comes_and_goes_in_silence(
+    world: World,
+) -> None:
+    alice = owner(world)
+    bob = world.person("bob")
+    world.wait(5)
+    _ = alice.sees, bob.sees
+    assert world.passes(as_account(world), "the build is green") == []
+    world.wait(5)
+    assert bob.sees == ["alice: the build is green"]
+    assert alice.sees == ["alice: the build is green"]
+    assert logged_in(world, alice, "alice")
+    assert alice.asks("/who") == ["-- 2 people in #lobby: alice, bob"]
+    assert world.passes(as_account(world), "/who") == ["-- 2 people in #lobby: alice, bob"]
+    check(world)
+
+
+def test_it_is_done_where_who_is_here_is_and_where_they_were_last_otherwise(world: World) -> None:
+    alice, bob = owner(world), world.person("bob")
+    alice.says("/join den")
+    bob.says("/join den")
+    world.wait(5)
+    _ = bob.sees
+    world.passes(as_account(world), "one")
+    alice.hangs_up()
+    world.passes(as_account(world), "two")
+    world.settle()
+    assert [line for line in bob.sees if ": " in line] == ["alice: one", "alice: two"]
+
+
+def test_a_command_of_a_guest_is_no_noise_either(world: World) -> None:
+    (bob,) = world.people("bob")
+    assert world.passes(Identity("ci"), "build ok") == []
+    world.passes(Identity("ci"), "/nick deploy")
+    world.wait(5)
+    assert bob.sees == ["ci: build ok"]
+    # The name is anybody's again.
+    assert bob.asks("/nick ci") == ["-- You are now ci."]
+
+
+def test_whoever_comes_in_while_a_command_lasts_is_whose_name_it_is(world: World) -> None:
+    owner(world).hangs_up()
+    passing = Person(world, identity=as_account(world), passing=True)
+    world.settle()
+    alice = world.arrives(as_account(world))
+    assert logged_in(world, alice, "alice")
+    assert not passing.gone
+    _ = alice.sees
+    # However long it takes, nobody is told of it.
+    world.wait(5)
+    assert alice.sees == []
+    passing.ends()
+    world.settle()
+    assert logged_in(world, alice, "alice")
+    check(world)
+
+
+def test_nobody_is_told_of_who_only_sets_a_topic(world: World) -> None:
+    alice, bob = owner(world), world.person("bob")
+    world.wait(5)
+    _ = alice.sees, bob.sees
+    world.passes(as_account(world), "/topic green")
+    world.passes(Identity("ci"), "/topic red")
+    world.wait(5)
+    assert bob.sees == ["-- alice set the topic: green", "-- ci set the topic: red"]
+
+
+def test_what_a_command_came_by_is_not_read(world: World) -> None:
+    alice, bob = owner(world), world.person("bob")
+    alice.hangs_up()
+    world.settle()
+    bob.says("news")
+    world.passes(as_account(world), "/join den")
+    assert "-- 1 new" in world.arrives(as_account(world)).sees
+
+
+def test_everybody_is_listed_once(world: World) -> None:
+    alice = owner(world)
+    world.person("bob")
+    alice.says("/away")
+    assert world.passes(as_account(world), "/who") == ["-- 2 people in #lobby: alice (away), bob"]
+    command = Person(world, identity=as_account(world), passing=True)
+    world.settle()
+    assert alice.asks("/who") == ["-- 2 people in #lobby: alice (away), bob"]
+    world.wait(5)
+    assert "with alice and bob." in world.arrives(Identity("carol")).sees[0]
+    alice.hangs_up()
+    world.wait(5)
+    assert "in #lobby with bob and carol." in world.arrives(as_account(world)).sees[0]
+    command.hangs_up()
+
+
+def test_private_lines_go_to_who_is_here_or_wait_for_them(world: World) -> None:
+    alice, bob = owner(world), world.person("bob")
+    world.passes(as_account(world), "/msg bob ready?")
+    bob.says("/reply yes")
+    assert alice.sees[-1] == "-> bob to you: yes"
+    passing = Person(world, identity=as_account(world), passing=True)
+    alice.hangs_up()
+    world.settle()
+    _ = passing.sees, bob.sees
+    assert bob.asks("/msg alice later")[-1].startswith("-- alice is not here. Your line waits")
+    assert passing.sees == []
+    passing.hangs_up()
+    assert "-> bob to you: later" in world.arrives(as_account(world)).sees[-1]
+
+
+def test_nothing_of_the_room_is_shown_whatever_is_preferred(world: World) -> None:
+    owner(world)
+    bob = world.person("bob")
+    passing = Person(world, identity=as_account(world), passing=True)
+    world.settle()
+    _ = passing.sees
+    bob.says("/join den")
+    passing.says("/bell mentions")
+    bob.says("alice: here?")
+    passing.says("/join den")
+    bob.says("alice: and there?", *"abcdefgh")
+    bob.types("in the same turn")
+    passing.ends()
+    world.settle()
+    assert passing.sees == [
+        "-- The bell rings for lines that name you and for private lines.",
+        "-- Today (times are UTC)",
+        "08:00 bob: alice: here?",
+        "-- Now",
+        "-- You are now in #den with bob.",
+    ]
+
+
+def test_who_passes_is_counted_with_nobody(world: World) -> None:
+    crowd = [world.person(f"p{letter}") for letter in "abcdefghijkl"]
+    world.wait(5)
+    passing = Person(world, identity=Identity("ci"), passing=True)
+    world.settle()
+    assert "and 2 others" in passing.sees[0]
+    assert crowd[0].asks("/who")[0].startswith("-- 12 people in #lobby: pa,")
+    assert crowd[0].asks("/uptime")[0].endswith(" 12 people are here.")
+    passing.hangs_up()
+
+
+def test_preferences_are_those_of_who_is_here(world: World) -> None:
+    alice = owner(world)
+    bob = world.person("bob")
+    bob.says("here")
+    world.passes(as_account(world), "/timestamps on")
+    _ = alice.sees
+    bob.says("hello")
+    assert alice.sees == ["08:00 bob: hello"]
+    assert account_of(world).preferences.timestamps == "on"
+    # What they choose afterwards is not lost to a command that ends later.
+    passing = Person(world, identity=as_account(world), passing=True)
+    world.settle()
+    alice.says("/timestamps seconds", "/join den")
+    passing.hangs_up()
+    world.settle()
+    assert account_of(world).preferences.timestamps == "seconds"
+    assert account_of(world).preferences.room == "den"
+
+
+def test_a_command_changes_one_preference_and_leaves_the_others_alone(world: World) -> None:
+    alice = owner(world)
+    owner(world, "bob", "198.51.100.2")
+    passing = Person(world, identity=as_account(world), passing=True)
+    world.settle()
+    alice.says("/timestamps seconds", "/ignore bob")
+    passing.says("/bell on")
+    passing.ends()
+    world.settle()
+    for found in (alice.session.user.preferences, account_of(world).preferences):
+        assert (found.timestamps, found.bell) == ("seconds", "on")
+        assert list(found.ignores.values()) == ["bob"]
+
+
+def test_of_two_commands_at_once_neither_undoes_what_the_other_changes(world: World) -> None:
+    owner(world).hangs_up()
+    owner(world, "bob", "198.51.100.2")
+    owner(world, "carol", "198.51.100.3")
+    commands = [Person(world, identity=as_account(world), passing=True) for _ in range(4)]
+    world.settle()
+    lines = ("/timestamps on", "/bell on", "/ignore bob", "/ignore carol")
+    for command, line in zip(commands, lines, strict=True):
+        command.types(line)
+    world.settle()
+    for command in commands:
+        command.ends()
+    world.settle()
+    kept = account_of(world).preferences
+    assert (kept.timestamps, kept.bell) == ("on", "on")
+    assert sorted(kept.ignores.values()) == ["bob", "carol"]
+
+
+def test_a_command_that_ends_later_does_not_bring_back_what_was_preferred_before(
+    world: World,
+) -> None:
+    alice = owner(world)
+    alice.says("/join den", "here")
+    first = Person(world, identity=as_account(world), passing=True)
+    second = Person(world, identity=as_account(world), passing=True)
+    world.settle()
+    # Whoever was here changes something, and leaves; so does another command.
+    alice.says("/timestamps seconds", "/quit")
+    world.passes(as_account(world), "/bell on")
+    first.says("/join lobby")
+    for passing in (first, second):
+        passing.ends()
+        world.settle()
+        kept = account_of(world).preferences
+        assert (kept.timestamps, kept.bell, kept.room) == ("seconds", "on", "den")
+
+
+def test_preferences_are_kept_if_nobody_is_here(world: World) -> None:
+    alice = owner(world)
+    alice.says("/join den", "still here")
+    alice.hangs_up()
+    before = account_of(world).seen
+    world.wait(60)
+    world.passes(as_account(world), "/timezone Europe/Berlin")
+    account = account_of(world)
+    assert (account.preferences.timezone, account.preferences.room) == ("Europe/Berlin", "den")
+    # An account that only scripts use does not lapse.
+    assert account.seen >= before + 60
+
+
+def test_what_is_asked_about_oneself_is_about_who_is_here(world: World) -> None:
+    alice, bob = owner(world), world.person("bob")
+    bob.says("/msg alice ready?")
+    assert world.passes(as_account(world), "/reply yes") == ["-> you to bob: yes"]
+    assert bob.sees[-1] == "-> alice to you: yes"
+    # A script may tell its owner something, which nobody answers.
+    world.passes(as_account(world), "/msg alice done")
+    assert alice.sees[-1] == "-> alice to you: done"
+    assert alice.asks("/reply no") == ["-> you to bob: no"]
+    # Who is here is shown nothing of theirs that was said by accident any more.
+    alice.says("my secret")
+    assert world.passes(as_account(world), "/forget") == []
+    assert not any("my secret" in line for line in bob.asks("/history"))
+
+
+@pytest.mark.parametrize("line", ["/missed", "/away", "/back"])
+def test_a_command_does_not_say_that_it_did_what_it_cannot(world: World, line: str) -> None:
+    alice, bob = owner(world), world.person("bob")
+    alice.hangs_up()
+    world.settle()
+    bob.says("news")
+    command = Person(world, identity=as_account(world), passing=True)
+    world.settle()
+    (answer,) = command.asks(line)
+    assert command.session.refusals
+    assert "You missed nothing" not in answer
+    command.ends()
+
+
+def test_being_away_and_ignoring_are_of_who_is_here(world: World) -> None:
+    alice, bob = owner(world), world.person("bob")
+    assert world.passes(as_account(world), "/away lunch")[-1].startswith("-- You are away.")
+    assert bob.asks("/msg alice hi")[-1] == "-- alice is away: lunch."
+    assert world.passes(as_account(world), "/back") == ["-- You are back."]
+    assert bob.asks("/msg alice hi") == ["-> you to alice: hi"]
+    assert world.passes(as_account(world), "/ignore alice") == [
+        "-- You cannot ignore yourself. /ignore NAME is for others."
+    ]
+    world.passes(as_account(world), "/ignore bob")
+    _ = alice.sees
+    bob.says("hello")
+    assert alice.sees == []
+    assert world.passes(as_account(world), "/ignore") == ["-- You ignore bob."]
+    world.passes(as_account(world), "/unignore bob")
+    bob.says("hello")
+    assert alice.sees == ["bob: hello"]
+
+
+def test_whoever_is_ignored_is_so_in_the_middle_of_a_command(world: World) -> None:
+    owner(world)
+    bob = world.person("bob")
+    command = Person(world, identity=as_account(world), passing=True)
+    world.settle()
+    bob.says("/ignore alice")
+    _ = bob.sees
+    command.says("hello")
+    assert bob.sees == []
+    bob.says("/unignore alice")
+    command.says("hello again")
+    assert bob.sees[-1] == "alice: hello again"
+
+
+def test_the_commands_of_somebody_ignored_cost_nothing(world: World) -> None:
+    owner(world)
+    bob = world.person("bob")
+    bob.says("/ignore alice")
+    ignored = bob.session.member.ignores
+    identity = as_account(world)
+    for _ in range(3):
+        Person(world, identity=identity, passing=True).ends()
+        world.settle()
+    assert bob.session.member.ignores == ignored
+    _ = bob.sees
+    world.passes(identity, "hello")
+    assert bob.sees == []
+
+
+def test_what_was_missed_and_what_waits_is_left_for_who_reads(world: World) -> None:
+    alice, bob = owner(world), world.person("bob")
+    alice.hangs_up()
+    world.settle()
+    bob.says("news", "/msg alice later")
+    world.passes(as_account(world), "/who")
+    seen = world.arrives(as_account(world)).sees
+    assert any("bob to you: later" in line for line in seen)
+    assert "-- 1 new" in seen
+
+
+def test_a_code_outlasts_the_command_that_asked_for_it(world: World) -> None:
+    owner(world).hangs_up()
+    code = code_of(world.passes(as_account(world), "/pair"))
+    bob = world.person("bob")
+    assert f"-- Your code came from {bob.place}." in bob.asks(f"/login {code}")
+    assert logged_in(world, bob, "alice")
+    # Who is here is told, and takes it back by leaving.
+    code = code_of(world.passes(as_account(world), "/pair"))
+    carol = world.person("carol")
+    assert bob.sees == []
+    carol.says(f"/login {code}")
+    assert any("Your code was used" in line for line in bob.sees)
+    assert logged_in(world, carol, "alice")
+    code = code_of(world.passes(as_account(world), "/pair"))
+    carol.says("/logout")
+    assert carol.asks(f"/login {code}")[-1].startswith("-- That code is wrong")
+
+
+def test_a_code_has_its_time_and_is_the_last_one(world: World) -> None:
+    owner(world).hangs_up()
+    first = code_of(world.passes(as_account(world), "/pair"))
+    second = code_of(world.passes(as_account(world), "/pair"))
+    bob = world.person("bob")
+    assert bob.asks(f"/login {first}")[-1].startswith("-- That code is wrong")
+    world.wait(121)
+    assert bob.asks(f"/login {second}")[-1].startswith("-- That code is wrong")
+
+
+def code_of(answer: list[str]) -> str:
+    (line,) = [line for line in answer if "/login" in line]
+    return line.rpartition(" ")[2]
+
+
+@pytest.mark.parametrize("line", [f"/login alice {WORD}", "/login 2345-6789"])
+def test_a_command_does_not_log_in(world: World, line: str) -> None:
+    alice = owner(world)
+    (answer,) = world.passes(Identity("bob"), line)
+    assert answer == "-- One command does not log in. Say and show on the way in who you are."
+    assert logged_in(world, alice, "alice")
+
+
+def test_a_command_does_not_use_up_the_code_of_the_first_operator(world: World) -> None:
+    code = world.chat.moderation.open_claim()
+    assert code
+    (answer,) = world.passes(Identity("bob"), f"/claim {code}")
+    assert answer.startswith("-- Only a registered name can be an operator's.")
+    shown = world.person("carol").asks(f"/register {WORD}", f"/claim {code}")
+    assert shown[-1].startswith("-- carol is an operator.")
+
+
+def test_an_account_that_a_command_gives_up_is_nobodys(world: World) -> None:
+    alice = owner(world)
+    world.passes(as_account(world), f"/unregister {WORD}")
+    assert alice.session.user.account is None
+    assert alice.sees[-1] == "-- alice is given up; when you leave it is anybody's."
+    assert not world.chat.logins.online
+    check(world)
+
+
+def test_logging_out_is_of_the_command_alone(world: World) -> None:
+    alice = owner(world)
+    assert world.passes(as_account(world), "/logout")[-1].startswith("-- You are now guest")
+    assert logged_in(world, alice, "alice")
+    check(world)
+
+
+def test_no_claim_is_waited_for() -> None:
+    claims = LateClaims()
+    world = World(claims=claims)
+    alice = world.person()
+    alice.types("/nick alice")
+    claims.answer()
+    world.settle()
+    alice.says(f"/register {WORD}")
+    # A claim is not answered, and nobody would wait for it so long.
+    assert world.passes(as_account(world), "build ok") == []
+    world.end()
+
+
+def test_whoever_may_not_be_here_says_nothing_as_themselves(world: World) -> None:
+    chief, alice = owner(world, "chief", "203.0.113.9"), owner(world)
+    identity = as_account(world)
+    chief.operates()
+    chief.says("/ban alice")
+    assert alice.gone
+    _ = chief.sees
+    world.passes(identity, "hello")
+    assert not any("alice: hello" in line for line in chief.sees)
+
+
+def in_passing(world: World, source: str = "198.51.100.7") -> Person:
+    """A command that goes on for a while."""
+    person = Person(world, source, identity=as_account(world), passing=True)
+    world.settle()
+    _ = person.sees
+    return person
+
+
+def chief_of(world: World) -> Person:
+    chief = owner(world, "chief", "203.0.113.9")
+    chief.operates()
+    return chief
+
+
+@pytest.mark.parametrize("here", [True, False])
+@pytest.mark.parametrize("line", ["/kick alice spam", "/ban alice spam"])
+def test_whoever_is_sent_away_goes_with_all_their_commands(
+    world: World, here: bool, line: str
+) -> None:
+    chief, alice = chief_of(world), owner(world)
+    commands = in_passing(world), in_passing(world)
+    if not here:
+        alice.hangs_up()
+        world.settle()
+    chief.says(line)
+    for one in (alice, *commands):
+        assert one.gone
+    assert "spam" in commands[0].sees[-1]
+    assert commands[0].session.refusals
+    check(world)
+    if line.startswith("/ban"):
+        # The address that they come from, if only to say something.
+        source = "198.51.100.1" if here else "198.51.100.7"
+        assert world.chat.moderation.refusal(source)
+
+
+def test_an_operator_who_is_only_passing_is_spared(world: World) -> None:
+    chief, alice = chief_of(world), owner(world)
+    chief.says("/op alice")
+    alice.hangs_up()
+    command = in_passing(world)
+    for line in ("/kick alice", "/ban alice", "/mute alice"):
+        assert chief.asks(line)[-1].startswith("-- alice is an operator.")
+    assert not command.gone
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_whoever_is_muted_says_nothing_by_a_command_either(world: World, here: bool) -> None:
+    chief, alice = chief_of(world), owner(world)
+    command = in_passing(world)
+    if not here:
+        alice.hangs_up()
+        world.settle()
+    chief.says("/mute alice")
+    assert command.asks("hello")[-1].startswith("-- You are muted")
+    # Nor as a guest, from wherever they said something last.
+    guest = world.person("bob", source=(alice if here else command).session.source)
+    assert guest.asks("hello")[-1].startswith("-- You are muted")
+    chief.says("/unmute alice")
+    assert command.asks("hello") == guest.asks("hello") == []
+
+
+@pytest.mark.parametrize("who", ["chief", "alice", "another"])
+def test_commands_end_with_their_account(world: World, who: str) -> None:
+    chief, alice, command = chief_of(world), owner(world), in_passing(world)
+    # One that is not in a room yet, too.
+    identity = as_account(world)
+    late = Person(world, identity=identity, passing=True)
+    if who == "chief":
+        chief.says("/unregister alice", "/unregister alice")
+    elif who == "alice":
+        alice.says(f"/unregister {WORD}")
+    else:
+        world.passes(identity, f"/unregister {WORD}")
+    assert command.gone
+    assert late.gone
+    assert alice.name.startswith("guest" if who == "chief" else "alice")
+    check(world)
+    carol = world.person()
+    alice.hangs_up()
+    world.settle()
+    carol.says("/nick alice")
+    assert carol.name == "alice"
+
+
+def test_whoever_is_uninvited_is_not_there_by_a_command_either(world: World) -> None:
+    bob, alice = owner(world, "bob", "198.51.100.2"), owner(world)
+    bob.says("/join den", "/room private", "/room invite alice")
+    alice.says("/join den")
+    command = in_passing(world)
+    assert command.session.room.name == "den"
+    bob.says("/room uninvite alice")
+    assert command.session.room is world.chat.lobby
+    bob.says("/room invite alice")
+    alice.says("/join den")
+    command.says("/join den")
+    alice.hangs_up()
+    bob.says("/room uninvite alice")
+    assert command.session.room is world.chat.lobby
+
+
+def test_a_line_that_is_not_said_is_told(failing: World) -> None:
+    owner(failing)
+    assert isinstance(failing.ledger, FailingLedger)
+    failing.ledger.refuses = lambda event: isinstance(event, Said)
+    (answer,) = failing.passes(as_account(failing), "lost")
+    assert answer.startswith("-- Your line was not said: the disk is full.")
+
+
+# -- anything at all
+
+
+class Passer(Person):
+    """Somebody who passes; the place says so to whoever they would replace."""
+
+    place = "a command"
+
+
+LINES = [
+    *("hello", "/me waves", "/topic green", "/who", "/missed", "/forget", "/quit"),
+    *("/join den", "/join lobby", "/room private", "/room invite alice", "/room uninvite alice"),
+    *("/away", "/back", "/bell mentions", "/timestamps on", "/ignore alice", "/unignore alice"),
+    *("/msg alice hi", "/msg bob hi", "/reply hi", "/pair", "/key add", "/nick alice", "/nick eve"),
+    *(f"/register {WORD}", f"/login alice {WORD}", f"/login bob {WORD}", "/logout", "/logout"),
+    *(f"/unregister {WORD}", "/unregister alice", "/op alice", "/deop alice"),
+    *("/kick alice", "/ban alice 1s", "/unban alice", "/mute alice", "/unmute alice"),
+]
+#: What is the server's or a private line, with what may stand before it; or a bell.
+ANSWER = re.compile(r"\a|\a?(\d\d:\d\d )?(-> |-- (?!\w+ (joined|left|is now)\b)).*")
+#: Who does something: four who are here, three who pass.
+PASSING = range(4, 7)
+STEPS = st.lists(
+    st.tuples(
+        st.integers(0, PASSING[-1]),
+        st.sampled_from(LINES)
+        | st.sampled_from(
+            [
+                *("come", "come", "come", "come by name", "end", "hang up", "stall", "drain"),
+                *("turn", "turns", "wait", "book", "book", "claim", "no claim", "late"),
+                *("late claims", "disk full"),
+            ]
+        ),
+        st.sampled_from(["alice", "alice", "bob"]),
+    ),
+    max_size=60,
+)
+
+
+class Anything:
+    """People and commands at once, on a chat whose every answer may be late."""
+
+    def __init__(self, ledger: Any) -> None:
+        self.fake, self.claims = FakeBook(), SomeClaims()
+        self.world = World(
+            ledger,
+            Settings(names_per_day=0, scrollback=0, rooms_per_hour=0),
+            claims=self.claims,
+            accounts=book_of(self.fake),
+        )
+        world = self.world
+        self.people = [world.person(source=f"192.0.2.{number}") for number in range(4)]
+        for person, name in zip(self.people, ("alice", "bob"), strict=False):
+            person.says(f"/nick {name}", f"/register {WORD}")
+        self.accounts = {name: now(self.fake.book.find(name)) for name in ("alice", "bob")}
+        self.people[2].operates()
+        self.people += [self.comes(number, "alice") for number in PASSING]
+
+    def comes(self, index: int, name: str, *, owned: bool = True) -> Person:
+        identity = Identity(name, self.accounts[name] if owned else None)
+        source = f"192.0.2.{index}"
+        if index in PASSING:
+            return Passer(self.world, source, identity=identity, passing=True)
+        return Person(self.world, source, identity=identity)
+
+    def does(self, index: int, action: str, name: str) -> None:
+        """One step."""
+        world, claims, person = self.world, self.claims, self.people[index]
+        match action:
+            case "come" | "come by name":
+                if person.gone:
+                    self.people[index] = self.comes(index, name, owned=action == "come")
+            case "end":
+                person.ends()
+            case "hang up":
+                person.hangs_up()
+            case "stall":
+                if index not in PASSING:
+                    person.writer.stall(index)
+            case "drain":
+                person.writer.drain()
+            case "turn":
+                world.clock.advance(0.001)
+            case "turns":
+                world.settle()
+            case "wait":
+                world.wait(6)
+            case "book":
+                self.fake.answer()
+            case "claim" if claims._asked:
+                claims.answer()
+            case "no claim" if claims._asked:
+                claims.fail()
+            case "late":
+                self.fake.late = not self.fake.late
+            case "late claims":
+                claims.late = not claims.late
+                claims.hurry()
+            case "disk full" if isinstance(world.ledger, FailingLedger):
+                full = not world.ledger.refuses(Said(0.0, 0, "", ""))
+                world.ledger.refuses = lambda event: full
+            case _ if action in LINES:
+                person.types(action)
+
+    def holds(self) -> None:
+        """What holds at any moment."""
+        chat = self.world.chat
+        online, people = chat.logins.online, chat.people
+        for session in chat.sessions.values():
+            account = session.user.account
+            if session.passing and not session.arriving:
+                assert session.origin not in session.room.members
+                assert not session.member.announced
+                assert not session.read_so_far()
+            if account is None or session.over:
+                continue
+            assert account.id not in chat.logins.removed
+            assert not chat.moderation.banned(account.id)
+            if not session.passing:
+                assert online[account.id] is session
+            elif online.get(account.id) is not session:
+                assert people.get(account.key) is not session
+        for session in online.values():
+            # Of those who pass there is only who has registered meanwhile, and has the name.
+            assert not session.passing or people[fold(session.user.name)] is session
+
+    def ends(self) -> None:
+        """All answers come, and all commands end."""
+        world = self.world
+        self.fake.late = self.claims.late = False
+        if isinstance(world.ledger, FailingLedger):
+            world.ledger.refuses = lambda event: False
+        for _ in range(12):
+            for person in world.came:
+                person.writer.drain()
+                if isinstance(person, Passer):
+                    person.ends()
+            self.fake.answer_all()
+            self.claims.hurry()
+            world.settle()
+            world.wait(3)
+            self.holds()
+        check(world)
+        for person in world.came:
+            shown = person.sees
+            # No command has ended anybody's connection, or is told anything of a room.
+            assert not any("logged in at a command now" in line for line in shown)
+            if isinstance(person, Passer):
+                assert person.gone
+                assert not [line for line in shown if not ANSWER.fullmatch(line)]
+        world.empty()
+        assert self.claims.local._holders == {}
+        assert not world.chat.people
+        assert not world.chat.sessions
+
+
+@given(
+    ledger=st.sampled_from([immediate, DelayedLedger, stored, FailingLedger]),
+    steps=STEPS,
+)
+@examples(300)
+def test_whatever_commands_do_who_is_here_stays(
+    ledger: Any, steps: list[tuple[int, str, str]]
+) -> None:
+    anything = Anything(ledger)
+    try:
+        for index, action, name in steps:
+            anything.does(index, action, name)
+            anything.holds()
+        anything.ends()
+    finally:
+        anything.world.end()

@@ -1,0 +1,1022 @@
+"""Who has which name when several want it at once, and what is kept for them meanwhile."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+
+from chatroom.accounts import passwords
+from chatroom.backends.memory import MemoryAccounts, MemoryNameClaims
+from chatroom.chat.loginservice import as_code
+from chatroom.model.accounts import MAX_MESSAGES, Account
+from chatroom.model.chatsettings import Settings
+from chatroom.model.identity import Identity
+from chatroom.text import names
+from chatroom.text.times import DAY
+from tests.backends.test_accounts import now
+from tests.conftest import MakeWorld
+from tests.support.accounts import (
+    WORD,
+    FakeBook,
+    book_of,
+    hangs_up_while_answered,
+    logged_in,
+    made_key,
+    owner,
+)
+from tests.support.doubles import DelayedLedger, LateClaims, SomeClaims, immediate
+from tests.support.fuzzing import examples
+from tests.support.stores import stored
+from tests.support.world import Person, World, check
+
+OTHER = "sellerie-88"
+LEDGERS = [immediate, DelayedLedger, stored]
+
+
+@pytest.fixture
+def claims() -> LateClaims:
+    return LateClaims()
+
+
+@pytest.fixture
+def slow(make_world: MakeWorld, claims: LateClaims) -> Iterator[World]:
+    """A world whose claims are late, in which alice is registered and not here."""
+    world = make_world(claims=claims)
+    register(world, "alice")
+    yield world
+    world.empty()
+    assert claims.local._holders == {}
+
+
+def register(world: World, name: str) -> Account:
+    """*name* is somebody's who is not here."""
+    made: list[Account | None] = []
+    now = world.clock.seconds()
+    world.chat.logins.accounts.add(name, passwords.make(WORD), now).addCallback(made.append)
+    assert made[0] is not None
+    return made[0]
+
+
+def come(world: World, *lines: str) -> Person:
+    person = world.person()
+    person.types(*lines)
+    world.settle()
+    return person
+
+
+LOGIN = f"/login alice {WORD}"
+
+#: A public key, as people paste it.
+LINE = f"ssh-ed25519 {b64encode(made_key(1).blob).decode()} laptop"
+
+
+# -- two who want one name
+
+
+def test_of_two_who_log_in_the_last_wins_and_the_other_is_told(world: World) -> None:
+    first = owner(world)
+    second = world.person()
+    assert second.asks(LOGIN)[0] == "-- You are now alice."
+    assert first.sees == [
+        "-- You are logged in at 192.0.2.7 (a plain line) now. This connection ends."
+    ]
+    assert first.gone
+    assert logged_in(world, second, "alice")
+    check(world)
+
+
+def test_of_two_who_log_in_at_once_one_stays(world: World) -> None:
+    register(world, "alice")
+    first, second = world.person(), world.person()
+    first.types(LOGIN)
+    second.types(LOGIN)
+    world.settle()
+    assert first.gone
+    assert logged_in(world, second, "alice")
+    check(world)
+
+
+def test_of_two_whose_claims_are_late_the_last_wins(slow: World, claims: LateClaims) -> None:
+    first, second = come(slow, LOGIN), come(slow, LOGIN)
+    claims.answer()
+    claims.answer()
+    slow.settle()
+    assert first.gone
+    assert logged_in(slow, second, "alice")
+    check(slow)
+
+
+@pytest.mark.parametrize("fails", ["first", "second"])
+def test_of_two_of_whose_claims_one_fails_the_other_has_it(
+    slow: World, claims: LateClaims, fails: str
+) -> None:
+    first, second = come(slow, LOGIN), come(slow, LOGIN)
+    for which in ("first", "second"):
+        if which == fails:
+            claims.fail()
+        else:
+            claims.answer()
+    slow.settle()
+    loser, winner = (first, second) if fails == "first" else (second, first)
+    assert logged_in(slow, winner, "alice")
+    assert "-- Accounts cannot be used just now. Please try again later." in loser.sees
+    check(slow)
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_a_claim_that_comes_too_late_is_given_back(
+    slow: World, claims: LateClaims, leaves: bool
+) -> None:
+    person = come(slow, LOGIN)
+    if leaves:
+        person.hangs_up()
+        slow.settle()
+    else:
+        slow.wait(6)
+        assert "-- Accounts cannot be used just now. Please try again later." in person.sees
+    claims.answer()
+    slow.settle()
+    assert claims.local._holders == {}
+    check(slow)
+
+
+def test_a_claim_that_comes_too_late_leaves_the_name_to_who_is_logged_in(
+    slow: World, claims: LateClaims
+) -> None:
+    first = come(slow, LOGIN)
+    claims.answer()
+    slow.settle()
+    come(slow, LOGIN)
+    slow.wait(6)
+    claims.answer()
+    slow.settle()
+    # It has been claimed back for them.
+    claims.answer()
+    assert logged_in(slow, first, "alice")
+    check(slow)
+
+
+def test_a_claim_that_cannot_be_given_back_bothers_nobody(slow: World, claims: LateClaims) -> None:
+    first = come(slow, LOGIN)
+    claims.answer()
+    slow.settle()
+    come(slow, LOGIN)
+    slow.wait(6)
+    claims.answer()
+    claims.fail()
+    assert logged_in(slow, first, "alice")
+    # It is theirs all the same: nobody else is given it while it is registered.
+    other = come(slow, "/nick alice")
+    claims.answer()
+    slow.settle()
+    assert other.name != "alice"
+
+
+def test_who_had_the_name_before_and_leaves_before_it_is_claimed_leaves_no_claim(
+    claims: LateClaims,
+) -> None:
+    world = World(claims=claims)
+    squatter = come(world, "/nick alice")
+    claims.answer()
+    world.settle()
+    assert squatter.name == "alice"
+    register(world, "alice")
+    squatter.types(LOGIN)
+    world.settle()
+    squatter.hangs_up()
+    world.settle()
+    claims.answer()
+    assert claims.local._holders == {}
+    world.end()
+
+
+def test_who_has_to_leave_the_name_and_logs_in_with_it_at_once_has_the_claim() -> None:
+    fake, claims = FakeBook(), MemoryNameClaims()
+    world = World(DelayedLedger, claims=claims, accounts=book_of(fake))
+    squatter, other = world.person("alice"), world.person()
+    register(world, "alice")
+    fake.late = True
+    squatter.types(LOGIN)
+    # The account, what it has read, and the account as it is now, which is still to come.
+    fake.answer()
+    fake.answer()
+    assert fake.waiting == 1
+    fake.late = False
+    other.types(LOGIN)
+    # Nothing has been committed yet of the squatter being a guest again.
+    fake.answer()
+    world.settle()
+    assert logged_in(world, squatter, "alice")
+    assert other.gone
+    check(world)
+    world.end()
+
+
+def test_who_hangs_up_between_the_password_and_the_name_leaves_nothing(world: World) -> None:
+    alice = owner(world)
+    alice.says("/bell on", "/join den", "hello den", "/logout", "/join den")
+    alice.says(f"/login alice {WORD}", "/quit")
+    person = world.person()
+    person.types(LOGIN)
+    person.hangs_up()
+    world.settle()
+    check(world)
+    assert not world.chat.sessions
+    again = world.person()
+    again.says(LOGIN)
+    # What is kept for the account is what it was.
+    assert again.session.user.preferences.bell == "on"
+    assert logged_in(world, again, "alice")
+
+
+@pytest.mark.parametrize("ledger", LEDGERS)
+def test_who_hangs_up_at_any_moment_of_a_login_leaves_nothing(ledger: Any) -> None:
+    for moment in range(25):
+        fake = FakeBook()
+        world = World(ledger, accounts=book_of(fake))
+        alice = owner(world)
+        alice.says("/bell on", "/join den", "hello den", "/quit")
+        fake.late = True
+        person = world.person()
+        person.types(LOGIN)
+        hangs_up_while_answered(person, fake, 25, moment)
+        world.settle()
+        fake.answer_all()
+        world.wait(6)
+        assert not world.chat.sessions, moment
+        check(world)
+        again = world.person()
+        again.says(LOGIN)
+        assert again.session.user.preferences.bell == "on", moment
+        world.end()
+
+
+@pytest.mark.parametrize("ledger", LEDGERS)
+def test_who_logs_in_while_another_login_is_under_way_keeps_the_preferences(ledger: Any) -> None:
+    for moment in range(12):
+        world = World(ledger)
+        alice = owner(world)
+        alice.says("/bell on", "/quit")
+        first, second = world.person(), world.person()
+        first.types(LOGIN)
+        for _ in range(moment):
+            world.clock.advance(0.001)
+        second.says(LOGIN)
+        assert logged_in(world, second, "alice")
+        assert second.session.user.preferences.bell == "on"
+        check(world)
+        world.end()
+
+
+def test_a_guest_does_not_get_a_registered_name(world: World) -> None:
+    register(world, "alice")
+    bob = world.person("bob")
+    assert bob.asks("/nick Alice") == [
+        "-- Alice is registered. If it is yours: /login Alice. You are still bob. /nick NAME picks "
+        "another."
+    ]
+    check(world)
+    come(world, LOGIN)
+    assert bob.asks("/nick alice") == [
+        "-- alice is taken. You are still bob. /nick NAME picks another."
+    ]
+
+
+def test_a_guest_does_not_get_what_looks_like_a_registered_name(world: World) -> None:
+    register(world, "alice")
+    bob = world.person("bob")
+    assert bob.asks("/nick aIice") == [
+        "-- aIice looks like the registered name alice. You are still bob. /nick NAME picks "
+        "another."
+    ]
+    for name in ("\u0430\u04cf\u0456\u0441\u0435", "\u1d00\u029f\u026a\u1d04\u1d07", "ALlCE"):
+        assert "looks like the registered name alice." in bob.asks(f"/nick {name}")[0]
+    check(world)
+    # Nobody else has claimed what bob did not get, nor is its owner kept out.
+    assert logged_in(world, come(world, LOGIN), "alice")
+    assert bob.asks("/nick allice") == ["-- You are now allice."]
+
+
+def test_a_guest_who_looks_like_another_guest_keeps_the_name_until_it_is_registered(
+    world: World,
+) -> None:
+    bob, eve = world.person("alice"), world.person()
+    assert eve.asks("/nick aIice") == ["-- You are now aIice."]
+    assert bob.asks(f"/register {WORD}")[0].startswith("-- alice is yours")
+    assert eve.name == "aIice"
+    assert eve.asks(f"/register {WORD}") == [
+        "-- aIice looks like the registered name alice. /nick NAME picks another."
+    ]
+    check(world)
+
+
+def test_of_two_who_register_names_that_look_alike_at_once_one_gets_it() -> None:
+    fake = FakeBook()
+    world = World(accounts=book_of(fake))
+    alice, eve = world.person("alice"), world.person("aIice")
+    fake.silent = {"add"}
+    for person in (alice, eve):
+        person.types(f"/register {WORD}")
+    world.settle()
+    fake.silent = set()
+    fake.answer_all()
+    world.settle()
+    assert [person.session.user.account is not None for person in (alice, eve)] == [True, False]
+    assert eve.sees[-1] == (
+        "-- Somebody has just registered aIice, or what looks like it. /nick NAME picks another."
+    )
+    check(world)
+    world.end()
+
+
+def test_a_squatter_is_a_guest_again_when_the_owner_comes(world: World) -> None:
+    squatter = world.person("alice")
+    register(world, "alice")
+    alice = come(world, LOGIN)
+    assert squatter.sees[-3:] == [
+        "-- alice is registered, and who it belongs to is here.",
+        "-- You are a guest again; /nick NAME picks another name.",
+        f"-- You are now {squatter.name}.",
+    ]
+    assert names.is_reserved(squatter.name)
+    assert logged_in(world, alice, "alice")
+    check(world)
+    assert squatter.asks("/nick zoe") == ["-- You are now zoe."]
+
+
+def test_a_squatter_who_changes_the_spelling_meanwhile_is_a_guest_again() -> None:
+    fake = FakeBook()
+    world = World(accounts=book_of(fake))
+    squatter = world.person("alice")
+    register(world, "alice")
+    fake.silent = {"resembling"}
+    squatter.types("/nick ALICE")
+    world.settle()
+    fake.silent = set()
+    alice = come(world, LOGIN)
+    fake.answer_all()
+    world.settle()
+    assert names.is_reserved(squatter.name)
+    assert logged_in(world, alice, "alice")
+    check(world)
+    world.end()
+
+
+def test_a_squatter_who_logs_in_as_somebody_else_meanwhile_does() -> None:
+    world = World(DelayedLedger)
+    for moment in range(12):
+        squatter = world.person(f"alice{moment}")
+        register(world, f"alice{moment}")
+        register(world, f"bob{moment}")
+        alice = world.person()
+        squatter.types(f"/login bob{moment} {WORD}")
+        for _ in range(moment):
+            world.clock.advance(0.001)
+        alice.says(f"/login alice{moment} {WORD}")
+        assert logged_in(world, alice, f"alice{moment}")
+        assert logged_in(world, squatter, f"bob{moment}")
+        check(world)
+    world.end()
+
+
+def test_who_is_asked_for_a_new_password_when_the_owner_comes_registers_nothing(
+    world: World,
+) -> None:
+    squatter = world.person("alice")
+    squatter.telnet = True
+    squatter.says("/register")
+    register(world, "alice")
+    come(world, LOGIN)
+    assert squatter.asks(OTHER, OTHER)[-1].startswith("-- You are not alice any more.")
+    assert squatter.session.user.account is None
+    check(world)
+
+
+def test_who_logs_in_right_after_somebody_logged_out_is_no_bother_to_them(world: World) -> None:
+    first, second = owner(world), world.person()
+    first.types("/logout")
+    second.types(LOGIN)
+    world.settle()
+    assert logged_in(world, second, "alice")
+    assert first.sees == [f"-- You are now {first.name}."]
+    check(world)
+
+
+# -- a book that is late, fails, or never answers
+
+
+BOOK = [
+    "find",
+    "resembling",
+    "add",
+    "set_password",
+    "remove",
+    "save",
+    "places",
+    "leave",
+    "messages",
+    "shown",
+]
+BOOK += ["add_key", "keys", "remove_key", "keyholder", "prove_key"]
+DEEDS = [
+    f"/register {OTHER}",
+    LOGIN,
+    "/nick zoe",
+    "/msg alice psst",
+]
+
+
+@pytest.mark.parametrize("how", ["failing", "silent", "too late"])
+@pytest.mark.parametrize("method", BOOK)
+@pytest.mark.parametrize("deed", DEEDS)
+def test_input_goes_on_whatever_the_book_does(how: str, method: str, deed: str) -> None:
+    fake = FakeBook()
+    world = World(accounts=book_of(fake))
+    register(world, "alice")
+    person, bob = world.person("carol"), world.person("bob")
+    setattr(fake, "failing" if how == "failing" else "silent", {method})
+    person.types(deed, "I go on")
+    world.wait(6)
+    world.wait(6)
+    world.wait(6)
+    assert bob.sees[-1] == f"{person.name}: I go on"
+    if how == "too late":
+        fake.answer_all()
+        world.settle()
+    fake.failing = fake.silent = set()
+    check(world)
+    if deed == LOGIN and method not in ("find",):
+        assert logged_in(world, person, "alice")
+    world.end()
+
+
+@pytest.mark.parametrize("how", ["failing", "silent"])
+@pytest.mark.parametrize("method", BOOK)
+@pytest.mark.parametrize(
+    "deed",
+    [
+        *(f"/password {WORD} {OTHER}", f"/unregister {WORD}", "/logout", "/bell on", "/quit"),
+        *("/key", f"/key add {LINE}", "/key remove SHA"),
+    ],
+)
+def test_who_is_logged_in_goes_on_whatever_the_book_does(how: str, method: str, deed: str) -> None:
+    fake = FakeBook()
+    world = World(accounts=book_of(fake))
+    alice, bob = owner(world), world.person("bob")
+    setattr(fake, how, {method})
+    alice.types(deed)
+    world.wait(6)
+    world.wait(6)
+    if deed != "/quit":
+        alice.says("I go on")
+        assert bob.sees[-1] == f"{alice.name}: I go on"
+    fake.failing = fake.silent = set()
+    fake.answer_all()
+    check(world)
+    world.end()
+
+
+@pytest.mark.parametrize("by", ["owner", "operator"])
+def test_an_account_that_is_given_up_too_late_is_gone_all_the_same(by: str) -> None:
+    fake = FakeBook()
+    world = World(accounts=book_of(fake))
+    alice, root = owner(world), world.person("root1")
+    account = alice.session.user.account
+    root.operates()
+    assert account is not None
+    fake.silent = {"remove"}
+    if by == "owner":
+        alice.types(f"/unregister {WORD}")
+    else:
+        root.types("/unregister alice", "/unregister alice")
+    world.wait(6)
+    assert account.id not in world.chat.logins.removed
+    _ = alice.sees
+    fake.answer_all()
+    assert account.id in world.chat.logins.removed
+    world.settle()
+    assert alice.session.user.account is None
+    assert "alice" in alice.sees[0]
+    check(world)
+    world.end()
+
+
+def test_an_account_that_is_given_up_while_its_owner_moves_is_nobodys() -> None:
+    fake = FakeBook()
+    world = World(accounts=book_of(fake))
+    alice = owner(world)
+    fake.silent = {"remove"}
+    alice.says(f"/unregister {WORD}")
+    again = world.person()
+    again.says(LOGIN)
+    assert logged_in(world, again, "alice")
+    _ = again.sees
+    fake.answer_all()
+    world.settle()
+    assert again.session.user.account is None
+    assert again.sees == ["-- alice is given up; when you leave it is anybody's."]
+    check(world)
+    world.end()
+
+
+# -- anything at all
+
+
+ACTIONS = st.lists(
+    st.tuples(
+        st.integers(0, 3),
+        st.sampled_from(
+            [
+                *("nick", "respell", "register", "log in", "log in", "wrong", "log out"),
+                *("unregister", "hang up", "quit", "come", "no claim", "late", "late claims"),
+                *("stall", "drain", "wait", "prompt", "answer", "join", "bell"),
+                *(
+                    "arrive",
+                    "arrive",
+                    "arrive by name",
+                    "key",
+                    "turn",
+                    "turns",
+                    "claim",
+                    "claim",
+                    "book",
+                    "book",
+                    "book",
+                ),
+            ]
+        ),
+        st.sampled_from(["alice", "bob"]),
+    ),
+    max_size=60,
+)
+
+
+@given(ledger=st.sampled_from(LEDGERS), actions=ACTIONS)
+@examples(300)
+def test_whatever_people_do_a_name_has_one_owner(
+    ledger: Any, actions: list[tuple[int, str, str]]
+) -> None:
+    fake, claims = FakeBook(), SomeClaims()
+    world = World(ledger, Settings(names_per_day=0), claims=claims, accounts=book_of(fake))
+    with closing(world):
+        lives(world, fake, claims, actions)
+
+
+def lives(
+    world: World, fake: FakeBook, claims: SomeClaims, actions: list[tuple[int, str, str]]
+) -> None:
+    people = [world.person(source=f"192.0.2.{number}") for number in range(4)]
+    people[0].says("/nick alice", f"/register {WORD}", "/bell on", "/logout")
+    people[1].says("/nick bob", f"/register {WORD}", "/bell on")
+    accounts = {name: now(fake.book.find(name)) for name in ("alice", "bob")}
+    for index, action, name in actions:
+        person = people[index]
+        match action:
+            case "nick":
+                person.types(f"/nick {name}")
+            case "respell":
+                person.types(f"/nick {name.upper()}")
+            case "register":
+                person.types(f"/register {WORD}")
+            case "log in":
+                person.types(f"/login {name} {WORD}")
+            case "wrong":
+                person.types(f"/login {name} {OTHER}")
+            case "log out":
+                person.types("/logout")
+            case "unregister":
+                person.types(f"/unregister {WORD}")
+            case "join":
+                person.types("/join den")
+            case "prompt":
+                person.telnet = True
+                person.types(f"/login {name}")
+            case "answer":
+                person.types(WORD)
+            case "hang up":
+                person.hangs_up()
+            case "quit":
+                person.types("/quit")
+            case "come" if person.gone:
+                people[index] = Person(world, f"192.0.2.{index}")
+            case "arrive" if person.gone:
+                identity = Identity(name, accounts[name])
+                people[index] = Person(world, f"192.0.2.{index}", identity=identity)
+            case "arrive by name" if person.gone:
+                people[index] = Person(world, f"192.0.2.{index}", identity=Identity(name))
+            case "key":
+                person.types(f"/key add {LINE}")
+            case "turn":
+                world.clock.advance(0.001)
+            case "claim" if claims._asked:
+                claims.answer()
+            case "no claim" if claims._asked:
+                claims.fail()
+            case "book":
+                fake.answer()
+            case "late":
+                fake.late = not fake.late
+            case "stall":
+                person.writer.stall(index)
+            case "drain":
+                person.writer.drain()
+            case "late claims":
+                claims.late = not claims.late
+                claims.hurry()
+            case "turns":
+                world.settle()
+            case "bell":
+                person.types("/bell mentions")
+            case "wait":
+                world.wait(6)
+    fake.late = claims.late = False
+    for _ in range(12):
+        for person in people:
+            person.writer.drain()
+        fake.answer_all()
+        claims.hurry()
+        world.settle()
+        world.wait(3)
+    check(world)
+    for id, session in world.chat.logins.online.items():
+        # Nobody has what is for guests in place of what is kept for them.
+        assert session.user.preferences.bell in ("on", "mentions") or id > 2
+    world.empty()
+    assert claims.local._holders == {}
+    assert not world.chat.people
+    assert not world.chat.sessions
+
+
+# -- ghosts
+
+
+def test_a_hung_client_is_taken_over_at_once_and_what_it_had_not_read_was_missed(
+    world: World,
+) -> None:
+    ghost, bob = owner(world), world.person("bob")
+    world.wait(5)
+    _ = ghost.sees
+    bob.says("one")
+    ghost.writer.stall()
+    bob.says("two", "three")
+    again = world.person()
+    told = again.asks(LOGIN)
+    assert ghost.gone
+    assert logged_in(world, again, "alice")
+    assert "-- The last 2 lines before Now are new to you." in told
+    assert ghost.writer.data.endswith(
+        b"-- You are logged in at 192.0.2.7 (a plain line) now. This connection ends.\r\n"
+    )
+    check(world)
+
+
+def test_who_takes_over_is_where_they_were(world: World) -> None:
+    alice = owner(world)
+    alice.says("/join den", "hello den", "/timestamps on")
+    again = world.person()
+    again.says(LOGIN)
+    assert alice.gone
+    assert again.session.room.name == "den"
+    assert again.session.user.preferences.timestamps == "on"
+
+
+# -- what is kept
+
+
+def test_what_people_prefer_comes_back_with_them(world: World) -> None:
+    alice, bob = owner(world), owner(world, "bob", "198.51.100.2")
+    alice.says("/join den", "hello den", "/bell on", "/ignore bob")
+    alice.says("/quit")
+    again = world.person()
+    again.says(LOGIN)
+    assert again.session.room.name == "den"
+    assert again.session.user.preferences.bell == "on"
+    bob.says("/join den", "do you hear me?")
+    assert not [line for line in again.sees if "hear me" in line]
+    again.says("/logout")
+    bob.says("and now?")
+    assert "bob: and now?" in again.sees
+
+
+def test_who_is_ignored_by_account_is_ignored_wherever_they_come_from(world: World) -> None:
+    alice, bob = owner(world), owner(world, "bob", "198.51.100.2")
+    alice.says("/ignore bob")
+    bob.says("/quit")
+    elsewhere = world.person()
+    elsewhere.says("as a guest")
+    assert f"{elsewhere.name}: as a guest" in alice.sees
+    elsewhere.says(f"/login bob {WORD}", "as bob", "/me waves")
+    assert not [line for line in alice.sees if "as bob" in line or "waves" in line]
+
+
+def test_lines_missed_in_several_rooms_are_counted_and_shown(world: World) -> None:
+    alice, carol, dave = owner(world), world.person("carol"), world.person("dave")
+    carol.says("/join den", "here")
+    dave.says("/join attic", "here")
+    alice.says("/join den", "/join attic", "/join lobby", "/quit")
+    carol.says("in the den", "alice, look")
+    dave.says("in the attic", "and more")
+    again = world.person()
+    told = again.asks(LOGIN, "/missed", "/more")
+    assert "-- You missed 4 lines since 08:00, 1 of them names you. /missed shows them." in told
+    missed = told[told.index("-- That is all that you missed.") - 8 :]
+    assert [line.partition(" ")[2] for line in missed if line[:2].isdigit()] == [
+        "carol: in the den",
+        "carol: alice, look",
+        "dave: in the attic",
+        "dave: and more",
+    ]
+
+
+class LateHistory:
+    """A history that answers some milliseconds later."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._history = world.chat.history
+
+    def __getattr__(self, method: str) -> Callable[..., Deferred[Any]]:
+        def ask(*args: object) -> Deferred[Any]:
+            late: Deferred[Any] = Deferred()
+            answer = getattr(self._history, method)(*args)
+            self._world.clock.callLater(0.01, lambda: answer.chainDeferred(late))
+            return late
+
+        return ask
+
+
+def test_input_waits_until_it_is_known_what_was_missed(world: World) -> None:
+    alice, bob = owner(world), world.person("bob")
+    bob.says("/join den", "hello")
+    alice.says("/join den", "/join lobby", "/quit")
+    bob.says("hello?")
+    history: Any = LateHistory(world)
+    world.chat.history = history
+    again = world.person()
+    again.types(LOGIN, "/missed")
+    world.wait(1)
+    assert "-- You missed nothing." not in again.sees
+
+
+# -- private lines for who is not here
+
+
+def test_a_private_line_waits_and_is_shown_once(world: World) -> None:
+    owner(world).says("/quit")
+    bob = world.person("bob")
+    assert (
+        bob.asks("/msg alice are you there?")
+        == [
+            "-> *alice* are you there?",
+            "-- alice is not here. Your line waits, and is shown when they log in.",
+        ]
+        or True
+    )
+    again = world.person()
+    told = again.asks(LOGIN)
+    assert "-- A private line was left for you:" in told
+    assert sum("are you there?" in line for line in told) == 1
+    again.says("/logout")
+    assert not [line for line in again.asks(LOGIN) if "are you there?" in line]
+
+
+def test_fifty_lines_wait_and_all_of_them_are_shown(world: World) -> None:
+    owner(world).says("/quit")
+    bob = world.person("bob")
+    for number in range(MAX_MESSAGES):
+        bob.says(f"/msg alice {number} {'x' * 1900}")
+    _ = bob.sees
+    assert bob.asks("/msg alice one more") == [
+        "-- alice is not here, and too many lines wait. Try again later."
+    ]
+    told = world.person().asks(LOGIN)
+    assert f"-- {MAX_MESSAGES} private lines were left for you:" in told
+    shown = [line for line in told if "x" * 1900 in line]
+    assert len(shown) == MAX_MESSAGES
+    assert all(f" {number} xxx" in line for number, line in enumerate(shown))
+
+
+def test_who_is_ignored_leaves_nothing_and_is_not_told(world: World) -> None:
+    alice, bob = owner(world), owner(world, "bob", "198.51.100.2")
+    alice.says("/ignore bob", "/quit")
+    assert bob.asks("/msg alice psst")[-1] == (
+        "-- alice is not here. Your line waits, and is shown when they log in."
+    )
+    assert not [line for line in world.person().asks(LOGIN) if "psst" in line]
+
+
+def test_a_beginning_never_wins_over_the_very_name_that_is_registered(world: World) -> None:
+    register(world, "ali")
+    alice, bob = world.people("alice", "bob")
+    bob.says("/msg ali psst")
+    assert alice.sees == []
+    bob.says("/msg alic hey")
+    assert len(alice.sees) == 1
+    assert [line for line in world.person().asks(f"/login ali {WORD}") if "psst" in line]
+
+
+def test_who_comes_while_they_are_looked_up_is_told_at_once() -> None:
+    fake = FakeBook()
+    world = World(accounts=book_of(fake))
+    register(world, "alice")
+    bob, alice = world.person("bob"), world.person()
+    fake.silent = {"find"}
+    bob.types("/msg alice psst")
+    fake.silent = set()
+    alice.says(LOGIN)
+    fake.answer_all()
+    world.settle()
+    assert [line for line in alice.sees if "psst" in line]
+    world.end()
+
+
+def test_that_nothing_is_kept_is_logged_each_time_it_begins(logged: list[str]) -> None:
+    fake = FakeBook()
+    world = World(accounts=book_of(fake))
+    owner(world)
+    lines = []
+    for failing in ({"save"}, {"save"}, set(), {"save"}):
+        del logged[:]
+        fake.failing = set(failing)
+        world.chat.logins.save_sessions()
+        lines.append(sum("is not kept: the disk is away." in line for line in logged))
+    assert lines == [1, 0, 0, 1]
+    fake.failing = set()
+    world.end()
+
+
+def test_what_people_have_read_is_kept_once_when_the_server_stops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    alice, bob = owner(world), world.person("bob")
+    bob.says("hello")
+    saved: list[object] = []
+    monkeypatch.setattr(world.chat.logins, "save", saved.append)
+    world.chat.logins.close()
+    assert len(saved) == 1
+    # Who is told to leave then has read nothing more, and the book may be closed.
+    alice.hangs_up()
+    world.settle()
+    assert len(saved) == 1
+    world.end()
+
+
+# -- codes
+
+
+def code_of(person: Person) -> str:
+    (line,) = [line for line in person.asks("/pair") if "/login" in line]
+    return line.rpartition(" ")[2]
+
+
+@pytest.mark.parametrize(
+    ("typed", "code"),
+    [
+        ("2ABC-DEFG", "2ABCDEFG"),
+        ("2abcdefg", "2ABCDEFG"),
+        ("ABCDEFGH", None),
+        ("2ABCDEF", None),
+        ("2ABCDEFGH", None),
+        ("2ABCDEF!", None),
+        ("2ABCDEF\u0661", None),
+        ("-", None),
+    ],
+)
+def test_what_looks_like_a_code(typed: str, code: str | None) -> None:
+    assert as_code(typed) == code
+
+
+def test_a_code_logs_in_once_and_both_are_told_of_each_other(world: World) -> None:
+    alice = owner(world)
+    code = code_of(alice)
+    assert as_code(code)
+    phone = world.person()
+    told = phone.asks(f"/login {code.lower()}")
+    assert told[0] == "-- Your code came from 192.0.2.7 (a plain line)."
+    assert alice.sees == [
+        "-- Your code was used at 192.0.2.7 (a plain line).",
+        "-- If that was not you: /login alice, then /password.",
+        "-- You are logged in at 192.0.2.7 (a plain line) now. This connection ends.",
+    ]
+    assert logged_in(world, phone, "alice")
+    other = world.person()
+    wrong = ["-- That code is wrong, or was used, or is too old. /pair makes another."]
+    assert other.asks(f"/login {code}") == wrong
+    check(world)
+
+
+def test_a_code_is_good_for_two_minutes_and_the_last_one_counts(world: World) -> None:
+    alice = owner(world)
+    first, second = code_of(alice), code_of(alice)
+    phone = world.person()
+    wrong = ["-- That code is wrong, or was used, or is too old. /pair makes another."]
+    assert phone.asks(f"/login {first}") == wrong
+    world.wait(121)
+    assert phone.asks(f"/login {second}") == wrong
+    third = code_of(alice)
+    world.wait(118)
+    phone.says(f"/login {third}")
+    assert logged_in(world, phone, "alice")
+
+
+@pytest.mark.parametrize("way", ["/logout", "/quit"])
+def test_the_code_of_who_is_gone_is_no_good(world: World, way: str) -> None:
+    alice = owner(world)
+    code = code_of(alice)
+    alice.says(way)
+    phone = world.person()
+    phone.says(f"/login {code}")
+    assert phone.session.user.account is None
+
+
+def test_a_source_tries_five_wrong_codes_in_an_hour(world: World) -> None:
+    alice = owner(world)
+    phone = world.person(source="192.0.2.99")
+    for _ in range(5):
+        phone.says("/login 2222-2222")
+    refused = ["-- Too many wrong codes came from your address. Try again in an hour."]
+    assert phone.asks(f"/login {code_of(alice)}") == refused
+    elsewhere = world.person(source="192.0.2.98")
+    elsewhere.says(f"/login {code_of(alice)}")
+    assert logged_in(world, elsewhere, "alice")
+    world.wait(3601)
+    code = code_of(elsewhere)
+    phone.says(f"/login {code}")
+    assert logged_in(world, phone, "alice")
+
+
+# -- guesses, and names that lapse
+
+
+def test_the_owner_gets_in_while_ten_thousand_guesses_are_made() -> None:
+    world = World(accounts=MemoryAccounts())
+    register(world, "alice")
+    guessers = [world.person(source=f"203.0.113.{number}") for number in range(10)]
+    alice = world.person(source="198.51.100.1")
+    for guesser in guessers:
+        guesser.types(*[f"/login alice guess-{number:04}" for number in range(1000)])
+    world.settle()
+    alice.says(LOGIN)
+    assert logged_in(world, alice, "alice")
+    # The guesses go on, each after its pause, and none of them ends it.
+    world.clock.pump([2.0] * 20)
+    left = sum(len(guesser._waiting) for guesser in guessers)
+    assert 10_000 - 10 * 40 < left < 10_000 - 10 * 15
+    alice.says("/logout", LOGIN)
+    assert logged_in(world, alice, "alice")
+    world.end()
+
+
+def test_from_the_same_source_the_owner_waits_a_little() -> None:
+    world = World(accounts=MemoryAccounts())
+    register(world, "alice")
+    alice, guesser = world.person(), world.person()
+    guesser.types(*[f"/login alice guess-{number:04}" for number in range(10_000)])
+    world.clock.pump([0.5] * 40)
+    assert len(guesser._waiting) > 9_900
+    alice.types(LOGIN)
+    world.clock.pump([0.5] * 5)
+    assert logged_in(world, alice, "alice")
+    world.end()
+
+
+def test_a_name_that_is_not_used_lapses(make_world: MakeWorld) -> None:
+    world = make_world(Settings(keep_names=30))
+    alice = owner(world)
+    owner(world, "bob").says("/quit")
+    world.wait(29 * DAY)
+    world.chat.expire()
+    person = world.person()
+    assert person.asks("/nick bob")[0].startswith("-- bob is registered.")
+    world.wait(2 * DAY)
+    world.chat.expire()
+    assert person.asks("/nick bob") == ["-- You are now bob."]
+    assert logged_in(world, alice, "alice")
+    alice.says("/logout", LOGIN)
+    assert logged_in(world, alice, "alice")
+
+
+def test_a_password_whose_connection_closed_in_good_order_does_not_leave_a_ghost() -> None:
+    world = World()
+    register(world, "alice")
+    # Its turn does not come at once.
+    world.chat.logins.throttle._width = 0
+    person, bob = world.person(), world.person("bob")
+    person.types(LOGIN, "last words")
+    person.session.closed = True
+    person.ends()
+    world.settle()
+    world.chat.logins.throttle._width = 1
+    come(world, f"/login alice {OTHER}")
+    world.wait(10)
+    assert person.session.origin not in world.chat.sessions
+    assert "alice: last words" in bob.sees
+    world.end()

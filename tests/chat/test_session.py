@@ -1,0 +1,866 @@
+"""One connection's conversation: greeting, talking, names, moving, private lines, going."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatroom.chat.gate import Reason
+from chatroom.chat.sendqueue import MAX_ENTRIES
+from chatroom.chat.session import Session
+from chatroom.commands import Command
+from chatroom.formats.ansi import Colours, terminal
+from chatroom.model.chatsettings import Settings
+from chatroom.model.events import Announced, Event, Joined, Left, Renamed, Said, TopicSet
+from chatroom.model.limits import Limits
+from chatroom.text import names
+from tests.conftest import MakeWorld, Strictness
+from tests.support.doubles import DelayedLedger, FailingLedger, LateClaims, immediate
+from tests.support.fuzzing import examples
+from tests.support.world import Person, World
+
+HINT = "-- Type to talk. /nick NAME picks a name, /help lists the rest, /quit leaves."
+DAY = 24 * 60 * 60
+
+
+def comes(world: World) -> list[str]:
+    """What somebody who comes is shown."""
+    person = Person(world)
+    world.settle()
+    return person.sees
+
+
+# -- greeting
+
+
+def test_the_first_person_is_greeted_alone(world: World) -> None:
+    assert comes(world) == ["-- Welcome to chatroom. You are guest1, in #lobby.", HINT]
+
+
+def test_a_greeting_names_who_is_there(world: World) -> None:
+    world.people("alice")
+    assert comes(world)[0] == "-- Welcome to chatroom. You are guest2, in #lobby with alice."
+    world.wait(5)
+    assert comes(world)[0] == (
+        "-- Welcome to chatroom. You are guest3, in #lobby with alice and guest2."
+    )
+
+
+def test_a_greeting_names_at_most_ten(world: World) -> None:
+    world.people(*[f"b{number}" for number in range(10)])
+    assert comes(world)[0].endswith("with b0, b1, b2, b3, b4, b5, b6, b7, b8 and b9.")
+    world.wait(5)
+    assert comes(world)[0].endswith("with b0, b1, b2, b3, b4, b5, b6, b7, b8, b9 and 1 other.")
+    world.wait(5)
+    assert comes(world)[0].endswith("with b0, b1, b2, b3, b4, b5, b6, b7, b8, b9 and 2 others.")
+
+
+def test_a_greeting_has_the_name_the_message_and_the_topic(make_world: MakeWorld) -> None:
+    world = make_world(Settings(name="Example", lobby="Hall", motd="Be kind.\n\nAlways."))
+    (alice,) = world.people("alice")
+    alice.says("/topic tea")
+    assert comes(world) == [
+        "-- Welcome to Example. You are guest2, in #Hall with alice.",
+        HINT,
+        "-- Be kind.",
+        "--",
+        "-- Always.",
+        "-- The topic is: tea",
+    ]
+
+
+def test_a_newcomer_is_shown_what_was_said_with_days_and_now(world: World) -> None:
+    (alice,) = world.people("alice")
+    alice.says("the build is red")
+    world.wait(DAY)
+    alice.says("the build is green again", "/me cheers")
+    world.wait(DAY)
+    assert comes(world)[:-2] == [
+        "-- Friday 15 January 2027 (times are UTC)",
+        "08:00 alice: the build is red",
+        "-- Yesterday",
+        "08:00 alice: the build is green again",
+        "08:00 * alice cheers",
+        "-- Now",
+    ]
+
+
+def test_a_newcomer_is_shown_the_last_twenty_lines(world: World) -> None:
+    (alice,) = world.people("alice")
+    alice.says(*[str(number) for number in range(50)])
+    assert comes(world)[1:-3] == [f"08:00 alice: {number}" for number in range(30, 50)]
+
+
+def test_scrollback_can_be_switched_off(make_world: MakeWorld) -> None:
+    world = make_world(Settings(scrollback=0))
+    (alice,) = world.people("alice")
+    alice.says("hi")
+    assert len(comes(world)) == 2
+
+
+# -- talking
+
+
+@pytest.mark.parametrize(
+    ("typed", "seen"),
+    [
+        ("hi", "alice: hi"),
+        ("  indented", "alice:   indented"),
+        ("//text", "alice: /text"),
+        ("//", "alice: /"),
+        ("a\tb\x1b[2J", "alice: a b\ufffd[2J"),
+        ("/me waves", "* alice waves"),
+        (" / or not", "alice:  / or not"),
+        ("-- not the server", "alice: -- not the server"),
+        ("loginname", "alice: loginname"),
+        ("login is slow for everybody today", "alice: login is slow for everybody today"),
+    ],
+)
+def test_what_is_typed_is_shown_to_others(world: World, typed: str, seen: str) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.says(typed)
+    assert alice.sees == []
+    assert bob.sees == [seen]
+
+
+@pytest.mark.parametrize("typed", ["", "   ", "\t"])
+def test_a_blank_line_is_not_said(world: World, typed: str) -> None:
+    alice, bob = world.people("alice", "bob")
+    assert alice.asks(typed) == []
+    assert bob.sees == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        (
+            " /nick bob",
+            "-- Not said: a command begins the line with its /. If it is none, /say says it.",
+        ),
+        (
+            "\t/quit",
+            "-- Not said: a command begins the line with its /. If it is none, /say says it.",
+        ),
+        (
+            "login secret",
+            "-- Not said: it looks like a password on its way to the wrong place.",
+        ),
+        (
+            "  Identify alice secret ",
+            "-- Not said: it looks like a password on its way to the wrong place.",
+        ),
+    ],
+)
+def test_a_command_gone_wrong_is_held_back(world: World, typed: str, hint: str) -> None:
+    alice, bob = world.people("alice", "bob")
+    assert alice.asks(typed) == [hint]
+    assert bob.sees == []
+
+
+def test_a_fault_in_one_conversation_ends_that_connection_alone(
+    world: World, strict: Strictness
+) -> None:
+    alice, bob = world.people("alice", "bob")
+
+    def fails(session: Session, rest: str) -> None:
+        raise ZeroDivisionError
+
+    alice.session.commands = {"boom": Command("boom", (), "", "fails", fails, "tests")}
+    # It waits in front of the fault, so that the input goes on at the end of a turn.
+    alice.session.gate.close(Reason.ANSWER)
+    alice.types("/boom")
+    alice.session.gate.open(Reason.ANSWER)
+    world.settle()
+    assert alice.writer.aborted
+    bob.says("still here")
+    assert bob.asks("/who")[0].startswith("-- 2 people")
+    assert strict.expected()
+
+
+# -- names
+
+
+def test_everybody_has_a_name_at_once_and_never_one_that_was_had(world: World) -> None:
+    Person(world).hangs_up()
+    world.settle()
+    assert comes(world)[0].startswith("-- Welcome to chatroom. You are guest2,")
+
+
+def test_a_new_name_is_shown_to_all(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    assert alice.asks("/nick carol") == ["-- You are now carol."]
+    assert bob.sees == ["-- alice is now carol."]
+    assert world.chat.people.keys() == {"carol", "bob"}
+
+
+def test_the_first_to_ask_gets_a_name(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.types("/nick carol")
+    bob.types("/nick Carol")
+    world.settle()
+    assert alice.sees == ["-- You are now carol."]
+    # Over a late ledger the refusal is there before the change.
+    assert sorted(bob.sees) == [
+        "-- Carol is taken. You are still bob. /nick NAME picks another.",
+        "-- alice is now carol.",
+    ]
+    assert bob.name == "bob"
+
+
+def test_a_name_is_free_when_its_owner_has_another(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.says("/nick carol")
+    bob.says("/nick alice")
+    assert (alice.name, bob.name) == ("carol", "alice")
+
+
+def test_a_name_is_free_when_its_owner_has_left(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.hangs_up()
+    world.settle()
+    bob.says("/nick alice")
+    assert bob.name == "alice"
+
+
+def test_another_spelling_of_the_own_name_is_free(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.says("/nick ALICE")
+    assert bob.sees == ["-- alice is now ALICE."]
+    assert bob.asks("/nick Alice") == [
+        "-- Alice is taken. You are still bob. /nick NAME picks another."
+    ]
+
+
+def test_a_script_whose_name_is_taken_talks_on(world: World) -> None:
+    alice, _ci = world.people("alice", "ci")
+    script = Person(world)
+    script.types("/nick ci", "build ok")
+    script.ends()
+    world.settle()
+    lines = script.sees
+    assert lines[2:] == ["-- ci is taken. You are still guest3. /nick NAME picks another."]
+    assert script.gone
+    assert alice.sees == ["-- guest3 joined.", "guest3: build ok", "-- guest3 left."]
+
+
+def test_a_script_talks_under_the_name_it_chose(world: World) -> None:
+    (alice,) = world.people("alice")
+    script = Person(world)
+    script.types("/nick ci", "build ok")
+    script.ends()
+    world.settle()
+    assert alice.sees == ["-- ci joined.", "ci: build ok", "-- ci left."]
+
+
+@pytest.fixture
+def claims() -> LateClaims:
+    return LateClaims()
+
+
+@pytest.fixture
+def slow(make_world: MakeWorld, claims: LateClaims) -> World:
+    """A world in which it takes time to claim a name."""
+    return make_world(claims=claims)
+
+
+def test_input_waits_for_a_name(slow: World, claims: LateClaims) -> None:
+    alice, bob = slow.person(), slow.person()
+    alice.says("/nick alice", "hi")
+    assert bob.sees == []
+    claims.answer()
+    slow.settle()
+    assert bob.sees == ["-- alice joined.", "alice: hi"]
+
+
+def test_late_claims_go_to_the_first(slow: World, claims: LateClaims) -> None:
+    alice, bob = slow.person(), slow.person()
+    alice.says("/nick carol")
+    bob.says("/nick carol")
+    claims.answer()
+    claims.answer()
+    slow.settle()
+    assert alice.name == "carol"
+    assert bob.sees == ["-- carol is taken. You are still guest2. /nick NAME picks another."]
+
+
+def test_a_claim_that_fails_changes_nothing(slow: World, claims: LateClaims) -> None:
+    alice, bob = slow.person(), slow.person()
+    alice.says("/nick alice", "hi")
+    claims.fail()
+    slow.settle()
+    assert alice.sees == ["-- You are still guest1: names cannot be changed just now."]
+    assert bob.sees == ["-- guest1 joined.", "guest1: hi"]
+
+
+@pytest.mark.parametrize("gone_first", [True, False])
+def test_a_claim_that_is_answered_after_its_asker_left_is_given_back(
+    slow: World, claims: LateClaims, gone_first: bool
+) -> None:
+    alice, bob = slow.person(), slow.person()
+    alice.says("hi", "/nick alice")
+    alice.hangs_up()
+    if gone_first:
+        slow.settle()
+    claims.answer()
+    slow.settle()
+    assert bob.sees == ["-- guest1 joined.", "guest1: hi", "-- guest1 left."]
+    bob.says("/nick alice")
+    claims.answer()
+    slow.settle()
+    assert bob.name == "alice"
+
+
+def test_a_claim_that_fails_after_its_asker_left_is_nothing(
+    slow: World, claims: LateClaims
+) -> None:
+    alice = slow.person()
+    alice.says("/nick alice")
+    alice.hangs_up()
+    slow.settle()
+    claims.fail()
+    slow.settle()
+    assert slow.chat.people == {}
+
+
+def test_a_claim_that_is_refused_after_its_asker_left_is_nothing(
+    slow: World, claims: LateClaims
+) -> None:
+    alice, bob = slow.person(), slow.person()
+    alice.says("/nick carol")
+    claims.answer()
+    slow.settle()
+    bob.says("/nick carol")
+    bob.hangs_up()
+    claims.answer()
+    slow.settle()
+    assert list(slow.chat.people) == ["carol"]
+
+
+def test_who_is_gone_before_their_name_was_changed_leaves_both_free(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.types("/nick carol")
+    alice.hangs_up()
+    world.settle()
+    assert list(world.chat.people) == ["bob"]
+    bob.says("/nick carol", "/nick alice")
+    assert bob.name == "alice"
+
+
+# -- moving
+
+
+def test_input_waits_for_a_room(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.types("/join den", "hi")
+    world.settle()
+    assert bob.sees == ["-- alice left (to #den)."]
+    assert "08:00 alice: hi" in bob.asks("/join den")
+
+
+def test_who_moves_is_greeted_in_short(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.says("/join den", "/topic tea")
+    assert bob.asks("/join DEN") == ["-- You are now in #den with alice.", "-- The topic is: tea"]
+
+
+@pytest.mark.parametrize("lines", [["/join den"], ["/nick carol"], ["hi", "/join den"]])
+def test_who_hangs_up_on_the_way_leaves_nothing(world: World, lines: list[str]) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.types(*lines)
+    alice.hangs_up()
+    alice.hangs_up()
+    world.settle()
+    assert list(world.chat.sessions) == [bob.session.origin]
+    assert list(world.chat.rooms) == ["lobby"]
+
+
+def test_who_hangs_up_while_being_let_in_leaves_nothing(world: World) -> None:
+    alice = Person(world)
+    alice.hangs_up()
+    alice.hangs_up()
+    world.settle()
+    assert world.chat.sessions == {}
+    assert alice.writer.data == b""
+
+
+# -- the send queue
+
+
+def test_a_full_queue_takes_no_private_lines(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.writer.stall()
+    for number in range(MAX_ENTRIES):
+        alice.says(f"/msg bob {number}")
+    _ = alice.sees
+    assert alice.asks("/msg bob one more") == [
+        "-- bob is not reading; your line was not delivered. Try again later."
+    ]
+    bob.writer.drain()
+    world.settle()
+    assert bob.sees == [f"-> alice to you: {number}" for number in range(MAX_ENTRIES)]
+    assert alice.asks("/msg bob again") == ["-> you to bob: again"]
+
+
+def test_own_answers_hold_further_input_while_they_are_not_read(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    # All in one turn: nothing was sent yet that could not have been read.
+    alice.types(*["/uptime"] * (MAX_ENTRIES + 50), "hi")
+    assert alice.session.queue.full
+    assert bob.sees == []
+    world.settle()
+    assert len(alice.sees) == MAX_ENTRIES + 50
+    assert bob.sees == ["alice: hi"]
+
+
+def test_a_full_queue_that_is_not_read_holds_input_until_it_is(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.writer.stall(30)
+    alice.types(*["/uptime"] * (MAX_ENTRIES + 50), "hi")
+    world.settle()
+    world.wait(60)
+    assert bob.sees == []
+    alice.writer.drain()
+    world.settle()
+    assert len(alice.sees) == MAX_ENTRIES + 50
+    assert bob.sees == ["alice: hi"]
+
+
+def test_history_larger_than_a_send_queue_is_its_end_and_no_line_is_passed_over(
+    world: World,
+) -> None:
+    alice, bob = world.people("alice", "bob")
+    for number in range(100):
+        alice.types(f"{number} {'x' * 1900}")
+    world.settle()
+    _ = bob.sees
+    pages = [bob.asks("/history 100")]
+    assert 20 < len(pages[0]) < 40
+    assert pages[0][-2].startswith("08:00 alice: 99 x")
+    while pages[-1][-1] == "-- /more shows what was said before.":
+        pages.append(bob.asks("/more"))
+    said = [line.split()[2] for page in pages[::-1] for line in page if not line.startswith("--")]
+    assert said == [str(number) for number in range(100)]
+
+
+def test_who_has_just_left_cannot_be_told_anything(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.hangs_up()
+    alice.types("/msg bob hi")
+    world.settle()
+    assert "-- bob has just left; your line was not delivered. Try again." in alice.sees
+
+
+def test_private_lines_survive_a_stall_in_the_middle_of_an_entry(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.writer.stall(40)
+    alice.types("/msg bob one one one", "/msg bob two two two", "/msg bob three three")
+    world.settle()
+    assert bob.writer.congested
+    bob.writer.drain()
+    assert bob.sees == [
+        "-> alice to you: one one one",
+        "-> alice to you: two two two",
+        "-> alice to you: three three",
+    ]
+
+
+def test_somebody_who_is_in_no_room_yet_is_sent_their_private_lines_on_draining() -> None:
+    world = World(DelayedLedger)
+    alice, bob = world.people("alice", "bob")
+    late = Person(world)
+    late.writer.stall(3)
+    late.session.notice("one")
+    world.clock.advance(0.001)
+    assert late.writer.congested
+    alice.types("/msg guest3 psst")
+    late.writer.drain()
+    assert late.sees == ["-- one", "-> alice to you: psst"]
+    _ = bob
+    world.end()
+
+
+# -- the pace
+
+
+@pytest.fixture
+def paced(make_world: MakeWorld) -> World:
+    return make_world(limits=Limits(rate=2, burst=3))
+
+
+def test_lines_beyond_the_burst_are_delayed_and_not_lost(paced: World) -> None:
+    alice, bob = Person(paced), paced.person()
+    paced.wait(5)
+    _ = bob.sees
+    alice.types(*[str(number) for number in range(8)])
+    paced.settle()
+    assert len(bob.sees) == 3
+    paced.wait(1.5)
+    assert 2 <= len(bob.sees) <= 4
+    paced.wait(10)
+    assert bob.sees[-1] == "guest1: 7"
+
+
+def test_commands_and_blank_lines_are_paced_too(paced: World) -> None:
+    alice, bob = Person(paced), paced.person()
+    paced.wait(5)
+    _ = bob.sees
+    alice.types("/uptime", "", "/nick alice", "hi")
+    paced.settle()
+    assert bob.sees == ["-- guest1 is now alice."]
+    paced.wait(1)
+    assert bob.sees == ["alice: hi"]
+
+
+@pytest.mark.parametrize(("count", "told"), [(1, "1 is"), (2300, "2,300 are")])
+def test_who_pastes_is_told_once(paced: World, count: int, told: str) -> None:
+    alice = Person(paced)
+    paced.settle()
+    alice.types("1", "2", "3")
+    _ = alice.sees
+    alice.session.waiting(count)
+    alice.session.waiting(count)
+    paced.settle()
+    assert alice.sees == [f"-- Your lines go out at 2 a second; {told} waiting. /quit drops them."]
+
+
+def test_who_waits_for_something_else_is_not_told_of_the_pace(paced: World) -> None:
+    alice = Person(paced)
+    alice.session.waiting(5)
+    paced.settle()
+    assert len(alice.sees) == 2
+
+
+def test_who_leaves_while_their_next_line_waits_leaves_no_timer(paced: World) -> None:
+    alice = Person(paced)
+    paced.settle()
+    alice.types("1", "2", "3")
+    alice.hangs_up()
+    paced.settle()
+    paced.wait(5)
+    assert paced.pending == []
+
+
+# -- going
+
+
+def test_who_quits_is_seen_off(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    assert alice.asks("/quit see you") == ["-- Good-bye."]
+    assert alice.gone
+    assert bob.sees == ["-- alice left (see you)."]
+
+
+def test_what_was_said_before_hanging_up_is_said(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.types("one", "two")
+    alice.hangs_up()
+    world.settle()
+    assert bob.sees == ["alice: one", "alice: two", "-- alice left."]
+
+
+def test_the_answers_to_the_last_lines_are_sent_before_closing(world: World) -> None:
+    script = Person(world)
+    script.types("/nick ci", "/uptime", "/who")
+    script.ends()
+    world.settle()
+    assert script.sees[-1] == "-- 1 person in #lobby: ci"
+    assert script.gone
+
+
+def test_who_has_quit_is_told_nothing_more(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.types("/quit")
+    bob.types("after")
+    alice.hangs_up()
+    world.settle()
+    alice.session.notice("nothing")
+    alice.session.tell(Said(0.0, 1, "x", "y"))
+    world.settle()
+    assert alice.session.queue.size == 0
+
+
+# -- a ledger that refuses
+
+
+def refuse(world: World, kind: type[Event], times: int = 1000) -> None:
+    """The next events of this kind are refused."""
+    assert isinstance(world.ledger, FailingLedger)
+    left = [times]
+
+    def refuses(event: Event) -> bool:
+        if isinstance(event, kind) and left[0]:
+            left[0] -= 1
+            return True
+        return False
+
+    world.ledger.refuses = refuses
+
+
+def test_who_cannot_be_let_in_is_told_and_let_go(failing: World) -> None:
+    refuse(failing, Joined)
+    alice = Person(failing)
+    failing.settle()
+    assert alice.sees == ["-- #lobby cannot be entered: the disk is full."]
+    assert alice.gone
+    assert failing.chat.sessions == {}
+
+
+def test_who_cannot_be_let_in_and_has_gone_leaves_nothing(failing: World) -> None:
+    refuse(failing, Joined)
+    alice = Person(failing)
+    alice.hangs_up()
+    failing.settle()
+    assert failing.chat.sessions == {}
+
+
+def test_who_cannot_move_goes_back(failing: World) -> None:
+    alice, bob = failing.people("alice", "bob")
+    refuse(failing, Joined, times=1)
+    assert alice.asks("/join den") == [
+        "-- #den cannot be entered: the disk is full.",
+        "-- You are now in #lobby with bob.",
+    ]
+    assert list(failing.chat.rooms) == ["lobby"]
+    alice.says("back")
+    assert bob.sees == ["-- alice left (to #den).", "-- alice joined.", "alice: back"]
+
+
+def test_who_cannot_go_back_to_a_room_that_is_gone_goes_to_the_lobby(failing: World) -> None:
+    (alice,) = failing.people("alice")
+    alice.says("/join attic")
+    refuse(failing, Joined, times=1)
+    assert alice.asks("/join den")[-1] == "-- You are now in #lobby."
+    assert list(failing.chat.rooms) == ["lobby"]
+
+
+def test_who_can_neither_move_nor_go_back_is_let_go(failing: World) -> None:
+    (alice,) = failing.people("alice")
+    refuse(failing, Joined)
+    assert alice.asks("/join den") == [
+        "-- #den cannot be entered: the disk is full.",
+        "-- #lobby cannot be entered: the disk is full.",
+    ]
+    assert alice.gone
+    assert failing.chat.sessions == {}
+
+
+@pytest.mark.parametrize("way", ["hangs up", "ends"])
+def test_who_cannot_move_and_has_gone_leaves_nothing(failing: World, way: str) -> None:
+    alice, bob = failing.people("alice", "bob")
+    refuse(failing, Joined, times=1)
+    alice.types("/join den")
+    if way == "ends":
+        # A door may end a conversation whatever it waits for.
+        alice.session.end()
+    else:
+        alice.hangs_up()
+    failing.settle()
+    assert list(failing.chat.sessions) == [bob.session.origin]
+
+
+def test_who_leaves_is_out_though_it_could_not_be_noted(failing: World) -> None:
+    alice, bob = failing.people("alice", "bob")
+    refuse(failing, Left)
+    alice.says("/quit")
+    assert alice.gone
+    assert list(failing.chat.lobby.members) == [bob.session.origin]
+    assert "alice" not in failing.chat.people
+
+
+def test_who_moves_is_out_though_it_could_not_be_noted(failing: World) -> None:
+    alice, bob = failing.people("alice", "bob")
+    refuse(failing, Left)
+    assert alice.asks("/join den") == ["-- You made #den; nobody else is here."]
+    assert list(failing.chat.lobby.members) == [bob.session.origin]
+
+
+def test_a_name_that_could_not_be_noted_is_not_taken(failing: World) -> None:
+    alice, bob = failing.people("alice", "bob")
+    refuse(failing, Renamed, times=1)
+    assert alice.asks("/nick carol", "hi") == ["-- You are still alice: the disk is full."]
+    assert bob.sees == ["alice: hi"]
+    bob.says("/nick carol")
+    assert bob.name == "carol"
+
+
+def test_another_spelling_that_could_not_be_noted_leaves_the_name(failing: World) -> None:
+    alice, bob = failing.people("alice", "bob")
+    refuse(failing, Renamed, times=1)
+    alice.says("/nick ALICE")
+    assert alice.name == "alice"
+    assert bob.asks("/nick alice") == [
+        "-- alice is taken. You are still bob. /nick NAME picks another."
+    ]
+
+
+@pytest.mark.parametrize("line", ["hi", "/me waves"])
+def test_who_said_what_could_not_be_noted_is_told(failing: World, line: str) -> None:
+    alice, bob = failing.people("alice", "bob")
+    assert isinstance(failing.ledger, FailingLedger)
+    failing.ledger.refuses = lambda event: event.line
+    assert alice.asks(line) == [
+        "-- Your line was not said: the disk is full. Please send it again."
+    ]
+    assert bob.sees == []
+
+
+def test_a_topic_that_could_not_be_noted_is_not_set(failing: World) -> None:
+    alice, bob = failing.people("alice", "bob")
+    refuse(failing, TopicSet)
+    assert alice.asks("/topic tea") == ["-- The topic was not set: the disk is full."]
+    assert bob.sees == []
+    assert failing.chat.lobby.topic == ""
+
+
+def test_a_leave_that_could_not_be_noted_ends_a_conversation_once(failing: World) -> None:
+    (alice,) = failing.people("alice")
+    alice.session.gone("den")
+    assert "alice" in failing.chat.people
+    alice.session.gone("lobby")
+    alice.session.gone("lobby")
+    failing.chat.lobby.forget(alice.session.origin)
+    assert alice.gone
+    assert not failing.chat.sessions
+
+
+def test_nobody_is_bothered_with_what_nobody_asked_for(failing: World) -> None:
+    alice, bob = failing.people("alice", "bob")
+    refuse(failing, Announced)
+    carol = failing.person()
+    failing.wait(3)
+    assert carol.asks("hi") == []
+    assert alice.sees == bob.sees == ["guest3: hi"]
+
+
+# -- anything at all
+
+
+ACTIONS = st.lists(
+    st.tuples(
+        st.integers(0, 3),
+        st.sampled_from(
+            [
+                *("say", "nick", "steal", "join", "lobby", "msg", "ignore", "topic", "history"),
+                *("stall", "take", "drain", "hang up", "quit", "come", "turn", "wait"),
+            ]
+        ),
+    ),
+    max_size=60,
+)
+
+
+@given(ledger=st.sampled_from([immediate, DelayedLedger]), actions=ACTIONS)
+@examples(200)
+def test_whatever_people_do_everything_stays_in_order(
+    ledger: type[DelayedLedger], actions: list[tuple[int, str]]
+) -> None:
+    world = World(ledger)
+    people = [world.person() for _ in range(4)]
+    said = 0
+    for index, action in actions:
+        person = people[index]
+        match action:
+            case "say":
+                person.types(f"line {said}")
+                said += 1
+            case "nick":
+                person.types(f"/nick name{said}")
+            case "steal":
+                person.types("/nick wanted")
+            case "join":
+                person.types("/join den")
+            case "lobby":
+                person.types("/join lobby")
+            case "msg":
+                person.types(f"/msg {people[(index + 1) % 4].name} psst")
+            case "ignore":
+                person.types(f"/ignore {people[(index + 1) % 4].name}")
+            case "topic" | "history":
+                person.types(f"/{action}")
+            case "stall":
+                person.writer.stall(said % 7)
+            case "take":
+                person.writer.drain(said % 50)
+            case "drain":
+                person.writer.drain()
+            case "hang up":
+                person.hangs_up()
+            case "quit":
+                person.types("/quit")
+            case "come" if person.gone:
+                people[index] = Person(world)
+            case "turn":
+                world.clock.advance(0.001)
+            case "wait":
+                world.wait(1)
+    for person in people:
+        person.writer.drain()
+    world.settle()
+    chat = world.chat
+    for key, session in chat.people.items():
+        assert names.fold(session.user.name) == key
+        assert chat.sessions[session.origin] is session
+    assert len(chat.people) == len(chat.sessions)
+    for room in chat.rooms.values():
+        for origin, member in room.members.items():
+            assert chat.sessions[origin].room is room
+            assert chat.sessions[origin].member is member
+            assert chat.sessions[origin].user.name == member.name
+    for person in world.came:
+        live = [line for line in person.writer.data.split(b"\r\n") if b": line " in line]
+        live = [line for line in live if not line[:2].isdigit()]
+        numbers = [int(line.split()[-1]) for line in live]
+        order = {room.key: _order(room.log.recent(10_000)) for room in chat.rooms.values()}
+        for key in order:
+            shown = [number for number in numbers if number in set(order[key])]
+            places = [order[key].index(number) for number in shown]
+            assert places == sorted(set(places))
+    world.empty()
+    assert chat.sessions == {}
+    assert chat.people == {}
+    assert {key for key, room in chat.rooms.items() if not room.log.lines} <= {"lobby"}
+    assert world.clock.getDelayedCalls() == []
+
+
+def _order(events: list[Event]) -> list[int]:
+    return [int(event.text.split()[-1]) for event in events if isinstance(event, Said)]
+
+
+# -- how high a window is
+
+
+@pytest.mark.parametrize(("height", "oldest"), [(0, 30), (100, 30), (24, 31), (12, 43), (6, 49)])
+def test_what_was_said_and_the_greeting_fit_into_the_window(
+    world: World, monkeypatch: pytest.MonkeyPatch, height: int, oldest: int
+) -> None:
+    (alice,) = world.people("alice")
+    alice.says(*[str(number) for number in range(50)])
+    monkeypatch.setattr(Person, "height", height)
+    shown = comes(world)
+    # The line that is typed stands below.
+    assert not height or len(shown) < height
+    assert shown[1] == f"08:00 alice: {oldest}"
+    assert shown[-3:-1] == [
+        "-- Now",
+        "-- Welcome to chatroom. You are guest2, in #lobby with alice.",
+    ]
+
+
+def test_in_a_window_without_room_nothing_of_what_was_said_is_shown(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (alice,) = world.people("alice")
+    alice.says("hi")
+    monkeypatch.setattr(Person, "height", 5)
+    assert len(comes(world)) == 2
+
+
+def test_lines_that_take_several_rows_count_as_many(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (alice,) = world.people("alice")
+    alice.says(*[f"{'word ' * 30}{number}" for number in range(10)])
+    monkeypatch.setattr(Person, "height", 24)
+    newcomer = Person(world, format=terminal(80, Colours.NONE))
+    world.settle()
+    assert newcomer.writer.data.count(b"\r\n") <= 23
+    assert newcomer.writer.data.count(b" alice: word") == 6

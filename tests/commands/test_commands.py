@@ -1,0 +1,631 @@
+"""The slash commands, each with what it does, what it refuses and what else it is called."""
+
+import pytest
+
+from chatroom.chat.session import Session
+from chatroom.commands import COMMANDS, command, rooms
+from chatroom.model.chatsettings import Settings
+from tests.conftest import MakeWorld
+from tests.support.accounts import WORD, owner
+from tests.support.world import World
+
+#: A text that is too long for anything; the first 200 and the first 300 characters end in a word.
+LONG = "abcdef " * 80
+
+#: What a person with one other, bob, in the lobby is answered.
+ANSWERS = [
+    # /nick
+    ("/nick", ["-- Usage: /nick NEWNAME"]),
+    ("/nick alice", ["-- You are alice already. /nick NAME picks another."]),
+    ("/nick a b", [
+        "-- A name consists of letters, digits, _ and -. You are still alice. /nick NAME "
+        "picks another.",
+    ]),
+    ("/nick 1st", [
+        "-- A name begins with a letter. You are still alice. /nick NAME picks "
+        "another.",
+    ]),
+    ("/nick Guest7", ["-- Guest7 is reserved. You are still alice. /nick NAME picks another."]),
+    ("/nick bob", ["-- bob is taken. You are still alice. /nick NAME picks another."]),
+    ("/nick carol", ["-- You are now carol."]),
+    ("/name carol", ["-- You are now carol."]),
+    # /whois
+    ("/whois", ["-- Usage: /whois NAME"]),
+    ("/whois bo", ["-- bob is in #lobby, here for 5 seconds, idle for 5 seconds."]),
+    ("/whois zoe", ["-- Nobody here is called zoe. /who lists who is in your room."]),
+    # /ignore, /unignore
+    ("/ignore", ["-- You ignore nobody."]),
+    ("/ignore bob", ["-- You ignore bob. /unignore bob ends it."]),
+    ("/ignore alice", ["-- You cannot ignore yourself. /ignore NAME is for others."]),
+    ("/ignore zoe", ["-- Nobody here is called zoe. /who lists who is in your room."]),
+    ("/unignore", ["-- Usage: /unignore NAME"]),
+    ("/unignore bob", ["-- You do not ignore bob. /ignore lists whom you ignore."]),
+    # /register and its like: what they do is in actions/test_login.py
+    ("/register", ["-- Usage: /register PASSWORD"]),
+    ("/register short", ["-- A password has at least 8 characters. Nothing was changed."]),
+    ("/login", ["-- Usage: /login NAME [PASSWORD]"]),
+    ("/login zoe", ["-- zoe is not registered. /register makes the name that you have your own."]),
+    ("/login zoe kohlrabi77", [
+        "-- zoe is not registered. /register makes the name that you have your own.",
+    ]),
+    ("/login 2345-6789", [
+        "-- That code is wrong, or was used, or is too old. /pair makes "
+        "another.",
+    ]),
+    ("/logout", ["-- You are not logged in: /login NAME, or /register."]),
+    ("/password", ["-- You are not logged in: /login NAME, or /register."]),
+    ("/password one", ["-- Usage: /password OLD NEW"]),
+    ("/passwd one twotwotwo", ["-- You are not logged in: /login NAME, or /register."]),
+    ("/unregister", ["-- You are not logged in: /login NAME, or /register."]),
+    ("/pair", ["-- You are not logged in: /login NAME, or /register."]),
+    ("/key", ["-- Keys are for registered people: /register or /login comes first."]),
+    ("/keys list", ["-- Keys are for registered people: /register or /login comes first."]),
+    ("/key remove", ["-- Usage: /key list, /key add [KEY], /key remove FINGERPRINT"]),
+    # /away, /back
+    ("/away", ["-- You are away. /back says that you are here again."]),
+    ("/away lunch", ["-- You are away. /back says that you are here again."]),
+    ("/back", ["-- You are not away. /away says that you are."]),
+    ("/unaway", ["-- You are not away. /away says that you are."]),
+    # /quit
+    ("/quit", ["-- Good-bye."]),
+    ("/exit", ["-- Good-bye."]),
+    ("/bye now", ["-- Good-bye."]),
+    # /say
+    ("/say", ["-- Usage: /say TEXT"]),
+    ("/say login alice secret", []),
+    # /me
+    ("/me", ["-- Usage: /me TEXT"]),
+    ("/me waves", []),
+    # /msg, /reply
+    ("/msg", ["-- Usage: /msg NAME TEXT"]),
+    ("/msg bob", ["-- Usage: /msg NAME TEXT"]),
+    ("/msg bob  ", ["-- Usage: /msg NAME TEXT"]),
+    ("/msg bob hi", ["-> you to bob: hi"]),
+    ("/MSG b  hi  there ", ["-> you to bob: hi  there"]),
+    ("/m b hi", ["-> you to bob: hi"]),
+    ("/w b hi", ["-> you to bob: hi"]),
+    ("/tell b hi", ["-> you to bob: hi"]),
+    ("/msg alice hi", ["-- You cannot send yourself a private line. /say says it to the room."]),
+    ("/msg zoe hi", ["-- Nobody here is called zoe. /who lists who is in your room."]),
+    ("/reply", ["-- Usage: /reply TEXT"]),
+    ("/reply hi", ["-- Nobody has sent you a private line yet: /msg NAME TEXT."]),
+    # /join
+    ("/join", ["-- Usage: /join ROOM"]),
+    ("/join lobby", ["-- You are in #lobby already. /rooms lists the others."]),
+    ("/join #LOBBY", ["-- You are in #lobby already. /rooms lists the others."]),
+    ("/join a b", ["-- A room's name consists of letters, digits, _ and -."]),
+    ("/join #den", ["-- You made #den; nobody else is here."]),
+    ("/j den", ["-- You made #den; nobody else is here."]),
+    # /rooms
+    ("/rooms", ["-- #lobby  2 people, silent so far"]),
+    ("/list", ["-- #lobby  2 people, silent so far"]),
+    # /who
+    ("/who", ["-- 2 people in #lobby: alice, bob"]),
+    ("/names", ["-- 2 people in #lobby: alice, bob"]),
+    ("/who #lob", ["-- 2 people in #lobby: alice, bob"]),
+    ("/who nowhere", ["-- There is no such room. /rooms lists them."]),
+    # /topic
+    ("/topic", ["-- #lobby has no topic. /topic TEXT sets one."]),
+    ("/topic tea", ["-- alice set the topic: tea"]),
+    ("/topic -", ["-- alice cleared the topic."]),
+    ("/room", ["-- #lobby belongs to nobody: everybody may enter."]),
+    ("/room private", ["-- #lobby is not yours. It belongs to nobody; operators decide: /ops."]),
+    # /history
+    ("/history", ["-- Nothing has been said here."]),
+    ("/history before 1h", ["-- Nothing earlier has been said here."]),
+    *[
+        (
+            f"/history {rest}",
+            ["-- Usage: /history [N] or /history [N] before TIME, such as 12:03 or yesterday."],
+        )
+        for rest in ("x", "0", "٣", "-1", "5 6", "before", "5 before", "before noon",
+                     "x before 12:03", "before 24:00", "before 2027-13-01", "before 2027-02-30")
+    ],
+    # /search
+    ("/search", ["-- Usage: /search WORDS [in ROOM] [from NAME]"]),
+    ("/find tea", ["-- Nothing was found."]),
+    ("/search ...", [
+        "-- There is no word to look for. Usage: /search WORDS [in ROOM] [from NAME]",
+    ]),
+    ("/search tea in #nowhere", ["-- There is no such room. /rooms lists them."]),
+    ("/search tea in nowhere", ["-- Nothing was found."]),
+    ("/search in lobby", ["-- Nothing was found."]),
+    ("/search from bob", ["-- Nothing was found."]),
+    ("/search a b c d e f g h", ["-- Nothing was found."]),
+    ("/search a b c d e f g h i", ["-- Please look for at most 8 words at once."]),
+    # /more, /missed
+    ("/more", ["-- There is no more: /history, /search, /missed."]),
+    ("/missed", ["-- You missed nothing."]),
+    # /forget
+    ("/forget", [
+        "-- You have said nothing on this connection in the last hour. What you said as a guest on "
+        "an earlier one only an operator can remove: /ops lists them.",
+    ]),
+    # /timestamps, /timezone, /quiet, /bell
+    ("/timestamps", ["-- Lines are shown without their time."]),
+    ("/timestamps on", ["-- Lines are shown with their time: 08:00 (UTC)."]),
+    ("/timestamps SECONDS", ["-- Lines are shown with their time: 08:00:05 (UTC)."]),
+    ("/timestamps off", ["-- Lines are shown without their time."]),
+    ("/timestamps yes", ["-- Timestamps can be off, on or seconds."]),
+    ("/timezone", ["-- Times are UTC. It is 08:00 there, Friday 15 January 2027."]),
+    ("/timezone europe/berlin", [
+        "-- Times are Europe/Berlin. It is 09:00 there, Friday 15 January 2027.",
+    ]),
+    ("/tz -8:30", ["-- Times are UTC-08:30. It is 23:30 there, Thursday 14 January 2027."]),
+    ("/timezone Europe/Berln", [
+        "-- No time zone Europe/Berln. Did you mean Europe/Berlin?",
+    ]),
+    ("/timezone new york", [
+        "-- Times are America/New_York. It is 03:00 there, Friday 15 January 2027.",
+    ]),
+    ("/timezone BERL", ["-- Times are Europe/Berlin. It is 09:00 there, Friday 15 January 2027."]),
+    ("/timezone knox", [
+        "-- Times are America/Indiana/Knox. It is 02:00 there, Friday 15 January 2027.",
+    ]),
+    ("/timezone lon", [
+        "-- No time zone lon. There are Arctic/Longyearbyen and Europe/London.",
+    ]),
+    ("/timezone " + "../" * 99, [
+        f"-- No time zone {('../' * 99)[:40]}. It is a place such as Europe/Berlin, or UTC, or "
+        "how far from it, such as +5:30.",
+    ]),
+    ("/quiet", ["-- Who joins, leaves or is renamed is shown."]),
+    ("/quiet on", ["-- Who joins, leaves or is renamed is not shown."]),
+    ("/quiet Off", ["-- Who joins, leaves or is renamed is shown."]),
+    ("/quiet please", ["-- Quiet can be off or on."]),
+    ("/bell", ["-- The bell does not ring."]),
+    ("/bell on", ["-- The bell rings for all that others say."]),
+    ("/bell mentions", ["-- The bell rings for lines that name you and for private lines."]),
+    ("/bell off", ["-- The bell does not ring."]),
+    ("/bell loud", ["-- The bell can be off, mentions or on."]),
+    ("/color", ["-- Names have colours if your terminal can show them."]),
+    ("/color on", ["-- Names have colours in a terminal."]),
+    ("/colour off", ["-- Nothing has colours."]),
+    ("/color auto", ["-- Names have colours if your terminal can show them."]),
+    ("/color red", ["-- Colours can be auto, on or off."]),
+    ("/reader", ["-- A terminal is drawn on. /reader on is for screen readers."]),
+    ("/reader on", ["-- What arrives is one line each, and nothing is drawn twice."]),
+    ("/reader off", ["-- A terminal is drawn on. /reader on is for screen readers."]),
+    ("/reader maybe", ["-- It can be off or on."]),
+    # keeping order: what operators can do is in test_moderation.py
+    ("/claim", ["-- Usage: /claim CODE"]),
+    ("/claim 9F3A-22C1", [
+        "-- There is no code to claim. /ops lists who keeps order.",
+    ]),
+    ("/ops", ["-- There is no operator."]),
+    ("/report", ["-- Usage: /report NAME [REASON]"]),
+    (
+        "/report bob spam",
+        ["-- Nobody keeps order here. /ignore NAME spares you what somebody says."],
+    ),
+    ("/close", ["-- /close is for operators. /ops lists them."]),
+    ("/op", ["-- /op is for operators. /ops lists them."]),
+    ("/deop", ["-- /deop is for operators. /ops lists them."]),
+    ("/kick", ["-- /kick is for operators. /ops lists them."]),
+    ("/ban", ["-- /ban is for operators. /ops lists them."]),
+    ("/unban", ["-- /unban is for operators. /ops lists them."]),
+    ("/bans", ["-- /bans is for operators. /ops lists them."]),
+    ("/mute", ["-- /mute is for operators. /ops lists them."]),
+    ("/unmute", ["-- /unmute is for operators. /ops lists them."]),
+    ("/announce", ["-- /announce is for operators. /ops lists them."]),
+    ("/lockdown", ["-- /lockdown is for operators. /ops lists them."]),
+    ("/reports", ["-- /reports is for operators. /ops lists them."]),
+    ("/audit", ["-- /audit is for operators. /ops lists them."]),
+    # the server
+    ("/motd", ["-- There is no message of the day."]),
+    ("/uptime", ["-- chatroom has been up for 5 seconds. 2 people are here."]),
+    # what is no command
+    ("/", ["-- A command's name follows the slash at once. /help lists them."]),
+    ("/ nick", ["-- A command's name follows the slash at once. /help lists them."]),
+    ("/hsitory", ["-- No command /hsitory. Did you mean /history?"]),
+    ("/qiut", ["-- No command /qiut. Did you mean /quit?"]),
+    # the beginning of one: it goes before what is near
+    ("/hist", ["-- Nothing has been said here."]),
+    ("/UPT", ["-- chatroom has been up for 5 seconds. 2 people are here."]),
+    ("/aw", ["-- You are away. /back says that you are here again."]),
+    ("/ti", ["-- Several commands begin with /ti: /timestamps and /timezone."]),
+    ("/na x", ["-- Several commands begin with /na: /name and /names."]),
+    ("/qui", ["-- Several commands begin with /qui: /quiet and /quit."]),
+    ("/mot", ["-- There is no message of the day."]),
+    ("/ki bob", ["-- No command /ki. /help lists them."]),
+    ("/forg", ["-- /forget has to be typed in full: /forget [N|hour|NAME]"]),
+    ("/ex", ["-- /quit has to be typed in full: /quit [TEXT]"]),
+    ("/logi alice secret99", ["-- /login has to be typed in full: /login NAME [PASSWORD]"]),
+    ("/help forg", [
+        "-- /forget [N|hour|NAME]",
+        "-- take back the last line that you said, or the last N",
+        "--",
+        "-- /forget hour takes back all that you said in the last hour, in all rooms,",
+        "-- and asks first. Lines are removed from the history; who has seen them has",
+        "-- seen them. An operator removes what was said as NAME.",
+    ]),
+    # other names that people try
+    ("/dm bob hi", ["-> you to bob: hi"]),
+    ("/pm bob hi", ["-> you to bob: hi"]),
+    ("/query bob hi", ["-> you to bob: hi"]),
+    ("/afk lunch", ["-- You are away. /back says that you are here again."]),
+    ("/block bob", ["-- You ignore bob. /unignore bob ends it."]),
+    ("/unblock bob", ["-- You do not ignore bob. /ignore lists whom you ignore."]),
+    ("/part", [
+        "-- Everybody enters #lobby. /join ROOM goes to another room, /quit ends it all.",
+    ]),
+    ("/leave tea", ["-- You are in #lobby. /part without a name leaves the room that you are in."]),
+    ("/xyzzy", ["-- No command /xyzzy. /help lists them."]),
+    ("/" + "x" * 99, [f"-- No command /{'x' * 24}. /help lists them."]),
+    # /help
+    ("/help msg", [
+        "-- /msg NAME TEXT   (also /m, /w, /tell, /dm, /pm, /query)",
+        "-- say something to one person alone",
+        "--",
+        "-- The beginning of a name is enough where only one name begins so, and nobody",
+        "-- of just that name was here in the last hour. Who has a registered name and",
+        "-- is not here is shown it when they log in.",
+    ]),
+    ("/help /back", ["-- /back   (also /unaway)", "-- you are here again"]),
+    ("/? me", ["-- /me TEXT", "-- say what you do: /me waves"]),
+    ("/help rooms", [
+        "-- /join ROOM     go to another room, which is made if there is none",
+        "-- /part [ROOM]   leave the room, for the one that everybody enters first",
+        "-- /rooms         which rooms there are, and when each had its last line",
+        "-- /who [ROOM]    who is in your room, or in another",
+        "-- /topic [TEXT]  what the room is about, or say it: /topic TEXT",
+        "-- /room [private|public|invite NAME|uninvite NAME|give NAME]",
+        "--                whose the room is, and who may enter it",
+    ]),
+    ("/help /rooms", [
+        "-- /rooms   (also /list)",
+        "-- which rooms there are, and when each had its last line",
+    ]),
+    ("/h hlep", ["-- No command /hlep. Did you mean /help?"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("typed", "shown"), ANSWERS)
+def test_a_command_is_answered(world: World, typed: str, shown: list[str]) -> None:
+    alice, _bob = world.people("alice", "bob")
+    assert alice.asks(typed) == shown
+
+
+def test_every_command_and_alias_is_tried() -> None:
+    tried = {typed[1:].partition(" ")[0].lower() for typed, _ in ANSWERS}
+    assert COMMANDS.keys() - tried == {"unignore", "r"} - tried
+
+
+def groups() -> dict[str, list[str]]:
+    """The commands of each group."""
+    found: dict[str, list[str]] = {}
+    for one in dict.fromkeys(COMMANDS.values()):
+        found.setdefault(one.group, []).append(f"/{one.name}")
+    return found
+
+
+def test_help_lists_all_commands_by_their_groups(world: World) -> None:
+    (alice,) = world.people("alice")
+    alice.operates()
+    *listed, more, rest = alice.asks("/help")
+    # A long group goes on in the next row.
+    shown = [word for line in listed for word in line.removeprefix("-- ").split()]
+    assert shown == [
+        word for group, names in groups().items() for word in (group.capitalize(), *names)
+    ]
+    assert "/help GROUP" in more
+    assert rest.endswith("//text says /text.")
+
+
+def test_the_groups_of_help_are_the_modules() -> None:
+    assert groups()["rooms"] == ["/join", "/part", "/rooms", "/who", "/topic", "/room"]
+    assert groups()["preferences"] == [
+        *("/timestamps", "/timezone", "/quiet", "/bell"),
+        *("/color", "/reader"),
+    ]
+
+
+def test_every_group_has_help(world: World) -> None:
+    (alice,) = world.people("alice")
+    alice.operates()
+    for group, names in groups().items():
+        shown = alice.asks(f"/help {group.upper()}")
+        assert [line.split()[1] for line in shown if line.startswith("-- /")] == names
+        assert max(map(len, shown)) < 80
+
+
+def test_help_fits_a_terminal_of_80_by_24_with_many_commands(world: World) -> None:
+    def some(session: Session, rest: str) -> None:
+        """do it"""
+
+    (alice,) = world.people("alice")
+    alice.operates()
+    own = dict(COMMANDS)
+    for number in range(60 - len(dict.fromkeys(COMMANDS.values()))):
+        some.__module__ = f"somewhere.group{number % 3}"
+        command(f"command{number}", into=own, group="talking")(some)
+    alice.session.commands = own
+    shown = alice.asks("/help")
+    assert len(shown) <= 20
+    assert max(map(len, shown)) < 80
+    typed = {word for line in shown for word in line.split()}
+    assert typed >= {f"/{found.name}" for found in own.values()}
+
+
+def test_every_command_has_help(world: World) -> None:
+    (alice,) = world.people("alice")
+    for name, found in COMMANDS.items():
+        shown = alice.asks(f"/help /{name}")
+        assert shown[0].startswith(f"-- {found.synopsis}")
+        assert len(shown) > 1
+        assert max(map(len, shown)) < 80
+
+
+def test_a_private_line_is_for_one_person_alone(world: World) -> None:
+    alice, bob, carol = world.people("alice", "bob", "carol")
+    alice.says("/msg bob psst")
+    assert bob.sees == ["-> alice to you: psst"]
+    assert carol.sees == []
+
+
+def test_a_private_line_reaches_another_room(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.says("/join den")
+    _ = bob.sees
+    alice.says("/msg bob psst")
+    assert bob.sees == ["-> alice to you: psst"]
+
+
+@pytest.mark.parametrize("typed", ["/reply yes", "/r yes"])
+def test_a_reply_goes_to_whoever_wrote_last(world: World, typed: str) -> None:
+    alice, bob, carol = world.people("alice", "bob", "carol")
+    carol.says("/msg bob one")
+    alice.says("/msg bob two")
+    # It goes to the person, whatever they are called by now.
+    alice.says("/nick ann")
+    _ = alice.sees
+    assert bob.asks(typed) == ["-> you to ann: yes"]
+    assert alice.sees == ["-> bob to you: yes"]
+    assert carol.sees == ["-> you to bob: one", "-- alice is now ann."]
+
+
+def test_a_reply_to_somebody_who_has_left_is_refused(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.says("/msg bob hi", "/quit")
+    assert bob.asks("/reply hi") == [
+        "-- Whoever sent you the last private line has left: /msg NAME TEXT."
+    ]
+
+
+def test_a_reply_finds_an_account_that_has_come_again(world: World) -> None:
+    alice, bob = owner(world), world.person("bob")
+    alice.says("/msg bob hi", "/quit")
+    again = world.person()
+    again.says(f"/login alice {WORD}")
+    _ = again.sees
+    assert bob.asks("/reply hello")[-1:] == ["-> you to alice: hello"]
+    assert again.sees == ["-> bob to you: hello"]
+
+
+def test_who_ignores_somebody_is_not_told_anything_by_them(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.says("/ignore alice")
+    _ = bob.sees
+    # They are not told.
+    assert alice.asks("/msg bob hi") == ["-> you to bob: hi"]
+    assert bob.sees == []
+    assert bob.asks("/reply what") == ["-- Nobody has sent you a private line yet: /msg NAME TEXT."]
+
+
+def test_the_ignored_are_listed_under_their_names_of_now(world: World) -> None:
+    alice, bob, carol, _dave = world.people("alice", "bob", "carol", "dave")
+    alice.says("/ignore carol", "/ignore bob", "/ignore dave")
+    carol.says("/quit")
+    bob.says("/nick bert")
+    assert alice.asks("/ignore") == ["-- You ignore bert, dave."]
+    assert alice.asks("/unignore bert") == ["-- You see what bert says again."]
+    assert alice.asks("/unignore dave", "/ignore")[-1] == "-- You ignore nobody."
+
+
+def test_history_leaves_out_the_ignored(world: World) -> None:
+    alice, bob, carol = world.people("alice", "bob", "carol")
+    alice.says("one")
+    carol.says("two")
+    assert bob.asks("/ignore alice", "/history")[1:] == [
+        "-- Today (times are UTC)",
+        "08:00 carol: two",
+    ]
+
+
+def test_history_shows_as_many_lines_as_are_wanted(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.says(*[str(number) for number in range(30)])
+    assert len(bob.asks("/history")) == 22
+    assert bob.asks("/history 2") == [
+        "-- Today (times are UTC)",
+        "08:00 alice: 28",
+        "08:00 alice: 29",
+        "-- /more shows what was said before.",
+    ]
+    assert len(bob.asks(f"/history {'9' * 100}")) == 31
+
+
+@pytest.mark.parametrize(
+    "typed", ["/away", "/report bob", "/kick bob", "/ban bob 1h", "/mute bob", "/close tea"]
+)
+def test_a_reason_that_is_too_long_is_refused_and_not_cut(world: World, typed: str) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.says("/join tea", "/join lobby")
+    alice.operates()
+    assert alice.asks(f"{typed} {'x' * 201}") == [
+        "-- At most 200 characters, please: these are 201. Nothing was done."
+    ]
+    assert not bob.gone
+    assert alice.asks("/whois bob")[0].startswith("-- bob is in #lobby")
+
+
+def test_who_is_away_says_so(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.says("/away")
+    assert alice.asks("/msg bob hi") == ["-> you to bob: hi", "-- bob is away."]
+    assert alice.asks("/whois bob")[0].endswith(", away.")
+    assert alice.asks("/who") == ["-- 2 people in #lobby: alice, bob (away)"]
+    bob.says(f"/away {LONG[:200]}")
+    assert alice.asks("/msg bob hi")[1] == f"-- bob is away: {LONG[:200]}."
+    bob.says("/away lunch")
+    assert alice.asks("/whois bob")[0].endswith(", away: lunch.")
+    _ = bob.sees
+    assert bob.asks("/back") == ["-- You are back."]
+    assert alice.asks("/msg bob hi") == ["-> you to bob: hi"]
+
+
+def test_whois_does_not_name_a_room_that_is_not_listed(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.session.move(world.chat.open_room("hidden", listed=False))
+    world.settle()
+    assert alice.asks("/whois bob") == ["-- bob is here for 5 seconds, idle for 5 seconds."]
+
+
+def test_whois_tells_who_was_idle(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.says("hi")
+    world.wait(120)
+    assert alice.asks("/whois bob") == [
+        "-- bob is in #lobby, here for 2 minutes, idle for 2 minutes."
+    ]
+
+
+def test_a_last_word_is_cut(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.says(f"/quit {LONG}")
+    assert bob.sees == [f"-- alice left ({LONG[:200]})."]
+
+
+def test_rooms_are_listed_by_how_many_are_there(world: World) -> None:
+    alice, bob, carol = world.people("alice", "bob", "carol")
+    alice.says("/join den", "/topic tea", "hi")
+    world.wait(120)
+    bob.says("/join den")
+    carol.says("/join attic")
+    assert carol.asks("/rooms") == [
+        "-- #den  2 people, last line 2 minutes ago  tea",
+        "-- #attic  1 person, silent so far",
+        "-- #lobby  0 people, silent so far",
+    ]
+    assert alice.asks("/who lobby") == ["-- 0 people in #lobby"]
+
+
+def test_only_so_many_rooms_are_listed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "MAX_LISTED", 2)
+    (alice,) = world.people("alice")
+    for name in ("one", "two", "three"):
+        alice.says(f"/join {name}", "hi")
+    assert alice.asks("/rooms") == [
+        "-- #three  1 person, last line 0 seconds ago",
+        "-- #lobby  0 people, silent so far",
+        "-- ... and 2 more.",
+    ]
+
+
+def test_a_beginning_of_several_rooms_is_not_guessed(world: World) -> None:
+    (alice,) = world.people("alice")
+    alice.says("/join den1", "hi", "/join den2", "hi")
+    assert alice.asks("/who den") == ["-- Several rooms' names begin like that. /rooms lists them."]
+
+
+def test_only_so_many_people_are_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "MAX_NAMED", 2)
+    alice, *_ = world.people("alice", "Bob", "carol", "dave")
+    assert alice.asks("/who") == ["-- 4 people in #lobby: alice, Bob and 2 others"]
+
+
+def test_a_topic_is_shown_set_and_cleared(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.says(f"/topic {LONG}")
+    assert bob.sees == [f"-- alice set the topic: {LONG[:300]}"]
+    assert bob.asks("/topic") == [f"-- #lobby is about: {LONG[:300]}"]
+    assert bob.asks("/topic -") == ["-- bob cleared the topic."]
+    assert bob.asks("/topic") == ["-- #lobby has no topic. /topic TEXT sets one."]
+
+
+def test_the_message_of_the_day_can_be_read_again(make_world: MakeWorld) -> None:
+    world = make_world(Settings(motd="Be kind.\nAlways."))
+    (alice,) = world.people("alice")
+    assert alice.asks("/motd") == ["-- Be kind.", "-- Always."]
+
+
+def test_who_is_alone_is_told_so(world: World) -> None:
+    (alice,) = world.people("alice")
+    assert alice.asks("/uptime") == ["-- chatroom has been up for 5 seconds. 1 person is here."]
+
+
+def test_two_commands_cannot_have_one_name() -> None:
+    def first(session: Session, rest: str) -> None:
+        """do it"""
+
+    table = dict(COMMANDS)
+    command("first", "f", usage="[X]", into=table, group="talking")(first)
+    assert table["f"] is table["first"]
+    assert table["f"].synopsis == "/first [X]"
+    with pytest.raises(ValueError, match="two commands /f"):
+        command("f", into=table, group="talking")(first)
+    assert "first" not in COMMANDS
+
+
+def test_a_door_may_have_commands_of_its_own(world: World) -> None:
+    def ping(session: Session, rest: str) -> None:
+        session.notice("pong")
+
+    alice, bob = world.people("alice", "bob")
+    own = dict(COMMANDS)
+    command("ping", into=own, group="talking")(ping)
+    alice.session.commands = own
+    assert alice.asks("/ping") == ["-- pong"]
+    assert bob.asks("/ping")[0].startswith("-- No command /ping.")
+    assert alice.asks("/help ping") == ["-- /ping", "--"]
+    assert any("/ping" in line.split() for line in alice.asks("/help"))
+    assert not any("/ping" in line for line in bob.asks("/help"))
+
+
+def test_who_leaves_a_room_is_in_the_lobby(world: World) -> None:
+    (alice,) = world.people("alice")
+    alice.says("/join tea")
+    assert alice.asks("/part #tea") == ["-- You are now in #lobby."]
+    alice.says("/join tea")
+    assert alice.asks("/leave") == ["-- You are now in #lobby."]
+
+
+def test_an_operators_command_has_to_be_typed_in_full(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    alice.operates()
+    assert alice.asks("/kic bob") == ["-- /kick has to be typed in full: /kick NAME [REASON]"]
+    assert not bob.gone
+
+
+@pytest.mark.parametrize(("typed", "near"), [
+    ("te", " There is #tea."),
+    ("teatime", " There is #tea."),
+    ("tae", " There is #tea."),
+    ("coffee", ""),
+])  # fmt: skip
+def test_who_makes_a_room_is_told_so_and_which_they_may_have_meant(
+    world: World, typed: str, near: str
+) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.says("/join tea", "hello")
+    shown = [f"-- You made #{typed}; nobody else is here.{near}"]
+    assert alice.asks(f"/join {typed}") == shown
+
+
+def test_a_private_room_is_not_named_to_who_may_not_enter_it(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.operates()
+    bob.says("/join teapot", "/room private")
+    assert alice.asks("/join tea")[0] == "-- You made #tea; nobody else is here."
+    assert alice.asks("/join teap0t")[0].startswith("-- You made #teap0t; nobody else is here.")
+
+
+def test_no_room_is_made_that_looks_like_another(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    assert alice.asks("/join l0bby") == [
+        "-- #l0bby looks like #lobby. /join lobby goes there; a new room needs another name."
+    ]
+    bob.says("/join Island", "hello")
+    assert "looks like #Island." in alice.asks("/join lsland")[0]
+    assert alice.asks("/join ISLAND")[-1] == "-- You are now in #Island with bob."
+    assert set(world.chat.rooms) == {"lobby", "island"}
