@@ -905,7 +905,7 @@ def test_whoever_says_nothing_is_cut_after_the_grace(world: World, factory: SshF
 def test_whoever_opens_no_session_is_cut_after_the_grace(
     world: World, factory: SshFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sshclient.Channel.channelOpen", lambda *_: None)
+    monkeypatch.setattr("tests.support.sshclient.Channel.channelOpen", lambda *_: None)
     idle = Guest(world, factory)
     world.wait(LOGIN_GRACE + 1)
     idle.settle()
