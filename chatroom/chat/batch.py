@@ -1,6 +1,6 @@
-"""A batch: the new events of one turn as one format writes them, shared by all who have it."""
+"""Batches: the new events of one turn, encoded once for each format."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import accumulate
 
 from chatroom.chat.log import Row
@@ -9,10 +9,12 @@ from chatroom.formats.format import Format, encode
 
 
 class Batch:
-    """The new events of one turn as one format writes them.
+    """The new events of one turn as one format shows them.
 
-    own: the indexes of *rows* by the origin of their events. named: the indexes of those that name
-    somebody, by the origins of these.
+    data: the bytes of all of them, the same object for all members who are shown all of it.
+    pieces: the bytes of each.
+    named: the indexes of those that are marked for the members whom they name, by their origins.
+    talk: whether all of them are lines that were said, so that they need no counting.
     """
 
     __slots__ = ("_format", "_own", "_rows", "_starts", "_users", "data", "named", "pieces", "talk")
@@ -27,7 +29,6 @@ class Batch:
     ) -> None:
         self.pieces = [encode(format, row.event, room, row.id) for row in rows]
         self.data = b"".join(self.pieces)
-        #: Whether all of it are lines that were said, so that they need no counting.
         self.talk = rows[-1].line + rows[-1].event.line - rows[0].line == len(rows)
         self._rows = rows
         self._format = format
@@ -37,7 +38,7 @@ class Batch:
         self._users: frozenset[int] | None = None
 
     def left_out(self, member: Member, first: int, last: int) -> Sequence[int]:
-        """The indexes from *first* up to *last* that *member* is not shown, in order."""
+        """Return the indexes from *first* up to *last* that *member* is not shown, in order."""
         indexes: Sequence[int] = self._own.get(member.origin, ())
         if member.ignores is not None:
             if self._users is None:
@@ -53,14 +54,14 @@ class Batch:
         ]
 
     def marked(self, member: Member) -> dict[int, bytes]:
-        """What *member* is shown otherwise, by its index, since it names them."""
+        """Return the lines that name *member*, marked, by their indexes."""
         return {
             index: self._format.highlighted(self.pieces[index], member.name)
             for index in self.named.get(member.origin, ())
         }
 
     def part(self, first: int, last: int, skip: Sequence[int], marked: dict[int, bytes]) -> bytes:
-        """The bytes of the events from *first* up to *last*, but for the indexes *skip*.
+        """Return the bytes of the events from *first* up to *last*, but for the indexes *skip*.
 
         marked: what stands in the place of some of them.
         """
@@ -79,9 +80,48 @@ class Batch:
     def places(
         self, start: int, first: int, last: int, skip: Sequence[int], marked: dict[int, bytes]
     ) -> list[tuple[int, bytes]]:
-        """What `part` joins, each piece with the cursor after it; the batch begins at *start*."""
+        """Return the pieces that `part` joins, each after the cursor that follows it.
+
+        start: the position at which the batch begins.
+        """
         return [
             (start + index + 1, marked.get(index, self.pieces[index]))
             for index in range(first, last)
             if index not in skip
         ]
+
+
+class Batches(dict[Format, Batch]):
+    """The new events of one turn, by format; encoded when a format is first asked for.
+
+    room: the name of the room.
+    rows: the events.
+    own: the indexes of *rows* by the origin of their events.
+    named: the indexes of those that name members, by the origins of these.
+    """
+
+    __slots__ = ("named", "own", "room", "rows")
+
+    def __init__(self, room: str, rows: Sequence[Row], named: dict[int, list[int]]) -> None:
+        super().__init__()
+        self.room = room
+        self.rows = rows
+        self.named = named
+        self.own: dict[int, list[int]] = {}
+        for index, row in enumerate(rows):
+            self.own.setdefault(row.event.origin, []).append(index)
+
+    def __missing__(self, format: Format) -> Batch:
+        batch = self[format] = Batch(format, self.room, self.rows, self.own, self.named)
+        return batch
+
+    @property
+    def differing(self) -> Collection[int]:
+        """The origins whose members are not sent what everybody is."""
+        return self.own.keys() | self.named.keys() if self.named else self.own
+
+    @property
+    def lines(self) -> int:
+        """How many of the events are lines that were said."""
+        first, last = self.rows[0], self.rows[-1]
+        return last.line + last.event.line - first.line

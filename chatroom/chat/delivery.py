@@ -13,11 +13,11 @@ be shown; there are no queues of what is still to be sent.
 `flush` is the hot path: what it does for each member it does ten thousand times a turn.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import length_hint
 from sys import maxsize
 
-from chatroom.chat.batch import Batch
+from chatroom.chat.batch import Batch, Batches
 from chatroom.chat.log import Log, Row
 from chatroom.chat.member import Member, drop, guarded, hides
 from chatroom.chat.mentions import Mentions
@@ -31,20 +31,30 @@ PIECE_BYTES = 160
 
 
 class Delivery:
-    """Delivers the log of one room.
+    """Delivery of the log of one room to its members.
 
-    log, name: the room's. counters: what it adds to.
-    flushed: up to which position the log was delivered.
+    log: the log of the room.
+    name: the name of the room.
+    counters: the counters that it adds to.
+    flushed: the position up to which the log was delivered.
     mentions: whose names are looked for in what is said.
-    portion: at most about so many bytes at a time for a member who is behind.
+    portion: about how many bytes a member who is behind is sent at a time, at most.
     max_encoded: how many bytes of what was sent to members who were behind are kept for others.
     """
 
-    def __init__(self, log: Log, name: str, counters: Counters) -> None:
+    def __init__(
+        self,
+        log: Log,
+        name: str,
+        counters: Counters,
+        *,
+        portion: int = 64 * 1024,
+        max_encoded: int = 512 * 1024,
+    ) -> None:
         self.flushed = 0
         self.mentions = Mentions()
-        self.portion = 64 * 1024
-        self.max_encoded = 512 * 1024
+        self.portion = portion
+        self.max_encoded = max_encoded
         self._log = log
         self._name = name
         self._counters = counters
@@ -63,37 +73,39 @@ class Delivery:
 
         members: those who are in the room's lists, by origin.
         others: those who are in none.
-        leaving: who is out, from which position on, and why.
+        leaving: those who are out, each with the position from which on, and why.
         """
-        start, end = self.flushed, self._log.end
-        self.flushed = end
+        start, self.flushed = self.flushed, self._log.end
         rows = self._log.since(start)
         if not rows:
             return
-        own: dict[int, list[int]] = {}
-        for index, row in enumerate(rows):
-            own.setdefault(row.event.origin, []).append(index)
         named = self._tell_of_mentions(members, rows, start) if self.mentions else {}
-        # To whom it is not what everybody gets.
-        differing: Collection[int] = own.keys() | named.keys() if named else own
-        batches: dict[Format, Batch] = {}
+        batches = Batches(self._name, rows, named)
+        self._serve_leaving(leaving, batches, start)
+        self._hand_out([*members.values(), *others], batches, start)
+        self._counters.lines += batches.lines
+        self._log.trim()
 
-        def batch_for(format: Format) -> Batch:
-            if format not in batches:
-                batches[format] = Batch(format, self._name, rows, own, named)
-            return batches[format]
+    def _serve_leaving(
+        self, leaving: Sequence[tuple[Member, int, Left]], batches: Batches, start: int
+    ) -> None:
+        """Send those who are out what happened before, and tell their owners that they are."""
 
         def deliver_up_to(member: Member, last: int) -> None:
-            self._deliver(member, batch_for(member.format), start, last - start)
+            self._deliver(member, batches[member.format], start, last - start)
 
         for member, last, left in leaving:
             if not member.writer.congested:
                 guarded(member, deliver_up_to, member, last)
             if member.owner is not None:
                 guarded(member, member.owner.left, member, left)
+
+    def _hand_out(self, readers: Sequence[Member], batches: Batches, start: int) -> None:
+        """Send *readers* the batches, which begin at *start*: the hot path."""
+        count = len(batches.rows)
+        end = start + count
+        differing = batches.differing
         format = None
-        count = len(rows)
-        readers = [*members.values(), *others]
         # Counting deliveries must not cost anything per member. Members are visited in runs that
         # share a format; when a run ends, everyone visited in it minus those who were handled
         # individually (`apart`) received the whole batch. `ahead` members were left when it began.
@@ -109,7 +121,7 @@ class Delivery:
                 continue
             try:
                 if member.format is not format:
-                    batch = batch_for(member.format)
+                    batch = batches[member.format]
                     here = length_hint(rest) + 1
                     served += ahead - here - apart
                     written += size * (ahead - here - apart)
@@ -134,12 +146,8 @@ class Delivery:
             except Exception:
                 # One member's fault must not cost the others their lines.
                 drop(member)
-        lines = self._log.lines - rows[0].line
-        counters = self._counters
-        counters.lines += lines
-        counters.deliveries += lines * (served + ahead - apart)
-        counters.bytes += written + size * (ahead - apart)
-        self._log.trim()
+        self._counters.deliveries += batches.lines * (served + ahead - apart)
+        self._counters.bytes += written + size * (ahead - apart)
 
     def _tell_of_mentions(
         self, members: Mapping[int, Member], rows: Sequence[Row], start: int
@@ -188,7 +196,7 @@ class Delivery:
         self._count_lines(member, start + first, [start + index for index in skip])
 
     def _count_lines(self, member: Member, start: int, hidden: Iterable[int] = ()) -> None:
-        """*member* was handed the lines from *start* to its cursor, but for those at *hidden*."""
+        """Count the lines from *start* to the cursor of *member*, but for those at *hidden*."""
         events, cursor = self._log, member.cursor
         said = events.lines_before(cursor) - events.lines_before(start)
         skipped = sum(events.rows[at - events.base].event.line for at in hidden if at < cursor)
@@ -197,13 +205,13 @@ class Delivery:
     def catch_up(self, member: Member) -> bool:
         """Serve a member who was congested and has drained, at most a portion.
 
-        Returns whether it stands at the end, and its writer can take more.
+        Returns whether the member stands at the end and its writer took all of it.
         """
         taken = self._serve(member, self.flushed, self.portion)
         return taken and member.cursor >= self.flushed
 
     def serve(self, member: Member) -> None:
-        """Send *member*, unless they are congested, all that they were not sent yet."""
+        """Send *member*, unless it is congested, all that it was not sent yet."""
         if not member.writer.congested:
             guarded(member, self._serve, member, self._log.end, maxsize)
 
@@ -257,7 +265,7 @@ class Delivery:
         return taken == len(data)
 
     def _encode(self, format: Format, row: Row) -> bytes:
-        """*row* as *format* shows it, which is kept for others who are behind as well."""
+        """Return *row* as *format* shows it; that is kept for others who are behind as well."""
         piece = encode(format, row.event, self._name, row.id)
         if self._encoded_size > self.max_encoded:
             self.forget_encoded()
@@ -266,14 +274,15 @@ class Delivery:
         return piece
 
     def forget_encoded(self) -> None:
-        """Encode anew what is sent to members who are behind."""
+        """Forget what was encoded for members who are behind: lines of it were removed."""
         self._encoded.clear()
         self._encoded_size = 0
 
     def _stall(self, member: Member, pieces: Iterable[tuple[int, bytes]], taken: int) -> None:
-        """The writer took only *taken* bytes of *pieces*.
+        """Put the cursor after the line in which the writer stopped, and give it the rest of that.
 
-        The line in which it stopped goes to the writer, the cursor stands after it.
+        pieces: what was written, each piece after the cursor that follows it.
+        taken: how many bytes of it the writer took.
         """
         rest = b""
         self._counters.bytes += taken
