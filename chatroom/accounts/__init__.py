@@ -1,4 +1,4 @@
-"""What concerns accounts and needs no connection.
+"""Passwords and the login throttle.
 
-How passwords are hashed and compared, and how guesses at them are slowed down.
+How passwords are hashed and compared, and how guessing them is slowed down.
 """

@@ -1,4 +1,4 @@
-"""Passwords: which are accepted, and how they are hashed and compared.
+"""Check, hash and compare passwords.
 
 `make` and `matches` take a quarter of a second and 32 MiB, so they must run in a thread, not in the
 reactor's. No exception contains the password in its message.
@@ -12,23 +12,23 @@ import re
 import unicodedata
 from typing import Final
 
-#: The length of a password, in characters (NIST SP 800-63B, section 5.1.1.2, asks for 8 at least).
+#: The length of a password, in characters (NIST SP 800-63B, section 5.1.1.2, demands at least 8).
 MIN_LENGTH: Final = 8
 MAX_LENGTH: Final = 128
 
-#: The cost of scrypt (RFC 7914, section 2): the logarithm of N, the block size, the passes. One
+#: The parameters of scrypt (RFC 7914, section 2): the binary logarithm of N, r, and p. They are one
 #: of the equally strong choices of OWASP's Password Storage Cheat Sheet.
 LOG_N = 15
 BLOCK_SIZE: Final = 8
 PASSES: Final = 3
 
-_SALT: Final = 16  # bytes
-_KEY: Final = 32  # bytes
+_SALT_BYTES: Final = 16
+_KEY_BYTES: Final = 32
 
-#: How much memory a hash may use, whatever parameters the stored form has, in bytes.
-_MAX_MEMORY: Final = 256 * 1024 * 1024
+#: The most memory that scrypt may use, whatever parameters a stored hash has.
+_MAX_MEMORY_BYTES: Final = 256 * 1024 * 1024
 
-# The PHC string format: $scrypt$ln=15,r=8,p=3$salt$key, with Base64 that is not padded.
+# The PHC string format: $scrypt$ln=15,r=8,p=3$salt$key, with unpadded Base64.
 _STORED = re.compile(
     r"\$scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)"
 )
@@ -49,12 +49,12 @@ class PasswordRefused(ValueError):
 
 
 def normal(password: str) -> str:
-    """Return *password* in NFC, in which passwords are compared (PRECIS: RFC 8265, section 4.2)."""
+    """Return *password* in NFC, the form that is compared (RFC 8265, section 4.2)."""
     return unicodedata.normalize("NFC", password)
 
 
 def check(password: str, name: str) -> None:
-    """Raise PasswordRefused unless *password* may be that of *name*."""
+    """Raise PasswordRefused if the account *name* may not have this password."""
     password = normal(password)
     if "\ufffd" in password:
         raise PasswordRefused("The password arrived damaged, or has control characters in it.")
@@ -71,8 +71,8 @@ def check(password: str, name: str) -> None:
 
 def make(password: str) -> str:
     """Return the hash to store for *password*, with a new salt, in the PHC string format."""
-    salt = os.urandom(_SALT)
-    key = _scrypt(password, salt, LOG_N, BLOCK_SIZE, PASSES, _KEY)
+    salt = os.urandom(_SALT_BYTES)
+    key = _scrypt(password, salt, LOG_N, BLOCK_SIZE, PASSES, _KEY_BYTES)
     return f"$scrypt$ln={LOG_N},r={BLOCK_SIZE},p={PASSES}${_base64(salt)}${_base64(key)}"
 
 
@@ -104,7 +104,7 @@ def _scrypt(
         n=2**log_n,
         r=block_size,
         p=passes,
-        maxmem=_MAX_MEMORY,
+        maxmem=_MAX_MEMORY_BYTES,
         dklen=length,
     )
 

@@ -1,13 +1,13 @@
-"""The login throttle: guessing passwords is slow, and no account is ever locked.
+"""The login throttle, which slows guessing down and never locks an account.
 
-The first failures for a name from one source cost nothing. After each further failure, attempts for
-that name from that source have to wait for a pause. Among the waiting attempts, those go first
-whose connection has failed less often; then those whose name and source have failed less often;
-then those of the oldest connection.
+The first failures for a name from one source cost nothing. After each further one, attempts for the
+same name from the same source wait for a pause. Waiting attempts run in this order: those of
+connections with the fewest failures first; among these, those whose name and source have the fewest
+failures; then those of the oldest connection.
 
-So the owner of a name can log in while others send ten thousand guesses: at once from another
-source, after a pause from the same source, and even if each guess comes from a new connection, as
-soon as the owner's connection is among the oldest.
+So the owner of a name can log in while an attacker sends ten thousand guesses: at once from another
+source, and after a pause from the same one. Even if each guess comes from a new connection, the
+owner's turn comes, since an older connection goes first.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,12 @@ MAX_WAITING = 128
 
 @dataclass(slots=True)
 class _Record:
-    """The failures for one name from one source: how many, the last one, the end of the pause."""
+    """The failures for one name from one source.
+
+    failures: how many there were.
+    failed_at: when the last one was, see Clock.seconds.
+    next_at: when the pause ends.
+    """
 
     failures: int = 0
     failed_at: float = -inf

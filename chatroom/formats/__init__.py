@@ -1,5 +1,5 @@
-"""How events become bytes.
+"""Formats: encoders from events to bytes.
 
-A format holds no state, and the same event gives the same bytes, so that all who use it can be sent
-the same object.
+A format has no state, and encodes equal events as equal bytes. So all connections with the same
+format are sent the same bytes object.
 """

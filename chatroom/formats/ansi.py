@@ -1,12 +1,11 @@
-"""Styles: events as the lines of a terminal of a certain width, with colours.
+"""Events as lines for a terminal of a certain width, with colours.
 
-The rule: as for all formats (plain.py), so people with equal preferences, width and colours are
-sent the same bytes. What differs from one person to the next is `highlighted`, which is for the few
-lines that name them.
+Users with equal preferences, width and colours share one format, and are sent the same bytes. Only
+the few lines that mention a user differ for that user: see `TerminalFormat.highlighted`.
 
-The attributes are ECMA-48's SGR (8.3.117) and the indexed colours of xterm's ctlseqs ("Character
-Attributes"). No background is set and no colour but those of names, so that the colours people
-have chosen for their terminals stay theirs.
+The attributes are SGR sequences (ECMA-48, 8.3.117) and xterm's indexed colours (ctlseqs, "Character
+Attributes"). Only names have a colour, and no background is set, so that the colours of the user's
+terminal stay in effect.
 """
 
 from __future__ import annotations
@@ -41,20 +40,20 @@ MAX_WIDTH: Final = 500
 
 
 class Colours(Enum):
-    """What a terminal can show, and its user wants to see. NONE is for NO_COLOR, too."""
+    """The colours that a terminal can show and its user wants to see."""
 
     NONE = 0
-    #: The eight of ECMA-48 and their brighter ones, as they look there.
+    #: The eight colours of ECMA-48 and bright ones, which terminals show differently.
     FEW = 16
-    #: The 256 of xterm, which look the same everywhere.
+    #: xterm's 256 colours, which look the same on all terminals.
     MANY = 256
 
 
-#: Colours of names among xterm's 256: those of its cube with a contrast of at least 4 to black and
-#: to white (WCAG 2, "contrast ratio"), but for blues, which are hard to read on black.
+#: Colours for names among xterm's 256: those of its cube with a contrast of at least 4 to black and
+#: to white (WCAG 2, "contrast ratio"), except blues, which are hard to read on black.
 _MANY: Final = (28, 29, 30, 31, 62, 64, 97, 98, 130, 131, 132, 133, 161, 162, 163, 164)
 
-#: Red, green, magenta and cyan. Yellow cannot be read on white, nor blue on black.
+#: Red, green, magenta and cyan. Yellow is hard to read on white, and blue on black.
 _FEW: Final = (31, 32, 35, 36)
 
 _BEGINNINGS: Final[dict[Colours, tuple[str, ...]]] = {
@@ -69,16 +68,17 @@ _NORMAL: Final = "\x1b[22m"
 _REVERSE: Final = "\x1b[7m"
 _POSITIVE: Final = "\x1b[27m"
 
-#: Who comes and goes, which is there to be overlooked.
+#: Joins, leaves and renames, which are shown faintly because they matter less than messages.
 _MOVES: Final = (Announced, Left, CrowdMoved, Renamed)
 
-#: Rows after the first stand below where the text began, or here if that is far to the right.
+#: Rows after the first are indented to where the text began, or by this if that is far to the
+#: right.
 _INDENT: Final = 4
 
-#: No name begins with a digit.
+#: The time at the beginning of a line; a name cannot begin with a digit.
 _TIME: Final = regex.compile(r"\d\d:\d\d(?::\d\d)? |\d{4}-\d\d-\d\d \d\d:\d\d #\S+ ")
 
-#: Scripts without blanks between words, in which a name may stand among other characters.
+#: Scripts without blanks between words, in which a name may stand next to other characters.
 _UNSPACED: Final = regex.compile(
     r"[\p{scx=Han}\p{scx=Hiragana}\p{scx=Katakana}\p{scx=Bopomofo}\p{scx=Thai}\p{scx=Lao}"
     r"\p{scx=Khmer}\p{scx=Myanmar}\p{scx=Yi}]"
@@ -88,7 +88,7 @@ _UNSPACED: Final = regex.compile(
 def terminal(
     width: int, colours: Colours, preferences: Preferences | None = None
 ) -> TerminalFormat:
-    """The format for a terminal of *width* cells, for the same arguments the same object."""
+    """Return the format for a terminal of *width* cells: one object for equal arguments."""
     preferences = preferences or Preferences()
     where = zone(preferences.timezone) or PLAIN.zone
     width = min(max(width, MIN_WIDTH), MAX_WIDTH)
@@ -101,11 +101,11 @@ def terminal(
 
 
 class TerminalFormat(StyledPlainFormat):
-    """Lines for a terminal of a certain width, wrapped at words, made by `terminal`."""
+    """Lines for a terminal of a certain width, wrapped at words; see `terminal`."""
 
     def __init__(self, width: int, colours: Colours, preferences: Preferences) -> None:
         super().__init__(zone(preferences.timezone) or PLAIN.zone, preferences)
-        # Its rows are as wide as the terminal.
+        # The plain format does not wrap: `_shown` does.
         self.columns = 0
         self.width = width
         self.colours = colours
@@ -121,20 +121,20 @@ class TerminalFormat(StyledPlainFormat):
         return "".join([self._shown(said, line) for line in lines]).encode()
 
     def highlighted(self, encoded: bytes, name: str) -> bytes:
-        """The same with *name* in reverse video.
+        """Return *encoded* with *name* in reverse video.
 
-        A name that is spelled otherwise (mentions.py knows it still), or broken over two rows,
-        stays as it is.
+        A name in another spelling, which is a mention all the same, or broken over two rows is not
+        highlighted.
         """
         if not self.highlights:
             return encoded
         return _mention(name).sub(rf"{_REVERSE}\g<0>{_POSITIVE}", encoded.decode()).encode()
 
     def _shown(self, said: Event, line: str) -> str:
-        """One line as its rows, each ended by CR LF."""
+        """Return *line* as rows, each ended by CR LF."""
         rung = "\a" if line.endswith("\a") else ""
         line = line.removesuffix("\a")
-        time, start, end, text = _places(said, line)
+        time, start, end, text = _columns(said, line)
         rows = [line]
         if not fits(line, self.width):
             indent = cells(line[:text])
@@ -144,12 +144,12 @@ class TerminalFormat(StyledPlainFormat):
                 rows[0] = _FAINT + rows[0]
                 rows[-1] += _NORMAL
             elif len(rows[0]) >= end:
-                # A name that does not fit into the first row has no colour.
+                # A name that continues in the second row stays without colour.
                 rows[0] = self._coloured(said, rows[0], time, start, end)
         return "\r\n".join(rows) + f"{rung}\r\n"
 
     def _coloured(self, said: Event, row: str, time: int, start: int, end: int) -> str:
-        """The first row of a line with its time and who said it in colour."""
+        """Return the first row of a line with its time and its author's name in colour."""
         shown = row[end:]
         if isinstance(said, Whispered):
             shown = _BOLD + row[start:end] + _NORMAL + shown
@@ -165,8 +165,8 @@ _FORMATS: WeakValueDictionary[tuple[tuple[str, str, bool, str], int, Colours], T
 )
 
 
-def _places(said: Event, line: str) -> tuple[int, int, int, int]:
-    """Where the time of a line ends, where who said it begins and ends, where the text begins."""
+def _columns(said: Event, line: str) -> tuple[int, int, int, int]:
+    """Return where the time ends, the name begins, the name ends, and the text begins."""
     match = _TIME.match(line)
     time = match.end() if match is not None else 0
     match said:
@@ -184,15 +184,16 @@ def _places(said: Event, line: str) -> tuple[int, int, int, int]:
 
 @lru_cache(maxsize=1024)
 def _number(name: str) -> int:
-    """The same for a name in every spelling, today and tomorrow."""
+    """Return a number for the name, equal in all its spellings and in all runs."""
     return crc32(fold(name).encode())
 
 
 @lru_cache(maxsize=1024)
 def _mention(name: str) -> regex.Pattern[str]:
-    """What finds *name* as a word; the end of an SGR sequence is a letter, so none is found there.
+    """Return a pattern that finds *name* as a word.
 
-    The name of who speaks follows one, so it is not found either.
+    The author's name at the beginning of a line follows an SGR sequence, which ends with a letter.
+    So it is not found there.
     """
     pattern = regex.escape(name)
     if not _UNSPACED.match(name):

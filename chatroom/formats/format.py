@@ -1,7 +1,7 @@
-"""What a format is: how the events of rooms become the bytes of one kind of wire.
+"""The interface of formats, which encode events for one kind of connection.
 
-The rule: a format is one object with `encode`, it holds no state, and the same event always
-gives the same bytes, so that all who use it can be sent the same object.
+A format has no state, and encodes equal events as equal bytes. So all connections with the same
+format are sent the same bytes object.
 """
 
 from datetime import tzinfo
@@ -15,32 +15,35 @@ log = Logger()
 
 
 class Format(Protocol):
-    """How one kind of wire shows events."""
+    """An encoder of events for one kind of connection."""
 
     @property
     def zone(self) -> tzinfo:
-        """The time zone of the times that it shows."""
+        """The time zone in which times are shown."""
 
     @property
     def highlights(self) -> bool:
-        """Whether a line looks different for the users whom it names."""
+        """Whether `highlighted` changes a line."""
 
     def encode(self, event: Event, room: str = "", id: int = 0, live: bool = True) -> bytes:
-        """Return the bytes for *event*, empty for what this format does not show.
+        """Return the bytes for *event*, empty if this format does not show it.
 
-        room: the name of the room in which it happened; empty for what is for one user only.
-        id: its place in the order of all events; 0 if it has none.
-        live: false for what happened before its reader came, which is shown with its time.
+        room: the name of the room in which it happened; empty for an event for one user.
+        id: see Entry; 0 if it has none.
+        live: false for an event from before the reader joined, which is shown with its time.
         """
 
     def highlighted(self, encoded: bytes, name: str) -> bytes:
-        """Return *encoded*, a line that names *name*, as the user of that name is shown it."""
+        """Return *encoded*, a line that mentions *name*, for the user of that name."""
 
 
 def encode(
     format: Format, event: Event, room: str = "", id: int = 0, *, live: bool = True
 ) -> bytes:
-    """Return `format.encode(...)`; empty if that fails, which costs nobody anything else."""
+    """Return `format.encode(...)`, or b"" with a log entry if that raises an exception.
+
+    So an event that cannot be encoded does not keep users from being sent all others.
+    """
     try:
         return format.encode(event, room, id, live)
     except Exception:

@@ -1,4 +1,4 @@
-"""Plain lines of text, for terminals without colour, and the raw lines of the relay."""
+"""Plain lines for terminals without colour, and the raw lines of the relay."""
 
 from collections.abc import Iterable
 from datetime import UTC, tzinfo
@@ -41,9 +41,9 @@ BELL = b"\a"
 class PlainFormat:
     """Lines for a terminal without colour: UTF-8, each ended by CR LF.
 
-    Lines of the server's own are at most `columns` wide; where they go on they are indented, so
-    that what people chose of their text cannot look like another one. 0 is for a format that has
-    rows of its own. What people say is one line, which their terminals wrap.
+    The server's own lines are wrapped to `columns` cells, with an indent, so that text of users in
+    them cannot look like another line; with 0 columns they are not wrapped. A message of a user is
+    one line, which the terminal wraps.
     """
 
     zone: tzinfo = UTC
@@ -61,7 +61,7 @@ class PlainFormat:
                 shown += f"{event.recipient if event.outgoing else 'you'}: {event.text}"
             case Found():
                 when = f"{local(event.time, self.zone):%Y-%m-%d %H:%M}"
-                # What was found is no live line: it has its time already and rings no bell.
+                # PLAIN, because the line has its time already and rings no bell.
                 return f"{when} #{room} ".encode() + PLAIN.encode(event.event)
             case _:
                 text = _told(event, self.zone)
@@ -74,11 +74,11 @@ class PlainFormat:
         return encoded
 
     def _time(self, event: Event, live: bool) -> str:
-        """What stands before a line, with a blank behind it; empty for nothing."""
+        """Return the time to show before a line, with a blank after it, or ""."""
         return "" if live or not event.timed else f"{local(event.time, self.zone):%H:%M} "
 
     def _own(self, time: str, text: str) -> bytes:
-        """Lines of the server's own."""
+        """Return *text* as lines of the server's own."""
         rows: list[str] = []
         room = self.columns - len(time) - len(OWN)
         for line in text.split("\n"):
@@ -92,7 +92,7 @@ class PlainFormat:
 
 
 def _told(event: Event, zone: tzinfo) -> str | None:
-    """What the server says of *event*, in one line or several; None for nothing."""
+    """Return what the server says of *event*, in one or several lines; None for nothing."""
     match event:
         case Noticed() | Told():
             return event.text
@@ -128,12 +128,12 @@ def _told(event: Event, zone: tzinfo) -> str | None:
     raise TypeError(f"no plain form for {type(event).__name__}")
 
 
-#: What a day is called by how long ago it was.
+#: The names of days by how many days ago they were.
 _DAYS = {0: "Today", 1: "Yesterday"}
 
 
 class StyledPlainFormat(PlainFormat):
-    """Lines for a terminal as somebody prefers them."""
+    """Plain lines according to a user's preferences."""
 
     def __init__(self, zone: tzinfo, preferences: Preferences) -> None:
         self.zone = zone
@@ -147,7 +147,7 @@ class StyledPlainFormat(PlainFormat):
         shown = super().encode(event, room, id, live)
         if not live or not isinstance(event, self._rings):
             return shown
-        # Nobody is sent what they said themselves, but for private lines.
+        # Of their own messages users are sent private ones only, and these ring no bell.
         if isinstance(event, Whispered) and event.outgoing:
             return shown
         return shown.removesuffix(b"\r\n") + BELL + b"\r\n"
@@ -158,11 +158,11 @@ class StyledPlainFormat(PlainFormat):
         return super()._time(event, live)
 
 
-#: How each of TIMESTAMPS shows the time of a live line.
+#: The format of the time of a live line, for each of TIMESTAMPS.
 _CLOCKS = {"off": "", "on": "%H:%M", "seconds": "%H:%M:%S"}
 
-#: For which events each of BELLS has the bell rung. Lines that name somebody differ from one
-#: person to the next, so their rooms see to them.
+#: The events that ring the bell, for each of BELLS. For a mention chat/mentions.py adds the bell,
+#: since that line differs from one user to the next.
 _RINGING: dict[str, tuple[type[Event], ...]] = {
     "off": (),
     "mentions": (Whispered,),
@@ -171,7 +171,7 @@ _RINGING: dict[str, tuple[type[Event], ...]] = {
 
 
 class RawFormat:
-    """What came over the bare relay, byte for byte, each line ended by LF."""
+    """The lines of the bare relay, unchanged, each ended by LF."""
 
     zone: tzinfo = UTC
     highlights = False
@@ -186,17 +186,14 @@ class RawFormat:
 PLAIN = PlainFormat()
 RAW = RawFormat()
 
-# The formats that are in use, by what makes a difference.
+# The formats in use, by the preferences that make a difference.
 _STYLED: WeakValueDictionary[tuple[str, str, bool, str], PlainFormat] = WeakValueDictionary(
     {("off", "UTC", False, "off"): PLAIN}
 )
 
 
 def plain(preferences: Preferences) -> Format:
-    """Lines for a terminal without colour as somebody prefers them: for equal preferences the same.
-
-    Whom they ignore and the room they return to do not count.
-    """
+    """Return the plain format for *preferences*: one object for preferences that look equal."""
     where = zone(preferences.timezone) or UTC
     style = (preferences.timestamps, str(where), preferences.quiet, preferences.bell)
     made = _STYLED.get(style)

@@ -1,4 +1,4 @@
-"""Values that everything else speaks of, and small protocols.
+"""The values that all other packages use, and small protocols.
 
 Events, accounts, preferences, limits, bans, the clock. Nothing here does input or output.
 """

@@ -18,7 +18,6 @@ MAX_MESSAGES = 50
 #: For how many rooms an account's read position is stored.
 MAX_PLACES = 100
 
-
 #: How many public keys one account may have.
 MAX_KEYS = 20
 
@@ -103,7 +102,10 @@ class BoundKey(NamedTuple):
 
 
 class KeyOwner(NamedTuple):
-    """The owner of a public key. proven: see BoundKey."""
+    """The owner of a public key.
+
+    proven: see BoundKey.
+    """
 
     account: Account
     proven: bool

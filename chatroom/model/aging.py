@@ -41,8 +41,8 @@ class Aging:
             if self._since is None:
                 self._since = seconds
                 log.warn(
-                    "The clock shows {shown}, which is {days} days more than was to be expected. "
-                    "Nothing grows old by that before it has shown so for a day.",
+                    "The clock shows {shown}, {days} days later than expected. No data expires by "
+                    "it until it has been right for a day; check the clock.",
                     event="clock_doubted",
                     shown=datetime.fromtimestamp(time, UTC).isoformat(" ", "seconds"),
                     days=round((time - expected) / DAY, 1),
@@ -53,5 +53,5 @@ class Aging:
             self._time, self._at = time, seconds
         if self._since is not None:
             self._since = None
-            log.info("The clock is believed again.", event="clock_believed")
+            log.info("The clock is trusted again.", event="clock_believed")
         return time

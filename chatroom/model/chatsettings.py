@@ -1,23 +1,25 @@
-"""What an operator may choose about the chat itself."""
+"""The settings of the chat."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What an operator may choose about the chat itself.
+    """The settings of the chat that the administrator chooses.
 
-    name: what the server calls itself. motd: text, its lines separated by LF.
-    scrollback: how many lines somebody is shown on joining; 0 for none.
-    join_quiet_above: in rooms of more people only those who spoke are announced; 0 for no limit.
+    name: the server's name in its welcome.
+    lobby: the name of the room that guests enter first.
+    motd: the text after the welcome, its lines separated by LF.
+    scrollback: how many earlier lines a user is shown on joining a room; 0 for none.
+    join_quiet_above: in larger rooms only users who have spoken are announced; 0 for no limit.
     rooms_per_hour: how many rooms one source may create in an hour; 0 for no limit.
-    renames_per_hour: how often the guests of one source may change their names in an hour, once
-    somebody was told of them; 0 for no limit.
-    keep_days, keep_lines: after how many days, and after how many more lines in its room, a line
-    is forgotten; 0 for never.
-    keep_names: after how many days without a visit an account lapses; 0 for never.
+    renames_per_hour: how often the guests of one source may change their names in an hour, not
+        counting renames that no user was told of; 0 for no limit.
+    keep_days: after how many days a line is deleted; 0 for never.
+    keep_lines: after how many further lines in its room a line is deleted; 0 for never.
+    keep_names: after how many days without a login an account expires; 0 for never.
     names_per_day: how many names one source may register in a day; 0 for no limit.
-    log_chat: whether what is said in rooms is in the log.
+    log_chat: whether messages in rooms are logged.
     """
 
     name: str = "chatroom"

@@ -34,16 +34,18 @@ class Clock(Protocol):
 
 
 class Timers(Protocol):
-    """What puts a call off by some seconds."""
+    """A function that delays a call, such as `Clock.callLater`."""
 
     def __call__(self, delay: float, callable: Callable[..., object]) -> Call: ...
 
 
 class Timer:
-    """One call that is put off, at most: a new start takes the place of the one before.
+    """At most one delayed call; starting the timer again replaces it.
 
-    later: what puts calls off. The timer refers to what it calls only until it has called it or is
-    stopped, so that an owner and its timer are no reference cycle.
+    later: delays the call.
+
+    The timer drops its function when it has called it or is stopped, so that an owner and its timer
+    are no reference cycle afterwards.
     """
 
     __slots__ = ("_call", "_function", "_later")
@@ -55,17 +57,17 @@ class Timer:
 
     @property
     def running(self) -> bool:
-        """Whether the call is still to come."""
+        """Whether a call is pending."""
         return self._call is not None
 
     def start(self, seconds: float, function: Callable[[], object]) -> None:
-        """Call *function* in so many *seconds*, and no other."""
+        """Call *function* in *seconds*, in place of any pending call."""
         self.stop()
         self._function = function
         self._call = self._later(seconds, self._due)
 
     def stop(self) -> None:
-        """Call nothing."""
+        """Cancel the pending call, if there is one."""
         call, self._call, self._function = self._call, None, None
         if call is not None and call.active():
             call.cancel()

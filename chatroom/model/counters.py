@@ -1,7 +1,7 @@
-"""Counters: plain numbers that the rest of the core adds to, for monitoring.
+"""Counters for monitoring: plain numbers that the core increments.
 
-Counting costs as little as possible: where it can be, a number is added to once per batch, and
-never once per member. What can be read from the rooms and sessions at any moment is not counted.
+Counting is cheap: a counter is increased once per batch where possible, and never once per member.
+Numbers that can be read from the rooms and sessions at any moment are not counted.
 """
 
 from bisect import bisect_left
@@ -71,18 +71,18 @@ class Counters:
         #: Accepted connections, and refused ones by reason.
         self.accepted = 0
         self.refused = dict.fromkeys(REFUSALS, 0)
-        #: Lines received, commands among them; lines that were said.
+        #: Lines received, including commands; messages said.
         self.input = 0
         self.lines = 0
-        #: How many times a line was handed to a connection; how many bytes users were sent in all,
-        #: without what telnet and TLS add.
+        #: How many times a message was written to a connection; how many bytes were written in all,
+        #: without the overhead of telnet and TLS.
         self.deliveries = 0
         self.bytes = 0
-        #: Lines of which slow readers were told that they had missed them.
+        #: Messages that slow readers were told they had missed.
         self.missed = 0
-        #: Connections that were closed because the client read nothing.
+        #: Connections that were closed because the client did not read.
         self.cut = 0
-        #: How long it took to hand batches to the members of their rooms.
+        #: How long it took to write a batch to the members of its room.
         self.flushes = Histogram()
         #: Accounts registered, logins, and failed logins by password and by code.
         self.registrations = 0

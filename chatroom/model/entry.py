@@ -1,4 +1,4 @@
-"""An event in its final place."""
+"""Entries: events in their final order."""
 
 from typing import NamedTuple
 
@@ -6,11 +6,11 @@ from chatroom.model.events import Event
 
 
 class Entry(NamedTuple):
-    """An event in its final place.
+    """A committed event.
 
     room: the key of the room whose log it belongs to.
-    id: grows for ever and over restarts: at least the previous one plus one, at least the
-    clock in microseconds.
+    id: its position in the order of all events, never used again. It is greater than all earlier
+        ids, also those before a restart, and at least the clock in microseconds.
     """
 
     room: str

@@ -1,15 +1,15 @@
-"""What can happen: one frozen dataclass for each thing that can.
+"""Events: one frozen dataclass for each thing that can happen.
 
-The rule: an event is a value. It is named in the past tense, holds everything a format needs to
-show it, and knows nothing of rooms, sessions or bytes. The events of a room go through its
-ledger into its log; those at the end of this file are for one person and go to a send queue.
+An event is a value, named in the past tense. It contains everything that a format needs to show it,
+and refers to no room, session or bytes. The events of a room go through the ledger into the room's
+log. Those from `Noticed` on are for one user and go to a send queue.
 """
 
 from dataclasses import dataclass, field
 from sys import getsizeof
 from typing import ClassVar
 
-#: The origin and the user of what no connection did.
+#: The origin and the user of events that the server itself causes.
 SERVER = 0
 
 
@@ -18,37 +18,38 @@ class Event:
     """Something that happened.
 
     time: when, in seconds since the epoch.
-    origin: the id of the connection it came from, or SERVER. "Not to its sender" goes by it.
-    user: the id of the user who did it: that of their account, or for a guest minus that of their
-    connection; SERVER for nobody, and for a guest of an earlier run. `/ignore` and `/forget` go by
-    it, since names change hands.
+    origin: the id of the connection that caused it, or SERVER; this connection is not sent the
+    event unless `echoed` is true.
+    user: the id of the user who caused it. That is the id of the account; for a guest it is minus
+        the id of the connection; SERVER if there is none, and for guests of an earlier run.
+        `/ignore` and `/forget` compare it, since a name may pass to another user.
     """
 
     time: float
     origin: int
     user: int = field(default=SERVER, kw_only=True)
 
-    #: A line that somebody said: it is counted, kept for newcomers and found by /history.
+    #: Whether it is a message by a user: counted, kept for newcomers and found by /history.
     line: ClassVar[bool] = False
-    #: Changes who is in the room, what they are called or what it is about.
+    #: Whether it changes the members of the room, their names or the topic.
     changes_room: ClassVar[bool] = False
-    #: Takes away lines that were said: who reads of it counts on their being deleted.
+    #: Whether it removes messages; users who were shown it rely on their being deleted.
     removes: ClassVar[bool] = False
-    #: Left out for those who ignore its user.
+    #: Whether it is hidden from users who ignore its user.
     ignorable: ClassVar[bool] = True
-    #: Shown with its time: false for what answers a user or stands between lines.
+    #: Whether it is shown with its time; false for answers to one user and for headings.
     timed: ClassVar[bool] = True
-    #: Shown to its origin too, whose own terminal does not show it.
+    #: Whether its origin is sent it, too.
     echoed: ClassVar[bool] = False
 
     def size(self) -> int:
-        """About how many bytes of memory its text takes."""
+        """Return about how many bytes of memory its text takes."""
         return 64
 
 
 @dataclass(frozen=True, slots=True)
 class Said(Event):
-    """A person said something to the room."""
+    """A user said something to the room."""
 
     name: str
     text: str
@@ -61,7 +62,7 @@ class Said(Event):
 
 @dataclass(frozen=True, slots=True)
 class Emoted(Event):
-    """A person did something (`/me waves`)."""
+    """A user described an action (`/me waves`)."""
 
     name: str
     text: str
@@ -74,7 +75,7 @@ class Emoted(Event):
 
 @dataclass(frozen=True, slots=True)
 class Relayed(Event):
-    """A line of the bare relay, word for word and without its line end."""
+    """A line of the bare relay, unchanged and without its line end."""
 
     data: bytes
 
@@ -86,7 +87,7 @@ class Relayed(Event):
 
 @dataclass(frozen=True, slots=True)
 class Joined(Event):
-    """A member entered. Nobody is shown it: see Announced."""
+    """A user entered the room. It is not shown; see Announced."""
 
     name: str
 
@@ -95,14 +96,17 @@ class Joined(Event):
 
 @dataclass(frozen=True, slots=True)
 class Announced(Event):
-    """A member who entered earlier has stayed or spoken, so the room is told."""
+    """The room is told that a user has joined, once the user has stayed a while or spoken."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Left(Event):
-    """A member left. It is shown only where the room had been told that they came."""
+    """A user left the room.
+
+    shown: whether the room is told, as it is if it was told that the user had joined.
+    """
 
     name: str
     reason: str
@@ -113,7 +117,12 @@ class Left(Event):
 
 @dataclass(frozen=True, slots=True)
 class CrowdMoved(Event):
-    """Many people joined or left at once: some of their names, and how many there were in all."""
+    """Many users joined or left at once.
+
+    names: the names of some of them.
+    count: how many they are in all.
+    joined: false if they left.
+    """
 
     names: tuple[str, ...]
     count: int
@@ -122,7 +131,10 @@ class CrowdMoved(Event):
 
 @dataclass(frozen=True, slots=True)
 class Renamed(Event):
-    """A member has another name from here on. Shown like Left."""
+    """A user has a new name from here on.
+
+    shown: see Left.
+    """
 
     name: str
     new: str
@@ -133,7 +145,7 @@ class Renamed(Event):
 
 @dataclass(frozen=True, slots=True)
 class TopicSet(Event):
-    """A member said what the room is about; an empty topic says nothing any more."""
+    """A user set the room's topic, or removed it: then *topic* is empty."""
 
     name: str
     topic: str
@@ -145,14 +157,14 @@ class TopicSet(Event):
 
 @dataclass(frozen=True, slots=True)
 class Opened(Event):
-    """The room was made. Nobody is shown it."""
+    """The room was created. It is not shown."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Closed(Event):
-    """The room is no more, nor is what was said in it. Nobody is there to be shown it."""
+    """The room was removed with all its messages. It is not shown: the room is empty."""
 
     changes_room: ClassVar[bool] = True
     removes: ClassVar[bool] = True
@@ -160,7 +172,7 @@ class Closed(Event):
 
 @dataclass(frozen=True, slots=True)
 class Told(Event):
-    """The server told the room something."""
+    """The server told the room *text*."""
 
     text: str
 
@@ -170,11 +182,14 @@ class Told(Event):
 
 @dataclass(frozen=True, slots=True)
 class TookBack(Event):
-    """A person took back lines that they have said here, or an operator removed somebody's.
+    """A user took back messages of their own, or an operator removed messages of a user.
 
-    users: the ids of the users who said them. since: they were said since then, in seconds since
-    the epoch. said_as: the name under which they were said that an operator removes, else empty.
-    ids: which lines these are, and count how many; without them it is all of them.
+    name: the user or operator.
+    users: the ids of the authors.
+    since: the time of the first of the messages, in seconds since the epoch.
+    said_as: the author's name if an operator removed them, else empty.
+    ids: the ids of the messages; empty for all messages since then.
+    count: the number of ids.
     """
 
     name: str
@@ -192,12 +207,12 @@ class TookBack(Event):
 
 @dataclass(frozen=True, slots=True)
 class Removed(Event):
-    """What stands in the log where a line was that is not to be shown any more."""
+    """A placeholder in a log for a message that was removed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Noticed(Event):
-    """The server tells one person something, in one line or several."""
+    """The server told one user *text*, which may have several lines."""
 
     text: str
 
@@ -206,7 +221,7 @@ class Noticed(Event):
 
 @dataclass(frozen=True, slots=True)
 class Skipped(Event):
-    """So many lines were said that one reader, who was behind, is not shown any more."""
+    """A slow reader was behind, and is not shown *count* messages."""
 
     count: int
 
@@ -215,9 +230,10 @@ class Skipped(Event):
 
 @dataclass(frozen=True, slots=True)
 class DayBegan(Event):
-    """What follows was said on the day of its time: a heading among lines from before.
+    """A heading among earlier messages: those below it are of the day of its time.
 
-    days_ago: 0 for today. first: whether there is no such heading above it.
+    days_ago: how many days ago that was, 0 for today.
+    first: whether it is the first such heading.
     """
 
     days_ago: int
@@ -228,14 +244,17 @@ class DayBegan(Event):
 
 @dataclass(frozen=True, slots=True)
 class ScrollbackEnded(Event):
-    """What stood above was said before its reader came; what follows happens from here on."""
+    """A heading after the scrollback: what follows happens from now on."""
 
     timed: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, slots=True)
 class Whispered(Event):
-    """One person said something to another alone. `outgoing` is the sender's own copy."""
+    """A private message.
+
+    outgoing: whether this is the sender's own copy.
+    """
 
     sender: str
     recipient: str
@@ -245,7 +264,7 @@ class Whispered(Event):
 
 @dataclass(frozen=True, slots=True)
 class Found(Event):
-    """A line that one person looked for, in whatever room it was said."""
+    """A message that a search has found."""
 
     event: Event
 

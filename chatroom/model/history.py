@@ -16,7 +16,10 @@ REMOVED_LATER = "The disk is away: what was removed stays in its file until it i
 
 
 class StoredRoom(NamedTuple):
-    """A room as it is stored. lines: its last events with their ids, oldest first."""
+    """A room as it is stored.
+
+    lines: its last messages with their ids, oldest first.
+    """
 
     name: str
     topic: str
@@ -24,7 +27,7 @@ class StoredRoom(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """A range of lines in a room that a user was not shown: ids between these two."""
+    """A range of ids in a room that a user was not shown, without the two bounds."""
 
     after: int
     before: int = MAX_ID

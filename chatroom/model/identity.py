@@ -1,4 +1,4 @@
-"""Who a user has proved to be before there is a session."""
+"""The result of authenticating a user before there is a session."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,14 @@ from chatroom.model.publickeys import PublicKey
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who somebody is, as far as the door knows.
+    """What a door knows of a user.
 
-    name: what they ask to be called; empty for whatever comes. account: whose they have proved to
-    be, None for a guest. key: the public key that they have proved to have. by_key: whether it is
-    by that key that they are whose they are. why: why they do not get their name, as a sentence;
-    empty if they may. asked: whether they were asked for a password, and gave no right one.
+    name: the name that the user asks for; empty for any name.
+    account: the account that the user has proved to own, None for a guest.
+    key: the public key whose private key the user has proved to have.
+    by_key: whether that key is the account's and was the proof.
+    why: the reason why the user may not have the name, as a sentence; empty if the user may.
+    asked: whether the user was asked for a password, and did not give the right one.
     """
 
     name: str = ""

@@ -14,8 +14,8 @@ from chatroom.model.counters import CROWDED, FULL, HASTY, Counters
 #: The source of connections from this machine, or without a network address.
 LOCAL = "local"
 
-#: All sources in one IPv6 /48 together may have so many times as much as one source.
-SITE = 4
+#: All sources in one IPv6 /48 together may have this many times as much as one source.
+SITE_FACTOR = 4
 
 
 def address_of(host: str | None) -> IPv4Address | IPv6Address | None:
@@ -53,7 +53,7 @@ class RateLimit:
     seconds: see clock.Clock.
 
     A customer of a provider often has a whole IPv6 /48 (RFC 6177), so all sources in one /48
-    together have SITE times as much as one source.
+    together have SITE_FACTOR times as much as one source.
     """
 
     def __init__(self, count: int, period: float, seconds: Callable[[], float]) -> None:
@@ -111,7 +111,7 @@ class RateLimit:
         """Return the keys that *source* counts for, each with its multiple of *count*."""
         if not source.endswith("/64"):
             return {source: 1}
-        return {source: 1, str(IPv6Network(source).supernet(new_prefix=48)): SITE}
+        return {source: 1, str(IPv6Network(source).supernet(new_prefix=48)): SITE_FACTOR}
 
     def __len__(self) -> int:
         """Return how many sources and networks are remembered."""
@@ -147,8 +147,8 @@ class Limits:
     burst: how many lines a user may send at once.
     byte_rate: bytes a second from one connection.
     line_length: bytes of one line.
-    stall_timeout: seconds that a client may read nothing of what it is sent.
-    dead_after: seconds after which a peer that does not answer is disconnected.
+    stall_timeout: after how many seconds a client that does not read is disconnected.
+    dead_after: after how many seconds a peer that does not answer is disconnected.
     max_connections: connections at the same time.
     connections_per_source: connections from one source at the same time.
     attempts_per_minute: new connections from one source in a minute.

@@ -1,4 +1,4 @@
-"""Networks: how people write them, and sets of them in which an address is found quickly."""
+"""Networks: parsing them, and sets of them in which an address is found quickly."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -9,27 +9,27 @@ Network = IPv4Network | IPv6Network
 
 
 class Networks:
-    """A set of networks, in which an address is found without looking at each of them."""
+    """A set of networks; a lookup takes one step for each length of a prefix in it."""
 
     def __init__(self, networks: Iterable[Network] = ()) -> None:
-        # By version and length of the prefix: the prefixes.
+        # The prefixes by IP version and prefix length.
         self._prefixes: dict[tuple[int, int], set[int]] = {}
         for network in networks:
             self.add(network)
 
     def add(self, network: Network) -> None:
-        """Have *network* in it."""
+        """Add *network*."""
         self._prefixes.setdefault(_shape(network), set()).add(_prefix(network))
 
     def discard(self, network: Network) -> None:
-        """Have *network* in it no more."""
+        """Remove *network* if it is in the set."""
         prefixes = self._prefixes.get(_shape(network), set())
         prefixes.discard(_prefix(network))
         if not prefixes:
             self._prefixes.pop(_shape(network), None)
 
     def find(self, address: Address) -> list[Network]:
-        """The networks of this set that *address* is in."""
+        """Return the networks of this set that contain *address*."""
         found: list[Network] = []
         value = int(address)
         for (version, length), prefixes in self._prefixes.items():
@@ -40,7 +40,7 @@ class Networks:
         return found
 
     def networks(self) -> list[Network]:
-        """All of them."""
+        """Return all networks of this set."""
         return [
             _network(version, prefix, length)
             for (version, length), prefixes in self._prefixes.items()
@@ -69,9 +69,9 @@ def _prefix(network: Network) -> int:
 
 
 def as_network(text: str) -> Network | None:
-    """An address or network as people write it; None if it is none.
+    """Parse an address or a network such as '10.0.0.0/8'; return None if *text* is neither.
 
-    As in limits.address_of, IPv4 that is written as IPv6 is IPv4, and zones do not count.
+    As in limits.address_of, IPv4 that is written as IPv6 is IPv4, and zones are ignored.
     """
     try:
         network = ip_network(re.sub("%[^/]*", "", text), strict=False)
@@ -84,7 +84,7 @@ def as_network(text: str) -> Network | None:
 
 
 def read_networks(lines: Sequence[str]) -> Networks:
-    """The networks in *lines*, one in each, with comments from # on. Raises ValueError."""
+    """Parse networks, one a line; `#` begins a comment. Raises ValueError."""
     networks = Networks()
     for number, line in enumerate(lines, 1):
         text = line.partition("#")[0].strip()

@@ -51,7 +51,7 @@ class Preferences:
 
     @classmethod
     def load(cls, text: str) -> "Preferences":
-        """Return the preferences that `dump` has written; what is invalid gets its default."""
+        """Parse the result of `dump`; an invalid preference gets its default."""
         made = cls()
         try:
             given = json.loads(text)

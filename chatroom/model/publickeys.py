@@ -1,7 +1,6 @@
 """SSH public keys: parsing, checks and fingerprints.
 
-All functions are pure. Nothing here verifies a signature: whether a user has the private key is
-found out by the SSH door, which has the cryptography.
+All functions are pure. Nothing here verifies a signature; the SSH door does.
 """
 
 import binascii
@@ -14,18 +13,18 @@ from typing import Final
 
 from chatroom.text import names
 
-#: How many bits of modulus an RSA key has, at least and at most (OpenSSH's own bound).
-MIN_RSA: Final = 2048
-MAX_RSA: Final = 16384
+#: The bounds of the modulus of an RSA key; the upper one is OpenSSH's.
+MIN_RSA_BITS: Final = 2048
+MAX_RSA_BITS: Final = 16384
 
-#: How long a key may be, in bytes: the longest of RSA is a little longer than 2,048.
-MAX_BLOB: Final = 4096
+#: The greatest length of a key; the longest of RSA has a little more than 2,048 bytes.
+MAX_KEY_BYTES: Final = 4096
 
-#: How much of a comment is kept, in characters.
+#: The greatest length of a comment, in characters; the rest is cut.
 MAX_COMMENT: Final = 100
 
-#: How long the application of a key on a security token may be, in bytes ("ssh:" as a rule).
-MAX_APPLICATION: Final = 255
+#: The greatest length of the application of a key on a security token, mostly "ssh:".
+MAX_APPLICATION_BYTES: Final = 255
 
 HINT: Final = "A public key looks like this: ssh-ed25519 AAAA... comment"
 
@@ -38,7 +37,7 @@ class KeyRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A public key that was looked at by `parse` or `decode`.
+    """A public key that `parse` or `decode` has checked.
 
     type: the algorithm by its name in SSH, see TYPES.
     blob: the key as SSH sends it, which begins with its type (RFC 4253, section 6.6).
@@ -51,7 +50,7 @@ class PublicKey:
 
     @property
     def fingerprint(self) -> str:
-        """'SHA256:...' as `ssh-keygen -l` prints it: Base64 that is not padded."""
+        """The fingerprint as `ssh-keygen -l` prints it: 'SHA256:' and unpadded Base64."""
         digest = b64encode(hashlib.sha256(self.blob).digest())
         return f"SHA256:{digest.decode().rstrip('=')}"
 
@@ -64,7 +63,7 @@ def parse(line: str) -> PublicKey:
     line = line.strip()
     if "PRIVATE KEY" in line:
         raise KeyRefused(
-            "That is of a private key, which nobody but you may see. "
+            "That is a private key, which nobody but you may see. "
             "The public one is in the file whose name ends in .pub."
         )
     type, _, rest = line.partition(" ")
@@ -73,7 +72,7 @@ def parse(line: str) -> PublicKey:
         raise KeyRefused(_why_not(type, rest))
     if not encoded:
         raise KeyRefused(HINT)
-    if len(encoded) > 4 * MAX_BLOB // 3 + 4:
+    if len(encoded) > 4 * MAX_KEY_BYTES // 3 + 4:
         raise KeyRefused("That key is too long.")
     try:
         blob = b64decode(encoded, validate=True)
@@ -88,17 +87,17 @@ def parse(line: str) -> PublicKey:
 def _why_not(type: str, rest: str) -> str:
     """Return why a line that begins with the word *type* is not accepted."""
     if "-cert-v0" in type:
-        return "Certificates are not taken; the key itself is."
+        return "Certificates are not accepted. Paste the public key itself."
     if any(word in TYPES for word in rest.split()):
-        return "Options before the type of a key are not taken."
+        return "Options before the type of a key are not accepted. Paste the key without them."
     if re.fullmatch(r"(?:sk-|ssh-|ecdsa-)[\w@.-]{1,60}", type):
-        return f"Keys of the type {type} are not taken. These are: {', '.join(TYPES)}"
+        return f"Keys of the type {type} are not accepted. These are: {', '.join(TYPES)}"
     return HINT
 
 
 def decode(blob: bytes, comment: str = "") -> PublicKey:
     """Return the key that SSH sends as *blob*. Raises KeyRefused."""
-    if len(blob) > MAX_BLOB:
+    if len(blob) > MAX_KEY_BYTES:
         raise KeyRefused("That key is too long.")
     fields = _Fields(blob)
     try:
@@ -132,25 +131,25 @@ class _Fields:
         """Return the next `mpint`, which must be positive and have no superfluous bytes."""
         data = self.string()
         number = int.from_bytes(data, signed=True)
-        # One key is to have one fingerprint.
+        # Other encodings of the number would give the same key another fingerprint.
         if number <= 0 or len(data) != number.bit_length() // 8 + 1:
             raise KeyRefused(DAMAGED)
         return number
 
 
 def _ed25519(fields: _Fields) -> None:
-    """RFC 8709, section 4: 32 bytes."""
+    """Check the fields of an Ed25519 key: 32 bytes (RFC 8709, section 4)."""
     if len(fields.string()) != 32:
         raise KeyRefused(DAMAGED)
 
 
 def _ecdsa(curve: str, size: int) -> Callable[[_Fields], None]:
     def look(fields: _Fields) -> None:
-        """RFC 5656, section 3.1: the curve's name, and a point of it that is not compressed."""
+        """Check the fields of an ECDSA key: the curve's name, a point (RFC 5656, section 3.1)."""
         if fields.string() != curve.encode():
             raise KeyRefused(DAMAGED)
         point = fields.string()
-        # SEC 1, section 2.3.4: 4, then two coordinates.
+        # An uncompressed point is 4, then two coordinates (SEC 1, section 2.3.4).
         if len(point) != 1 + 2 * size or point[0] != 4:
             raise KeyRefused(DAMAGED)
 
@@ -158,29 +157,29 @@ def _ecdsa(curve: str, size: int) -> Callable[[_Fields], None]:
 
 
 def _rsa(fields: _Fields) -> None:
-    """RFC 4253, section 6.6: the exponent and the modulus."""
+    """Check the fields of an RSA key: the exponent, the modulus (RFC 4253, section 6.6)."""
     exponent, modulus = fields.positive(), fields.positive()
     bits = modulus.bit_length()
-    if bits < MIN_RSA:
-        raise KeyRefused(f"An RSA key has at least {MIN_RSA:,} bits; this one has {bits:,}.")
-    if bits > MAX_RSA:
-        raise KeyRefused(f"An RSA key has at most {MAX_RSA:,} bits; this one has {bits:,}.")
-    # It is 65537, or small; the longer it is the longer looking at a signature takes.
+    if bits < MIN_RSA_BITS:
+        raise KeyRefused(f"An RSA key has at least {MIN_RSA_BITS:,} bits; this one has {bits:,}.")
+    if bits > MAX_RSA_BITS:
+        raise KeyRefused(f"An RSA key has at most {MAX_RSA_BITS:,} bits; this one has {bits:,}.")
+    # The exponent is 65537 or small in practice; a large one makes verifying signatures slow.
     if not modulus % 2 or not exponent % 2 or not 3 <= exponent < 2**32:
         raise KeyRefused(DAMAGED)
 
 
 def _on_token(look: Callable[[_Fields], None]) -> Callable[[_Fields], None]:
     def look_on(fields: _Fields) -> None:
-        """OpenSSH's PROTOCOL.u2f, "SSH U2F Key formats": the key, then the application."""
+        """Check a key on a token: its fields, the application (OpenSSH's PROTOCOL.u2f)."""
         look(fields)
-        if not 0 < len(fields.string()) <= MAX_APPLICATION:
+        if not 0 < len(fields.string()) <= MAX_APPLICATION_BYTES:
             raise KeyRefused(DAMAGED)
 
     return look_on
 
 
-#: The types of keys that are taken, and what looks at the fields after the type.
+#: The accepted types of keys, each with the function that checks the fields after the type.
 TYPES: Final[dict[str, Callable[[_Fields], None]]] = {
     "ssh-ed25519": _ed25519,
     "ecdsa-sha2-nistp256": _ecdsa("nistp256", 32),

@@ -1,26 +1,26 @@
-"""The refusal of what a user asked for."""
+"""Refusals of what a user asked for."""
 
 from enum import StrEnum
 
 
 class Code(StrEnum):
-    """Why something is refused, for clients that have words or numbers of their own for it."""
+    """The reasons for refusals, for clients with their own words or numbers for them."""
 
     # -- the request
     USAGE = "usage"
     BAD_VALUE = "bad-value"
     NO_SUCH_COMMAND = "no-such-command"
-    #: The beginning of a name fits several of them.
+    #: The beginning of a name fits several names.
     AMBIGUOUS = "ambiguous"
-    #: What it is to be done to is not there: a mute, a report, a line, a key.
+    #: The object of the request does not exist: a mute, a report, a message, a key.
     NOTHING_FOUND = "nothing-found"
-    #: It is so already.
+    #: The request would change nothing.
     ALREADY = "already"
-    #: Nobody does that to themselves.
+    #: Users cannot do that to themselves.
     YOURSELF = "yourself"
     #: The line looks like a command or a password, and was not said.
     HELD_BACK = "held-back"
-    #: This connection cannot have it; another one of the same user may.
+    #: Another connection of the same user may do it, this one may not.
     WRONG_CONNECTION = "wrong-connection"
 
     # -- names and people
@@ -28,9 +28,9 @@ class Code(StrEnum):
     NAME_TAKEN = "name-taken"
     NO_SUCH_USER = "no-such-user"
     NO_SUCH_ACCOUNT = "no-such-account"
-    #: The user was here until just now.
+    #: The user has just left.
     GONE = "gone"
-    #: The user is here, and has not taken what was sent before.
+    #: The user is here, but the client has not read earlier messages yet.
     NOT_READING = "not-reading"
 
     # -- rooms
@@ -49,24 +49,24 @@ class Code(StrEnum):
     NOT_OWNER = "not-owner"
     MUTED = "muted"
     BANNED = "banned"
-    #: An operator, the lobby and the like: nobody does that to them.
+    #: It cannot be done to an operator, the lobby and the like.
     PROTECTED = "protected"
 
     # -- limits
-    #: It was asked for too often; later it may be had.
+    #: The user may ask again later.
     RATE_LIMITED = "rate-limited"
-    #: There are as many as there may be, or it is too long.
+    #: There are too many already, or it is too long.
     TOO_MANY = "too-many"
-    #: The server cannot do it just now.
+    #: The server cannot do it at present.
     UNAVAILABLE = "unavailable"
 
 
 class TooMany(Exception):
-    """So many attempts wait that this one is not made."""
+    """An attempt is refused because too many are waiting."""
 
 
 class Refused(Exception):
-    """Something that a user asked for cannot be; as a string, whole sentences for them."""
+    """A request of a user is refused; the message is whole sentences for the user."""
 
     def __init__(self, code: Code, text: str) -> None:
         super().__init__(text)

@@ -1,7 +1,7 @@
-"""Orders: what operators have decided, what was reported to them, and who did what to whom.
+"""Rules of moderation, the operators' audit, and reports.
 
-The rule: orders are few, are all in memory, and are asked at once; only keeping them may be late,
-or fail. The audit and the reports grow, and are asked as a history is.
+Rules are few: all of them are in memory and hold at once, though storing them may take time or
+fail. The audit and the reports grow, and are looked up in their store.
 """
 
 from dataclasses import dataclass, field
@@ -10,16 +10,20 @@ from typing import NamedTuple
 
 from chatroom.model.networks import Network
 
-#: How many actions and reports a server without a store remembers.
+#: How many audit entries and reports a server without a store keeps.
 REMEMBERED = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Sanction:
-    """That somebody, or a network, is banned or muted.
+    """A ban or a mute of a user or a network.
 
-    target: what it holds for, as people write it. until: in seconds since the epoch, 0 for ever.
-    by: the name of the operator. about: the name on account of whom a network is banned.
+    target: the name or network, as users write it.
+    until: when it ends, in seconds since the epoch; 0 for never.
+    why: the reason.
+    by: the name of the operator.
+    time: when it was imposed, in seconds since the epoch.
+    about: the name of the user because of whom a network is banned.
     """
 
     target: str
@@ -30,13 +34,16 @@ class Sanction:
     about: str = ""
 
     def holds(self, now: float) -> bool:
-        """Whether it holds still."""
+        """Return whether it has not ended yet."""
         return not self.until or now < self.until
 
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """An account whose owner keeps order. source: where they came from last."""
+    """An account that is an operator.
+
+    source: the source (see limits.source_of) of its last connection.
+    """
 
     name: str
     source: str = ""
@@ -46,7 +53,8 @@ class Operator:
 class RoomAccess:
     """Which users may enter a room that belongs to an account.
 
-    owner, name: the account, 0 for none.
+    owner: the id of the account, 0 for none.
+    name: the name of the account.
     private: whether only invited users may enter the room and see its history.
     invited: for each account its id, its name and the id of the first message visible to it.
     guests: for each guest's connection the id of the first message visible to it; not stored, and
@@ -61,7 +69,7 @@ class RoomAccess:
 
     def visible_from(self, account: int, connection: int = 0) -> int | None:
         """Return the first id that is visible to the account or the connection, None for none."""
-        # The owner 0 is nobody, and the account 0 a guest.
+        # The owner 0 is no account, and the account 0 a guest.
         if not self.private or (account and account == self.owner):
             return 0
         invited = next((first for id, _, first in self.invited if id == account), None)
@@ -69,7 +77,7 @@ class RoomAccess:
 
 
 class RuleKind(Enum):
-    """The kinds of rules, each with what its keys are."""
+    """The kinds of rules, with their keys."""
 
     ACCOUNT_BAN = auto()  # the account's id
     NETWORK_BAN = auto()  # the network
@@ -86,9 +94,13 @@ RuleKey = int | str | Network
 
 
 class AuditEntry(NamedTuple):
-    """An operator did something.
+    """An action of an operator.
 
-    time: in seconds since the epoch. what: a verb in the past tense.
+    time: in seconds since the epoch.
+    by: the name of the operator.
+    what: a verb in the past tense.
+    target: the name of the user, network or room.
+    why: the reason.
     """
 
     time: float
@@ -99,10 +111,15 @@ class AuditEntry(NamedTuple):
 
 
 class Report(NamedTuple):
-    """Somebody has told the operators about somebody.
+    """A report by a user to the operators.
 
-    time: in seconds since the epoch. evidence: the last lines of the room, as they were shown.
-    id: given by the records, growing.
+    time: in seconds since the epoch.
+    by: the name of the user.
+    about: the name of the user who is reported.
+    why: the reason.
+    room: the name of the room.
+    evidence: the last lines of the room, as they were shown.
+    id: given by the store; later reports have greater ids.
     """
 
     time: float

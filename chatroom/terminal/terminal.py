@@ -17,7 +17,7 @@ from chatroom.formats.ansi import Colours, terminal
 from chatroom.formats.format import Format
 from chatroom.formats.plain import BELL, plain
 from chatroom.model.clock import Timer, Timers
-from chatroom.model.output import TerminalOutlet
+from chatroom.model.output import TerminalWriter
 from chatroom.model.preferences import Preferences
 from chatroom.terminal.editor import (
     Action,
@@ -118,7 +118,7 @@ class Terminal:
 
     def __init__(
         self,
-        writer: TerminalOutlet,
+        writer: TerminalWriter,
         owner: Owner,
         lines: list[bytes | Line],
         later: Timers,

@@ -1,10 +1,10 @@
-"""Cells: how much room text takes on a terminal, and where its rows may end.
+"""Measure text in the cells of a terminal, and wrap it into rows.
 
-The rule: no terminal breaks a row at a place that was not counted on, so that nobody's text stands
-where the server's would. Terminals disagree about sequences: some show one emoji, some all of which
-it consists. So `cells` is the most that any of them takes: that of all code points together. Rows
-end between graphemes (UAX 29). Pure functions of their arguments; what is measured has been
-through `names.clean`, but for `visible`, which takes anything.
+No terminal may break a row at an unexpected place: text of a user would stand where the server's
+own text begins. Terminals disagree about sequences of emoji, some show one picture, some all parts.
+So `cells` returns the greatest width that any terminal uses, that of all code points together. Rows
+end between graphemes (UAX 29). All functions are pure. They expect text that `names.clean` has
+returned, except `visible`, which takes any text.
 """
 
 from __future__ import annotations
@@ -22,28 +22,27 @@ from wcwidth import wcswidth, wcwidth
 from chatroom.text.names import BLANKS, clean, fold
 
 _REPLACEMENT = "\ufffd"
-# Flags are taken apart here: at each half of one \X looks back to where they began, so that many
-# of them take quadratic time.
+# Flags have a rule of their own: \X looks back from each half of a flag to the first of them all,
+# which takes quadratic time for many flags.
 _CLUSTER = regex.compile(
     r"\p{Regional_Indicator}{2}[\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}]*+|\X"
 )
 
-# What may be one grapheme with what stands beside it (UAX 29, GB3 and GB6 to GB13); syllables of
-# Hangul are so with its letters only. What says nothing of its neighbours is asked about once,
-# however often a text has it.
+# Characters that may form one grapheme with a neighbour (UAX 29, GB3 and GB6 to GB13). Syllables of
+# Hangul do so only with letters of Hangul, which are here.
 _JOINING = regex.compile(
     r"[^\p{GCB=Other}\p{GCB=LV}\p{GCB=LVT}\p{GCB=Control}\p{GCB=LF}]", regex.V1
 )
 
-#: Many a text that has some has them among the first of so many code points.
-_BEGINNING: Final = 16
+#: So many code points are searched for joining characters before the whole text is: where a text
+#: has some, one is often near its beginning.
+_FIRST_POINTS: Final = 16
 
 _LINK = regex.compile(r"(?:(?:https?|ftp|gopher|ircs?)://|www\.)[!-~]++")
 
-# Everything up to the next place where a row may end, and the blanks there, of whatever kind. A
-# link goes on as long as it is ASCII, and a piece of `code` may hold blanks. Between wide
-# characters there are no blanks: a row may end there, but not before what closes (UAX 14, rule LB13
-# and class NS), nor after what opens (LB14).
+# A piece that stays in one row, and the blanks after it. A link goes on as long as it is ASCII, and
+# `code` in backticks may contain blanks. A row may also end between two ideographs, but neither
+# before closing punctuation (UAX 14, rule LB13 and class NS) nor after opening punctuation (LB14).
 _IDEOGRAPH = r"\p{lb=ID}\p{lb=EB}\p{lb=EM}\p{lb=CJ}\p{lb=H2}\p{lb=H3}"
 _CLOSING = r"[\p{lb=CL}\p{lb=CP}\p{lb=EX}\p{lb=NS}\p{lb=CJ}]"
 _PIECE = regex.compile(
@@ -61,30 +60,29 @@ _PIECE = regex.compile(
     regex.V1 | regex.VERBOSE | regex.DOTALL,
 )
 
-# A line is wrapped for each width that somebody in the room has. What takes long, and does not
-# depend on the width, is kept of the last long texts, for the next width; that is some MB at most.
-_LONG = 40
-_KEPT = 64
+# A line is wrapped once for each width of a terminal in the room. Results that take long and do not
+# depend on the width are cached for this many texts, some MB at most.
+_LONG_POINTS = 40
+_CACHED_TEXTS = 64
 
 _SPECIAL = ("`", "://", "www.")
 # A text without any of these ends its rows at blanks only.
 _BROKEN_ELSEWHERE = regex.compile(rf"[{_IDEOGRAPH}]", regex.V1)
 _CHUNK = regex.compile(rf"([^{BLANKS}]++)([{BLANKS}]*+)")
 
-# As many words of ASCII as there is room for, by the room that the characters between the first and
-# the last one have.
+# A row of as many ASCII words as fit; %d is the width less the first and the last character.
 _ROW = r"(?s)[^ ](?:.{0,%d}[^ ])?(?= |\Z)"
 
-#: A grapheme of more cells, which no writing needs, may be cut: a row ends somewhere.
-_MAX_GRAPHEME = 8
-#: So many sizes are kept: more than the characters that a room uses.
-_MOST_KEPT = 8192
+#: A wider grapheme, which no writing system needs, may be cut: a row has to end somewhere.
+_MAX_GRAPHEME_CELLS = 8
+#: How many sizes a cache holds, more than the different characters that a room uses.
+_MAX_CACHED_SIZES = 8192
 _VARIATION_16 = "\ufe0f"
-# What has no place of its own. Python's tables may be years older than those of terminals, in which
-# some of it has been given one (U+1171E).
+# Characters without a cell of their own. Python's tables may be years older than those of
+# terminals, in which some of these characters do have one (U+1171E).
 _UNPLACED = regex.compile(r"[\p{Mn}\p{Me}\p{Cf}]")
-# Which pictures are emoji changes from one Unicode to the next, and for some it is reserved. The
-# circled numbers on black (U+3248) are ambiguous in Unicode, and wide to the C library and tmux.
+# The set of emoji grows with each Unicode version, within ranges that are reserved for it. The
+# circled numbers on black (U+3248) are ambiguous in Unicode, but wide to the C library and tmux.
 _TWO_CELLS = regex.compile(
     r"[\p{EA=W}\p{EA=F}\p{EMod}\u3248-\u324f[\p{ExtPict}&&[\U0001f000-\U0001ffff]]]", regex.V1
 )
@@ -92,23 +90,23 @@ _UNIT = regex.compile(rf".{_UNPLACED.pattern}*+", regex.DOTALL)
 
 
 def graphemes(text: str) -> list[str]:
-    """*text* taken apart into what a person takes for its characters."""
+    """Split *text* into graphemes, which users perceive as characters."""
     if text.isascii() and "\r" not in text:
         return list(text)
-    if _JOINING.search(text, 0, _BEGINNING) or _JOINING.search("".join(set(text))):
+    if _JOINING.search(text, 0, _FIRST_POINTS) or _JOINING.search("".join(set(text))):
         return _CLUSTER.findall(text)
     return list(text)
 
 
 def cells(text: str) -> int:
-    """How many cells of a terminal's row *text* takes at most."""
+    """Return how many cells *text* takes at most."""
     if text.isascii():
         return len(text)
-    return _measured(text) if len(text) > _LONG else _SIZES[text]
+    return _measured(text) if len(text) > _LONG_POINTS else _SIZES[text]
 
 
 def fits(text: str, width: int) -> bool:
-    """Whether *text* takes at most *width* cells, which is quickly known of what is far longer."""
+    """Return whether *text* takes at most *width* cells; quick for far longer text."""
     if text.isascii():
         return len(text) <= width
     beginning = sum(map(_WIDTHS.__getitem__, text[: 2 * width]))
@@ -116,22 +114,22 @@ def fits(text: str, width: int) -> bool:
 
 
 def _measure(text: str) -> int:
-    # Letters that a sign joins may be shown wider than each of them alone.
+    # Letters that are joined by a sign may be wider than the letters alone.
     return max(sum(map(_WIDTHS.__getitem__, text)), wcswidth(text))
 
 
-_measured = lru_cache(maxsize=_KEPT)(_measure)
+_measured = lru_cache(maxsize=_CACHED_TEXTS)(_measure)
 
 
-class _Kept(dict[str, int]):
-    """What *measure* returns, kept for as many texts as there is room for."""
+class _Sizes(dict[str, int]):
+    """A cache of the results of *measure*, with hits that are quicker than lru_cache's."""
 
     def __init__(self, measure: Callable[[str], int]) -> None:
         super().__init__()
         self._measure = measure
 
     def __missing__(self, text: str) -> int:
-        if len(self) >= _MOST_KEPT:
+        if len(self) >= _MAX_CACHED_SIZES:
             self.clear()
         size = self[text] = self._measure(text)
         return size
@@ -139,26 +137,25 @@ class _Kept(dict[str, int]):
 
 def _widest(character: str) -> int:
     if character == _VARIATION_16:
-        # It may make the emoji of two cells that it asks for (UTS 51, section 2.7).
+        # It may turn the character before it into an emoji of two cells (UTS 51, section 2.7).
         return 1
     if _UNPLACED.match(character):
         return 0
-    # 0 is for a mark with a place of its own and for a vowel of Hangul, which go with another
-    # character.
+    # wcwidth returns 0 for spacing marks and vowels of Hangul, which some terminals show alone.
     return 2 if _TWO_CELLS.match(character) else max(1, wcwidth(character))
 
 
-#: How many cells one code point takes where nothing before it is known.
-_WIDTHS: Final = _Kept(_widest)
-#: How many cells a grapheme or another short text takes.
-_SIZES: Final = _Kept(_measure)
+#: The greatest width of one code point, in cells.
+_WIDTHS: Final = _Sizes(_widest)
+#: The width of a grapheme or another short text, in cells.
+_SIZES: Final = _Sizes(_measure)
 
 
 @lru_cache(maxsize=4096)
 def visible(grapheme: str) -> tuple[str, int]:
-    """What to show for one grapheme of any text, and its width in cells, at least 1.
+    """Return what to show for a grapheme of any text, and its width in cells, at least 1.
 
-    A control of ASCII is shown as ^X, what would do anything else or nothing at all as U+FFFD.
+    An ASCII control character is shown as ^X, anything else that is not printable as U+FFFD.
     """
     if grapheme.isascii():
         if grapheme.isprintable():
@@ -170,19 +167,18 @@ def visible(grapheme: str) -> tuple[str, int]:
 
 
 def doubtful(shown: str) -> bool:
-    """Whether terminals disagree about the width of a visible grapheme: emoji and sequences."""
+    """Return whether terminals disagree about the width: of an emoji or a sequence."""
     if len(shown) == 1:
         return shown >= "\U0001f000"
     return not shown.isascii() and not all("\u0300" <= mark <= "\u036f" for mark in shown[1:])
 
 
 def wrap(text: str, width: int, indent: int = 0) -> list[str]:
-    """The rows of *text*, each of at most *width* cells, without the blanks where they end.
+    """Return *text* as rows of at most *width* cells, without the blanks where rows end.
 
-    All but the first begin with *indent* blanks, and code between backticks stays whole where it
-    fits behind them. Links stay whole, too, if need be without the indent. A longer one is one
-    long row, which the terminal continues in its next ones by itself, so that it can be clicked on
-    and copied; nothing follows it there.
+    All rows but the first begin with *indent* blanks. Code between backticks stays whole where it
+    fits. Links stay whole too, if need be without the indent. A link that is longer than a row is
+    one long row, which the terminal itself continues, so that users can click on it and copy it.
     """
     if fits(text, width):
         return [text]
@@ -191,14 +187,14 @@ def wrap(text: str, width: int, indent: int = 0) -> list[str]:
         rows = _filled_ascii(text, width, indent)
         if rows:
             return rows
-    parts = _taken_apart(text)
+    parts = _split(text)
     if parts.largest <= room:
         return _filled(text, parts, width, indent)
     return _wrapped(parts, width, indent)
 
 
 def _filled_ascii(text: str, width: int, indent: int) -> list[str]:
-    """What `_filled` returns, sooner; nothing if a word is too long, or a blank comes first."""
+    """Return the rows of ASCII text; [] if a word is too long or a blank is first."""
     room = width - indent
     if text.startswith(" ") or re.search(rf"[^ ]{{{room + 1}}}", text):
         return []
@@ -213,10 +209,14 @@ def _filled_ascii(text: str, width: int, indent: int) -> list[str]:
 
 
 class _Parts(NamedTuple):
-    """What of a *text* stays whole, and where each part is.
+    """The parts of a text between which rows may end, and where each part is.
 
-    words: the parts. blanks: what comes after each of them. sizes: their cells. begins, ends: the
-    code points before each, and up to its end; lefts, rights: the cells. largest: of the sizes.
+    words: the parts.
+    blanks: the blanks after each part.
+    sizes: the width of each part, in cells.
+    begins, ends: the indexes of each part's first code point, and of the one after its last.
+    lefts, rights: the same in cells.
+    largest: the greatest of the sizes.
     """
 
     words: Sequence[str]
@@ -230,27 +230,27 @@ class _Parts(NamedTuple):
 
 
 def _parts(pairs: list[tuple[str, str]]) -> _Parts:
-    """Find where these words, with the blanks after each, are."""
+    """Return the parts for these pairs of a word and the blanks after it."""
     runs = list(chain.from_iterable(pairs))
     sizes = [len(run) if run.isascii() else cells(run) for run in runs]
-    places = list(accumulate(map(len, runs), initial=0))
+    indexes = list(accumulate(map(len, runs), initial=0))
     columns = list(accumulate(sizes, initial=0))
     return _Parts(
         runs[::2],
         runs[1::2],
         sizes[::2],
-        places[:-1:2],
-        places[1::2],
+        indexes[:-1:2],
+        indexes[1::2],
         columns[:-1:2],
         columns[1::2],
         max(sizes[::2], default=0),
     )
 
 
-@lru_cache(maxsize=_KEPT)
-def _taken_apart(text: str) -> _Parts:
-    """The parts of *text* between which a row may end."""
-    # A blank at the beginning is a part.
+@lru_cache(maxsize=_CACHED_TEXTS)
+def _split(text: str) -> _Parts:
+    """Return the parts of *text* between which a row may end."""
+    # _CHUNK has no part for a blank at the beginning.
     plain = _CHUNK.match(text) and not any(special in text for special in _SPECIAL)
     if plain and not _BROKEN_ELSEWHERE.search("".join(set(text))):
         return _parts(_CHUNK.findall(text))
@@ -258,7 +258,7 @@ def _taken_apart(text: str) -> _Parts:
 
 
 def _filled(text: str, parts: _Parts, width: int, indent: int) -> list[str]:
-    """The rows of *text*, none of whose *parts* is wider than a row: each as full as can be."""
+    """Return rows, each as full as possible; no part is wider than a row."""
     margin, room = "", width
     rows = []
     first = 0
@@ -271,11 +271,10 @@ def _filled(text: str, parts: _Parts, width: int, indent: int) -> list[str]:
 
 
 def _wrapped(parts: _Parts, width: int, indent: int) -> list[str]:
-    """The rows of any text."""
+    """Return the rows of a text that may have parts wider than a row."""
     margin = " " * indent
     rows: list[str] = []
-    # The row so far, its width, the blanks to come before what follows, and whether it has more
-    # than its margin.
+    # The row so far, its width, the blanks before the next word, and whether there is a word in it.
     row, taken, blanks, begun = "", 0, "", False
     for word, following, size in _pieces(parts, width - indent):
         if begun and taken + cells(blanks) + size > width:
@@ -289,8 +288,8 @@ def _wrapped(parts: _Parts, width: int, indent: int) -> list[str]:
             row += word
             taken += size
         elif _LINK.fullmatch(word):
-            # A row that has only its margin is too narrow for it. Where the terminal continues it
-            # there is no margin, so nothing else follows there.
+            # The row has no word yet, so the link is too long for any row. The terminal continues
+            # it without a margin, so no other word may follow there.
             row, taken = word, max(size, width)
         else:
             *full, row = _broken(row, word, width, margin)
@@ -302,7 +301,7 @@ def _wrapped(parts: _Parts, width: int, indent: int) -> list[str]:
 
 
 def _pieces(parts: _Parts, room: int) -> Iterator[tuple[str, str, int]]:
-    """What stays whole where a row has *room*, the blanks after each, and its cells."""
+    """Yield what stays whole in *room* cells, the blanks after it, and its width."""
     for word, blanks, size in zip(parts.words, parts.blanks, parts.sizes, strict=True):
         if size > room and word.startswith("`"):
             # Code that fits into no row is broken at its blanks.
@@ -314,12 +313,12 @@ def _pieces(parts: _Parts, room: int) -> Iterator[tuple[str, str, int]]:
             yield word, blanks, size
 
 
-@lru_cache(maxsize=_KEPT)
+@lru_cache(maxsize=_CACHED_TEXTS)
 def _characters(word: str) -> tuple[list[int], list[int]]:
-    """Where what of *word* is not cut ends: how many code points that is, and how many cells."""
+    """Return where *word* may be cut, as indexes of code points and as columns."""
     uncut: list[str] = []
     for grapheme in graphemes(word):
-        if len(grapheme) > 1 and cells(grapheme) > _MAX_GRAPHEME:
+        if len(grapheme) > 1 and cells(grapheme) > _MAX_GRAPHEME_CELLS:
             uncut += _UNIT.findall(grapheme)
         else:
             uncut.append(grapheme)
@@ -328,7 +327,7 @@ def _characters(word: str) -> tuple[list[int], list[int]]:
 
 
 def _broken(row: str, word: str, width: int, margin: str) -> Iterator[str]:
-    """The rows of a *word* that fits into none, of which the first begins with *row*."""
+    """Yield the rows of a *word* wider than a row; the first one begins with *row*."""
     room = max(0, width - cells(row))
     if word.isascii():
         row, rest = row + word[:room], word[room:]
@@ -338,24 +337,24 @@ def _broken(row: str, word: str, width: int, margin: str) -> Iterator[str]:
             row, rest = margin + rest[:room], rest[room:]
         yield row
         return
-    places, columns = _characters(word)
-    count = len(places) - 1
+    indexes, columns = _characters(word)
+    count = len(indexes) - 1
     first = 0
     end = min(count, bisect_right(columns, room) - 1)
     while True:
-        row += word[places[first] : places[end]]
+        row += word[indexes[first] : indexes[end]]
         if end == count:
             break
         yield row
         first, row = end, margin
-        # At least one, however narrow the row is.
+        # At least one character, however narrow the row is.
         end = max(first + 1, bisect_right(columns, columns[first] + width - len(margin)) - 1)
         end = min(count, end)
     yield row
 
 
 def common_prefix(texts: list[str]) -> str:
-    """What all *texts* begin with (names.fold), as the first of them spells it."""
+    """Return the common prefix of *texts* (by names.fold), as the first one spells it."""
     split = [graphemes(text) for text in texts]
     first = split[0] if split else []
     count = min(map(len, split), default=0)
@@ -366,10 +365,10 @@ def common_prefix(texts: list[str]) -> str:
 
 
 def columns(texts: list[str], width: int) -> list[str]:
-    """*texts* as rows of columns of equal width, read row by row."""
-    broadest = max(map(cells, texts), default=0) + 2
-    count = max(1, (width + 2) // broadest)
-    padded = [text + " " * (broadest - cells(text)) for text in texts]
+    """Return *texts* as rows of columns of equal width, ordered row by row."""
+    widest = max(map(cells, texts), default=0) + 2
+    count = max(1, (width + 2) // widest)
+    padded = [text + " " * (widest - cells(text)) for text in texts]
     return [
         "".join(padded[start : start + count]).rstrip() for start in range(0, len(padded), count)
     ]

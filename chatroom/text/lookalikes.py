@@ -1,7 +1,9 @@
-"""Characters of names that look alike: Unicode's confusables, and small capitals.
+"""The table of characters that look alike.
 
-This is data for `names.skeleton`. It is made once, from the package `confusable-homoglyphs`, which
-contains Unicode's `confusables.txt` (UTS 39).
+It has Unicode's confusables, and small capitals.
+
+`names.skeleton` uses it. The data are Unicode's `confusables.txt` (UTS 39), as the package
+`confusable-homoglyphs` has it.
 """
 
 import json
@@ -12,13 +14,13 @@ from typing import Final
 
 import regex
 
-# The package puts a left-to-right mark around what is written from right to left.
+# The package puts a left-to-right mark around characters that are written from right to left.
 _MARK = "\u200e"
 
-#: How an upright stroke is drawn that may be an `l` as well as a capital `I` or a digit.
+#: Stands for an upright stroke, which may be an `l`, a capital `I` or a digit.
 STROKE: Final = "1"
 
-# What has a dot in every case is no stroke: a letter of Cyrillic.
+# This letter of Cyrillic has a dot in every case, so it is not a stroke.
 _DOTTED = "\u0456"
 
 # Digits of other scripts are like letters of these scripts only, and are digits first.
@@ -29,20 +31,20 @@ _MORE = {"w": "vv"}
 
 
 def table() -> dict[int, str]:
-    """What each character of names is drawn like, for `str.translate`.
+    """Return, for `str.translate`, what each character of names looks like.
 
-    One pass need not be enough: an `m` in another script is drawn like an `m`, which is drawn like
-    `rn`. Case is distinguished: `I` is a STROKE, `i` is not.
+    One pass may not be enough: an `m` of another script looks like `m`, and that like `rn`. Case is
+    distinguished: `I` is a STROKE, `i` is not.
     """
     raw = files("confusable_homoglyphs").joinpath("confusables.json").read_bytes()
-    # Of each entry its character alone: their names take several megabytes.
+    # Only the character of each entry is kept; the characters' names take several megabytes.
     found = json.loads(raw, object_hook=lambda part: part["c"] if len(part) == 2 else part)
     data = {glyph.strip(_MARK): [o.strip(_MARK) for o in others] for glyph, others in found.items()}
     small = _small_capitals()
     drawn = dict(small)
     for prototype, others in data.items():
         if _is_prototype(prototype, data):
-            # Unicode takes small capitals for letters of their own, other scripts are drawn like.
+            # For Unicode small capitals are prototypes; here they are Latin letters.
             letter = next((small[glyph] for glyph in (prototype, *others) if glyph in small), "")
             look = prototype if prototype.isascii() or not letter else letter
             drawn |= {glyph: look for glyph in (prototype, *others) if glyph != look}
@@ -52,10 +54,10 @@ def table() -> dict[int, str]:
 
 
 def _is_prototype(glyph: str, data: dict[str, list[str]]) -> bool:
-    """Whether *glyph* is what others of its class are drawn like (UTS 39, section 4).
+    """Return whether *glyph* is the prototype of its class (UTS 39, section 4).
 
-    A prototype has all others of its class in the data, and each of these has the prototype alone.
-    Of two that have each other it is the longer one, or else the later one.
+    In the data the entry of a prototype has all others of its class, and their entries have only
+    the prototype. In a class of two it is the longer one, or else the later one.
     """
     first, *more = data[glyph]
     if more:
@@ -64,7 +66,7 @@ def _is_prototype(glyph: str, data: dict[str, list[str]]) -> bool:
 
 
 def _small_capitals() -> dict[str, str]:
-    """The small capitals of Latin that there are, each with its letter."""
+    """Return the small capitals that Unicode has, each with its Latin letter."""
     capitals = {}
     for letter in ascii_lowercase:
         try:

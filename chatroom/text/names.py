@@ -1,7 +1,7 @@
-"""The rules for names, and making text safe for the terminals of others.
+"""Check and compare names, and make text safe for the terminals of others.
 
-All text from a user goes through `clean`, `check_name` or `check_room` before others see it. All
-functions are pure.
+All text from a user goes through `clean`, `check_name` or `check_room` before other users see it.
+All functions are pure.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ MAX_BLANKS: Final = 8  # in a row: too few to push text to the start of a termin
 _REPLACEMENT = "\ufffd"
 _BOM = "\ufeff"
 
-# Scripts that people use for names today: UAX 31, Table 5 (Recommended) and Table 7 (Limited
-# Use). Each goes alone; the last line are the companies that UTS 39, section 5.1, lets Han keep.
+# Scripts in use today: UAX 31, Table 5 (Recommended) and Table 7 (Limited Use). A name is of one
+# script, or of one of the combinations with Han that UTS 39, section 5.1, allows.
 _SCRIPTS = """
     Arabic Armenian Bengali Cyrillic Devanagari Ethiopic Georgian Greek Gujarati Gurmukhi Hebrew
     Kannada Khmer Lao Latin Malayalam Myanmar Oriya Sinhala Tamil Telugu Thaana Thai Tibetan
@@ -43,16 +43,17 @@ _SCRIPTS = """
 
 
 def _script_class(scripts: Iterable[str]) -> str:
-    """A pattern for the characters of these scripts and for those that go with every script."""
+    """Return a pattern for characters of these scripts and common to all scripts."""
     members = "".join(rf"\p{{scx={script}}}" for script in scripts)
     return rf"[{members}\p{{scx=Common}}\p{{scx=Inherited}}]"
 
 
-_COMPANIES = [entry.split("+") for entry in _SCRIPTS.split()]
-_ANY_SCRIPT = _script_class(script for company in _COMPANIES for script in company)
-_ONE_SCRIPT = "|".join(f"{_script_class(company)}++" for company in _COMPANIES)
+_COMBINATIONS = [entry.split("+") for entry in _SCRIPTS.split()]
+_ANY_SCRIPT = _script_class(script for scripts in _COMBINATIONS for script in scripts)
+_ONE_SCRIPT = "|".join(f"{_script_class(scripts)}++" for scripts in _COMBINATIONS)
 
-# What a name must match, and how the sentence goes on when it does not. In the order of telling.
+# Patterns that a name must match, each with the end of the sentence for a name that does not. The
+# first that does not match is shown.
 _RULES = [
     (regex.compile(pattern, regex.V1 | regex.DOTALL), sentence)
     for pattern, sentence in (
@@ -79,22 +80,22 @@ _UNSAFE = regex.compile(
     r"[[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\p{NChar}]--[\u200c\u200d]]", regex.V1
 )
 
-# ERASE, KILL and WERASE as terminals have them by themselves (termios(3)); BS is ERASE on others.
+# The defaults of ERASE, KILL and WERASE (termios(3)); on some terminals ERASE is BS.
 _ERASING = frozenset("\x08\x7f\x15\x17")
-# What goes with the character before it; the joiner makes one emoji of several.
+# Characters that attach to the one before; the joiner makes one emoji of several.
 _JOINER = "\u200d"
 _ATTACHED = regex.compile(rf"[\p{{M}}\p{{EMod}}{_JOINER}]")
 
-# Invisible characters between marks neither hide a fifth one nor are they cut without one.
+# Invisible characters between marks do not hide a fifth mark; they are cut together with it.
 _EXTRA_MARKS = regex.compile(r"(?:\p{M}[\p{DI}--\p{M}]*+){4}\K\p{M}[\p{M}\p{DI}]*+", regex.V1)
 
-# What is drawn as nothing: blanks by category, blanks by design (Braille, a note head, two
-# hieroglyphs), and the fillers, which are letters. Default-ignorable characters inside a run
-# count as part of it. A class for `regex`.
+# Characters without ink: blanks by category, blanks by design (Braille, a note head, two
+# hieroglyphs), and the fillers, which are letters. Default-ignorable characters inside a run count
+# as part of it. This is the inside of a character class for `regex`.
 BLANKS: Final = r"\p{Zs}\u2800\U0001D159\U00013441\U00013442"
 _BLANK = rf"{BLANKS}\p{{DI}}"
-# A mark on a blank may have no more ink than that (U+16FE4, U+1107F), nor may a vowel of Hangul
-# without its consonant.
+# Some marks on a blank show no ink either (U+16FE4, U+1107F), nor do some vowels of Hangul without
+# a consonant.
 _NO_CELLS = r"\p{M}\u1160-\u11ff\ud7b0-\ud7ff"
 _WIDE_BLANKS = regex.compile(rf"[{_BLANK}][{_BLANK}{_NO_CELLS}]{{{MAX_BLANKS},}}+", regex.V1)
 _WIDE_SPACES = " " * (MAX_BLANKS + 1)
@@ -103,11 +104,12 @@ _TRAILING = regex.compile(rf"[{BLANKS}[\p{{DI}}&&\p{{L}}]][{_BLANK}]*+$", regex.
 
 _CLUSTER = regex.compile(r"\X")
 
-# At 0.7 two slips in a long word are near, and `login` is not taken for `join`.
-_NEARNESS = 0.7
+# The least similarity of a suggestion: with 0.7 a long word may have two slips, and `login` does
+# not suggest `join`.
+_MIN_SIMILARITY = 0.7
 
-# So many of the choices that have most in common with a word are compared with it, which is dear.
-_COMPARED = 8
+# Only this many of the most promising choices are compared by difflib, which is slow.
+_MAX_COMPARED = 8
 
 
 class NameRefused(ValueError):
@@ -115,16 +117,16 @@ class NameRefused(ValueError):
 
 
 def check_name(name: str) -> str:
-    """The form (NFC) in which `name` is shown to others.
+    """Return `name` in the form (NFC) in which it is shown to others.
 
-    Raises NameRefused for what is no name. Does not ask whether it is reserved or taken.
-    One script is meant as in UTS 39, section 5.1.
+    Raises NameRefused if it breaks a rule for names. Does not check whether it is reserved or
+    taken.
     """
     return _check(name, "A name")
 
 
 def check_room(name: str) -> str:
-    """The form in which a room's name is shown, without the `#` that may be typed before it.
+    """Return a room's name in the form in which it is shown, without a leading `#`.
 
     Raises NameRefused; the rules are those of `check_name`.
     """
@@ -132,16 +134,17 @@ def check_room(name: str) -> str:
 
 
 def is_reserved(name: str) -> bool:
-    """Return whether `name` is reserved: `guestN`, or one that could be taken for the server."""
+    """Return whether `name` is reserved: `guestN`, or easily taken for the server."""
     shape = _joined(skeleton(name))
     return shape in _RESERVED_SKELETONS or _GUEST.fullmatch(shape) is not None
 
 
 def fold(name: str) -> str:
-    """The key that a name or a room is unique by: compatibility forms and case are one.
+    """Return the key by which a name or a room is unique.
 
-    `fold(fold(name)) == fold(name)`. A leading `#` stays. What is longer than a name can be has a
-    key that is longer than that of a name, and found as quickly.
+    It has neither case nor compatibility forms. `fold(fold(name)) == fold(name)`. A leading `#`
+    stays. Input that is too long for a name gets a key that is too long for a name, without taking
+    longer.
     """
     name = name[:_MAX_KEY]
     if name.isascii():
@@ -153,10 +156,10 @@ def fold(name: str) -> str:
 
 
 def skeleton(name: str) -> str:
-    """The key that `name` has in common with all names it may be taken for (UTS 39, section 4).
+    """Return a key that is equal for names that may look alike (UTS 39, section 4).
 
-    Good for comparing only. `i` and `l` are one, since a stroke may be a capital `I` or an `l`:
-    whether two names with one skeleton look alike is for `alike` to say.
+    The skeletons of `i` and `l` are equal, since a stroke may be a capital `I` or an `l`. So two
+    names with the same skeleton need not look alike; `alike` decides that.
     """
     return _look(_drawn(name)).translate(_STROKES)
 
@@ -177,18 +180,18 @@ def alike(name: str, other: str) -> bool:
 
 
 def clean(text: str) -> str:
-    """`text` with nothing in it that could harm or fool the terminal of somebody else.
+    """Return `text` without anything that could harm or mislead a terminal's user.
 
-    What its erasing keys erase is gone, and so are they: BS, DEL, ^U for the line, ^W for a word;
-    they come from clients that have no line editor. A byte order mark at its beginning goes, and
-    TAB becomes a space. Other controls, format characters (except ZWJ and ZWNJ), surrogates,
-    private use, line and paragraph separators and noncharacters become U+FFFD. At most four
-    combining marks follow one another, and at most MAX_BLANKS blanks. Idempotent; takes any str.
+    Erasing characters, which clients without a line editor send, are applied and removed: BS and
+    DEL for a character, ^W for a word, ^U for the line. A leading byte order mark is removed, and a
+    TAB becomes a space. Other control characters, format characters (except ZWJ and ZWNJ),
+    surrogates, private use, line and paragraph separators and noncharacters become U+FFFD. At most
+    four combining marks and at most MAX_BLANKS blanks may follow one another. Idempotent.
     """
     printable = text.isprintable()
     if printable and text.isascii() and _WIDE_SPACES not in text:
         return text
-    # What Python calls printable holds none of these, and the question is cheap.
+    # Text that Python calls printable contains no character that is erased or replaced.
     if not printable:
         if not _ERASING.isdisjoint(text):
             text = _edited(text)
@@ -199,7 +202,7 @@ def clean(text: str) -> str:
 
 
 def clean_topic(text: str) -> str:
-    """Return `text` cleaned, without blanks around it, and cut to MAX_TOPIC characters."""
+    """Return `text` cleaned, stripped of blanks, and cut to MAX_TOPIC characters."""
     text = clean(text)
     start = _LEADING.match(text)
     text = cut(text[start.end() :] if start else text, MAX_TOPIC)
@@ -208,20 +211,20 @@ def clean_topic(text: str) -> str:
 
 
 def cut(text: str, length: int) -> str:
-    """Return the first `length` characters of `text` at most, up to the end of a grapheme (UAX 29).
+    """Return `text` cut to `length` characters, at the end of a grapheme (UAX 29).
 
-    A text that begins with a grapheme longer than that is cut inside it. Finding graphemes takes
-    a third of a microsecond a character: for topics, not for lines.
+    Only a first grapheme that is longer than `length` is cut. Finding graphemes takes a third of a
+    microsecond per character: use it for topics, not for lines.
     """
     if len(text) <= length:
         return text
-    # One character more shows whether the last grapheme goes on; its own end does not count.
+    # One more character shows whether the last grapheme continues; the last end is dropped.
     *ends, _ = (cluster.end() for cluster in _CLUSTER.finditer(text, endpos=length + 1))
     return text[: ends[-1] if ends else length]
 
 
 def match_prefix(prefix: str, names: Iterable[str]) -> list[str]:
-    """Return the `names` that begin with `prefix` in any case; one that equals it wins alone."""
+    """Return the `names` that begin with `prefix` in any case, or else only the equal one."""
     key = fold(prefix)
     matches = [(folded, name) for name in names if (folded := fold(name)).startswith(key)]
     exact = [name for folded, name in matches if folded == key]
@@ -230,22 +233,23 @@ def match_prefix(prefix: str, names: Iterable[str]) -> list[str]:
 
 def suggest(word: str, choices: Iterable[str]) -> str | None:
     """Return the one of `choices` that a user who typed `word` may have meant, or None."""
-    # What is longer than any name, which folding may make it, is no near miss, and dear to compare.
+    # A word that is longer than any name, perhaps after folding, is no typing error, and comparing
+    # it would be slow.
     if len(word) > MAX_NAME or len(word := fold(word)) > MAX_NAME:
         return None
     letters, pairs = sorted(word), _pairs(word)
     shared: list[tuple[float, str]] = []
     for choice in choices:
         length = len(choice)
-        # Short words with two letters swapped are far apart for difflib.
+        # For difflib, short words with two letters swapped are not similar.
         if length == len(word) and sorted(choice) == letters:
             return choice
-        # What it says first of all, for next to nothing: no more than this can be alike.
-        if 2 * min(length, len(word)) >= _NEARNESS * (length + len(word)):
+        # The lengths alone give an upper bound of the similarity that difflib would find.
+        if 2 * min(length, len(word)) >= _MIN_SIMILARITY * (length + len(word)):
             common = len(pairs & _pairs(choice))
             shared.append((-2 * common / (length + len(word)), choice))
-    likely = [choice for _, choice in nsmallest(_COMPARED, shared)]
-    near = difflib.get_close_matches(word, likely, n=1, cutoff=_NEARNESS)
+    likely = [choice for _, choice in nsmallest(_MAX_COMPARED, shared)]
+    near = difflib.get_close_matches(word, likely, n=1, cutoff=_MIN_SIMILARITY)
     return near[0] if near else None
 
 
@@ -274,7 +278,7 @@ def _edited(text: str) -> str:
 
 
 def _erase(typed: list[str]) -> None:
-    """Remove the last character, with its marks and what it is joined to."""
+    """Remove the last character, with its marks and the characters it is joined to."""
     while typed:
         last = typed.pop()
         joined = typed and typed[-1] == _JOINER
@@ -285,7 +289,7 @@ def _erase(typed: list[str]) -> None:
 def _check(name: str, subject: str) -> str:
     if not name:
         raise NameRefused(f"{subject} has at least one character.")
-    # NFC makes one character of at most four; what is longer need not be normalised to know.
+    # NFC composes at most four characters into one, so longer input stays too long.
     display = unicodedata.normalize("NFC", name) if len(name) <= 4 * MAX_NAME else name
     if len(display) > MAX_NAME:
         raise NameRefused(f"{subject} has at most {MAX_NAME} characters.")
@@ -298,7 +302,7 @@ def _check(name: str, subject: str) -> str:
 def _fault(form: str) -> str | None:
     """Return what is wrong with a name, as the end of a sentence, or None."""
     faults = (sentence for rule, sentence in _RULES if not rule.fullmatch(form))
-    # The tables of `regex` may be newer than Python's: what Python cannot fold is no letter yet.
+    # The tables of `regex` may be newer than Python's, which cannot fold characters unknown to it.
     return next(faults, None if form.isprintable() else "has no characters unknown here.")
 
 
@@ -307,22 +311,22 @@ def _fold_once(text: str) -> str:
 
 
 def _drawn(name: str) -> str:
-    """What `name` is drawn like; case is distinguished, as `I` looks like `l` and `i` does not."""
+    """Return what `name` looks like. Case is kept: `I` looks like `l`, `i` does not."""
     text = unicodedata.normalize("NFKC", name)
     return unicodedata.normalize("NFD", text).translate(_LOOKALIKES)
 
 
 def _look(drawn: str) -> str:
-    """What is *drawn*, whatever the case."""
+    """Return *drawn* (see `_drawn`) without case."""
     look = fold(drawn)
-    # What a letter is drawn like may be drawn like something else in turn, in its other case.
+    # The prototype of a letter may, in its other case, have a prototype in turn.
     for _ in range(3):
         look = fold(_drawn(look))
     return unicodedata.normalize("NFD", look)
 
 
 def _joined(look: str) -> str:
-    """Return `look` without signs that go unnoticed in a name that imitates the server."""
+    """Return `look` without signs that users overlook in an imitated name."""
     return look.replace("_", "").replace("-", "")
 
 

@@ -1,11 +1,11 @@
-"""Sentences for users: lists of names, spans of time, paragraphs that fit."""
+"""Phrases for users: lists of names, durations, paragraphs that fit a line."""
 
 from collections.abc import Sequence
 
 from chatroom.text.times import DAY
 
-#: The prefix of the server's own lines, the indent of their continuation, and their width in cells,
-#: with which terminals of 80 columns do not wrap them.
+#: The prefix of the server's own lines, the indent of their continuation rows, and their greatest
+#: width in cells, so that terminals of 80 columns do not wrap them.
 OWN = "-- "
 INDENT = 3
 COLUMNS = 79
@@ -15,9 +15,10 @@ WIDTH = COLUMNS - len(OWN)
 
 
 def enumerate_names(names: Sequence[str], count: int) -> str:
-    """Some people as a phrase: 'alice', 'alice and bob', 'alice, bob and 12 others'.
+    """Return names as a phrase: 'alice', 'alice and bob', 'alice, bob and 12 others'.
 
-    *count* is how many there are in all, *names* at least one of them.
+    names: at least one name.
+    count: how many users there are in all.
     """
     shown = list(names)
     if count > len(shown):
@@ -29,7 +30,7 @@ def enumerate_names(names: Sequence[str], count: int) -> str:
 
 
 def paragraph(*sentences: str) -> str:
-    """Return *sentences* in as few lines as possible that fit WIDTH, broken between sentences."""
+    """Return *sentences* in as few lines of WIDTH as possible, broken between them."""
     lines = [sentences[0]]
     for sentence in sentences[1:]:
         if len(lines[-1]) + 1 + len(sentence) <= WIDTH:

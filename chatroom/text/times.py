@@ -1,7 +1,6 @@
-"""Durations, times and time zones as users write them.
+"""Parse durations, times and time zones as users write them.
 
-What users type is never used as a path: a zone is first looked up among the names of the time zone
-database, and only a zone that is there is opened.
+Input is never used as a path: only zones whose names are in the time zone database are opened.
 """
 
 import re
@@ -12,7 +11,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 DAY = 24 * 60 * 60
 
-#: The units of a span by their first letter, in seconds.
+#: The units of a duration by their first letter, in seconds.
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": DAY, "w": 7 * DAY}
 _PART = re.compile(
     r"([0-9]{1,6})\s*(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|wks?|weeks?)"
@@ -34,15 +33,15 @@ _NO_PLACES = ("localtime", "Factory", "posixrules")
 
 
 def span(text: str) -> float | None:
-    """Return a duration such as '30m', '1d12h', '90 min' or '2 days' in seconds, or None."""
+    """Parse a duration such as '30m', '1d12h' or '90 min' into seconds, or None."""
     length, rest = leading_span(text)
     return None if rest else length
 
 
 def leading_span(text: str) -> tuple[float | None, str]:
-    """The span of time that *text* begins with, in seconds, and what comes behind it.
+    """Return the duration at the beginning of *text*, in seconds, and the rest.
 
-    If it does not begin with one: None and *text*.
+    Returns None and *text* if there is no duration.
     """
     match = _SPAN.match(text)
     if match is None:
@@ -54,16 +53,17 @@ def leading_span(text: str) -> tuple[float | None, str]:
 
 @cache
 def places() -> dict[str, str]:
-    """The names in the time zone database by their lower case; empty if there is none.
+    """Return the names of the time zone database by their lower case.
 
-    The first call takes some 10 ms, since it looks into every file.
+    The result is empty without a database. The first call takes some 10 ms, since it opens every
+    file of the database.
     """
     return {name.lower(): name for name in sorted(available_timezones()) if name not in _NO_PLACES}
 
 
 @cache
 def cities() -> dict[str, str]:
-    """Return the names by the lower case of their last part: 'berlin'; the last one if several."""
+    """Return the names by the last part in lower case ('berlin'); later names win."""
     return {lower.rpartition("/")[2]: name for lower, name in places().items()}
 
 
@@ -73,16 +73,17 @@ def _last_parts() -> dict[str, str]:
 
 
 def places_called(city: str) -> list[str]:
-    """Return the time zones whose last part, mostly a city, is *city*, or else begins with it."""
+    """Return the zones whose last part is *city*, or else those where it begins so."""
     key = city.strip().replace(" ", "_").lower()
     exact = [name for name, last in _last_parts().items() if last == key]
     return exact or [name for name, last in _last_parts().items() if key and last.startswith(key)]
 
 
 def zone(text: str) -> tzinfo | None:
-    """A time zone: 'Europe/Berlin' in any case, 'UTC', '+2', '-03:30', 'UTC+5:30'; None if none.
+    """Parse a time zone: 'Europe/Berlin' in any case, 'UTC', '+2', '-03:30', 'UTC+5:30'.
 
-    `str` of it is the same zone written properly, 'UTC+05:30'. The same zone is the same object.
+    Returns None if *text* is no time zone, and the same object for the same zone. `str` of it is
+    its normal form, such as 'UTC+05:30'.
     """
     text = text.strip()
     match = _OFFSET.fullmatch(text)
@@ -96,7 +97,7 @@ def zone(text: str) -> tzinfo | None:
     try:
         return None if name is None else ZoneInfo(name)
     except (KeyError, OSError, ValueError):
-        # The database was changed since `places` read it, or is damaged.
+        # The database was changed after its names were read, or is damaged.
         return None
 
 
@@ -111,15 +112,15 @@ def local(time: float, zone: tzinfo) -> datetime:
 
 
 def day(time: float, zone: tzinfo) -> int:
-    """Return the ordinal number of the day in *zone* at *time*, in seconds since the epoch."""
+    """Return the ordinal number of the day in *zone* at *time* (since the epoch)."""
     return local(time, zone).toordinal()
 
 
 def moment(text: str, now: float, zone: tzinfo = UTC) -> float | None:
-    """A moment in seconds since the epoch; None if *text* is none.
+    """Parse a time into seconds since the epoch; return None if *text* is no time.
 
-    '2026-11-24', '2026-11-24 12:03', 'yesterday', 'yesterday 12:03', '12:03' (the last time it was
-    that), or how long ago: '30m', '2h', '3d ago'.
+    A time is '2026-11-24', '2026-11-24 12:03', 'yesterday', 'yesterday 12:03', '12:03' (the last
+    time the clock showed it), or a duration before *now*: '30m', '2h', '3d ago'.
     """
     ago = span(text.strip().lower().removesuffix(" ago"))
     if ago is not None:
@@ -140,7 +141,7 @@ def moment(text: str, now: float, zone: tzinfo = UTC) -> float | None:
     yesterday = today - timedelta(days=1)
     if word:
         return _instant(yesterday if word.lower() == "yesterday" else today, clock, zone)
-    # The clock shows some times twice on the day on which it is set back.
+    # On the day on which clocks are set back, they show some times twice.
     shown = [
         _instant(day, clock, zone, again) for day, again in product((yesterday, today), (0, 1))
     ]
@@ -148,10 +149,10 @@ def moment(text: str, now: float, zone: tzinfo = UTC) -> float | None:
 
 
 def _instant(day: date, clock: tuple[int, int], zone: tzinfo, again: int = 0) -> float:
-    """When the clock in *zone* shows that, in seconds since the epoch.
+    """Return when clocks in *zone* show this time, in seconds since the epoch.
 
-    A time that the clock skips is as much later as it skips. again: 1 for the second time, if
-    there are two.
+    again: 1 for the second of two such moments. A time that clocks skip is moved forward by as much
+    as they skip.
     """
     hour, minute = clock
     shown = datetime(day.year, day.month, day.day, hour, minute, tzinfo=zone)

@@ -126,6 +126,9 @@ def test_what_a_key_is_called_does_not_make_another_of_it() -> None:
     assert KNOWN["ssh-ed25519"][0] not in repr(key)
 
 
+OPTIONS_REFUSED = "Options before the type of a key are not accepted. Paste the key without them."
+
+
 def test_a_comment_is_made_safe_and_short() -> None:
     assert parse(line("ssh-ed25519", "\x1b[2J a\tb")).comment == "\ufffd[2J a b"
     assert len(parse(line("ssh-ed25519", "x" * 1000)).comment) == MAX_COMMENT
@@ -148,14 +151,14 @@ def test_a_comment_is_made_safe_and_short() -> None:
             f"ssh-rsa {KNOWN['ssh-ed25519'][0]}",
             "That key says that it is ssh-rsa, and is ssh-ed25519.",
         ),
-        (f"no-pty {line('ssh-ed25519')}", "Options before the type of a key are not taken."),
+        (f"no-pty {line('ssh-ed25519')}", OPTIONS_REFUSED),
         (
             f'command="ssh-rsa x",no-pty {line("ssh-rsa")}',
-            "Options before the type of a key are not taken.",
+            OPTIONS_REFUSED,
         ),
         (
             "ssh-ed25519-cert-v01@openssh.com AAAA",
-            "Certificates are not taken; the key itself is.",
+            "Certificates are not accepted. Paste the public key itself.",
         ),
     ],
 )
@@ -165,7 +168,7 @@ def test_what_is_not_taken_is_said_why(given: str, why: str) -> None:
 
 def test_a_type_that_is_not_taken_is_said_with_those_that_are() -> None:
     why = refusal("ssh-dss AAAAB3NzaC1kc3M=")
-    assert why.startswith("Keys of the type ssh-dss are not taken. These are: ssh-ed25519, ")
+    assert why.startswith("Keys of the type ssh-dss are not accepted. These are: ssh-ed25519, ")
     assert refusal(made(b"ssh-dss", b"x")) == why
     # What could be anything is not said again.
     assert refusal("ssh-\x1b[2J AAAA") == publickeys.HINT

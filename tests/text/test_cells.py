@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from wcwidth import wcswidth, wcwidth
 
 from chatroom.text.cells import (
-    _taken_apart,
+    _split,
     _wrapped,
     cells,
     columns,
@@ -200,4 +200,4 @@ def test_choices_stand_in_columns() -> None:
 @examples(500)
 def test_the_fast_ways_give_the_same_rows(text: str, indent: int) -> None:
     if len(text) > 20:
-        assert wrap(text, 20, indent) == _wrapped(_taken_apart(text), 20, indent)
+        assert wrap(text, 20, indent) == _wrapped(_split(text), 20, indent)
