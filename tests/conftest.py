@@ -34,9 +34,10 @@ from chatroom.accounts import passwords
 from chatroom.backends.interfaces import NameClaims
 from chatroom.model.chatsettings import Settings
 from chatroom.model.limits import Limits
-from tests.support.doubles import DelayedLedger, FailingLedger, immediate
+from tests.support.accounts import FakeBook, book_of
+from tests.support.doubles import FailingLedger
 from tests.support.reactor import LIMIT, reactor, services
-from tests.support.stores import stored
+from tests.support.stores import LEDGERS
 from tests.support.world import World
 
 # How long an example takes says how busy the machine is.
@@ -196,7 +197,7 @@ class MakeWorld(Protocol):
 
 
 # A FailingLedger that refuses nothing is a DelayedLedger: see `failing`.
-@pytest.fixture(params=[immediate, DelayedLedger, stored])
+@pytest.fixture(params=LEDGERS)
 def make_world(request: pytest.FixtureRequest) -> Iterator[MakeWorld]:
     """Makes a chat with people made of nothing but objects, over each kind of ledger."""
     made: list[World] = []
@@ -226,6 +227,31 @@ def failing() -> Iterator[World]:
     world = World(FailingLedger)
     yield world
     world.end()
+
+
+@pytest.fixture
+def book() -> FakeBook:
+    return FakeBook()
+
+
+@pytest.fixture
+def kept(book: FakeBook) -> Iterator[World]:
+    """A chat whose accounts are late, fail or never answer, when a test says so."""
+    world = World(accounts=book_of(book))
+    yield world
+    book.late = False
+    book.silent.clear()
+    book.answer_all()
+    world.end()
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What gives people time does not give much."""
+    monkeypatch.setattr("chatroom.chat.announcer.STAY_SECONDS", 0.01)
+    monkeypatch.setattr("chatroom.doors.ssh.connection.GOING", 0.1)
+    monkeypatch.setattr("chatroom.doors.factory.GOING", 0.1)
+    monkeypatch.setattr("chatroom.doors.telnet.charmode.PATIENCE", 0.1)
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from chatroom.model.limits import Limits
 from chatroom.model.sanctions import Sanction
 from chatroom.text.times import DAY
 from tests.conftest import MakeWorld
-from tests.server.test_process import comes, running
 from tests.support.doubles import Clock
+from tests.support.process import comes, running
 from tests.support.reactor import DEADLINE
 from tests.support.world import World
 

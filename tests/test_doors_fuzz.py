@@ -24,10 +24,7 @@ from chatroom.model.chatsettings import Settings
 from chatroom.server.tls import secured
 from tests.support.accounts import WORD
 from tests.support.fuzzing import seeds
-from tests.support.reactor import clock, on_reactor, reactor, turns
-from tests.support.sockets import Client
-from tests.support.sshclient import Caller
-from tests.test_gone_doors import (
+from tests.support.inn import (
     DOORS,
     LIMITS,
     PLACES,
@@ -36,7 +33,6 @@ from tests.test_gone_doors import (
     close_notify,
     fin,
     half_fin,
-    hasty,
     is_empty,
     made,
     pause,
@@ -45,8 +41,11 @@ from tests.test_gone_doors import (
     ssh_disconnect,
     ssh_eof,
 )
+from tests.support.reactor import clock, on_reactor, reactor, turns
+from tests.support.sockets import Client
+from tests.support.sshclient import Caller
 
-__all__ = ["hasty"]
+pytestmark = pytest.mark.usefixtures("hasty")
 
 NAMES = ["alice", "bob", "olga", "zoe"]
 ROOMS = ["lobby", "den", "entrance", "#entrance", "server"]

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
 from chatroom.backends.sqlite.worker import Worker
-from tests.doors.test_writer import Log, Plain
 from tests.support.doubles import Clock, FakeWriter
 from tests.support.fuzzing import examples
 from tests.support.reactor import on_reactor, reactor, until
 from tests.support.stores import ClockWorker
+from tests.support.writers import Log, Plain
 
 #: Somebody says so many lines, the client stops reading, or reads all there is.
 STEPS = st.lists(st.one_of(st.integers(1, 4), st.just("stops"), st.just("reads")), max_size=12)

@@ -22,7 +22,7 @@ from chatroom.chat.session import Session
 from chatroom.commands import Command
 from chatroom.doors.telnet.console import ConsoleFactory
 from chatroom.model.entry import Entry
-from tests.support.accounts import WORD, FakeBook, book_of, owner
+from tests.support.accounts import WORD, FakeBook, owner
 from tests.support.doubles import FailingLedger, LateClaims
 from tests.support.wire import Visitor
 from tests.support.world import Person, World
@@ -194,22 +194,6 @@ def test_nothing_is_left_though_the_ledger_refuses(way: str, kind: str, failing:
 
 
 # -- states that wait for something else
-
-
-@pytest.fixture
-def book() -> FakeBook:
-    return FakeBook()
-
-
-@pytest.fixture
-def kept(book: FakeBook) -> Iterator[World]:
-    """A world whose accounts are late when a test says so."""
-    world = World(accounts=book_of(book))
-    yield world
-    book.late = False
-    book.silent.clear()
-    book.answer_all()
-    world.end()
 
 
 @pytest.mark.parametrize("way", GOES)

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatroom.commands import COMMANDS
-from tests.commands.test_moderation import PASSWORD
 from tests.conftest import Strictness
+from tests.support.accounts import WORD
 from tests.support.doubles import DelayedLedger, FakeRecords, immediate
 from tests.support.fuzzing import examples
 from tests.support.world import Person, World
@@ -21,7 +21,7 @@ WORDS = st.one_of(
             *("30m", "12h", "7d", "0d", "999999w", "999999w" * 250, "-1", "1e9", "9" * 400),
             *("192.0.2.7", "192.0.2.0/24", "::/0", "::ffff:192.0.2.7", "127.0.0.1", "::1", "/8"),
             *("on", "off", "private", "public", "invite", "uninvite", "give", "in", "from"),
-            *("before", "12:03", "%s", "{0}", "{name}", '"', "*", "-", PASSWORD, "2345-6789"),
+            *("before", "12:03", "%s", "{0}", "{name}", '"', "*", "-", WORD, "2345-6789"),
         ]
     ),
     st.text(max_size=12),
@@ -41,7 +41,7 @@ def crowd(world: World) -> list[Person]:
     people = [world.person("greta", address="203.0.113.5")]
     for name in ("alice", "bob", "olga"):
         person = world.person(name, address=f"192.0.2.{len(people)}")
-        person.says(f"/register {PASSWORD}")
+        person.says(f"/register {WORD}")
         people.append(person)
     account = people[-1].session.user.account
     assert account is not None
@@ -52,7 +52,7 @@ def crowd(world: World) -> list[Person]:
 def back(world: World, index: int) -> Person:
     """One of the crowd, who was gone."""
     person = world.person(address=f"192.0.2.{index}")
-    person.says(f"/login {('', 'alice', 'bob', 'olga')[index] or 'nobody'} {PASSWORD}")
+    person.says(f"/login {('', 'alice', 'bob', 'olga')[index] or 'nobody'} {WORD}")
     return person
 
 

@@ -25,19 +25,23 @@ from chatroom.model.identity import Identity
 from chatroom.model.refused import TooMany
 from chatroom.model.sanctions import Sanction
 from chatroom.text import names
-from tests.backends.test_accounts import now
-from tests.chat.test_loginservice import LEDGERS, LOGIN, code_of, register
 from tests.conftest import MakeWorld
 from tests.support.accounts import (
+    LOGIN,
     WORD,
     FakeBook,
     book_of,
+    code_of,
     hangs_up_while_answered,
     logged_in,
     made_key,
+    now,
     owner,
+    register,
+    take_steps,
 )
 from tests.support.doubles import FailingLedger, FakeWriter, LateClaims
+from tests.support.stores import LEDGERS
 from tests.support.world import Person, World, check
 
 KEY, OTHER_KEY = made_key(1), made_key(2)
@@ -479,11 +483,7 @@ def test_of_two_who_want_a_name_at_once_one_has_it(ledger: Any, other: str) -> N
         second = world.person() if other != "arrives" else None
         fake.late = True
         first = Person(world, identity=identity)
-        for step in range(moment):
-            if step % 2:
-                fake.answer()
-            else:
-                world.clock.advance(0.001)
+        take_steps(world, fake, range(moment))
         fake.late = False
         fake.answer_all()
         if second is None:
@@ -506,11 +506,7 @@ def test_whose_name_is_taken_by_its_owner_while_they_arrive_ends_well(ledger: An
         world = World(ledger, accounts=book_of(fake))
         fake.late = True
         guest = Person(world, identity=Identity("alice"))
-        for step in range(moment):
-            if step % 2:
-                fake.answer()
-            else:
-                world.clock.advance(0.001)
+        take_steps(world, fake, range(moment))
         fake.late = False
         identity = as_owner(world)
         alice = Person(world, identity=identity)

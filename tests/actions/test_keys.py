@@ -12,9 +12,7 @@ from chatroom.actions import authenticate
 from chatroom.model.accounts import MAX_KEYS
 from chatroom.model.identity import Identity
 from chatroom.model.publickeys import PublicKey
-from tests.backends.test_accounts import now
-from tests.chat.test_loginservice import code_of
-from tests.support.accounts import WORD, FakeBook, book_of, logged_in, made_key, owner
+from tests.support.accounts import WORD, FakeBook, book_of, code_of, logged_in, made_key, now, owner
 from tests.support.world import Person, World, check
 
 KEY, OTHER = made_key(1, "laptop"), made_key(2)

@@ -24,11 +24,11 @@ from chatroom.model.refused import TooMany
 from chatroom.text import names
 from chatroom.text.prose import paragraph
 from chatroom.text.times import DAY
-from tests.backends.test_accounts import at_once
 from tests.conftest import MakeWorld, Strictness
 from tests.support.accounts import (
     WORD,
     FakeBook,
+    at_once,
     book_of,
     hangs_up_while_answered,
     logged_in,

@@ -14,8 +14,7 @@ from chatroom.model.chatsettings import Settings
 from chatroom.model.events import Said
 from chatroom.model.identity import Identity
 from chatroom.text.names import fold
-from tests.backends.test_accounts import now
-from tests.support.accounts import WORD, FakeBook, book_of, logged_in, owner
+from tests.support.accounts import WORD, FakeBook, book_of, logged_in, now, owner
 from tests.support.doubles import DelayedLedger, FailingLedger, LateClaims, SomeClaims, immediate
 from tests.support.fuzzing import examples
 from tests.support.stores import stored

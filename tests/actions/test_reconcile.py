@@ -13,10 +13,10 @@ from chatroom.backends.memory import MemoryAccounts
 from chatroom.model.accounts import Account
 from chatroom.model.sanctions import Operator
 from chatroom.server import datatool
-from tests.backends.sqlite.test_store import running
 from tests.support.accounts import WORD, owner
 from tests.support.doubles import FakeRecords
 from tests.support.reactor import on_reactor
+from tests.support.stores import running
 from tests.support.world import Person, World
 
 NEW = "sellerie-88"

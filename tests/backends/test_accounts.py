@@ -8,16 +8,14 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from threading import Barrier, Thread
-from typing import TypeVar
 
 import pytest
-from twisted.internet.defer import Deferred, maybeDeferred
 
 from chatroom.backends.interfaces import AccountStore
 from chatroom.backends.memory import MemoryAccounts
 from chatroom.backends.sqlite import accounts as module
 from chatroom.backends.sqlite import schema
-from chatroom.backends.sqlite.accounts import AccountTables, CallInWorker, StoredAccounts
+from chatroom.backends.sqlite.accounts import AccountTables, StoredAccounts
 from chatroom.backends.sqlite.database import Reader, Writer
 from chatroom.backends.sqlite.directory import Folder, StoreError
 from chatroom.backends.sqlite.store import Store
@@ -34,33 +32,11 @@ from chatroom.model.accounts import (
 )
 from chatroom.model.preferences import Preferences
 from chatroom.text import names
-from tests.support.accounts import made_key
+from tests.support.accounts import at_once, made_key, now
 from tests.support.reactor import DEADLINE, clock, on_reactor, reactor
-
-T = TypeVar("T")
 
 NOW = 1_800_000_000.25
 CHOSEN = Preferences({7: "王明"}, "seconds", "Europe/Berlin", True, "mentions", "on", True, "den")
-
-
-def now(answer: Deferred[T]) -> T:
-    """What a Deferred has fired with already; its failure is raised."""
-    answers: list[T] = []
-    failures: list[Exception] = []
-    answer.addCallbacks(answers.append, lambda failure: failures.append(failure.value))
-    for error in failures:
-        raise error
-    (result,) = answers
-    return result
-
-
-def at_once(book: AccountTables) -> CallInWorker:
-    """A worker that needs no thread."""
-
-    def do(method: Callable[..., T], *args: object) -> Deferred[T]:
-        return maybeDeferred(method, book, *args)
-
-    return do
 
 
 @pytest.fixture

@@ -12,37 +12,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
-from chatroom.accounts import passwords
 from chatroom.backends.memory import MemoryAccounts, MemoryNameClaims
 from chatroom.chat.loginservice import as_code
-from chatroom.model.accounts import MAX_MESSAGES, Account
+from chatroom.model.accounts import MAX_MESSAGES
 from chatroom.model.chatsettings import Settings
 from chatroom.model.identity import Identity
 from chatroom.text import names
 from chatroom.text.times import DAY
-from tests.backends.test_accounts import now
 from tests.conftest import MakeWorld
 from tests.support.accounts import (
+    LOGIN,
     WORD,
     FakeBook,
     book_of,
+    code_of,
     hangs_up_while_answered,
     logged_in,
     made_key,
+    now,
     owner,
+    register,
 )
-from tests.support.doubles import DelayedLedger, LateClaims, SomeClaims, immediate
+from tests.support.doubles import DelayedLedger, LateClaims, SomeClaims
 from tests.support.fuzzing import examples
-from tests.support.stores import stored
+from tests.support.stores import LEDGERS
 from tests.support.world import Person, World, check
 
 OTHER = "sellerie-88"
-LEDGERS = [immediate, DelayedLedger, stored]
-
-
-@pytest.fixture
-def claims() -> LateClaims:
-    return LateClaims()
 
 
 @pytest.fixture
@@ -55,23 +51,12 @@ def slow(make_world: MakeWorld, claims: LateClaims) -> Iterator[World]:
     assert claims.local._holders == {}
 
 
-def register(world: World, name: str) -> Account:
-    """*name* is somebody's who is not here."""
-    made: list[Account | None] = []
-    now = world.clock.seconds()
-    world.chat.logins.accounts.add(name, passwords.make(WORD), now).addCallback(made.append)
-    assert made[0] is not None
-    return made[0]
-
-
 def come(world: World, *lines: str) -> Person:
     person = world.person()
     person.types(*lines)
     world.settle()
     return person
 
-
-LOGIN = f"/login alice {WORD}"
 
 #: A public key, as people paste it.
 LINE = f"ssh-ed25519 {b64encode(made_key(1).blob).decode()} laptop"
@@ -870,11 +855,6 @@ def test_what_people_have_read_is_kept_once_when_the_server_stops(
 
 
 # -- codes
-
-
-def code_of(person: Person) -> str:
-    (line,) = [line for line in person.asks("/pair") if "/login" in line]
-    return line.rpartition(" ")[2]
 
 
 @pytest.mark.parametrize(

@@ -252,11 +252,6 @@ def test_a_script_talks_under_the_name_it_chose(world: World) -> None:
 
 
 @pytest.fixture
-def claims() -> LateClaims:
-    return LateClaims()
-
-
-@pytest.fixture
 def slow(make_world: MakeWorld, claims: LateClaims) -> World:
     """A world in which it takes time to claim a name."""
     return make_world(claims=claims)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from tests.conftest import MakeWorld
-from tests.support.accounts import WORD, FakeBook, book_of, owner
+from tests.support.accounts import WORD, FakeBook, owner
 from tests.support.rooms import shorten
 from tests.support.world import Person, World
 
@@ -23,19 +23,6 @@ GOES: dict[str, Callable[[Person], None]] = {
 @pytest.fixture(params=GOES)
 def goes(request: pytest.FixtureRequest) -> Callable[[Person], None]:
     return GOES[request.param]
-
-
-@pytest.fixture
-def book() -> FakeBook:
-    return FakeBook()
-
-
-@pytest.fixture
-def kept(book: FakeBook) -> Iterator[World]:
-    """A world whose accounts are late, or fail, when a test says so."""
-    world = World(accounts=book_of(book))
-    yield world
-    world.end()
 
 
 def comes_back(world: World, name: str = "alice") -> Person:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Any
 
@@ -23,7 +23,6 @@ from chatroom.doors.factory import DoorFactory, TurnedAway
 from chatroom.doors.relay import RelayFactory
 from chatroom.doors.telnet.console import ConsoleFactory
 from chatroom.doors.telnet.protocol import ChatFactory
-from chatroom.model.accounts import Account
 from chatroom.model.chatsettings import Settings
 from chatroom.model.entry import Entry
 from chatroom.model.events import Closed, Said
@@ -32,86 +31,14 @@ from chatroom.model.identity import Identity
 from chatroom.model.networks import Networks, read_networks
 from chatroom.model.sanctions import Operator, RoomAccess, Rule, RuleKey, RuleKind, Sanction
 from chatroom.text.times import DAY
+from tests.support.accounts import WORD
 from tests.support.doubles import DelayedLedger, FailingLedger, FakeRecords, LateClaims, immediate
+from tests.support.operators import LateAccounts, MakeServer, account, back, operator, registered
 from tests.support.wire import UNLIMITED, Visitor, Wire
 from tests.support.world import Person, World
 
-PASSWORD = "kohlrabi77"
 #: Sources that are not this machine.
 HOME, OFFICE = "192.0.2.7", "198.51.100.9"
-
-
-class LateAccounts(MemoryAccounts):
-    """Accounts that are found when a test says so, once it is `late`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.late = False
-        self._waiting: list[tuple[str, Deferred[Account | None]]] = []
-
-    def find(self, key: str) -> Deferred[Account | None]:
-        if not self.late:
-            return super().find(key)
-        answer: Deferred[Account | None] = Deferred()
-        self._waiting.append((key, answer))
-        return answer
-
-    def answer(self) -> None:
-        """All that was asked so far is answered, as it is now."""
-        waiting, self._waiting = self._waiting, []
-        for key, answer in waiting:
-            super().find(key).chainDeferred(answer)
-
-
-MakeServer = Callable[..., World]
-
-
-@pytest.fixture
-def make_server() -> Iterator[MakeServer]:
-    """Makes worlds whose decisions last, as with a store."""
-    made: list[World] = []
-
-    def make(**given: Any) -> World:
-        given.setdefault("records", FakeRecords())
-        made.append(World(**given))
-        return made[-1]
-
-    yield make
-    for world in made:
-        world.end()
-
-
-@pytest.fixture
-def server(make_server: MakeServer) -> World:
-    return make_server()
-
-
-def registered(world: World, name: str, address: str = "") -> Person:
-    """Somebody who is logged in, and has read everything."""
-    world.chat.logins.created = type(world.chat.logins.created)(0, 1, lambda: 0.0)
-    person = world.person(name, address=address)
-    person.says(f"/register {PASSWORD}")
-    assert person.session.user.account is not None
-    _ = person.sees
-    return person
-
-
-def operator(world: World, name: str = "olga", address: str = "") -> Person:
-    """An operator, who is logged in and has read everything."""
-    person = registered(world, name, address)
-    world.chat.moderation.make_operator(person.session, account(person))
-    return person
-
-
-def account(person: Person) -> Account:
-    assert person.session.user.account is not None
-    return person.session.user.account
-
-
-def back(world: World, name: str, address: str = "") -> list[str]:
-    """What somebody is shown who comes and logs in."""
-    person = world.person(address=address)
-    return person.asks(f"/login {name} {PASSWORD}")
 
 
 def refused(world: World, host: str) -> str | None:
@@ -145,7 +72,7 @@ def test_a_guest_who_claims_is_told_to_register_first(server: World) -> None:
     # Whether it is right is not said, and it is not used up.
     assert alice.asks("/claim 9F3A-22C1-77D0") == [told]
     assert alice.asks("/ops") == ["-- There is no operator."]
-    alice.says(f"/register {PASSWORD}")
+    alice.says(f"/register {WORD}")
     assert alice.asks(f"/claim {code}")[0].startswith("-- alice is an operator.")
 
 
@@ -156,7 +83,7 @@ def test_without_a_store_a_claim_lasts_as_long_as_the_accounts(world: World) -> 
     alice.hangs_up()
     world.settle()
     again = world.person()
-    again.says(f"/login alice {PASSWORD}")
+    again.says(f"/login alice {WORD}")
     assert again.asks("/bans") == ["-- Nobody is banned or muted."]
 
 
@@ -185,7 +112,7 @@ def test_wrong_codes_are_limited_for_whom_they_come_from_and_cost_nobody_else_an
     assert eve.asks(f"/claim {code}") == [
         "-- Too many wrong codes came from your address. Try again in an hour."
     ]
-    assert "is an operator" in alice.asks(f"/register {PASSWORD}", f"/claim {code}")[-1]
+    assert "is an operator" in alice.asks(f"/register {WORD}", f"/claim {code}")[-1]
 
 
 def test_who_got_the_code_wrong_may_try_again_in_an_hour(server: World) -> None:
@@ -211,7 +138,7 @@ def test_reserved_names_are_for_who_claims(make_server: MakeServer) -> None:
     ]
     server.wait(2)
     assert alice.name == "alice"
-    alice.says(f"/nick olga {code}", f"/register {PASSWORD}", f"/claim {code}")
+    alice.says(f"/nick olga {code}", f"/register {WORD}", f"/claim {code}")
     assert alice.name == "olga"
     assert server.chat.moderation.operators.get(account(alice).id) is not None
     assert not server.chat.moderation.is_reserved("olga")
@@ -227,7 +154,7 @@ def test_a_reserved_name_that_nobody_has_claimed_is_offered_again(
 
 def test_an_operator_who_gives_up_the_name_is_none(server: World) -> None:
     olga = operator(server)
-    olga.says(f"/unregister olga {PASSWORD}")
+    olga.says(f"/unregister olga {WORD}")
     assert olga.session.user.account is None
     assert olga.asks("/ops") == ["-- There is no operator."]
     # Or nobody could ever become one.
@@ -277,9 +204,9 @@ def test_a_lockdown_lasts_as_long_as_somebody_can_end_it(server: World) -> None:
     olga, guest = operator(server), server.person("gina")
     olga.says("/lockdown on")
     assert "Only registered people" in guest.asks("hello")[0]
-    olga.says(f"/unregister olga {PASSWORD}")
+    olga.says(f"/unregister olga {WORD}")
     # Somebody has to be able to become an operator.
-    assert "is yours" in guest.asks(f"/register {PASSWORD}")[0]
+    assert "is yours" in guest.asks(f"/register {WORD}")[0]
 
 
 def test_who_is_banned_is_made_no_operator(server: World) -> None:
@@ -602,7 +529,7 @@ def test_who_is_not_here_can_be_muted_and_unmuted(server: World) -> None:
     server.settle()
     olga.says("/mute bob 3d")
     bob = server.person()
-    bob.says(f"/login bob {PASSWORD}")
+    bob.says(f"/login bob {WORD}")
     assert bob.asks("hi")[0].startswith("-- You are muted")
     bob.hangs_up()
     server.settle()
@@ -720,7 +647,7 @@ def test_in_a_lockdown_only_registered_people_enter_and_talk(server: World) -> N
     assert guest.asks("/join den") == [
         "-- Only registered people enter a room just now: /login NAME."
     ]
-    assert guest.asks(f"/register {PASSWORD}") == [
+    assert guest.asks(f"/register {WORD}") == [
         "-- No names are registered just now. Try again later."
     ]
     newcomer, other = Person(server), Person(server)
@@ -729,7 +656,7 @@ def test_in_a_lockdown_only_registered_people_enter_and_talk(server: World) -> N
     _ = other.sees
     assert newcomer.asks("hi")[0].startswith("-- Only registered people may talk")
     assert other.sees == []
-    newcomer.says(f"/login bob {PASSWORD}")
+    newcomer.says(f"/login bob {WORD}")
     assert newcomer.session.room.name == "den"
     assert newcomer.asks("hi") == []
     assert olga.asks("/lockdown") == [
@@ -778,7 +705,7 @@ def test_who_logs_in_while_the_lockdown_ends_is_where_they_were(make_server: Mak
     again = Person(server)
     server.settle()
     accounts.late = True
-    again.says(f"/login bob {PASSWORD}")
+    again.says(f"/login bob {WORD}")
     olga.says("/lockdown off")
     assert again.session.room is server.chat.lobby
     for _ in range(4):
@@ -1108,7 +1035,7 @@ def test_an_unregistered_name_is_free_though_the_operator_has_left(
 def logging_in(server: World, claims: LateClaims) -> Person:
     """Somebody who waits for the name bob, with the right password for it."""
     bob = server.person(address=OFFICE)
-    bob.says(f"/login bob {PASSWORD}")
+    bob.says(f"/login bob {WORD}")
     assert bob.session.user.account is None
     return bob
 
@@ -1125,7 +1052,7 @@ def slow(make_server: MakeServer) -> tuple[World, LateClaims, Person]:
         server.settle()
         claims.answer()
         server.settle()
-        person.says(f"/register {PASSWORD}")
+        person.says(f"/register {WORD}")
         people.append(person)
     bob, olga = people
     server.chat.moderation.make_operator(olga.session, account(olga))
@@ -1165,7 +1092,7 @@ def test_who_is_unregistered_while_their_name_is_on_its_way_can_go_on(
     registered(server, "bob").hangs_up()
     server.settle()
     bob = server.person()
-    bob.types(f"/login bob {PASSWORD}")
+    bob.types(f"/login bob {WORD}")
     while len(server.chat.logins.online) < 2:
         server.clock.advance(0.0001)
     assert bob.name != "bob"
@@ -1187,7 +1114,7 @@ def test_who_logs_in_while_being_looked_for_is_muted_and_told(make_server: MakeS
     accounts.late = True
     olga.says("/mute bob")
     accounts.late = False
-    bob.says(f"/login bob {PASSWORD}")
+    bob.says(f"/login bob {WORD}")
     _ = bob.sees
     accounts.answer()
     server.settle()
@@ -1272,7 +1199,7 @@ def test_what_was_decided_holds_after_a_restart(make_server: MakeServer) -> None
     assert back(second, "bob") == ["-- bob is banned until 2027-01-22 08:00 (UTC): spam."]
     carol = Person(second)
     second.settle()
-    carol.says(f"/login carol {PASSWORD}")
+    carol.says(f"/login carol {WORD}")
     assert carol.asks("hi")[0].startswith("-- You are muted until 2027-01-17 08:00 (UTC): noise")
     assert second.chat.moderation.open_claim() == ""
     assert "-- You are now olga." in back(second, "olga")

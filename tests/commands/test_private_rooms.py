@@ -6,19 +6,9 @@ import pytest
 
 from chatroom.actions.pager import FOUND
 from chatroom.commands import rooms as commands
-from tests.commands.test_moderation import (
-    LateAccounts,
-    MakeServer,
-    account,
-    make_server,
-    operator,
-    registered,
-    server,
-)
 from tests.support.doubles import DelayedLedger, LateClaims
+from tests.support.operators import LateAccounts, MakeServer, account, operator, registered
 from tests.support.world import Person, World
-
-__all__ = ["make_server", "server"]
 
 NOT_INVITED = "-- #den is private. Whoever it belongs to can invite you."
 
@@ -128,7 +118,7 @@ def test_what_was_missed_in_a_private_room_is_for_who_may_enter(den: Den) -> Non
     server.settle()
     alice.says("you missed this")
     back = server.person()
-    shown = back.asks("/login bob kohlrabi77")
+    shown = back.asks("/login bob kohlrabi-77")
     assert any(line.startswith("-- You missed 1 line") for line in shown)
     alice.says("/room uninvite bob")
     assert back.asks("/missed") == ["-- You missed nothing."]
@@ -136,7 +126,7 @@ def test_what_was_missed_in_a_private_room_is_for_who_may_enter(den: Den) -> Non
     server.settle()
     alice.says("and this")
     again = server.person()
-    shown = again.asks("/login bob kohlrabi77")
+    shown = again.asks("/login bob kohlrabi-77")
     assert again.session.room is server.chat.lobby
     assert not [line for line in shown if "missed" in line]
 
@@ -253,7 +243,7 @@ def test_a_room_is_not_given_to_who_is_unregistered_meanwhile(den: Den) -> None:
     assert alice.asks("/room")[0].startswith("-- #den belongs to alice")
 
 
-@pytest.mark.parametrize("typed", ["/logout", "/unregister kohlrabi77"])
+@pytest.mark.parametrize("typed", ["/logout", "/unregister kohlrabi-77"])
 def test_who_is_a_guest_again_leaves_a_private_room(den: Den, typed: str) -> None:
     server, alice, bob = den
     alice.says("/room invite bob")
@@ -276,7 +266,7 @@ def test_who_is_no_operator_any_more_leaves_a_private_room(den: Den) -> None:
 
 def test_the_owner_of_a_room_who_gives_up_the_name_has_it_no_more(den: Den) -> None:
     server, alice, bob = den
-    alice.says("/room invite bob", "/unregister kohlrabi77")
+    alice.says("/room invite bob", "/unregister kohlrabi-77")
     bob.says("/join den")
     assert bob.asks("/room") == ["-- #den belongs to nobody, and is private. Invited: bob."]
     alice.says("/quit")

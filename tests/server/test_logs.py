@@ -28,9 +28,9 @@ from chatroom.model.limits import Limits, address_of
 from chatroom.server import logs
 from chatroom.server.logwriter import LogWriter, open_log
 from chatroom.server.service import RootService
-from tests.server.test_process import MODULE, ROOT, Terminal, comes
-from tests.server.test_process import running as run
 from tests.support.doubles import Clock
+from tests.support.process import MODULE, ROOT, Terminal, comes
+from tests.support.process import running as run
 from tests.support.wire import UNLIMITED, Visitor
 from tests.support.world import World
 

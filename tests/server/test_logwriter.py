@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from chatroom.server.logwriter import LogWriter, open_file
-from tests.server.test_process import (
+from tests.support.process import (
     MODULE,
     ROOT,
     TWISTD,
@@ -33,7 +33,7 @@ from tests.server.test_process import (
     wait_for_answer,
     wait_for_end,
 )
-from tests.server.test_process import running as run
+from tests.support.process import running as run
 from tests.support.reactor import DEADLINE
 
 

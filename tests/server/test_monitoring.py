@@ -35,9 +35,9 @@ from chatroom.server.monitoring import (
     MonitoringService,
 )
 from chatroom.server.service import ChatService
-from tests.server.test_service import collector, made
 from tests.support.doubles import Clock
 from tests.support.reactor import on_reactor, reactor, turns, until
+from tests.support.services import made
 from tests.support.sockets import Client
 from tests.support.stores import stored
 from tests.support.wire import UNLIMITED, Visitor, Wire
@@ -47,7 +47,7 @@ ROOT = Path(chatroom.__file__).parent.parent
 DASHBOARD = ROOT / "contrib" / "grafana" / "chatroom.json"
 MANUAL = ROOT / "docs" / "metrics.md"
 
-__all__ = ["collector"]
+pytestmark = pytest.mark.usefixtures("collector")
 
 
 class Running(Service):

@@ -24,7 +24,7 @@ from chatroom.server.options import Options
 from chatroom.server.reload import ReloadService
 from chatroom.server.settings import SettingError
 from chatroom.server.systemd import Notifier
-from tests.server.test_process import MODULE, Server, Terminal, environment, running
+from tests.support.process import MODULE, Server, Terminal, environment, running
 from tests.support.reactor import DEADLINE
 from tests.support.wire import UNLIMITED, Visitor
 from tests.support.world import World

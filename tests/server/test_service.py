@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import resource
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from twisted.application.internet import StreamServerEndpointService
-from twisted.application.service import IService, MultiService
+from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.endpoints import UNIXClientEndpoint, wrapClientTLS
 from twisted.internet.protocol import Factory
@@ -32,34 +31,17 @@ from chatroom.server.service import (
     EXPIRY_SECONDS,
     SETTLE_SECONDS,
     ChatService,
-    Options,
-    makeService,
     raise_descriptor_limit,
 )
 from tests.support.certificates import issued
 from tests.support.doubles import Clock, FakeRecords
-from tests.support.reactor import on_reactor, reactor, services, turns, until
+from tests.support.reactor import on_reactor, reactor, turns, until
+from tests.support.services import made
 from tests.support.sockets import Client
 from tests.support.wire import UNLIMITED, Visitor
 from tests.support.world import World
 
-
-@pytest.fixture(autouse=True)
-def collector() -> Iterator[None]:
-    """The service tunes the collector of its process, which is not ours here."""
-    thresholds = gc.get_threshold()
-    yield
-    gc.set_threshold(*thresholds)
-
-
-def made(folder: Path, *arguments: str) -> MultiService:
-    options = Options()
-    options.parseOptions(["--listen", f"unix:{folder / 'line'}", *arguments])
-    top: Any = makeService(options)
-    assert IService.providedBy(top)
-    assert isinstance(top, MultiService)
-    services.append(top)
-    return top
+pytestmark = pytest.mark.usefixtures("collector")
 
 
 def chat_service(top: MultiService) -> ChatService:

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from chatroom.server.systemd import STATUS_SECONDS, Notifier, NotifyService, from_environment
-from tests.server.test_process import (
+from tests.support.doubles import Clock
+from tests.support.process import (
     MODULE,
     ROOT,
     TWISTD,
@@ -29,7 +30,6 @@ from tests.server.test_process import (
     running,
     wait_for_end,
 )
-from tests.support.doubles import Clock
 from tests.support.reactor import DEADLINE
 
 

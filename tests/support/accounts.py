@@ -1,16 +1,27 @@
 """Accounts for tests: people who have one, a book of them that is late or fails, and keys."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 
+from chatroom.accounts import passwords
 from chatroom.backends.interfaces import AccountStore
 from chatroom.backends.memory import MemoryAccounts
+from chatroom.backends.sqlite.accounts import AccountTables, CallInWorker
 from chatroom.model import publickeys
+from chatroom.model.accounts import Account
 from chatroom.model.publickeys import PublicKey
 from chatroom.text import names
 from tests.support.world import Person, World
+
+#: A password.
+WORD = "kohlrabi-77"
+
+#: How alice logs in.
+LOGIN = f"/login alice {WORD}"
+
+T = TypeVar("T")
 
 
 class FakeBook:
@@ -73,10 +84,6 @@ def made_key(number: int, comment: str = "") -> PublicKey:
     return publickeys.decode(blob, comment)
 
 
-#: A password.
-WORD = "kohlrabi-77"
-
-
 def owner(world: World, name: str = "alice", source: str = "198.51.100.1") -> Person:
     """Somebody who has just registered *name*."""
     person = world.person(name, source=source)
@@ -96,17 +103,57 @@ def logged_in(world: World, person: Person, name: str) -> bool:
     )
 
 
-def hangs_up_while_answered(person: Person, fake: FakeBook, steps: int, moment: int) -> None:
-    """In each of so many steps a late book answers, or some time passes; *person* goes at one.
-
-    After them everything is answered.
-    """
-    for step in range(steps):
-        if step == moment:
-            person.hangs_up()
+def take_steps(world: World, fake: FakeBook, steps: range) -> None:
+    """In each of *steps* a late book answers, or some time passes, by turns."""
+    for step in steps:
         if step % 2:
             fake.answer()
         else:
-            person.world.clock.advance(0.001)
+            world.clock.advance(0.001)
+
+
+def hangs_up_while_answered(person: Person, fake: FakeBook, steps: int, moment: int) -> None:
+    """In so many steps a late book answers, or some time passes; before one *person* goes.
+
+    After them everything is answered.
+    """
+    take_steps(person.world, fake, range(min(moment, steps)))
+    if moment < steps:
+        person.hangs_up()
+    take_steps(person.world, fake, range(moment, steps))
     fake.late = False
     fake.answer_all()
+
+
+def now(answer: Deferred[T]) -> T:
+    """What a Deferred has fired with already; its failure is raised."""
+    answers: list[T] = []
+    failures: list[Exception] = []
+    answer.addCallbacks(answers.append, lambda failure: failures.append(failure.value))
+    for error in failures:
+        raise error
+    (result,) = answers
+    return result
+
+
+def at_once(book: AccountTables) -> CallInWorker:
+    """A worker that needs no thread."""
+
+    def do(method: Callable[..., T], *args: object) -> Deferred[T]:
+        return maybeDeferred(method, book, *args)
+
+    return do
+
+
+def register(world: World, name: str) -> Account:
+    """*name* is somebody's who is not here."""
+    made: list[Account | None] = []
+    now = world.clock.seconds()
+    world.chat.logins.accounts.add(name, passwords.make(WORD), now).addCallback(made.append)
+    assert made[0] is not None
+    return made[0]
+
+
+def code_of(person: Person) -> str:
+    (line,) = [line for line in person.asks("/pair") if "/login" in line]
+    return line.rpartition(" ")[2]

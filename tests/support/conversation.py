@@ -40,9 +40,9 @@ from chatroom.model.limits import Limits
 from tests.support.doubles import FakeRecords, immediate
 from tests.support.sshclient import HOST_KEY, Guest
 from tests.support.stores import stored
+from tests.support.telnet import Telnet
 from tests.support.wire import Visitor
 from tests.support.world import World
-from tests.terminal.test_terminal import Telnet
 
 FOLDER: Final = Path(__file__).parents[1] / "conversations"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from typing import Any
 
 from twisted.conch.ssh.channel import SSHChannel
@@ -21,29 +20,11 @@ from twisted.python.failure import Failure
 from chatroom.doors.ssh.conch import SILENT
 from chatroom.doors.ssh.factory import SshFactory
 from chatroom.server import hostkey
-from tests.support.wire import UNLIMITED, Wire
+from tests.support.wire import Wire
 from tests.support.world import World
 
 #: What every server in tests is; making one takes no time, but it is the same for all.
 HOST_KEY = hostkey.made()
-
-
-def ssh_world() -> Iterator[World]:
-    """A chat without limits, in which everybody has gone and nothing is left when it ends."""
-    world = World(limits=UNLIMITED)
-    yield world
-    world.wait(60)
-    world.end()
-
-
-def ssh_door(world: World) -> Iterator[SshFactory]:
-    """An SSH door, which nobody may haunt when a test is over."""
-    factory = SshFactory(world.chat, HOST_KEY)
-    yield factory
-    for client in list(factory.clients):
-        client.connectionLost(Failure(ConnectionDone()))
-    assert not factory._strangers
-    assert not factory._by_source
 
 
 class ServerWire(Wire):

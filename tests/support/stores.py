@@ -2,8 +2,8 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,8 +14,10 @@ from chatroom.backends.sqlite.directory import Folder
 from chatroom.backends.sqlite.ledger import StoredLedger
 from chatroom.backends.sqlite.store import Store
 from chatroom.backends.sqlite.worker import Worker
+from chatroom.chat.chat import Chat
 from chatroom.model.entry import Entry
-from tests.support.doubles import Clock
+from tests.support.doubles import Clock, DelayedLedger, immediate
+from tests.support.reactor import clock, reactor
 
 T = TypeVar("T")
 
@@ -95,3 +97,22 @@ def stored_ledger(clock: Clock) -> Ledger:
         return written
 
     return StoredLedger(clock, commit)
+
+
+#: What a chat may keep its lines in.
+LEDGERS = [immediate, DelayedLedger, stored]
+
+
+@asynccontextmanager
+async def running(folder: Path, **options: Any) -> AsyncIterator[tuple[Chat, Store]]:
+    """A chat over what is kept in *folder*, from start to stop."""
+    path = str(folder / "data")
+    store = Store(clock, reactor.callFromThread, Folder(path), **options)
+    chat = Chat(clock, ledger=store.ledger, history=store)
+    chat.restore(store.open(20, chat.lobby.key))
+    store.start()
+    try:
+        yield chat, store
+    finally:
+        await chat.close()
+        await store.close()

@@ -5,13 +5,14 @@ character into the last column, and shrinks a screen from its top even where the
 its bottom. These are its faults, so they are mended here.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import pyte
 from pyte import modes
 from wcwidth import wcswidth, wcwidth
 
-from chatroom.text.cells import graphemes
+from chatroom.text.cells import graphemes, visible
 
 
 class Terminal(pyte.Screen):
@@ -99,3 +100,40 @@ class OldTerminal(Terminal):
 
     def measured(self, data: str) -> list[tuple[str, int]]:
         return [(character, max(0, wcwidth(character))) for character in data]
+
+
+def filled(line: str, width: int) -> list[str]:
+    """The rows that a terminal makes of a line that is too long, of what takes room in it."""
+    rows, column = [""], 0
+    for grapheme in graphemes(line):
+        size = max(0, wcswidth(grapheme))
+        if column + size > width:
+            rows.append("")
+            column = 0
+        if size:
+            rows[-1] += grapheme
+        column += size
+    return rows
+
+
+def expected(
+    prompt: str, text: Sequence[str], cursor: int, width: int
+) -> tuple[list[str], tuple[int, int]]:
+    """The rows of the input, and the row and column of the cursor, the simplest way."""
+    before = [visible(one)[0] for one in [*graphemes(prompt), *text[:cursor]]]
+    after = [visible(one)[0] for one in text[cursor:]]
+    # A mark for the cursor takes the room of what it stands before, or one cell at the end.
+    rows = [[""]]
+    place = (0, 0)
+    column = 0
+    for index, one in enumerate([*before, *after, None]):
+        size = 1 if one is None else visible(one)[1]
+        if column + size > width:
+            rows.append([])
+            column = 0
+        if index == len(before):
+            place = (len(rows) - 1, column)
+        if one is not None:
+            rows[-1].append(one)
+            column += size
+    return ["".join(row) for row in rows], place

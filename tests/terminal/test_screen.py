@@ -1,19 +1,16 @@
 """What a terminal shows of a prompt, of what is typed, and of what arrives meanwhile."""
 
-from collections.abc import Sequence
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wcwidth import wcswidth
 
 from chatroom.terminal.editor import Action, Bell, Choices, Editor, Line, Redraw
 from chatroom.terminal.keys import Event, Key, Paste, Text
 from chatroom.terminal.screen import PlainScreen, Screen
-from chatroom.text.cells import columns, graphemes, visible, wrap
+from chatroom.text.cells import columns, wrap
 from chatroom.text.names import clean
 from tests.support.fuzzing import examples
-from tests.support.terminal import OldTerminal, Terminal
+from tests.support.terminal import OldTerminal, Terminal, expected, filled
 
 FAMILY = "\U0001f469\u200d\U0001f469\u200d\U0001f467"
 HEART = "\u2764\ufe0f"
@@ -98,43 +95,6 @@ class Person:
         assert not any(shown[len(window) :])
         assert (self.terminal.above - first + begin, self.terminal.cursor.x) == place
         assert 0 <= self.place()[0] < len(window)
-
-
-def filled(line: str, width: int) -> list[str]:
-    """The rows that a terminal makes of a line that is too long, of what takes room in it."""
-    rows, column = [""], 0
-    for grapheme in graphemes(line):
-        size = max(0, wcswidth(grapheme))
-        if column + size > width:
-            rows.append("")
-            column = 0
-        if size:
-            rows[-1] += grapheme
-        column += size
-    return rows
-
-
-def expected(
-    prompt: str, text: Sequence[str], cursor: int, width: int
-) -> tuple[list[str], tuple[int, int]]:
-    """The rows of the input, and the row and column of the cursor, the simplest way."""
-    before = [visible(one)[0] for one in [*graphemes(prompt), *text[:cursor]]]
-    after = [visible(one)[0] for one in text[cursor:]]
-    # A mark for the cursor takes the room of what it stands before, or one cell at the end.
-    rows = [[""]]
-    place = (0, 0)
-    column = 0
-    for index, one in enumerate([*before, *after, None]):
-        size = 1 if one is None else visible(one)[1]
-        if column + size > width:
-            rows.append([])
-            column = 0
-        if index == len(before):
-            place = (len(rows) - 1, column)
-        if one is not None:
-            rows[-1].append(one)
-            column += size
-    return ["".join(row) for row in rows], place
 
 
 # -- what is sent

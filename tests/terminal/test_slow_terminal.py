@@ -14,10 +14,7 @@ from tests.support.doubles import FakeWriter
 from tests.support.fuzzing import examples
 from tests.support.reactor import on_reactor, turns, until
 from tests.support.sockets import opened
-from tests.support.terminal import Terminal
-from tests.support.wire import UNLIMITED
-from tests.support.world import World
-from tests.terminal.test_terminal import (
+from tests.support.telnet import (
     BINARY,
     DO,
     ECHO,
@@ -32,6 +29,9 @@ from tests.terminal.test_terminal import (
     WONT,
     Telnet,
 )
+from tests.support.terminal import Terminal
+from tests.support.wire import UNLIMITED
+from tests.support.world import World
 
 
 class SlowOutlet(FakeWriter):

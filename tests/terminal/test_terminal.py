@@ -25,132 +25,23 @@ from tests.support.accounts import WORD, FakeBook, book_of, owner
 from tests.support.doubles import Clock, FakeWriter
 from tests.support.fuzzing import examples
 from tests.support.garbage import kept, uncollected
+from tests.support.telnet import (
+    BINARY,
+    DO,
+    DONT,
+    ECHO,
+    IAC,
+    NAWS,
+    NEW_ENVIRON,
+    SGA,
+    TTYPE,
+    WONT,
+    Telnet,
+)
 from tests.support.terminal import Terminal as Shown
+from tests.support.terminal import expected, filled
 from tests.support.wire import UNLIMITED, Visitor
 from tests.support.world import World
-from tests.terminal.test_screen import expected, filled
-
-IAC, DONT, DO, WONT, WILL, SB, SE = 255, 254, 253, 252, 251, 250, 240
-BINARY, ECHO, SGA, TTYPE, NAWS, NEW_ENVIRON = 0, 1, 3, 24, 31, 39
-
-
-class Telnet(Visitor):
-    """Somebody with a telnet client that can do everything but what it *refuses*.
-
-    *kinds*: what it calls its terminal, one after another. answers: whether it answers at all, but
-    for the options that it *leaves_out*.
-    """
-
-    def __init__(
-        self,
-        world: World,
-        factory: ChatFactory,
-        size: tuple[int, int] = (80, 24),
-        *,
-        refuses: tuple[int, ...] = (),
-        leaves_out: tuple[int, ...] = (),
-        kinds: tuple[str, ...] = ("XTERM-256COLOR",),
-        no_color: str = "",
-        answers: bool = True,
-    ) -> None:
-        self.shown = Shown(*size)
-        self.size = size
-        self.refuses = refuses
-        self.leaves_out = leaves_out
-        self.kinds = list(kinds)
-        self.no_color = no_color
-        self.answers = answers
-        #: What is on at each end.
-        self.ours: set[int] = set()
-        self.theirs: set[int] = set()
-        self._rest = b""
-        super().__init__(world, factory)
-
-    @property
-    def characters(self) -> bool:
-        """Whether each key is sent by itself."""
-        return {ECHO, SGA} <= self.theirs
-
-    def settle(self) -> None:
-        super().settle()
-        answer = self._interpret()
-        if answer and self._open:
-            self.sends(answer)
-
-    def _interpret(self) -> bytes:
-        """Show what came, and answer what was asked."""
-        data, self._rest = self._rest + self.received, b""
-        answer = b""
-        while data:
-            text, found, data = data.partition(b"\xff")
-            self.shown.feed(text)
-            if not found:
-                break
-            if data[0] == SB:
-                asked, _, data = data[1:].partition(bytes([IAC, SE]))
-                answer += self._told(asked)
-            else:
-                verb, option, data = data[0], data[1], data[2:]
-                if option not in self.leaves_out:
-                    answer += self._negotiated(verb, option)
-        return answer if self.answers else b""
-
-    def _told(self, asked: bytes) -> bytes:
-        if asked[0] == TTYPE:
-            kind = self.kinds[0]
-            if len(self.kinds) > 1:
-                del self.kinds[0]
-            return bytes([IAC, SB, TTYPE, 0, *kind.encode(), IAC, SE])
-        told = b"\x00NO_COLOR\x01" + self.no_color.encode() if self.no_color else b""
-        return bytes([IAC, SB, NEW_ENVIRON, 0, *told, IAC, SE])
-
-    def _negotiated(self, verb: int, option: int) -> bytes:
-        known = option in (BINARY, ECHO, SGA, TTYPE, NAWS, NEW_ENVIRON)
-        able = known and option not in self.refuses
-        side = self.ours if verb in (DO, DONT) else self.theirs
-        yes, no = (WILL, WONT) if verb in (DO, DONT) else (DO, DONT)
-        wanted = verb in (DO, WILL)
-        if not able or wanted is (option in side):
-            return bytes([IAC, no, option]) if wanted and not able else b""
-        (side.add if wanted else side.remove)(option)
-        answer = bytes([IAC, yes if wanted else no, option])
-        return answer + self._naws() if wanted and option == NAWS else answer
-
-    def _naws(self) -> bytes:
-        width, height = self.size
-        size = width.to_bytes(2, "big") + height.to_bytes(2, "big")
-        return bytes([IAC, SB, NAWS]) + size.replace(b"\xff", b"\xff\xff") + bytes([IAC, SE])
-
-    # -- what its user does
-
-    def types(self, text: str) -> None:
-        """Type *text*, in which a line ends with LF."""
-        if self.characters:
-            self.sends(text.replace("\n", "\r\0").encode())
-        else:
-            self.shown.feed(text.replace("\n", "\r\n").encode())
-            self.sends(text.replace("\n", "\r\n").encode())
-
-    def resizes(self, size: tuple[int, int]) -> None:
-        self.size = size
-        self.shown.resize(lines=size[1], columns=size[0])
-        self.sends(self._naws())
-
-    @property
-    def sent(self) -> bytes:
-        """What was sent to it since it was last looked at, which is shown now."""
-        data = self.received
-        self.shown.feed(data)
-        return data
-
-    @property
-    def screen(self) -> list[str]:
-        """All rows up to that of the cursor."""
-        return self.shown.rows[: self.shown.above + 1]
-
-    @property
-    def last(self) -> str:
-        return self.screen[-1]
 
 
 @pytest.fixture

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from chatroom.backends.sqlite.directory import DATABASE, Folder, StoreError, check_folder
-from chatroom.backends.sqlite.store import Store
 from chatroom.chat.chat import Chat
 from chatroom.chat.room import Room
 from chatroom.model.entry import Entry
@@ -19,24 +15,10 @@ from chatroom.model.events import Left, Said, TookBack, TopicSet
 from chatroom.model.history import Query
 from chatroom.text.words import phrases
 from tests.conftest import Strictness
-from tests.support.reactor import clock, on_reactor, reactor, until
+from tests.support.reactor import clock, on_reactor, until
+from tests.support.stores import running
 
 LAST = 2**63 - 1
-
-
-@asynccontextmanager
-async def running(folder: Path, **options: Any) -> AsyncIterator[tuple[Chat, Store]]:
-    """A chat over what is kept in *folder*, from start to stop."""
-    path = str(folder / "data")
-    store = Store(clock, reactor.callFromThread, Folder(path), **options)
-    chat = Chat(clock, ledger=store.ledger, history=store)
-    chat.restore(store.open(20, chat.lobby.key))
-    store.start()
-    try:
-        yield chat, store
-    finally:
-        await chat.close()
-        await store.close()
 
 
 def say(chat: Chat, room: Room, text: str, origin: int = 1) -> None:

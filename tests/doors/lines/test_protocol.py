@@ -27,10 +27,10 @@ from chatroom.doors.lines import protocol as lines
 from chatroom.doors.telnet.protocol import TELNET_HINT, ChatFactory, ChatProtocol
 from chatroom.model.limits import Limits
 from tests.conftest import Strictness
-from tests.doors.telnet.test_parser import DAMAGED
 from tests.support.doubles import DelayedLedger
 from tests.support.fuzzing import examples
 from tests.support.garbage import kept, uncollected
+from tests.support.telnet import DAMAGED
 from tests.support.wire import UNLIMITED, Visitor, Wire
 from tests.support.world import Person, World
 

@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from chatroom.doors.ssh.factory import SshFactory
 from tests.support.accounts import WORD, owner
-from tests.support.sshclient import Guest, ssh_door, ssh_world
+from tests.support.sshclient import Guest
 from tests.support.world import Person, World
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    yield from ssh_world()
-
-
-@pytest.fixture
-def factory(world: World) -> Iterator[SshFactory]:
-    yield from ssh_door(world)
 
 
 def beside(world: World, factory: SshFactory) -> Guest:

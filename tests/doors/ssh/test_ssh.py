@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import unicodedata
-from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
 
@@ -28,20 +27,10 @@ from tests.support.accounts import WORD, owner
 from tests.support.doubles import LateClaims
 from tests.support.fuzzing import examples
 from tests.support.garbage import kept, uncollected
-from tests.support.sshclient import HOST_KEY, Guest, ssh_door, ssh_world
+from tests.support.sshclient import HOST_KEY, Guest
 from tests.support.world import World
 
 KEY = hostkey.made()
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    yield from ssh_world()
-
-
-@pytest.fixture
-def factory(world: World) -> Iterator[SshFactory]:
-    yield from ssh_door(world)
 
 
 # Who comes in

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from twisted.conch.ssh.common import NS
 
 from chatroom.doors.ssh.factory import SshFactory
 from chatroom.formats.ansi import Colours
-from tests.support.sshclient import Guest, ssh_door, ssh_world
+from tests.support.sshclient import Guest
 from tests.support.terminal import Terminal as Shown
 from tests.support.world import World
 
@@ -59,16 +58,6 @@ class Person(Guest):
     @property
     def session(self) -> Any:
         return self.server._talker.session
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    yield from ssh_world()
-
-
-@pytest.fixture
-def factory(world: World) -> Iterator[SshFactory]:
-    yield from ssh_door(world)
 
 
 def test_who_has_a_terminal_is_greeted_at_one(world: World, factory: SshFactory) -> None:

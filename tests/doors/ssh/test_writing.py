@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,7 +20,7 @@ from chatroom.doors.ssh.factory import SshFactory
 from chatroom.doors.ssh.transport import SshViolation
 from chatroom.model.limits import Limits
 from tests.support.fuzzing import examples
-from tests.support.sshclient import HOST_KEY, Caller, ssh_door, ssh_world
+from tests.support.sshclient import HOST_KEY, Caller
 from tests.support.world import World
 
 #: More than anybody sends.
@@ -180,16 +179,6 @@ class Squeezed(Caller):
     def lines(self) -> list[bytes]:
         """The whole lines that were shown."""
         return self.data.split(b"\r\n")[:-1]
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    yield from ssh_world()
-
-
-@pytest.fixture
-def factory(world: World) -> Iterator[SshFactory]:
-    yield from ssh_door(world)
 
 
 @pytest.mark.parametrize("room", range(0, 400, 7))

@@ -44,24 +44,12 @@ from chatroom.doors.telnet.parser import (
     Telnet,
 )
 from tests.support.fuzzing import examples
+from tests.support.telnet import DAMAGED
 
 ASK = IAC + DO + BINARY
 MARK = IAC + WILL + TIMING_MARK
 CUTS = examples(200)
 
-# One line each, with Enter; before any BINARY was agreed.
-DAMAGED = {
-    "yu (0x8F), AO": ("я", "d1 ff f5 ff fd 06 0d 0a"),
-    "hon (0x9C), BRK": ("本", "e6 ff f3 ff fd 06 ac 0d 0a"),
-    "de (0x9A), SUSP": ("的", "e7 ff ed ff fd 06 84 0d 0a"),
-    "gje (0x83), IP": ("abЃcd", "61 62 d0 ff f4 ff fd 06 63 64 0d 0a"),
-    "dze (0x85), nothing": ("\u0405", "d0 0d 0a"),
-    "A with ring (0x85), nothing": ("Åsa", "c3 73 61 0d 0a"),
-    "chong (0x85 twice, one is left)": ("充", "e5 85 0d 0a"),
-    "opening quote (0x9C), BRK": ("ab“cd", "61 62 e2 80 ff f3 ff fd 06 63 64 0d 0a"),
-    "han (0x95 stays, 0x9C), BRK": ("ab한cd", "61 62 ed 95 ff f3 ff fd 06 63 64 0d 0a"),
-    "lai (0x9D), the prompt, Enter, hello": ("ab来cd", "61 62 e6 68 65 6c 6c 6f 0d 0a"),
-}
 UNHARMED = {
     "ni hao": ("你好", "e4 bd a0 e5 a5 bd 0d 0a"),
     "je (0x88), erase key ^H": ("ab\u0408cd", "61 62 d0 88 63 64 0d 0a"),
