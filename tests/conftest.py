@@ -35,7 +35,8 @@ from chatroom.backends.interfaces import NameClaims
 from chatroom.model.chatsettings import Settings
 from chatroom.model.limits import Limits
 from tests.support.accounts import FakeBook, book_of
-from tests.support.doubles import FailingLedger
+from tests.support.doubles import FailingLedger, FakeRecords
+from tests.support.operators import MakeServer
 from tests.support.reactor import LIMIT, reactor, services
 from tests.support.stores import LEDGERS
 from tests.support.world import World
@@ -289,3 +290,23 @@ def logged() -> Iterator[list[str]]:
     globalLogPublisher.addObserver(observer)
     yield observer.lines
     globalLogPublisher.removeObserver(observer)
+
+
+@pytest.fixture
+def make_server() -> Iterator[MakeServer]:
+    """Makes worlds whose decisions last, as with a store."""
+    made: list[World] = []
+
+    def make(**given: Any) -> World:
+        given.setdefault("records", FakeRecords())
+        made.append(World(**given))
+        return made[-1]
+
+    yield make
+    for world in made:
+        world.end()
+
+
+@pytest.fixture
+def server(make_server: MakeServer) -> World:
+    return make_server()

@@ -30,6 +30,7 @@ from tests.support.accounts import (
     LOGIN,
     WORD,
     FakeBook,
+    again,
     book_of,
     code_of,
     hangs_up_while_answered,
@@ -53,12 +54,6 @@ LAST = "-- You were last here 08:00. This server keeps names only as long as it 
 def as_owner(world: World, name: str = "alice") -> Identity:
     """How the owner of *name*, which is registered here and now, arrives."""
     account = register(world, name)
-    return Identity(account.name, account)
-
-
-def again(world: World, name: str = "alice") -> Identity:
-    account = now(world.chat.logins.accounts.find(name))
-    assert account is not None
     return Identity(account.name, account)
 
 

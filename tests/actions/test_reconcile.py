@@ -10,14 +10,14 @@ import pytest
 
 from chatroom.actions.reconcile import reconcile
 from chatroom.backends.memory import MemoryAccounts
-from chatroom.model.accounts import Account
 from chatroom.model.sanctions import Operator
 from chatroom.server import datatool
 from tests.support.accounts import WORD, owner
 from tests.support.doubles import FakeRecords
+from tests.support.operators import account, operator
 from tests.support.reactor import on_reactor
 from tests.support.stores import running
-from tests.support.world import Person, World
+from tests.support.world import World
 
 NEW = "sellerie-88"
 
@@ -42,17 +42,6 @@ def server(book: Administered) -> Iterator[World]:
     made = World(accounts=book, records=FakeRecords())
     yield made
     made.end()
-
-
-def account(person: Person) -> Account:
-    assert person.session.user.account is not None
-    return person.session.user.account
-
-
-def operator(world: World, name: str = "olga") -> Person:
-    person = owner(world, name)
-    world.chat.moderation.make_operator(person.session, account(person))
-    return person
 
 
 def test_who_had_an_account_that_was_removed_is_a_guest_and_keeps_order_no_more(
@@ -103,7 +92,7 @@ def test_what_was_decided_about_an_account_goes_with_it_though_nobody_is_here(
 def test_who_had_an_account_that_was_renamed_logs_in_under_its_new_name(
     server: World, book: Administered
 ) -> None:
-    olga, carol = operator(server), server.person("olivia")
+    olga, carol = operator(server, address="198.51.100.1"), server.person("olivia")
     id = account(olga).id
     book.rename(id, "Olivia")
     reconcile(server.chat)

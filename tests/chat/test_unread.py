@@ -8,28 +8,12 @@ from hypothesis import strategies as st
 from chatroom.chat.unread import Unread
 from chatroom.model.chatsettings import Settings
 from chatroom.model.history import MAX_ID, Gap
-from chatroom.model.identity import Identity
 from tests.conftest import MakeWorld
+from tests.support.accounts import WORD, again, owner
 from tests.support.rooms import shorten
-from tests.support.world import Person, World
+from tests.support.world import World
 
-WORD = "kohlrabi77"
 TODAY = "-- Today (times are UTC)"
-
-
-def owner(world: World) -> Person:
-    alice = world.person("alice")
-    alice.says(f"/register {WORD}")
-    _ = alice.sees
-    return alice
-
-
-def again(world: World) -> Identity:
-    """How alice comes by a key, or by SSH with her password."""
-    found: list[object] = []
-    world.chat.logins.accounts.find("alice").addCallback(found.append)
-    (account,) = found
-    return Identity("alice", account)  # type: ignore[arg-type]
 
 
 def numbers(count: int, first: int = 0) -> list[str]:

@@ -1,5 +1,6 @@
 """Accounts for tests: people who have one, a book of them that is late or fails, and keys."""
 
+from base64 import b64encode
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ from chatroom.backends.memory import MemoryAccounts
 from chatroom.backends.sqlite.accounts import AccountTables, CallInWorker
 from chatroom.model import publickeys
 from chatroom.model.accounts import Account
+from chatroom.model.identity import Identity
 from chatroom.model.publickeys import PublicKey
 from chatroom.text import names
 from tests.support.world import Person, World
@@ -154,6 +156,27 @@ def register(world: World, name: str) -> Account:
     return made[0]
 
 
+def again(world: World, name: str = "alice") -> Identity:
+    """How the owner of *name* arrives by a key, or by SSH with a password."""
+    account = now(world.chat.logins.accounts.find(name))
+    assert account is not None
+    return Identity(account.name, account)
+
+
 def code_of(person: Person) -> str:
     (line,) = [line for line in person.asks("/pair") if "/login" in line]
     return line.rpartition(" ")[2]
+
+
+OTHER = "sellerie-88"
+
+
+def come(world: World, *lines: str) -> Person:
+    person = world.person()
+    person.types(*lines)
+    world.settle()
+    return person
+
+
+#: A public key, as people paste it.
+LINE = f"ssh-ed25519 {b64encode(made_key(1).blob).decode()} laptop"

@@ -64,3 +64,24 @@ def back(world: World, name: str, address: str = "") -> list[str]:
     """What somebody is shown who comes and logs in."""
     person = world.person(address=address)
     return person.asks(f"/login {name} {WORD}")
+
+
+#: Sources that are not this machine.
+HOME, OFFICE = "192.0.2.7", "198.51.100.9"
+
+
+def refused(world: World, host: str) -> str | None:
+    return world.chat.moderation.refusal(host)
+
+
+def refused_ban(person: Person, target: str) -> str:
+    (shown,) = person.asks(f"/ban {target}")
+    assert shown.startswith("-- Not banned: ")
+    return shown.removeprefix("-- Not banned: ")
+
+
+#: What would bring a line into the room, or any other text before somebody else.
+LINES = (
+    *("psst", "//psst", "/me psst", "/say psst", "/topic psst", "/msg carol psst"),
+    *("/nick psst", "/join psst", "/away psst"),
+)

@@ -259,3 +259,6 @@ class Guest(Caller):
         lines = data.decode().split("\r\n")
         assert lines.pop() == "", "a line was cut"
         return lines
+
+
+KEY = hostkey.made()

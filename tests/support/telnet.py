@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from chatroom.doors.telnet.console import ConsoleFactory
 from chatroom.doors.telnet.protocol import ChatFactory
 from tests.support.terminal import Terminal as Shown
 from tests.support.wire import Visitor
@@ -143,3 +146,22 @@ DAMAGED = {
     "han (0x95 stays, 0x9C), BRK": ("ab한cd", "61 62 ed 95 ff f3 ff fd 06 63 64 0d 0a"),
     "lai (0x9D), the prompt, Enter, hello": ("ab来cd", "61 62 e6 68 65 6c 6c 6f 0d 0a"),
 }
+
+
+def console(world: World, size: tuple[int, int] = (80, 24), **able: Any) -> Telnet:
+    """Somebody at the telnet door who was greeted."""
+    return Telnet(world, ConsoleFactory(world.chat), size, **able)
+
+
+def named(world: World, name: str = "alice", **able: Any) -> Telnet:
+    """Somebody at a terminal who was announced."""
+    telnet = console(world, **able)
+    telnet.types(f"/nick {name}\n")
+    world.wait(3)
+    telnet.settle()
+    return telnet
+
+
+def visitor(world: World, **able: Any) -> Telnet:
+    """Somebody with telnet at the line door."""
+    return Telnet(world, ChatFactory(world.chat), **able)

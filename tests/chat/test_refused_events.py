@@ -1,0 +1,157 @@
+"""A ledger that refuses: what could not be noted has not happened, and who did it is told."""
+
+import pytest
+
+from chatroom.model.events import Announced, Event, Joined, Left, Renamed, TopicSet
+from tests.support.doubles import FailingLedger
+from tests.support.world import Person, World
+
+
+def refuse(world: World, kind: type[Event], times: int = 1000) -> None:
+    """The next events of this kind are refused."""
+    assert isinstance(world.ledger, FailingLedger)
+    left = [times]
+
+    def refuses(event: Event) -> bool:
+        if isinstance(event, kind) and left[0]:
+            left[0] -= 1
+            return True
+        return False
+
+    world.ledger.refuses = refuses
+
+
+def test_who_cannot_be_let_in_is_told_and_let_go(failing: World) -> None:
+    refuse(failing, Joined)
+    alice = Person(failing)
+    failing.settle()
+    assert alice.sees == ["-- #lobby cannot be entered: the disk is full."]
+    assert alice.gone
+    assert failing.chat.sessions == {}
+
+
+def test_who_cannot_be_let_in_and_has_gone_leaves_nothing(failing: World) -> None:
+    refuse(failing, Joined)
+    alice = Person(failing)
+    alice.hangs_up()
+    failing.settle()
+    assert failing.chat.sessions == {}
+
+
+def test_who_cannot_move_goes_back(failing: World) -> None:
+    alice, bob = failing.people("alice", "bob")
+    refuse(failing, Joined, times=1)
+    assert alice.asks("/join den") == [
+        "-- #den cannot be entered: the disk is full.",
+        "-- You are now in #lobby with bob.",
+    ]
+    assert list(failing.chat.rooms) == ["lobby"]
+    alice.says("back")
+    assert bob.sees == ["-- alice left (to #den).", "-- alice joined.", "alice: back"]
+
+
+def test_who_cannot_go_back_to_a_room_that_is_gone_goes_to_the_lobby(failing: World) -> None:
+    (alice,) = failing.people("alice")
+    alice.says("/join attic")
+    refuse(failing, Joined, times=1)
+    assert alice.asks("/join den")[-1] == "-- You are now in #lobby."
+    assert list(failing.chat.rooms) == ["lobby"]
+
+
+def test_who_can_neither_move_nor_go_back_is_let_go(failing: World) -> None:
+    (alice,) = failing.people("alice")
+    refuse(failing, Joined)
+    assert alice.asks("/join den") == [
+        "-- #den cannot be entered: the disk is full.",
+        "-- #lobby cannot be entered: the disk is full.",
+    ]
+    assert alice.gone
+    assert failing.chat.sessions == {}
+
+
+@pytest.mark.parametrize("way", ["hangs up", "ends"])
+def test_who_cannot_move_and_has_gone_leaves_nothing(failing: World, way: str) -> None:
+    alice, bob = failing.people("alice", "bob")
+    refuse(failing, Joined, times=1)
+    alice.types("/join den")
+    if way == "ends":
+        # A door may end a conversation whatever it waits for.
+        alice.session.end()
+    else:
+        alice.hangs_up()
+    failing.settle()
+    assert list(failing.chat.sessions) == [bob.session.origin]
+
+
+def test_who_leaves_is_out_though_it_could_not_be_noted(failing: World) -> None:
+    alice, bob = failing.people("alice", "bob")
+    refuse(failing, Left)
+    alice.says("/quit")
+    assert alice.gone
+    assert list(failing.chat.lobby.members) == [bob.session.origin]
+    assert "alice" not in failing.chat.people
+
+
+def test_who_moves_is_out_though_it_could_not_be_noted(failing: World) -> None:
+    alice, bob = failing.people("alice", "bob")
+    refuse(failing, Left)
+    assert alice.asks("/join den") == ["-- You made #den; nobody else is here."]
+    assert list(failing.chat.lobby.members) == [bob.session.origin]
+
+
+def test_a_name_that_could_not_be_noted_is_not_taken(failing: World) -> None:
+    alice, bob = failing.people("alice", "bob")
+    refuse(failing, Renamed, times=1)
+    assert alice.asks("/nick carol", "hi") == ["-- You are still alice: the disk is full."]
+    assert bob.sees == ["alice: hi"]
+    bob.says("/nick carol")
+    assert bob.name == "carol"
+
+
+def test_another_spelling_that_could_not_be_noted_leaves_the_name(failing: World) -> None:
+    alice, bob = failing.people("alice", "bob")
+    refuse(failing, Renamed, times=1)
+    alice.says("/nick ALICE")
+    assert alice.name == "alice"
+    assert bob.asks("/nick alice") == [
+        "-- alice is taken. You are still bob. /nick NAME picks another."
+    ]
+
+
+@pytest.mark.parametrize("line", ["hi", "/me waves"])
+def test_who_said_what_could_not_be_noted_is_told(failing: World, line: str) -> None:
+    alice, bob = failing.people("alice", "bob")
+    assert isinstance(failing.ledger, FailingLedger)
+    failing.ledger.refuses = lambda event: event.line
+    assert alice.asks(line) == [
+        "-- Your line was not said: the disk is full. Please send it again."
+    ]
+    assert bob.sees == []
+
+
+def test_a_topic_that_could_not_be_noted_is_not_set(failing: World) -> None:
+    alice, bob = failing.people("alice", "bob")
+    refuse(failing, TopicSet)
+    assert alice.asks("/topic tea") == ["-- The topic was not set: the disk is full."]
+    assert bob.sees == []
+    assert failing.chat.lobby.topic == ""
+
+
+def test_a_leave_that_could_not_be_noted_ends_a_conversation_once(failing: World) -> None:
+    (alice,) = failing.people("alice")
+    alice.session.gone("den")
+    assert "alice" in failing.chat.people
+    alice.session.gone("lobby")
+    alice.session.gone("lobby")
+    failing.chat.lobby.forget(alice.session.origin)
+    assert alice.gone
+    assert not failing.chat.sessions
+
+
+def test_nobody_is_bothered_with_what_nobody_asked_for(failing: World) -> None:
+    alice, bob = failing.people("alice", "bob")
+    refuse(failing, Announced)
+    carol = failing.person()
+    failing.wait(3)
+    assert carol.asks("hi") == []
+    assert alice.sees == bob.sees == ["guest3: hi"]
