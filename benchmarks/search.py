@@ -29,8 +29,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import report
-from chatroom.backends.sqlite.database import Writer
 from chatroom.backends.sqlite.directory import DATABASE
+from chatroom.backends.sqlite.writer import Writer
 from chatroom.model.entry import Entry
 from chatroom.model.events import Opened, Said
 from chatroom.text import names

@@ -1,5 +1,5 @@
-"""Where what is shared or lasting is kept.
+"""Backends: the stores of shared and persistent data.
 
-`interfaces` says what a backend is asked. `memory` is the backend of one process, `sqlite` keeps
-everything in one file.
+`interfaces` defines what the chat expects of a backend. `memory` keeps its data in the process,
+`sqlite` in one file.
 """

@@ -1,8 +1,8 @@
-"""Events as rows: of the table `events`, and for whatever carries them to another process.
+"""Encode events as rows of a table, and decode them.
 
-The rule: nothing is lost, an event that was written as a row is read back as it was. What of it a
-history keeps is for the history to choose. Kinds are never given another meaning; those below
-schema.LINES_BELOW are lines that somebody said.
+Nothing is lost: `decode` returns an event equal to the one that `encode` was given. A history may
+store only some of the events (see sqlite/kept.py). A kind never gets another meaning; the kinds
+below schema.LINES_BELOW are messages of users.
 """
 
 import json
@@ -37,14 +37,14 @@ from chatroom.model.events import (
 
 SAID, EMOTED, JOINED, LEFT, RENAMED, TOPIC, CROWD, TOLD, TOOK_BACK = range(9)
 
-#: What each kind is called where it is exported; a history has no others.
+#: The names of the kinds in exports; a history contains no other kinds.
 KINDS = ("said", "emoted", "joined", "left", "renamed", "topic", "crowd", "told", "took back")
 
 
 class Row(NamedTuple):
-    """An event as numbers and texts.
+    """An event as a row.
 
-    text: the one field of the event that says most, or all but its name as JSON, see _FORMS.
+    text: one field of the event, or all fields without a column of their own as JSON; see _FORMS.
     """
 
     kind: int
@@ -56,10 +56,11 @@ class Row(NamedTuple):
 
 
 class _Form(NamedTuple):
-    """How the events of one kind are written.
+    """How the events of one kind are encoded.
 
-    type: what they are. text: the name of the field that the text of a row is, None if that is
-    the JSON of all fields but the name. fixed: what the other fields are.
+    type: their type.
+    text: the name of the field that is the text of the row; None if all fields are JSON.
+    fixed: the values of other fields, which this kind implies.
     """
 
     type: type[Event]
@@ -67,7 +68,7 @@ class _Form(NamedTuple):
     fixed: Mapping[str, Any] = {}
 
 
-#: The forms by kind.
+#: The forms of all kinds, indexed by kind.
 _FORMS = (
     _Form(Said, "text"),
     _Form(Emoted, "text"),
@@ -95,7 +96,7 @@ _FORMS = (
 
 _KINDS = {(form.type, form.fixed.get("shown")): kind for kind, form in enumerate(_FORMS)}
 
-#: The fields that are written as JSON, by type.
+#: The fields that are encoded as JSON, by type.
 _FIELDS = {
     form.type: [
         field.name
@@ -105,7 +106,7 @@ _FIELDS = {
     for form in _FORMS
 }
 
-#: What is made of the JSON of some fields.
+#: The converters from JSON for the fields that need one.
 _READ: Mapping[str, Callable[[Any], object]] = {
     "names": tuple,
     "users": frozenset,
@@ -148,7 +149,7 @@ def decode(
     if form.text is not None:
         given = {form.text: text, **form.fixed}
     elif kind == TOOK_BACK and not text.startswith("{"):
-        # As earlier versions wrote it; no name begins with a digit.
+        # The form of earlier versions; a name cannot begin with a digit.
         given = {"count": int(text)} if text.isdigit() else {"said_as": text}
     else:
         given = json.loads(text or "{}")

@@ -1,7 +1,7 @@
-"""The interfaces of the backends: one protocol for each thing that is stored or shared.
+"""The interfaces of the backends: one protocol for each kind of shared data.
 
-No method blocks. What takes time returns a Deferred, which may fire late, never, or fail. What is
-submitted to a ledger comes back through the ledger's receiver.
+No method blocks. Methods that take time return a Deferred, which may fire late, never, or fail.
+Events that are submitted to a ledger come back through the ledger's receiver.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ class AccountStore(Protocol):
         """Return the account called *name*, or one that looks like it (`names.alike`)."""
 
     def present(self, ids: Sequence[int]) -> Deferred[Mapping[int, Account]]:
-        """Return those of the accounts that exist after all earlier requests."""
+        """Return the accounts with these ids that exist after all earlier requests."""
 
     def add(self, name: str, password: str, time: float) -> Deferred[Account | None]:
         """Add an account and return it, or None if `resembling` would find one.
@@ -65,7 +65,7 @@ class AccountStore(Protocol):
         """
 
     def places(self, id: int) -> Deferred[dict[str, int]]:
-        """Return up to where the account has read each room, see AccountState."""
+        """Return the read position of the account in each room, see AccountState."""
 
     def leave(self, id: int, message: OfflineMessage) -> Deferred[int]:
         """Store *message*, under a new id, until it is shown.
@@ -139,60 +139,65 @@ class LedgerReceiver(Protocol):
     """The object that a ledger calls with its decisions."""
 
     def committed(self, batch: Sequence[Entry]) -> None:
-        """These events have happened, in this order."""
+        """Apply these events, which are committed, in this order."""
 
     def rejected(self, room: str, event: Event, why: str) -> None:
-        """This event will not happen; *why* is half a sentence for people."""
+        """Undo what waits for *event*, which the ledger could not commit.
+
+        why: the reason, as a sentence fragment to show to users.
+        """
 
 
 class Ledger(Protocol):
-    """Orders events. What one origin submits stays in its order."""
+    """Decides the order of all events. The events of one origin stay in their order."""
 
     @property
     def lagging(self) -> bool:
-        """Whether events are delivered that the disk does not have yet: it is away."""
+        """Whether committed events are not stored yet, because the disk does not answer."""
 
     def attach(self, receiver: LedgerReceiver) -> None:
-        """Name the receiver, once and before anything is submitted."""
+        """Set the receiver. Call it once, before anything is submitted."""
 
     def submit(self, room: str, event: Event) -> None:
-        """Take *event* for the log of *room*; the receiver hears of it later."""
+        """Accept *event* for the log of *room*. Calls the receiver later, never at once."""
 
     def end_turn(self) -> None:
-        """The turn is over: what was submitted in it may be committed as one batch."""
+        """Commit the events that were submitted in this turn, perhaps later, as one batch."""
 
     def close(self) -> Deferred[None]:
-        """Commit what is pending; fires when all of it was committed or rejected."""
+        """Commit what is pending. Fires when all events are committed or rejected."""
 
 
 class NameClaims(Protocol):
-    """Decides which connection has which name: the first claim wins.
+    """Decides which connection has which name; the first claim wins.
+
+    The parameters of all methods:
 
     key: the folded name.
-    origin: the number of the connection.
+    origin: the id of the connection.
     """
 
     def claim(self, key: str, origin: int) -> Deferred[bool]:
         """Claim the name if it is free. Returns whether *origin* has it now."""
 
     def take(self, key: str, origin: int) -> Deferred[int]:
-        """Assign the name to *origin* unconditionally, as the owner of its account may ask.
+        """Assign the name to *origin* unconditionally, for the owner of the account.
 
-        Returns the origin that had it before, SERVER if it was free.
+        Fires with the connection that had it before, or SERVER.
         """
 
     def release(self, key: str, origin: int) -> None:
-        """Give the name up, if *origin* has it."""
+        """Free the name if *origin* has it."""
 
 
 class ModerationReceiver(Protocol):
-    """The object that is called with rules that were decided elsewhere, and are stored."""
+    """The object that is called when another node has stored or removed a rule."""
 
     def changed(self, kind: RuleKind, key: RuleKey, rule: Rule) -> None:
-        """Have the rule take effect, in place of the one of this key if there was one."""
+        """Apply the rule, in place of the former rule with this key if there was one."""
 
     def removed(self, kind: RuleKind, key: RuleKey) -> None:
-        """Have the rule of this key end."""
+        """End the rule with this key."""
 
 
 class ModerationStore(Protocol):
@@ -202,19 +207,19 @@ class ModerationStore(Protocol):
     lasting: bool
 
     def set(self, kind: RuleKind, key: RuleKey, rule: Rule | None) -> Deferred[None]:
-        """Store the rule, None to delete it."""
+        """Store the rule, or delete it if it is None."""
 
     def record(self, action: AuditEntry) -> Deferred[None]:
-        """Keep *action*."""
+        """Add *action* to the audit."""
 
     def actions(self, count: int) -> Deferred[Sequence[AuditEntry]]:
-        """The last *count* actions, oldest first."""
+        """Return the last *count* audit entries, oldest first."""
 
     def report(self, report: Report) -> Deferred[int]:
-        """Keep *report*; fires with its id."""
+        """Store *report*. Fires with its id."""
 
     def reports(self, count: int) -> Deferred[Sequence[Report]]:
-        """The last *count* reports, oldest first."""
+        """Return the last *count* reports, oldest first."""
 
     def find_report(self, id: int) -> Deferred[Report | None]:
-        """The report with this id."""
+        """Return the report with this id, or None."""

@@ -1,4 +1,4 @@
-"""The backends without a store: what they keep ends with the process."""
+"""The backends of a server without a store: their data end with the process."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,18 +26,18 @@ from chatroom.text import names
 
 
 class MemoryAccounts:
-    """Accounts that last as long as the process; answered at once."""
+    """Accounts in memory; see interfaces.AccountStore. All Deferreds fire at once."""
 
     lasting = False
 
     def __init__(self) -> None:
         self._accounts: dict[int, Account] = {}
         self._ids: dict[str, int] = {}
-        # Those with one skeleton, oldest first.
+        # The ids of accounts by the skeletons of their names, oldest first.
         self._alike: dict[str, list[int]] = {}
         self._places: dict[int, dict[str, int]] = {}
         self._messages: dict[int, list[OfflineMessage]] = {}
-        # The keys of each account by their fingerprints, and whose each is.
+        # The public keys of each account by fingerprint, and the account of each fingerprint.
         self._keys: dict[int, dict[str, BoundKey]] = {}
         self._keyholders: dict[str, int] = {}
         self._last_id = 0
@@ -130,21 +130,22 @@ class MemoryAccounts:
     def _bind(self, id: int, key: PublicKey, time: float, proven: bool) -> Binding:
         if id not in self._accounts:
             return Binding.GONE
-        mark = key.fingerprint
+        fingerprint = key.fingerprint
         keys = self._keys.get(id, {})
-        if mark in keys:
+        if fingerprint in keys:
             if proven:
-                self.prove_key(id, mark)
+                self.prove_key(id, fingerprint)
             return Binding.OURS
-        holder = self._keyholders.get(mark)
-        if holder is not None and (self._keys[holder][mark].proven or not proven):
+        holder = self._keyholders.get(fingerprint)
+        if holder is not None and (self._keys[holder][fingerprint].proven or not proven):
             return Binding.TAKEN
         if len(keys) >= MAX_KEYS:
             return Binding.FULL
         if holder is not None:
-            self.remove_key(holder, mark)
-        self._keys[id] = {**keys, mark: BoundKey(mark, key.type, key.comment, time, proven)}
-        self._keyholders[mark] = id
+            self.remove_key(holder, fingerprint)
+        bound = BoundKey(fingerprint, key.type, key.comment, time, proven)
+        self._keys[id] = {**keys, fingerprint: bound}
+        self._keyholders[fingerprint] = id
         return Binding.DONE
 
     def prove_key(self, id: int, fingerprint: str) -> Deferred[bool]:
@@ -172,10 +173,10 @@ class MemoryAccounts:
         return succeed(KeyOwner(self._accounts[id], self._keys[id][fingerprint].proven))
 
     def expire(self, before: float) -> Deferred[list[str]]:
-        lapsed = [account for account in self._accounts.values() if account.seen < before]
-        for account in lapsed:
+        expired = [account for account in self._accounts.values() if account.seen < before]
+        for account in expired:
             self.remove(account.id)
-        return succeed([account.name for account in lapsed])
+        return succeed([account.name for account in expired])
 
 
 def number(pending: Iterable[tuple[str, Event]], last_id: int, now: float) -> list[Entry]:
@@ -189,7 +190,7 @@ def number(pending: Iterable[tuple[str, Event]], last_id: int, now: float) -> li
 
 
 class MemoryLedger:
-    """The ledger of one node without a store: commits when the turn ends."""
+    """The ledger of a server without a store: commits when the turn ends."""
 
     lagging = False
 
@@ -218,7 +219,7 @@ class MemoryLedger:
 
 
 class MemoryNameClaims:
-    """The claims of one node: answered at once."""
+    """The name claims of one process; see interfaces.NameClaims."""
 
     def __init__(self) -> None:
         self._holders: dict[str, int] = {}
@@ -237,7 +238,10 @@ class MemoryNameClaims:
 
 
 class MemoryModeration:
-    """Records that last as long as the process; answered at once."""
+    """The audit and reports in memory; see interfaces.ModerationStore.
+
+    Rules are not stored here: chat/rules.py has all of them in memory anyway.
+    """
 
     lasting = False
 
@@ -247,7 +251,6 @@ class MemoryModeration:
         self._last_id = 0
 
     def set(self, kind: RuleKind, key: RuleKey, rule: Rule | None) -> Deferred[None]:
-        # The caller has it in memory.
         return succeed(None)
 
     def record(self, action: AuditEntry) -> Deferred[None]:

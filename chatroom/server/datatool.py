@@ -36,7 +36,8 @@ from chatroom.text import names, times
 
 PROGRAM = "chatroom-data"
 
-#: No key of a room that is no more (database.PAST) is as great as this, every other is greater.
+#: No key of a room that is no more (database.REMOVED_PREFIX) is as great as this, every other is
+#: greater.
 PRESENT = "!"
 
 #: How many pages are copied between two looks at whether the program is to end.

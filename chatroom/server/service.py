@@ -126,7 +126,8 @@ class ChatService(Service):
             kept = self._store.open(chat.settings.scrollback, chat.lobby.key)
             chat.moderation.restore(self._store.rules())
             chat.restore(kept)
-            self._store.start()
+            self._store.maintenance.configure(chat.settings.keep_days, chat.settings.keep_lines)
+            self._store.maintenance.start()
         self._offer_claim()
         for loop, interval in self._loops.items():
             loop.start(interval)
@@ -401,8 +402,6 @@ def _store(options: Options, reactor: Any, clock: Clock, aging: Aging) -> Store 
         reactor.callFromThread,
         options["folder"],
         sync=options["sync"],
-        keep_days=options["keep-days"],
-        keep_lines=options["keep-lines"],
         aging=aging,
     )
 
@@ -504,7 +503,7 @@ def _reloading(
         for door in doors:
             door.configure()
         if store is not None:
-            store.keep_days, store.keep_lines = values["keep-days"], values["keep-lines"]
+            store.maintenance.configure(values["keep-days"], values["keep-lines"])
         for name in changed:
             log.warn(
                 "{option} has changed, which needs a restart.", event="needs_restart", option=name

@@ -15,7 +15,8 @@ from zope.interface import implementer
 from chatroom.accounts import passwords
 from chatroom.actions import naming
 from chatroom.backends.sqlite.accounts import AccountTables, StoredAccounts
-from chatroom.backends.sqlite.database import Reader, Writer
+from chatroom.backends.sqlite.reader import Reader
+from chatroom.backends.sqlite.writer import Writer
 from chatroom.chat.session import Session
 from chatroom.model.events import Said
 from chatroom.model.preferences import Preferences

@@ -6,8 +6,7 @@ import pytest
 from twisted.internet.defer import Deferred, fail
 
 from chatroom.actions.steps import PATIENCE, UNKEPT
-from chatroom.backends.sqlite.ledger import PATIENCE as LEDGER_PATIENCE
-from chatroom.backends.sqlite.ledger import StoredLedger
+from chatroom.backends.sqlite.ledger import COMMIT_SECONDS, StoredLedger
 from chatroom.model.entry import Entry
 from chatroom.model.events import Said, TookBack, TopicSet
 from chatroom.model.refused import Code, Refused
@@ -189,13 +188,13 @@ def away() -> Iterator[World]:
 def late(person: Person, *lines: str) -> list[str]:
     """What *person* is shown after these lines when the disk has had its time."""
     shown = types(person, *lines)
-    person.world.wait(LEDGER_PATIENCE)
+    person.world.wait(COMMIT_SECONDS)
     return shown + person.sees
 
 
 def test_that_the_disk_has_still_what_is_taken_back_is_said(away: World) -> None:
     alice, bob = away.people("alice", "bob")
-    away.wait(LEDGER_PATIENCE)
+    away.wait(COMMIT_SECONDS)
     late(alice, "secret")
     _ = bob.sees
     assert late(alice, "/forget", "/history") == [
@@ -208,7 +207,7 @@ def test_that_the_disk_has_still_what_is_taken_back_is_said(away: World) -> None
 
 def test_that_the_disk_has_still_what_is_removed_is_said_elsewhere_too(away: World) -> None:
     alice, olga = away.person("alice"), operator(away)
-    away.wait(LEDGER_PATIENCE)
+    away.wait(COMMIT_SECONDS)
     late(alice, "secret", "another", "/join den")
     late(olga, "/join tea")
     assert late(alice, "/forget") == [

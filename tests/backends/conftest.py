@@ -10,7 +10,8 @@ import pytest
 from chatroom.backends.interfaces import AccountStore
 from chatroom.backends.memory import MemoryAccounts
 from chatroom.backends.sqlite.accounts import AccountTables, StoredAccounts
-from chatroom.backends.sqlite.database import Reader, Writer
+from chatroom.backends.sqlite.reader import Reader
+from chatroom.backends.sqlite.writer import Writer
 from tests.support.accounts import at_once
 
 

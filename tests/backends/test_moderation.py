@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from chatroom.backends.memory import MemoryModeration
 from chatroom.backends.sqlite.accounts import AccountTables
-from chatroom.backends.sqlite.database import Writer
 from chatroom.backends.sqlite.directory import Folder
 from chatroom.backends.sqlite.moderation import ROWS, ModerationTables, dump, load
 from chatroom.backends.sqlite.store import Store
+from chatroom.backends.sqlite.writer import Writer
 from chatroom.model.networks import Address, Network, Networks, as_network, read_networks
 from chatroom.model.sanctions import (
     REMEMBERED,

@@ -11,7 +11,7 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from chatroom.backends.sqlite import ledger as store_ledger
-from chatroom.backends.sqlite.ledger import PATIENCE, RETRY, StoredLedger
+from chatroom.backends.sqlite.ledger import COMMIT_SECONDS, RETRY_SECONDS, StoredLedger
 from chatroom.doors.relay import RelayFactory
 from chatroom.doors.telnet.protocol import ChatFactory
 from chatroom.model.clock import Clock
@@ -279,12 +279,12 @@ def test_a_disk_that_is_away_is_counted() -> None:
     assert (sum(ledger.commits.counts), ledger.failures, ledger.behind) == (1, 0, 0)
     person.says("one", "/topic two", "three")
     assert (ledger.lagging, ledger.behind) == (False, 0)
-    world.clock.advance(PATIENCE)
+    world.clock.advance(COMMIT_SECONDS)
     # A topic is no line, and neither is what the room is told.
     assert (ledger.lagging, ledger.behind) == (True, 2)
     disk.answers.pop().errback(OSError("the disk is full"))
     assert (sum(ledger.commits.counts), ledger.failures) == (2, 1)
-    world.clock.advance(RETRY)
+    world.clock.advance(RETRY_SECONDS)
     while disk.answers:
         disk.answers.pop().callback(None)
     world.settle()
@@ -303,7 +303,7 @@ def _done() -> Deferred[None]:
 
 
 def test_lines_that_are_lost_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_ledger, "MOST_ENTRIES", 3)
+    monkeypatch.setattr(store_ledger, "MAX_WAITING_ENTRIES", 3)
     disk = Disk()
     world = World(lambda clock: StoredLedger(clock, disk))
     ledger = world.ledger
@@ -313,7 +313,7 @@ def test_lines_that_are_lost_are_counted(monkeypatch: pytest.MonkeyPatch) -> Non
     disk.answers.pop().callback(None)
     world.settle()
     person.says("written")
-    world.clock.advance(PATIENCE)
+    world.clock.advance(COMMIT_SECONDS)
     person.says(*(f"line{number}" for number in range(10)))
     assert ledger.lost == 7
     assert ledger.behind == 4

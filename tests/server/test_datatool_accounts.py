@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from chatroom.accounts import passwords
-from chatroom.backends.sqlite.database import Writer
+from chatroom.backends.sqlite.writer import Writer
 from chatroom.server import datatool
 from tests.support.datatool import (
     CHANGES,

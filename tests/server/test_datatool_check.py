@@ -11,7 +11,7 @@ import pytest
 
 from chatroom.backends import codec
 from chatroom.backends.sqlite import schema
-from chatroom.backends.sqlite.database import Writer
+from chatroom.backends.sqlite.writer import Writer
 from tests.support.datatool import CHANGES, Call, Store, complaint
 
 # -- check

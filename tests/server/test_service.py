@@ -213,7 +213,7 @@ async def test_what_was_said_is_there_when_the_server_starts_again(
     (door,) = chat_service(again)._doors
     # The index is caught up soon after the start.
     history: Any = door.chat.history
-    await until(lambda: not history._indexing)
+    await until(lambda: not history.maintenance.indexing)
     carol.sends("/search 好 from guest1\n/history before 2020-01-01\n".encode())
     assert "#den guest1: hello 你好" in (await carol.reads(b"Nothing earlier")).decode()
     await maybeDeferred(again.stopService)
@@ -274,7 +274,7 @@ async def test_what_operators_decide_is_there_when_the_server_starts_again(
     # What was said before what the room remembers goes from the file as well.
     chat: Any = chat_service(again)._chat
     assert not any("zanzibar" in str(event) for event in chat.lobby.log.recent(9))
-    await until(lambda: not chat.history._indexing)
+    await until(lambda: not chat.history.maintenance.indexing)
     olga.sends(b"/search zanzibar\n")
     await olga.reads(b"#lobby bob: buy zanzibar")
     olga.sends(b"/forget bob\n")
@@ -378,12 +378,15 @@ class StuckStore:
 
     def __init__(self, folder: Path) -> None:
         self.claim = folder / "claim-code"
+        self.maintenance = self
 
     def open(self, count: int, lobby: str) -> list[StoredRoom]:
         return []
 
     def rules(self) -> list[tuple[str, str, str]]:
         return []
+
+    def configure(self, keep_days: float, keep_lines: int) -> None: ...
 
     def start(self) -> None: ...
 

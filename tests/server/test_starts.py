@@ -15,9 +15,9 @@ import pytest
 
 import chatroom
 from chatroom.backends.sqlite import schema
-from chatroom.backends.sqlite.database import Writer
 from chatroom.backends.sqlite.directory import Folder, StoreError
 from chatroom.backends.sqlite.store import try_open
+from chatroom.backends.sqlite.writer import Writer
 from chatroom.model.entry import Entry
 from chatroom.model.events import Said
 from chatroom.server import endpoints

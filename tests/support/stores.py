@@ -110,7 +110,7 @@ async def running(folder: Path, **options: Any) -> AsyncIterator[tuple[Chat, Sto
     store = Store(clock, reactor.callFromThread, Folder(path), **options)
     chat = Chat(clock, ledger=store.ledger, history=store)
     chat.restore(store.open(20, chat.lobby.key))
-    store.start()
+    store.maintenance.start()
     try:
         yield chat, store
     finally:

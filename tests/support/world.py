@@ -208,7 +208,7 @@ class World:
             if lasting:
                 self.chat.moderation.restore(self.store.rules())
             self.chat.restore(kept)
-            self.store.start()
+            self.store.maintenance.start()
         self.chat.doors.append(self)
 
     def expel_banned(self, why: str) -> None:
@@ -264,7 +264,7 @@ class World:
     @property
     def pending(self) -> list[Any]:
         """What is to be called in some time, but for what a store does by itself."""
-        own = self.store._calls if self.store is not None else ()
+        own = self.store.maintenance.calls if self.store is not None else ()
         return [call for call in self.clock.getDelayedCalls() if call not in own]
 
     def wait(self, seconds: float) -> None:

@@ -1,5 +1,5 @@
 """The backend that keeps everything in one SQLite file.
 
-`store` is its face. `database` has the transactions, `schema` the tables, `ledger` commits what was
-submitted before anybody is shown it, `worker` runs all of that in threads.
+`store` is what the server uses. `schema` has the tables, `writer` and `reader` the statements,
+`worker` runs them in threads, and `ledger` commits events before they are delivered.
 """

@@ -1,8 +1,8 @@
 """The accounts in the store's database.
 
-The database itself makes sure that a name has one owner: a UNIQUE constraint for the name, and a
-lookup of similar names in the transaction that adds one. Each method of `AccountTables` is one
-transaction or one lookup. Nothing is cached, since `chatroom-data` changes the same file.
+The database itself ensures that a name has one owner: by a UNIQUE constraint, and by a lookup of
+similar names in the transaction that adds one. Nothing is cached, since `chatroom-data` changes the
+same file.
 """
 
 import json
@@ -34,7 +34,6 @@ T = TypeVar("T")
 #: How many accounts expire in one transaction; with all their data that takes some milliseconds.
 EXPIRED_PER_TRANSACTION = 25
 
-
 #: The columns that `_account` takes; no table that is joined has other columns with these names.
 _ACCOUNT = "accounts.id, name, password, created, seen, preferences"
 
@@ -48,7 +47,7 @@ def _account(
 class AccountTables:
     """The tables of accounts, for the thread that has the connection to the database.
 
-    Methods with the names of those of `interfaces.AccountStore` do the same.
+    Each method is one transaction or one lookup.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -92,7 +91,7 @@ class AccountTables:
         return Account(id, name, password, time, time)
 
     def rename(self, id: int, name: str) -> bool | None:
-        """Give the account another name, which the caller has checked (`names.check`).
+        """Give the account another name, which `names.check_name` has accepted.
 
         Returns whether the account exists, or None if another account's name resembles it.
         """
@@ -107,23 +106,23 @@ class AccountTables:
     def set_password(self, id: int, password: str) -> bool:
         """See interfaces.AccountStore."""
         with transaction(self._connection):
-            return self._gone("UPDATE accounts SET password = ? WHERE id = ?", (password, id))
+            return self._erase("UPDATE accounts SET password = ? WHERE id = ?", (password, id))
 
     def remove(self, id: int) -> bool:
         """See interfaces.AccountStore."""
         with transaction(self._connection):
-            return self._gone("DELETE FROM accounts WHERE id = ?", (id,))
+            return self._erase("DELETE FROM accounts WHERE id = ?", (id,))
 
     def save(self, visits: Sequence[AccountState]) -> None:
         """See interfaces.AccountStore."""
         with transaction(self._connection):
             for id, time, change, places in visits:
-                there = self._changed(
+                exists = self._changed(
                     "UPDATE accounts SET seen = max(seen, ?) WHERE id = ?", (time, id)
                 )
-                if there and change is not None:
-                    self._prefer(id, change)
-                if there and places:
+                if exists and change is not None:
+                    self._change_preferences(id, change)
+                if exists and places:
                     self._connection.executemany(
                         "INSERT INTO places (account, room, id) VALUES (?, ?, ?) "
                         "ON CONFLICT (account, room) DO UPDATE SET id = max(id, excluded.id)",
@@ -136,11 +135,11 @@ class AccountTables:
                         (id, id, MAX_PLACES),
                     )
 
-    def _prefer(self, id: int, change: Change) -> None:
-        (kept,) = self._connection.execute(
+    def _change_preferences(self, id: int, change: Change) -> None:
+        (stored,) = self._connection.execute(
             "SELECT preferences FROM accounts WHERE id = ?", (id,)
         ).fetchone()
-        former = Preferences.load(kept)
+        former = Preferences.load(stored)
         chosen = change(former)
         if chosen != former:
             self._connection.execute(
@@ -182,7 +181,7 @@ class AccountTables:
     def shown(self, id: int, last: int) -> None:
         """See interfaces.AccountStore."""
         with transaction(self._connection):
-            self._gone("DELETE FROM messages WHERE account = ? AND id <= ?", (id, last))
+            self._erase("DELETE FROM messages WHERE account = ? AND id <= ?", (id, last))
 
     def add_key(self, id: int, key: PublicKey, time: float, proven: bool) -> Binding:
         """See interfaces.AccountStore."""
@@ -195,17 +194,17 @@ class AccountTables:
                 "SELECT account, proven FROM keys WHERE fingerprint = ?", (fingerprint,)
             ).fetchone()
             if known is not None:
-                holder, shown = known
+                holder, proven_before = known
                 if holder == id:
-                    if proven and not shown:
+                    if proven and not proven_before:
                         self._prove_key(id, fingerprint)
                     return Binding.OURS
-                if shown or not proven:
+                if proven_before or not proven:
                     return Binding.TAKEN
             (count,) = execute("SELECT count(*) FROM keys WHERE account = ?", (id,)).fetchone()
             if count >= MAX_KEYS:
                 return Binding.FULL
-            self._gone("DELETE FROM keys WHERE fingerprint = ?", (fingerprint,))
+            self._erase("DELETE FROM keys WHERE fingerprint = ?", (fingerprint,))
             execute(
                 "INSERT INTO keys (fingerprint, account, type, comment, added, proven) "
                 "VALUES (?, ?, ?, ?, ?, ?)",
@@ -231,21 +230,23 @@ class AccountTables:
             (id,),
         )
         return [
-            BoundKey(names.clean(mark), names.clean(type), names.clean(comment), added, bool(shown))
-            for mark, type, comment, added, shown in rows
+            BoundKey(
+                names.clean(hash), names.clean(type), names.clean(comment), added, bool(proven)
+            )
+            for hash, type, comment, added, proven in rows
         ]
 
     def remove_key(self, id: int, fingerprint: str) -> bool:
         """See interfaces.AccountStore."""
         with transaction(self._connection):
-            return self._gone(
+            return self._erase(
                 "DELETE FROM keys WHERE account = ? AND fingerprint = ?", (id, fingerprint)
             )
 
     def forget_keys(self, id: int) -> None:
         """Remove all keys of the account."""
         with transaction(self._connection):
-            self._gone("DELETE FROM keys WHERE account = ?", (id,))
+            self._erase("DELETE FROM keys WHERE account = ?", (id,))
 
     def keyholder(self, fingerprint: str) -> KeyOwner | None:
         """See interfaces.AccountStore."""
@@ -257,35 +258,35 @@ class AccountTables:
         return None if row is None else KeyOwner(_account(*row[1:]), bool(row[0]))
 
     def expire(self, before: float) -> list[str]:
-        """See interfaces.AccountStore; removes EXPIRED_PER_TRANSACTION of them at most."""
+        """See interfaces.AccountStore; removes at most EXPIRED_PER_TRANSACTION accounts."""
         with transaction(self._connection):
             rows = self._connection.execute(
                 "SELECT id, name FROM accounts WHERE seen < ? ORDER BY id LIMIT ?",
                 (before, EXPIRED_PER_TRANSACTION),
             ).fetchall()
             for id, _ in rows:
-                self._gone("DELETE FROM accounts WHERE id = ?", (id,))
+                self._erase("DELETE FROM accounts WHERE id = ?", (id,))
         return [names.clean(name) for _, name in rows]
 
     def _changed(self, statement: str, values: tuple[Any, ...]) -> bool:
         """Execute *statement* and return whether it changed a row."""
         return self._connection.execute(statement, values).rowcount > 0
 
-    def _gone(self, statement: str, values: tuple[Any, ...]) -> bool:
-        """Execute a statement that removes secrets or private data, of which no trace may stay.
+    def _erase(self, statement: str, values: tuple[Any, ...]) -> bool:
+        """Execute a statement that removes private data, of which no trace may stay.
 
         Returns whether it changed a row.
         """
         changed = self._changed(statement, values)
         if changed:
-            # SQLite overwrites it in the file (secure_delete), but not in the write-ahead log.
-            # That is emptied later, see Writer.empty_log.
+            # SQLite overwrites the data in the file (secure_delete), but not in the write-ahead
+            # log, which the maintenance empties later (see Writer.empty_log).
             self._connection.execute("UPDATE state SET value = 1 WHERE key = 'unclean'")
         return changed
 
 
 class CallInWorker(Protocol):
-    """Calls a method of `AccountTables` elsewhere; fires with what it returns, or fails."""
+    """Calls a method of `AccountTables` in a thread. Fires with its result, or fails."""
 
     def __call__(self, method: Callable[..., T], *args: object) -> Deferred[T]: ...
 
@@ -294,8 +295,8 @@ class StoredAccounts:
     """Accounts that outlast the server; see interfaces.AccountStore.
 
     write: calls a method of `AccountTables` in the thread that writes.
-    read: calls one in the thread that only looks up. It sees all changes that were confirmed
-    before it was called.
+    read: calls one in the thread that only reads, which sees all changes that were confirmed
+    before.
     """
 
     lasting = True
@@ -311,7 +312,7 @@ class StoredAccounts:
         return self._read(AccountTables.resembling, name)
 
     def present(self, ids: Sequence[int]) -> Deferred[Mapping[int, Account]]:
-        # In the writing thread, so that it comes after the changes that are under way.
+        # In the writing thread, after the changes that are under way.
         return self._write(AccountTables.present, ids)
 
     def add(self, name: str, password: str, time: float) -> Deferred[Account | None]:
@@ -324,7 +325,7 @@ class StoredAccounts:
         return self._write(AccountTables.remove, id)
 
     def save(self, visits: Sequence[AccountState]) -> Deferred[None]:
-        # Copied, since the caller may change the places before the thread reads them.
+        # Copied, since the caller may change the read positions before the thread reads them.
         return self._write(
             AccountTables.save, [visit._replace(places=dict(visit.places)) for visit in visits]
         )
@@ -358,10 +359,10 @@ class StoredAccounts:
 
     @inlineCallbacks
     def expire(self, before: float) -> Any:
-        lapsed: list[str] = []
+        expired: list[str] = []
         more = True
         while more:
             some = yield self._write(AccountTables.expire, before)
-            lapsed += some
+            expired += some
             more = len(some) == EXPIRED_PER_TRANSACTION
-        return lapsed
+        return expired

@@ -19,7 +19,7 @@ CLAIM = "claim-code"
 #: The SSH host key, unless --ssh-host-key names another file.
 HOST_KEY = "ssh_host_ed25519_key"
 
-#: All files that this program puts into the folder.
+#: The names of all files that this program makes in the folder.
 OURS = {DATABASE, LOCK, CLAIM, HOST_KEY, f"{DATABASE}-wal", f"{DATABASE}-shm"}
 
 
@@ -31,7 +31,7 @@ class Folder:
     """A store's folder, locked by this process until `close` or the end of the process.
 
     path: the absolute path.
-    owner: the user and group id that the server will run as, None for those that start it.
+    owner: the user id and group id that the server will have, None for those of this process.
 
     Raises StoreError.
     """

@@ -1,4 +1,4 @@
-"""What a history keeps: the events that the users in a room were shown, and no others."""
+"""The events that the history keeps: those that the users in a room were shown."""
 
 from chatroom.model.events import (
     Announced,

@@ -1,8 +1,8 @@
-"""The ledger of a node with a store: what anybody was shown is on the disk.
+"""The ledger of a server with a store: events are stored before they are delivered.
 
-The rule: the reactor never waits for the disk. What is not committed in time is delivered all the
-same, and the rooms are told; it is written when the disk is back. Lines may be lost if the disk
-stays away for too long, but what removes lines is not: people were told that it is still to come.
+If the disk does not answer in time, events are delivered nevertheless and the rooms are told; they
+are stored when the disk answers again. Of too many waiting events the oldest are dropped, except
+those that remove messages: users were told that these will be carried out.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -25,82 +25,84 @@ from chatroom.model.history import REMOVED_LATER
 
 log = Logger()
 
-#: How long, in seconds, a line waits for its commit before it is delivered without.
-PATIENCE = 2.0
+#: How long an event waits for its commit before it is delivered without it.
+COMMIT_SECONDS = 2.0
 
-#: How long, in seconds, after a failure it is tried again.
-RETRY = 0.25
+#: How long to wait after a commit has failed.
+RETRY_SECONDS = 0.25
 
-#: At most this many entries, and bytes of text, wait for a disk that is away.
-MOST_ENTRIES = 100_000
-MOST_BYTES = 64 * 1024 * 1024
+#: How many entries, and bytes of text, may wait for a disk that does not answer.
+MAX_WAITING_ENTRIES = 100_000
+MAX_WAITING_BYTES = 64 * 1024 * 1024
 
-#: How many of them are written in one transaction.
-PORTION = 5000
+#: How many entries are written in one transaction.
+PORTION_ENTRIES = 5000
 
 
 class Commit(Protocol):
-    """Keeps entries; fires when they are kept, and fails when they are not."""
+    """Stores entries. Fires when that is done, or fails."""
 
     def __call__(self, entries: Sequence[Entry]) -> Deferred[None]: ...
 
 
 class StoredLedger:
-    """Commits what was submitted, then delivers it.
+    """Commits submitted events, then delivers them; see interfaces.Ledger.
 
-    commit: keeps entries, each once by its id. kept: told when something was committed.
+    commit: stores entries; those that are stored already are skipped.
+    committed: called after each commit.
     """
 
     def __init__(
-        self, clock: Clock, commit: Commit, kept: Callable[[], None] = lambda: None
+        self, clock: Clock, commit: Commit, committed: Callable[[], None] = lambda: None
     ) -> None:
         self._clock = clock
         self._commit = commit
-        self._kept = kept
-        #: The greatest id that is kept already.
+        self._committed = committed
+        #: The id of the last event.
         self.last_id = 0
-        #: How long commits took, those that failed among them, and how many failed.
+        #: How long commits took, including failed ones, and how many failed.
         self.commits = Histogram()
         self.failures = 0
-        #: How many lines were shown and will not be kept.
+        #: How many messages were delivered and will never be stored.
         self.lost = 0
         self._begun = 0.0
         self._receiver: LedgerReceiver
         self._pending: list[tuple[str, Event]] = []
-        # What is not committed yet, in its order. The first `_shown` of it were delivered without,
-        # the first `_writing` are being written.
+        # The entries that are not stored yet, in their order. The first `_shown` of them were
+        # delivered without a commit, the first `_writing` are being written.
         self._unsaved: list[Entry] = []
         self._shown = 0
         self._writing = 0
-        # What removes lines and was delivered, when what was said around it was dropped; it goes
-        # into the next portion. Something of `_unsaved` always comes after it.
+        # Delivered entries that remove messages, from among entries that were dropped. They are
+        # written with the next portion; `_unsaved` is never empty while there are any.
         self._owed: list[Entry] = []
         self._owed_writing = 0
-        # How many bytes of text are not committed; counted only while the disk is away.
+        # The bytes of text in `_unsaved`; counted only during an outage.
         self._size = 0
         self._overdue: Call | None = None
         self._retry: Call | None = None
-        # The rooms that were told that history is not being kept; None while it is.
+        # During an outage the rooms that were told of it, otherwise None.
         self._told: set[str] | None = None
+        # How many messages were lost in this outage.
         self._lost = 0
-        # The last id when the disk came back; 0 while it is away.
+        # The last id when the disk answered again after an outage; 0 before that.
         self._back_at = 0
-        # What went wrong last, so that it is logged once.
+        # The last error, so that it is logged once.
         self._why = ""
         self._closed: Deferred[None] | None = None
-        # Nothing more is kept: the store is being closed.
+        # Whether the store is being closed, so that nothing more is stored.
         self._ended = False
 
     @property
     def lagging(self) -> bool:
-        """Whether lines are delivered that are not kept yet."""
+        """See interfaces.Ledger."""
         return self._told is not None
 
     @property
     def behind(self) -> int:
-        """How many lines are delivered and not kept yet; of the relay's, which never are, none."""
+        """How many messages are delivered and not stored yet, but will be."""
         shown = islice(self._unsaved, self._shown)
-        return sum(_kept(entry.event) for entry in shown)
+        return sum(_is_kept_message(entry.event) for entry in shown)
 
     def attach(self, receiver: LedgerReceiver) -> None:
         self._receiver = receiver
@@ -115,7 +117,7 @@ class StoredLedger:
         entries = number(pending, self.last_id, self._clock.time())
         self.last_id = entries[-1].id
         if self._ended:
-            # Who leaves now leaves because the server stops, which nobody is shown.
+            # Users leave now because the server stops, and no user is shown that.
             self._receiver.committed(entries)
             return
         self._unsaved += entries
@@ -133,7 +135,7 @@ class StoredLedger:
         return self._closed
 
     def _drop_all(self) -> None:
-        """The time is up for good: what is not kept was not seen, and what was seen is lost."""
+        """Give up all entries that are not stored, as the time to close is over."""
         self._ended = True
         self._stop_waiting()
         if self._retry is not None:
@@ -142,8 +144,8 @@ class StoredLedger:
         removals = sum(entry.event.removes for entry in shown)
         if removals:
             log.error(
-                "Lines that people had removed ({count} times) are in the file still: the disk "
-                "was away to the end. The next start shows them again.",
+                "Messages that users had removed ({count} times) are still in the file: the disk "
+                "did not answer. They are shown again after the next start: remove them then.",
                 event="removals_lost",
                 count=removals,
             )
@@ -154,22 +156,22 @@ class StoredLedger:
     # -- writing
 
     def _write(self) -> None:
-        """Have what is not committed written, unless something is being written already."""
+        """Write the next portion, unless one is being written."""
         writing = self._begin()
         if writing is not None:
             writing.addCallbacks(self._saved, self._failed)
 
     def _begin(self) -> Deferred[None] | None:
-        """The same, but what comes of it is for the caller to hear."""
+        """Begin to write the next portion. The caller handles the result; None if there is none."""
         if self._writing or self._retry is not None or not self._unsaved:
             return None
-        portion = self._unsaved[:PORTION]
+        portion = self._unsaved[:PORTION_ENTRIES]
         self._writing = len(portion)
         self._owed_writing = len(self._owed)
         if self._owed:
             portion = sorted([*self._owed, *portion], key=attrgetter("id"))
         if self._told is None and self._overdue is None:
-            self._overdue = self._clock.callLater(PATIENCE, self._give_up)
+            self._overdue = self._clock.callLater(COMMIT_SECONDS, self._give_up)
         self._begun = self._clock.seconds()
         return maybeDeferred(self._commit, portion)
 
@@ -187,7 +189,7 @@ class StoredLedger:
         self._stop_waiting()
         if self._told is not None:
             self._size -= _size(saved)
-            # Not when nothing waits at all, which among busy people may never be.
+            # Not when nothing is waiting at all, which may never be so in a busy chat.
             self._back_at = self._back_at or self.last_id
             behind = self._unsaved and self._unsaved[0].id <= self._back_at
             if not behind and not self._owed:
@@ -196,7 +198,7 @@ class StoredLedger:
         writing = self._begin()
         if shown < count:
             self._receiver.committed(saved[shown:])
-        self._kept()
+        self._committed()
         if writing is not None:
             writing.addCallbacks(self._saved, self._failed)
         elif self._closed is not None and not self._unsaved:
@@ -218,7 +220,7 @@ class StoredLedger:
                 event="history_not_written",
                 why=why,
             )
-        self._retry = self._clock.callLater(RETRY, self._try_again)
+        self._retry = self._clock.callLater(RETRY_SECONDS, self._try_again)
 
     def _try_again(self) -> None:
         self._retry = None
@@ -229,29 +231,29 @@ class StoredLedger:
         if overdue is not None and overdue.active():
             overdue.cancel()
 
-    # -- a disk that is away
+    # -- an outage of the disk
 
     def _give_up(self) -> None:
-        """The time is up: what waits is delivered."""
+        """Deliver what waits for its commit, since the time is over."""
         self._overdue = None
         log.error(
-            "History is not being kept: the disk has not taken a line for {seconds} seconds.",
+            "History is not being kept: the disk has not answered for {seconds} seconds.",
             event="history_suspended",
-            seconds=PATIENCE,
+            seconds=COMMIT_SECONDS,
         )
         self._told = set()
         self._size = _size(self._unsaved)
         self._show()
 
     def _show(self) -> None:
-        """Deliver what was not delivered yet, and tell each room once what is wrong.
+        """Deliver entries without a commit, and tell each room once about the outage.
 
-        Those that read that lines are removed are told each time that the file has them still.
+        After each removal of messages a room is told that the file still contains them.
         """
         told = self._told
         assert told is not None
         entries = self._unsaved[self._shown :]
-        # The bare relay's lines, and other things that nobody keeps, are no loss.
+        # Events that the history does not keep, such as the relay's lines, are no reason for that.
         shown = [entry for entry in entries if is_kept(entry.event)]
         rooms = {entry.room for entry in shown}
         removed = {entry.room for entry in shown if entry.event.removes}
@@ -271,19 +273,19 @@ class StoredLedger:
             self._receiver.committed(entries)
 
     def _drop(self) -> None:
-        """Forget the oldest of what waits, if it is too much; not what is being written.
+        """Drop the oldest entries if too many wait; not those that are being written.
 
-        What removes lines is not forgotten: the lines may be on the disk since long ago.
-        It looks only at what it forgets: each turn of an outage comes here.
+        Entries that remove messages are not dropped, since the messages may be stored already. This
+        runs in each turn of an outage, so it takes time only for entries that it drops.
         """
         unsaved, first = self._unsaved, self._writing
-        end = first + max(0, len(unsaved) - first - MOST_ENTRIES)
+        end = first + max(0, len(unsaved) - first - MAX_WAITING_ENTRIES)
         size = self._size - _size(unsaved[first:end])
-        while size > MOST_BYTES and end < len(unsaved) - 1:
+        while size > MAX_WAITING_BYTES and end < len(unsaved) - 1:
             size -= unsaved[end].event.size()
             end += 1
         if end > first:
-            lost = sum(_kept(entry.event) for entry in unsaved[first:end])
+            lost = sum(_is_kept_message(entry.event) for entry in unsaved[first:end])
             self._lost += lost
             self.lost += lost
             self._owed += [entry for entry in unsaved[first:end] if entry.event.removes]
@@ -292,7 +294,7 @@ class StoredLedger:
             self._size = size
 
     def _recovered(self) -> None:
-        """All that was delivered before the disk came back is kept now."""
+        """Tell the rooms that the outage is over: all that it delivered is stored or lost."""
         told, self._told = self._told, None
         self._back_at = 0
         lost, self._lost = self._lost, 0
@@ -310,10 +312,10 @@ class StoredLedger:
 
 
 def _size(entries: Iterable[Entry]) -> int:
-    """About how many bytes of memory the texts of *entries* take."""
+    """Return about how many bytes of memory the texts of *entries* take."""
     return sum(entry.event.size() for entry in entries)
 
 
-def _kept(event: Event) -> bool:
-    """Whether *event* is a line that belongs into the store."""
+def _is_kept_message(event: Event) -> bool:
+    """Return whether *event* is a message that the history keeps."""
     return event.line and is_kept(event)

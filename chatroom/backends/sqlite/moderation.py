@@ -1,7 +1,4 @@
-"""What operators have decided and done, in the store's file.
-
-The rule: each method of `ModerationTables` is one transaction, or one look-up.
-"""
+"""The rules, the audit and the reports in the store's database."""
 
 import json
 import sqlite3
@@ -28,7 +25,7 @@ from chatroom.text import names
 
 log = Logger()
 
-#: More seconds since the epoch than a date can have.
+#: A time that is too great for a date, in seconds since the epoch.
 END_OF_TIME = 250_000_000_000
 
 #: For each kind of rule: its name in a row, the type of its keys there, and that of its rules.
@@ -76,7 +73,7 @@ def load_all(rows: Iterable[tuple[str, str, str]]) -> Iterator[tuple[RuleKind, R
             yield load(kind, key, value)
         except (AttributeError, KeyError, TypeError, ValueError):
             log.error(
-                "An order was not understood: {kind} {key}",
+                "A stored rule is invalid and does not hold: {kind} {key}. Set it again.",
                 event="order_unknown",
                 kind=kind,
                 key=key,
@@ -84,21 +81,27 @@ def load_all(rows: Iterable[tuple[str, str, str]]) -> Iterator[tuple[RuleKind, R
 
 
 def _safe(value: Any) -> Any:
-    """Return *value* with nothing in it that could harm a terminal."""
+    """Return *value* without anything that could harm a terminal."""
     if isinstance(value, str):
         return names.clean(value)
     return [_safe(item) for item in value] if isinstance(value, list) else value
 
 
 class ModerationTables:
-    """The orders, actions and reports over one connection, for the thread that has it."""
+    """The tables of moderation, for the thread that has the connection to the database.
+
+    Each method is one transaction or one lookup.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def load(self) -> list[tuple[str, str, str]]:
-        """All orders: kind, key and value; none about accounts that are gone."""
-        # They may have been removed while no server ran.
+        """Return the rows of all rules: kind, key and value.
+
+        Rules about accounts that do not exist any more are deleted.
+        """
+        # `chatroom-data` may have removed accounts while no server ran.
         with transaction(self._connection):
             self._connection.execute(
                 "DELETE FROM orders WHERE kind IN ('operator', 'ban account', 'mute account') "
@@ -107,7 +110,7 @@ class ModerationTables:
         return self._connection.execute("SELECT kind, key, value FROM orders").fetchall()
 
     def set(self, kind: str, key: str, value: str | None) -> None:
-        """Replace the value of the row, None to delete the row."""
+        """Replace the value of a row, or delete the row if *value* is None."""
         with transaction(self._connection):
             if value is None:
                 self._connection.execute(
@@ -166,17 +169,21 @@ class ModerationTables:
 def _report(row: Sequence[Any]) -> Report:
     time, by, about, why, room, evidence, id = row
     by, about, why, room = map(names.clean, (by, about, why, room))
-    # Line by line: the ends of lines are its own.
+    # Line by line, since cleaning removes line ends.
     shown = "\r\n".join(names.clean(line) for line in evidence.split("\r\n"))
     return Report(time, by, about, why, room, shown, id)
 
 
-#: Has a method of a `ModerationTables` called with these arguments, in the thread that has it.
+#: Calls a method of `ModerationTables` in a thread. Fires with its result, or fails.
 CallInWorker = Callable[..., "Deferred[Any]"]
 
 
 class StoredModeration:
-    """See interfaces.ModerationStore. write, read: hand work to the writing or reading thread."""
+    """Rules, audit and reports in the store; see interfaces.ModerationStore.
+
+    write: calls a method of `ModerationTables` in the thread that writes.
+    read: calls one in the thread that only reads.
+    """
 
     lasting = True
 

@@ -1,24 +1,24 @@
-"""The tables of a store, and how a file of an earlier version becomes one of this.
+"""The tables of a store, and the migration of files of earlier versions.
 
-The rule: a script in MIGRATIONS is never changed once it was released; what is to be different is
-one more script. ``PRAGMA user_version`` is the number of scripts a file has been through.
+A script in MIGRATIONS is never changed after its release; each change of the tables is one more
+script. ``PRAGMA user_version`` is the number of scripts that a file has been through.
 """
 
 import sqlite3
 
 from chatroom.text import names
 
-#: ``PRAGMA application_id``: the letters "chat" (ASCII).
+#: ``PRAGMA application_id``: "chat" in ASCII.
 APPLICATION = 0x63686174
 
-#: The kinds of events below this number are lines that somebody said; see backends/codec.py.
+#: The kinds of events below this number are messages of users; see backends/codec.py.
 LINES_BELOW = 2
 
 MIGRATIONS = (
     """
     CREATE TABLE rooms (
         id INTEGER PRIMARY KEY,
-        key TEXT NOT NULL UNIQUE,       -- names.fold(name); see database.PAST
+        key TEXT NOT NULL UNIQUE,       -- names.fold(name); see database.REMOVED_PREFIX
         name TEXT NOT NULL,
         topic TEXT NOT NULL DEFAULT ''
     );
@@ -134,16 +134,19 @@ MIGRATIONS = (
 )
 
 
-#: What a server needs from its start on. Damage to what was said shows where that is looked up.
+#: The tables that a server needs from its start on. Damage to messages shows when they are read.
 NEEDED = ("state", "rooms", "accounts", "orders", "keys", "messages")
 
 
 class SchemaError(Exception):
-    """The file is not a store, or not one that this program can use; the text says why."""
+    """The file is not a store, or this program cannot use it; the message says why."""
 
 
 def version(connection: sqlite3.Connection) -> int:
-    """How many migrations the file has been through; 0 for an empty one. Raises SchemaError."""
+    """Return how many migrations the file has been through, 0 if it is empty.
+
+    Raises SchemaError.
+    """
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (found,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -158,9 +161,9 @@ def version(connection: sqlite3.Connection) -> int:
 
 
 def damage(connection: sqlite3.Connection, *tables: str) -> str:
-    """What is wrong with these tables, in one line, or with the whole file; empty for nothing."""
+    """Return the first damage in these tables, or in the whole file, in one line; or ""."""
     for table in tables or ("",):
-        # The file is read from its beginning to its end for it.
+        # This reads the whole table or file.
         (found,) = connection.execute(f"PRAGMA quick_check({table or 1})").fetchone()
         if found != "ok":
             return str(" ".join(found.split()))
@@ -168,14 +171,14 @@ def damage(connection: sqlite3.Connection, *tables: str) -> str:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Make the file one of this version, each step whole or not at all. Raises SchemaError."""
+    """Migrate the file to this version, each step in one transaction. Raises SchemaError."""
     connection.create_function("fold", 1, names.fold, deterministic=True)
     for number, script in enumerate(MIGRATIONS[version(connection) :], version(connection) + 1):
         connection.executescript(
             f"BEGIN IMMEDIATE; {script} PRAGMA application_id = {APPLICATION}; "
             f"PRAGMA user_version = {number}; COMMIT;"
         )
-    # Which characters look alike may have been known otherwise when an account was made.
+    # The table of characters that look alike may have changed since an account was added.
     connection.create_function("skeleton", 1, names.skeleton, deterministic=True)
     connection.executescript(
         "UPDATE accounts SET skeleton = skeleton(name) WHERE skeleton <> skeleton(name)"

@@ -1,6 +1,6 @@
 """A thread that runs one job after another.
 
-Nothing ever joins it: it may hang for ever if a disk does not answer, and the process must end
+The thread is never joined: it may hang for ever if a disk does not answer, and the process must end
 nevertheless.
 """
 
@@ -66,8 +66,8 @@ class Worker:
     def given_up(self) -> bool:
         """Whether the running job was cancelled; for the thread itself to ask.
 
-        An interrupt ends only what has begun in the database. It misses a job that is just about to
-        begin there, so such a job has to ask.
+        An interrupt ends only a statement that has begun in the database. It misses a job that is
+        just about to begin one, so such a job has to ask.
         """
         job = self._current
         return self._interrupt is not None and job is not None and job.given_up

@@ -14,9 +14,9 @@ import pytest
 from chatroom.backends.interfaces import AccountStore
 from chatroom.backends.sqlite import schema
 from chatroom.backends.sqlite.accounts import AccountTables
-from chatroom.backends.sqlite.database import Writer
 from chatroom.backends.sqlite.directory import Folder, StoreError
 from chatroom.backends.sqlite.store import Store
+from chatroom.backends.sqlite.writer import Writer
 from chatroom.model.accounts import (
     MAX_KEYS,
     Account,

@@ -10,8 +10,10 @@ import pytest
 
 from chatroom.backends import codec
 from chatroom.backends.sqlite import schema
-from chatroom.backends.sqlite.database import SLICE, Reader, Writer, connect
+from chatroom.backends.sqlite.database import SLICE_LINES, connect
 from chatroom.backends.sqlite.kept import is_kept
+from chatroom.backends.sqlite.reader import Reader
+from chatroom.backends.sqlite.writer import Writer
 from chatroom.model.entry import Entry
 from chatroom.model.events import (
     Announced,
@@ -328,15 +330,15 @@ def test_a_search_keeps_to_its_rooms_and_its_name(store: Store) -> None:
 def test_the_index_goes_on_where_it_was_when_the_server_was_killed(store: Store) -> None:
     store.say("early")
     store.index()
-    store.say(*(f"late {number}" for number in range(SLICE + 5)))
+    store.say(*(f"late {number}" for number in range(SLICE_LINES + 5)))
     # What is not indexed yet is found all the same.
     assert store.finds("late 25*", "early") == []
-    assert store.finds("late", count=2) == [f"late {SLICE + 3}", f"late {SLICE + 4}"]
+    assert store.finds("late", count=2) == [f"late {SLICE_LINES + 3}", f"late {SLICE_LINES + 4}"]
     store.close()
     store.open()
     assert store.writer.index() is True
     assert store.writer.index() is False
-    assert len(store.finds("late", count=1000)) == SLICE + 5
+    assert len(store.finds("late", count=1000)) == SLICE_LINES + 5
     assert store.finds("early") == ["early"]
 
 
@@ -484,11 +486,11 @@ def test_old_lines_and_all_but_the_last_are_named_for_deleting(store: Store) -> 
 
 def test_only_so_many_are_named_at_once(store: Store) -> None:
     store.writer.commit(
-        [store.entry(Said(1.0, 1, "alice", "x"), room) for room in "ab" for _ in range(SLICE)]
+        [store.entry(Said(1.0, 1, "alice", "x"), room) for room in "ab" for _ in range(SLICE_LINES)]
     )
-    assert len(store.reader.expired(2.0, 0)) == SLICE
-    assert len(store.reader.expired(2.0, 1)) == SLICE
-    assert len(store.reader.expired(0.0, 1)) == SLICE
+    assert len(store.reader.expired(2.0, 0)) == SLICE_LINES
+    assert len(store.reader.expired(2.0, 1)) == SLICE_LINES
+    assert len(store.reader.expired(0.0, 1)) == SLICE_LINES
 
 
 def test_a_reader_cannot_write(store: Store) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from chatroom.backends.sqlite import schema
-from chatroom.backends.sqlite.database import Writer
 from chatroom.backends.sqlite.directory import DATABASE, LOCK, Folder, StoreError, check_folder
+from chatroom.backends.sqlite.writer import Writer
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
 from chatroom.backends.sqlite import ledger as module
-from chatroom.backends.sqlite.ledger import PATIENCE, RETRY, StoredLedger
+from chatroom.backends.sqlite.ledger import COMMIT_SECONDS, RETRY_SECONDS, StoredLedger
 from chatroom.model.entry import Entry
 from chatroom.model.events import (
     SERVER,
@@ -96,7 +96,7 @@ FOLLOWS = "The disk is away: what was removed stays in its file until it is back
 
 def test_nothing_is_delivered_before_it_is_committed(case: Case) -> None:
     case.say("one", "two")
-    case.clock.advance(PATIENCE / 2)
+    case.clock.advance(COMMIT_SECONDS / 2)
     assert case.room.texts == []
     case.disk.takes()
     assert case.room.texts == ["one", "two"]
@@ -136,7 +136,7 @@ def test_a_commit_that_fails_is_tried_again_and_delivered_once(case: Case) -> No
     case.say("one")
     case.disk.fails()
     assert case.disk.asked == []
-    case.clock.advance(RETRY)
+    case.clock.advance(RETRY_SECONDS)
     case.disk.takes()
     assert case.room.texts == ["one"]
     assert not case.lagging()
@@ -146,7 +146,7 @@ def test_what_a_disk_does_not_take_in_time_is_delivered_and_the_room_is_told_onc
     case: Case, strict: Strictness
 ) -> None:
     case.say("one")
-    case.clock.advance(PATIENCE)
+    case.clock.advance(COMMIT_SECONDS)
     assert case.room.texts == ["one", AWAY]
     case.say("two")
     case.say("elsewhere", room="den")
@@ -170,13 +170,13 @@ def test_what_a_disk_does_not_take_in_time_is_delivered_and_the_room_is_told_onc
 
 def test_a_disk_that_fails_again_and_again_is_away_until_it_takes_everything(case: Case) -> None:
     case.say("one")
-    for _ in range(int(PATIENCE / RETRY)):
+    for _ in range(int(COMMIT_SECONDS / RETRY_SECONDS)):
         case.disk.fails()
-        case.clock.advance(RETRY)
+        case.clock.advance(RETRY_SECONDS)
     assert case.room.texts == ["one", AWAY]
     case.say("two")
     case.disk.fails()
-    case.clock.advance(RETRY)
+    case.clock.advance(RETRY_SECONDS)
     case.disk.takes()
     case.disk.takes()
     assert case.room.texts == ["one", AWAY, "two", BACK]
@@ -186,7 +186,7 @@ def test_a_disk_that_fails_again_and_again_is_away_until_it_takes_everything(cas
 def test_a_second_outage_is_told_again(case: Case) -> None:
     for _ in range(2):
         case.say("one")
-        case.clock.advance(PATIENCE)
+        case.clock.advance(COMMIT_SECONDS)
         case.disk.takes()
         case.disk.takes()
         case.disk.takes()
@@ -197,21 +197,21 @@ def test_what_nobody_keeps_is_no_reason_to_tell_a_room(case: Case) -> None:
     case.ledger.submit("relay", Relayed(0.0, 1, b"x"))
     case.ledger.submit("lobby", Joined(0.0, 2, "bob"))
     case.ledger.end_turn()
-    case.clock.advance(PATIENCE)
+    case.clock.advance(COMMIT_SECONDS)
     assert case.room.texts == []
     assert len(case.room.entries) == 2
 
 
-@pytest.mark.parametrize("bound", ["MOST_ENTRIES", "MOST_BYTES"])
+@pytest.mark.parametrize("bound", ["MAX_WAITING_ENTRIES", "MAX_WAITING_BYTES"])
 def test_of_too_much_for_the_memory_the_oldest_is_lost_and_that_is_told(
     case: Case, bound: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size = 10 * Said(0.0, 1, "alice", "00").size()
     # What is being written counts, too.
     size += Said(0.0, 1, "alice", "first").size()
-    monkeypatch.setattr(module, bound, 10 if bound == "MOST_ENTRIES" else size)
+    monkeypatch.setattr(module, bound, 10 if bound == "MAX_WAITING_ENTRIES" else size)
     case.say("first")
-    case.clock.advance(PATIENCE)
+    case.clock.advance(COMMIT_SECONDS)
     for number in range(20):
         case.say(f"{number:02}")
     assert case.room.texts == ["first", AWAY, *(f"{number:02}" for number in range(20))]
@@ -234,7 +234,7 @@ def test_who_reads_that_lines_are_removed_reads_that_the_disk_has_them_still(
     case.ledger.end_turn()
     if not hangs:
         case.disk.fails()
-    case.clock.advance(PATIENCE)
+    case.clock.advance(COMMIT_SECONDS)
     assert case.room.texts == ["one", AWAY, FOLLOWS]
     assert back in [entry.event for entry in case.room.entries]
     case.say("two")
@@ -260,10 +260,10 @@ REMOVALS = [TookBack(1.0, 1, "alice", frozenset([-1])), Closed(1.0, SERVER)]
 def test_a_removal_is_written_however_much_waits_for_the_disk(
     case: Case, monkeypatch: pytest.MonkeyPatch, removal: Event, fails: bool
 ) -> None:
-    monkeypatch.setattr(module, "MOST_ENTRIES", 10)
-    monkeypatch.setattr(module, "PORTION", 4)
+    monkeypatch.setattr(module, "MAX_WAITING_ENTRIES", 10)
+    monkeypatch.setattr(module, "PORTION_ENTRIES", 4)
     case.say("first")
-    case.clock.advance(PATIENCE)
+    case.clock.advance(COMMIT_SECONDS)
     for number in range(3):
         case.say(str(number))
         case.ledger.submit("lobby", removal)
@@ -272,7 +272,7 @@ def test_a_removal_is_written_however_much_waits_for_the_disk(
         case.disk.fails()
         for number in range(20):
             case.say(f"meanwhile {number}")
-        case.clock.advance(RETRY)
+        case.clock.advance(RETRY_SECONDS)
     for number in range(20):
         case.say(f"later {number}")
     assert len(case.ledger._unsaved) <= 10 + 4
@@ -292,9 +292,9 @@ def test_that_removals_are_lost_at_the_end_is_logged(
 ) -> None:
     logged: list[dict[str, object]] = []
     monkeypatch.setattr(module.log, "error", lambda text, **fields: logged.append(fields))
-    monkeypatch.setattr(module, "MOST_ENTRIES", 2)
+    monkeypatch.setattr(module, "MAX_WAITING_ENTRIES", 2)
     case.say("first")
-    case.clock.advance(PATIENCE)
+    case.clock.advance(COMMIT_SECONDS)
     for _ in range(removals):
         case.ledger.submit("lobby", REMOVALS[0])
         case.ledger.end_turn()
@@ -374,7 +374,7 @@ def test_whatever_the_disk_does_everything_is_delivered_once_and_kept_once(
         elif case.disk.asked:
             (case.disk.takes if step == "takes" else case.disk.fails)()
     for _ in range(10):
-        case.clock.advance(RETRY)
+        case.clock.advance(RETRY_SECONDS)
         settle()
         settle()
     delivered = [entry.event for entry in case.room.entries]
@@ -388,10 +388,10 @@ def test_no_turn_of_an_outage_walks_through_what_waits(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case.say("first")
-    case.clock.advance(PATIENCE)
+    case.clock.advance(COMMIT_SECONDS)
     for _ in range(3):
         case.disk.fails()
-        case.clock.advance(RETRY)
+        case.clock.advance(RETRY_SECONDS)
     for number in range(1000):
         case.say(str(number))
     asked: list[Event] = []

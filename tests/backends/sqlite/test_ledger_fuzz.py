@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from chatroom.backends.sqlite import ledger as module
 from chatroom.backends.sqlite.kept import is_kept
-from chatroom.backends.sqlite.ledger import PATIENCE, RETRY, StoredLedger
+from chatroom.backends.sqlite.ledger import COMMIT_SECONDS, RETRY_SECONDS, StoredLedger
 from chatroom.model.entry import Entry
 from chatroom.model.events import Event, Left, Relayed, Said, Told
 from tests.support.doubles import Clock
@@ -59,7 +59,7 @@ class Disk:
 
     def takes_everything(self) -> None:
         """The disk is well for long enough."""
-        self.clock.advance(RETRY)
+        self.clock.advance(RETRY_SECONDS)
         while self.writing:
             self.takes()
         assert not self.clock.getDelayedCalls()
@@ -114,7 +114,7 @@ def test_a_commit_that_fails_at_once_is_tried_again(disk: Disk, answer: str) -> 
     disk.says()
     for _ in range(3):
         assert disk.heard == []
-        disk.clock.advance(RETRY)
+        disk.clock.advance(RETRY_SECONDS)
     assert disk.heard == disk.said
     assert disk.kept == disk.delivered
     assert not disk.clock.getDelayedCalls()
@@ -123,7 +123,7 @@ def test_a_commit_that_fails_at_once_is_tried_again(disk: Disk, answer: str) -> 
 def test_what_is_written_at_once_is_delivered_after_what_was_written_before(
     disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PORTION", 2)
+    monkeypatch.setattr(module, "PORTION_ENTRIES", 2)
     disk.answers = ["later", "takes", "takes", "takes"]
     disk.says()
     disk.says(6)
@@ -147,7 +147,7 @@ def test_what_is_said_while_a_batch_is_delivered_comes_after_it(disk: Disk) -> N
 
 def test_among_people_who_never_stop_talking_it_is_kept_again_as_well(disk: Disk) -> None:
     disk.says()
-    disk.clock.advance(PATIENCE)
+    disk.clock.advance(COMMIT_SECONDS)
     for _ in range(3):
         disk.says()
         disk.takes()
@@ -165,14 +165,14 @@ def test_among_people_who_never_stop_talking_it_is_kept_again_as_well(disk: Disk
 def test_a_disk_that_fails_once_more_is_still_away(
     disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PORTION", 2)
+    monkeypatch.setattr(module, "PORTION_ENTRIES", 2)
     disk.says(4)
-    disk.clock.advance(PATIENCE)
+    disk.clock.advance(COMMIT_SECONDS)
     disk.takes()
     disk.fails()
     disk.says(3)
     assert disk.heard == disk.said
-    disk.clock.advance(RETRY)
+    disk.clock.advance(RETRY_SECONDS)
     disk.takes()
     disk.takes()
     assert disk.ledger.lagging
@@ -182,9 +182,9 @@ def test_a_disk_that_fails_once_more_is_still_away(
 
 
 def test_what_is_not_kept_anyway_is_not_lost(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_ENTRIES", 2)
+    monkeypatch.setattr(module, "MAX_WAITING_ENTRIES", 2)
     disk.says()
-    disk.clock.advance(PATIENCE)
+    disk.clock.advance(COMMIT_SECONDS)
     for _ in range(5):
         disk.ledger.submit("relay", Relayed(0.0, 1, b"x"))
     disk.ledger.end_turn()
@@ -198,7 +198,7 @@ def test_what_is_not_kept_anyway_is_not_lost(disk: Disk, monkeypatch: pytest.Mon
 def test_closing_while_the_disk_is_away_waits_until_all_is_kept(disk: Disk) -> None:
     fired: list[None] = []
     disk.says()
-    disk.clock.advance(PATIENCE)
+    disk.clock.advance(COMMIT_SECONDS)
     disk.say()
     disk.ledger.close().addCallback(fired.append)
     assert disk.heard == disk.said
@@ -214,7 +214,7 @@ def test_closing_while_the_disk_is_away_waits_until_all_is_kept(disk: Disk) -> N
 def test_an_answer_after_the_end_changes_nothing(disk: Disk, away: bool, end: str) -> None:
     disk.says()
     if away:
-        disk.clock.advance(PATIENCE)
+        disk.clock.advance(COMMIT_SECONDS)
     before = list(disk.delivered)
     closed = disk.ledger.close()
     closed.addErrback(lambda _: None)
@@ -242,7 +242,7 @@ def test_who_leaves_after_the_end_has_left_and_nothing_is_written(disk: Disk, pe
 STEPS = st.lists(
     st.one_of(
         st.sampled_from(["takes", "fails", "end of turn"]),
-        st.sampled_from([0.01, RETRY, 1.0, PATIENCE]),
+        st.sampled_from([0.01, RETRY_SECONDS, 1.0, COMMIT_SECONDS]),
         st.tuples(st.sampled_from(["lobby", "den"]), st.integers(1, 4)),
     ),
     max_size=40,
@@ -256,8 +256,8 @@ def test_whatever_happens_all_is_delivered_once_and_kept_but_for_what_was_droppe
     steps: list[str | float | tuple[str, int]], answers: list[str], bound: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "MOST_ENTRIES", bound)
-        patch.setattr(module, "PORTION", 3)
+        patch.setattr(module, "MAX_WAITING_ENTRIES", bound)
+        patch.setattr(module, "PORTION_ENTRIES", 3)
         disk = Disk()
         disk.answers = answers
         for step in steps:

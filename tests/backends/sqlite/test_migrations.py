@@ -9,7 +9,8 @@ import pytest
 
 from chatroom.backends.sqlite import schema
 from chatroom.backends.sqlite.accounts import AccountTables
-from chatroom.backends.sqlite.database import Reader, Writer
+from chatroom.backends.sqlite.reader import Reader
+from chatroom.backends.sqlite.writer import Writer
 from chatroom.model.events import Emoted, Said
 from chatroom.model.history import MAX_ID, Query
 from chatroom.text import names

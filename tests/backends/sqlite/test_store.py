@@ -49,7 +49,7 @@ async def test_rooms_topics_scrollback_and_history_come_back(tmp_path: Path) -> 
             earlier = await chat.lines_before(den, LAST, 25)
             assert texts(earlier) == [f"cup {number}" for number in range(5, 30)]
             assert [entry.id for entry in earlier] == sorted({entry.id for entry in earlier})
-            await until(lambda: not store._indexing)
+            await until(lambda: not store.maintenance.indexing)
             found = await store.search(Query(phrases("cup 7"), ["den"]), 5)
             assert texts(found) == ["cup 7"]
 
@@ -91,7 +91,7 @@ async def test_a_server_that_ends_while_it_cleans_cleans_when_it_is_back(tmp_pat
         now = clock.time()
         say(chat, chat.lobby, "zanzibar 罕见")
         await until(lambda: chat.lobby.log.recent(1))
-        await until(lambda: not store._indexing)
+        await until(lambda: not store.maintenance.indexing)
         chat.submit(chat.lobby, TookBack(now, 1, "alice", frozenset([-1]), now - 3600))
         await until(lambda: not chat.lobby.log.recent(1))
         say(chat, chat.lobby, "afterwards")
@@ -100,12 +100,12 @@ async def test_a_server_that_ends_while_it_cleans_cleans_when_it_is_back(tmp_pat
         assert await store._writing.do(lambda: store._writer.unclean)
     async with running(tmp_path) as (_, store):
         assert await store._writing.do(lambda: store._writer.unclean)
-        await store.keep_up()
+        await store.maintenance.keep_up()
         assert not await store._writing.do(lambda: store._writer.unclean)
         data = b"".join(file.read_bytes() for file in (tmp_path / "data").glob(f"{DATABASE}*"))
         for trace in ("zanzibar", "罕见"):
             assert trace.encode() not in data
-        await until(lambda: not store._indexing)
+        await until(lambda: not store.maintenance.indexing)
         found = await store.search(Query(phrases("afterwards"), ["lobby"]), 5)
         assert texts(found) == ["afterwards"]
 

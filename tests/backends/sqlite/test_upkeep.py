@@ -15,14 +15,14 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
-from chatroom.backends.sqlite import store as module
+from chatroom.backends.sqlite import maintenance as module
 from chatroom.backends.sqlite.directory import Folder
-from chatroom.backends.sqlite.store import (
+from chatroom.backends.sqlite.maintenance import (
     CLEANING_SECONDS,
     INDEX_DELAY_SECONDS,
     UPKEEP_SECONDS,
-    Store,
 )
+from chatroom.backends.sqlite.store import Store
 from chatroom.backends.sqlite.worker import Worker
 from chatroom.model.entry import Entry
 from chatroom.model.events import Opened, Said
@@ -36,12 +36,15 @@ DAY = 24 * 3600
 
 
 @asynccontextmanager
-async def opened(folder: Path, clock: Any = None, **options: Any) -> AsyncIterator[Store]:
+async def opened(
+    folder: Path, clock: Any = None, keep_days: float = 0.0, keep_lines: int = 0, **options: Any
+) -> AsyncIterator[Store]:
     """A store whose threads report to the real reactor."""
     store = Store(
         clock or real_clock, reactor.callFromThread, Folder(str(folder / "data")), **options
     )
     store.open(20, "lobby")
+    store.maintenance.configure(keep_days, keep_lines)
     try:
         yield store
     finally:
@@ -199,8 +202,8 @@ async def test_what_is_committed_is_found_at_once_and_indexed_a_moment_later(
     clock = Clock()
     async with opened(tmp_path, clock) as store:
         await store._commit(lines("one tea", "two teas"))
-        store._kept()
-        store._kept()
+        store.maintenance.committed()
+        store.maintenance.committed()
         assert await found(store, "tea") == 1
         assert store._writer._state("indexed") == 0
         clock.advance(INDEX_DELAY_SECONDS)
@@ -214,7 +217,7 @@ async def test_what_is_committed_is_found_at_once_and_indexed_a_moment_later(
         assert (missed.lines, missed.naming) == (2, 1)
         # Once more than a slice, which takes several.
         await store._commit(lines(*["coffee"] * 600, first=10))
-        store._kept()
+        store.maintenance.committed()
         clock.advance(INDEX_DELAY_SECONDS)
         for _ in range(5):
             await store._writing.do(int)
@@ -244,7 +247,7 @@ async def test_an_index_that_cannot_be_written_is_tried_again_and_that_is_said_o
     async with opened(tmp_path, clock) as store:
         monkeypatch.setattr(store._writer, "index", failing(3, store._writer.index))
         await store._commit(lines("tea"))
-        store._kept()
+        store.maintenance.committed()
         clock.advance(INDEX_DELAY_SECONDS)
         for _ in range(4):
             await store._writing.do(int)
@@ -266,7 +269,7 @@ async def test_what_is_too_old_or_too_much_goes_and_leaves_no_trace(tmp_path: Pa
         await store._commit(lines("xylophone", "a tea", "b tea", "c tea", time=now))
         while await store._writing.do(store._writer.index):
             pass
-        await store.keep_up()
+        await store.maintenance.keep_up()
         kept = await store.before("lobby", 2**63 - 1, 10)
         assert [getattr(entry.event, "text", "") for entry in kept] == ["a tea", "b tea", "c tea"]
         files = b"".join(file.read_bytes() for file in (tmp_path / "data").iterdir())
@@ -283,7 +286,7 @@ async def test_it_is_cleaned_seldom_but_within_the_hour(tmp_path: Path) -> None:
     async def upkeep(store: Store) -> bool:
         """Do it, and say whether it was cleaned."""
         done: list[object] = []
-        store.keep_up().addBoth(done.append)
+        store.maintenance.keep_up().addBoth(done.append)
         while not done:
             await store._writing.do(int)
             clock.advance(0.01)
@@ -312,16 +315,16 @@ async def test_a_cleaning_that_does_not_come_to_its_end_is_done_again(
         merge = store._writer.merge
         monkeypatch.setattr(store._writer, "merge", failing(1, merge))
         with pytest.raises(sqlite3.OperationalError):
-            await store.keep_up()
+            await store.maintenance.keep_up()
         with closing(
             sqlite3.connect(tmp_path / "data" / "chatroom.sqlite", isolation_level=None)
         ) as other:
             other.execute("BEGIN")
             other.execute("SELECT * FROM events").fetchall()
             await store._commit(lines("two"))
-            await store.keep_up()
+            await store.maintenance.keep_up()
             assert await store._writing.do(lambda: store._writer.unclean)
-        await store.keep_up()
+        await store.maintenance.keep_up()
         assert not await store._writing.do(lambda: store._writer.unclean)
 
 
@@ -338,7 +341,7 @@ async def test_an_upkeep_that_fails_is_said_and_comes_again(
             raise sqlite3.OperationalError("disk I/O error")
 
         monkeypatch.setattr(store._reader, "expired", expired)
-        store.start()
+        store.maintenance.start()
         clock.advance(1)
         await until(lambda: any("upkeep" in line for line in logged))
         clock.advance(UPKEEP_SECONDS)
