@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate, chain, pairwise
+from operator import sub
 from typing import Final, NamedTuple
 
 import regex
-from wcwidth import wcswidth, wcwidth
+from wcwidth import wcswidth
 
+from chatroom.text.characters import CLOSING, IDEOGRAPH, JOINING, UNPLACED, kinds, widths
 from chatroom.text.names import BLANKS, clean, fold
 
 _REPLACEMENT = "\ufffd"
@@ -28,11 +30,7 @@ _CLUSTER = regex.compile(
     r"\p{Regional_Indicator}{2}[\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}]*+|\X"
 )
 
-# Characters that may form one grapheme with a neighbour (UAX 29, GB3 and GB6 to GB13). Syllables of
-# Hangul do so only with letters of Hangul, which are here.
-_JOINING = regex.compile(
-    r"[^\p{GCB=Other}\p{GCB=LV}\p{GCB=LVT}\p{GCB=Control}\p{GCB=LF}]", regex.V1
-)
+_JOINING = regex.compile(JOINING, regex.V1)
 
 #: So many code points are searched for joining characters before the whole text is: where a text
 #: has some, one is often near its beginning.
@@ -43,16 +41,14 @@ _LINK = regex.compile(r"(?:(?:https?|ftp|gopher|ircs?)://|www\.)[!-~]++")
 # A piece that stays in one row, and the blanks after it. A link goes on as long as it is ASCII, and
 # `code` in backticks may contain blanks. A row may also end between two ideographs, but neither
 # before closing punctuation (UAX 14, rule LB13 and class NS) nor after opening punctuation (LB14).
-_IDEOGRAPH = r"\p{lb=ID}\p{lb=EB}\p{lb=EM}\p{lb=CJ}\p{lb=H2}\p{lb=H3}"
-_CLOSING = r"[\p{lb=CL}\p{lb=CP}\p{lb=EX}\p{lb=NS}\p{lb=CJ}]"
 _PIECE = regex.compile(
     rf"""
     (
         {_LINK.pattern}
       | `(?![{BLANKS}])[^`]++(?<![{BLANKS}])`[\p{{P}}--`]*+
-      | \p{{lb=OP}}{{0,3}}+(?=[{_IDEOGRAPH}])\X(?:{_CLOSING}\p{{M}}*+)*+
-      | (?:(?![{_IDEOGRAPH}]|\p{{lb=OP}}{{1,3}}+[{_IDEOGRAPH}])[^{BLANKS}]
-        \p{{M}}*+(?:{_CLOSING}\p{{M}}*+)*+)++
+      | \p{{lb=OP}}{{0,3}}+(?=[{IDEOGRAPH}])\X(?:{CLOSING}\p{{M}}*+)*+
+      | (?:(?![{IDEOGRAPH}]|\p{{lb=OP}}{{1,3}}+[{IDEOGRAPH}])[^{BLANKS}]
+        \p{{M}}*+(?:{CLOSING}\p{{M}}*+)*+)++
       | \X
     )
     ([{BLANKS}]*+)
@@ -66,9 +62,22 @@ _LONG_POINTS = 40
 _CACHED_TEXTS = 64
 
 _SPECIAL = ("`", "://", "www.")
-# A text without any of these ends its rows at blanks only.
-_BROKEN_ELSEWHERE = regex.compile(rf"[{_IDEOGRAPH}]", regex.V1)
 _CHUNK = regex.compile(rf"([^{BLANKS}]++)([{BLANKS}]*+)")
+
+# In other texts only the kinds of the characters matter (see characters.py). The text of the kinds
+# is ASCII, which `re` splits many times as quickly.
+_WIDE_KINDS = frozenset("ike")
+_JOINING_KINDS = frozenset("mje")
+_JOINED_WIDE = re.compile("[ik][mj]|e")
+# _PIECE without links and code.
+_PIECE_OF_KINDS = re.compile(
+    """(
+        o{0,3}+[ik](?:[ck]m*+)*+
+      | (?:(?![ik]|o{1,3}+[ik])[^ ]m*+(?:[ck]m*+)*+)++
+    )([ ]*+)""",
+    re.VERBOSE,
+)
+_CHUNK_OF_KINDS = re.compile("([^ ]++)( *+)")
 
 # A row of as many ASCII words as fit; %d is the width less the first and the last character.
 _ROW = r"(?s)[^ ](?:.{0,%d}[^ ])?(?= |\Z)"
@@ -77,16 +86,7 @@ _ROW = r"(?s)[^ ](?:.{0,%d}[^ ])?(?= |\Z)"
 _MAX_GRAPHEME_CELLS = 8
 #: How many sizes a cache holds, more than the different characters that a room uses.
 _MAX_CACHED_SIZES = 8192
-_VARIATION_16 = "\ufe0f"
-# Characters without a cell of their own. Python's tables may be years older than those of
-# terminals, in which some of these characters do have one (U+1171E).
-_UNPLACED = regex.compile(r"[\p{Mn}\p{Me}\p{Cf}]")
-# The set of emoji grows with each Unicode version, within ranges that are reserved for it. The
-# circled numbers on black (U+3248) are ambiguous in Unicode, but wide to the C library and tmux.
-_TWO_CELLS = regex.compile(
-    r"[\p{EA=W}\p{EA=F}\p{EMod}\u3248-\u324f[\p{ExtPict}&&[\U0001f000-\U0001ffff]]]", regex.V1
-)
-_UNIT = regex.compile(rf".{_UNPLACED.pattern}*+", regex.DOTALL)
+_UNIT = regex.compile(rf".{UNPLACED}*+", regex.DOTALL)
 
 
 def graphemes(text: str) -> list[str]:
@@ -109,13 +109,13 @@ def fits(text: str, width: int) -> bool:
     """Return whether *text* takes at most *width* cells; quick for far longer text."""
     if text.isascii():
         return len(text) <= width
-    beginning = sum(map(_WIDTHS.__getitem__, text[: 2 * width]))
+    beginning = sum(widths(text[: 2 * width]))
     return beginning <= width and cells(text) <= width
 
 
 def _measure(text: str) -> int:
     # Letters that are joined by a sign may be wider than the letters alone.
-    return max(sum(map(_WIDTHS.__getitem__, text)), wcswidth(text))
+    return max(sum(widths(text)), wcswidth(text))
 
 
 _measured = lru_cache(maxsize=_CACHED_TEXTS)(_measure)
@@ -135,18 +135,6 @@ class _Sizes(dict[str, int]):
         return size
 
 
-def _widest(character: str) -> int:
-    if character == _VARIATION_16:
-        # It may turn the character before it into an emoji of two cells (UTS 51, section 2.7).
-        return 1
-    if _UNPLACED.match(character):
-        return 0
-    # wcwidth returns 0 for spacing marks and vowels of Hangul, which some terminals show alone.
-    return 2 if _TWO_CELLS.match(character) else max(1, wcwidth(character))
-
-
-#: The greatest width of one code point, in cells.
-_WIDTHS: Final = _Sizes(_widest)
 #: The width of a grapheme or another short text, in cells.
 _SIZES: Final = _Sizes(_measure)
 
@@ -190,7 +178,7 @@ def wrap(text: str, width: int, indent: int = 0) -> list[str]:
     parts = _split(text)
     if parts.largest <= room:
         return _filled(text, parts, width, indent)
-    return _wrapped(parts, width, indent)
+    return _wrapped(text, parts, width, indent)
 
 
 def _filled_ascii(text: str, width: int, indent: int) -> list[str]:
@@ -209,19 +197,13 @@ def _filled_ascii(text: str, width: int, indent: int) -> list[str]:
 
 
 class _Parts(NamedTuple):
-    """The parts of a text between which rows may end, and where each part is.
+    """Where the parts of a text are between which rows may end, with blanks after each part.
 
-    words: the parts.
-    blanks: the blanks after each part.
-    sizes: the width of each part, in cells.
     begins, ends: the indexes of each part's first code point, and of the one after its last.
     lefts, rights: the same in cells.
-    largest: the greatest of the sizes.
+    largest: the width of the widest part.
     """
 
-    words: Sequence[str]
-    blanks: Sequence[str]
-    sizes: Sequence[int]
     begins: Sequence[int]
     ends: Sequence[int]
     lefts: Sequence[int]
@@ -229,32 +211,38 @@ class _Parts(NamedTuple):
     largest: int
 
 
-def _parts(pairs: list[tuple[str, str]]) -> _Parts:
-    """Return the parts for these pairs of a word and the blanks after it."""
-    runs = list(chain.from_iterable(pairs))
-    sizes = [len(run) if run.isascii() else cells(run) for run in runs]
-    indexes = list(accumulate(map(len, runs), initial=0))
-    columns = list(accumulate(sizes, initial=0))
-    return _Parts(
-        runs[::2],
-        runs[1::2],
-        sizes[::2],
-        indexes[:-1:2],
-        indexes[1::2],
-        columns[:-1:2],
-        columns[1::2],
-        max(sizes[::2], default=0),
-    )
-
-
 @lru_cache(maxsize=_CACHED_TEXTS)
 def _split(text: str) -> _Parts:
     """Return the parts of *text* between which a row may end."""
-    # _CHUNK has no part for a blank at the beginning.
-    plain = _CHUNK.match(text) and not any(special in text for special in _SPECIAL)
-    if plain and not _BROKEN_ELSEWHERE.search("".join(set(text))):
-        return _parts(_CHUNK.findall(text))
-    return _parts(_PIECE.findall(text))
+    pairs, joined = _pairs(text)
+    indexes = list(accumulate(map(len, chain.from_iterable(pairs)), initial=0))
+    columns = indexes
+    if joined:
+        # Letters that are joined by a sign may be wider than the letters alone.
+        runs = [text[begin:end] for begin, end in pairwise(indexes)]
+        columns = list(accumulate(map(cells, runs), initial=0))
+    elif not text.isascii():
+        each = list(accumulate(widths(text), initial=0))
+        columns = [each[index] for index in indexes]
+    lefts, rights = columns[:-1:2], columns[1::2]
+    largest = max(map(sub, rights, lefts), default=0)
+    return _Parts(indexes[:-1:2], indexes[1::2], lefts, rights, largest)
+
+
+def _pairs(text: str) -> tuple[list[tuple[str, str]], bool]:
+    """Split *text*: return pairs as long as each part and the blanks after it.
+
+    Also return whether there may be letters that are joined.
+    """
+    if any(special in text for special in _SPECIAL):
+        return _PIECE.findall(text), True
+    of_kinds = kinds(text)
+    wide = not _WIDE_KINDS.isdisjoint(of_kinds)
+    joined = not _JOINING_KINDS.isdisjoint(of_kinds)
+    # The patterns of kinds have no part for a blank at the beginning.
+    if of_kinds.startswith(" ") or (wide and joined and _JOINED_WIDE.search(of_kinds)):
+        return _PIECE.findall(text), joined
+    return (_PIECE_OF_KINDS if wide else _CHUNK_OF_KINDS).findall(of_kinds), joined
 
 
 def _filled(text: str, parts: _Parts, width: int, indent: int) -> list[str]:
@@ -270,13 +258,13 @@ def _filled(text: str, parts: _Parts, width: int, indent: int) -> list[str]:
     return rows
 
 
-def _wrapped(parts: _Parts, width: int, indent: int) -> list[str]:
+def _wrapped(text: str, parts: _Parts, width: int, indent: int) -> list[str]:
     """Return the rows of a text that may have parts wider than a row."""
     margin = " " * indent
     rows: list[str] = []
     # The row so far, its width, the blanks before the next word, and whether there is a word in it.
     row, taken, blanks, begun = "", 0, "", False
-    for word, following, size in _pieces(parts, width - indent):
+    for word, following, size in _pieces(text, parts, width - indent):
         if begun and taken + cells(blanks) + size > width:
             rows.append(row)
             row, taken, blanks, begun = margin, indent, "", False
@@ -300,14 +288,17 @@ def _wrapped(parts: _Parts, width: int, indent: int) -> list[str]:
     return [*rows, row]
 
 
-def _pieces(parts: _Parts, room: int) -> Iterator[tuple[str, str, int]]:
+def _pieces(text: str, parts: _Parts, room: int) -> Iterator[tuple[str, str, int]]:
     """Yield what stays whole in *room* cells, the blanks after it, and its width."""
-    for word, blanks, size in zip(parts.words, parts.blanks, parts.sizes, strict=True):
+    sizes = map(sub, parts.rights, parts.lefts)
+    nexts = [*parts.begins[1:], len(text)]
+    for begin, end, following, size in zip(parts.begins, parts.ends, nexts, sizes, strict=True):
+        word, blanks = text[begin:end], text[end:following]
         if size > room and word.startswith("`"):
             # Code that fits into no row is broken at its blanks.
             *before, (last, _) = _CHUNK.findall(word)
-            for chunk, following in before:
-                yield chunk, following, cells(chunk)
+            for chunk, gap in before:
+                yield chunk, gap, cells(chunk)
             yield last, blanks, cells(last)
         else:
             yield word, blanks, size
@@ -322,7 +313,8 @@ def _characters(word: str) -> tuple[list[int], list[int]]:
             uncut += _UNIT.findall(grapheme)
         else:
             uncut.append(grapheme)
-    sizes = [1 if part.isascii() and len(part) == 1 else _SIZES[part] for part in uncut]
+    single = len(uncut) == len(word)
+    sizes: Iterable[int] = widths(word) if single else [cells(part) for part in uncut]
     return list(accumulate(map(len, uncut), initial=0)), list(accumulate(sizes, initial=0))
 
 

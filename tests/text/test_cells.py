@@ -1,6 +1,7 @@
 """How much room text takes on a terminal, and where its rows end."""
 
 import re
+from itertools import accumulate
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from wcwidth import wcswidth, wcwidth
 
 from chatroom.text.cells import (
+    _PIECE,
     _split,
     _wrapped,
     cells,
@@ -200,4 +202,11 @@ def test_choices_stand_in_columns() -> None:
 @examples(500)
 def test_the_fast_ways_give_the_same_rows(text: str, indent: int) -> None:
     if len(text) > 20:
-        assert wrap(text, 20, indent) == _wrapped(_split(text), 20, indent)
+        assert wrap(text, 20, indent) == _wrapped(text, _split(text), 20, indent)
+
+
+@given(st.text("ab  (-)é\u0301漢🏽😀\u200d。「っ한\u11abกี\ufe0f\u3000", min_size=1, max_size=20))
+@examples(500)
+def test_texts_are_split_by_kind_where_the_pattern_splits_them(text: str) -> None:
+    begins = accumulate((len(word) + len(gap) for word, gap in _PIECE.findall(text)), initial=0)
+    assert list(_split(text).begins) == list(begins)[:-1]

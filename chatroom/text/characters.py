@@ -1,0 +1,95 @@
+"""Tables of characters: the greatest width of each, and what it means to the end of a row.
+
+The tables are complete, so a character that nobody has used before takes no longer than others.
+Otherwise users could make the server slow with ever different characters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+import regex
+from wcwidth import wcwidth
+
+from chatroom.text.names import BLANKS
+
+#: Wide characters between which a row may end, and what may not begin a row: closing punctuation
+#: (UAX 14, rule LB13) and class NS. Classes for `regex`.
+IDEOGRAPH: Final = r"\p{lb=ID}\p{lb=EB}\p{lb=EM}\p{lb=CJ}\p{lb=H2}\p{lb=H3}"
+CLOSING: Final = r"[\p{lb=CL}\p{lb=CP}\p{lb=EX}\p{lb=NS}\p{lb=CJ}]"
+
+#: Characters that may form one grapheme with a neighbour (UAX 29, GB3 and GB6 to GB13). Syllables
+#: of Hangul do so only with letters of Hangul, which are here.
+JOINING: Final = r"[^\p{GCB=Other}\p{GCB=LV}\p{GCB=LVT}\p{GCB=Control}\p{GCB=LF}]"
+
+#: Characters without a cell of their own. Python's tables may be years older than those of
+#: terminals, in which some of these characters do have one (U+1171E).
+UNPLACED: Final = r"[\p{Mn}\p{Me}\p{Cf}]"
+
+# A later kind replaces an earlier one. An ideograph (i) is one grapheme unless a joining character
+# follows it.
+_KINDS: Final = {
+    "j": JOINING,
+    "m": r"\p{M}",
+    "c": CLOSING,
+    "o": r"\p{lb=OP}",
+    "i": rf"[[{IDEOGRAPH}]&&[\p{{GCB=Other}}\p{{GCB=LV}}\p{{GCB=LVT}}]]",
+    "e": r"\p{lb=EM}",
+    "k": r"\p{lb=CJ}",
+    " ": rf"[{BLANKS}]",
+}
+
+# The set of emoji grows with each Unicode version, within ranges that are reserved for it. The
+# circled numbers on black (U+3248) are ambiguous in Unicode, but wide to the C library and tmux.
+_TWO_CELLS: Final = r"[\p{EA=W}\p{EA=F}\p{EMod}\u3248-\u324f[\p{ExtPict}&&[\U0001f000-\U0001ffff]]]"
+# It may turn the character before it into an emoji of two cells (UTS 51, section 2.7).
+_VARIATION_16: Final = "\ufe0f"
+
+# The planes after the tables contain only marks without a cell, code points that are not assigned,
+# whose width nobody knows, and characters that `names.clean` removes.
+_TABLED: Final = 0x40000
+_FAR_MARKS: Final = re.compile("[\U000e0100-\U000e01ef]")
+_FAR: Final = re.compile("[\U00040000-\U0010ffff]")
+
+
+def kinds(text: str) -> str:
+    """Return the kind of each code point of *text* as an ASCII character.
+
+    A blank for blanks, i for ideographs, e for emoji modifiers, k for small kana, o for opening and
+    c for closing punctuation, m for marks, j for other joining characters, x for all else.
+    """
+    return _translated(text, _KIND_TABLE, "m", "x")
+
+
+def widths(text: str) -> bytes:
+    """Return the greatest width of each code point of *text*, in cells."""
+    return _translated(text, _WIDTH_TABLE, "\0", "\2").encode("ascii")
+
+
+def _translated(text: str, table: str, mark: str, other: str) -> str:
+    found = text.translate(table)
+    return found if found.isascii() else _FAR.sub(other, _FAR_MARKS.sub(mark, found))
+
+
+def _tables() -> tuple[str, str]:
+    """Return the tables of kinds and of widths."""
+    every = "".join(map(chr, range(_TABLED)))
+
+    def table(default: str, classes: Iterable[tuple[str, str]]) -> str:
+        values = bytearray(default, "ascii") * _TABLED
+        for value, members in classes:
+            for match in regex.finditer(rf"{members}++", every, regex.V1):
+                values[match.start() : match.end()] = value.encode() * len(match[0])
+        return values.decode()
+
+    # wcwidth's Unicode may be newer than regex's. U+1100 is wide in both: no class may be empty.
+    others = regex.findall(rf"[^{_TWO_CELLS}\p{{Cs}}]", every, regex.V1)
+    newer = f"[\u1100{''.join(other for other in others if wcwidth(other) == 2)}]"
+    # wcwidth returns 0 for spacing marks and vowels of Hangul, which some terminals show alone.
+    sizes = [("\2", _TWO_CELLS), ("\2", newer), ("\0", UNPLACED), ("\1", _VARIATION_16)]
+    return table("x", _KINDS.items()), table("\1", sizes)
+
+
+_KIND_TABLE, _WIDTH_TABLE = _tables()
