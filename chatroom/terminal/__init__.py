@@ -1,4 +1,4 @@
-"""One user's terminal, without the connection that it is at.
+"""A user's terminal, without its connection.
 
-Bytes become keys, keys edit a line, and a screen shows that line below what arrives.
+Bytes become keys, keys edit a line, and a screen shows that line below the messages.
 """

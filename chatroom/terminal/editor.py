@@ -1,115 +1,49 @@
-"""The line editor: keys become a line, and actions for the door.
+"""The line editor: turns keys into lines and other actions.
 
-The editor is a pure object of limited size. The cursor stands between graphemes (UAX 29), the text
-contains only printable characters, and hidden input is never shown.
+The editor does no input or output, and its size is limited. The cursor stands between graphemes
+(UAX 29), the text contains only printable characters, and hidden input is never shown.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import accumulate
 from typing import Final
 
 import regex
 
+from chatroom.terminal.editactions import (
+    Action,
+    Bell,
+    Choices,
+    Eof,
+    Interrupt,
+    Line,
+    Redraw,
+    Unsent,
+)
 from chatroom.terminal.keys import Event, Key, Paste, Text
+from chatroom.terminal.linehistory import LineHistory
+from chatroom.terminal.textbuffer import TextBuffer
 from chatroom.text.cells import common_prefix, graphemes
 from chatroom.text.names import fold
 
-#: Lines that the history holds, and their bytes in all.
-MAX_HISTORY: Final = 100
-MAX_HISTORY_BYTES: Final = 16 * 1024
-
-#: A paste of so many lines is asked about.
+#: From how many lines on a paste is sent only after a question.
 ASKED_LINES: Final = 3
 
-#: More are not taken: at two lines a second these take minutes.
+#: How many lines a paste may have; at two lines a second these take minutes.
 MAX_LINES: Final = 500
 
-# A word of any script begins and ends at a boundary of UAX 29, which makes one of each ideograph.
-_WORD: Final = regex.compile(r"\b\w(?:.*?\w)??\b", regex.V1 | regex.WORD | regex.DOTALL)
-
-#: So many graphemes on either side of the cursor a word is looked for.
-REACH: Final = 100
-
-#: So many code points of ASCII on either side are looked at first, of which the outermost only say
-#: what is a word: the rules of UAX 29 look no further.
-NEAR_WORD: Final = 16
-WORD_CONTEXT: Final = 3
-
-#: A tab in a paste goes to the next multiple of so many columns.
+#: A tab in a paste goes to the next multiple of this many columns.
 TAB_COLUMNS: Final = 4
 
-#: How many times as long as a line may be the text may get, so that it can be shortened.
-SPARE: Final = 4
-
-#: How many graphemes behind a change are looked at first. Few changes reach beyond the next one.
-NEAR: Final = 4
+#: How many times as long as a line the text may become, so that users can shorten a long paste.
+SPARE_FACTOR: Final = 4
 
 _CONTROL: Final = regex.compile(r"[\p{Cc}\p{Cs}]")
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line was ended.
-
-    hidden: it was not shown, and is nobody's business. pasted: it stood among others in a paste,
-    where an empty line counts.
-    """
-
-    text: str
-    hidden: bool = False
-    pasted: bool = False
-
-    def __len__(self) -> int:
-        return len(self.text)
-
-    def __bool__(self) -> bool:
-        return True
-
-
-@dataclass(frozen=True, slots=True)
-class Eof:
-    """The end of the input: Ctrl-D on an empty line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Interrupt:
-    """What was typed, or asked, is dropped. text: what there was of the line, if not hidden."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Redraw:
-    """Clear the screen and draw everything again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bell:
-    """The key cannot do anything here: ring the bell."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """The possible completions of the word before the cursor."""
-
-    choices: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Unsent:
-    """Input was too long and is dropped; has a sentence that tells the user so."""
-
-    sentence: str
-
-
-Action = Line | Eof | Interrupt | Redraw | Bell | Choices | Unsent
-
-#: What stands before the cursor and what after it, to the words that the one which ends at the
-#: cursor may be completed to; with a blank or a colon behind, if it is to be put there.
+#: Returns the possible completions of the word before the cursor, with a blank or colon after a
+#: word if that belongs there. The arguments are the text before the cursor and the text after it.
 Complete = Callable[[str, str], Sequence[str]]
 
 
@@ -121,53 +55,27 @@ def _no_secret(text: str) -> bool:
     return False
 
 
-def _meeting(anew: Sequence[str], near: Sequence[str], least: int) -> tuple[int, int] | None:
-    """How many of *anew* and of *near* end at the same place, from *least* code points on; or None.
-
-    Both end together, *near* begins at *least*. Their common end does not count: what comes behind
-    it could belong to the last of them.
-    """
-    ends = {end: count for count, end in enumerate(accumulate(map(len, anew)), 1)}
-    places = accumulate(map(len, near), initial=least)
-    for count, place in enumerate(places):
-        if place in ends and count < len(near):
-            return ends[place], count
-    return None
-
-
-def _grapheme_at(graphemes: Sequence[str], index: int) -> int:
-    """How many *graphemes* there are up to this code point, counting one that it is within."""
-    end = 0
-    for count, grapheme in enumerate(graphemes):
-        if end >= index:
-            return count
-        end += len(grapheme)
-    return len(graphemes)
-
-
 class Editor:
-    """The line that one person types.
+    """The line that one user types.
 
-    line_length: the longest line, in bytes. secret: whether a line is not to be brought back. After
-    each key the door shows `view`.
+    line_length: the greatest length of a line, in bytes.
+    complete: see Complete.
+    secret: returns whether a line must not be stored in the history.
+
+    After each key the terminal shows `view`.
     """
 
     __slots__ = (
         "_asked",
         "_asked_rest",
+        "_buffer",
         "_complete",
-        "_draft",
-        "_graphemes",
         "_hidden",
         "_history",
-        "_history_size",
         "_killed",
-        "_place",
         "_secret",
         "_tabbed",
-        "cursor",
         "line_length",
-        "size",
     )
 
     def __init__(
@@ -176,33 +84,37 @@ class Editor:
         complete: Complete = _complete_nothing,
         secret: Callable[[str], bool] = _no_secret,
     ) -> None:
-        #: As above; it may change.
+        #: The greatest length of a line, in bytes; it may change.
         self.line_length = line_length
         self._complete = complete
         self._secret = secret
-        self._graphemes: list[str] = []
-        #: How many graphemes stand before the cursor, and how many code points there are in all.
-        self.cursor = self.size = 0
+        self._buffer = TextBuffer()
+        self._history = LineHistory()
         self._hidden = False
         self._killed = ""
-        # Lines that were ended, oldest first, where in them this one is from, and what it was
-        # before; at the end of them it is none of them.
-        self._history: deque[str] = deque()
-        self._history_size = 0
-        self._place = 0
-        self._draft = ""
-        # The lines of a paste that wait for an answer, and what is in the editor after them: the
-        # text before and after the cursor.
+        # The lines of a paste that is asked about, and the text before and after the cursor when
+        # they have been sent.
         self._asked: list[str] = []
         self._asked_rest = ("", "")
+        # Whether the last key was a Tab that did not complete the word.
         self._tabbed = False
 
-    # -- what there is
+    # -- the state
 
     @property
     def text(self) -> str:
         """The text of the line."""
-        return "".join(self._graphemes)
+        return self._buffer.text
+
+    @property
+    def cursor(self) -> int:
+        """The number of graphemes before the cursor."""
+        return self._buffer.cursor
+
+    @property
+    def size(self) -> int:
+        """The number of code points of the text."""
+        return self._buffer.size
 
     @property
     def hidden(self) -> bool:
@@ -215,29 +127,27 @@ class Editor:
         return f"Send {len(self._asked)} lines? y/n " if self._asked else ""
 
     def view(self, prompt: str) -> tuple[str, Sequence[str], int]:
-        """What `Screen.show` takes: the prompt, the graphemes behind it, and the cursor."""
+        """Return the arguments of `Screen.show`: the prompt, the graphemes, the cursor."""
         if self._asked:
             return self.question, (), 0
-        return (prompt, (), 0) if self._hidden else (prompt, self._graphemes, self.cursor)
+        return (prompt, (), 0) if self._hidden else (prompt, self._buffer.graphemes, self.cursor)
 
-    # -- what the door says
+    # -- changes by the server
 
     def hide(self) -> None:
         """Hide the input from now on."""
         self._hidden = True
-        self._place, self._draft = len(self._history), ""
+        self._history.leave()
 
     def unhide(self) -> None:
-        """Show the input again, and drop what was typed hidden."""
+        """Show the input again, and drop hidden text."""
         if self._hidden:
             self._hidden = False
-            self._set("")
+            self._buffer.set("")
 
     def forget(self, text: str) -> None:
-        """Remove the last line, *text*, from the history of lines."""
-        if self._history and self._history[-1] == text:
-            self._history_size -= len(self._history.pop().encode())
-            self._place = min(self._place, len(self._history))
+        """Remove the last line, *text*, from the history."""
+        self._history.forget(text)
 
     def receive(self, event: Event) -> list[Action]:
         """Process a key or a paste."""
@@ -265,16 +175,16 @@ class Editor:
             ]
         line = Line(self.text, self._hidden)
         self._remember(line.text)
-        self._set("")
+        self._buffer.set("")
         return [line]
 
     def _end_of_file(self) -> list[Action]:
-        return self._delete() if self._graphemes else [Eof()]
+        return self._delete() if self._buffer.graphemes else [Eof()]
 
     def _interrupt(self) -> list[Action]:
         text = "" if self._hidden else self.text
-        self._place, self._draft = len(self._history), ""
-        self._set("")
+        self._history.leave()
+        self._buffer.set("")
         return [Interrupt(text)]
 
     def _redraw(self) -> list[Action]:
@@ -284,9 +194,9 @@ class Editor:
         return []
 
     def _move(self, cursor: int) -> list[Action]:
-        if not 0 <= cursor <= len(self._graphemes):
+        if not 0 <= cursor <= len(self._buffer.graphemes):
             return [Bell()]
-        self.cursor = cursor
+        self._buffer.cursor = cursor
         return []
 
     def _left(self) -> list[Action]:
@@ -299,13 +209,13 @@ class Editor:
         return self._move(0)
 
     def _end(self) -> list[Action]:
-        return self._move(len(self._graphemes))
+        return self._move(len(self._buffer.graphemes))
 
     def _word_left(self) -> list[Action]:
-        return self._move(self._word_before())
+        return self._move(self._buffer.word_before())
 
     def _word_right(self) -> list[Action]:
-        return self._move(self._word_after())
+        return self._move(self._buffer.word_after())
 
     def _backspace(self) -> list[Action]:
         return self._take_out(self.cursor - 1, self.cursor)
@@ -317,150 +227,82 @@ class Editor:
         return self._kill(0, self.cursor)
 
     def _kill_to_end(self) -> list[Action]:
-        return self._kill(self.cursor, len(self._graphemes))
+        return self._kill(self.cursor, len(self._buffer.graphemes))
 
     def _kill_word_left(self) -> list[Action]:
-        return self._kill(self._word_before(), self.cursor)
+        return self._kill(self._buffer.word_before(), self.cursor)
 
     def _kill_word_right(self) -> list[Action]:
-        return self._kill(self.cursor, self._word_after())
+        return self._kill(self.cursor, self._buffer.word_after())
 
     def _yank(self) -> list[Action]:
         return self._insert(self._killed) if self._killed else [Bell()]
 
     def _transpose(self) -> list[Action]:
-        """The grapheme before the cursor changes places with that at it, or before it at the end.
+        """Exchange the graphemes before and after the cursor; at the end, the last two.
 
-        As in Emacs, the cursor goes on.
+        As in Emacs, the cursor moves on.
         """
-        place = min(self.cursor, len(self._graphemes) - 1)
+        place = min(self.cursor, len(self._buffer.graphemes) - 1)
         if place < 1:
             return [Bell()]
-        before, at = self._graphemes[place - 1 : place + 1]
-        self._replace(place - 1, place + 1, at + before)
+        before, at = self._buffer.graphemes[place - 1 : place + 1]
+        self._buffer.replace(place - 1, place + 1, at + before)
         return []
 
     def _up(self) -> list[Action]:
-        return self._recall(self._place - 1)
+        return self._recall(-1)
 
     def _down(self) -> list[Action]:
-        return self._recall(self._place + 1)
+        return self._recall(1)
 
-    def _recall(self, place: int) -> list[Action]:
-        """Show the line at *place* of the history, to be changed and sent again."""
-        end = len(self._history)
-        if self._hidden or not 0 <= place <= end:
+    def _recall(self, step: int) -> list[Action]:
+        """Show another line of the history, which can be edited and sent again."""
+        text = None if self._hidden else self._history.move(step, self.text)
+        if text is None:
             return [Bell()]
-        if self._place == end:
-            self._draft = self.text
-        self._place = place
-        self._set(self._draft if place == end else self._history[place])
+        self._buffer.set(text)
         return []
 
     def _remember(self, text: str) -> None:
-        history = self._history
-        wanted = text.strip() and not self._hidden and not self._secret(text)
-        if wanted and not (history and history[-1] == text):
-            history.append(text)
-            self._history_size += len(text.encode())
-            while len(history) > MAX_HISTORY or self._history_size > MAX_HISTORY_BYTES:
-                self._history_size -= len(history.popleft().encode())
-        self._place, self._draft = len(history), ""
+        """Add a line to the history unless it is secret, and go to the end of the history."""
+        if text.strip() and not self._hidden and not self._secret(text):
+            self._history.add(text)
+        self._history.leave()
 
     # -- the text
 
-    def _set(self, text: str, cursor: int | None = None) -> None:
-        """The text is another. cursor: in code points; the end if it is left out.
-
-        Within a grapheme, which it may be since neighbours can become one, it goes to its end.
-        """
-        self._graphemes = split = graphemes(text)
-        self.size = len(text)
-        self.cursor = len(split)
-        if cursor is not None:
-            self.cursor = _grapheme_at(split, cursor)
-
-    def _replace(self, start: int, end: int, text: str) -> None:
-        """*text* stands in place of the graphemes from *start* to *end*, the cursor behind it.
-
-        As in `_set`, but only what is near is taken apart anew: where a grapheme begins as it did
-        before, all that follow do, too.
-        """
-        split = self._graphemes
-        first = max(0, start - 1)
-        before = "".join(split[first:start]) + text
-        reach = NEAR
-        while True:
-            near = split[end : end + reach]
-            anew = graphemes(before + "".join(near))
-            last = end + reach >= len(split)
-            kept = (len(anew), len(near)) if last else _meeting(anew, near, len(before))
-            if kept is not None:
-                break
-            reach *= 2
-        self.size += len(text) - sum(map(len, split[start:end]))
-        self._graphemes = [*split[:first], *anew[: kept[0]], *split[end + kept[1] :]]
-        # Where all of it is new, which a pasted line is, nothing has to be counted.
-        self.cursor = first + (_grapheme_at(anew, len(before)) if near else len(anew))
-
-    def _halves(self) -> tuple[str, str]:
-        split = self._graphemes
-        return "".join(split[: self.cursor]), "".join(split[self.cursor :])
-
     def _insert(self, text: str) -> list[Action]:
-        """Put *text* in, all of it or nothing: whether it can be sent is asked at Enter."""
+        """Insert all of *text*, or nothing. It may become too long to send, see `_enter`."""
         text = _printable(text)
-        if len((self.text + text).encode()) > SPARE * self.line_length:
+        if len((self.text + text).encode()) > SPARE_FACTOR * self.line_length:
             if len(graphemes(text)) == 1:
                 return [Bell()]
             return [Unsent("That is longer than can be edited; nothing of it was taken.")]
-        self._replace(self.cursor, self.cursor, text)
+        self._buffer.replace(self.cursor, self.cursor, text)
         return []
 
     def _take_out(self, start: int, end: int) -> list[Action]:
-        split = self._graphemes
+        split = self._buffer.graphemes
         if start < 0 or end > len(split) or start == end:
             return [Bell()]
-        self._replace(start, end, "")
+        self._buffer.replace(start, end, "")
         return []
 
     def _kill(self, start: int, end: int) -> list[Action]:
         """Cut text that `_yank` can insert again; hidden text is not kept."""
-        killed = "".join(self._graphemes[start:end])
+        killed = "".join(self._buffer.graphemes[start:end])
         if killed and not self._hidden:
             self._killed = killed
         return self._take_out(start, end)
 
-    def _around(self, reach: int) -> tuple[list[str], list[str]]:
-        """Return up to *reach* graphemes before the cursor and behind it."""
-        first = max(0, self.cursor - reach)
-        return self._graphemes[first : self.cursor], self._graphemes[self.cursor :][:reach]
-
-    def _word_before(self) -> int:
-        before, after = self._around(NEAR_WORD)
-        near = "".join([*before, *after])
-        if len(before) == NEAR_WORD and near.isascii():
-            size = sum(map(len, before))
-            start = _word_start(near, size)
-            if start >= WORD_CONTEXT:
-                return self.cursor - len(before) + _grapheme_at(before, start)
-        before, after = self._around(REACH)
-        start = _word_start("".join([*before, *after]), sum(map(len, before)))
-        return self.cursor - len(before) + _grapheme_at(before, start)
-
-    def _word_after(self) -> int:
-        before, after = self._around(REACH)
-        size = sum(map(len, before))
-        ends = [match.end() for match in _WORD.finditer("".join([*before, *after]))]
-        end = min((at for at in ends if at > size), default=size + sum(map(len, after)))
-        return self.cursor + _grapheme_at(after, end - size)
-
     # -- pastes
 
     def _paste(self, paste: Paste) -> list[Action]:
-        """Put a line in; send whole lines, after a question if they are some, and keep the rest.
+        """Insert a pasted line, or send several lines, after a question if there are many.
 
-        The first begins with what stands before the cursor. Empty lines around them are left out.
+        The first line begins with the text before the cursor. Text after the last line end stays in
+        the editor. Empty lines at the beginning and the end are dropped.
         """
         if not paste.ended:
             return [Unsent("The end of what you pasted is missing; nothing of it was sent.")]
@@ -468,11 +310,11 @@ class Editor:
             return [Unsent("That is more than can be pasted at once; nothing of it was sent.")]
         *lines, rest = [line.expandtabs(TAB_COLUMNS) for line in paste.text.split("\n")]
         if len(lines) + bool(rest) <= 1:
-            # Who marked a line with its end has still not ended theirs.
+            # Users often copy one line with its end, and do not mean to send it.
             return self._insert(lines[0] if lines else rest)
         if self._hidden:
             return [Bell()]
-        before, after = self._halves()
+        before, after = self._buffer.halves()
         lines = _between_blanks([_printable(line) for line in [before + lines[0], *lines[1:]]])
         longest = max((len(line.encode()) for line in lines), default=0)
         if len(lines) > MAX_LINES:
@@ -492,7 +334,7 @@ class Editor:
             letter, rest = event.text[0].lower(), event.text[1:]
             if letter in "yn":
                 actions = self._send() if letter == "y" else self._drop()
-                # What was typed on at once.
+                # The user has typed more than the answer.
                 return actions + self.receive(Text(rest)) if rest else actions
         elif event in (Key.INTERRUPT, Key.ESCAPE, Key.END_OF_FILE):
             return self._drop()
@@ -503,7 +345,7 @@ class Editor:
         self._drop()
         for line in lines:
             self._remember(line)
-        self._set(rest + after, len(rest))
+        self._buffer.set(rest + after, len(rest))
         return [Line(line, pasted=True) for line in lines]
 
     def _drop(self) -> list[Action]:
@@ -513,17 +355,20 @@ class Editor:
     # -- completion
 
     def _tab(self, again: bool) -> list[Action]:
-        """Complete the word before the cursor as far as it is clear. again: show the choices."""
+        """Complete the word before the cursor as far as it is unambiguous.
+
+        again: whether the key before was a Tab, too; then the choices are shown.
+        """
         if self._hidden:
             return [Bell()]
-        before, after = self._halves()
+        before, after = self._buffer.halves()
         choices = list(self._complete(before, after))
         if not choices:
             return [Bell()]
         start, blank, word = before.rpartition(" ")
         prefix = _printable(common_prefix(choices))
         if len(choices) == 1:
-            # Which may begin otherwise: a city becomes its time zone.
+            # It need not begin with the word: a city is completed to its time zone.
             longer = prefix != word
         else:
             key, former = fold(prefix), fold(word)
@@ -532,7 +377,7 @@ class Editor:
             completed = start + blank + prefix
             if len((completed + after).encode()) > self.line_length:
                 return [Bell()]
-            self._set(completed + after, len(completed))
+            self._buffer.set(completed + after, len(completed))
             return []
         if len(choices) == 1:
             return []
@@ -565,18 +410,8 @@ _KEYS: Final[dict[Key, Callable[[Editor], list[Action]]]] = {
 }
 
 
-def _word_start(text: str, end: int) -> int:
-    """Return where the last word begins that begins before *end*, or 0."""
-    start = 0
-    for match in _WORD.finditer(text):
-        if match.start() >= end:
-            break
-        start = match.start()
-    return start
-
-
 def _printable(text: str) -> str:
-    """Return *text* without control characters; what others see is cleaned elsewhere."""
+    """Return *text* without control characters. (Sent lines are cleaned by names.clean.)"""
     text = text.replace("\t", " ")
     return text if text.isprintable() else _CONTROL.sub("\ufffd", text)
 

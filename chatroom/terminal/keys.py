@@ -1,8 +1,8 @@
-"""From bytes to keys: parses what a terminal sends.
+"""The parser of a terminal's input: turns bytes into keys.
 
-The parser is a pure object of limited size that never raises. However the bytes are split over
-reads, the same keys come out. An unknown sequence is skipped as a whole, so that no part of it is
-ever taken for text.
+It does no input or output, its size is limited, and it never raises. However the bytes are split
+over reads, it returns the same keys. An unknown sequence is skipped as a whole, so that no part of
+it is taken for text.
 
 The sequences are those of ECMA-48, 5.4 (control sequences), and of xterm's ctlseqs, "PC-Style
 Function Keys", "VT220-Style Function Keys" and "Bracketed Paste Mode".
@@ -19,21 +19,21 @@ from typing import Final
 
 import regex
 
-#: The most of one paste that is kept, in bytes.
-MAX_PASTE: Final = 64 * 1024
+#: The greatest length of a paste.
+MAX_PASTE_BYTES: Final = 64 * 1024
 
-#: How long, in seconds, the rest of a key may take on its way; then it was the Escape key.
+#: How long to wait for the rest of a key's sequence; after that it was the Escape key.
 KEY_SECONDS: Final = 0.3
 
-#: How long, in seconds, nothing may come of a paste whose end is missing. What comes after that is
-#: taken for keys again, so it is longer than a network is likely to stall.
+#: How long to wait for the rest of a paste. Bytes after that are taken for keys, so it is longer
+#: than a network is likely to stall.
 PASTE_SECONDS: Final = 10.0
 
 _INTERRUPT: Final = b"\x03"
 
 
 class Key(Enum):
-    """A key, named by what it does to the line."""
+    """A key, named after its effect."""
 
     LEFT = auto()
     RIGHT = auto()
@@ -55,7 +55,7 @@ class Key(Enum):
     ENTER = auto()
     REDRAW = auto()
     INTERRUPT = auto()
-    #: ^D: the end of the input on an empty line, DELETE on another.
+    #: ^D: ends the input on an empty line, deletes on other lines.
     END_OF_FILE = auto()
     ESCAPE = auto()
 
@@ -69,10 +69,11 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Paste:
-    """What was pasted at once, in lines that LF ends or separates; it may hold other controls.
+    """Pasted text.
 
-    whole: false if it was more than MAX_PASTE bytes, of which this is the beginning. ended: false
-    if its end never came; then the text is left out.
+    text: the text, with LF as line ends. It may contain other control characters.
+    whole: false if it was longer than MAX_PASTE_BYTES, and *text* is its beginning.
+    ended: false if the end of the paste never came, and *text* is empty.
     """
 
     text: str
@@ -104,7 +105,7 @@ _CONTROLS: Final = {
     0x7F: Key.BACKSPACE,
 }
 
-#: After ESC: what Alt makes of a key (ctlseqs, "Alt and Meta Keys", metaSendsEscape).
+#: Keys with Alt, by the byte after ESC (ctlseqs, "Alt and Meta Keys", metaSendsEscape).
 _WITH_ALT: Final = {
     b"b": Key.WORD_LEFT,
     b"f": Key.WORD_RIGHT,
@@ -116,7 +117,7 @@ _WITH_ALT: Final = {
     b"\x08": Key.KILL_WORD_LEFT,
 }
 
-#: By the final byte, after CSI or SS3.
+#: Keys by the final byte after CSI or SS3.
 _FINALS: Final = {
     b"A": Key.UP,
     b"B": Key.DOWN,
@@ -125,13 +126,13 @@ _FINALS: Final = {
     b"H": Key.START,
     b"F": Key.END,
 }
-#: SS3 M is Enter of the keypad in application mode.
+#: SS3 M is Enter on the keypad in application mode.
 _SS3_FINALS: Final = {**_FINALS, b"M": Key.ENTER}
 
-#: rxvt has finals of its own for arrows with Ctrl, after SS3, and with Shift, after CSI.
+#: rxvt's final bytes for arrows with Ctrl (after SS3) and with Shift (after CSI).
 _RXVT_FINALS: Final = {b"c": Key.WORD_RIGHT, b"d": Key.WORD_LEFT}
 
-#: By the first number of CSI number ~.
+#: Keys by the number in CSI number ~.
 _NUMBERED: Final = {
     b"1": Key.START,
     b"3": Key.DELETE,
@@ -140,7 +141,7 @@ _NUMBERED: Final = {
     b"8": Key.END,
 }
 
-#: The same keys with Alt or Ctrl, which are bits 2 and 4 of a modifier that counts from 1.
+#: Keys with Alt or Ctrl. The modifier in a sequence is 1 plus bits, 2 for Alt and 4 for Ctrl.
 _BY_WORD: Final = {
     Key.LEFT: Key.WORD_LEFT,
     Key.RIGHT: Key.WORD_RIGHT,
@@ -154,11 +155,11 @@ _PASTE_MARK: Final = regex.compile(rb"\x1b\[20[01]~")
 
 _PLAIN: Final = re.compile(rb"[^\x00-\x1f\x7f]+")
 
-# A whole sequence: SS3 and one byte, perhaps with a modifier before it; CSI, its parameter and
-# intermediate bytes and its final one; the Linux console's function keys (CSI [ letter); a string
-# (DCS, SOS, OSC, PM, APC; ECMA-48, 5.6) up to its end; ESC, intermediate bytes and a final one.
-# A control or a byte beyond ASCII in the middle ends what it is in, and stands for itself; so does
-# what goes on for longer than any honest one.
+# A complete sequence: SS3, perhaps a modifier, and one byte; CSI with parameter and intermediate
+# bytes and a final byte; the Linux console's function keys (CSI [ letter); ESC with intermediate
+# bytes and a final byte. A control character or a byte beyond ASCII ends a sequence, and is read by
+# itself; so is the rest of a sequence that is longer than any that terminals send. Control strings
+# (DCS, SOS, OSC, PM, APC; ECMA-48, 5.6) are read by `Keys._skip`.
 _SEQUENCE: Final = re.compile(
     rb"""\x1b(?:
         O(?P<ss3>[0-9]{0,4}+[\x40-\x7e])
@@ -182,32 +183,32 @@ _STRING_ENDS: Final = re.compile(rb"\x07|\x1b\\?|[\x0d\x0a\x03]")
 
 
 class Keys:
-    """The keys of one connection.
+    """The parser of one connection's input.
 
-    After `receive` the door calls `expire` when `patience` seconds have passed without another
-    read, unless that is 0.
+    If `patience` is not 0 after `receive`, the caller calls `expire` after that many seconds
+    without input.
     """
 
     __slots__ = ("_after_cr", "_decoder", "_halfway", "_pasted", "_rest", "_skipping", "_whole")
 
     def __init__(self) -> None:
         self._decoder = getincrementaldecoder("utf-8")("replace")
-        # Whether a character has begun that is not complete.
+        # Whether the decoder has an incomplete character.
         self._halfway = False
-        # A sequence that is not complete; inside of a paste what may be the beginning of its end.
+        # An incomplete sequence; in a paste, what may be the beginning of the mark at its end.
         self._rest = b""
         self._after_cr = False
-        # What was pasted so far; None outside of a paste.
+        # The paste so far, None outside of a paste.
         self._pasted: bytearray | None = None
         self._whole = True
-        # Inside of a control string, of which nothing is kept.
+        # Whether the input is within a control string, which is skipped.
         self._skipping = False
 
     @property
     def patience(self) -> float:
-        """How many seconds to wait for the rest of a key, or of a paste; 0 if nothing is open.
+        """How many seconds to wait for the rest of a key or a paste; 0 if nothing is open.
 
-        Who presses ^C means it, so a paste is given up soon when ^C was the last that came.
+        A paste whose last byte so far is ^C is given up soon, since the user has probably typed it.
         """
         if self._pasted is not None:
             interrupted = not self._rest and self._pasted.endswith(_INTERRUPT)
@@ -233,9 +234,9 @@ class Keys:
         return events
 
     def expire(self) -> list[Event]:
-        """No more bytes came for a while: what is open was the Escape key, or is nothing.
+        """Return the keys that are open, after a while without input.
 
-        Of a paste whose end has not come nothing is left; it may have lost that end on the way.
+        A lone ESC is the Escape key. Other incomplete sequences and pastes are dropped.
         """
         rest, self._rest, self._skipping = self._rest, b"", False
         if self._pasted is not None:
@@ -252,7 +253,8 @@ class Keys:
             return match.end()
         byte = data[place]
         self._end_text(events)
-        # RFC 854: CR LF is Enter in line mode, CR NUL in character mode. A terminal sends CR.
+        # Enter is CR from a terminal, and CR LF or CR NUL by telnet (RFC 854, "The NVT Printer and
+        # Keyboard").
         if not (self._after_cr and byte in (0x0A, 0x00)):
             key = _CONTROLS.get(byte)
             if key is not None:
@@ -261,7 +263,7 @@ class Keys:
         return place + 1
 
     def _end_text(self, events: list[Event]) -> None:
-        """Replace an unfinished character, which will not be completed."""
+        """Emit an incomplete character, which will not be completed, as U+FFFD."""
         if self._halfway:
             self._halfway = False
             _add_text(events, self._decoder.decode(b"", True))
@@ -282,13 +284,13 @@ class Keys:
             self._skipping = True
             return place + 2
         if data.startswith(b"\x1b\x1b", place):
-            # Escape, or Alt with a key that has a sequence of its own, as rxvt sends it.
+            # The Escape key, or rxvt's Alt with a key that has a sequence.
             return self._take_double(data, place, events)
         if len(data) - place <= _MAX_UNFINISHED and _UNFINISHED.fullmatch(data, place):
             self._rest = data[place:]
             return len(data)
         broken = _BROKEN.match(data, place)
-        # Beyond ASCII: Alt with a letter that has no key here, and the letter goes as well.
+        # Alt with a character beyond ASCII, which is no key here; the character is skipped, too.
         return broken.end() if broken is not None else _character_end(data, place + 1)
 
     def _take_double(self, data: bytes, place: int, events: list[Event]) -> int:
@@ -305,7 +307,7 @@ class Keys:
         return match.end()
 
     def _skip(self, data: bytes, place: int) -> int:
-        # Nobody types a string, so Enter and ^C end one whose end was lost.
+        # Enter and ^C are never part of a control string, so they end one whose end was lost.
         match = _STRING_ENDS.search(data, place)
         if match is None:
             return len(data)
@@ -317,17 +319,17 @@ class Keys:
 
     def _take_paste(self, data: bytes, place: int, events: list[Event]) -> int:
         assert self._pasted is not None
-        # What may be the beginning of a mark, at the end, waits for its rest.
+        # A possible beginning of a mark at the end of *data* waits for its rest.
         mark = _PASTE_MARK.search(data, place, partial=True)
         end = mark.start() if mark is not None else len(data)
-        room = MAX_PASTE - len(self._pasted)
+        room = MAX_PASTE_BYTES - len(self._pasted)
         self._pasted += data[place : min(end, place + room)]
         self._whole = self._whole and end - place <= room
         if mark is None or mark.partial:
             self._rest = data[end:]
             return len(data)
         if mark[0] == _PASTE_BEGINS:
-            # The end of the one before was lost: what was typed since then was not pasted.
+            # The end of the former paste was lost, so it is not known what of it was typed.
             events.append(Paste("", ended=False))
             self._pasted, self._whole = bytearray(), True
             return mark.end()
@@ -339,7 +341,7 @@ class Keys:
 
 
 def _add_text(events: list[Event], text: str) -> None:
-    """Append characters, as one event with those before them."""
+    """Append *text* to *events*, as one event with text right before it."""
     if text:
         last = events[-1] if events else None
         if isinstance(last, Text):

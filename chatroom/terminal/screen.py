@@ -1,14 +1,14 @@
-"""The screen: the prompt and the input at the bottom, and above it what arrives.
+"""The screen: draws the prompt and the input below the messages.
 
-A screen is a pure object: its methods return the bytes to send. It knows where the terminal's
-cursor is from what it has sent before, and never asks the terminal. It moves the cursor only within
-rows that it has drawn, and draws only printable characters. Messages scroll up as in any shell.
+A screen does no input or output: its methods return the bytes to send. It knows where the cursor is
+from what it has returned before, and never asks the terminal. It moves the cursor only within rows
+that it has drawn, and draws only printable characters. Messages scroll up as in any shell.
 
-The sequences are ECMA-48's CUU, CUD, CHA, ED and EL, and DECAWM of xterm's ctlseqs ("DEC Private
-Mode Set"); they are known to xterm, the Linux console, PuTTY, Windows Terminal, screen and tmux.
-A row is ended with CR LF, never by the terminal's own wrapping, so it makes no difference whether
-a full row has its cursor behind its last cell (xenl) or not. Terminals disagree about the width of
-emoji and of sequences: behind each the column is said anew, and nothing wraps meanwhile.
+The sequences are ECMA-48's CUU, CUD, CHA and ED, and DECAWM of xterm's ctlseqs ("DEC Private Mode
+Set"). xterm, the Linux console, PuTTY, Windows Terminal, screen and tmux have all of them. A row
+ends with CR LF, never by wrapping, so it makes no difference where the terminal puts the cursor
+after a full row (xenl). Terminals disagree about the width of emoji and of sequences: the column is
+set after each of them, with wrapping switched off.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _BEGIN: Final = b"\x1b[?2004h"
 _END: Final = b"\x1b[?2004l"
 
 
-#: What is in a row: visible graphemes, each with the cells that it takes (cells.visible).
+#: A row: graphemes as they are shown, each with its width in cells (see cells.visible).
 Row = list[tuple[str, int]]
 
 
@@ -46,19 +46,19 @@ class _Laid(NamedTuple):
     starts: list[int]
 
     def kept(self, shown: list[str]) -> int:
-        """Return how many rows are the same for these graphemes, whatever follows in them."""
+        """Return how many rows a layout of these graphemes has in common with this one."""
         ends = [*self.starts[1:], len(self.shown)]
         same = 0
         for start, end in zip(self.starts, ends, strict=True):
             if self.shown[start:end] != shown[start:end]:
                 break
             same += 1
-        # Where a row ends depends on what comes next.
+        # The end of a row depends on what follows it.
         return max(0, same - 1)
 
 
 def bounded(width: int, height: int) -> tuple[int, int]:
-    """A size in cells and rows as a client says it, within what there is."""
+    """Return the size that a client reports, in cells and rows, within sensible bounds."""
     return (
         min(max(width, MIN_WIDTH), MAX_WIDTH),
         min(max(height, MIN_HEIGHT), MAX_HEIGHT),
@@ -66,10 +66,10 @@ def bounded(width: int, height: int) -> tuple[int, int]:
 
 
 class Screen:
-    """The terminal of one person, *width* cells wide and *height* rows high.
+    """A terminal that is *width* cells wide and *height* rows high.
 
-    Everything returns the bytes to send now. Until something is shown, and after `keep`, the
-    terminal's cursor is at the beginning of an empty row.
+    All methods return the bytes to send now. Before the first `show`, and after `keep`, the cursor
+    is at the beginning of an empty row.
     """
 
     __slots__ = ("_cursor", "_erase", "_input", "_laid", "_redraw", "_rows", "height", "width")
@@ -78,15 +78,15 @@ class Screen:
         self.width, self.height = bounded(width, height)
         self._input: tuple[str, list[str], int] = ("", [], 0)
         self._laid = _Laid([], [[]], [0])
-        # What is drawn, and in which of these rows and at which column the cursor is.
+        # The rows that are drawn, and the row and column of the cursor in them.
         self._rows: list[Row] = [[]]
         self._cursor = (0, 0)
-        # What takes all rows away and draws them again, made when a message needs it.
+        # Output that removes all rows and draws them again; None until a message needs it.
         self._erase: bytes | None = None
         self._redraw = b""
 
     def begin(self) -> bytes:
-        """Return what to send first: it makes the terminal mark pastes."""
+        """Return what to send first: it switches bracketed paste on."""
         return _BEGIN
 
     def end(self) -> bytes:
@@ -94,9 +94,10 @@ class Screen:
         return self.keep() + _END
 
     def show(self, prompt: str, text: Sequence[str], cursor: int) -> bytes:
-        """The prompt, the graphemes of what was typed, and how many of them are before the cursor.
+        """Draw the prompt and the input; only what has changed is sent.
 
-        Only what has changed is sent.
+        text: the graphemes of the input.
+        cursor: how many of them are before the cursor.
         """
         self._input = (prompt, list(text), cursor)
         rows, place = self._layout()
@@ -106,9 +107,9 @@ class Screen:
         return drawn.encode()
 
     def above(self, lines: bytes) -> bytes:
-        """*lines* above the input: whole ones for this width, each ended by CR LF.
+        """Show *lines* above the input, which is removed and drawn again once.
 
-        However many they are, the input is taken away and drawn again once.
+        lines: rows that fit the width, each ended by CR LF.
         """
         before, after = self.around()
         return before + lines + after
@@ -125,7 +126,7 @@ class Screen:
         return self.above("".join(f"{row}\r\n" for row in columns(clean, self.width)).encode())
 
     def ended(self) -> bytes:
-        """Take the input away after Enter, before the result of the line is shown."""
+        """Begin a new row where necessary, after Enter."""
         return b""
 
     def clear(self) -> bytes:
@@ -142,10 +143,10 @@ class Screen:
         return kept.encode()
 
     def resize(self, width: int, height: int) -> bytes:
-        """The terminal has another size now, and has kept its cursor's place in the rows.
+        """Draw the input for another size of the terminal.
 
-        A terminal that has broken a drawn row in two keeps what it made of the first ones: rows
-        are not told apart from messages by looking, and a message must not be lost.
+        If the terminal has broken a drawn row in two, a part of the old input stays above: erasing
+        more rows could erase a message.
         """
         erase = self._to_start() + _ERASE_BELOW
         self.width, self.height = bounded(width, height)
@@ -155,15 +156,15 @@ class Screen:
         rows, place = self._layout()
         return (erase + self._change(rows, place)).encode()
 
-    # -- where everything is
+    # -- layout
 
     def _layout(self) -> tuple[list[Row], tuple[int, int]]:
-        """Return the rows to draw, as many as there is room for, and the cursor's place."""
+        """Return the rows to draw, as many as fit, and the row and column of the cursor."""
         prompt, text, cursor = self._input
         shown = [*graphemes(prompt), *text]
-        # The cursor is before this one; always within a row, never behind a full one.
+        # The index of the grapheme after the cursor. It is always in a row, never after a full one.
         target = len(shown) - len(text) + cursor
-        # One row is left for what arrives; of the others those around the cursor.
+        # One row is left for messages; the others are the rows around the cursor.
         most = self.height - 1
         laid = self._laid = self._lay(shown, target, most)
         row = bisect_right(laid.starts, target) - 1
@@ -172,9 +173,10 @@ class Screen:
         return laid.rows[first : first + most], (place[0] - first, place[1])
 
     def _lay(self, shown: list[str], target: int, more: int) -> _Laid:
-        """Lay out these graphemes, at least to so many rows below that of the *target*.
+        """Lay out these graphemes, as far as *more* rows below that of the *target*.
 
-        The rows that are as they were are kept, so that a key costs no more in a long line.
+        Rows that have not changed are used again, so that a key does not take longer in a long
+        line.
         """
         kept = self._laid.kept(shown)
         rows, starts = [*self._laid.rows[:kept], []], self._laid.starts[: kept + 1]
@@ -198,16 +200,16 @@ class Screen:
         return _Laid(shown, rows, starts)
 
     def _prepare(self) -> None:
-        """Prepare the output that takes the input away and draws it again."""
+        """Prepare the output that removes the input and draws it again."""
         self._erase = (self._to_start() + _ERASE_BELOW).encode() if self._rows != [[]] else b""
         rows, place = self._rows, self._cursor
         self._rows, self._cursor = [[]], (0, 0)
         self._redraw = self._change(rows, place).encode()
 
-    # -- what to send
+    # -- output
 
     def _change(self, rows: list[Row], place: tuple[int, int]) -> str:
-        """Return the output from what is drawn to these *rows* with the cursor at *place*."""
+        """Return the output that changes what is drawn to *rows* and the cursor to *place*."""
         drawn = self._rows
         row = 0
         while row < min(len(rows), len(drawn)) - 1 and rows[row] == drawn[row]:
@@ -220,8 +222,8 @@ class Screen:
         parts: list[str] = []
         at = self._cursor
         if rows[row:] != drawn[row:]:
-            # What stays never fills its row: a full one is followed by another in both, but where
-            # the window ends, and then it is the same.
+            # The part that stays never fills its row: after a full row comes another one in both
+            # layouts, except at the end of the window, where both rows are equal.
             column = _end(rows[row][:same])
             parts.append(_move(at, (row, column)))
             if len(drawn) > row + 1 or len(drawn[row]) > same:
@@ -245,17 +247,18 @@ class Screen:
 
 
 class PlainScreen(Screen):
-    """For who listens to a screen reader: what was sent once is not drawn again.
+    """A terminal for users of a screen reader: nothing is drawn again.
 
-    What is typed is echoed; messages begin a row of their own, and what there is of a line follows
-    with the next key. A change in the middle of it is a new row, since a reader reads those out.
+    Typed characters are echoed. A message begins a new row, and the input follows it with the next
+    key. A change in the middle of the input begins a new row, too, since a screen reader reads that
+    out.
     """
 
     __slots__ = ("_at", "_shown")
 
     def __init__(self, width: int, height: int) -> None:
         super().__init__(width, height)
-        # The graphemes in the last row, and how many of them are before the cursor.
+        # The graphemes in the last row, and the number of them before the cursor.
         self._shown: list[str] = []
         self._at = 0
 
@@ -266,7 +269,7 @@ class PlainScreen(Screen):
         shown, at = self._shown, self._at
         parts: list[str] = []
         if wanted == shown:
-            # The cursor alone moves; BS takes it one cell to the left.
+            # Only the cursor moves; BS moves it one cell to the left.
             parts += wanted[at:place] if place > at else _back(wanted[place:at])
         elif wanted == shown[:-1] and at == len(shown) and place == len(wanted):
             back = _back(shown[-1:])
@@ -315,12 +318,15 @@ def _written(row: Row, column: int) -> str:
 
 
 def _end(row: Row) -> int:
-    """Return the column after these cells, which begin a row."""
+    """Return the column after these cells at the beginning of a row."""
     return sum([width for _, width in row])
 
 
 def _move(at: tuple[int, int], to: tuple[int, int]) -> str:
-    """The cursor's way from one row and column to another; the first may be behind a full row."""
+    """Return the output that moves the cursor from one row and column to another.
+
+    at: may be after the last cell of a full row.
+    """
     if at == to:
         return ""
     rows = _up(at[0] - to[0]) if at[0] > to[0] else _down(to[0] - at[0])

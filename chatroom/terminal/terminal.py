@@ -1,9 +1,9 @@
-"""The terminal of one user: the input in the last rows, and above it what arrives.
+"""A user's terminal: messages, and below them the input that the user edits.
 
-A terminal stands between the writer of its connection and the code that writes to it, and is an
-writer itself. It puts what is written to it above the input. All members of a room are sent the
-same bytes for an event; only the sequences that take away the input and draw it again differ. While
-the writer is congested, no key is processed, since keys lead to output.
+A terminal wraps the writer of its connection, and is a writer itself: it shows what is written to
+it above the input. All members of a room are sent the same bytes for an event; only the sequences
+that remove the input and draw it again differ. While the writer is congested no key is processed,
+since keys cause output.
 """
 
 from __future__ import annotations
@@ -19,43 +19,41 @@ from chatroom.formats.plain import BELL, plain
 from chatroom.model.clock import Timer, Timers
 from chatroom.model.output import TerminalWriter
 from chatroom.model.preferences import Preferences
-from chatroom.terminal.editor import (
+from chatroom.terminal.editactions import (
     Action,
     Bell,
     Choices,
-    Complete,
-    Editor,
     Eof,
     Interrupt,
     Line,
     Redraw,
     Unsent,
 )
+from chatroom.terminal.editor import Complete, Editor
 from chatroom.terminal.keys import Event, Key, Keys, Paste
 from chatroom.terminal.screen import PlainScreen, Screen
 from chatroom.text.cells import cells, graphemes
 
-#: The assumed size of a terminal that does not say it, in cells and rows (that of a VT100).
+#: The assumed size of a terminal that does not report it, in cells and rows: that of a VT100.
 DEFAULT_SIZE: Final = (80, 24)
 
-#: No further line is taken while more lines than this wait.
+#: While more lines than this wait, no further line is taken.
 MAX_WAITING_LINES: Final = 64
 
 #: The cost of keys in bytes of the byte rate, so that a user who types as fast as allowed uses no
-#: more processor time than one who sends lines (see benchmarks/inputs.py). A key costs KEY_COST
-#: bytes, and one byte for each KEY_SIZE code points of the line that it is typed into. Drawing
-#: costs SHOWN_COST bytes, and one byte for each SHOWN_SIZE code points that are drawn again.
-KEY_COST: Final = 8
-KEY_SIZE: Final = 6
-SHOWN_SIZE: Final = 2
-SHOWN_COST: Final = 32
+#: more processor time than one who sends lines (see benchmarks/inputs.py). A key costs KEY_BYTES,
+#: and one byte for each KEY_POINTS code points of the line. Drawing costs DRAW_BYTES, and one byte
+#: for each DRAW_POINTS code points that are drawn.
+KEY_BYTES: Final = 8
+KEY_POINTS: Final = 6
+DRAW_BYTES: Final = 32
+DRAW_POINTS: Final = 2
 
-#: Other connections have their turn after this cost (some milliseconds), or after this many bytes
-#: of output.
+#: Other connections get their turn after this cost (some milliseconds), or this much output.
 TURN_COST: Final = 1024
-TURN_SIZE: Final = 4096
+TURN_OUTPUT_BYTES: Final = 4096
 
-# By how a terminal's name (RFC 1091; the TERM of terminfo) begins. A VT52 has other sequences.
+# Beginnings of terminal names (RFC 1091; TERM of terminfo). A VT52 has other control sequences.
 _DUMB: Final = re.compile(r"DUMB|UNKNOWN|NETWORK|VT52|EMACS")
 _MONOCHROME: Final = re.compile(r"VT[1-9]|.*-MONO|.*-M$")
 _MANY: Final = re.compile(r".*256|.*DIRECT|XTERM|TMUX|PUTTY|ALACRITTY|FOOT|KITTY|WEZTERM|GHOSTTY")
@@ -64,7 +62,8 @@ _MANY: Final = re.compile(r".*256|.*DIRECT|XTERM|TMUX|PUTTY|ALACRITTY|FOOT|KITTY
 class Kind(NamedTuple):
     """The capabilities of a terminal.
 
-    draws: it moves its cursor where it is told to, and has no line editor of its own.
+    draws: whether it obeys control sequences, and has no line editor of its own.
+    colours: the colours that it can show.
     """
 
     draws: bool = True
@@ -72,11 +71,11 @@ class Kind(NamedTuple):
 
 
 def kind_of(names: Sequence[str], mtts: int = 0) -> Kind:
-    """What to think of a terminal that calls itself so, with the best name first; none for unsaid.
+    """Return the capabilities of a terminal.
 
-    mtts: what it says of itself by the Mud Terminal Type Standard, 0 for nothing. Clients that do
-    have a line editor of their own, most of them show lines only, and those that could draw take it
-    for a question for a password when somebody else echoes.
+    names: its names, the best one first; empty if it has reported none.
+    mtts: its bits of the Mud Terminal Type Standard, 0 for none. Clients that report them have a
+        line editor, and take it for a password prompt if the server echoes.
     """
     name = names[0].upper() if names else ""
     colours = Colours.FEW
@@ -88,32 +87,41 @@ def kind_of(names: Sequence[str], mtts: int = 0) -> Kind:
 
 
 def not_said(count: int) -> str:
-    """What somebody is told of whose lines so many are dropped."""
+    """Return the notice for a user of whom *count* waiting lines are dropped."""
     return (
         f"{count:,} {'line that waited was' if count == 1 else 'lines that waited were'} not said."
     )
 
 
 class Owner(Protocol):
-    """The connection whose terminal it is."""
+    """The connection of a terminal."""
 
     @property
     def prompt(self) -> tuple[str, str]:
-        """Return the name of the user and of their room, empty before they are known."""
+        """The names of the user and of the room, empty before they are known."""
 
     def told(self, text: str) -> None:
         """Show a notice to the user."""
 
     def ended(self) -> None:
-        """Note that the user wants to leave, after the lines before that were taken."""
+        """Disconnect the user after the lines that wait; the input has ended."""
 
 
 class Terminal:
-    """One person's terminal.
+    """The terminal of one connection.
 
-    writer: the connection's. lines: where the lines that were typed are to wait. kind, size: what
-    is known of it; the size is in cells and rows. What keys lead to happens in `work`, to be called
-    while it is `ready`, which it may be after any other call, and after what was called `later`.
+    writer: the connection's writer.
+    owner: the connection.
+    lines: the queue to which lines are appended.
+    later: delays calls.
+    line_length: the greatest length of a line, in bytes.
+    kind: its capabilities.
+    size: in cells and rows, 0 for unknown.
+    no_color: whether the user wants no colours (NO_COLOR).
+    complete, secret: see Editor.
+
+    Keys are processed in `work`, which the owner calls while the terminal is `ready`. It may become
+    ready by any other call, and by a delayed call.
     """
 
     def __init__(
@@ -138,18 +146,19 @@ class Terminal:
         self._keys = Keys()
         self._editor = Editor(line_length, complete, secret)
         self._screen = Screen(*_size(size))
-        # Keys that were not dealt with yet, oldest first, and about how many bytes they were.
+        # The keys that wait, oldest first.
         self._events: deque[Event] = deque()
+        #: About how many bytes the waiting keys were.
         self.backlog = 0
         self._timer = Timer(later)
         self._prompted = ("", "")
-        # What of the input is still to be sent around a line that the writer took in part.
+        # Output before and after a line that the writer took in part, which is still to be sent.
         self._owed = (b"", b"")
-        # The size that the screen is to have, None for the one that it has.
+        # The new size that the screen does not have yet, or None.
         self._resized: tuple[int, int] | None = None
-        # What was done since `spent` was asked for.
+        # The cost since the last call of `spent`.
         self._cost = 0
-        # A hidden line waits: only when that was taken it is known whether the next is hidden.
+        # Whether a hidden line waits. Until it is taken, the next line may be hidden or not.
         self._answered = False
         self._begun = self._over = False
 
@@ -161,9 +170,9 @@ class Terminal:
         return self._writer.congested
 
     def write(self, data: bytes) -> int:
-        """Show *data*, whole lines with bells between and after them; see Writer.
+        """Show *data*, whole lines and bells, above the input; see Writer.
 
-        Returns how many bytes of *data* itself were taken.
+        Returns how many bytes of *data* were taken, not counting other output.
         """
         if self._over or not data.rstrip(BELL):
             return self._writer.write(data)
@@ -197,7 +206,7 @@ class Terminal:
 
     @property
     def echo(self) -> bool:
-        """Whether users must be sent their own messages: the client does not show the input."""
+        """Whether users must be sent their own messages, as the input is removed on Enter."""
         return not isinstance(self._screen, PlainScreen)
 
     @property
@@ -207,7 +216,7 @@ class Terminal:
         return height
 
     def format_for(self, preferences: Preferences) -> Format:
-        """Use these preferences from now on; returns the format for them."""
+        """Use these preferences from now on, and return the format for them."""
         reader = preferences.reader or not self._kind.draws
         screen = self._screen
         if reader is self.echo:
@@ -231,7 +240,7 @@ class Terminal:
         self._draw()
 
     def end(self, farewell: bytes = b"") -> bytes:
-        """It is left as it was, below *farewell*; returns what has still to be sent for that."""
+        """End the use of the terminal, and return the last output: *farewell* and resets."""
         if self._over:
             return farewell
         self._over = True
@@ -243,9 +252,9 @@ class Terminal:
         return taken_away + farewell + self._screen.end()
 
     def resize(self, size: tuple[int, int]) -> None:
-        """The terminal has another *size*; its format has to be asked for again.
+        """Use another *size*, as soon as the writer is not congested.
 
-        It is drawn anew when that can be sent: however often it changes, nothing piles up.
+        The caller has to call `format_for` again.
         """
         self._resized = _size(size)
         if not self._writer.congested:
@@ -298,7 +307,7 @@ class Terminal:
         return len(self._lines) <= MAX_WAITING_LINES or not ends_line
 
     def work(self) -> None:
-        """Process keys up to the end of a line, or until the turn is over, and draw the result."""
+        """Process keys to the end of a line, or for one turn, and draw the result."""
         if self._over or self._writer.congested:
             return
         editor = self._editor
@@ -312,10 +321,10 @@ class Terminal:
             before = editor.size
             actions = editor.receive(event)
             if actions:
-                shown.append(self._dealt(actions))
+                shown.append(self._perform(actions))
                 size += len(shown[-1])
-            self._cost += KEY_COST + max(before, editor.size) // KEY_SIZE
-            if self._cost >= TURN_COST or size >= TURN_SIZE:
+            self._cost += KEY_BYTES + max(before, editor.size) // KEY_POINTS
+            if self._cost >= TURN_COST or size >= TURN_OUTPUT_BYTES:
                 break
         self._draw(b"".join([resized, *shown]))
 
@@ -331,7 +340,7 @@ class Terminal:
             return
         for event in events:
             if event is Key.INTERRUPT:
-                # It is not to wait behind what it is for.
+                # It cancels what waits, so it must not wait behind it.
                 self._drop()
             self._events.append(event)
             self.backlog += _weight(event)
@@ -349,17 +358,17 @@ class Terminal:
             self._owner.told(not_said(dropped))
 
     def _expire(self) -> None:
-        """Process an unfinished key, which will not be completed."""
+        """Take an incomplete key, which will not be completed."""
         self._take(self._keys.expire())
 
-    def _dealt(self, actions: Sequence[Action]) -> bytes:
-        """Do what a key leads to; returns output for it beside the line."""
+    def _perform(self, actions: Sequence[Action]) -> bytes:
+        """Perform the actions of a key, and return their output."""
         shown = []
         for action in actions:
             match action:
                 case Line():
                     if not (self.echo or action.hidden):
-                        # It stays where it was typed; of what came all at once nothing is there.
+                        # The line stays where it was typed; pasted lines were not shown yet.
                         text = graphemes(action.text)
                         shown.append(self._screen.show("", text, len(text)))
                     shown.append(self._screen.ended())
@@ -370,7 +379,7 @@ class Terminal:
                     shown.append(self._screen.choices(action.choices))
                 case Redraw():
                     shown.append(self._screen.clear())
-                    self._cost += self._editor.size // SHOWN_SIZE
+                    self._cost += self._editor.size // DRAW_POINTS
                 case Bell():
                     shown.append(BELL)
                 case Interrupt():
@@ -390,7 +399,7 @@ class Terminal:
     def _shown(self) -> bytes:
         """Return the output that draws the prompt and the line."""
         resized = self._resize()
-        self._cost += SHOWN_COST + self._editor.size // SHOWN_SIZE
+        self._cost += DRAW_BYTES + self._editor.size // DRAW_POINTS
         self._prompted = self._owner.prompt
         if self._editor.hidden:
             prompt = "[not shown] "
@@ -403,11 +412,11 @@ class Terminal:
         size, self._resized = self._resized, None
         if size is None:
             return b""
-        self._cost += SHOWN_COST + self._editor.size // SHOWN_SIZE
+        self._cost += DRAW_BYTES + self._editor.size // DRAW_POINTS
         return self._screen.resize(*size)
 
     def _prompt(self, name: str, room: str) -> str:
-        """As much as leaves room for what is typed."""
+        """Return the longest prompt that takes at most half of the width."""
         if not name:
             return ""
         for prompt in (f"[{name} #{room}] ", f"[{name}] "):
@@ -431,5 +440,5 @@ def _size(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _weight(event: Event) -> int:
-    """Return about how many bytes a key was."""
+    """Return about how many bytes of input *event* was."""
     return 1 if isinstance(event, Key) else len(event.text)

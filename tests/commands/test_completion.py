@@ -21,7 +21,8 @@ from chatroom.commands.completion import (
     complete,
 )
 from chatroom.model.sanctions import RoomAccess
-from chatroom.terminal.editor import Action, Bell, Choices, Editor, Line
+from chatroom.terminal.editactions import Action, Bell, Choices, Line
+from chatroom.terminal.editor import Editor
 from chatroom.terminal.keys import Key, Text
 from chatroom.text.names import fold
 from tests.support.doubles import immediate

@@ -6,23 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatroom.terminal.editor import (
-    ASKED_LINES,
-    MAX_HISTORY,
-    MAX_HISTORY_BYTES,
-    MAX_LINES,
-    REACH,
+from chatroom.terminal.editactions import (
     Action,
     Bell,
     Choices,
-    Editor,
     Eof,
     Interrupt,
     Line,
     Redraw,
     Unsent,
 )
+from chatroom.terminal.editor import ASKED_LINES, MAX_LINES, Editor
 from chatroom.terminal.keys import Event, Key, Paste, Text
+from chatroom.terminal.linehistory import MAX_HISTORY, MAX_HISTORY_BYTES
+from chatroom.terminal.textbuffer import REACH_GRAPHEMES
 from chatroom.text.cells import graphemes
 from chatroom.text.names import fold
 from tests.support.fuzzing import examples
@@ -175,8 +172,8 @@ def test_the_history_is_bounded() -> None:
     assert len(editor._history) == MAX_HISTORY
     for number in range(50):
         press(editor, f"{number}" + "小" * 300, Key.ENTER)
-    assert sum(len(line.encode()) for line in editor._history) == editor._history_size
-    assert editor._history_size <= MAX_HISTORY_BYTES
+    assert sum(len(line.encode()) for line in editor._history._lines) == editor._history.size
+    assert editor._history.size <= MAX_HISTORY_BYTES
 
 
 def test_a_line_with_a_secret_is_forgotten() -> None:
@@ -186,7 +183,7 @@ def test_a_line_with_a_secret_is_forgotten() -> None:
     assert editor.text == "two"
     press(editor, Key.UP)
     assert editor.text == "one"
-    assert editor._history_size == len("onetwo")
+    assert editor._history.size == len("onetwo")
 
 
 # -- hidden
@@ -495,7 +492,7 @@ def test_wherever_a_line_is_changed_its_graphemes_are_those_of_its_text(
     editor.receive(Text("".join(text)))
     for place, put in changes:
         _, split, _ = editor.view("")
-        editor.cursor = min(place, len(split))
+        editor._buffer.cursor = min(place, len(split))
         before, after = "".join(split[: editor.cursor]), "".join(split[editor.cursor :])
         if put:
             editor.receive(Text(put))
@@ -522,7 +519,7 @@ def test_a_change_in_a_long_line_takes_apart_what_is_near_alone(
         taken.append(len(text))
         return graphemes(text)
 
-    monkeypatch.setattr("chatroom.terminal.editor.graphemes", counted)
+    monkeypatch.setattr("chatroom.terminal.textbuffer.graphemes", counted)
     for key in (Key.START, Text("y"), Key.BACKSPACE, Key.DELETE, Key.RIGHT, Key.TRANSPOSE):
         editor.receive(key)
     assert editor.text == "漢aa" + "漢a" * 398
@@ -533,7 +530,7 @@ def test_a_word_is_looked_for_no_further_than_need_be() -> None:
     editor = Editor(10_000)
     editor.receive(Text("x " * 2000 + "y" * 300))
     editor.receive(Key.KILL_WORD_LEFT)
-    assert editor.text == "x " * 2000 + "y" * (300 - REACH)
+    assert editor.text == "x " * 2000 + "y" * (300 - REACH_GRAPHEMES)
     for _ in range(3):
         editor.receive(Key.KILL_WORD_LEFT)
     assert editor.text == "x " * 1999

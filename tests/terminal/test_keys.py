@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chatroom.terminal.keys import (
     KEY_SECONDS,
-    MAX_PASTE,
+    MAX_PASTE_BYTES,
     PASTE_SECONDS,
     Event,
     Key,
@@ -214,8 +214,10 @@ def test_of_a_paste_that_is_too_large_the_beginning_is_kept() -> None:
     keys.receive(b"\x1b[200~")
     for _ in range(100):
         assert keys.receive(b"x" * 4096) == []
-    assert keys.receive(b"\x1b[201~y") == [Paste("x" * MAX_PASTE, whole=False), Text("y")]
-    assert keys.receive(b"\x1b[200~" + b"z" * MAX_PASTE + b"\x1b[201~") == [Paste("z" * MAX_PASTE)]
+    assert keys.receive(b"\x1b[201~y") == [Paste("x" * MAX_PASTE_BYTES, whole=False), Text("y")]
+    assert keys.receive(b"\x1b[200~" + b"z" * MAX_PASTE_BYTES + b"\x1b[201~") == [
+        Paste("z" * MAX_PASTE_BYTES)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -228,7 +230,7 @@ def test_nothing_grows_for_ever(endless: bytes, filler: bytes) -> None:
     for _ in range(1000):
         keys.receive(filler * 100)
         assert len(keys._rest) <= 64
-        assert len(keys._pasted or b"") <= MAX_PASTE
+        assert len(keys._pasted or b"") <= MAX_PASTE_BYTES
 
 
 PIECES = st.lists(

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatroom.terminal.editor import Action, Bell, Choices, Editor, Line, Redraw
+from chatroom.terminal.editactions import Action, Bell, Choices, Line, Redraw
+from chatroom.terminal.editor import Editor
 from chatroom.terminal.keys import Event, Key, Paste, Text
 from chatroom.terminal.screen import PlainScreen, Screen
 from chatroom.text.cells import columns, wrap

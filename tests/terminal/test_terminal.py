@@ -16,7 +16,7 @@ from chatroom.doors.telnet.protocol import TELNET_HINT, ChatFactory
 from chatroom.formats.ansi import Colours
 from chatroom.model.limits import Limits
 from chatroom.model.preferences import Preferences
-from chatroom.terminal.editor import Line
+from chatroom.terminal.editactions import Line
 from chatroom.terminal.terminal import Kind, Terminal, kind_of
 from chatroom.text.cells import wrap
 from chatroom.text.names import clean

@@ -6,7 +6,7 @@ whole, so that nothing depends on how it was cut.
 The rule: this is a pure object, and however the bytes are cut over reads, the same lines come out.
 """
 
-from chatroom.terminal.editor import Line
+from chatroom.terminal.editactions import Line
 
 
 class Lines:

@@ -35,7 +35,7 @@ from chatroom.model.events import SERVER, Noticed
 from chatroom.model.identity import Identity
 from chatroom.model.preferences import Preferences
 from chatroom.model.refused import Code, Refused
-from chatroom.terminal.editor import Line
+from chatroom.terminal.editactions import Line
 from chatroom.terminal.terminal import TURN_COST, Kind, Terminal, not_said
 
 log = Logger()
