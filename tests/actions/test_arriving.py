@@ -41,7 +41,7 @@ from tests.support.accounts import (
     register,
     take_steps,
 )
-from tests.support.doubles import FailingLedger, FakeWriter, LateClaims
+from tests.support.doubles import FailingLedger, FakeWriter, LateClaims, refuse
 from tests.support.stores import LEDGERS
 from tests.support.world import Person, World, check
 
@@ -566,12 +566,12 @@ def test_a_room_that_cannot_be_entered_leads_to_the_lobby(failing: World) -> Non
     assert told[0] == "-- #den cannot be entered: the disk is full."
     assert greetings(told) == [f"{FIRST}alice, in #lobby."]
     assert logged_in(failing, person, "alice")
-    ledger.refuses = lambda event: isinstance(event, Joined)
+    refuse(ledger, Joined)
     for identity in (again(failing), Identity("zoe"), Identity()):
         gone = failing.arrives(identity)
         assert gone.gone
         assert gone.session.origin not in failing.chat.sessions
-    ledger.refuses = lambda event: False
+    refuse(ledger)
     check(failing)
 
 

@@ -12,7 +12,7 @@ from chatroom.model.events import Said, TookBack, TopicSet
 from chatroom.model.refused import Code, Refused
 from chatroom.model.sanctions import Rule, RuleKey, RuleKind
 from tests.support.accounts import FakeBook, book_of, owner
-from tests.support.doubles import FailingLedger, FakeRecords
+from tests.support.doubles import FakeRecords, refuse
 from tests.support.world import Person, World
 
 WHY = "the disk is full"
@@ -94,8 +94,7 @@ def test_nobody_waits_for_what_others_asked_for(failing: World) -> None:
 
 def test_a_line_that_is_refused_holds_up_no_command(failing: World) -> None:
     (alice,) = failing.people("alice")
-    assert isinstance(failing.ledger, FailingLedger)
-    failing.ledger.refuses = lambda event: isinstance(event, Said)
+    refuse(failing.ledger, Said)
     assert types(alice, "hello", "/history") == [
         f"-- Your line was not said: {WHY}. Please send it again.",
         "-- Nothing has been said here.",
@@ -105,7 +104,6 @@ def test_a_line_that_is_refused_holds_up_no_command(failing: World) -> None:
 def test_a_receipt_is_the_id_of_the_line_or_why_it_was_not_said(failing: World) -> None:
     (alice,) = failing.people("alice")
     chat, ledger = failing.chat, failing.ledger
-    assert isinstance(ledger, FailingLedger)
 
     def receipt(text: str) -> Deferred[int]:
         event = Said(failing.clock.time(), alice.session.origin, "alice", text)
@@ -118,7 +116,7 @@ def test_a_receipt_is_the_id_of_the_line_or_why_it_was_not_said(failing: World) 
     answer: list[object] = []
     receipt("hello").addCallback(answer.append)
     assert answer == [chat.lobby.log.last_id]
-    ledger.refuses = lambda event: isinstance(event, Said)
+    refuse(ledger, Said)
     receipt("again").addErrback(lambda failure: answer.append(failure.value))
     refusal = answer[1]
     assert isinstance(refusal, Refused)
@@ -127,8 +125,7 @@ def test_a_receipt_is_the_id_of_the_line_or_why_it_was_not_said(failing: World) 
 
 def test_a_topic_that_is_refused_is_not_the_topic(failing: World) -> None:
     (alice,) = failing.people("alice")
-    assert isinstance(failing.ledger, FailingLedger)
-    failing.ledger.refuses = lambda event: isinstance(event, TopicSet)
+    refuse(failing.ledger, TopicSet)
     assert types(alice, "/topic tea", "/topic") == [
         f"-- The topic was not set: {WHY}.",
         "-- #lobby has no topic. /topic TEXT sets one.",
@@ -159,8 +156,7 @@ def test_that_lines_are_not_removed_is_said_too(failing: World) -> None:
     olga, bob = operator(failing), failing.person("bob")
     bob.says("buy")
     _ = olga.sees
-    assert isinstance(failing.ledger, FailingLedger)
-    failing.ledger.refuses = lambda event: isinstance(event, TookBack)
+    refuse(failing.ledger, TookBack)
     assert types(olga, "/forget bob", "/audit") == [
         f"-- What bob said was not removed everywhere: {WHY}. Try again later.",
         "-- Nothing has been done yet.",
@@ -227,11 +223,10 @@ def test_that_the_disk_has_still_what_is_removed_is_said_elsewhere_too(away: Wor
 
 def test_that_a_line_elsewhere_is_removed_is_said_when_it_is(failing: World) -> None:
     (alice,) = failing.people("alice")
-    assert isinstance(failing.ledger, FailingLedger)
     alice.says("one", "/join den")
-    failing.ledger.refuses = lambda event: isinstance(event, TookBack)
+    refuse(failing.ledger, TookBack)
     assert types(alice, "/forget") == [f"-- Your lines in #lobby were not taken back: {WHY}."]
-    failing.ledger.refuses = lambda event: False
+    refuse(failing.ledger)
     assert types(alice, "/forget") == ["-- What you said in #lobby is removed."]
     assert types(alice, "/join lobby", "two", "/join den", "/forget hour", "/forget hour")[-1] == (
         "-- What you said in #lobby is removed."

@@ -15,7 +15,14 @@ from chatroom.model.events import Said
 from chatroom.model.identity import Identity
 from chatroom.text.names import fold
 from tests.support.accounts import WORD, FakeBook, book_of, logged_in, now, owner
-from tests.support.doubles import DelayedLedger, FailingLedger, LateClaims, SomeClaims, immediate
+from tests.support.doubles import (
+    DelayedLedger,
+    FailingLedger,
+    LateClaims,
+    SomeClaims,
+    immediate,
+    refuse,
+)
 from tests.support.fuzzing import examples
 from tests.support.stores import stored
 from tests.support.world import Person, World, check
@@ -538,8 +545,7 @@ def test_whoever_is_uninvited_is_not_there_by_a_command_either(world: World) -> 
 
 def test_a_line_that_is_not_said_is_told(failing: World) -> None:
     owner(failing)
-    assert isinstance(failing.ledger, FailingLedger)
-    failing.ledger.refuses = lambda event: isinstance(event, Said)
+    refuse(failing.ledger, Said)
     (answer,) = failing.passes(as_account(failing), "lost")
     assert answer.startswith("-- Your line was not said: the disk is full.")
 
@@ -675,7 +681,7 @@ class Anything:
         world = self.world
         self.fake.late = self.claims.late = False
         if isinstance(world.ledger, FailingLedger):
-            world.ledger.refuses = lambda event: False
+            refuse(world.ledger)
         for _ in range(12):
             for person in world.came:
                 person.writer.drain()

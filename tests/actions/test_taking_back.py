@@ -3,7 +3,7 @@
 import pytest
 
 from chatroom.model.events import Said, TookBack
-from tests.support.doubles import FailingLedger
+from tests.support.doubles import refuse
 from tests.support.lookups import TODAY, said
 from tests.support.world import Person, World
 
@@ -119,23 +119,21 @@ def test_what_was_said_in_a_hidden_room_is_not_taken_back(world: World) -> None:
 
 def test_taking_back_that_is_refused_can_be_asked_for_again(failing: World) -> None:
     alice, bob = failing.people("alice", "bob")
-    assert isinstance(failing.ledger, FailingLedger)
     alice.says("one")
-    failing.ledger.refuses = lambda event: isinstance(event, TookBack)
+    refuse(failing.ledger, TookBack)
     _ = bob.sees
     assert alice.asks("/forget") == [
         "-- Your lines in #lobby were not taken back: the disk is full."
     ]
     assert said(bob.asks("/history")) == ["one"]
-    failing.ledger.refuses = lambda event: False
+    refuse(failing.ledger)
     assert alice.asks("/forget") == [ONE]
     assert bob.asks("/history")[-1] == "-- Nothing has been said here."
 
 
 def test_what_was_never_said_in_a_room_that_is_gone_is_nothing(failing: World) -> None:
     (alice,) = failing.people("alice")
-    assert isinstance(failing.ledger, FailingLedger)
-    failing.ledger.refuses = lambda event: isinstance(event, Said)
+    refuse(failing.ledger, Said)
     alice.says("/join den", "hi", "/join lobby")
     assert list(failing.chat.rooms) == ["lobby"]
     assert alice.asks("/forget")[-1] == NOTHING

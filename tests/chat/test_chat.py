@@ -19,7 +19,7 @@ from chatroom.model.refused import Refused
 from chatroom.text import names
 from chatroom.text.times import DAY
 from tests.conftest import MakeWorld, Strictness
-from tests.support.doubles import Clock, FailingLedger, FakeWriter
+from tests.support.doubles import Clock, FakeWriter, refuse
 from tests.support.world import Person, World
 
 FAR = "192.0.2.1"
@@ -130,8 +130,7 @@ def test_where_there_is_no_place_the_room_gives_way_that_was_silent_for_longest(
 
 def test_a_room_that_was_never_entered_does_not_stay(failing: World) -> None:
     (alice,) = failing.people("alice")
-    assert isinstance(failing.ledger, FailingLedger)
-    failing.ledger.refuses = lambda event: isinstance(event, Joined)
+    refuse(failing.ledger, Joined)
     alice.types("/join den")
     assert "den" in failing.chat.rooms
     failing.settle()

@@ -2,27 +2,13 @@
 
 import pytest
 
-from chatroom.model.events import Announced, Event, Joined, Left, Renamed, TopicSet
-from tests.support.doubles import FailingLedger
+from chatroom.model.events import Announced, Joined, Left, Renamed, TopicSet
+from tests.support.doubles import FailingLedger, refuse
 from tests.support.world import Person, World
 
 
-def refuse(world: World, kind: type[Event], times: int = 1000) -> None:
-    """The next events of this kind are refused."""
-    assert isinstance(world.ledger, FailingLedger)
-    left = [times]
-
-    def refuses(event: Event) -> bool:
-        if isinstance(event, kind) and left[0]:
-            left[0] -= 1
-            return True
-        return False
-
-    world.ledger.refuses = refuses
-
-
 def test_who_cannot_be_let_in_is_told_and_let_go(failing: World) -> None:
-    refuse(failing, Joined)
+    refuse(failing.ledger, Joined)
     alice = Person(failing)
     failing.settle()
     assert alice.sees == ["-- #lobby cannot be entered: the disk is full."]
@@ -31,7 +17,7 @@ def test_who_cannot_be_let_in_is_told_and_let_go(failing: World) -> None:
 
 
 def test_who_cannot_be_let_in_and_has_gone_leaves_nothing(failing: World) -> None:
-    refuse(failing, Joined)
+    refuse(failing.ledger, Joined)
     alice = Person(failing)
     alice.hangs_up()
     failing.settle()
@@ -40,7 +26,7 @@ def test_who_cannot_be_let_in_and_has_gone_leaves_nothing(failing: World) -> Non
 
 def test_who_cannot_move_goes_back(failing: World) -> None:
     alice, bob = failing.people("alice", "bob")
-    refuse(failing, Joined, times=1)
+    refuse(failing.ledger, Joined, times=1)
     assert alice.asks("/join den") == [
         "-- #den cannot be entered: the disk is full.",
         "-- You are now in #lobby with bob.",
@@ -53,14 +39,14 @@ def test_who_cannot_move_goes_back(failing: World) -> None:
 def test_who_cannot_go_back_to_a_room_that_is_gone_goes_to_the_lobby(failing: World) -> None:
     (alice,) = failing.people("alice")
     alice.says("/join attic")
-    refuse(failing, Joined, times=1)
+    refuse(failing.ledger, Joined, times=1)
     assert alice.asks("/join den")[-1] == "-- You are now in #lobby."
     assert list(failing.chat.rooms) == ["lobby"]
 
 
 def test_who_can_neither_move_nor_go_back_is_let_go(failing: World) -> None:
     (alice,) = failing.people("alice")
-    refuse(failing, Joined)
+    refuse(failing.ledger, Joined)
     assert alice.asks("/join den") == [
         "-- #den cannot be entered: the disk is full.",
         "-- #lobby cannot be entered: the disk is full.",
@@ -72,7 +58,7 @@ def test_who_can_neither_move_nor_go_back_is_let_go(failing: World) -> None:
 @pytest.mark.parametrize("way", ["hangs up", "ends"])
 def test_who_cannot_move_and_has_gone_leaves_nothing(failing: World, way: str) -> None:
     alice, bob = failing.people("alice", "bob")
-    refuse(failing, Joined, times=1)
+    refuse(failing.ledger, Joined, times=1)
     alice.types("/join den")
     if way == "ends":
         # A door may end a conversation whatever it waits for.
@@ -85,7 +71,7 @@ def test_who_cannot_move_and_has_gone_leaves_nothing(failing: World, way: str) -
 
 def test_who_leaves_is_out_though_it_could_not_be_noted(failing: World) -> None:
     alice, bob = failing.people("alice", "bob")
-    refuse(failing, Left)
+    refuse(failing.ledger, Left)
     alice.says("/quit")
     assert alice.gone
     assert list(failing.chat.lobby.members) == [bob.session.origin]
@@ -94,14 +80,14 @@ def test_who_leaves_is_out_though_it_could_not_be_noted(failing: World) -> None:
 
 def test_who_moves_is_out_though_it_could_not_be_noted(failing: World) -> None:
     alice, bob = failing.people("alice", "bob")
-    refuse(failing, Left)
+    refuse(failing.ledger, Left)
     assert alice.asks("/join den") == ["-- You made #den; nobody else is here."]
     assert list(failing.chat.lobby.members) == [bob.session.origin]
 
 
 def test_a_name_that_could_not_be_noted_is_not_taken(failing: World) -> None:
     alice, bob = failing.people("alice", "bob")
-    refuse(failing, Renamed, times=1)
+    refuse(failing.ledger, Renamed, times=1)
     assert alice.asks("/nick carol", "hi") == ["-- You are still alice: the disk is full."]
     assert bob.sees == ["alice: hi"]
     bob.says("/nick carol")
@@ -110,7 +96,7 @@ def test_a_name_that_could_not_be_noted_is_not_taken(failing: World) -> None:
 
 def test_another_spelling_that_could_not_be_noted_leaves_the_name(failing: World) -> None:
     alice, bob = failing.people("alice", "bob")
-    refuse(failing, Renamed, times=1)
+    refuse(failing.ledger, Renamed, times=1)
     alice.says("/nick ALICE")
     assert alice.name == "alice"
     assert bob.asks("/nick alice") == [
@@ -131,7 +117,7 @@ def test_who_said_what_could_not_be_noted_is_told(failing: World, line: str) -> 
 
 def test_a_topic_that_could_not_be_noted_is_not_set(failing: World) -> None:
     alice, bob = failing.people("alice", "bob")
-    refuse(failing, TopicSet)
+    refuse(failing.ledger, TopicSet)
     assert alice.asks("/topic tea") == ["-- The topic was not set: the disk is full."]
     assert bob.sees == []
     assert failing.chat.lobby.topic == ""
@@ -150,7 +136,7 @@ def test_a_leave_that_could_not_be_noted_ends_a_conversation_once(failing: World
 
 def test_nobody_is_bothered_with_what_nobody_asked_for(failing: World) -> None:
     alice, bob = failing.people("alice", "bob")
-    refuse(failing, Announced)
+    refuse(failing.ledger, Announced)
     carol = failing.person()
     failing.wait(3)
     assert carol.asks("hi") == []

@@ -11,7 +11,7 @@ from chatroom.backends.interfaces import Ledger
 from chatroom.model.chatsettings import Settings
 from chatroom.model.events import Closed
 from tests.support.accounts import WORD
-from tests.support.doubles import DelayedLedger, FailingLedger, FakeRecords, immediate
+from tests.support.doubles import DelayedLedger, FailingLedger, FakeRecords, immediate, refuse
 from tests.support.operators import LINES, LateAccounts, MakeServer, operator, registered
 from tests.support.world import Person, World
 
@@ -151,13 +151,12 @@ def test_a_room_whose_end_cannot_be_kept_stays_as_it_was() -> None:
     server = World(FailingLedger, records=FakeRecords())
     olga, bob = operator(server), registered(server, "bob")
     bob.says("/join den", "/room private", "among us")
-    assert isinstance(server.ledger, FailingLedger)
-    server.ledger.refuses = lambda event: isinstance(event, Closed)
+    refuse(server.ledger, Closed)
     olga.says("/close den")
     server.settle()
     assert bob.session.room is server.chat.lobby
     assert server.person().asks("/join den")[0].startswith("-- #den is private.")
-    server.ledger.refuses = lambda event: False
+    refuse(server.ledger)
     olga.says("/close den")
     server.settle()
     assert set(server.chat.rooms) == {"lobby"}

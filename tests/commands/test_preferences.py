@@ -15,7 +15,7 @@ from chatroom.model.events import Left, Said
 from chatroom.model.preferences import Preferences
 from chatroom.text.times import DAY
 from tests.conftest import MakeWorld
-from tests.support.doubles import FailingLedger
+from tests.support.doubles import refuse
 from tests.support.world import Person, World
 
 
@@ -306,11 +306,10 @@ def test_who_has_left_is_not_listened_for(world: World) -> None:
 def test_who_could_not_be_noted_as_gone_is_not_listened_for(failing: World) -> None:
     alice, bob = failing.people("alice", "bob")
     bob.says("/bell mentions")
-    assert isinstance(failing.ledger, FailingLedger)
-    failing.ledger.refuses = lambda event: isinstance(event, Left)
+    refuse(failing.ledger, Left)
     bob.hangs_up()
     failing.settle()
-    failing.ledger.refuses = lambda event: False
+    refuse(failing.ledger)
     assert alice.asks("bob?", "anybody?") == []
     assert not failing.chat.lobby.delivery.mentions
 

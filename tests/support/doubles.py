@@ -172,6 +172,20 @@ class FailingLedger(DelayedLedger):
         super().decide(taken)
 
 
+def refuse(ledger: Ledger, *kinds: type[Event], times: int = 1000) -> None:
+    """Have a FailingLedger refuse the next events of these *kinds*; of none, all is well again."""
+    assert isinstance(ledger, FailingLedger)
+    left = times
+
+    def refuses(event: Event) -> bool:
+        nonlocal left
+        refused = isinstance(event, kinds) and left > 0
+        left -= refused
+        return refused
+
+    ledger.refuses = refuses
+
+
 class LateClaims:
     """Claims that are answered when a test says so."""
 
