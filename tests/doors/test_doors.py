@@ -10,7 +10,6 @@ import pytest
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.error import ConnectionDone
-from twisted.internet.protocol import Factory
 
 from chatroom.doors import relay
 from chatroom.doors.factory import is_encrypted, peer_ended, tune
@@ -21,7 +20,7 @@ from chatroom.model.limits import Limits
 from tests.conftest import Strictness
 from tests.support.garbage import kept, uncollected
 from tests.support.reactor import DEADLINE, on_reactor, reactor, turns, until
-from tests.support.sockets import DOORS, WAYS, Client, House, opened
+from tests.support.sockets import DOORS, WAYS, House, connect, opened
 from tests.support.wire import UNLIMITED, Wire
 
 # Twisted's ssl: endpoint hands pyOpenSSL objects of a kind that it does not want any more.
@@ -320,8 +319,7 @@ async def test_scripts_that_come_all_at_once_are_heard_and_answered(
 async def test_nothing_goes_out_in_the_clear_where_tls_is_spoken(door: str, tmp_path: Path) -> None:
     async with opened(door, "ssl", tmp_path) as house:
         alice = await house.comes()
-        endpoint: Any = clientFromString(reactor, house.address)
-        eavesdropper: Client = await endpoint.connect(Factory.forProtocol(Client))
+        eavesdropper = await connect(clientFromString(reactor, house.address))
         house.clients.append(eavesdropper)
         await until(lambda: house.chat.limiter.connected == 2)
         alice.sends(b"hello\n")
@@ -340,8 +338,7 @@ async def test_whoever_never_agrees_on_tls_is_cut_and_counts_until_then(
     # It is another matter than not reading.
     limits = Limits(rate=0, byte_rate=0, stall_timeout=0)
     async with opened(door, "ssl", tmp_path, limits) as house:
-        endpoint: Any = clientFromString(reactor, house.address)
-        silent: Client = await endpoint.connect(Factory.forProtocol(Client))
+        silent = await connect(clientFromString(reactor, house.address))
         house.clients.append(silent)
         await until(lambda: house.chat.limiter.connected == 1)
         await turns()
@@ -368,8 +365,7 @@ async def test_whoever_has_agreed_on_tls_stays(
         return [call for call in reactor.getDelayedCalls() if call.getTime() > least]
 
     async with opened(door, "ssl", tmp_path, UNLIMITED) as house:
-        endpoint: Any = clientFromString(reactor, house.address)
-        silent: Client = await endpoint.connect(Factory.forProtocol(Client))
+        silent = await connect(clientFromString(reactor, house.address))
         house.clients.append(silent)
         await until(overdue)
         await silent.leaves()

@@ -16,7 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet import address
 from twisted.internet.endpoints import clientFromString, serverFromString
-from twisted.internet.protocol import Factory
 
 from chatroom.chat.chat import Chat
 from chatroom.doors import proxy
@@ -25,7 +24,7 @@ from chatroom.doors.telnet.protocol import ChatFactory
 from chatroom.model.limits import Limits
 from tests.support.garbage import uncollected
 from tests.support.reactor import clock, on_reactor, reactor, turns, until
-from tests.support.sockets import Client
+from tests.support.sockets import Client, connect
 from tests.support.wire import UNLIMITED
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -190,8 +189,7 @@ class Gate:
         self.port: Any = None
 
     async def connects(self, data: bytes = b"") -> Client:
-        endpoint: Any = clientFromString(reactor, self.address)
-        client: Client = await endpoint.connect(Factory.forProtocol(Client))
+        client = await connect(clientFromString(reactor, self.address))
         self.clients.append(client)
         if data:
             client.sends(data)

@@ -12,13 +12,12 @@ from typing import Any
 import pytest
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.endpoints import UNIXClientEndpoint
-from twisted.internet.protocol import Factory
 from twisted.internet.testing import StringTransport
 
 from chatroom.server.manhole import ManholeError, ManholeFactory, ManholeService, check
 from chatroom.server.options import Options
 from tests.support.reactor import on_reactor, reactor, until
-from tests.support.sockets import Client
+from tests.support.sockets import Client, connect
 
 
 class Prompt:
@@ -91,8 +90,7 @@ def test_leaving_ends_the_connection_and_not_the_server(line: bytes) -> None:
 
 
 async def connected(path: Path) -> Client:
-    endpoint: Any = UNIXClientEndpoint(reactor, str(path))
-    client: Client = await endpoint.connect(Factory.forProtocol(Client))
+    client = await connect(UNIXClientEndpoint(reactor, str(path)))
     return client
 
 

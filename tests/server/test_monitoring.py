@@ -38,7 +38,7 @@ from chatroom.server.service import ChatService
 from tests.support.doubles import Clock
 from tests.support.reactor import on_reactor, reactor, turns, until
 from tests.support.services import made
-from tests.support.sockets import Client
+from tests.support.sockets import Client, connect
 from tests.support.stores import stored
 from tests.support.wire import UNLIMITED, Visitor, Wire
 from tests.support.world import Person, World
@@ -420,8 +420,7 @@ def test_requests_are_not_logged(watcher: Watcher, logged: list[str]) -> None:
 
 async def asked(path: Path, page: str) -> str:
     """What the server whose monitoring listens at *path* answers."""
-    endpoint: Any = UNIXClientEndpoint(reactor, str(path))
-    client: Client = await endpoint.connect(Factory.forProtocol(Client))
+    client = await connect(UNIXClientEndpoint(reactor, str(path)))
     client.sends(f"GET {page} HTTP/1.0\r\n\r\n".encode())
     return (await client.reads_to_the_end()).decode()
 
@@ -496,8 +495,7 @@ async def test_it_is_served_over_tcp_and_connections_that_stay_are_answered_agai
     watcher = Watcher(World())
     listening: Any = serverFromString(reactor, "tcp:0:interface=127.0.0.1")
     port = await listening.listen(MonitoringFactory(reactor, page_of(watcher)))
-    endpoint: Any = clientFromString(reactor, f"tcp:127.0.0.1:{port.getHost().port}")
-    client: Client = await endpoint.connect(Factory.forProtocol(Client))
+    client = await connect(clientFromString(reactor, f"tcp:127.0.0.1:{port.getHost().port}"))
     for _ in range(2):
         client.sends(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await client.reads(b"\r\n\r\nok\n")

@@ -37,7 +37,7 @@ from tests.support.certificates import issued
 from tests.support.doubles import Clock, FakeRecords
 from tests.support.reactor import on_reactor, reactor, turns, until
 from tests.support.services import made
-from tests.support.sockets import Client
+from tests.support.sockets import Client, connect
 from tests.support.wire import UNLIMITED, Visitor
 from tests.support.world import World
 
@@ -50,8 +50,7 @@ def chat_service(top: MultiService) -> ChatService:
 
 
 async def connected(path: Path) -> Client:
-    endpoint: Any = UNIXClientEndpoint(reactor, str(path))
-    client: Client = await endpoint.connect(Factory.forProtocol(Client))
+    client = await connect(UNIXClientEndpoint(reactor, str(path)))
     return client
 
 

@@ -23,7 +23,7 @@ from chatroom.server.settings import SettingError
 from chatroom.server.tls import CHECK_SECONDS, Certificate, secured
 from tests.support.certificates import issued
 from tests.support.reactor import clock, on_reactor, reactor, turns, until
-from tests.support.sockets import Client
+from tests.support.sockets import Client, connect
 from tests.support.wire import UNLIMITED
 
 
@@ -332,8 +332,7 @@ def test_no_cipher_without_forward_secrecy_is_offered(files: Files) -> None:
 @on_reactor
 async def test_who_ends_before_tls_is_agreed_on_is_gone(files: Files) -> None:
     async with door(files) as opened:
-        endpoint: Any = clientFromString(reactor, f"tcp:127.0.0.1:{opened.port}")
-        client: Client = await endpoint.connect(Factory.forProtocol(Client))
+        client = await connect(clientFromString(reactor, f"tcp:127.0.0.1:{opened.port}"))
         opened.clients.append(client)
         await until(lambda: opened.chat.limiter.connected)
         client.half_closes()
@@ -344,8 +343,7 @@ async def test_who_ends_before_tls_is_agreed_on_is_gone(files: Files) -> None:
 @on_reactor
 async def test_who_leaves_without_a_word_of_tls_is_gone_at_once(files: Files) -> None:
     async with door(files) as opened:
-        endpoint: Any = clientFromString(reactor, f"tcp:127.0.0.1:{opened.port}")
-        client: Client = await endpoint.connect(Factory.forProtocol(Client))
+        client = await connect(clientFromString(reactor, f"tcp:127.0.0.1:{opened.port}"))
         opened.clients.append(client)
         tls = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None)
         tls.set_connect_state()

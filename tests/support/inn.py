@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString, connectProtocol, wrapClientTLS
-from twisted.internet.protocol import Factory, ServerFactory
+from twisted.internet.protocol import ServerFactory
 from twisted.internet.ssl import CertificateOptions
 
 from chatroom.backends.interfaces import Ledger
@@ -27,7 +27,7 @@ from chatroom.server.tls import Certificate, secured
 from tests.support.certificates import certificate
 from tests.support.doubles import immediate
 from tests.support.reactor import clock, reactor, turns
-from tests.support.sockets import Client
+from tests.support.sockets import Client, connect
 from tests.support.sshclient import HOST_KEY, Caller
 
 #: How long, in seconds, anything may take here.
@@ -78,9 +78,7 @@ class Inn:
 
     async def connects(self, way: str = "") -> Client:
         """A client that says nothing. way: tcp for one that does not even speak TLS."""
-        factory = Factory.forProtocol(Client)
-        client: Client = await self.endpoint(way or self.way).connect(factory)
-        return client
+        return await connect(self.endpoint(way or self.way))
 
     async def comes(self, name: str = "zed") -> Any:
         """A client in the room."""

@@ -99,6 +99,12 @@ class Client(Protocol):
         await until(lambda: self.closed)
 
 
+async def connect(endpoint: Any) -> Client:
+    """A client that is connected to *endpoint*."""
+    client: Client = await endpoint.connect(Factory.forProtocol(Client))
+    return client
+
+
 class House:
     """A door that is open on a real port."""
 
@@ -127,7 +133,7 @@ class House:
         endpoint: Any = clientFromString(reactor, self.address)
         if self.way == "ssl":
             endpoint = wrapClientTLS(CertificateOptions(), endpoint)
-        client: Client = await endpoint.connect(Factory.forProtocol(Client))
+        client = await connect(endpoint)
         self.clients.append(client)
         if self.way == "proxy":
             client.sends(FROM_LOOPBACK)

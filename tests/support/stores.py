@@ -1,21 +1,24 @@
 """Stores on a disk that takes its time, which is that of a clock that a test moves."""
 
 import os
+import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, execute
 
 from chatroom.backends.interfaces import Ledger
+from chatroom.backends.sqlite import schema
 from chatroom.backends.sqlite.directory import Folder
 from chatroom.backends.sqlite.ledger import StoredLedger
 from chatroom.backends.sqlite.store import Store
 from chatroom.backends.sqlite.worker import Worker
 from chatroom.chat.chat import Chat
 from chatroom.model.entry import Entry
+from chatroom.text import names
 from tests.support.doubles import Clock, DelayedLedger, immediate
 from tests.support.reactor import clock, reactor
 
@@ -116,3 +119,14 @@ async def running(folder: Path, **options: Any) -> AsyncIterator[tuple[Chat, Sto
     finally:
         await chat.close()
         await store.close()
+
+
+def old_file(path: Path, version: int, *statements: str) -> None:
+    """Make a file as a server with so many migrations left it, with what *statements* add."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.create_function("fold", 1, names.fold, deterministic=True)
+        connection.executescript(
+            f"PRAGMA journal_mode = WAL; {' '.join(schema.MIGRATIONS[:version])}"
+            f"PRAGMA application_id = {schema.APPLICATION}; PRAGMA user_version = {version};"
+            + "".join(f"{statement};" for statement in statements)
+        )

@@ -30,6 +30,7 @@ from chatroom.model.preferences import Preferences
 from tests.support.accounts import made_key, now
 from tests.support.book import CHOSEN, NOW, text, visit
 from tests.support.reactor import DEADLINE, clock, on_reactor, reactor
+from tests.support.stores import old_file
 
 # -- what only a file can do
 
@@ -122,14 +123,12 @@ def test_a_name_may_not_change_into_what_looks_like_anothers(writer: Writer) -> 
 
 
 def test_accounts_that_look_alike_already_stay(path: Path) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as old:
-        scripts = " ".join(schema.MIGRATIONS[:3])
-        old.executescript(
-            f"PRAGMA journal_mode = WAL; {scripts} "
-            f"PRAGMA application_id = {schema.APPLICATION}; PRAGMA user_version = 3;"
-            "INSERT INTO accounts VALUES (7, 'alice', 'Alice', '$', 5.0, 6.0, '{}');"
-            "INSERT INTO accounts VALUES (8, 'aiice', 'aIice', '$', 5.0, 6.0, '{}');"
-        )
+    old_file(
+        path,
+        3,
+        "INSERT INTO accounts VALUES (7, 'alice', 'Alice', '$', 5.0, 6.0, '{}')",
+        "INSERT INTO accounts VALUES (8, 'aiice', 'aIice', '$', 5.0, 6.0, '{}')",
+    )
     with closing(Writer(path)) as writer:
         book = AccountTables(writer.connection)
         assert [getattr(book.resembling(name), "id", 0) for name in ("ALICE", "AIICE")] == [7, 8]
@@ -229,14 +228,14 @@ def test_where_nothing_was_deleted_nothing_is_cleaned(writer: Writer) -> None:
 
 
 def test_a_file_of_version_1_keeps_what_it_has_and_can_keep_accounts(path: Path) -> None:
+    old_file(
+        path,
+        1,
+        "INSERT INTO rooms VALUES (3, 'den', 'Den', 'tea')",
+        "INSERT INTO events VALUES (10, 3, 0, 5.0, 1, 'alice', 'hello')",
+        "UPDATE state SET value = 1 WHERE key = 'unclean'",
+    )
     with closing(sqlite3.connect(path, isolation_level=None)) as old:
-        old.executescript(
-            f"PRAGMA journal_mode = WAL; {schema.MIGRATIONS[0]} "
-            f"PRAGMA application_id = {schema.APPLICATION}; PRAGMA user_version = 1;"
-            "INSERT INTO rooms VALUES (3, 'den', 'Den', 'tea');"
-            "INSERT INTO events VALUES (10, 3, 0, 5.0, 1, 'alice', 'hello');"
-            "UPDATE state SET value = 1 WHERE key = 'unclean';"
-        )
         before = old.execute("SELECT name FROM sqlite_master").fetchall()
     with closing(Writer(path)) as writer:
         assert schema.version(writer.connection) == len(schema.MIGRATIONS)
@@ -252,13 +251,7 @@ def test_a_file_of_version_1_keeps_what_it_has_and_can_keep_accounts(path: Path)
 
 
 def test_a_file_of_version_3_keeps_its_accounts_and_can_keep_keys(path: Path) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as old:
-        scripts = " ".join(schema.MIGRATIONS[:3])
-        old.executescript(
-            f"PRAGMA journal_mode = WAL; {scripts} "
-            f"PRAGMA application_id = {schema.APPLICATION}; PRAGMA user_version = 3;"
-            "INSERT INTO accounts VALUES (7, 'alice', 'Alice', '$', 5.0, 6.0, '{}');"
-        )
+    old_file(path, 3, "INSERT INTO accounts VALUES (7, 'alice', 'Alice', '$', 5.0, 6.0, '{}')")
     with closing(Writer(path)) as writer:
         book = AccountTables(writer.connection)
         account = book.find("alice")

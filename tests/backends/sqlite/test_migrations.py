@@ -15,6 +15,7 @@ from chatroom.model.events import Emoted, Said
 from chatroom.model.history import MAX_ID, Query
 from chatroom.text import names
 from chatroom.text.words import phrases
+from tests.support.stores import old_file
 
 #: When alice registered, in seconds since the epoch.
 REGISTERED = 100.0
@@ -24,15 +25,15 @@ LOBBY = [("alice", 50.0), ("bob", 60.0), ("Alice", 150.0), ("alice", 160.0), ("b
 
 
 def old(path: Path, version: int) -> None:
-    """Make a file as a server with so many migrations left it."""
+    """Make a file as a server with so many migrations left it, with conversations in it."""
+    old_file(
+        path,
+        version,
+        "INSERT INTO rooms (id, key, name, topic) VALUES (1, 'lobby', 'lobby', 'tea')",
+        "INSERT INTO rooms (id, key, name) VALUES (2, 'den', 'Den')",
+    )
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.create_function("fold", 1, names.fold, deterministic=True)
-        connection.executescript(
-            f"PRAGMA journal_mode = WAL; {' '.join(schema.MIGRATIONS[:version])}"
-            f"PRAGMA application_id = {schema.APPLICATION}; PRAGMA user_version = {version};"
-            "INSERT INTO rooms (id, key, name, topic) VALUES (1, 'lobby', 'lobby', 'tea');"
-            "INSERT INTO rooms (id, key, name) VALUES (2, 'den', 'Den');"
-        )
         if version > 1:
             connection.execute(
                 "INSERT INTO accounts (id, key, name, password, created, seen) "
