@@ -1,6 +1,7 @@
 """Who may import whom: the imports of every module are read, those for types included."""
 
 import ast
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
@@ -40,6 +41,8 @@ APART = {"doors": {"lines"}, "backends": set[str]()}
 
 #: The files that import one another in a circle: without these there is none.
 CIRCLE = frozenset({"chat.session"})
+
+TESTS = Path(__file__).parent
 
 STANDARD = frozenset(sys.stdlib_module_names)
 
@@ -158,6 +161,17 @@ def test_every_package_has_its_row_and_says_what_is_in_it() -> None:
     assert packages == set(MAY_IMPORT)
     for path in ROOT.rglob("*/__init__.py"):
         assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
+
+
+def test_the_folders_of_tests_are_those_of_the_packages() -> None:
+    folders = {path.relative_to(TESTS).parts[0] for path in TESTS.glob("*/**/test_*.py")}
+    assert folders == set(MAY_IMPORT)
+
+
+def test_tests_in_folders_import_no_other_tests() -> None:
+    for path in TESTS.glob("*/**/*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.findall(r"^ *from tests\.\S*\btest_\w+ import", text, re.MULTILINE), path
 
 
 def test_no_import_runs_back_up() -> None:

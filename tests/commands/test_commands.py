@@ -7,7 +7,7 @@ from chatroom.commands import COMMANDS, command, rooms
 from chatroom.model.chatsettings import Settings
 from tests.conftest import MakeWorld
 from tests.support.accounts import WORD, owner
-from tests.support.answers import ANSWERS, LONG
+from tests.support.answers import ANSWERS, LONG, groups
 from tests.support.world import World
 
 
@@ -20,14 +20,6 @@ def test_a_command_is_answered(world: World, typed: str, shown: list[str]) -> No
 def test_every_command_and_alias_is_tried() -> None:
     tried = {typed[1:].partition(" ")[0].lower() for typed, _ in ANSWERS}
     assert COMMANDS.keys() - tried == {"unignore", "r"} - tried
-
-
-def groups() -> dict[str, list[str]]:
-    """The commands of each group."""
-    found: dict[str, list[str]] = {}
-    for one in dict.fromkeys(COMMANDS.values()):
-        found.setdefault(one.group, []).append(f"/{one.name}")
-    return found
 
 
 def test_help_lists_all_commands_by_their_groups(world: World) -> None:

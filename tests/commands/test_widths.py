@@ -21,9 +21,8 @@ from chatroom.model.events import (
 )
 from chatroom.model.preferences import Preferences
 from chatroom.text.cells import cells
-from tests.commands.test_commands import groups
 from tests.conftest import MakeWorld
-from tests.support.answers import ANSWERS
+from tests.support.answers import ANSWERS, groups
 from tests.support.world import Person, World
 
 TIMED = plain(Preferences(timestamps="seconds"))

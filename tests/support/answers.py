@@ -1,4 +1,6 @@
-"""What each command answers."""
+"""What each command answers, and the groups in which /help has them."""
+
+from chatroom.commands import COMMANDS
 
 #: A text that is too long for anything; the first 200 and the first 300 characters end in a word.
 LONG = "abcdef " * 80
@@ -270,3 +272,11 @@ ANSWERS = [
     ]),
     ("/h hlep", ["-- No command /hlep. Did you mean /help?"]),
 ]  # fmt: skip
+
+
+def groups() -> dict[str, list[str]]:
+    """The commands of each group."""
+    found: dict[str, list[str]] = {}
+    for one in dict.fromkeys(COMMANDS.values()):
+        found.setdefault(one.group, []).append(f"/{one.name}")
+    return found
