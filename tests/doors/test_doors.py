@@ -61,10 +61,10 @@ async def test_lines_come_in_their_order_each_once(door: str, way: str, tmp_path
     async with opened(door, way, tmp_path) as house:
         alice, bob = await house.comes(), await house.comes()
         sent = numbered(2000)
-        alice.sends(b"".join(telnet + b"\n" for telnet in sent) + b"end\n")
+        alice.sends(b"".join(line + b"\n" for line in sent) + b"end\n")
         heard = (await bob.reads(b"end")).split(b"\n")[:-1]
-        heard = [telnet.rstrip(b"\r").rpartition(b" ")[2] for telnet in heard]
-        assert [telnet for telnet in heard if b"x" in telnet] == sent
+        heard = [line.rstrip(b"\r").rpartition(b" ")[2] for line in heard]
+        assert [line for line in heard if b"x" in line] == sent
 
 
 @on_reactor
@@ -136,13 +136,13 @@ async def test_whoever_does_not_read_holds_up_nobody_and_misses_nothing_when_it_
         alice, bob, carol = [await house.comes() for _ in range(3)]
         carol.stops_reading()
         sent = numbered(800, 1900)
-        alice.sends(b"".join(telnet + b"\n" for telnet in sent) + b"end\n")
+        alice.sends(b"".join(line + b"\n" for line in sent) + b"end\n")
         await bob.reads(b"end")
         assert any(client.writer.congested for client in house.factory.clients)
         carol.reads_on()
         heard = (await carol.reads(b"end")).split(b"\n")[:-1]
-        heard = [telnet.rstrip(b"\r").rpartition(b" ")[2] for telnet in heard]
-        assert [telnet for telnet in heard if b"x" in telnet] == sent
+        heard = [line.rstrip(b"\r").rpartition(b" ")[2] for line in heard]
+        assert [line for line in heard if b"x" in line] == sent
         carol.sends(b"I am back\n")
         await bob.reads(b"I am back")
 
@@ -158,7 +158,7 @@ async def test_whoever_does_not_read_is_cut_after_the_stall_timeout(
         house.chat.configure(house.chat.settings, limits)
         carol = await house.comes()
         carol.stops_reading()
-        alice.sends(b"".join(telnet + b"\n" for telnet in numbered(1500, 1900)) + b"end\n")
+        alice.sends(b"".join(line + b"\n" for line in numbered(1500, 1900)) + b"end\n")
         await bob.reads(b"end")
         await until(lambda: len(house.factory.clients) == 2)
         assert not bob.closed
@@ -197,7 +197,7 @@ async def test_stopping_does_not_wait_for_whoever_does_not_read(
     async with opened(door, way, tmp_path) as house:
         alice, bob, carol = [await house.comes() for _ in range(3)]
         carol.stops_reading()
-        alice.sends(b"".join(telnet + b"\n" for telnet in numbered(1500, 1900)) + b"end\n")
+        alice.sends(b"".join(line + b"\n" for line in numbered(1500, 1900)) + b"end\n")
         await bob.reads(b"end")
         house.factory.stop_reading()
         await house.factory.dismiss()
@@ -294,8 +294,8 @@ async def test_scripts_that_come_one_after_the_other_are_heard_and_answered(
             assert answers.endswith(b"\r\n")
             # A second may be over, and the room is told who came and left in it.
             moved = (b" joined.", b" left.")
-            own = [telnet for telnet in answers.split(b"\r\n")[:-1] if not telnet.endswith(moved)]
-            assert [telnet[:3] for telnet in own] == 4 * [b"-- "]
+            own = [line for line in answers.split(b"\r\n")[:-1] if not line.endswith(moved)]
+            assert [line[:3] for line in own] == 4 * [b"-- "]
         bob.sends(b"/whois bob\n")
         heard_once(await bob.reads(b"-- bob"), 100)
 
@@ -349,7 +349,7 @@ async def test_whoever_never_agrees_on_tls_is_cut_and_counts_until_then(
         await until(lambda: house.chat.limiter.connected == 0)
     told = f"A connection from 127.0.0.1 ended before TLS was agreed on, at the {door} door"
     assert told in logged
-    assert not [telnet for telnet in logged if telnet.startswith("Connection ")]
+    assert not [line for line in logged if line.startswith("Connection ")]
 
 
 @on_reactor

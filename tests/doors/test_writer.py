@@ -334,7 +334,7 @@ def test_losing_the_connection_leaves_no_timer(plain: Plain) -> None:
 
 
 class Buffered:
-    """An writer over a transport that pushes back."""
+    """A writer over a transport that pushes back."""
 
     def __init__(self) -> None:
         self.clock = Clock()

@@ -27,7 +27,7 @@ class Clock(task.Clock):
 
 
 class FakeWriter:
-    """An writer that keeps what it is given. *room*: how many bytes it takes, None for all.
+    """A writer that keeps what it is given. *room*: how many bytes it takes, None for all.
 
     drained: as the owner of a real writer has it. flowing: told when it is not congested any more.
     """

@@ -90,7 +90,7 @@ class Log:
 
 
 class Plain:
-    """An writer over a real transport whose peer reads when it is told to."""
+    """A writer over a real transport whose peer reads when it is told to."""
 
     def __init__(
         self, portion: int = 10_000, stall_timeout: float = 30.0, kind: Any = tcp.Server

@@ -250,7 +250,7 @@ def test_a_client_that_takes_its_word_back_has_lines_again(world: World) -> None
     assert bob.sees == ["alice: hello"]
 
 
-# -- an writer that takes what it wants
+# -- a writer that takes what it wants
 
 
 class Owner:
