@@ -8,7 +8,6 @@ line on stderr.
 """
 
 import argparse
-import errno
 import io
 import json
 import math
@@ -17,8 +16,8 @@ import secrets
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,12 +25,14 @@ from typing import Any
 from chatroom import __version__
 from chatroom.accounts import passwords
 from chatroom.backends import codec
-from chatroom.backends.sqlite import schema
 from chatroom.backends.sqlite.accounts import AccountTables
-from chatroom.backends.sqlite.directory import DATABASE
 from chatroom.formats.plain import PLAIN
 from chatroom.model.accounts import Account
 from chatroom.model.events import CrowdMoved, TookBack
+from chatroom.server.files import reason
+from chatroom.server.storecheck import problems
+from chatroom.server.storecopy import copy, sync
+from chatroom.server.storefile import ToolError, reading, writing
 from chatroom.text import names, times
 
 PROGRAM = "chatroom-data"
@@ -40,14 +41,8 @@ PROGRAM = "chatroom-data"
 #: greater.
 PRESENT = "!"
 
-#: How many pages are copied between two looks at whether the program is to end.
-PAGES_PER_STEP = 256
-
 #: What SQLite keeps beside a file, and would take for a part of another one of the same name.
 COMPANIONS = ("-wal", "-shm", "-journal")
-
-#: How long, in seconds, a change waits for a server that is writing.
-BUSY_SECONDS = 5.0
 
 #: What is said of a change that holds for those who are logged in.
 SEEN = "a server that is running sees this within a minute, at once with SIGHUP"
@@ -55,132 +50,6 @@ SEEN = "a server that is running sees this within a minute, at once with SIGHUP"
 #: What a password that is made up consists of: nothing in it can be taken for another.
 LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 LENGTH = 16
-
-_INDEXED = (
-    "SELECT id FROM events WHERE kind < 2 AND id <= (SELECT value FROM state WHERE key = 'indexed')"
-)
-
-#: What must not be there, and queries of which and how many. FTS5 checks its index by an INSERT
-#: only, which a reader cannot do; the list of what is in it is a table like others.
-CHECKS = (
-    (
-        "events of room {}, which is not there",
-        "SELECT room, count(*) FROM events WHERE room NOT IN (SELECT id FROM rooms) GROUP BY room",
-    ),
-    (
-        "events of kind {}, which is not known",
-        f"SELECT kind, count(*) FROM events WHERE kind NOT BETWEEN 0 AND {len(codec.KINDS) - 1} "
-        "GROUP BY kind",
-    ),
-    (
-        "lines that are missing in the search index",
-        f"SELECT '', count(*) FROM ({_INDEXED} EXCEPT SELECT id FROM words_docsize)",
-    ),
-    (
-        "lines that are in the search index only",
-        f"SELECT '', count(*) FROM (SELECT id FROM words_docsize EXCEPT {_INDEXED})",
-    ),
-    *(
-        (
-            f"{table} of account {{}}, which is not there",
-            f"SELECT account, count(*) FROM {table} "
-            "WHERE account NOT IN (SELECT id FROM accounts) GROUP BY account",
-        )
-        for table in ("messages", "places", "keys")
-    ),
-    (
-        "accounts with the key {}, which is one account's",
-        # Not by the index, which would not be there if it were so.
-        "SELECT key, count(*) FROM accounts NOT INDEXED GROUP BY key HAVING count(*) > 1",
-    ),
-)
-
-
-class ToolError(Exception):
-    """The command cannot be done; the text says why, in one line."""
-
-
-@contextmanager
-def reading(place: str, *, older: bool = False) -> Iterator[tuple[Path, sqlite3.Connection]]:
-    """The database file at *place*, a folder or the file, and a transaction that reads it.
-
-    older: whether a file of an earlier version of the tables will do. Raises ToolError.
-    """
-    path = _file(place)
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-    try:
-        connection.isolation_level = None
-        # The first thing read from here on is the moment that all the rest is of.
-        connection.execute("BEGIN")
-        _prepare(connection, path, older=older)
-        yield path, connection
-    except sqlite3.Error as error:
-        why = str(error)
-        if _kind(error) in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
-            why = f"{path.name}-wal and {path.name}-shm beside it can be neither opened nor made; "
-            why += "run this as the user of the server"
-        raise ToolError(f"cannot read {path}: {why}") from error
-    finally:
-        connection.close()
-
-
-@contextmanager
-def writing(place: str) -> Iterator[AccountTables]:
-    """The book of accounts in the file at *place*, to be changed. Raises ToolError."""
-    path = _file(place)
-    # The mode rw makes no file; how the file keeps its log is left as it is.
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS, isolation_level=None
-    )
-    try:
-        connection.executescript("PRAGMA secure_delete = ON; PRAGMA foreign_keys = ON;")
-        _prepare(connection, path)
-        yield AccountTables(connection)
-    except sqlite3.Error as error:
-        why = str(error)
-        match _kind(error):
-            case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY:
-                why = f"it, or what is beside it ({path.name}-wal, {path.name}-shm), is read-only "
-                why += "here; run this as the user of the server"
-            case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-                why = "another program is writing it; try again"
-        raise ToolError(f"cannot change {path}: {why}") from error
-    finally:
-        connection.close()
-
-
-def _file(place: str) -> Path:
-    """The database file at *place*, which can be read. Raises ToolError."""
-    path = Path(place)
-    try:
-        if path.is_dir():
-            path /= DATABASE
-        # SQLite says less well why a file cannot be read.
-        path.stat()
-        if not os.access(path, os.R_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    except OSError as error:
-        raise ToolError(f"cannot read {path}: {_reason(error)}") from error
-    return path
-
-
-def _prepare(connection: sqlite3.Connection, path: Path, *, older: bool = False) -> None:
-    """See that the tables are known, for `reading` and `writing`. Raises ToolError."""
-    # What is damaged can still be shown.
-    connection.text_factory = lambda data: data.decode(errors="replace")
-    try:
-        version = schema.version(connection)
-        if not version:
-            raise schema.SchemaError("it is empty")
-        if version < len(schema.MIGRATIONS) and not older:
-            raise schema.SchemaError("it is of an older chatroom; start the server on it once")
-    except schema.SchemaError as error:
-        raise ToolError(f"cannot use {path}: {error}") from error
-
-
-def _kind(error: sqlite3.Error) -> int:
-    """The kind of an error: the lowest byte of its number."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def rooms(arguments: argparse.Namespace) -> int:
@@ -370,11 +239,11 @@ def backup(arguments: argparse.Namespace) -> int:
                 "then remove it"
             ) from error
         try:
-            _copy(connection, part)
+            copy(connection, part)
             part.replace(target)
-            _sync(target.absolute().parent)
+            sync(target.absolute().parent)
         except (sqlite3.Error, OSError) as error:
-            why = _reason(error) if isinstance(error, OSError) else error
+            why = reason(error) if isinstance(error, OSError) else error
             raise ToolError(f"cannot copy {path} to {target}: {why}") from error
         finally:
             for suffix in ("", *COMPANIONS):
@@ -382,36 +251,11 @@ def backup(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _copy(connection: sqlite3.Connection, part: Path) -> None:
-    """Copy all that *connection* sees into the empty file *part*, and onto the disk."""
-    copy = sqlite3.connect(part, isolation_level=None)
-    try:
-        # A copy that fails is thrown away, and what does not is synced below.
-        copy.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;")
-        # Only because *connection* is inside a transaction: else each commit of the server's
-        # would have it begin again, and under steady talk it would never end.
-        connection.backup(copy, pages=PAGES_PER_STEP, progress=lambda *_: None)
-        # The copied header asks for a write-ahead log; a backup is to be one file.
-        copy.execute("PRAGMA journal_mode = DELETE")
-    finally:
-        copy.close()
-    _sync(part)
-
-
-def _sync(path: Path) -> None:
-    """Wait until *path*, a file or a folder, is on the disk."""
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
-
-
 def check(arguments: argparse.Namespace) -> int:
     """look for damage: one line for each problem and exit status 1, or that there is none"""
     with reading(arguments.store) as (path, connection):
         sound = True
-        for problem in _problems(connection):
+        for problem in problems(connection):
             sound = False
             print(names.clean(f"{path}: {problem}"))
         if sound:
@@ -422,35 +266,12 @@ def check(arguments: argparse.Namespace) -> int:
     return 0 if sound else 1
 
 
-def _problems(connection: sqlite3.Connection) -> Iterator[str]:
-    """What is wrong with a store, each in one line."""
-    try:
-        for (text,) in connection.execute("PRAGMA integrity_check"):
-            # SQLite 3.44 says so of every index of words that is read only.
-            if text != "ok" and "readonly database" not in text:
-                yield from (line for line in text.splitlines() if not line.startswith("***"))
-        for fault, query in CHECKS:
-            for which, count in connection.execute(query):
-                if count:
-                    yield f"{fault.format(which)}: {count:,}"
-        for key, name in connection.execute("SELECT key, name FROM accounts ORDER BY id"):
-            if key != names.fold(name):
-                yield f"an account with the key {key}, which is not that of its name: {name}"
-    except sqlite3.Error as error:
-        yield str(error)
-
-
 def _utc(time: float) -> datetime:
     return datetime.fromtimestamp(time, UTC)
 
 
 def _count(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def _reason(error: OSError) -> str:
-    text = error.strerror or str(error)
-    return text[:1].lower() + text[1:]
 
 
 def _moment(text: str) -> float:
@@ -531,7 +352,7 @@ def main() -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
             where = error.filename or "the output"
-            print(f"{PROGRAM}: cannot write {where}: {_reason(error)}", file=sys.stderr)
+            print(f"{PROGRAM}: cannot write {where}: {reason(error)}", file=sys.stderr)
     return 1
 
 

@@ -20,3 +20,10 @@ def opened(path: str) -> BinaryIO:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     raise OSError(errno.EINVAL, "It is no regular file", path)
+
+
+def reason(error: Exception) -> str:
+    """Return why *error* was raised, in one line that can follow a colon."""
+    text = error.strerror if isinstance(error, OSError) else str(error)
+    words = " ".join((text or type(error).__name__).split())
+    return words[:1].lower() + words[1:]

@@ -18,7 +18,8 @@ from twisted.conch.ssh.keys import FingerprintFormats, Key
 
 from chatroom.backends.sqlite.directory import HOST_KEY
 from chatroom.server import files
-from chatroom.server.settings import SettingError, reason
+from chatroom.server.files import reason
+from chatroom.server.settings import SettingError
 
 #: No file with a key is longer.
 FILE_BYTES: Final = 64 * 1024

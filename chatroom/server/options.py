@@ -25,18 +25,9 @@ from chatroom.backends.sqlite.directory import HOST_KEY, Folder, StoreError, che
 from chatroom.backends.sqlite.store import try_open
 from chatroom.model.networks import Networks
 from chatroom.server import endpoints, manhole, probe
-from chatroom.server.settings import (
-    FILE,
-    FOLDER,
-    OPTIONS,
-    Option,
-    SettingError,
-    did_you_mean,
-    fit,
-    read_allowed,
-    read_config,
-    read_motd,
-)
+from chatroom.server.configfile import did_you_mean, read_allowed, read_config, read_motd
+from chatroom.server.kinds import FILE, FOLDER
+from chatroom.server.settings import OPTIONS, Option, SettingError, fit
 from chatroom.text import names
 
 

@@ -4,30 +4,19 @@ This is the only module that knows all the others, and the only one that uses th
 endpoints that the server listens on are in listeners.py.
 """
 
-import gc
 import os
-import resource
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import fields
 from functools import partial
 from ipaddress import ip_network
-from pathlib import Path
-from tempfile import mkstemp
 from typing import Any
 
 from twisted.application.service import IService, MultiService, Service
 from twisted.application.strports import service as listen
-from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks
-from twisted.internet.task import LoopingCall
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
-from twisted.python.threadpool import ThreadPool
 
-from chatroom import __version__
-from chatroom.actions.reconcile import reconcile
 from chatroom.backends.memory import MemoryModeration
 from chatroom.backends.sqlite.store import Store
 from chatroom.chat.chat import Chat
@@ -40,6 +29,9 @@ from chatroom.model.counters import Counters
 from chatroom.model.limits import Limits
 from chatroom.model.networks import Networks
 from chatroom.server import endpoints, logs, systemd
+from chatroom.server.chatservice import ChatService
+from chatroom.server.descriptors import raise_descriptor_limit
+from chatroom.server.hashing import HashingService
 from chatroom.server.listeners import Opening, described, listener, openings
 from chatroom.server.logwriter import LogService, open_log
 from chatroom.server.manhole import ManholeService
@@ -51,20 +43,6 @@ from chatroom.text.times import places
 __all__ = ["Options", "makeService"]
 
 log = Logger()
-
-#: File descriptors for other things than connections: logs, listening sockets, the reactor, spares.
-SPARE_DESCRIPTORS = 32
-
-#: How long the ledger may take to commit pending lines when the server stops, and the store to
-#: close its file.
-SETTLE_SECONDS = 1.0
-
-#: How often rooms drop events that are too old, and how often the state of accounts is saved.
-EXPIRY_SECONDS = 600.0
-SAVE_SECONDS = 60.0
-
-#: How often the server checks whether `chatroom-data` has changed anything.
-CHECK_SECONDS = 10.0
 
 #: How many passwords are hashed at the same time at most.
 MAX_HASHING_THREADS = 4
@@ -80,209 +58,6 @@ class ReactorClock:
         self.seconds = time.monotonic
         self.time = time.time
         self.callLater = reactor.callLater
-
-
-class ChatService(Service):
-    """Starts the chat with its rooms, and ends it for all connections."""
-
-    def __init__(
-        self,
-        clock: Any,
-        chat: Chat,
-        doors: list[DoorFactory[Any]],
-        described: list[str],
-        store: Store | None = None,
-    ) -> None:
-        self._clock = clock
-        self._chat = chat
-        self._doors = doors
-        self._described = described
-        self._store = store
-        self._claim: Path | None = None
-        #: Fires when the server has stopped.
-        self.stopped: Deferred[None] = Deferred()
-        self._loops = {
-            LoopingCall(chat.expire): EXPIRY_SECONDS,
-            LoopingCall(self._keep): SAVE_SECONDS,
-        }
-        if store is not None:
-            self._loops[LoopingCall(self._look)] = CHECK_SECONDS
-        # True if the accounts must be compared even without a change in the file: always at the
-        # start, because `chatroom-data` may have been used while no server ran.
-        # Then: whether the last comparison failed.
-        self._look_due = True
-        self._look_failing = False
-        for loop in self._loops:
-            loop.clock = clock
-
-    def startService(self) -> None:
-        """Twisted: the server runs."""
-        super().startService()
-        log.info("chatroom {version}", event="started", version=__version__)
-        for line in self._described:
-            log.info("{line}", event="described", line=line)
-        if self._store is not None:
-            chat = self._chat
-            kept = self._store.open(chat.settings.scrollback, chat.lobby.key)
-            chat.moderation.restore(self._store.rules())
-            chat.restore(kept)
-            self._store.maintenance.configure(chat.settings.keep_days, chat.settings.keep_lines)
-            self._store.maintenance.start()
-        self._offer_claim()
-        for loop, interval in self._loops.items():
-            loop.start(interval)
-        # Objects made so far stay until the end: the garbage collector can skip them. It also runs
-        # more seldom: nearly all later objects are freed by reference counting.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 50)
-
-    def _offer_claim(self) -> None:
-        """If there is no operator yet, offer a code in the log and in a file."""
-        code = self._chat.moderation.open_claim()
-        if not code:
-            if self._store is not None:
-                # A file that a crash has left holds a code that is not valid any more.
-                with suppress(OSError):
-                    self._store.claim.unlink()
-            return
-        log.info(
-            "To keep order: connect, /register or /login, and type /claim {code}",
-            event="claim_offered",
-            code=code,
-        )
-        try:
-            if self._store is not None:
-                self._claim = self._store.claim
-                self._claim.unlink(missing_ok=True)
-                file = os.open(self._claim, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            else:
-                # mkstemp makes the file with mode 0600, too.
-                file, name = mkstemp(prefix="chatroom-claim-")
-                self._claim = Path(name)
-            with os.fdopen(file, "w") as written:
-                written.write(f"{code}\n")
-            log.info("The code is in {file} as well.", event="claim_written", file=str(self._claim))
-        except OSError as error:
-            log.warn("The code is not in a file: {error}", event="claim_not_written", error=error)
-
-    def _keep(self) -> None:
-        """Save the state of accounts, and decisions that could not be saved yet."""
-        self._chat.logins.save_sessions()
-        self._chat.moderation.keep(self._chat.aging.now())
-        if not self._chat.moderation.code:
-            self._withdraw_claim()
-
-    def look_at_accounts(self) -> None:
-        """Compare all users with the accounts in the store, whether or not the file has changed."""
-        self._look_due = True
-        self._look()
-
-    def _look(self) -> "Deferred[None]":
-        """Compare users with the accounts if `chatroom-data` has changed any."""
-        assert self._store is not None
-
-        def looked(changed: bool) -> "Deferred[None] | None":
-            self._look_due |= changed
-            return reconcile(self._chat) if self._look_due else None
-
-        def done(_: object) -> None:
-            self._look_due = self._look_failing = False
-
-        def failed(failure: Any) -> None:
-            if not self._look_failing and self.running:
-                log.warn(
-                    "It could not be seen which accounts there are: {why}. Trying again.",
-                    event="accounts_not_seen",
-                    why=failure.value,
-                )
-            self._look_failing = True
-
-        return self._store.changed_elsewhere().addCallback(looked).addCallbacks(done, failed)
-
-    def _withdraw_claim(self) -> None:
-        claim, self._claim = self._claim, None
-        if claim is not None:
-            with suppress(OSError):
-                claim.unlink()
-
-    @inlineCallbacks
-    def stopService(self) -> Any:
-        """Twisted: the server stops. Fires when all users were told and disconnected."""
-        super().stopService()
-        for loop in self._loops:
-            if loop.running:
-                loop.stop()
-        for door in self._doors:
-            door.stop_reading()
-        # Try once more to save decisions that could not be saved before.
-        self._chat.moderation.keep(self._chat.aging.now())
-        try:
-            yield self._chat.close().addTimeout(SETTLE_SECONDS, self._clock)
-        except Exception as error:
-            log.warn(
-                "Some lines were not settled when the server stopped: {error!r}",
-                event="lines_not_settled",
-                error=error,
-            )
-        people = sum(len(door.clients) for door in self._doors)
-        yield DeferredList([door.dismiss() for door in self._doors])
-        if self._store is not None:
-            try:
-                yield self._store.close().addTimeout(SETTLE_SECONDS, self._clock)
-            except Exception as error:
-                log.warn("The store was left open: {error!r}", event="store_left_open", error=error)
-        self._withdraw_claim()
-        log.info("Stopped; {people} connections were told.", event="stopped", people=people)
-        self.stopped.callback(None)
-
-
-class HashingService(Service):
-    """Threads for hashing passwords, so that hashing delays nothing but other hashing.
-
-    width: the number of threads. They start with the first password.
-    """
-
-    def __init__(self, reactor: Any, width: int) -> None:
-        self._pool = ThreadPool(0, width, "passwords")
-        #: Calls a function with its arguments in one of the threads.
-        self.run = partial(deferToThreadPool, reactor, self._pool)
-
-    def startService(self) -> None:
-        """Twisted: the server runs."""
-        super().startService()
-        self._pool.start()
-
-    def stopService(self) -> None:
-        """Twisted: the server stops. Waits for running hashes, a quarter of a second."""
-        super().stopService()
-        self._pool.stop()
-
-
-def raise_descriptor_limit(wanted: int) -> int:
-    """Raise the soft limit on file descriptors, as far as the hard limit allows.
-
-    wanted: the number of connections to make room for, 0 for as many as possible.
-    Returns how many connections there may be.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = wanted + SPARE_DESCRIPTORS if wanted else hard
-    if soft < needed:
-        soft = min(needed, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    possible = max(1, soft - SPARE_DESCRIPTORS)
-    if wanted <= possible and wanted:
-        return wanted
-    if wanted:
-        log.warn(
-            "At most {possible} connections, not {wanted}: this process may have {soft} "
-            "descriptors. Raise the hard limit (ulimit -Hn, LimitNOFILE=) for more.",
-            event="descriptors_short",
-            possible=possible,
-            wanted=wanted,
-            soft=soft,
-        )
-    return possible
 
 
 class RootService(MultiService):

@@ -6,118 +6,30 @@ help, its checks and its line in ``--check``.
 
 from __future__ import annotations
 
-import ipaddress
-import os
-import tomllib
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from chatroom.model.networks import Networks, read_networks
-from chatroom.server import files
+from chatroom.server.kinds import (
+    ADDRESS,
+    ENDPOINT,
+    ENDPOINTS,
+    FILE,
+    FOLDER,
+    LABEL,
+    NAMES,
+    NETWORKS,
+    ROOM,
+    SWITCH,
+    Kind,
+    number,
+    one_of,
+    whole,
+)
 from chatroom.text import names
-
-MOTD_BYTES = 64 * 1024
 
 
 class SettingError(ValueError):
     """A value is invalid; the message says where it stands and what is wrong."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of values for options.
-
-    *type* is their type in a TOML file, *expected* says in words what they are, and *convert*
-    checks and returns a value, from the file or (as text) from the command line; it raises
-    ValueError. Of a *repeated* option the values are a list.
-    """
-
-    type: type
-    expected: str
-    convert: Callable[[Any], Any]
-    repeated: bool = False
-
-
-def whole(low: int, high: int, unit: str = "") -> Kind:
-    """Return the kind for whole numbers from *low* to *high*."""
-
-    def convert(value: Any) -> int:
-        number = int(value)
-        if not low <= number <= high:
-            raise ValueError
-        return number
-
-    return Kind(int, f"a whole number from {low} to {high}{unit and f' ({unit})'}", convert)
-
-
-def number(low: float, high: float, unit: str = "") -> Kind:
-    """Return the kind for numbers from *low* to *high*, with or without a fraction."""
-
-    def convert(value: Any) -> float:
-        # By way of text, because an integer in TOML may be too large for float().
-        number = float(str(value))
-        if not low <= number <= high:
-            raise ValueError
-        return number
-
-    return Kind(float, f"a number from {low:g} to {high:g}{unit and f' ({unit})'}", convert)
-
-
-def _label(value: str) -> str:
-    if not value.strip() or len(value) > 60 or not value.isprintable():
-        raise ValueError
-    return value
-
-
-def _address(value: str) -> str:
-    if value:
-        ipaddress.ip_address(value)
-    return value
-
-
-def _endpoint(value: str) -> str:
-    if not value or not value.isprintable():
-        raise ValueError
-    return value
-
-
-def _network(value: str) -> str:
-    return str(ipaddress.ip_network(value))
-
-
-def _endpoint_or_none(value: str) -> str:
-    return value and _endpoint(value)
-
-
-def _name(value: str) -> str:
-    name = names.check_name(value)
-    if names.is_reserved(name):
-        raise names.NameRefused("nobody can register that name")
-    return name
-
-
-def _one_of(*words: str) -> Kind:
-    """Return the kind for one of a few words."""
-
-    def convert(value: str) -> str:
-        if value not in words:
-            raise ValueError
-        return value
-
-    return Kind(str, " or ".join(words), convert)
-
-
-SWITCH = Kind(bool, "true or false", bool)
-LABEL = Kind(str, "a text of 1 to 60 printable characters", _label)
-ADDRESS = Kind(str, "an IPv4 or IPv6 address", _address)
-ROOM = Kind(str, "the name of a room", names.check_room)
-FILE = Kind(str, "the name of a file", str)
-FOLDER = Kind(str, "the name of a folder", str)
-NETWORKS = Kind(str, "an address or a network such as 10.0.0.0/8", _network, repeated=True)
-NAMES = Kind(str, "a name", _name, repeated=True)
-ENDPOINTS = Kind(str, "an endpoint such as tcp:8009", _endpoint, repeated=True)
-ENDPOINT = Kind(str, "an endpoint such as tcp:9108", _endpoint_or_none)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +141,7 @@ OPTIONS = (
     Option(
         "sync",
         "normal",
-        _one_of("normal", "full"),
+        one_of("normal", "full"),
         "What --data survives: normal is a crash of the server, full is a loss of power, too, "
         "and slower.",
     ),
@@ -377,7 +289,7 @@ OPTIONS = (
     Option(
         "log-format",
         "text",
-        _one_of("text", "json"),
+        one_of("text", "json"),
         "How twistd's log is written: text for people, json for programs, one object a line.",
     ),
     Option(
@@ -415,84 +327,3 @@ def fit(option: Option, value: Any, where: str) -> Any:
         raise SettingError(f"{where}: {value!r}: {error}") from error
     except ValueError as error:
         raise SettingError(f"{where}: expected {option.kind.expected}, not {value!r}") from error
-
-
-def read_config(path: str) -> dict[str, Any]:
-    """Return the values in the TOML file *path*; names of files in it are relative to its folder.
-
-    Raises SettingError, which names the file, the key and what was expected.
-    """
-    try:
-        with files.opened(path) as file:
-            table = tomllib.load(file)
-    except OSError as error:
-        raise SettingError(f"cannot read {path}: {reason(error)}") from error
-    except UnicodeDecodeError as error:
-        raise SettingError(f"{path} is not UTF-8 text") from error
-    except tomllib.TOMLDecodeError as error:
-        raise SettingError(f"{path} is not TOML: {reason(error)}") from error
-    return {key: _from_file(key, value, path) for key, value in table.items()}
-
-
-def _from_file(key: str, value: Any, path: str) -> Any:
-    option = BY_NAME.get(key)
-    if option is None:
-        raise SettingError(f"{path}: unknown key {key!r}{did_you_mean(key, BY_NAME)}")
-    kind, where = option.kind, f"{path}: {key}"
-    # By type(), not isinstance(): in Python a bool is an int, in TOML it is not.
-    allowed = {int, float} if kind.type is float else {kind.type}
-    if not kind.repeated:
-        if type(value) not in allowed:
-            raise SettingError(f"{where}: expected {kind.expected}, not {value!r}")
-        fitting = fit(option, value, where)
-        is_path = kind in (FILE, FOLDER) and value
-        return os.path.join(os.path.dirname(path), value) if is_path else fitting
-    if not isinstance(value, list) or not all(type(item) in allowed for item in value):
-        raise SettingError(
-            f"{where}: expected a list of texts, each {kind.expected}, not {value!r}"
-        )
-    return [fit(option, item, where) for item in value]
-
-
-def read_allowed(path: str) -> tuple[Networks, str]:
-    """Return the networks in the file of --allow, and what is wrong with it, or "".
-
-    If the file is empty or cannot be read, no address is allowed.
-    """
-    try:
-        with files.opened(path) as file:
-            allowed = read_networks(file.read().decode("utf-8-sig").splitlines())
-    except UnicodeDecodeError:
-        return Networks(), f"{path} lets nobody in: it is not UTF-8 text"
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        return Networks(), f"{path} lets nobody in: {why}"
-    return allowed, "" if allowed else f"{path} lets nobody in: it is empty"
-
-
-def read_motd(path: str) -> str:
-    """Return the text of the file *path*, at most 64 KiB of UTF-8. Raises SettingError."""
-    try:
-        with files.opened(path) as file:
-            data = file.read(MOTD_BYTES + 1)
-    except OSError as error:
-        raise SettingError(f"motd: cannot read {path}: {reason(error)}") from error
-    if len(data) > MOTD_BYTES:
-        raise SettingError(f"motd: {path} has more than {MOTD_BYTES} bytes")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SettingError(f"motd: {path} is not UTF-8 text") from error
-
-
-def did_you_mean(wrong: str, choices: Iterable[str], dashes: str = "") -> str:
-    """Return the end of a sentence about a *wrong* word: a suggestion, or ""."""
-    close = names.suggest(wrong, choices)
-    return f"; did you mean {dashes}{close}?" if close else ""
-
-
-def reason(error: Exception) -> str:
-    """Return why *error* was raised, in one line that can follow a colon."""
-    text = error.strerror if isinstance(error, OSError) else str(error)
-    words = " ".join((text or type(error).__name__).split())
-    return words[:1].lower() + words[1:]

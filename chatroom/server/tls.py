@@ -25,7 +25,8 @@ from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from zope.interface import implementer
 
 from chatroom.server import files
-from chatroom.server.settings import SettingError, reason
+from chatroom.server.files import reason
+from chatroom.server.settings import SettingError
 
 log = Logger()
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from chatroom.backends import codec
-from chatroom.server import datatool
+from chatroom.server import datatool, storecopy
 from tests.support.datatool import NOON, Call, Store, complaint, process
 from tests.support.process import ROOT
 from tests.support.reactor import DEADLINE
@@ -290,7 +290,7 @@ def test_ctrl_c_ends_it_without_a_word(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(datatool, "_sync", interrupted)
+    monkeypatch.setattr(storecopy, "sync", interrupted)
     assert call("backup", store.folder, tmp_path / "backup") == (130, "", "")
     assert [path.name for path in tmp_path.iterdir()] == [store.folder.name]
 

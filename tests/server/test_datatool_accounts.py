@@ -13,7 +13,7 @@ import pytest
 
 from chatroom.accounts import passwords
 from chatroom.backends.sqlite.writer import Writer
-from chatroom.server import datatool
+from chatroom.server import storefile
 from tests.support.datatool import (
     CHANGES,
     KEY,
@@ -238,7 +238,7 @@ def test_a_store_that_another_program_is_writing_is_said(
     store: Store, call: Call, change: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account = store.has_account("alice")
-    monkeypatch.setattr(datatool, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(storefile, "BUSY_SECONDS", 0.05)
     store.connection.execute("BEGIN IMMEDIATE")
     said = complaint(call("accounts", store.folder, *change))
     assert said == f"cannot change {store.path}: another program is writing it; try again"

@@ -25,16 +25,15 @@ from chatroom.backends.sqlite.ledger import StoredLedger
 from chatroom.doors.relay import RelayFactory
 from chatroom.doors.telnet.protocol import ChatFactory
 from chatroom.model.identity import Identity
+from chatroom.server.chatservice import ChatService
+from chatroom.server.metrics import LAG_SAMPLE_SECONDS, LoopLag
 from chatroom.server.monitoring import (
     IDLE_SECONDS,
-    LAG_SAMPLE_SECONDS,
     MAX_CONNECTIONS,
     STOP_SECONDS,
-    LoopLag,
     MonitoringFactory,
     MonitoringService,
 )
-from chatroom.server.service import ChatService
 from tests.support.doubles import Clock
 from tests.support.reactor import on_reactor, reactor, turns, until
 from tests.support.services import made

@@ -25,14 +25,10 @@ from chatroom.model.chatsettings import Settings
 from chatroom.model.events import Said
 from chatroom.model.history import StoredRoom
 from chatroom.model.sanctions import Operator
-from chatroom.server import datatool, service
+from chatroom.server import chatservice, datatool, descriptors
+from chatroom.server.chatservice import EXPIRY_SECONDS, SETTLE_SECONDS, ChatService
+from chatroom.server.descriptors import raise_descriptor_limit
 from chatroom.server.reload import ReloadService
-from chatroom.server.service import (
-    EXPIRY_SECONDS,
-    SETTLE_SECONDS,
-    ChatService,
-    raise_descriptor_limit,
-)
 from tests.support.certificates import issued
 from tests.support.doubles import Clock, FakeRecords
 from tests.support.reactor import on_reactor, reactor, turns, until
@@ -288,7 +284,7 @@ async def test_what_operators_decide_is_there_when_the_server_starts_again(
 async def test_an_account_that_is_removed_from_the_shell_is_gone_while_the_server_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    monkeypatch.setattr(service, "CHECK_SECONDS", 0.05 if how == "looked for" else 3600.0)
+    monkeypatch.setattr(chatservice, "CHECK_SECONDS", 0.05 if how == "looked for" else 3600.0)
     folder = str(tmp_path / "data")
     top = made(tmp_path, "--data", folder, "--rate", "0")
     top.startService()
@@ -537,7 +533,7 @@ Limit = Callable[[int, int], list[tuple[int, int]]]
 def test_the_soft_limit_on_descriptors_is_raised_to_fit(limit: Limit) -> None:
     set_to = limit(1024, 100_000)
     assert raise_descriptor_limit(10_000) == 10_000
-    assert set_to == [(10_000 + service.SPARE_DESCRIPTORS, 100_000)]
+    assert set_to == [(10_000 + descriptors.SPARE_DESCRIPTORS, 100_000)]
 
 
 def test_a_soft_limit_that_is_enough_stays(limit: Limit) -> None:
@@ -548,12 +544,12 @@ def test_a_soft_limit_that_is_enough_stays(limit: Limit) -> None:
 
 def test_a_hard_limit_that_is_too_low_is_told(limit: Limit, logged: list[str]) -> None:
     set_to = limit(1024, 4096)
-    assert raise_descriptor_limit(10_000) == 4096 - service.SPARE_DESCRIPTORS
+    assert raise_descriptor_limit(10_000) == 4096 - descriptors.SPARE_DESCRIPTORS
     assert set_to == [(4096, 4096)]
     assert any("ulimit -Hn" in line for line in logged)
 
 
 def test_without_a_maximum_there_are_as_many_as_can_be(limit: Limit, logged: list[str]) -> None:
     limit(1024, 4096)
-    assert raise_descriptor_limit(0) == 4096 - service.SPARE_DESCRIPTORS
+    assert raise_descriptor_limit(0) == 4096 - descriptors.SPARE_DESCRIPTORS
     assert not logged

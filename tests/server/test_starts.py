@@ -21,8 +21,9 @@ from chatroom.backends.sqlite.writer import Writer
 from chatroom.model.entry import Entry
 from chatroom.model.events import Said
 from chatroom.server import endpoints
+from chatroom.server.configfile import read_allowed
 from chatroom.server.options import Options
-from chatroom.server.settings import OPTIONS, read_allowed
+from chatroom.server.settings import OPTIONS
 from tests.support.certificates import issued
 from tests.support.options import parsed, python, refusal, twistd
 from tests.support.process import ROOT

@@ -7,10 +7,7 @@ from typing import Any
 
 from twisted.application.service import IService, MultiService
 
-from chatroom.server.service import (
-    Options,
-    makeService,
-)
+from chatroom.server.service import Options, makeService
 from tests.support.reactor import services
 
 
