@@ -135,7 +135,7 @@ def test_nothing_is_left_of_who_goes(
     bob.says("hello")
     alice = world.person("alice")
     if state is full and way == "half closes":
-        pytest.skip("a client that reads nothing is cut in the end, see test_writer")
+        pytest.skip("a client that reads nothing is cut in the end, see doors/test_writer.py")
     with freed(world, alice):
         state(world, alice)
         GOES[way](alice)

@@ -160,7 +160,7 @@ async def leaving(inn: Inn) -> Any:
 
 WAYS: dict[str, list[Callable[[Any], Awaitable[None]]]] = {
     "tcp": [fin, half_fin, rst],
-    # Twisted's TLS for clients cannot be half closed; test_tls has one that does it by itself.
+    # Twisted's TLS for clients cannot be half closed; one in server/test_tls.py does it by itself.
     "tls": [fin, rst, close_notify],
 }
 

@@ -181,7 +181,7 @@ ANSWERS = [
     ("/reader on", ["-- What arrives is one line each, and nothing is drawn twice."]),
     ("/reader off", ["-- A terminal is drawn on. /reader on is for screen readers."]),
     ("/reader maybe", ["-- It can be off or on."]),
-    # keeping order: what operators can do is in test_moderation.py
+    # keeping order: what operators can do is in commands/test_operators.py, test_bans.py ...
     ("/claim", ["-- Usage: /claim CODE"]),
     ("/claim 9F3A-22C1", [
         "-- There is no code to claim. /ops lists who keeps order.",

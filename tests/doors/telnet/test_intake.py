@@ -1,4 +1,4 @@
-"""From bytes to lines, without a connection; doors/lines/test_protocol.py is about the rest."""
+"""From bytes to lines, without a connection; tests/doors/lines/ is about the rest."""
 
 from itertools import pairwise
 
