@@ -4,7 +4,7 @@ The rule: nothing has happened before the ledger says so. What is asked for goes
 comes back through `committed` is appended to its room and delivered.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from operator import itemgetter
 from typing import TYPE_CHECKING, Protocol
@@ -170,6 +170,7 @@ class Chat:
         self._undecided: set[int] = set()
         self._receipts: dict[int, list[Deferred[int]]] = {}
         self._to_flush: list[Session] = []
+        self._to_draw: list[Callable[[], None]] = []
         self._to_resume: list[int] = []
         self.ledger.attach(self)
         self.lobby = self.open_room(self.settings.lobby)
@@ -692,6 +693,11 @@ class Chat:
         self._to_flush.append(session)
         self._schedule()
 
+    def draw_later(self, draw: Callable[[], None]) -> None:
+        """Call *draw* when the turn ends, after all that it leads to was sent."""
+        self._to_draw.append(draw)
+        self._schedule()
+
     def resume_input(self, id: int) -> None:
         """Let the input of the session with this id go on when the turn ends."""
         self._to_resume.append(id)
@@ -724,6 +730,9 @@ class Chat:
         to_flush, self._to_flush = self._to_flush, []
         for session in to_flush:
             session.flush_queue()
+        to_draw, self._to_draw = self._to_draw, []
+        for draw in to_draw:
+            draw()
         to_resume, self._to_resume = self._to_resume, []
         for origin in to_resume:
             if (resumed := self.sessions.get(origin)) is not None:

@@ -120,6 +120,14 @@ class Screen:
             self._prepare()
         return self._erase or b"", self._redraw
 
+    def replaced(self, prompt: str, text: Sequence[str], cursor: int) -> tuple[bytes, bytes]:
+        """Return the same as `around`, with another input after the lines (see `show`)."""
+        erase = self._erased()
+        self._rows, self._cursor = [[]], (0, 0)
+        redraw = self.show(prompt, text, cursor)
+        self._erase = None
+        return erase, redraw
+
     def choices(self, choices: Sequence[str]) -> bytes:
         """Show words to choose from, in columns above the input."""
         clean = ["".join(visible(one)[0] for one in graphemes(text)) for text in choices]
@@ -201,12 +209,16 @@ class Screen:
 
     def _prepare(self) -> None:
         """Prepare the output that removes the input and draws it again."""
-        self._erase = (self._to_start() + _ERASE_BELOW).encode() if self._rows != [[]] else b""
+        self._erase = self._erased()
         rows, place = self._rows, self._cursor
         self._rows, self._cursor = [[]], (0, 0)
         self._redraw = self._change(rows, place).encode()
 
     # -- output
+
+    def _erased(self) -> bytes:
+        """Return the output that removes the input."""
+        return (self._to_start() + _ERASE_BELOW).encode() if self._rows != [[]] else b""
 
     def _change(self, rows: list[Row], place: tuple[int, int]) -> str:
         """Return the output that changes what is drawn to *rows* and the cursor to *place*."""
@@ -283,6 +295,9 @@ class PlainScreen(Screen):
 
     def around(self) -> tuple[bytes, bytes]:
         return self.ended(), b""
+
+    def replaced(self, prompt: str, text: Sequence[str], cursor: int) -> tuple[bytes, bytes]:
+        return self.ended(), self.show(prompt, text, cursor)
 
     def choices(self, choices: Sequence[str]) -> bytes:
         words = ["".join(visible(one)[0] for one in graphemes(text)) for text in choices]

@@ -106,6 +106,9 @@ class Owner(Protocol):
     def ended(self) -> None:
         """Disconnect the user after the lines that wait; the input has ended."""
 
+    def draw_later(self) -> None:
+        """Call `Terminal.draw` at the end of the turn."""
+
 
 class Terminal:
     """The terminal of one connection.
@@ -156,6 +159,9 @@ class Terminal:
         self._owed = (b"", b"")
         # The new size that the screen does not have yet, or None.
         self._resized: tuple[int, int] | None = None
+        # Output of keys that is to be sent before the input is drawn; None if the input is drawn.
+        # A line often leads to messages in the same turn: they are sent together.
+        self._undrawn: bytes | None = None
         # The cost since the last call of `spent`.
         self._cost = 0
         # Whether a hidden line waits. Until it is taken, the next line may be hidden or not.
@@ -176,11 +182,15 @@ class Terminal:
         """
         if self._over or not data.rstrip(BELL):
             return self._writer.write(data)
-        resized = self._resize()
-        before, after = self._screen.around()
-        before = resized + before
-        if self._prompted != self._owner.prompt:
-            after += self._shown()
+        changed = self._resize()
+        if self._undrawn is not None:
+            changed += self._take_undrawn()
+            before, after = self._screen.replaced(*self._view())
+        else:
+            before, after = self._screen.around()
+            if self._prompted != self._owner.prompt:
+                after += self._shown()
+        before = changed + before
         whole = before + data + after
         taken = self._writer.write(whole)
         if taken == len(whole):
@@ -220,7 +230,7 @@ class Terminal:
         reader = preferences.reader or not self._kind.draws
         screen = self._screen
         if reader is self.echo:
-            self._send(self._resize() + screen.show("", (), 0) + screen.ended())
+            self._send(self._removed())
             self._screen = (PlainScreen if reader else Screen)(screen.width, screen.height)
             self._draw()
         if reader:
@@ -248,8 +258,7 @@ class Terminal:
         self._events.clear()
         if not self._begun:
             return farewell
-        taken_away = self._resize() + self._screen.show("", (), 0) + self._screen.ended()
-        return taken_away + farewell + self._screen.end()
+        return self._removed() + farewell + self._screen.end()
 
     def resize(self, size: tuple[int, int]) -> None:
         """Use another *size*, as soon as the writer is not congested.
@@ -307,7 +316,10 @@ class Terminal:
         return len(self._lines) <= MAX_WAITING_LINES or not ends_line
 
     def work(self) -> None:
-        """Process keys to the end of a line, or for one turn, and draw the result."""
+        """Process keys to the end of a line, or for one turn.
+
+        The result is drawn at once, or at the end of the turn if a line has ended.
+        """
         if self._over or self._writer.congested:
             return
         editor = self._editor
@@ -326,7 +338,19 @@ class Terminal:
             self._cost += KEY_BYTES + max(before, editor.size) // KEY_POINTS
             if self._cost >= TURN_COST or size >= TURN_OUTPUT_BYTES:
                 break
-        self._draw(b"".join([resized, *shown]))
+        output = b"".join([resized, *shown])
+        if len(self._lines) == waiting:
+            self._draw(output)
+            return
+        if self._undrawn is None:
+            self._undrawn = b""
+            self._owner.draw_later()
+        self._undrawn += output
+
+    def draw(self) -> None:
+        """Draw the input if it is not drawn yet."""
+        if self._undrawn is not None:
+            self._draw()
 
     def spent(self) -> int:
         """Return the cost of the work since the last call, in bytes of the byte rate."""
@@ -396,16 +420,29 @@ class Terminal:
 
     # -- the screen
 
-    def _shown(self) -> bytes:
-        """Return the output that draws the prompt and the line."""
-        resized = self._resize()
+    def _view(self) -> tuple[str, Sequence[str], int]:
+        """Return the arguments of `Screen.show` for the prompt and the line."""
         self._cost += DRAW_BYTES + self._editor.size // DRAW_POINTS
         self._prompted = self._owner.prompt
         if self._editor.hidden:
             prompt = "[not shown] "
         else:
             prompt = self._prompt(*self._prompted) if self.echo else ""
-        return resized + self._screen.show(*self._editor.view(prompt))
+        return self._editor.view(prompt)
+
+    def _shown(self) -> bytes:
+        """Return the output that draws the prompt and the line."""
+        resized = self._resize()
+        return resized + self._screen.show(*self._view())
+
+    def _removed(self) -> bytes:
+        """Return the output that removes the prompt and the line."""
+        before = self._resize() + self._take_undrawn()
+        return before + self._screen.show("", (), 0) + self._screen.ended()
+
+    def _take_undrawn(self) -> bytes:
+        undrawn, self._undrawn = self._undrawn, None
+        return undrawn or b""
 
     def _resize(self) -> bytes:
         """Return the output that fits the screen to the size of the terminal."""
@@ -427,7 +464,7 @@ class Terminal:
     def _draw(self, before: bytes = b"") -> None:
         """Send *before*, then the output that draws the prompt and the line."""
         if self._begun and not self._over:
-            self._send(before + self._shown())
+            self._send(self._take_undrawn() + before + self._shown())
 
     def _send(self, data: bytes) -> None:
         if data and self._begun:

@@ -76,6 +76,7 @@ def _plain_letters() -> dict[str, str]:
 _WITH = regex.compile("LATIN SMALL LETTER ([A-Z]) WITH .*")
 _LETTERS = _plain_letters()
 _PLAIN = re.compile(f"[{''.join(_LETTERS)}]")
+_PLAIN_LETTERS = str.maketrans(_LETTERS)
 
 
 def words(text: str) -> list[str]:
@@ -118,7 +119,8 @@ def searchable(text: str) -> str:
     kept = _UNDECOMPOSED.split(text)
     kept[::2] = [unicodedata.normalize("NFKC", part) for part in kept[::2]]
     bare = _SIGNS.sub("", unicodedata.normalize("NFD", "".join(kept).casefold()))
-    return _PLAIN.sub(lambda letter: _LETTERS[letter[0]], unicodedata.normalize("NFC", bare))
+    composed = unicodedata.normalize("NFC", bare)
+    return composed.translate(_PLAIN_LETTERS) if _PLAIN.search(composed) else composed
 
 
 @dataclass(frozen=True, slots=True)

@@ -264,6 +264,9 @@ class Owner:
     def ended(self) -> None:
         """They stay."""
 
+    def draw_later(self) -> None:
+        """The test calls `draw`."""
+
 
 def made(writer: Any, clock: Clock, size: tuple[int, int] = (30, 6)) -> Terminal:
     lines: list[bytes | Line] = []

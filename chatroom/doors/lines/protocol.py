@@ -46,6 +46,10 @@ READ_SIZE: Final = 8192
 #: What takes longer than text is looked at in pieces of so many bytes.
 BITE: Final = 1024
 
+#: The same for keys. The longest line fits with its Enter, so that a line that comes all at once is
+#: not drawn before it is said.
+KEYS_BITE: Final = 2560
+
 #: What one read of keys costs of the byte rate: whoever types sends each by itself.
 KEYS_COST: Final = 16
 
@@ -189,7 +193,7 @@ class LineProtocol(LineReceiver):
         size = len(data)
         if self.terminal is None:
             return size, size
-        size = min(size, BITE)
+        size = min(size, KEYS_BITE)
         return size, size + KEYS_COST
 
     def rested(self) -> None:
@@ -650,6 +654,11 @@ class LineProtocol(LineReceiver):
     def ended(self) -> None:
         """The terminal: they want to leave."""
         self._leaving = True
+
+    def draw_later(self) -> None:
+        """The terminal: it has to be drawn at the end of the turn."""
+        if self.terminal is not None:
+            self.factory.chat.draw_later(self.terminal.draw)
 
     # -- what the writer and the factory say
 
