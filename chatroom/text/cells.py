@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate, chain, pairwise
 from operator import sub
@@ -20,7 +20,15 @@ from typing import Final, NamedTuple
 import regex
 from wcwidth import wcswidth
 
-from chatroom.text.characters import CLOSING, IDEOGRAPH, JOINING, UNPLACED, kinds, widths
+from chatroom.text.characters import (
+    CLOSING,
+    IDEOGRAPH,
+    JOINING,
+    UNPLACED,
+    has_virama,
+    kinds,
+    widths,
+)
 from chatroom.text.names import BLANKS, clean, fold
 
 _REPLACEMENT = "\ufffd"
@@ -58,7 +66,6 @@ _PIECE = regex.compile(
 
 # A line is wrapped once for each width of a terminal in the room. Results that take long and do not
 # depend on the width are cached for this many texts, some MB at most.
-_LONG_POINTS = 40
 _CACHED_TEXTS = 64
 
 _SPECIAL = ("`", "://", "www.")
@@ -67,7 +74,6 @@ _CHUNK = regex.compile(rf"([^{BLANKS}]++)([{BLANKS}]*+)")
 # In other texts only the kinds of the characters matter (see characters.py). The text of the kinds
 # is ASCII, which `re` splits many times as quickly.
 _WIDE_KINDS = frozenset("ike")
-_JOINING_KINDS = frozenset("mje")
 _JOINED_WIDE = re.compile("[ik][mj]|e")
 # _PIECE without links and code.
 _PIECE_OF_KINDS = re.compile(
@@ -84,8 +90,6 @@ _ROW = r"(?s)[^ ](?:.{0,%d}[^ ])?(?= |\Z)"
 
 #: A wider grapheme, which no writing system needs, may be cut: a row has to end somewhere.
 _MAX_GRAPHEME_CELLS = 8
-#: How many sizes a cache holds, more than the different characters that a room uses.
-_MAX_CACHED_SIZES = 8192
 _UNIT = regex.compile(rf".{UNPLACED}*+", regex.DOTALL)
 
 
@@ -102,7 +106,9 @@ def cells(text: str) -> int:
     """Return how many cells *text* takes at most."""
     if text.isascii():
         return len(text)
-    return _measured(text) if len(text) > _LONG_POINTS else _SIZES[text]
+    size = sum(widths(text))
+    # Letters that are joined by a virama may be wider than the letters alone.
+    return max(size, wcswidth(text)) if has_virama(text) else size
 
 
 def fits(text: str, width: int) -> bool:
@@ -111,32 +117,6 @@ def fits(text: str, width: int) -> bool:
         return len(text) <= width
     beginning = sum(widths(text[: 2 * width]))
     return beginning <= width and cells(text) <= width
-
-
-def _measure(text: str) -> int:
-    # Letters that are joined by a sign may be wider than the letters alone.
-    return max(sum(widths(text)), wcswidth(text))
-
-
-_measured = lru_cache(maxsize=_CACHED_TEXTS)(_measure)
-
-
-class _Sizes(dict[str, int]):
-    """A cache of the results of *measure*, with hits that are quicker than lru_cache's."""
-
-    def __init__(self, measure: Callable[[str], int]) -> None:
-        super().__init__()
-        self._measure = measure
-
-    def __missing__(self, text: str) -> int:
-        if len(self) >= _MAX_CACHED_SIZES:
-            self.clear()
-        size = self[text] = self._measure(text)
-        return size
-
-
-#: The width of a grapheme or another short text, in cells.
-_SIZES: Final = _Sizes(_measure)
 
 
 @lru_cache(maxsize=4096)
@@ -214,35 +194,34 @@ class _Parts(NamedTuple):
 @lru_cache(maxsize=_CACHED_TEXTS)
 def _split(text: str) -> _Parts:
     """Return the parts of *text* between which a row may end."""
-    pairs, joined = _pairs(text)
-    indexes = list(accumulate(map(len, chain.from_iterable(pairs)), initial=0))
-    columns = indexes
-    if joined:
-        # Letters that are joined by a sign may be wider than the letters alone.
-        runs = [text[begin:end] for begin, end in pairwise(indexes)]
-        columns = list(accumulate(map(cells, runs), initial=0))
-    elif not text.isascii():
-        each = list(accumulate(widths(text), initial=0))
-        columns = [each[index] for index in indexes]
+    indexes = list(accumulate(map(len, chain.from_iterable(_pairs(text))), initial=0))
+    columns = _columns(text, indexes)
     lefts, rights = columns[:-1:2], columns[1::2]
     largest = max(map(sub, rights, lefts), default=0)
     return _Parts(indexes[:-1:2], indexes[1::2], lefts, rights, largest)
 
 
-def _pairs(text: str) -> tuple[list[tuple[str, str]], bool]:
-    """Split *text*: return pairs as long as each part and the blanks after it.
-
-    Also return whether there may be letters that are joined.
-    """
+def _pairs(text: str) -> list[tuple[str, str]]:
+    """Split *text*: return pairs as long as each part and the blanks after it."""
     if any(special in text for special in _SPECIAL):
-        return _PIECE.findall(text), True
+        return _PIECE.findall(text)
     of_kinds = kinds(text)
     wide = not _WIDE_KINDS.isdisjoint(of_kinds)
-    joined = not _JOINING_KINDS.isdisjoint(of_kinds)
     # The patterns of kinds have no part for a blank at the beginning.
-    if of_kinds.startswith(" ") or (wide and joined and _JOINED_WIDE.search(of_kinds)):
-        return _PIECE.findall(text), joined
-    return (_PIECE_OF_KINDS if wide else _CHUNK_OF_KINDS).findall(of_kinds), joined
+    if of_kinds.startswith(" ") or (wide and _JOINED_WIDE.search(of_kinds)):
+        return _PIECE.findall(text)
+    return (_PIECE_OF_KINDS if wide else _CHUNK_OF_KINDS).findall(of_kinds)
+
+
+def _columns(text: str, indexes: list[int]) -> list[int]:
+    """Return the columns of these *indexes*, of which the first is 0."""
+    if text.isascii():
+        return indexes
+    if has_virama(text):
+        runs = [text[begin:end] for begin, end in pairwise(indexes)]
+        return list(accumulate(map(cells, runs), initial=0))
+    each = list(accumulate(widths(text), initial=0))
+    return [each[index] for index in indexes]
 
 
 def _filled(text: str, parts: _Parts, width: int, indent: int) -> list[str]:
@@ -307,15 +286,19 @@ def _pieces(text: str, parts: _Parts, room: int) -> Iterator[tuple[str, str, int
 @lru_cache(maxsize=_CACHED_TEXTS)
 def _characters(word: str) -> tuple[list[int], list[int]]:
     """Return where *word* may be cut, as indexes of code points and as columns."""
-    uncut: list[str] = []
-    for grapheme in graphemes(word):
-        if len(grapheme) > 1 and cells(grapheme) > _MAX_GRAPHEME_CELLS:
-            uncut += _UNIT.findall(grapheme)
-        else:
-            uncut.append(grapheme)
-    single = len(uncut) == len(word)
-    sizes: Iterable[int] = widths(word) if single else [cells(part) for part in uncut]
-    return list(accumulate(map(len, uncut), initial=0)), list(accumulate(sizes, initial=0))
+    uncut = graphemes(word)
+    if len(uncut) < len(word):
+        uncut = [unit for grapheme in uncut for unit in _units(grapheme)]
+    indexes = list(accumulate(map(len, uncut), initial=0))
+    return indexes, _columns(word, indexes)
+
+
+def _units(grapheme: str) -> list[str]:
+    """Return the parts of a grapheme that may stand in two rows; nearly always it is one."""
+    # No code point takes more than two cells.
+    if 2 * len(grapheme) <= _MAX_GRAPHEME_CELLS or cells(grapheme) <= _MAX_GRAPHEME_CELLS:
+        return [grapheme]
+    return _UNIT.findall(grapheme)
 
 
 def _broken(row: str, word: str, width: int, margin: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Final
 
 import regex
-from wcwidth import wcwidth
+from wcwidth import wcswidth, wcwidth
 
 from chatroom.text.names import BLANKS
 
@@ -68,13 +68,18 @@ def widths(text: str) -> bytes:
     return _translated(text, _WIDTH_TABLE, "\0", "\2").encode("ascii")
 
 
+def has_virama(text: str) -> bool:
+    """Return whether letters may be joined that are wider together than alone."""
+    return _VIRAMA.search(text) is not None
+
+
 def _translated(text: str, table: str, mark: str, other: str) -> str:
     found = text.translate(table)
     return found if found.isascii() else _FAR.sub(other, _FAR_MARKS.sub(mark, found))
 
 
-def _tables() -> tuple[str, str]:
-    """Return the tables of kinds and of widths."""
+def _tables() -> tuple[str, str, re.Pattern[str]]:
+    """Return the tables of kinds and of widths, and what finds a virama."""
     every = "".join(map(chr, range(_TABLED)))
 
     def table(default: str, classes: Iterable[tuple[str, str]]) -> str:
@@ -89,7 +94,11 @@ def _tables() -> tuple[str, str]:
     newer = f"[\u1100{''.join(other for other in others if wcwidth(other) == 2)}]"
     # wcwidth returns 0 for spacing marks and vowels of Hangul, which some terminals show alone.
     sizes = [("\2", _TWO_CELLS), ("\2", newer), ("\0", UNPLACED), ("\1", _VARIATION_16)]
-    return table("x", _KINDS.items()), table("\1", sizes)
+    # A virama is known by what wcwidth makes of it: newer ones are in no property of regex.
+    signs = regex.findall(r"[\p{M}\p{Cn}]", every[:0x20000])
+    viramas = "".join(sign for sign in signs if wcswidth(f"{sign}\u0915") > 1 + wcwidth(sign) >= 1)
+    virama = re.compile(f"[{re.escape(viramas)}]" if viramas else "(?!)")
+    return table("x", _KINDS.items()), table("\1", sizes), virama
 
 
-_KIND_TABLE, _WIDTH_TABLE = _tables()
+_KIND_TABLE, _WIDTH_TABLE, _VIRAMA = _tables()

@@ -1,8 +1,8 @@
 """The tables of characters are complete, and agree with what they are made of."""
 
-from wcwidth import wcwidth
+from wcwidth import wcswidth, wcwidth
 
-from chatroom.text.characters import kinds, widths
+from chatroom.text.characters import has_virama, kinds, widths
 from chatroom.text.names import clean
 
 EVERY = [chr(code) for code in (*range(0x3000), *range(0x3000, 0x110000, 97))]
@@ -29,3 +29,12 @@ def test_the_kinds_of_characters() -> None:
 
 def test_marks_take_no_cell_and_wide_characters_two() -> None:
     assert list(widths("e\u0301漢\ufe0f\U000e0100")) == [1, 0, 2, 1, 0]
+
+
+def test_only_a_virama_makes_letters_wider_than_they_are_alone() -> None:
+    assert has_virama("क्ष")
+    assert not has_virama("كَתָ e\u0301 นี่")
+    for character in EVERY:
+        for text in (f"{character}\u0915", f"e{character}", f"{character}\ufe0f"):
+            shown = clean(text) == text
+            assert not shown or has_virama(text) or wcswidth(text) <= sum(widths(text))
