@@ -172,14 +172,14 @@ def test_whatever_changes_while_it_does_not_read_the_screen_is_whole_in_the_end(
         alice.settle()
     alice.reads_on()
     protocol = alice.protocol
-    assert not protocol.intake.lines
+    assert not protocol.buffer.lines
     assert protocol.session.gate.is_open
     assert not alice.writer.congested
     assert shown(alice, "bob: (m.*)") == said
     assert len(shown(alice, "al(?:ice)?: (t.*)")) <= len(session_ended)
-    if protocol.terminal is not None and protocol.terminal.echo:
-        editor = protocol.terminal._editor
-        prompt, text, _ = editor.view(protocol.terminal._prompt(*protocol.prompt))
+    if protocol.keys is not None and protocol.keys.terminal.echo:
+        editor = protocol.keys.terminal._editor
+        prompt, text, _ = editor.view(protocol.keys.terminal._prompt(*protocol.keys.prompt))
         line = prompt + "".join(text)
         assert alice.last == line.rstrip()
     alice.hangs_up()
@@ -201,7 +201,7 @@ async def test_what_a_real_client_did_not_read_for_a_while_it_reads_later(tmp_pa
         alice.sends(b"half")
         await alice.reads(b"half")
         alice.stops_reading()
-        client = next(one for one in house.factory.clients if one.terminal is not None)
+        client = next(one for one in house.factory.clients if one.keys is not None)
         lines = [f"{number} {'x' * 400}" for number in range(900)]
         for line in lines:
             bob.sends(f"{line}\n".encode())

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from twisted.internet.error import ConnectionAborted
 
 from chatroom.doors.lines.protocol import TERMINAL_HINT
+from chatroom.doors.lines.state import State
 from chatroom.doors.telnet.charmode import EDITS, REFUSED
 from chatroom.doors.telnet.console import ConsoleFactory
 from chatroom.doors.telnet.protocol import TELNET_HINT, ChatFactory
@@ -97,7 +98,7 @@ def test_a_client_that_does_not_send_keys_goes_on_with_lines(
     assert " ".join(telnet.screen).count(REFUSED) == 1
     telnet.types("hello 小明\n")
     assert bob.sees[-1] == "guest2: hello 小明"
-    assert telnet.protocol.terminal is None
+    assert telnet.protocol.keys is None
 
 
 def test_a_client_that_says_nothing_is_greeted_in_lines_in_the_end(world: World) -> None:
@@ -138,7 +139,7 @@ def test_what_is_no_terminal_is_left_alone(world: World, kinds: tuple[str, ...])
     telnet = console(world, kinds=kinds)
     assert not telnet.theirs
     assert EDITS in " ".join(telnet.screen)
-    assert telnet.protocol.terminal is None
+    assert telnet.protocol.keys is None
 
 
 @pytest.mark.parametrize(
@@ -192,7 +193,7 @@ def test_who_goes_before_they_are_greeted_is_not_there() -> None:
     world.wait(100)
     world.wait(10)
     assert bob.asks("/who") == ["-- 1 person in #lobby: bob"]
-    assert not telnet.protocol._begun
+    assert telnet.protocol.state is State.CLOSED
     world.end()
 
 
@@ -244,7 +245,7 @@ def test_who_shows_that_they_have_telnet_is_told_of_it_once(world: World) -> Non
 def test_a_client_that_takes_its_word_back_has_lines_again(world: World) -> None:
     telnet = named(world)
     telnet.sends(bytes([IAC, DONT, ECHO]))
-    assert telnet.protocol.terminal is None
+    assert telnet.protocol.keys is None
     bob = world.person("bob")
     telnet.sends(b"hello\r\n")
     assert bob.sees == ["alice: hello"]
@@ -383,7 +384,7 @@ def test_at_the_door_every_message_is_whole_above_what_is_typed(
     world.wait(3)
     alice = named(world, "alice", size=size, no_color="1")
     log = alice.screen[:-1]
-    drawn = alice.protocol.terminal
+    drawn = alice.protocol.keys.terminal
     for step in steps:
         if isinstance(step, list):
             bob.says(*step)

@@ -115,7 +115,7 @@ def test_an_interrupt_drops_lines_that_wait() -> None:
     world.wait(10)
     _ = bob.sees
     telnet.sends(b"".join(b"%d\r" % number for number in range(200)))
-    assert MAX_WAITING_LINES - 3 <= len(telnet.protocol.intake.lines) <= MAX_WAITING_LINES + 1
+    assert MAX_WAITING_LINES - 3 <= len(telnet.protocol.buffer.lines) <= MAX_WAITING_LINES + 1
     telnet.types("typed\x03")
     assert telnet.last == "[alice #lobby]"
     assert any("lines that waited were not said." in row for row in telnet.screen)

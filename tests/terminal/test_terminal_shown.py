@@ -104,7 +104,7 @@ def test_a_terminal_that_begins_at_a_question_does_not_show_the_answer(world: Wo
     telnet.answers = True
     telnet.sends(bytes([IAC, WONT, TTYPE, IAC, WONT, NAWS, IAC, WONT, NEW_ENVIRON, IAC, DO, ECHO]))
     telnet.sends(bytes([IAC, DO, SGA]))
-    assert telnet.protocol.terminal is not None
+    assert telnet.protocol.keys is not None
     telnet.sends(b"correct-horse\r")
     telnet.sends(b"correct-horse\r")
     world.wait(1)
@@ -121,7 +121,7 @@ def test_a_terminal_that_ends_at_a_question_has_the_client_hide_the_answer(world
     telnet.types("/register\n")
     telnet.theirs.discard(ECHO)
     telnet.sends(bytes([IAC, DONT, ECHO]))
-    assert telnet.protocol.terminal is None
+    assert telnet.protocol.keys is None
     assert ECHO in telnet.theirs
     assert telnet.protocol.hidden
     telnet.sends(b"\r\n")

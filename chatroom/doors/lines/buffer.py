@@ -1,37 +1,36 @@
 """From bytes to lines: what a client of telnet or netcat sends, taken apart.
 
-What a client erases stays in its line as the keys that erase it (see `names.clean`) until that is
+This is a pure object, and however the bytes are cut over reads, the same lines come out. What a
+client erases stays in its line as the keys that erase it (see `names.clean`) until the line is
 whole, so that nothing depends on how it was cut.
-
-The rule: this is a pure object, and however the bytes are cut over reads, the same lines come out.
 """
 
 from chatroom.terminal.editactions import Line
 
 
-class Lines:
-    """The lines of one connection, ended by LF, CR LF or CR NUL.
+class LineBuffer:
+    """The lines of one connection, ended by LF, CR LF or CR NUL (RFC 854).
 
-    line_length: the longest line, in bytes without its end. After `take` the caller looks at what
-    it left here, and clears what it has dealt with.
+    After `take` the caller looks at what is left here, and clears what it has dealt with.
+
+    line_length: the longest line that is taken, in bytes without its end; it may change.
+    lines: whole lines, oldest first: without their LF, of which one that came in whole may be too
+        long, or as they were typed at a terminal.
+    tail: what has come of the next line.
+    overlong: how a line began that grew too long and of which nothing is kept; empty for none.
     """
 
     __slots__ = ("_skipping", "line_length", "lines", "overlong", "tail")
 
     def __init__(self, line_length: int) -> None:
-        #: The longest line taken, in bytes; it may change.
         self.line_length = line_length
-        #: Whole lines, oldest first: without their LF, of which one that came in whole may be too
-        #: long, or as they were typed at a terminal.
         self.lines: list[bytes | Line] = []
-        #: What there is of the next one.
         self.tail = b""
-        #: How a line began that grew too long and of which nothing is kept; empty for none.
         self.overlong = b""
         self._skipping = False
 
     def take(self, data: bytes) -> None:
-        """Bytes came in."""
+        """Make lines of the bytes that came in."""
         data = self.tail + data
         if b"\0" in data:
             # RFC 854: a bare carriage return; Enter in character mode.
@@ -53,7 +52,7 @@ class Lines:
             self.tail = b"\r" if ends_cr else b""
 
     def end(self) -> None:
-        """No more bytes will come: what there is of a line is a line."""
+        """Make a line of the tail: no more bytes will come."""
         tail, self.tail = self.tail, b""
         if tail and not self._skipping:
             self.lines.append(tail)
@@ -68,7 +67,7 @@ class Lines:
         self.tail = b""
 
     def _skip_line(self, beginning: bytes) -> None:
-        """What came of this line, and what will, is not kept."""
+        """Keep nothing of the line that began so."""
         self._skipping = True
         self.tail = b""
         self.overlong = beginning

@@ -1,11 +1,19 @@
-"""Conversations: what all doors have in common that lead to a session.
+"""The line protocol: a connection over which a user sends lines, or keys at a terminal.
 
-The rule: bytes come in as fast as they may, and no faster than what they lead to goes out. While
-the gate is closed, or the writer congested, lines wait here; when enough of them do, the
-connection is not read.
+A `LineProtocol` joins parts that know nothing of one another, and is what Twisted, the factory, the
+writer and the session see of the connection:
+
+    state       how far the connection has come             lines/state.py
+    intake      bytes and lines that wait, and the throttle lines/intake.py
+    buffer      lines made of bytes                         lines/buffer.py
+    keys        lines made of keys, and the screen          lines/keys.py
+    writer      what is sent                                doors/writer.py
+    session     the user's part in the chat                 chat/session.py
+
+Most connections of a large room never send a byte: their way in is made with the first one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 from twisted.internet.error import ConnectionDone
@@ -16,16 +24,18 @@ from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatroom import commands
-from chatroom.actions import login, strays
+from chatroom.actions import login
 from chatroom.actions.handler import TEXT
-from chatroom.chat.chat import Chat
 from chatroom.chat.session import Session
-from chatroom.commands import command
-from chatroom.commands.completion import complete
 from chatroom.commands.interpreter import Interpreter
-from chatroom.doors.factory import NOT_SERVED, DoorFactory, is_encrypted, peer_ended, tune
-from chatroom.doors.lines.buffer import Lines
+from chatroom.doors.factory import NOT_SERVED, is_encrypted, tune
+from chatroom.doors.lines.buffer import LineBuffer
+from chatroom.doors.lines.closewatch import CloseWatch
+from chatroom.doors.lines.commands import COMMANDS
+from chatroom.doors.lines.intake import Intake
+from chatroom.doors.lines.keys import KeyInput
+from chatroom.doors.lines.quitting import quit_at
+from chatroom.doors.lines.state import State
 from chatroom.doors.throttle import ByteThrottle
 from chatroom.doors.writer import Writer
 from chatroom.formats.format import Format
@@ -36,176 +46,154 @@ from chatroom.model.identity import Identity
 from chatroom.model.preferences import Preferences
 from chatroom.model.refused import Code, Refused
 from chatroom.terminal.editactions import Line
-from chatroom.terminal.terminal import TURN_COST, Kind, Terminal, not_said
+from chatroom.terminal.terminal import Kind, not_said
 
 log = Logger()
 
 #: Bytes of one read, which is what one connection may do before the next has its turn.
-READ_SIZE: Final = 8192
+READ_BYTES: Final = 8192
 
-#: What takes longer than text is looked at in pieces of so many bytes.
-BITE: Final = 1024
-
-#: The same for keys. The longest line fits with its Enter, so that a line that comes all at once is
-#: not drawn before it is said.
-KEYS_BITE: Final = 2560
-
-#: What one read of keys costs of the byte rate: whoever types sends each by itself.
-KEYS_COST: Final = 16
-
-#: A connection is read while fewer lines, and bytes in them, wait; so what stops a paste, and a
-#: close, are seen at once.
-WAITING_LINES: Final = 256
-WAITING_BYTES: Final = 16 * 1024
-
-#: The same at a terminal, of keys.
-WAITING_KEYS: Final = 4096
-
-#: How often, in seconds, a connection whose lines wait is asked whether its client has closed, and
-#: for how long they may go on waiting then: a room must not be haunted.
-LOOK: Final = 10.0
-LINGER: Final = 300.0
-
-#: What is said of a terminal to those who have one.
+#: What is said of a terminal to users who have one.
 TERMINAL_HINT: Final = "Tab completes, the arrow keys edit. For screen readers: /reader on."
-
-#: What can be typed at these doors: the slash commands, and one that is theirs.
-COMMANDS = dict(commands.COMMANDS)
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener)
 class LineProtocol(LineReceiver):
-    """One connection, what comes in over it, and its session."""
+    """One connection, and the parts that it is made of.
+
+    source, address: see factory.DoorFactory.
+    """
 
     delimiter = b"\n"
     transport: Any
     factory: Any
     source: str
     address: str
-    intake: Lines
+    state = State.HANDSHAKE
     # From `serve` until `release`.
     session: Session = NOT_SERVED
-    interpreter: Interpreter = NOT_SERVED
     writer: Writer = NOT_SERVED
-    throttle: ByteThrottle = NOT_SERVED
-
-    # What most connections never change stands here, not once for each of them.
-    #: Whether there are a session, a writer and a throttle: from `serve` until `release`.
-    _served = False
-    _begun = False
-    _raw = b""
-    _reading = True
-    _handing_in = False
-    _ended = False
-    _leaving = False
-    _lost = False
-    _stopped = False
-    _told_utf8 = False
-    _overlong = False
-    _look_at = 0.0
-    _seen_ended = 0.0
-    _typed_hidden = False
-    #: What draws on the other end's screen; None while that sends lines.
-    terminal: Terminal | None = None
+    # From the first input until `release`.
+    buffer: LineBuffer = NOT_SERVED
+    interpreter: Interpreter = NOT_SERVED
+    _intake: Intake | None = None
+    #: What makes lines of keys; None while the client sends lines.
+    keys: KeyInput | None = None
     #: Why the server closes the connection, see factory.Connected.
     closing = ""
+
+    # What most connections never change stands here, not once for each of them.
+    _watch: CloseWatch | None = None
+    _reading = True
+    _proceeding = False
+    _told_utf8 = False
+    _told_overlong = False
 
     def connectionMade(self) -> None:
         """Twisted: the connection is there."""
         self.factory.connected(self)
 
     def serve(self) -> None:
-        """The factory: the connection can be used."""
-        self.transport.bufferSize = READ_SIZE
-        self.intake = self.make_intake()
-        self.throttle = ByteThrottle(self.factory.chat, self)
+        """Begin with a connection that can be used; for the factory."""
+        self.transport.bufferSize = READ_BYTES
         tune(self.transport, self.factory.chat.limits)
         self.writer = self.make_writer()
         self.session = self.make_session()
-        self.interpreter = Interpreter(self.session)
-        self._served = True
+        self.state = self.state.serve()
         self.came()
 
     def begin(self, identity: Identity | None = None) -> None:
-        """Let the conversation begin."""
+        """Open the session, for the user with this *identity* or for a guest."""
         login.open_session(self.session, identity)
-        self._begun = True
+        self.state = self.state.begin()
 
-    # -- what is otherwise where there is more under the lines than a socket
+    # -- what differs where there is more under the lines than a socket
 
-    def make_intake(self) -> Lines:
-        """What makes lines of bytes."""
-        return Lines(self.factory.line_length)
+    def make_buffer(self) -> LineBuffer:
+        """Return what makes lines of bytes."""
+        return LineBuffer(self.factory.line_length)
 
     def make_writer(self) -> Writer:
-        """The writing side."""
+        """Return the writing side."""
         chat = self.factory.chat
         return Writer(self.transport, self, chat.call_later, chat.limits.stall_timeout)
 
     def make_session(self) -> Session:
-        """The conversation, which is not open yet."""
+        """Return the session, which is not open yet."""
         return Session(self.factory.chat, self, self.writer, TEXT, COMMANDS, self.source)
 
     def came(self) -> None:
-        """All is made: tell the factory, and begin."""
+        """Tell the factory that all is made, and begin."""
         self.factory.joined(self)
         self.begin()
 
     def went(self, reason: Failure) -> None:
-        """The connection is gone: tell the factory."""
+        """Tell the factory that the connection is gone."""
         self.factory.removed(self, self.source, reason)
 
-    # -- from bytes to lines
+    # -- the way in
+
+    @property
+    def intake(self) -> Intake:
+        """What waits to be interpreted; made when it is asked for, see the top of the module."""
+        if self._intake is None:
+            session = self.session
+            throttle = ByteThrottle(self.factory.chat, self)
+            self.buffer = self.make_buffer()
+            self.interpreter = Interpreter(session)
+            self._intake = Intake(self, self.buffer, throttle, session.gate, self.writer)
+        return self._intake
 
     def dataReceived(self, data: bytes) -> None:
         """Twisted: bytes came in."""
-        if self.transport.disconnecting:
+        if not self.state.reads:
             return
-        self._raw = self._raw + data if self._raw else data
-        if not self.throttle.pausing:
-            self._digest()
-        self._hand_in()
-        if self.intake.lines and data.startswith(b"/") and data.find(b"\n") == len(data) - 1:
+        (self._intake or self.intake).receive(data)
+        self._proceed()
+        lines = self.buffer.lines
+        if lines and data.startswith(b"/") and data.find(b"\n") == len(data) - 1:
             # A line that came by itself: a script may end with /quit what it sends in one go.
-            self._overtake(len(self.intake.lines) - 1)
-
-    def _digest(self) -> None:
-        """Make lines of what came in, or some keys, as far as the byte rate allows."""
-        throttle = self.throttle
-        while self._raw and not throttle.pausing:
-            data = self._raw
-            share, cost = self.share(data)
-            if share < len(data):
-                data, self._raw = data[:share], data[share:]
-            else:
-                self._raw = b""
-            self._take(data)
-            throttle.spend(cost)
-            if self.terminal is not None:
-                # What comes of it is first.
-                throttle.spend(self.terminal.spent())
-                break
+            self._overtake(len(lines) - 1)
 
     def share(self, data: bytes) -> tuple[int, int]:
-        """How much of *data* is looked at before anything else is, and what of the byte rate that
-        costs beside what it leads to; both in bytes.
-        """
+        """Return how many bytes of *data* are processed first, and what they cost."""
         size = len(data)
-        if self.terminal is None:
-            return size, size
-        size = min(size, KEYS_BITE)
-        return size, size + KEYS_COST
+        return (size, size) if self.keys is None else self.keys.share(size)
+
+    def take(self, data: bytes) -> None:
+        """Make lines of *data*, or keys."""
+        if self.keys is None:
+            self.take_text(data)
+        else:
+            self.take_keys(self.keys, data)
+
+    def take_text(self, data: bytes) -> None:
+        """Make lines of *data*."""
+        buffer = self.buffer
+        buffer.take(data)
+        if buffer.overlong:
+            beginning, buffer.overlong = buffer.overlong, b""
+            self.lineLengthExceeded(beginning)
+
+    def take_keys(self, keys: KeyInput, data: bytes) -> None:
+        """Make keys of *data*."""
+        keys.terminal.receive(data)
 
     def rested(self) -> None:
-        """The throttle: more bytes may be dealt with."""
-        self._guarded(self._digest)
+        """Process more bytes; for the throttle."""
+        self._guarded(self.intake.digest)
+
+    def later(self, delay: float, callable: Callable[..., object]) -> Call:
+        """Do something about the input in *delay* seconds, and go on with it."""
+        call: Call = self.factory.chat.clock.callLater(delay, self._guarded, callable)
+        return call
 
     def _guarded(self, call: Callable[[], object]) -> None:
-        """Do what there is to do after some time, and go on with the input."""
+        """Do what was put off, and go on with the input."""
         origin = self.origin
         try:
             call()
-            self._hand_in()
+            self._proceed()
         except Exception:
             # The reactor would only log it.
             log.failure(
@@ -213,164 +201,83 @@ class LineProtocol(LineReceiver):
                 event="input_failed",
                 connection=origin,
             )
-            if self._served:
+            if self.state is not State.CLOSED:
                 self.writer.abort()
 
-    def _later(self, delay: float, callable: Callable[..., object]) -> Call:
-        """Do something about the input in *delay* seconds."""
-        call: Call = self.factory.chat.clock.callLater(delay, self._guarded, callable)
-        return call
-
-    def _take(self, data: bytes) -> None:
-        if self.terminal is None:
-            self.take_text(data)
-        else:
-            self.take_keys(self.terminal, data)
-
-    def take_text(self, data: bytes) -> None:
-        """Make lines of *data*."""
-        intake = self.intake
-        intake.take(data)
-        if intake.overlong:
-            beginning, intake.overlong = intake.overlong, b""
-            self.lineLengthExceeded(beginning)
-
-    def take_keys(self, terminal: Terminal, data: bytes) -> None:
-        """Make keys of *data*."""
-        terminal.receive(data)
-
-    def _hand_in(self) -> None:
-        """Hand in the lines that wait, as far as they are taken."""
-        if self._handing_in or self._stopped:
+    def _proceed(self) -> None:
+        """Hand in what can be handed in; then end, or read on, or leave the client unread."""
+        if self._proceeding or not self.state.takes_lines:
             return
-        lines, session = self.intake.lines, self.session
-        writer, throttle = self.writer, self.throttle
-        self._handing_in = True
+        intake = self._intake or self.intake
+        self._proceeding = True
         try:
-            self._hand_in_waiting(lines, writer)
+            intake.hand_in()
         except Exception:
             # Of a connection that is gone already Twisted would not tell once more.
-            self._handing_in = False
-            lines.clear()
-            session.lost()
+            self._proceeding = False
+            intake.clear()
+            self.session.lost()
             raise
-        self._handing_in = False
-        pausing = throttle.pausing
-        if self.terminal is not None and not pausing and (self._keys_wait or self._raw):
-            throttle.give_way()
-            pausing = True
-        if lines and self.by_hand:
+        self._proceeding = False
+        if self.keys is not None:
+            intake.give_way()
+        if self.buffer.lines and self.by_hand:
             self._overtake(0)
-        if (self._ended or self._leaving) and not (lines or pausing):
-            self._end_if_done()
-        if not self._ended and not self.transport.disconnecting:
-            stop = writer.congested or pausing
-            if not stop and (lines or self.terminal is not None) and self._overfull():
-                stop = True
-                self._look()
-            if stop is self._reading:
-                self._read_on(not stop)
+        if self.state.ends and intake.done:
+            self.session.end()
+        if self.state.reads:
+            self._read_or_not(intake)
         self.factory.chat.flush_if_large()
-        if self._lost:
+        if self.state.lost:
             self._release_if_over()
 
-    def _hand_in_waiting(self, lines: list[Any], writer: Writer) -> None:
-        """Hand in *lines*, and what keys make of them, until something has to wait."""
-        gate = self.session.gate
-        done = spent = 0
-        try:
-            while True:
-                if done < len(lines) and gate.is_open and (self._lost or not writer.congested):
-                    line = lines[done]
-                    done += 1
-                    if isinstance(line, bytes):
-                        self.lineReceived(line)
-                    else:
-                        self._typed(line)
-                elif self.terminal is not None and self._keys_wait and spent < TURN_COST:
-                    # Only now: what a line leads to decides whether the next one is shown.
-                    self.terminal.work()
-                    cost = self.terminal.spent()
-                    self.throttle.spend(cost)
-                    spent += cost
-                else:
-                    break
-        finally:
-            del lines[:done]
+    @property
+    def by_hand(self) -> bool:
+        """Whether a user types here, as far as that is known; else it may be a script."""
+        return self.keys is not None
 
-    def _end_if_done(self) -> None:
-        """End the conversation: nothing that came in waits, and no more will come."""
-        # A client that reads on gets all there is before it goes.
-        if self.session.gate.is_open and (self._lost or not self.writer.congested):
-            self.session.end()
+    def _overtake(self, first: int) -> None:
+        """Drop the lines that wait before a /quit, looked for from the *first* of them on.
+
+        Where the user has typed Ctrl-D, all are dropped.
+        """
+        session, lines = self.session, self.buffer.lines
+        if session.asking:
+            return
+        leaving = self.state is State.LEAVING
+        count = len(lines) if leaving else quit_at(session, lines, first)
+        if count:
+            self.buffer.drop(count)
+            session.notice(not_said(count))
+
+    def _read_or_not(self, intake: Intake) -> None:
+        """Read from the socket, or leave it to the kernel to stop the client."""
+        reading = not (self.writer.congested or intake.throttle.pausing)
+        if reading and (self.buffer.lines or self.keys is not None) and intake.overfull:
+            reading = False
+            self._look()
+        if reading is not self._reading:
+            self._read_on(reading)
 
     def _read_on(self, reading: bool) -> None:
-        """Read from the socket, or leave it to the kernel to stop the client."""
         self._reading = reading
         if reading:
             self.transport.resumeProducing()
         else:
             self.transport.pauseProducing()
 
-    @property
-    def by_hand(self) -> bool:
-        """Whether somebody types here, as far as that is known; else it may be a script."""
-        return self.terminal is not None
-
-    def _overtake(self, first: int) -> None:
-        """Drop the lines that wait before a /quit, looked for from the *first* of them on, or all
-        where the end of the input was typed.
-        """
-        lines = self.intake.lines
-        if self.session.asking:
-            return
-        places = (place for place in range(first, len(lines)) if self._quits(lines[place]))
-        place = len(lines) if self._leaving else next(places, 0)
-        if place:
-            self.intake.drop(place)
-            self.session.notice(not_said(place))
-
-    def _quits(self, line: bytes | Line) -> bool:
-        """Whether *line*, which waits, is a /quit."""
-        text = line.decode(errors="replace") if isinstance(line, bytes) else line.text
-        if not text.startswith("/"):
-            return False
-        try:
-            return commands.look_up(self.session, text[1:].split(maxsplit=1)[0]).name == "quit"
-        except (Refused, IndexError):
-            return False
-
-    @property
-    def _keys_wait(self) -> bool:
-        """Whether there are keys that can be dealt with now."""
-        return self.terminal is not None and not self.throttle.pausing and self.terminal.ready
-
-    def _overfull(self) -> bool:
-        """Whether more waits than should."""
-        if self.terminal is not None:
-            # However many lines wait, ^C drops them.
-            return self.terminal.backlog > WAITING_KEYS
-        lines = self.intake.lines
-        return len(lines) > WAITING_LINES or sum(map(len, lines)) > WAITING_BYTES
-
     def _look(self) -> None:
-        """A close is not seen while nothing is read: look for it, and do not wait for ever."""
-        now = self.factory.chat.clock.seconds()
-        if now < self._look_at:
-            return
-        self._look_at = now + LOOK
-        if not peer_ended(self.transport):
-            self._seen_ended = 0.0
-        elif not self._seen_ended:
-            self._seen_ended = now
-        elif now - self._seen_ended > LINGER:
+        """End the session of a client that has closed, once it has waited long enough."""
+        if self._watch is None:
+            self._watch = CloseWatch(self.transport, self.factory.chat.clock)
+        if self._watch.abandoned():
             self.intake.clear()
             self.session.end()
 
     # -- from lines to text
 
     def lineReceived(self, line: bytes) -> None:
-        """One line, without its LF, that the session is ready for."""
+        """Interpret one line, without its LF."""
         line = line.removesuffix(b"\r")
         if len(line) > self.factory.line_length:
             self.lineLengthExceeded(line)
@@ -381,27 +288,22 @@ class LineProtocol(LineReceiver):
             text = self._replaced(line)
         self.interpreter.received(text)
 
-    def _typed(self, line: Line) -> None:
-        """One line from the terminal, that the session is ready for."""
-        session = self.session
-        if line.hidden and not session.asking:
-            # Nobody asks for it any more, and it is nobody's business.
-            return
-        if session.asking and not line.hidden and self.terminal is not None:
-            self.terminal.forget(line.text)
-        self._typed_hidden = line.hidden
-        self.interpreter.received(line.text, blank=line.pasted)
+    def typed(self, line: Line) -> None:
+        """Interpret one line that was typed at the terminal."""
+        if self.keys is None or self.keys.wanted(line):
+            self.interpreter.received(line.text, blank=line.pasted)
 
     def lineLengthExceeded(self, line: bytes) -> None:
-        """A line is too long, of which *line* is the beginning: the connection lives."""
-        if not self._overlong:
-            self._overlong = True
+        """Refuse a line that is too long and begins with *line*; the connection lives."""
+        if not self._told_overlong:
+            self._told_overlong = True
             self.log_input("sent a line that is too long", "input_overlong")
         self.session.refuse(
             f"Not said: a line may have at most {self.factory.line_length:,} bytes."
         )
 
     def _replaced(self, line: bytes) -> str:
+        """Return what can be read of *line*, which is not UTF-8, and tell the user once."""
         if not self._told_utf8:
             self._told_utf8 = True
             self.log_input("sent what is not UTF-8", "input_not_utf8")
@@ -411,6 +313,7 @@ class LineProtocol(LineReceiver):
         return line.decode(errors="replace")
 
     def log_input(self, what: str, event: str) -> None:
+        """Log *what* the client does wrong."""
         log.info(
             "Connection {connection} from {address} {what}",
             event=event,
@@ -428,311 +331,271 @@ class LineProtocol(LineReceiver):
 
     def readConnectionLost(self) -> None:
         """Twisted: the client will send nothing more, but may still read."""
-        self._ended = True
-        self._end_of_input()
+        self.state = self.state.end_input()
+        self._end_input()
 
     def writeConnectionLost(self) -> None:
         """Twisted: our side is closed. Only we close it."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted: the connection is gone."""
-        self._ended = self._lost = True
-        if not self._served:
+        before = self.state
+        properly = bool(reason.check(ConnectionDone))
+        self.state = before.lose(properly=properly)
+        if before is State.HANDSHAKE:
             self.went(reason)
             return
-        self.throttle.stop()
-        if self.terminal is not None:
-            self.terminal.end()
+        if self.keys is not None:
+            self.keys.terminal.end()
         self.went(reason)
         self.writer.lost()
-        if self._begun:
-            if reason.check(ConnectionDone):
+        if self.state is State.DRAINING:
+            self.session.disconnected()
+            self._end_input()
+        else:
+            if self._intake is not None:
+                self._intake.stop()
+            if not self.in_chat:
+                pass
+            elif before is State.STOPPED and properly:
+                # The server has ended it, and not the user: nobody is to see them leave.
                 self.session.disconnected()
-                self._end_of_input()
             else:
-                self._raw = b""
-                self.intake.clear()
                 self.session.lost()
         self._release_if_over()
 
-    def _release_if_over(self) -> None:
-        """Release what was served, once connection and conversation are both over.
+    def _end_input(self) -> None:
+        """Take what a script has sent, its last line even without an end.
 
-        While lines are handed in it is still needed: `_hand_in` asks again when they are.
+        What a user has typed, or pasted, and gone while it waits, does not count.
         """
-        if not self._served or not self._lost or self._handing_in:
+        if not self.state.takes_lines:
             return
-        if self.session.origin not in self.factory.chat.sessions:
+        intake = self.intake
+        if self.by_hand:
+            intake.clear()
+        intake.end()
+        self._proceed()
+
+    # -- the end
+
+    def close(self, farewell: bytes) -> None:
+        """Send *farewell* after all else, and close; for the session, whose user has left."""
+        if not self.closing:
+            self.closing = "closed by the client" if self.state.left_by_client else "left"
+        self.state = self.state.close()
+        if self.keys is not None:
+            farewell = self.keys.terminal.end(farewell)
+        self.writer.close(farewell)
+        self._release_if_over()
+
+    @property
+    def in_chat(self) -> bool:
+        """Whether the session is open and not over."""
+        return self.session.origin in self.factory.chat.sessions
+
+    def _release_if_over(self) -> None:
+        """Release the parts once connection and session are both over.
+
+        While lines are handed in they are still needed: `_proceed` asks again when they are.
+        """
+        state = self.state
+        if state.lost and state is not State.CLOSED and not (self._proceeding or self.in_chat):
             self.release()
 
     def release(self) -> None:
-        """Drop what was served: the connection does nothing from here on.
+        """Drop the parts: the connection does nothing from here on.
 
         Reference cycles would wait for the garbage collector, which runs seldom and then delays
         everybody, the longer the more connections have gone meanwhile.
         """
-        self._served = False
-        self._stopped = True
-        self.throttle.stop()
-        self.intake.clear()
-        self.terminal = None
-        self.session = self.interpreter = self.writer = self.throttle = NOT_SERVED
+        self.state = self.state.release()
+        if self._intake is not None:
+            self._intake.stop()
+        if self.keys is not None:
+            self.keys.release()
+        self._intake = self.keys = self._watch = None
+        self.session = self.interpreter = self.writer = self.buffer = NOT_SERVED
 
-    def _end_of_input(self) -> None:
-        """What a script sent counts, its last line even without an end.
-
-        What somebody typed, or pasted, who has gone while it waits does not.
-        """
-        if self._stopped:
-            return
-        self.throttle.stop()
-        if self.by_hand:
-            self._raw = b""
-            self.intake.clear()
-        raw, self._raw = self._raw, b""
-        if raw:
-            self._take(raw)
-        self.intake.end()
-        self._hand_in()
-
-    # -- what the session says
+    # -- what the session asks and says
 
     def resume(self) -> None:
-        """The session: input may go on."""
-        self.interpreter.resume()
-        if not self._served or not self.session.gate.is_open:
+        """Go on with the input: the gate of the session is open again."""
+        if self._intake is None:
             return
-        self._hand_in()
-        if self.intake.lines:
-            self.session.waiting(len(self.intake.lines))
+        self.interpreter.resume()
+        if not self.session.gate.is_open:
+            return
+        self._proceed()
+        if self.state is not State.CLOSED and self.buffer.lines:
+            self.session.waiting(len(self.buffer.lines))
 
     @property
     def origin(self) -> int:
-        """For the factory: the connection's number."""
+        """The id of the connection."""
         return self.session.origin
 
     @property
     def opened(self) -> float:
-        """For the factory: when it came."""
+        """When the connection came, by `Clock.seconds`."""
         return self.session.opened
 
     @property
     def spoken(self) -> int:
-        """For the factory: how many lines were said over it."""
+        """How many lines were said over it."""
         return self.session.spoken
 
     @property
     def place(self) -> str:
-        """For the session: where the other end is."""
+        """Where the other end is, in words."""
         return f"{self.address} ({'an encrypted' if self.encrypted else 'a plain'} line)"
 
     @property
     def encrypted(self) -> bool:
-        """For the session: whether nobody on the way can read along."""
+        """Whether nobody on the way can read along."""
         return is_encrypted(self.transport)
 
     @property
     def hidden(self) -> bool:
-        """For the session: whether the client did not show what was typed."""
-        return self.terminal is not None and self._typed_hidden
+        """Whether the client did not show what was typed."""
+        return self.keys is not None and self.keys.hidden
 
     @property
     def echo(self) -> bool:
-        """For the session: whether its own lines are to be sent to it."""
-        return self.terminal is not None and self.terminal.echo
+        """Whether the user's own lines are to be sent to it."""
+        return self.keys is not None and self.keys.terminal.echo
 
     @property
     def hint(self) -> str:
-        """For the session: what its greeting says of this door."""
-        return "" if self.terminal is None else TERMINAL_HINT
+        """What the greeting says of this door."""
+        return "" if self.keys is None else TERMINAL_HINT
 
     @property
     def height(self) -> int:
-        """For the session: how many rows the window has, 0 for unknown."""
-        return 0 if self.terminal is None else self.terminal.height
+        """How many rows the window has, 0 for unknown."""
+        return 0 if self.keys is None else self.keys.terminal.height
 
     def format_for(self, preferences: Preferences) -> Format:
-        """The session: show things like that."""
-        return (
-            plain(preferences) if self.terminal is None else self.terminal.format_for(preferences)
-        )
+        """Return the format for these *preferences*, and draw by them from here on."""
+        keys = self.keys
+        return plain(preferences) if keys is None else keys.terminal.format_for(preferences)
 
     def hide_input(self) -> bool:
-        """The session: what is typed next is not to be shown."""
-        if self.terminal is not None:
-            self.terminal.hide()
-        return self.terminal is not None
+        """Have the client not show what is typed next; return whether it can be asked to."""
+        if self.keys is not None:
+            self.keys.terminal.hide()
+        return self.keys is not None
 
     def show_input(self) -> None:
-        """The session: what is typed may be shown again."""
-        if self.terminal is not None:
-            self.terminal.unhide()
+        """Let what is typed be shown again."""
+        if self.keys is not None:
+            self.keys.terminal.unhide()
 
     def expelled(self, what: str) -> None:
-        """The session: an operator ends it, who has *what* them."""
+        """Note why the session ends: an operator has *what* its user, 'kicked'."""
         self.closing = what
-
-    def close(self, farewell: bytes) -> None:
-        """The session: the conversation is over."""
-        if not self.closing:
-            gone = self._ended or self._leaving
-            self.closing = "closed by the client" if gone else "left"
-        self.take_leave(farewell)
-        self._release_if_over()
-
-    def take_leave(self, farewell: bytes) -> None:
-        """Send *farewell* after all else, and close."""
-        if self.terminal is not None:
-            farewell = self.terminal.end(farewell)
-        self.writer.close(farewell)
 
     # -- the terminal
 
     def ask_for_terminal(self) -> None:
-        """Somebody wants a terminal. Raises Refused."""
-        if self.terminal is not None:
+        """Ask the client to send keys. Raises Refused."""
+        if self.keys is not None:
             raise Refused(Code.ALREADY, "It is a terminal already. /terminal off ends that.")
 
     def take_terminal(self, kind: Kind, size: tuple[int, int], no_color: bool) -> None:
-        """What comes from here on are keys, and there is a screen of that *size* to draw on."""
-        intake = self.intake
-        self.terminal = Terminal(
-            self.writer,
+        """Take what comes from here on for keys, and draw on a screen of that *size*."""
+        _ = self.intake
+        buffer, session = self.buffer, self.session
+        self.keys = KeyInput(
+            session,
             self,
-            intake.lines,
-            self._later,
-            line_length=intake.line_length,
+            self.writer,
+            buffer,
+            self.later,
             kind=kind,
             size=size,
             no_color=no_color,
-            complete=self._complete,
-            secret=strays.typed_in,
         )
-        self.session.write_to(self.terminal)
-        self.session.use_preferences(self.session.user.preferences)
-        if self.session.asking:
-            self.terminal.hide()
-        self.terminal.begin()
-        tail, intake.tail = intake.tail, b""
-        self.terminal.receive(tail)
+        terminal = self.keys.terminal
+        session.write_to(terminal)
+        session.use_preferences(session.user.preferences)
+        if session.asking:
+            terminal.hide()
+        terminal.begin()
+        tail, buffer.tail = buffer.tail, b""
+        terminal.receive(tail)
 
     def take_lines(self) -> None:
-        """What comes from here on are lines. Raises Refused."""
-        if self.terminal is None:
+        """Take what comes from here on for lines. Raises Refused."""
+        if self.keys is None:
             raise Refused(Code.ALREADY, "It is no terminal. /terminal makes it one.")
-        self.writer.insert(self.terminal.end())
-        self.terminal = None
+        keys, self.keys = self.keys, None
+        self.writer.insert(keys.terminal.end())
+        keys.release()
         self.session.write_to(self.writer)
         self.session.use_preferences(self.session.user.preferences)
 
-    def limit(self, line_length: int) -> None:
-        """The factory: a line may have so many bytes from here on."""
-        self.intake.line_length = line_length
-        if self.terminal is not None:
-            self.terminal.limit(line_length)
-
     def resized(self, width: int, height: int) -> None:
-        """The terminal has another size, in cells and rows, 0 for unknown."""
-        if self.terminal is not None:
-            self.terminal.resize((width, height))
+        """Draw on a terminal of another size, in cells and rows, 0 for unknown."""
+        if self.keys is not None:
+            self.keys.terminal.resize((width, height))
             self.session.use_preferences(self.session.user.preferences)
 
-    def _complete(self, before: str, after: str) -> Sequence[str]:
-        """The terminal: what the word at the end of *before* may become."""
-        return complete(self.session, before, after)
+    def leave(self) -> None:
+        """End the session once the lines that wait were taken; for the keys."""
+        self.state = self.state.leave()
 
-    @property
-    def prompt(self) -> tuple[str, str]:
-        """For the terminal: the names that its prompt shows, empty before they are known."""
-        session = self.session
-        return ("", "") if session.arriving else (session.user.name, session.room.name)
-
-    def told(self, text: str) -> None:
-        """The terminal: this person is to know something."""
-        self.session.notice(text)
-
-    def ended(self) -> None:
-        """The terminal: they want to leave."""
-        self._leaving = True
-
-    def draw_later(self) -> None:
-        """The terminal: it has to be drawn at the end of the turn."""
-        if self.terminal is not None:
-            self.factory.chat.draw_later(self.terminal.draw)
-
-    # -- what the writer and the factory say
+    # -- what the writer says
 
     def stalled(self) -> None:
-        """The writer: read no further."""
-        if self._reading and not self._ended:
+        """Read no further: the writer is congested."""
+        if self._reading and self.state.reads:
             self._read_on(False)
 
     def drained(self) -> bool:
-        """The writer: it can take more."""
+        """Write what there is; return whether nothing is left."""
         return self.session.drained()
 
     def flowing(self) -> None:
-        """The writer: it is not congested any more."""
-        self._hand_in()
+        """Go on with the input: the writer is not congested any more."""
+        if self._intake is not None:
+            self._proceed()
+        elif self.state.reads and not self._reading:
+            self._read_on(True)
 
     def cut(self) -> None:
-        """The writer: nothing was read for too long."""
+        """End the session of a client that has read nothing for too long."""
         self.factory.chat.counters.cut += 1
         self.closing = "not reading"
-        if self._begun:
+        if self.in_chat:
             self.session.lost("not reading")
 
+    # -- what the factory says
+
+    def limit(self, line_length: int) -> None:
+        """Let a line have so many bytes from here on."""
+        if self._intake is not None:
+            self.buffer.line_length = line_length
+        if self.keys is not None:
+            self.keys.terminal.limit(line_length)
+
     def expel(self, told: str, what: str, why: str) -> None:
-        """The factory: an operator ends it."""
+        """End the session for an operator, see Session.expel."""
         self.session.expel(told, what, why)
 
     def stop_reading(self) -> None:
-        """The factory: the server stops."""
-        self._stopped = True
-        self.throttle.stop()
+        """Take no more input: the server stops."""
+        self.state = self.state.stop()
+        if self._intake is not None:
+            self._intake.throttle.stop()
         self.transport.pauseProducing()
 
     def dismiss(self) -> None:
-        """The factory: the server is gone in a moment."""
+        """Say that the server stops, and close."""
         self.closing = "the server stops"
-        text = "The server is shutting down."
         now = self.factory.chat.clock.time()
-        self.take_leave(PLAIN.encode(Noticed(now, SERVER, text)))
+        self.close(PLAIN.encode(Noticed(now, SERVER, "The server is shutting down.")))
 
     def drop(self) -> None:
-        """The factory: time is up."""
+        """Close without sending anything more."""
         self.writer.abort()
-
-
-@command("terminal", usage="[on|off]", into=COMMANDS, group="preferences")
-def terminal(session: Session, rest: str) -> None:
-    """edit lines here, apart from what arrives
-
-    For telnet clients: Tab completes, the arrow keys edit and bring lines back,
-    and what arrives is shown above what you type. /terminal off goes back to
-    plain lines.
-    """
-    connection = session.connection
-    assert isinstance(connection, LineProtocol)
-    if rest.lower() in ("", "on"):
-        connection.ask_for_terminal()
-    elif rest.lower() == "off":
-        connection.take_lines()
-        session.notice("Back to plain lines.")
-    else:
-        raise Refused(Code.USAGE, "It can be on or off: /terminal on, /terminal off.")
-
-
-class ConversationFactory(DoorFactory[Any]):
-    """Makes the connections of a door that leads to sessions."""
-
-    def __init__(self, chat: Chat) -> None:
-        super().__init__(chat)
-        #: The longest line taken, in bytes.
-        self.line_length = chat.limits.line_length
-
-    def configure(self) -> None:
-        """The limits of the chat are other ones."""
-        self.line_length = self.chat.limits.line_length
-        for client in self.clients:
-            client.limit(self.line_length)

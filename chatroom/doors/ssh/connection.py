@@ -19,7 +19,7 @@ from zope.interface import implementer
 from chatroom.actions.authenticate import PendingConnection
 from chatroom.chat.chat import Chat
 from chatroom.doors.factory import GOING, NOT_SERVED, tune
-from chatroom.doors.lines.protocol import READ_SIZE
+from chatroom.doors.lines.protocol import READ_BYTES
 from chatroom.doors.ssh.algorithms import signatures_of
 from chatroom.doors.ssh.auth import Authentication
 from chatroom.doors.ssh.channel import SessionRequest, Talker
@@ -85,7 +85,7 @@ class SshConnection(BoundedTransport):
         self.clock = chat.clock
         self.host_key = factory.host_key
         self.supportedPublicKeys = signatures_of(self.host_key)
-        transport.bufferSize = READ_SIZE
+        transport.bufferSize = READ_BYTES
         tune(transport, chat.limits)
         # Who does not read is cut by the session, or has not much time yet.
         self.writer = Writer(transport, self, chat.call_later, stall_timeout=0)

@@ -11,7 +11,9 @@ from twisted.python.failure import Failure
 
 from chatroom.actions.handler import TEXT
 from chatroom.chat.session import Session
-from chatroom.doors.lines.protocol import COMMANDS, LineProtocol
+from chatroom.doors.lines.commands import COMMANDS
+from chatroom.doors.lines.protocol import LineProtocol
+from chatroom.doors.lines.state import State
 from chatroom.doors.ssh.channel import SessionRequest
 from chatroom.doors.writer import Writer
 from chatroom.formats.plain import PLAIN
@@ -153,7 +155,7 @@ class SshProtocol(LineProtocol):
     def connectionMade(self) -> None:
         """The channel is there."""
         super().connectionMade()
-        if self._command is not None and self._begun:
+        if self._command is not None and self.state is State.OPEN:
             self.dataReceived(self._command + b"\n")
             self.readConnectionLost()
 
@@ -174,7 +176,7 @@ class SshProtocol(LineProtocol):
 
     def take_lines(self) -> None:
         """Somebody wants lines, which the client does not send here. Raises Refused."""
-        if self.terminal is None:
+        if self.keys is None:
             super().take_lines()
         raise Refused(Code.WRONG_CONNECTION, "Your ssh sends keys, not lines. ssh -T sends lines.")
 

@@ -7,6 +7,7 @@ shown but what telnet needs. Everybody here is taken for a telnet client.
 from typing import Any
 
 from chatroom.chat.gate import Reason
+from chatroom.doors.lines.state import State
 from chatroom.doors.telnet.protocol import ChatFactory, ChatProtocol
 
 
@@ -20,11 +21,11 @@ class ConsoleProtocol(ChatProtocol):
         """All is made: find out what there is to begin with."""
         self.factory.joined(self)
         self.session.gate.close(Reason.ENTERING)
-        self.intake.telnet.evidence()
+        self._telnet.evidence()
         self.ask_for_terminal()
 
     def _taken_over(self, why: str) -> None:
-        if self._begun:
+        if self.state is not State.ARRIVING:
             super()._taken_over(why)
             return
         self._why = why

@@ -10,13 +10,18 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from chatroom.doors import openings
-from chatroom.doors.lines.protocol import BITE, TERMINAL_HINT, ConversationFactory, LineProtocol
+from chatroom.doors.lines.factory import LineFactory
+from chatroom.doors.lines.keys import KeyInput
+from chatroom.doors.lines.protocol import TERMINAL_HINT, LineProtocol
+from chatroom.doors.telnet.buffer import TelnetLineBuffer
 from chatroom.doors.telnet.charmode import CharacterMode
-from chatroom.doors.telnet.intake import Intake
-from chatroom.doors.telnet.parser import IAC, Command
+from chatroom.doors.telnet.parser import IAC, Command, Telnet
 from chatroom.model.refused import Code, Refused
 from chatroom.terminal.keys import Key
-from chatroom.terminal.terminal import DEFAULT_SIZE, Kind, Terminal, not_said
+from chatroom.terminal.terminal import DEFAULT_SIZE, Kind, not_said
+
+#: Commands take longer than text, so that they are processed in pieces of so many bytes.
+PIECE_BYTES: Final = 1024
 
 #: A telnet command costs as much of the byte rate as so many bytes: it takes that much longer.
 COMMAND_COST: Final = 32
@@ -40,7 +45,7 @@ EOT: Final = b"\x04"
 class ChatProtocol(LineProtocol):
     """One connection that sends lines ended by LF, CR LF or CR NUL, or keys if it is taken over."""
 
-    intake: Intake
+    buffer: TelnetLineBuffer
 
     _first = True
     _withheld = False
@@ -48,15 +53,16 @@ class ChatProtocol(LineProtocol):
     _hinted = False
     _takeover: CharacterMode | None = None
 
-    def make_intake(self) -> Intake:
-        """What makes lines of bytes, and knows telnet."""
-        return Intake(self.factory.line_length)
+    def make_buffer(self) -> TelnetLineBuffer:
+        """Return what makes lines of bytes, and knows telnet."""
+        return TelnetLineBuffer(self.factory.line_length)
 
     def readConnectionLost(self) -> None:
         """Twisted: the client will send nothing more, but may still read."""
-        super().readConnectionLost()
+        # First, so that the session has begun that the end of the input ends.
         if self._takeover is not None:
             self._takeover.ended()
+        super().readConnectionLost()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted: the connection is gone."""
@@ -69,36 +75,42 @@ class ChatProtocol(LineProtocol):
         """How much of *data* is looked at before anything else is, and what that costs."""
         if IAC not in data:
             return LineProtocol.share(self, data)
-        _, cost = LineProtocol.share(self, data[:BITE])
-        return BITE, cost + COMMAND_COST * data.count(IAC, 0, BITE)
+        _, cost = LineProtocol.share(self, data[:PIECE_BYTES])
+        return PIECE_BYTES, cost + COMMAND_COST * data.count(IAC, 0, PIECE_BYTES)
 
     def take_text(self, data: bytes) -> None:
         """Make lines of *data*, and say what there is to say about it."""
-        intake = self.intake
-        intake.take(data)
-        if intake.overlong:
-            beginning, intake.overlong = intake.overlong, b""
-            if self._first and not intake.lines:
+        buffer = self.buffer
+        buffer.take(data)
+        if buffer.overlong:
+            beginning, buffer.overlong = buffer.overlong, b""
+            if self._first and not buffer.lines:
                 opening = openings.recognised_early(beginning, long=True)
                 if opening is not None:
                     self._turn_away(opening)
                     return
             self.lineLengthExceeded(beginning)
-        if self._first and (opening := openings.recognised_early(intake.tail)) is not None:
+        if self._first and (opening := openings.recognised_early(buffer.tail)) is not None:
             self._turn_away(opening)
             return
+        if buffer.commanded:
+            self._commanded(buffer)
+
+    def _commanded(self, buffer: TelnetLineBuffer) -> None:
+        """Do what the telnet commands among the text are for."""
+        buffer.commanded = False
         self._answer_telnet()
-        if intake.interrupted:
+        if buffer.interrupted:
             self._interrupted()
-        if intake.asked:
-            intake.asked = False
+        if buffer.asked:
+            buffer.asked = False
             self._say_yes()
         if self._takeover is not None:
             self._takeover.look()
 
-    def take_keys(self, terminal: Terminal, data: bytes) -> None:
+    def take_keys(self, keys: KeyInput, data: bytes) -> None:
         """Make keys of *data*."""
-        telnet = self.intake.telnet
+        telnet, terminal = self.buffer.telnet, keys.terminal
         size = telnet.size
         parts: list[bytes | Command] = [data]
         if IAC in data or telnet.pending:
@@ -119,24 +131,35 @@ class ChatProtocol(LineProtocol):
 
     def _interrupted(self) -> None:
         """The interrupting key was hit: what waited before it is not said."""
-        intake = self.intake
-        dropped, intake.dropped, intake.interrupted = intake.dropped, 0, False
+        buffer = self.buffer
+        dropped, buffer.dropped, buffer.interrupted = buffer.dropped, 0, False
         if self.session.asking:
             # Whoever is asked for a secret answers with none, as at a terminal.
-            intake.lines.insert(0, b"")
+            buffer.lines.insert(0, b"")
         if dropped:
             self.session.notice(not_said(dropped))
 
     @property
     def by_hand(self) -> bool:
         """Whether somebody types here, as far as that is known."""
-        return super().by_hand or self.intake.telnet.spoken
+        return super().by_hand or self._spoken
+
+    @property
+    def _telnet(self) -> Telnet:
+        """The parser of what the client sends."""
+        _ = self.intake
+        return self.buffer.telnet
+
+    @property
+    def _spoken(self) -> bool:
+        """Whether the client has shown that it speaks telnet."""
+        return self._intake is not None and self.buffer.telnet.spoken
 
     def _say_yes(self) -> None:
         self.session.notice(f"Yes, {self.factory.chat.settings.name} is here.")
 
     def _answer_telnet(self) -> None:
-        answers = self.intake.telnet.answers()
+        answers = self.buffer.telnet.answers()
         if answers:
             self.writer.insert(answers)
 
@@ -146,16 +169,16 @@ class ChatProtocol(LineProtocol):
         """One line, without its LF, that the session is ready for."""
         if self._first:
             # It is taken off the lines that wait when all have been handed in that can be.
-            following = [other for other in self.intake.lines[1:2] if isinstance(other, bytes)]
+            following = [other for other in self.buffer.lines[1:2] if isinstance(other, bytes)]
             opening = openings.recognised(line, *following)
             if opening is not None:
                 self._turn_away(opening)
                 return
             self._first = openings.goes_on(line)
-        intake, telnet = self.intake, self.intake.telnet
-        begun_before = intake.begun_before
+        buffer, telnet = self.buffer, self.buffer.telnet
+        begun_before = buffer.begun_before
         if begun_before:
-            intake.begun_before -= 1
+            buffer.begun_before -= 1
         self._ended_cr = line.endswith(b"\r")
         if self._ended_cr and not telnet.spoken and not line.isascii():
             telnet.evidence()
@@ -189,25 +212,23 @@ class ChatProtocol(LineProtocol):
         self.closing = "not a person"
         self._first = False
         self.intake.clear()
-        self._raw = b""
-        self._give_up_takeover()
-        if self._begun:
+        if self.in_chat:
             self.session.end()
-        self.writer.close(opening.answer)
+        self.close(opening.answer)
 
     # -- what the session says
 
     @property
     def hidden(self) -> bool:
         """For the session: whether the client did not show what was typed."""
-        return super().hidden if self.terminal is not None else self.intake.telnet.hidden
+        return super().hidden if self.keys is not None else self._telnet.hidden
 
     @property
     def hint(self) -> str:
         """For the session: what its greeting says of this door."""
-        if self.terminal is not None:
+        if self.keys is not None:
             return super().hint
-        if not self.intake.telnet.spoken:
+        if not self._spoken:
             return ""
         self._hinted = True
         return TELNET_HINT
@@ -216,18 +237,17 @@ class ChatProtocol(LineProtocol):
         """The session: what is typed next is not to be shown."""
         if super().hide_input():
             return True
-        telnet = self.intake.telnet
         if not self._speaks_telnet():
             return False
-        telnet.hide()
+        self._telnet.hide()
         self._answer_telnet()
         return True
 
     def show_input(self) -> None:
         """The session: what is typed may be shown again."""
         super().show_input()
-        if self.terminal is None:
-            self.intake.telnet.show()
+        if self.keys is None and self._spoken:
+            self._telnet.show()
             self._answer_telnet()
 
     def _speaks_telnet(self) -> bool:
@@ -236,15 +256,20 @@ class ChatProtocol(LineProtocol):
         netcat ends lines with LF alone: whoever asks for it in a line that ends in CR LF has
         telnet, and has had no other occasion to show it.
         """
-        telnet = self.intake.telnet
+        telnet = self._telnet
         if not telnet.spoken and self._ended_cr:
             telnet.evidence()
         return telnet.spoken
 
-    def take_leave(self, farewell: bytes) -> None:
+    def close(self, farewell: bytes) -> None:
         """Send *farewell* after all else, and close."""
         self._give_up_takeover()
-        super().take_leave(farewell)
+        super().close(farewell)
+
+    def stop_reading(self) -> None:
+        """Take no more input: the server stops."""
+        self._give_up_takeover()
+        super().stop_reading()
 
     # -- the terminal
 
@@ -259,7 +284,7 @@ class ChatProtocol(LineProtocol):
         self._hinted = True
         if self._takeover is None:
             self._takeover = CharacterMode(
-                self.intake.telnet, self._answer_telnet, self._later, self._taken_over
+                self._telnet, self._answer_telnet, self.later, self._taken_over
             )
             self._takeover.begin()
 
@@ -278,20 +303,20 @@ class ChatProtocol(LineProtocol):
         """Take the terminal, if there is no reason why not."""
         takeover, self._takeover = self._takeover, None
         assert takeover is not None
-        telnet = self.intake.telnet
+        telnet = self.buffer.telnet
         if not why:
             self.take_terminal(takeover.kind, telnet.size or DEFAULT_SIZE, telnet.no_color)
 
     def take_terminal(self, kind: Kind, size: tuple[int, int], no_color: bool) -> None:
         """What comes from here on are keys, and there is a screen of that *size* to draw on."""
         # What is not to be shown it is the terminal that does not show.
-        self.intake.telnet.show()
+        self.buffer.telnet.show()
         super().take_terminal(kind, size, no_color)
 
     def take_lines(self) -> None:
         """What comes from here on are lines. Raises Refused."""
         super().take_lines()
-        telnet = self.intake.telnet
+        telnet = self.buffer.telnet
         if self.session.asking:
             telnet.hide()
         telnet.give_back()
@@ -306,7 +331,7 @@ def _is_utf8(line: bytes) -> bool:
     return True
 
 
-class ChatFactory(ConversationFactory):
+class ChatFactory(LineFactory):
     """Makes the connections of the line door."""
 
     protocol: Any = ChatProtocol

@@ -182,7 +182,7 @@ def test_a_long_line_without_end_is_refused_once_and_nothing_of_it_is_kept(door:
         alice.protocol.dataReceived(b"x" * 8192)
     alice.settle()
     assert alice.sees == [OVERLONG]
-    assert len(alice.protocol.intake.tail) <= 1
+    assert len(alice.protocol.buffer.tail) <= 1
     alice.half_closes()
     assert door.said == []
 

@@ -157,7 +157,7 @@ def test_what_comes_in_after_it_was_closed_is_not_looked_at(door: Door) -> None:
     assert alice.wire.disconnecting
     # Over TLS more can come until the peer has agreed to close.
     alice.protocol.dataReceived(b"too late\n" * 1000)
-    assert not alice.protocol.intake.lines
+    assert not alice.protocol.buffer.lines
     alice.settle()
     assert door.bob.sees == ["-- alice left."]
 

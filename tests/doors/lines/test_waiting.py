@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chatroom.doors.lines import protocol as lines
+from chatroom.doors.lines import closewatch
 from chatroom.model.limits import Limits
 from tests.support.lines import HIDES, SHOW, Door, made
 
@@ -104,9 +104,9 @@ def test_what_waits_is_dropped_when_somebody_who_typed_it_closes(way: str, shown
     door = made(Limits(rate=2, burst=10, byte_rate=0))
     alice = door.alice()
     alice.sends(shown, b"line\r\n" * 50 + b"not ended")
-    assert alice.protocol.intake.lines
+    assert alice.protocol.buffer.lines
     getattr(alice, way)()
-    assert not alice.protocol.intake.lines
+    assert not alice.protocol.buffer.lines
     door.world.wait(60)
     assert len(door.said) <= 10
     assert not door.world.chat.sessions.keys() - {door.bob.session.origin}
@@ -203,7 +203,7 @@ def test_lines_of_a_client_that_has_closed_do_not_wait_for_ever(
     door = made(Limits(rate=0.1, burst=1, byte_rate=0))
     alice = door.visitor()
     ended = False
-    monkeypatch.setattr(lines, "peer_ended", lambda _: ended)
+    monkeypatch.setattr(closewatch, "peer_ended", lambda _: ended)
     alice.sends(b"line\n" * 1000)
     for _ in range(6):
         door.world.wait(60)

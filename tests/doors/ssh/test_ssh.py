@@ -34,7 +34,7 @@ def test_a_client_with_a_terminal_sends_keys(world: World, factory: SshFactory) 
     guest = Guest(world, factory, "bob", term="xterm")
     (client,) = factory.clients
     talker: Any = client._talker
-    assert talker.terminal is not None
+    assert talker.keys is not None
     assert (talker.requested.width, talker.requested.height) == (80, 24)
     guest.connection.sendRequest(guest.channel, b"window-change", struct.pack(">4L", 60, 9, 0, 0))
     guest.sends(b"/whoo\x7f\r")

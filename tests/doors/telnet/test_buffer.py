@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatroom.doors.telnet.intake import Intake
+from chatroom.doors.telnet.buffer import TelnetLineBuffer
 from chatroom.text.names import clean
 from tests.support.fuzzing import examples
 
@@ -19,7 +19,7 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
 
 
 def taken(chunks: list[bytes]) -> list[bytes]:
-    intake = Intake(LIMIT)
+    intake = TelnetLineBuffer(LIMIT)
     for chunk in chunks:
         intake.take(chunk)
     intake.end()
@@ -28,7 +28,7 @@ def taken(chunks: list[bytes]) -> list[bytes]:
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\0"])
 def test_a_line_ends_with_lf_or_cr_nul(end: bytes) -> None:
-    intake = Intake(LIMIT)
+    intake = TelnetLineBuffer(LIMIT)
     intake.take(b"one" + end + b"two")
     assert intake.lines == [b"one"]
     assert intake.tail == b"two"
@@ -56,7 +56,7 @@ def test_any_cutting_of_the_bytes_gives_the_same_lines(
 
 
 def test_nothing_is_kept_of_a_line_that_grows_too_long() -> None:
-    intake = Intake(LIMIT)
+    intake = TelnetLineBuffer(LIMIT)
     for _ in range(100):
         intake.take(b"y" * 10)
         assert len(intake.tail) <= LIMIT
@@ -66,27 +66,27 @@ def test_nothing_is_kept_of_a_line_that_grows_too_long() -> None:
 
 
 def test_a_client_may_erase_what_it_has_not_ended() -> None:
-    intake = Intake(LIMIT)
+    intake = TelnetLineBuffer(LIMIT)
     intake.take("abé".encode() + b"\xff\xf7" + b"c\n" + b"gone\xff\xf8" + b"kept\n")
     lines = [clean(line.decode()) for line in intake.lines if isinstance(line, bytes)]
     assert lines == ["abc", "kept"]
 
 
 def test_who_asks_if_somebody_is_there_is_noted() -> None:
-    intake = Intake(LIMIT)
+    intake = TelnetLineBuffer(LIMIT)
     intake.take(b"\xff\xf6")
     assert intake.asked
 
 
 def test_lines_that_began_before_binary_was_on_are_counted() -> None:
-    intake = Intake(LIMIT)
+    intake = TelnetLineBuffer(LIMIT)
     intake.take(b"one\ntwo\nthr\xff\xfb\x00ee\nfour\n")
     assert intake.begun_before == 3
     assert intake.lines == [b"one", b"two", b"three", b"four"]
 
 
 def test_what_is_forgotten_does_not_come_back() -> None:
-    intake = Intake(LIMIT)
+    intake = TelnetLineBuffer(LIMIT)
     intake.take(b"one\ntwo")
     intake.clear()
     intake.end()

@@ -1,12 +1,12 @@
 """From bytes to lines for clients that may speak telnet.
 
-The rule: this is a pure object, and however the bytes are cut over reads, the same lines come out.
+This is a pure object, and however the bytes are cut over reads, the same lines come out.
 """
 
 import re
 from typing import Final
 
-from chatroom.doors.lines.buffer import Lines
+from chatroom.doors.lines.buffer import LineBuffer
 from chatroom.doors.telnet.parser import IAC, Command, Telnet
 
 #: What telnet's EC and EL (RFC 854) stand in a line as: the keys that they are sent for.
@@ -25,34 +25,41 @@ _BEGUN: Final = re.compile(
 _UNKNOWN = b"?"
 
 
-class Intake(Lines):
-    """The lines of a connection over which there may be telnet commands, which are taken out."""
+class TelnetLineBuffer(LineBuffer):
+    """The lines of a connection over which there may be telnet commands, which are taken out.
 
-    __slots__ = ("asked", "begun_before", "dropped", "interrupted", "telnet")
+    telnet: the parser of the commands.
+    commanded: whether there were commands, or parts of some, in what came since this was cleared.
+    asked: whether the client asked if somebody is there (RFC 854, AYT).
+    interrupted: whether the client's interrupting key was hit.
+    dropped: how many lines that waited it dropped.
+    begun_before: how many of the lines that come next began before the client's BINARY was on.
+    """
+
+    __slots__ = ("asked", "begun_before", "commanded", "dropped", "interrupted", "telnet")
 
     def __init__(self, line_length: int) -> None:
         super().__init__(line_length)
         self.telnet = Telnet()
-        #: Whether the client asked if somebody is there (RFC 854, AYT).
+        self.commanded = False
         self.asked = False
-        #: Whether the client's interrupting key was hit, and how many lines that waited it dropped.
         self.interrupted = False
         self.dropped = 0
-        #: How many of the lines that come next began before the client's BINARY was on.
         self.begun_before = 0
 
     def take(self, data: bytes) -> None:
-        """Bytes came in."""
+        """Make lines of the bytes that came in."""
         if IAC not in data and not self.telnet.pending:
-            Lines.take(self, data)
+            LineBuffer.take(self, data)
             return
+        self.commanded = True
         for part in self.telnet.receive(data):
             if isinstance(part, bytes):
-                Lines.take(self, part)
+                LineBuffer.take(self, part)
             elif part is Command.ERASE_CHARACTER:
-                Lines.take(self, _ERASE)
+                LineBuffer.take(self, _ERASE)
             elif part is Command.ERASE_LINE:
-                Lines.take(self, _KILL)
+                LineBuffer.take(self, _KILL)
             elif part in _INTERRUPTING and not self._damaged:
                 self.interrupted = True
                 self.dropped += len(self.lines)
