@@ -1,4 +1,4 @@
-"""What puts the server together and runs it: the only package that knows a reactor.
+"""The server: puts all parts together and runs them, on a reactor.
 
 Options and settings, endpoints, TLS, logs, metrics, systemd, and `chatroom-data`.
 """

@@ -1,4 +1,4 @@
-"""The service that runs the chat: its start, its regular work, and its end."""
+"""The service that runs the chat: starting, regular work, and stopping."""
 
 import gc
 from typing import Any
@@ -30,7 +30,10 @@ CHECK_SECONDS = 10.0
 
 
 class ChatService(Service):
-    """Starts the chat with its rooms, and ends it for all connections."""
+    """Starts the chat with its rooms, and ends it with all connections.
+
+    described: lines for the log that say what runs.
+    """
 
     def __init__(
         self,
@@ -53,12 +56,12 @@ class ChatService(Service):
             LoopingCall(self._keep): SAVE_SECONDS,
         }
         if store is not None:
-            self._loops[LoopingCall(self._look)] = CHECK_SECONDS
-        # True if the accounts must be compared even without a change in the file: always at the
-        # start, because `chatroom-data` may have been used while no server ran.
-        # Then: whether the last comparison failed.
-        self._look_due = True
-        self._look_failing = False
+            self._loops[LoopingCall(self._reconcile)] = CHECK_SECONDS
+        # Whether the accounts must be compared even if the file has not changed. At the start they
+        # must, because `chatroom-data` may have been used while no server ran.
+        self._reconcile_due = True
+        # Whether the last comparison failed.
+        self._reconcile_failing = False
         for loop in self._loops:
             loop.clock = clock
 
@@ -85,38 +88,38 @@ class ChatService(Service):
         gc.set_threshold(50_000, 20, 50)
 
     def _keep(self) -> None:
-        """Save the state of accounts, and decisions that could not be saved yet."""
+        """Save the state of accounts, and rules that could not be saved before."""
         self._chat.logins.save_sessions()
         self._chat.moderation.keep(self._chat.aging.now())
         if not self._chat.moderation.code:
             self._claim.withdraw()
 
-    def look_at_accounts(self) -> None:
-        """Compare all users with the accounts in the store, whether or not the file has changed."""
-        self._look_due = True
-        self._look()
+    def reconcile_accounts(self) -> None:
+        """Compare all users with the accounts in the store, even if the file has not changed."""
+        self._reconcile_due = True
+        self._reconcile()
 
-    def _look(self) -> "Deferred[None]":
+    def _reconcile(self) -> "Deferred[None]":
         """Compare users with the accounts if `chatroom-data` has changed any."""
         assert self._store is not None
 
-        def looked(changed: bool) -> "Deferred[None] | None":
-            self._look_due |= changed
-            return reconcile(self._chat) if self._look_due else None
+        def compare(changed: bool) -> "Deferred[None] | None":
+            self._reconcile_due |= changed
+            return reconcile(self._chat) if self._reconcile_due else None
 
         def done(_: object) -> None:
-            self._look_due = self._look_failing = False
+            self._reconcile_due = self._reconcile_failing = False
 
         def failed(failure: Any) -> None:
-            if not self._look_failing and self.running:
+            if not self._reconcile_failing and self.running:
                 log.warn(
-                    "It could not be seen which accounts there are: {why}. Trying again.",
+                    "The accounts could not be read: {why}. Trying again.",
                     event="accounts_not_seen",
                     why=failure.value,
                 )
-            self._look_failing = True
+            self._reconcile_failing = True
 
-        return self._store.changed_elsewhere().addCallback(looked).addCallbacks(done, failed)
+        return self._store.changed_elsewhere().addCallback(compare).addCallbacks(done, failed)
 
     @inlineCallbacks
     def stopService(self) -> Any:
@@ -133,7 +136,7 @@ class ChatService(Service):
             yield self._chat.close().addTimeout(SETTLE_SECONDS, self._clock)
         except Exception as error:
             log.warn(
-                "Some lines were not settled when the server stopped: {error!r}",
+                "Some messages were not committed when the server stopped: {error!r}",
                 event="lines_not_settled",
                 error=error,
             )
@@ -143,7 +146,9 @@ class ChatService(Service):
             try:
                 yield self._store.close().addTimeout(SETTLE_SECONDS, self._clock)
             except Exception as error:
-                log.warn("The store was left open: {error!r}", event="store_left_open", error=error)
+                log.warn(
+                    "The store was not closed: {error!r}", event="store_left_open", error=error
+                )
         self._claim.withdraw()
         log.info("Stopped; {people} connections were told.", event="stopped", people=people)
         self.stopped.callback(None)

@@ -30,16 +30,21 @@ class ClaimFile:
                     self._kept.unlink()
             return
         log.info(
-            "To keep order: connect, /register or /login, and type /claim {code}",
+            "There is no operator yet. To become one: connect, /register or /login, and type "
+            "/claim {code}",
             event="claim_offered",
             code=code,
         )
         try:
             self._write(code)
         except OSError as error:
-            log.warn("The code is not in a file: {error}", event="claim_not_written", error=error)
+            log.warn(
+                "The code could not be written to a file: {error}",
+                event="claim_not_written",
+                error=error,
+            )
             return
-        log.info("The code is in {file} as well.", event="claim_written", file=str(self._path))
+        log.info("The code is also in {file}", event="claim_written", file=str(self._path))
 
     def _write(self, code: str) -> None:
         if self._kept is not None:

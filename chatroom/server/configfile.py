@@ -1,4 +1,4 @@
-"""Read the files that options name: the configuration, the message of the day, allowed networks."""
+"""Read the files that options name: the configuration, the MOTD, allowed networks."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ MOTD_BYTES = 64 * 1024
 
 
 def read_config(path: str) -> dict[str, Any]:
-    """Return the values in the TOML file *path*; names of files in it are relative to its folder.
+    """Return the values in the TOML file *path*, by option.
 
-    Raises SettingError, which names the file, the key and what was expected.
+    Names of files in it are relative to its folder. Raises SettingError, which names the file, the
+    key and what is expected.
     """
     try:
         with files.opened(path) as file:
@@ -55,7 +56,7 @@ def _from_file(key: str, value: Any, path: str) -> Any:
 
 
 def read_allowed(path: str) -> tuple[Networks, str]:
-    """Return the networks in the file of --allow, and what is wrong with it, or "".
+    """Return the networks in the file of --allow, and a sentence about its fault, or "".
 
     If the file is empty or cannot be read, no address is allowed.
     """
@@ -86,6 +87,6 @@ def read_motd(path: str) -> str:
 
 
 def did_you_mean(wrong: str, choices: Iterable[str], dashes: str = "") -> str:
-    """Return the end of a sentence about a *wrong* word: a suggestion, or ""."""
+    """Return a suggestion to append to a sentence about the word *wrong*, or ""."""
     close = names.suggest(wrong, choices)
     return f"; did you mean {dashes}{close}?" if close else ""

@@ -1,10 +1,9 @@
-"""`chatroom-data`: what administrators do with a store, whether a server has it open or not.
+"""`chatroom-data`: reads and changes stores, whether or not a server uses them.
 
-The rule: the store is opened without its lock, and for reading only; each command sees it as it was
-at one moment. What changes an account (`writing`) does that in one transaction of `AccountTables`,
-as a server does, and nothing else is ever changed. A command is one function and one row of
-COMMANDS; it raises ToolError (or lets errors of the system and of SQLite pass) for what becomes one
-line on stderr.
+A command is one function and one row of COMMANDS. It opens the store without its lock, and reads it
+in one transaction, as it was at one moment; only `accounts` changes anything, as a server does: in
+one transaction of `AccountTables`. ToolError, and errors of the system and of SQLite, become one
+line on standard error.
 """
 
 import argparse
@@ -37,19 +36,19 @@ from chatroom.text import names, times
 
 PROGRAM = "chatroom-data"
 
-#: No key of a room that is no more (database.REMOVED_PREFIX) is as great as this, every other is
-#: greater.
-PRESENT = "!"
+#: The keys of existing rooms are greater than this, those of removed rooms are less
+#: (database.REMOVED_PREFIX).
+MIN_KEY = "!"
 
-#: What SQLite keeps beside a file, and would take for a part of another one of the same name.
+#: The suffixes of SQLite's files beside a database, which it would use for a new one of that name.
 COMPANIONS = ("-wal", "-shm", "-journal")
 
-#: What is said of a change that holds for those who are logged in.
+#: Printed after a change of an account.
 SEEN = "a server that is running sees this within a minute, at once with SIGHUP"
 
-#: What a password that is made up consists of: nothing in it can be taken for another.
+#: The characters of a random password, without any that look alike, and how many it has.
 LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
-LENGTH = 16
+PASSWORD_LENGTH = 16
 
 
 def rooms(arguments: argparse.Namespace) -> int:
@@ -60,7 +59,7 @@ def rooms(arguments: argparse.Namespace) -> int:
             "SELECT name, topic, (SELECT count(*) FROM events WHERE room = rooms.id AND kind < 2), "
             "(SELECT time FROM events WHERE room = rooms.id AND kind < 2 ORDER BY id DESC LIMIT 1) "
             "FROM rooms WHERE key >= ? ORDER BY key",
-            (PRESENT,),
+            (MIN_KEY,),
         ):
             when = "never" if last is None else _utc(last).strftime("%Y-%m-%d %H:%M:%S")
             print(f"{count:12,}  {when:19}  {names.clean(f'#{name}  {topic}').rstrip()}")
@@ -70,7 +69,7 @@ def rooms(arguments: argparse.Namespace) -> int:
 def export(arguments: argparse.Namespace) -> int:
     """write what was said in a room, oldest first, to the standard output in UTF-8"""
     with reading(arguments.store) as (_, connection):
-        found = connection.execute("SELECT key, id, name FROM rooms WHERE key >= ?", (PRESENT,))
+        found = connection.execute("SELECT key, id, name FROM rooms WHERE key >= ?", (MIN_KEY,))
         kept = {key: row for key, *row in found}
         key = names.fold(arguments.room.removeprefix("#"))
         if key not in kept:
@@ -93,12 +92,12 @@ def export(arguments: argparse.Namespace) -> int:
 
 
 def _plain(id: int, room: str, kind: int, time: float, name: str, text: str) -> str:
-    """An event as one line of text, safe for a terminal."""
+    """Return an event as one line of text that is safe for a terminal."""
     return names.clean(f"{_utc(time):%Y-%m-%d %H:%M:%S} {_shown(kind, time, name, text)}")
 
 
 def _json(id: int, room: str, kind: int, time: float, name: str, text: str) -> str:
-    """An event as one line of JSON; a text that is JSON itself is shown as it was."""
+    """Return an event as one line of JSON."""
     if isinstance(codec.decode(kind, time, name, text), CrowdMoved | TookBack):
         text = _shown(kind, time, name, text).removeprefix("-- ")
     fields = {
@@ -113,7 +112,7 @@ def _json(id: int, room: str, kind: int, time: float, name: str, text: str) -> s
 
 
 def _shown(kind: int, time: float, name: str, text: str) -> str:
-    """What people in the room were shown."""
+    """Return the line that users in the room were shown."""
     return PLAIN.encode(codec.decode(kind, time, name, text)).decode().rstrip("\r\n")
 
 
@@ -176,7 +175,7 @@ def _list_keys(place: str, name: str) -> None:
 
 
 def _rename(place: str, old: str, new: str) -> None:
-    """Call the account *old* *new*, if anybody could have that name."""
+    """Give the account *old* the name *new*, by the rules for users."""
     try:
         name = names.check_name(new)
     except names.NameRefused as refused:
@@ -197,10 +196,10 @@ def _rename(place: str, old: str, new: str) -> None:
 
 
 def _reset(place: str, name: str) -> None:
-    """Give the account a password that is made up, and print it: it is kept nowhere else."""
+    """Give the account a random password, and print it; it is stored nowhere else."""
     with writing(place) as book:
         account = _account(book, name)
-        password = "".join(secrets.choice(LETTERS) for _ in range(LENGTH))
+        password = "".join(secrets.choice(LETTERS) for _ in range(PASSWORD_LENGTH))
         if not book.set_password(account.id, passwords.make(password)):
             raise _no_account(account.name)
     print(password)
@@ -275,7 +274,7 @@ def _count(count: int, noun: str) -> str:
 
 
 def _moment(text: str) -> float:
-    """A TIME of the command line, in seconds since the epoch."""
+    """Parse a TIME of the command line, into seconds since the epoch."""
     with suppress(ValueError):
         moment = times.moment(text, time.time())
         if moment is not None:
@@ -287,8 +286,8 @@ def _moment(text: str) -> float:
 
 TIME: dict[str, Any] = {"type": _moment, "metavar": "TIME"}
 
-#: The commands: a function, whose name is theirs and whose docstring is their help, and what they
-#: take beside the store, as `ArgumentParser.add_argument` does.
+#: The commands, each with its arguments besides the store (for `ArgumentParser.add_argument`). The
+#: function has the name of the command, and its docstring is the help.
 COMMANDS: dict[Callable[[argparse.Namespace], int], dict[str, dict[str, Any]]] = {
     rooms: {},
     export: {
@@ -312,12 +311,12 @@ COMMANDS: dict[Callable[[argparse.Namespace], int], dict[str, dict[str, Any]]] =
     },
 }
 
-#: Of these options a command takes one.
+#: A command takes at most one of these options.
 EXCLUSIVE = frozenset({"--rename", "--reset", "--keys", "--forget-keys", "--remove"})
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(PROGRAM, description="Look after what a chatroom has kept.")
+    parser = argparse.ArgumentParser(PROGRAM, description="Read, copy or change a chatroom's data.")
     parser.add_argument("--version", action="version", version=f"chatroom {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for function, arguments in COMMANDS.items():
@@ -334,7 +333,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main() -> int:
-    """Do what the command line says; returns the exit status. 2, for usage, is argparse's own."""
+    """Run the command, and return the exit status; argparse itself exits with 2."""
     arguments = _parser().parse_args()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="replace")
@@ -347,7 +346,7 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     except OSError as error:
-        # Nobody reads on, or the output is full: Python must not try again at its end.
+        # The reader has gone or the disk is full. Python must not flush the output again at exit.
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):

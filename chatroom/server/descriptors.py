@@ -6,7 +6,7 @@ from twisted.logger import Logger
 
 log = Logger()
 
-#: File descriptors for other things than connections: logs, listening sockets, the reactor, spares.
+#: How many descriptors are left for logs, listening sockets, the reactor and the like.
 SPARE_DESCRIPTORS = 32
 
 
@@ -14,7 +14,8 @@ def raise_descriptor_limit(wanted: int) -> int:
     """Raise the soft limit on file descriptors, as far as the hard limit allows.
 
     wanted: the number of connections to make room for, 0 for as many as possible.
-    Returns how many connections there may be.
+
+    Returns how many connections are possible, at most *wanted*.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = wanted + SPARE_DESCRIPTORS if wanted else hard

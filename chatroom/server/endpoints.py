@@ -11,15 +11,15 @@ import socket
 from twisted.internet.abstract import isIPv6Address
 from twisted.internet.endpoints import quoteStringArgument
 
-# Connections the kernel holds until they are accepted. Of 5,000 that come at once, those that find
-# it full try again after 1 s, then 3 s: with 1,024 half of them waited so, with 4,096 (as many as
-# Linux allows unless told otherwise, net.core.somaxconn) none.
+#: How many connections the kernel holds until they are accepted. If it is full, clients try again
+#: after 1 s, then 3 s: of 5,000 at once half did so with 1,024, none with 4,096, which is the most
+#: that Linux allows by default (net.core.somaxconn).
 BACKLOG = 4096
 
-# What is written before an endpoint to which a proxy connects.
+#: The prefix of an endpoint to which a proxy connects.
 PROXY = "proxy:"
 
-# The fields of the endpoints that take a backlog, in the order in which they may go unnamed.
+# The fields of endpoints that take a backlog, in the order in which they may be given unnamed.
 _FIELDS = {
     "tcp": ("kind", "port", "interface", "backlog"),
     "tcp6": ("kind", "port", "backlog", "interface"),
@@ -48,9 +48,10 @@ def kinds_here() -> tuple[str, ...]:
 
 
 def default_endpoints(port: int, interface: str = "") -> list[str]:
-    """Return the endpoint strings for TCP port *port* (0: any free one) on *interface*.
+    """Return the endpoint strings for a TCP port.
 
-    interface: an IPv4 or IPv6 address; without one they cover all that there are.
+    port: the number, 0 for any free one.
+    interface: an IPv4 or IPv6 address, empty for all addresses.
     """
     if interface:
         kind = "tcp6" if isIPv6Address(interface) else "tcp"
@@ -59,19 +60,16 @@ def default_endpoints(port: int, interface: str = "") -> list[str]:
 
 
 def behind_proxy(description: str) -> tuple[bool, str]:
-    """Whether a PROXY protocol header begins each connection to *description*, and what for
-    Twisted is the endpoint.
-    """
+    """Return whether *description* is for a proxy, and the endpoint for Twisted."""
     rest = description.removeprefix(PROXY)
     return rest != description, rest
 
 
 def check(description: str, tls: bool, proxies: bool) -> None:
-    """Find out whether *description* makes sense for what was asked.
+    """Raise EndpointError if *description* does not fit the other options.
 
-    tls: it is for TLS. proxies: some address from which proxies connect is known.
-
-    Raises EndpointError.
+    tls: whether it was given with --tls.
+    proxies: whether --proxy-from was given.
     """
     behind, plain = behind_proxy(description)
     kind, fields = by_name(plain)
@@ -86,7 +84,9 @@ def check(description: str, tls: bool, proxies: bool) -> None:
             f"--tls {PROXY}tcp:{fields.get('port', 'PORT')}"
         )
     if behind and kind in ("haproxy", "proxy"):
-        raise EndpointError(f"cannot listen on {named}: there is but one header to a connection")
+        raise EndpointError(
+            f"cannot listen on {named}: a connection has only one proxy header; write it once"
+        )
     domain = fields.get("domain") or "".join(_parsed(plain)[0][1:2])
     local = kind == "unix" or (kind == "systemd" and domain == "UNIX")
     if behind and not local and not proxies:
@@ -97,19 +97,19 @@ def check(description: str, tls: bool, proxies: bool) -> None:
 
 
 def with_backlog(description: str) -> str:
-    """*description* with ``backlog=4096`` where its kind takes a backlog and it names none."""
+    """Return *description* with ``backlog=4096``, if it may have a backlog and has none."""
     if not _lacks(behind_proxy(description)[1], "backlog"):
         return description
     return f"{description}:backlog={BACKLOG}"
 
 
 def without_backlog(description: str) -> str:
-    """*description* as it was before `with_backlog`, for a message."""
+    """Return *description* as it was before `with_backlog`, for messages."""
     return description.removesuffix(f":backlog={BACKLOG}")
 
 
 def on_loopback(description: str) -> str:
-    """*description* for this machine only, where its kind takes an interface and it names none."""
+    """Return *description* on the loopback interface, if it does not name another one."""
     if not _lacks(description, "interface"):
         return description
     kind = by_name(description.removeprefix("haproxy:"))[0]
@@ -130,7 +130,7 @@ def describe_http(description: str, path: str) -> str:
 
 
 def describe_ssh(description: str) -> str:
-    """How to connect to the endpoint *description* by SSH, for a log line: ``ssh -p 2222 HOST``."""
+    """Return how to connect to an endpoint by SSH, for the log: ``ssh -p 2222 HOST``."""
     behind, description = behind_proxy(description)
     kind, fields = by_name(description.removeprefix("haproxy:"))
     note = " (behind a proxy)" if behind or description.startswith("haproxy:") else ""
@@ -141,9 +141,9 @@ def describe_ssh(description: str) -> str:
 
 
 def describe(description: str, tls: bool = False) -> str:
-    """Return how to connect to the endpoint *description*, for a log line: ``telnet HOST 8008``.
+    """Return how to connect to an endpoint, for the log: ``telnet HOST 8008``.
 
-    tls: TLS is spoken on it.
+    tls: whether TLS is spoken on it.
     """
     behind, description = behind_proxy(description)
     notes = ", ".join(["TLS"] * tls + ["behind a proxy"] * behind)
@@ -167,7 +167,7 @@ def _connecting(description: str, tls: bool) -> str:
 
 
 def _host_and_port(fields: dict[str, str]) -> tuple[str, str]:
-    """What to write for an endpoint with *fields*; HOST and PORT for what is not known yet."""
+    """Return the host and port of an endpoint; HOST and PORT if they are not known yet."""
     address, port = fields.get("interface", ""), fields.get("port", "443")
     host = "HOST" if address in ("", "::", "0.0.0.0") else address
     return host, "PORT" if port == "0" else port

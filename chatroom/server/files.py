@@ -1,7 +1,7 @@
-"""Opening files that an administrator names, without blocking.
+"""Open files that the administrator names, without blocking.
 
-Only regular files are opened: opening a pipe would block until another program writes into it, and
-with it the start of the server or the whole chat.
+Only regular files are opened: opening a pipe would block the server until another program writes
+into it.
 """
 
 import errno

@@ -9,14 +9,14 @@ from twisted.python.threadpool import ThreadPool
 
 
 class HashingService(Service):
-    """Threads for hashing passwords, so that hashing delays nothing but other hashing.
+    """A pool of threads for hashing passwords, so that hashing delays only other hashing.
 
     width: the number of threads. They start with the first password.
     """
 
     def __init__(self, reactor: Any, width: int) -> None:
         self._pool = ThreadPool(0, width, "passwords")
-        #: Calls a function with its arguments in one of the threads.
+        #: Calls a function in one of the threads. Fires with its result, or fails.
         self.run = partial(deferToThreadPool, reactor, self._pool)
 
     def startService(self) -> None:

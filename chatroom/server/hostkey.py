@@ -21,10 +21,10 @@ from chatroom.server import files
 from chatroom.server.files import reason
 from chatroom.server.settings import SettingError
 
-#: No file with a key is longer.
+#: How much of a file is read, more than any key has.
 FILE_BYTES: Final = 64 * 1024
 
-#: RSA keys have at least so many bits (NIST SP 800-57 part 1, table 2: 128 bits of security).
+#: The least size of RSA keys (NIST SP 800-57 part 1, table 2: 128 bits of security).
 MIN_RSA_BITS: Final = 3072
 
 #: The curves of ECDSA keys (RFC 5656, section 10.1).
@@ -34,7 +34,7 @@ CURVES: Final = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 def read(path: str) -> Key:
     """Return the key in the file *path*, in OpenSSH's format or PEM.
 
-    Raises SettingError, which names the file and what is wrong with it.
+    Raises SettingError, which says what is wrong with the file.
     """
     try:
         with files.opened(path) as file:
@@ -46,13 +46,13 @@ def read(path: str) -> Key:
     if b"PRIVATE KEY-----" not in data:
         raise SettingError(f"ssh-host-key: {path} has no private key")
     if mode & stat.S_IRWXO:
-        # As OpenSSH does: everybody who has read the key can pose as the server.
-        raise SettingError(f"{where} can be read by everybody; chmod 600 is for its owner alone")
+        # As OpenSSH does: a user who has read the key can impersonate the server.
+        raise SettingError(f"{where} can be read by everybody; protect it with chmod 600")
     return Key(_accepted(_loaded(data, where), where))
 
 
 def _loaded(data: bytes, where: str) -> Any:
-    """Return the key in *data*, of any kind; *where* begins the message of a SettingError."""
+    """Return the private key in *data*. Raises SettingError, which begins with *where*."""
     openssh = b"OPENSSH PRIVATE KEY-----" in data
     load: Any = (
         serialization.load_ssh_private_key if openssh else serialization.load_pem_private_key
@@ -60,10 +60,10 @@ def _loaded(data: bytes, where: str) -> Any:
     try:
         return load(data, None)
     except TypeError:
-        raise SettingError(f"{where} is encrypted; the server has no passphrase") from None
+        raise SettingError(f"{where} is encrypted; store it without a passphrase") from None
     except (ValueError, UnsupportedAlgorithm) as error:
         if "password" in str(error).lower():
-            raise SettingError(f"{where} is encrypted; the server has no passphrase") from None
+            raise SettingError(f"{where} is encrypted; store it without a passphrase") from None
         raise SettingError(f"{where} cannot be read") from None
 
 
@@ -79,18 +79,18 @@ def _accepted(key: Any, where: str) -> Any:
         case rsa.RSAPrivateKey():
             raise SettingError(f"{where} has {key.key_size} bits; RSA needs {MIN_RSA_BITS:,}")
         case _:
-            raise SettingError(f"{where} is neither Ed25519 nor ECDSA nor RSA")
+            raise SettingError(f"{where} is neither Ed25519 nor ECDSA nor RSA; use one of these")
 
 
-def made() -> Key:
+def generate() -> Key:
     """Return a new key, which is not stored."""
     return Key(ed25519.Ed25519PrivateKey.generate())
 
 
-def kept(folder: str, owner: tuple[int, int] | None = None) -> Key:
-    """Return the key that is stored in *folder*; make one if there is none.
+def load_or_generate(folder: str, owner: tuple[int, int] | None = None) -> Key:
+    """Return the key that is stored in *folder*; generate and store one if there is none.
 
-    owner: the user and group id that the server will run as, None for those that start it.
+    owner: the user id and group id that the server will have, None for those of this process.
 
     Raises SettingError.
     """
@@ -120,7 +120,7 @@ def _write(path: Path, owner: tuple[int, int] | None) -> None:
             written.write(data)
             written.flush()
             os.fsync(file)
-        # It fails if another process was faster; then its key is used.
+        # This fails if another process was faster; its key is used then.
         with contextlib.suppress(FileExistsError):
             os.link(name, path)
     finally:

@@ -14,9 +14,11 @@ from chatroom.text import names
 class Kind:
     """A kind of values for options.
 
-    *type* is their type in a TOML file, *expected* says in words what they are, and *convert*
-    checks and returns a value, from the file or (as text) from the command line; it raises
-    ValueError. Of a *repeated* option the values are a list.
+    type: the type of a value in a TOML file.
+    expected: a description of the values.
+    convert: checks and returns a value, from the file or, as text, from the command line. Raises
+        ValueError.
+    repeated: whether an option has a list of values.
     """
 
     type: type
@@ -41,7 +43,7 @@ def number(low: float, high: float, unit: str = "") -> Kind:
     """Return the kind for numbers from *low* to *high*, with or without a fraction."""
 
     def convert(value: Any) -> float:
-        # By way of text, because an integer in TOML may be too large for float().
+        # Converted to text first, because an integer in TOML may be too large for float().
         number = float(str(value))
         if not low <= number <= high:
             raise ValueError

@@ -3,7 +3,6 @@
 A new door is one more row in `openings`.
 """
 
-from collections.abc import Mapping
 from ipaddress import ip_network
 from typing import Any, NamedTuple
 
@@ -18,52 +17,50 @@ from chatroom.doors.relay import RelayFactory
 from chatroom.doors.telnet.console import ConsoleFactory
 from chatroom.doors.telnet.protocol import ChatFactory
 from chatroom.model.clock import Clock
-from chatroom.server import endpoints
+from chatroom.server.endpoints import behind_proxy
+from chatroom.server.options import Options
 
 
 class Opening(NamedTuple):
-    """An endpoint and the door that it leads to. tls: whether TLS comes first."""
+    """An endpoint that leads to a door.
 
+    option: the option with which it was given, one of options.DOOR_OPTIONS.
+    """
+
+    option: str
     endpoint: str
     door: DoorFactory[Any]
-    tls: bool = False
 
 
-def openings(options: Mapping[str, Any], chat: Chat) -> list[Opening]:
-    """Return all endpoints with their doors; each door is made once."""
-    line, console = ChatFactory(chat), ConsoleFactory(chat)
+def openings(options: Options, chat: Chat) -> list[Opening]:
+    """Return all endpoints with their doors."""
+    given = options.endpoints
+    lines, console = ChatFactory(chat), ConsoleFactory(chat)
     made = [
-        *(Opening(endpoint, line) for endpoint in options["endpoints"]),
-        *(Opening(endpoint, line, tls=True) for endpoint in options["secured"]),
-        *(Opening(endpoint, console) for endpoint in options["consoles"]),
-        *(Opening(endpoint, RelayFactory(chat)) for endpoint in options["relays"]),
+        *(Opening("listen", endpoint, lines) for endpoint in given["listen"]),
+        *(Opening("tls", endpoint, lines) for endpoint in given["tls"]),
+        *(Opening("telnet", endpoint, console) for endpoint in given["telnet"]),
+        # Each relay is separate from the others.
+        *(Opening("relay", endpoint, RelayFactory(chat)) for endpoint in given["relay"]),
     ]
-    if options["shells"]:
-        # It needs what only the extra `ssh` installs.
+    if given["ssh"]:
+        # It needs packages that only the extra `ssh` installs.
         from chatroom.doors.ssh.factory import SshFactory
 
-        shell = SshFactory(chat, options["host-key"])
-        made += [Opening(endpoint, shell) for endpoint in options["shells"]]
+        ssh = SshFactory(chat, options.host_key)
+        made += [Opening("ssh", endpoint, ssh) for endpoint in given["ssh"]]
     return made
 
 
-def described(opening: Opening) -> str:
-    """Return where the server listens, as a line for the operator."""
-    endpoint, door, tls = opening
-    if door.door == "ssh":
-        return f"Listening: {endpoints.describe_ssh(endpoint)}"
-    return f"Listening: {endpoints.describe(endpoint, tls)}"
-
-
-def listener(opening: Opening, options: Mapping[str, Any], chat: Chat, clock: Clock) -> IService:
-    """Return the service that listens there."""
+def listener(opening: Opening, options: Options, chat: Chat, clock: Clock) -> IService:
+    """Return the service that listens on *opening*."""
     factory: ServerFactory = opening.door
-    if opening.tls:
-        # Without OpenSSL it cannot be imported.
+    if opening.option == "tls":
+        # It needs OpenSSL, which may not be installed.
         from chatroom.server.tls import secured
 
-        factory = secured(opening.door, options["credentials"], clock)
-    behind, endpoint = endpoints.behind_proxy(opening.endpoint)
+        factory = secured(opening.door, options.certificate, clock)
+    behind, endpoint = behind_proxy(opening.endpoint)
     if behind:
         networks = [ip_network(text) for text in options["proxy-from"]]
         factory = ProxyFactory(factory, chat, networks)

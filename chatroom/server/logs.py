@@ -1,8 +1,8 @@
-"""The log: from Twisted's log events to lines of text or of JSON.
+"""The log: writes Twisted's log events as lines of text or of JSON.
 
-Every call of a logger in this package has a field ``event``: a stable name in snake case, which is
-in the table in docs/running.md. An event is one line, whatever users put into names and messages;
-only lines that begin with a tab continue the line before.
+Every log event of chatroom has a field ``event``, a stable name in snake case that is explained in
+docs/running.md. A log event is one line, whatever users put into names and messages; only lines
+that begin with a tab continue the line before.
 """
 
 import json
@@ -25,15 +25,15 @@ from twisted.logger import (
 from chatroom.model.clock import Clock
 from chatroom.server.logwriter import LogWriter
 
-#: What ends lines, moves cursors, turns writing round, or is no character at all.
+#: Controls, line ends, marks that change the direction of text, and surrogates.
 _UNSAFE = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
-#: The fields that Twisted's legacy log adds to events, which no caller has put there.
+#: The fields that Twisted's legacy log adds to events.
 _LEGACY = frozenset({"message", "time", "system", "format", "isError", "failure", "event"})
 
-#: What comes first in an object of JSON, where it is there: filters are written for this order.
+#: The fields that come first in a JSON object; filters of fail2ban rely on this order.
 _FIRST = ("connection", "address", "source")
 
 
@@ -43,11 +43,11 @@ def escaped(text: str) -> str:
 
 
 def as_text(event: LogEvent) -> str | None:
-    """Return *event* as twistd writes it, in one line; a traceback follows in lines with a tab."""
+    """Return *event* in one line as twistd writes it, then a traceback in lines with a tab."""
     text = eventAsText(event, includeTraceback=False, formatTime=formatTime)
     if not text:
         return None
-    # Only what is not ours has line feeds that are meant.
+    # Line feeds are intentional only in events of other libraries.
     lines = [text] if "event" in event else text.split("\n")
     if event.get("log_failure") is not None:
         lines += event["log_failure"].getTraceback().rstrip().split("\n")
@@ -73,11 +73,11 @@ def as_json(event: LogEvent) -> str | None:
     if event.get("log_failure") is not None:
         row["traceback"] = event["log_failure"].getTraceback()
     text = json.dumps(row, ensure_ascii=False, default=str, allow_nan=False)
-    # What is left of these stands within strings.
+    # The unsafe characters that json.dumps leaves are within strings.
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"
 
 
-#: What strangers can cause as often as they like; see Repeats.
+#: Events that clients can cause as often as they like; see Repeats.
 REPEATED = frozenset(
     {
         *("connection_refused", "proxy_refused", "stranger_refused"),
@@ -86,20 +86,23 @@ REPEATED = frozenset(
     }
 )
 
-#: How many of them are a line of their own first, for how long, in seconds, the others are counted,
-#: and of how many kinds and sources at most.
+#: How many events of one kind from one source are logged one by one at first.
 SINGLY = 10
+
+#: For how long further ones are counted before they are logged together.
 REPEATED_SECONDS = 60.0
-MOST_SOURCES = 1000
+
+#: For how many kinds and sources events are counted separately.
+MAX_COUNTED = 1000
 
 FORMATS = {"text": as_text, "json": as_json}
 
 
 class Repeats:
-    """Passes events on to *observer*; what one source causes again and again is one line a minute.
+    """Limits events that one source causes repeatedly, and passes others on to *observer*.
 
-    The first SINGLY of a kind from a source are passed on, which fail2ban has to see. From then on
-    one for each minute is, with how many more there were, until there is none for a minute.
+    The first SINGLY events of a kind from a source are passed on, so that fail2ban sees them. Then
+    one a minute is, with the number of further ones, until there is a minute without any.
     """
 
     def __init__(self, observer: Callable[[LogEvent], None], clock: Clock) -> None:
@@ -114,8 +117,8 @@ class Repeats:
             self._observer(event)
             return
         kind = self._kinds.get(key)
-        if kind is None and len(self._kinds) >= MOST_SOURCES:
-            # Of so many sources the others are one.
+        if kind is None and len(self._kinds) >= MAX_COUNTED:
+            # All further sources are counted together.
             key = (key[0], "")
             kind = self._kinds.get(key)
         if kind is None:
@@ -152,7 +155,12 @@ class Repeats:
 
 
 class _Kind:
-    """One kind of event from one source. held: how many of them were not passed on."""
+    """The events of one kind from one source.
+
+    singly: how many more are passed on one by one.
+    held: how many are held back.
+    last: the last one that is held back.
+    """
 
     def __init__(self) -> None:
         self.singly = SINGLY
@@ -161,11 +169,11 @@ class _Kind:
 
 
 def _repeated(event: LogEvent) -> tuple[str, str] | None:
-    """Return the key to count *event* by, None if sources cannot cause it repeatedly."""
+    """Return the key to count *event* by, None if it is always passed on."""
     name = event.get("event", "")
     if name in REPEATED and "source" in event:
         return name, event["source"]
-    # Three lines for each connection for which there was no descriptor.
+    # Twisted logs three lines for each connection for which there is no descriptor.
     if event.get("log_namespace") == "twisted.internet.tcp" and event.get("log_format"):
         return event["log_format"], ""
     return None
@@ -177,7 +185,7 @@ def observer(writer: LogWriter, format: str) -> FileLogObserver:
 
     def dropped(count: int) -> str:
         event = {
-            "log_format": "{count} log lines were dropped: they were not taken in time.",
+            "log_format": "{count} log lines were dropped: they could not be written in time.",
             "log_time": time.time(),
             "log_level": LogLevel.warn,
             "log_namespace": __name__,

@@ -1,8 +1,8 @@
 """The writer of the log, which never blocks the reactor.
 
-Lines are handed to a thread, and only the thread waits for the disk, the pipe or the terminal.
-While that takes nothing, lines beyond the buffer's size are dropped, the oldest first, and counted.
-So the chat goes on while a terminal is stopped (^S), a pipe is not read, or a disk is full.
+A thread writes the lines, and only that thread waits for the disk, the pipe or the terminal. If
+these accept nothing, the oldest lines beyond the buffer's size are dropped and counted. So the chat
+goes on while a terminal is stopped (^S), a pipe is not read, or a disk is full.
 """
 
 import atexit
@@ -20,14 +20,14 @@ from twisted.logger import Logger
 
 log = Logger()
 
-#: How many bytes of lines wait at most, and how many are written at a time.
+#: How many bytes of lines may wait, and about how many are written at a time.
 BUFFER_BYTES = 1 << 20
 CHUNK_BYTES = 64 * 1024
 
-#: How long, in seconds, the end of the process is put off for the last lines.
+#: How long the end of the process waits for the last lines.
 LAST_SECONDS = 1.0
 
-#: The mode of a log file: the code with which somebody becomes an operator is in it.
+#: The mode of a log file, which may contain the code to become an operator.
 MODE = 0o640
 
 
@@ -42,17 +42,17 @@ class LogWriter:
         self._fd = fd
         self._path = path
         self._most = most
-        #: The line that says how many lines were dropped; another format has another.
+        #: Returns the line that says how many lines were dropped.
         self.dropped: Callable[[int], str] = "{} log lines were dropped.\n".format
         self._lines: deque[bytes] = deque()
         self._size = 0
         self._lost = 0
-        # A line was cut when the disk was full.
+        # Whether the last line was cut, because the disk was full.
         self._cut = False
         self._writing = False
         self._thread: threading.Thread | None = None
         self._changed = threading.Condition()
-        # Until then, by time.monotonic, a caller of `write` waits for the thread; None: never.
+        # After `finish`: until when callers of `write` wait for the thread, by time.monotonic.
         self._until: float | None = None
 
     @property
@@ -61,7 +61,7 @@ class LogWriter:
         return self._path
 
     def write(self, text: str) -> None:
-        """Write *text*, which is one event in whole lines; as a file does for a log observer."""
+        """Write *text*, one event in whole lines. (The observer uses this object as a file.)"""
         data = text.encode(errors="replace")
         with self._changed:
             self._lines.append(data)
@@ -126,7 +126,7 @@ class LogWriter:
             self._put(data, count)
 
     def _take(self) -> tuple[bytes, int]:
-        """What is to be written next, and how many lines are dropped if that cannot be written."""
+        """Return the data to write next, and how many lines it has, including dropped ones."""
         taken = []
         size, count = 0, self._lost
         if count:
@@ -145,12 +145,12 @@ class LogWriter:
             try:
                 rest = rest[os.write(self._fd, rest) :]
             except BlockingIOError:
-                # Standard output may have been made so by somebody who shares it.
+                # Another program that shares standard output has made it non-blocking.
                 ready = select.poll()
                 ready.register(self._fd, select.POLLOUT)
                 ready.poll()
             except OSError:
-                # Nobody reads any more, or the disk is full.
+                # The reader has gone, or the disk is full.
                 with self._changed:
                     self._lost += count
                 self._cut = self._cut or len(rest) < len(data)
@@ -169,15 +169,17 @@ class LogService(Service):
         """Twisted: the server runs."""
         super().startService()
         self._writer.start()
-        # What twistd says last comes after all services have stopped.
+        # twistd logs its last lines after all services have stopped.
         self._reactor.addSystemEventTrigger("after", "shutdown", self._writer.finish)
 
 
 def open_log(server: Mapping[str, Any]) -> LogWriter | None:
-    """What the log is written to where *server*, the options of twistd, has it written.
+    """Return the writer for the log that twistd's options ask for: standard output or a file.
 
-    That is standard output or a file. None where another logger was asked for (--syslog,
-    --logger), or where twistd has to complain. Raises OSError.
+    server: the options of twistd.
+
+    Returns None for another logger (--syslog, --logger), or if twistd will refuse to start. Raises
+    OSError.
     """
     name, foreground = server.get("logfile"), server.get("nodaemon")
     if server.get("syslog") or server.get("logger") or (name == "-" and not foreground):
@@ -186,16 +188,17 @@ def open_log(server: Mapping[str, Any]) -> LogWriter | None:
         writer = LogWriter(_standard_output())
     else:
         path = os.path.abspath(name or "twistd.log")
-        # As the user that twistd becomes, it is to be opened again.
+        # The user that twistd becomes has to be able to open it again.
         writer = LogWriter(open_file(path, server.get("uid"), server.get("gid")), path)
     if foreground:
-        # There is no fork to come.
+        # twistd will not fork.
         writer.start()
     return writer
 
 
 def _standard_output() -> int:
-    """A descriptor of it; of nothing where it was closed (`>&-`): its number may be another's."""
+    """Return a descriptor of standard output, or of /dev/null if that is closed (`>&-`)."""
+    # The number of a closed descriptor may belong to another file by now.
     if sys.__stdout__ is None:
         return os.open(os.devnull, os.O_WRONLY)
     sys.stdout.flush()
@@ -204,15 +207,15 @@ def _standard_output() -> int:
 
 def open_file(path: str, uid: int | None = None, gid: int | None = None) -> int:
     """Return a descriptor that appends to *path*; a new file belongs to *uid* and *gid*."""
-    # A FIFO that nobody reads is an error rather than something to wait for.
+    # O_NONBLOCK makes opening a FIFO without a reader fail, instead of waiting for one.
     flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY
     try:
-        # Nobody else can have put this one there.
+        # O_EXCL: mode and owner are set for new files only.
         fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, MODE)
     except FileExistsError:
         fd = os.open(path, flags)
     else:
-        # A daemon of twistd forbids its group everything (--umask).
+        # The umask of a twistd daemon would deny its group everything (--umask).
         os.fchmod(fd, MODE)
         if os.geteuid() == 0 and (uid is not None or gid is not None):
             os.fchown(fd, -1 if uid is None else uid, -1 if gid is None else gid)

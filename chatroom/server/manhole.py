@@ -22,8 +22,8 @@ from twisted.python.failure import Failure
 
 log = Logger()
 
-#: The longest line, in bytes.
-MAX_LENGTH = 64 * 1024
+#: The greatest length of a line.
+MAX_LINE_BYTES = 64 * 1024
 
 
 class ManholeError(ValueError):
@@ -31,9 +31,9 @@ class ManholeError(ValueError):
 
 
 def check(path: str) -> bool:
-    """Return whether a dead socket is at *path*, which may be replaced.
+    """Return whether there is an unused socket at *path*, which may be replaced.
 
-    Raises ManholeError if anything else is in the way.
+    Raises ManholeError if the manhole cannot be made there.
     """
     if len(os.fsencode(path)) > 107:
         raise ManholeError("manhole: the path of a socket has at most 107 bytes")
@@ -63,7 +63,7 @@ class ManholeProtocol(LineOnlyReceiver):
     """One connection with a Python prompt."""
 
     delimiter = b"\n"
-    MAX_LENGTH = MAX_LENGTH
+    MAX_LENGTH = MAX_LINE_BYTES
     transport: Any
     factory: "ManholeFactory"
 
@@ -97,7 +97,7 @@ class ManholeProtocol(LineOnlyReceiver):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted: the connection is gone."""
-        # The last value that was shown, which would live on.
+        # The console keeps the last value that it has shown here.
         vars(builtins).pop("_", None)
         self.factory.clients.discard(self)
         log.info("The manhole was closed.", event="manhole_closed")
@@ -124,11 +124,11 @@ class ManholeService(Service):
         self._port: Any = None
 
     def startService(self) -> None:
-        """Twisted: the server runs. Raises ManholeError, or what Twisted does about sockets."""
+        """Twisted: the server runs. Raises ManholeError, or CannotListenError."""
         super().startService()
         if check(self._path):
             os.unlink(self._path)
-        # Twisted sets the mode when the socket is there already.
+        # Twisted sets the mode only after the socket has been made.
         former = os.umask(0o177)
         try:
             self._port = self._reactor.listenUNIX(self._path, self._factory, mode=0o600)

@@ -30,7 +30,7 @@ LAG_SAMPLE_SECONDS = 1.0
 
 
 class Door(Protocol):
-    """A factory of connections, see doors/factory.py."""
+    """The factory of a door; see doors/factory.py."""
 
     chat: Chat
     door: str
@@ -63,48 +63,48 @@ class LoopLag:
             self._call.cancel()
 
 
-#: What only grows: the metric, its help text, and which attribute of `Counters` it is.
+#: The counters: the name of the metric, its help, and the attribute of `Counters`.
 COUNTERS = (
-    ("chatroom_accepted_connections", "Connections that could stay when they came.", "accepted"),
+    ("chatroom_accepted_connections", "Connections that were accepted.", "accepted"),
     (
         "chatroom_input_lines",
-        "Lines that came in, commands and lines that were not said among them.",
+        "Lines that clients sent, including commands and lines that were not said.",
         "input",
     ),
-    ("chatroom_lines", "Lines that were said.", "lines"),
-    ("chatroom_deliveries", "How many times a line was handed to a connection.", "deliveries"),
-    ("chatroom_sent_bytes", "What people were sent, without what telnet and TLS add.", "bytes"),
+    ("chatroom_lines", "Messages said in rooms.", "lines"),
+    ("chatroom_deliveries", "How many times a message was sent to a connection.", "deliveries"),
+    ("chatroom_sent_bytes", "Bytes sent to users, without those of telnet and TLS.", "bytes"),
     (
         "chatroom_cut_connections",
-        "Connections that were cut because nothing was read for too long.",
+        "Connections that were closed because the client did not read.",
         "cut",
     ),
-    ("chatroom_missed_lines", "Lines that slow readers were told they had missed.", "missed"),
-    ("chatroom_logins", "Logins that succeeded.", "logins"),
-    ("chatroom_wrong_passwords", "Passwords that were wrong.", "wrong_passwords"),
-    ("chatroom_wrong_codes", "Codes that were wrong.", "wrong_codes"),
-    ("chatroom_registrations", "Accounts made.", "registrations"),
+    ("chatroom_missed_lines", "Messages that slow readers were told they had missed.", "missed"),
+    ("chatroom_logins", "Successful logins.", "logins"),
+    ("chatroom_wrong_passwords", "Wrong passwords.", "wrong_passwords"),
+    ("chatroom_wrong_codes", "Wrong codes.", "wrong_codes"),
+    ("chatroom_registrations", "Accounts registered.", "registrations"),
 )
 
-#: The same for the store: attributes of `StoredLedger`.
+#: Gauges and counters of the store, with the attribute of `StoredLedger`.
 STORE_GAUGES = (
     (
         "chatroom_store_lagging",
-        "1 while lines are delivered that are not kept yet.",
+        "1 while messages are delivered before they are stored, else 0.",
         "lagging",
     ),
-    ("chatroom_store_unkept_lines", "Lines delivered and not kept yet.", "behind"),
+    ("chatroom_store_unkept_lines", "Messages delivered and not stored yet.", "behind"),
 )
 STORE_COUNTERS = (
-    ("chatroom_store_lost_lines", "Lines delivered that never will be kept.", "lost"),
-    ("chatroom_store_failures", "Commits that failed.", "failures"),
+    ("chatroom_store_lost_lines", "Messages delivered that will never be stored.", "lost"),
+    ("chatroom_store_failures", "Failed commits.", "failures"),
 )
 
 
 class ChatCollector(Collector):
     """Reads the numbers of a chat when prometheus-client asks for them.
 
-    ledger: that of the store, None without one.
+    ledger: the ledger of the store, None without a store.
     """
 
     def __init__(
@@ -123,18 +123,18 @@ class ChatCollector(Collector):
             "twisted": twisted.__version__,
             "python": platform.python_version(),
         }
-        yield InfoMetricFamily("chatroom_build", "Which versions run.", value=versions)
+        yield InfoMetricFamily("chatroom_build", "The versions that run.", value=versions)
         yield from self._gauges()
         yield from _metrics(CounterMetricFamily, COUNTERS, counters)
         yield from self._labelled()
         yield _histogram(
             "chatroom_flush_duration_seconds",
-            "How long it took to hand a batch to the people of its room.",
+            "How long it took to send a batch to the members of its room.",
             counters.flushes,
         )
         yield _histogram(
             "chatroom_loop_lag_seconds",
-            "How late the reactor was, looked at once a second.",
+            "How late the reactor was, measured once a second.",
             self._lag.histogram,
         )
         if self._ledger is not None:
@@ -142,12 +142,12 @@ class ChatCollector(Collector):
             yield from _metrics(CounterMetricFamily, STORE_COUNTERS, self._ledger)
             yield _histogram(
                 "chatroom_store_commit_duration_seconds",
-                "How long commits took, those that failed among them.",
+                "How long commits took, including failed ones.",
                 self._ledger.commits,
             )
 
     def _gauges(self) -> Iterator[Metric]:
-        """Yield what goes up and down, for which the chat is counted."""
+        """Yield the gauges without labels."""
         chat = self._chat
         rooms = list(chat.rooms.values())
         congested = sum(
@@ -155,14 +155,14 @@ class ChatCollector(Collector):
         )
         listed = sum(room.listed for room in rooms)
         for name, text, value in (
-            ("accounts_online", "Accounts somebody is logged in to.", len(chat.logins.online)),
+            ("accounts_online", "Accounts that are logged in.", len(chat.logins.online)),
             (
                 "connections_limit",
-                "How many connections there may be at the same time; 0 for no limit.",
+                "The greatest number of connections; 0 for no limit.",
                 chat.limits.max_connections,
             ),
-            ("rooms", "Rooms that people can see.", listed),
-            ("congested_connections", "Connections that take no more for now.", congested),
+            ("rooms", "Rooms that users can see.", listed),
+            ("congested_connections", "Connections whose clients are behind.", congested),
         ):
             yield GaugeMetricFamily(f"chatroom_{name}", text, value=value)
 
@@ -174,10 +174,10 @@ class ChatCollector(Collector):
         connections: Counter[str] = Counter()
         for door in self._doors:
             connections[door.door] += len(door.clients)
-        refused, why = chat.counters.refused, "Connections that could not stay."
+        refused, why = chat.counters.refused, "Connections that were refused."
         gauge, counter = GaugeMetricFamily, CounterMetricFamily
         for family, name, text, label, values in (
-            (gauge, "people", "People who are here.", "state", people),
+            (gauge, "people", "Users who are connected.", "state", people),
             (gauge, "connections", "Open connections.", "door", connections),
             (counter, "refused_connections", why, "reason", refused),
         ):

@@ -1,8 +1,8 @@
 """Monitoring over HTTP: metrics for Prometheus, and the health of the server.
 
-It reads and changes nothing. What it costs the reactor is bounded: requests have no body,
-connections are few, and the numbers take no time to read. It needs prometheus-client (the extra
-`metrics`), so it is imported only if --metrics is given.
+It changes nothing. Its cost is bounded: requests may have no body, connections are few, and the
+numbers are read quickly. It needs prometheus-client (the extra `metrics`), so it is imported only
+if --metrics is given.
 """
 
 from collections import Counter
@@ -37,7 +37,7 @@ STOP_SECONDS = 5.0
 
 
 class Watched(Protocol):
-    """The service that is watched, see service.ChatService; `stopped` fires when it has."""
+    """The service that is monitored; see chatservice.ChatService."""
 
     running: Any
     stopped: "Deferred[None]"
@@ -69,14 +69,14 @@ class Pages(Resource):
         page = self._pages.get(request.path)
         if _misled(request):
             request.setResponseCode(MISDIRECTED, b"Misdirected Request")
-            body = b"On this machine it is asked for by an address, or as localhost.\n"
+            body = b"Wrong host name. Use an IP address or localhost.\n"
         elif page is None:
             request.setResponseCode(http.NOT_FOUND)
-            body = b"There is /metrics, /healthz and /readyz.\n"
+            body = b"No such page. There are /metrics, /healthz and /readyz.\n"
         elif request.method not in (b"GET", b"HEAD"):
             request.setResponseCode(http.NOT_ALLOWED)
             request.setHeader(b"Allow", b"GET, HEAD")
-            body = b"Only GET and HEAD.\n"
+            body = b"Use GET or HEAD.\n"
         else:
             body = page(request)
         if request.method != b"HEAD":
@@ -113,14 +113,17 @@ def _misled(request: Any) -> bool:
 class BodilessRequest(Request):
     """A request without a body; one with a body is refused, since bodies can be long.
 
-    The answer is given in the next turn of the reactor. One packet can hold many requests, each of
-    which takes a millisecond or two, and the next is read only after the answer to this one.
+    It is answered in the next turn of the reactor, since one packet can contain many requests, each
+    of which takes a millisecond or two.
     """
 
     _refused = False
 
     def gotLength(self, length: int | None) -> None:
-        """Twisted: the headers are there. length: of the body in bytes, None for unknown."""
+        """Twisted: the headers are there.
+
+        length: that of the body, in bytes, None for unknown.
+        """
         self.content = BytesIO()
         if length != 0:
             self._refused = True
@@ -157,9 +160,9 @@ class QuietSite(Site):
 
 
 class MonitoringFactory(WrappingFactory[Any]):
-    """Makes the monitoring connections, and no more than a few at a time.
+    """Makes the monitoring connections, at most MAX_CONNECTIONS at the same time.
 
-    Clients ask and are answered at once, so closing an old connection disturbs nobody.
+    Requests are answered at once, so closing the oldest connection interrupts none.
     """
 
     noisy = False
@@ -169,17 +172,17 @@ class MonitoringFactory(WrappingFactory[Any]):
         super().__init__(site)
 
     def buildProtocol(self, addr: Any) -> Any:
-        """Twisted: somebody connects from *addr*."""
+        """Twisted: a client connects from *addr*."""
         if len(self.protocols) >= MAX_CONNECTIONS:
             self._drop_one()
         return super().buildProtocol(addr)
 
     def unregisterProtocol(self, p: Any) -> None:
-        """Twisted: *p* is gone, as it may have been before."""
+        """Twisted: *p* is closed; it may have been dropped before."""
         self.protocols.pop(p, None)
 
     def _drop_one(self) -> None:
-        """Close the oldest connection of the source that has the most."""
+        """Close the oldest connection of the source with the most connections."""
         sources = [source_of(getattr(one.getPeer(), "host", None)) for one in self.protocols]
         (most, _), *_ = Counter(sources).most_common(1)
         oldest = next(
@@ -195,10 +198,12 @@ class MonitoringFactory(WrappingFactory[Any]):
 
 
 class MonitoringService(Service):
-    """Answers monitoring requests, from before the chat begins until it has ended.
+    """Answers monitoring requests, from before the chat starts until it has stopped.
 
-    ports: the number of endpoints on which the doors are to listen.
+    ports: the number of endpoints on which the doors should listen.
+    watched: the service of the chat.
     open: makes the service that listens with the given factory.
+    ledger: the ledger of the store, None without a store.
     """
 
     def __init__(
@@ -229,7 +234,7 @@ class MonitoringService(Service):
         if sum(door.numPorts for door in self._doors) < self._ports:
             return "not listening"
         if self._ledger is not None and self._ledger.lagging:
-            return "the store is lagging: what is said is not being kept"
+            return "the disk does not answer: messages are not being stored"
         return ""
 
     def privilegedStartService(self) -> None:
@@ -245,10 +250,10 @@ class MonitoringService(Service):
 
     @inlineCallbacks
     def stopService(self) -> Any:
-        """Twisted: the server stops. Fires when the chat has, and nobody is answered any more."""
+        """Twisted: the server stops. Fires when the chat and the monitoring have stopped."""
         super().stopService()
         self._lag.stop()
-        # If that takes too long, later requests are not answered any more; nothing else is lost.
+        # If the chat takes too long, only monitoring requests are refused.
         yield self._watched.stopped.addTimeout(STOP_SECONDS, self._clock).addErrback(lambda _: None)
         yield self._port.stopService()
         self.factory.drop_all()

@@ -1,13 +1,14 @@
 """The command line of ``twistd chatroom``.
 
-All errors that can be found before the server starts are found here, before twistd daemonises, and
-end the start with one line. The options themselves are rows in `settings`.
+Errors are found here as far as possible, before twistd daemonises, and end the program with one
+line. The options themselves are rows in `settings`.
 """
 
 from __future__ import annotations
 
 import getopt
 import io
+import itertools
 import json
 import os
 import platform
@@ -30,32 +31,36 @@ from chatroom.server.kinds import FILE, FOLDER
 from chatroom.server.settings import OPTIONS, Option, SettingError, fit
 from chatroom.text import names
 
+#: The options with endpoints of doors.
+DOOR_OPTIONS = ("listen", "tls", "telnet", "relay", "ssh")
+
 
 class Options(usage.Options):
-    """The parsed options: a value for every row of `settings.OPTIONS`, and values made of them.
+    """The parsed options: a value for every row of `settings.OPTIONS`, by its name.
 
-    "endpoints": the endpoint strings for the chat.
-    "secured": those for the chat over TLS.
-    "consoles": those for telnet clients that are put into character mode.
-    "relays": those for the bare relay.
-    "shells": those for SSH.
-    "host-key": the SSH host key, or None.
-    "credentials": the `tls.Certificate`, or None.
-    "motd": the text itself.
-    "folder": the folder of the store, or None.
-    "monitor": the endpoint string for metrics, empty for none.
+    After parsing options["motd"] is the text itself, and paths are absolute. Besides:
+
+    endpoints: the endpoint strings by option: "listen" (with the default port), "tls", "telnet",
+        "relay" and "ssh".
+    metrics_endpoint: the endpoint string for --metrics, empty for none.
+    host_key: the SSH host key, or None.
+    host_key_is_temporary: whether it is not stored.
+    certificate: the `tls.Certificate`, or None.
+    folder: the folder of the store, or None.
+    allowed: the networks that may connect, None for all.
+    allowed_fault: what is wrong with the list of allowed networks, as a sentence, or "".
     """
 
     synopsis = "[options]"
     longdesc = (
-        "A chat room for everybody with a terminal: people join with telnet or netcat, and "
+        "A chat server for everybody with a terminal: users connect with telnet or netcat, and "
         "need no other client. 'chatroom' and 'python -m chatroom' are short for "
-        "'twistd -n --pidfile= chatroom'. Every option but --config, --check, --help and "
-        "--version can stand in the configuration file, under its own name: port = 8008"
+        "'twistd -n --pidfile= chatroom'. Every option except --config, --check, --help and "
+        "--version can be in the configuration file, under its own name: port = 8008"
     )
     optFlags: ClassVar = [["check", None, "Say what would run, or what is wrong, and exit."]]
     optParameters: ClassVar = [
-        ["config", None, None, "Read options from this TOML file; those given here go before."]
+        ["config", None, None, "Read options from this TOML file; the command line overrides it."]
     ]
 
     def __init__(self) -> None:
@@ -64,17 +69,18 @@ class Options(usage.Options):
         self._default_port = True
         self._motd_file = ""
         self._config = ""
-        # What every row was at the start, as `reread` has it.
+        # The value of every row at the start, for `reread`.
         self._started: dict[str, Any] = {}
         for option in OPTIONS:
             self[option.name] = list(option.default) if option.kind.repeated else option.default
-        self.update(endpoints=[], secured=[], consoles=[], relays=[], shells=[])
-        self.update(credentials=None, folder=None)
-        # The key, and whether it is gone with the server.
-        self.update({"host-key": None, "host-key-passing": False})
-        self["monitor"] = ""
-        # Who may connect, None for everybody, and what is wrong with the list of them.
-        self.update({"allowed": None, "allowed-fault": ""})
+        self.endpoints: dict[str, list[str]] = {option: [] for option in DOOR_OPTIONS}
+        self.metrics_endpoint = ""
+        self.host_key: Any = None
+        self.host_key_is_temporary = False
+        self.certificate: Any = None
+        self.folder: Folder | None = None
+        self.allowed: Networks | None = None
+        self.allowed_fault = ""
 
     def opt_version(self) -> None:
         """Print the versions of chatroom, Twisted and Python, and exit."""
@@ -88,10 +94,10 @@ class Options(usage.Options):
         sys.exit(0)
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """Parse a command line and find out whether a server could start with it.
+        """Parse a command line and check whether a server could start with it.
 
-        Raises SystemExit with the line to print when it could not: on a UsageError twistd
-        would print its whole help. Also ends by SystemExit after --check, --help, --version.
+        Raises SystemExit with the line to print if not: for a UsageError twistd would print its
+        whole help. Also raises SystemExit after --check, --help and --version.
         """
         try:
             super().parseOptions(options)
@@ -106,13 +112,13 @@ class Options(usage.Options):
 
     def parseArgs(self, *args: str) -> None:
         if args:
-            raise SettingError(f"there is no argument {args[0]!r}; options begin with --")
+            raise SettingError(f"unexpected argument {args[0]!r}; options begin with --")
 
     def postOptions(self) -> None:
         values = read_config(self["config"]) if self["config"] else {}
         values.update(self._given)
         self.update(values)
-        # twistd may go to another folder.
+        # twistd may change the working directory.
         self._config = os.path.abspath(self["config"]) if self["config"] else ""
         self._started = _absolute(self)
         if self["interface"] and "port" not in values:
@@ -127,9 +133,9 @@ class Options(usage.Options):
         server: dict[str, Any] = self.parent or {}
         self._probe(server)
         if self["allow"]:
-            # Twistd changes its folder.
+            # twistd may change the working directory.
             self["allow"] = os.path.abspath(self["allow"])
-            self["allowed"], self["allowed-fault"] = read_allowed(self["allow"])
+            self.allowed, self.allowed_fault = read_allowed(self["allow"])
         self._check_manhole(server)
         if self["data"]:
             self["data"] = os.path.abspath(self["data"])
@@ -143,7 +149,7 @@ class Options(usage.Options):
             sys.exit(0)
 
     def _refuse_idle_interface(self) -> None:
-        """Refuse an interface that nothing listens on, since the endpoints are written out."""
+        """Refuse --interface without the default port, which it would have no effect on."""
         for option in ("listen", "tls"):
             if self[option]:
                 raise SettingError(
@@ -151,35 +157,26 @@ class Options(usage.Options):
                 )
 
     def _collect_endpoints(self) -> None:
-        """Collect the endpoint strings by protocol."""
+        """Collect the endpoint strings of all doors."""
         if self._default_port:
-            self["endpoints"] += endpoints.default_endpoints(self["port"], self["interface"])
-        for kind, option in (
-            ("endpoints", "listen"),
-            ("secured", "tls"),
-            ("consoles", "telnet"),
-            ("relays", "relay"),
-            ("shells", "ssh"),
-        ):
-            self[kind] += map(endpoints.with_backlog, self[option])
+            port, interface = self["port"], self["interface"]
+            self.endpoints["listen"] += endpoints.default_endpoints(port, interface)
+        for option in DOOR_OPTIONS:
+            self.endpoints[option] += map(endpoints.with_backlog, self[option])
 
     def _check_metrics(self) -> None:
         if self["metrics"]:
-            self["monitor"] = endpoints.on_loopback(self["metrics"])
+            self.metrics_endpoint = endpoints.on_loopback(self["metrics"])
             if find_spec("prometheus_client") is None:
                 raise SettingError(
                     "metrics needs prometheus-client: pip install 'chatroom[metrics]'"
                 )
 
     def _probe(self, server: dict[str, Any]) -> None:
-        """Find out whether the server could listen, with twistd's options applied."""
+        """Check whether the server could listen, with twistd's options applied."""
         probe.probe(
-            *self["endpoints"],
-            *self["secured"],
-            *self["consoles"],
-            *self["relays"],
-            *self["shells"],
-            *filter(None, [self["monitor"]]),
+            *itertools.chain.from_iterable(self.endpoints.values()),
+            *filter(None, [self.metrics_endpoint]),
             rundir=server.get("rundir", "."),
             chroot=server.get("chroot"),
         )
@@ -192,21 +189,19 @@ class Options(usage.Options):
             manhole.check(self["manhole"])
 
     def _check_endpoints(self) -> None:
-        plain = [*self["endpoints"], *self["consoles"], *self["relays"], *self["shells"]]
-        for text in plain:
-            endpoints.check(text, tls=False, proxies=bool(self["proxy-from"]))
-        for text in self["secured"]:
-            endpoints.check(text, tls=True, proxies=bool(self["proxy-from"]))
-        every = [*plain, *self["secured"]]
+        for option, descriptions in self.endpoints.items():
+            for text in descriptions:
+                endpoints.check(text, tls=option == "tls", proxies=bool(self["proxy-from"]))
+        every = itertools.chain.from_iterable(self.endpoints.values())
         if self["proxy-from"] and not any(endpoints.behind_proxy(text)[0] for text in every):
             raise SettingError(
                 "proxy-from goes with an endpoint for proxies, such as --listen proxy:tcp:8008"
             )
 
     def _read_certificate(self) -> None:
-        """Read the certificate, which the server's own user may not be allowed to."""
+        """Read the certificate now, since twistd may change to a user who cannot read it."""
         for option in ("certificate", "key"):
-            # The server may run in another folder.
+            # twistd may change the working directory.
             self[option] = os.path.abspath(self[option]) if self[option] else ""
             if self[option] and not self["tls"]:
                 raise SettingError(f"{option} goes with tls, such as --tls tcp:8443")
@@ -219,13 +214,13 @@ class Options(usage.Options):
         try:
             from chatroom.server.tls import Certificate
         except ImportError:
-            raise SettingError("TLS needs more of Twisted: pip install 'chatroom[tls]'") from None
-        self["credentials"] = Certificate(self["certificate"], self["key"])
+            raise SettingError("tls needs more packages: pip install 'chatroom[tls]'") from None
+        self.certificate = Certificate(self["certificate"], self["key"])
 
     def _read_host_key(self, server: dict[str, Any]) -> None:
         """Read the key of the SSH door, or make one."""
         if self["ssh-host-key"]:
-            # The server may run in another folder.
+            # twistd may change the working directory.
             self["ssh-host-key"] = os.path.abspath(self["ssh-host-key"])
             if not self["ssh"]:
                 raise SettingError("ssh-host-key goes with ssh, such as --ssh tcp:2222")
@@ -234,18 +229,18 @@ class Options(usage.Options):
         try:
             from chatroom.server import hostkey
 
-            # Not needed here, but now is the time to find out that it cannot be had.
+            # Imported to find out now whether its packages are installed.
             import_module("chatroom.doors.ssh.factory")
         except ImportError:
-            raise SettingError("ssh needs more of Twisted: pip install 'chatroom[ssh]'") from None
+            raise SettingError("ssh needs more packages: pip install 'chatroom[ssh]'") from None
         if self["ssh-host-key"]:
-            self["host-key"] = hostkey.read(self["ssh-host-key"])
+            self.host_key = hostkey.read(self["ssh-host-key"])
         elif not self["data"]:
-            self["host-key"], self["host-key-passing"] = hostkey.made(), True
+            self.host_key, self.host_key_is_temporary = hostkey.generate(), True
         elif not self["check"]:
-            self["host-key"] = hostkey.kept(self["data"], _owner(server))
+            self.host_key = hostkey.load_or_generate(self["data"], _owner(server))
         elif os.path.lexists(os.path.join(self["data"], HOST_KEY)):
-            self["host-key"] = hostkey.read(os.path.join(self["data"], HOST_KEY))
+            self.host_key = hostkey.read(os.path.join(self["data"], HOST_KEY))
 
     def reread_allowed(self) -> Networks:
         """Read the file of --allow again. Raises SettingError if it allows no address."""
@@ -255,10 +250,10 @@ class Options(usage.Options):
         return allowed
 
     def reread(self) -> tuple[dict[str, Any], list[str]]:
-        """Return the values with which a start with this command line would run now.
+        """Read the files again, and return the values of a server that would start now.
 
-        Returns a value for every row, "motd" being the text, and the names of those that are other
-        than at the start and need a restart. Raises SettingError.
+        Returns a value for every row ("motd" is the text), and the names of the options that have
+        changed since the start and need a restart. Raises SettingError.
         """
         values = {option.name: option.default for option in OPTIONS}
         if self._config:
@@ -278,29 +273,27 @@ class Options(usage.Options):
             raise SettingError("data does not go with twistd's --chroot")
         check_folder(self["data"], thorough=self["check"])
         if not self["check"]:
-            self["folder"] = Folder(self["data"], _owner(server))
-            try_open(self["folder"], self["scrollback"], names.fold(self["lobby"]))
+            self.folder = Folder(self["data"], _owner(server))
+            try_open(self.folder, self["scrollback"], names.fold(self["lobby"]))
 
     def _summary(self) -> str:
-        """Return what would run, as a configuration file that runs it."""
+        """Return what would run, as a configuration file with these options."""
         lines = [f"# chatroom {__version__} can start. It would listen for:"]
-        lines += [f"#   {endpoints.describe(text)}" for text in self["endpoints"]]
-        lines += [f"#   {endpoints.describe(text, tls=True)}" for text in self["secured"]]
-        lines += [f"#   {endpoints.describe(text)} (telnet)" for text in self["consoles"]]
-        lines += [f"#   {endpoints.describe(text)} (relay)" for text in self["relays"]]
-        lines += [f"#   {endpoints.describe_ssh(text)}" for text in self["shells"]]
-        if self["host-key"] is not None and not self["host-key-passing"]:
+        for door, descriptions in self.endpoints.items():
+            note = f" ({door})" if door in ("telnet", "relay") else ""
+            lines += [f"#   {described(door, text)}{note}" for text in descriptions]
+        if self.host_key is not None and not self.host_key_is_temporary:
             from chatroom.server.hostkey import fingerprint
 
-            lines.append(f"# The key of SSH is {fingerprint(self['host-key'])}.")
-        elif self["shells"]:
-            lines.append("# The key of SSH is made when the server starts.")
-        if self["credentials"] is not None and self["credentials"].concern:
-            lines.append(f"# {self['credentials'].concern}")
-        if self["monitor"]:
-            lines.append(f"#   {endpoints.describe_http(self['monitor'], '/metrics')}")
-        if self["allowed-fault"]:
-            lines.append(f"# {self['allowed-fault']}")
+            lines.append(f"# The SSH host key is {fingerprint(self.host_key)}.")
+        elif self.endpoints["ssh"]:
+            lines.append("# The SSH host key is made when the server starts.")
+        if self.certificate is not None and self.certificate.concern:
+            lines.append(f"# {self.certificate.concern}")
+        if self.metrics_endpoint:
+            lines.append(f"#   {endpoints.describe_http(self.metrics_endpoint, '/metrics')}")
+        if self.allowed_fault:
+            lines.append(f"# {self.allowed_fault}")
         for option in OPTIONS:
             if option.name in ("port", "interface") and not self._default_port:
                 continue
@@ -319,19 +312,26 @@ class Options(usage.Options):
         return f"unknown option {name}{did_you_mean(cause.opt, known, '--')}"
 
 
+def described(option: str, endpoint: str) -> str:
+    """Return how to connect to an endpoint of *option*, one of DOOR_OPTIONS."""
+    if option == "ssh":
+        return endpoints.describe_ssh(endpoint)
+    return endpoints.describe(endpoint, tls=option == "tls")
+
+
 def _print(text: str) -> None:
     """Print *text*; a reader that closes the pipe (`chatroom --help | head`) is no error."""
     try:
         print(text, flush=True)
     except OSError as error:
-        # Python must not try again at its end.
+        # Python must not flush the output again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
             raise SystemExit(f"chatroom: cannot write the output: {error.strerror}") from None
 
 
 def _absolute(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a value for every row, with absolute names of files."""
+    """Return a value for every row, with absolute paths."""
     found = {}
     for option in OPTIONS:
         value = values[option.name]
@@ -350,7 +350,7 @@ def _owner(server: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 def _method(option: Option) -> Callable[..., None]:
-    """Return what usage.Options calls when *option* is on the command line."""
+    """Return the method that usage.Options calls for *option* on the command line."""
 
     def method(self: Options, text: str) -> None:
         value = fit(option, text, f"--{option.name}")

@@ -1,7 +1,7 @@
-"""Probe endpoints: find out whether a server could listen on them, before twistd daemonises.
+"""Probe endpoints: check whether a server could listen, before twistd daemonises.
 
-Nothing here imports the reactor (``twistd -r`` chooses it), and probing leaves no trace, neither in
-the file system nor among the descriptors.
+Nothing here imports the reactor (``twistd -r`` chooses it). Probing leaves neither files nor open
+descriptors.
 """
 
 from __future__ import annotations
@@ -30,13 +30,12 @@ _MEANINGS = {
 
 
 def probe(*descriptions: str, rundir: str = ".", chroot: str | None = None) -> None:
-    """Find out whether a server could listen on all of *descriptions* together.
+    """Raise EndpointError for the first endpoint on which a server could not listen.
 
-    Sockets are bound as Twisted would bind them, and closed again.
+    All sockets are bound as Twisted would bind them, and closed at the end.
 
-    rundir, chroot: the folder and the root of the server when it opens UNIX sockets.
-
-    Raises EndpointError for the first that would not work.
+    rundir: the working directory of the server.
+    chroot: the root directory of the server, None for this process's.
     """
     with contextlib.ExitStack() as bound:
         reactor = _Reactor(bound, rundir, chroot)
@@ -53,7 +52,7 @@ def _try(reactor: _Reactor, description: str) -> None:
     kind, fields = by_name(description)
     if kind.isdigit():
         raise ValueError(f"for a port write tcp:{kind}")
-    # Twisted waits for certificates to appear in a folder that is not there.
+    # Twisted would wait for certificates in a folder that does not exist.
     if kind == "tls" and not os.path.isdir(fields.get("path", "")):
         raise ValueError(f"there is no folder {fields.get('path', '')} with certificates")
     for field in ("privateKey", "certKey", "extraCertChain", "dhParameters"):
@@ -132,16 +131,15 @@ class _Reactor:
                 raise ValueError(f"the socket handed over is {adopted.family.name}")
             if not adopted.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 raise ValueError("the socket handed over does not listen")
-        # The endpoint closes the descriptor after success: fail, so that the server finds it.
+        # After success the endpoint would close the descriptor, which the server needs: fail.
         _leave_alone()
 
 
 def _is_stale(path: str) -> bool:
-    """Return whether the socket *path* is left from a dead process.
+    """Return whether the socket *path* was left by a process that has ended.
 
-    Raises ValueError if a live process has it.
-
-    Twisted's lock file is a link to the number of the process.
+    Twisted's lock file is a symbolic link to the number of the process. Raises ValueError if the
+    process is running.
     """
     try:
         owner = int(os.readlink(f"{path}.lock"))
@@ -165,9 +163,9 @@ def _reason(error: Exception) -> str:
         if error.filename:
             return f"{os.fsdecode(error.filename)}: {system}"
         return _MEANINGS.get(error.errno or 0, system)
-    # Without OpenSSL Twisted's tls: parser runs into a name it did not import.
+    # Without OpenSSL Twisted's parser of tls: fails with a NameError.
     if isinstance(error, (ImportError, NameError)):
-        return "TLS needs more of Twisted: pip install 'chatroom[tls]'"
+        return "tls needs more packages: pip install 'chatroom[tls]'"
     if type(error).__module__.startswith("OpenSSL"):
         return "its files hold no certificate with its key in PEM format"
     text = " ".join(str(error).split()) or type(error).__name__

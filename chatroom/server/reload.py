@@ -1,7 +1,6 @@
-"""Reloading on SIGHUP.
+"""Reload settings and files on SIGHUP.
 
-No connection is closed. A file that cannot be read changes nothing, and is named in the log in one
-line. Reloading runs in the reactor's thread, between two turns.
+No connection is closed. A faulty file changes nothing, and is named in the log.
 """
 
 import os
@@ -16,14 +15,14 @@ from chatroom.server.systemd import Notifier
 
 log = Logger()
 
-#: Reads something anew; raises, and has changed nothing, when that cannot be.
+#: Reads something again. Raises an exception, and changes nothing, if that fails.
 Reload = Callable[[], None]
 
 
 class ReloadService(Service):
     """Reloads on SIGHUP.
 
-    settings: reads the settings; when they are faulty nothing else is reloaded.
+    settings: reloads the settings; if that fails nothing else is reloaded.
     """
 
     def __init__(self, reactor: Any, notifier: Notifier, settings: Reload) -> None:
@@ -58,7 +57,7 @@ class ReloadService(Service):
         self._reactor.callFromThread(self.hung_up)
 
     def hung_up(self) -> None:
-        """Reload after SIGHUP, unless it says that the terminal of the server is gone."""
+        """Reload after SIGHUP, or stop if it was sent because the terminal was closed."""
         if not self.running:
             return
         if self._has_terminal and not terminal():

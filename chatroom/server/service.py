@@ -1,7 +1,7 @@
-"""The service that `twistd chatroom` runs: it puts all parts together.
+"""Make the service that `twistd chatroom` runs, from all parts.
 
-This is the only module that knows all the others, and the only one that uses the reactor. The
-endpoints that the server listens on are in listeners.py.
+This is the only module that imports the reactor. The endpoints that the server listens on are in
+listeners.py.
 """
 
 import os
@@ -32,10 +32,10 @@ from chatroom.server import endpoints, logs, systemd
 from chatroom.server.chatservice import ChatService
 from chatroom.server.descriptors import raise_descriptor_limit
 from chatroom.server.hashing import HashingService
-from chatroom.server.listeners import Opening, described, listener, openings
+from chatroom.server.listeners import Opening, listener, openings
 from chatroom.server.logwriter import LogService, open_log
 from chatroom.server.manhole import ManholeService
-from chatroom.server.options import Options
+from chatroom.server.options import Options, described
 from chatroom.server.reload import ReloadService
 from chatroom.server.systemd import Notifier
 from chatroom.text.times import places
@@ -52,8 +52,8 @@ class ReactorClock:
     """The `Clock` of a server. Make it before anything is scheduled on *reactor*."""
 
     def __init__(self, reactor: Any) -> None:
-        # By default Twisted schedules by `time.time`: if an operator set the system clock back by
-        # an hour, all calls would come an hour late. The reactor takes its time only from here.
+        # By default Twisted schedules calls by `time.time`: if the system clock is set back by an
+        # hour, all calls are an hour late.
         reactor.seconds = time.monotonic
         self.seconds = time.monotonic
         self.time = time.time
@@ -71,7 +71,7 @@ class RootService(MultiService):
         self._observer = observer
 
     def setServiceParent(self, parent: Any) -> None:
-        """Twisted: this belongs to *parent*, an application that does not log yet."""
+        """Twisted: add this to *parent*, an application that does not log yet."""
         if self._observer is not None and isinstance(parent, Componentized):
             parent.setComponent(ILogObserver, self._observer)
         super().setServiceParent(parent)
@@ -107,7 +107,7 @@ def _read_list(chat: Chat, options: Options) -> None:
 
 
 def makeService(options: Options) -> IService:
-    """Return the service that these options ask for."""
+    """Return the service for these options (called by twistd)."""
     from twisted.internet import reactor as installed
 
     reactor: Any = installed
@@ -116,7 +116,7 @@ def makeService(options: Options) -> IService:
     places()
     aging = Aging(clock)
     store = _store(options, reactor, clock, aging)
-    # Each thread needs 32 MiB; one processor is left to the reactor.
+    # Each thread needs 32 MiB; half of the processors are left to the reactor and others.
     width = max(1, min(MAX_HASHING_THREADS, (os.cpu_count() or 1) // 2))
     hashing = HashingService(reactor, width)
     chat = _chat(options, clock, store, hashing, width, aging)
@@ -158,24 +158,24 @@ def _monitoring(
     store: Store | None,
 ) -> list[Service]:
     """Return the service for --metrics, or nothing."""
-    if not options["monitor"]:
+    if not options.metrics_endpoint:
         return []
     # It needs a library that only the extra `metrics` installs.
     from chatroom.server.monitoring import MonitoringService
 
-    where = partial(listen, options["monitor"])
+    where = partial(listen, options.metrics_endpoint)
     ledger = store.ledger if store else None
     return [MonitoringService(clock, chat, doors, ports, running, where, ledger)]
 
 
 def _store(options: Options, reactor: Any, clock: Clock, aging: Aging) -> Store | None:
     """Return the store in the folder of --data, None without one."""
-    if options["folder"] is None:
+    if options.folder is None:
         return None
     return Store(
         clock,
         reactor.callFromThread,
-        options["folder"],
+        options.folder,
         sync=options["sync"],
         aging=aging,
     )
@@ -204,7 +204,7 @@ def _chat(
             clock,
             store.records if store else MemoryModeration(),
             reserved=options["operator"],
-            allowed=options["allowed"],
+            allowed=options.allowed,
             spared=Networks([ip_network(text) for text in options["proxy-from"]]),
         ),
         counters=Counters(time.perf_counter),
@@ -213,7 +213,7 @@ def _chat(
 
 
 def _logging(options: Options, reactor: Any, clock: Clock) -> RootService:
-    """Return the service of all services, which logs as *options* say."""
+    """Return the parent of all services, with the log that *options* ask for."""
     if options.parent is None:
         return RootService(None)
     try:
@@ -232,32 +232,32 @@ def _logging(options: Options, reactor: Any, clock: Clock) -> RootService:
 
 def _warn(options: Options) -> None:
     """Log warnings about the chosen options."""
-    if options["host-key-passing"]:
+    if options.host_key_is_temporary:
         log.warn(
-            "The SSH host key is new in each run, so clients that connect again are warned of a "
-            "changed key. Use --data or --ssh-host-key to keep one.",
+            "The SSH host key is new in each run, so SSH warns users of a changed key when they "
+            "connect again. Use --data or --ssh-host-key to keep one.",
             event="host_key_passing",
         )
-    credentials = options["credentials"]
+    credentials = options.certificate
     if credentials is not None and credentials.concern:
         log.warn("{concern}", event="certificate_concern", concern=credentials.concern)
 
 
 def _described(options: Options, opened: list[Opening]) -> list[str]:
     """Return lines for the log that say what runs."""
-    lines = [described(opening) for opening in opened]
-    if options["shells"]:
+    lines = [f"Listening: {described(one.option, one.endpoint)}" for one in opened]
+    if options.endpoints["ssh"]:
         from chatroom.server.hostkey import fingerprint
 
-        lines.append(f"The key of SSH is {fingerprint(options['host-key'])}.")
-    if options["folder"] is not None:
-        lines.append(f"What is said is kept in {options['data']}.")
+        lines.append(f"The SSH host key is {fingerprint(options.host_key)}.")
+    if options.folder is not None:
+        lines.append(f"Messages are stored in {options['data']}.")
     else:
-        lines.append("What is said is kept in memory and ends with the server; see --data.")
-    if options["allowed-fault"]:
-        lines.append(options["allowed-fault"])
-    if options["monitor"]:
-        lines.append(f"Metrics: {endpoints.describe_http(options['monitor'], '/metrics')}")
+        lines.append("Messages are kept in memory and lost at the end; use --data to store them.")
+    if options.allowed_fault:
+        lines.append(options.allowed_fault)
+    if options.metrics_endpoint:
+        lines.append(f"Metrics: {endpoints.describe_http(options.metrics_endpoint, '/metrics')}")
     return lines
 
 
@@ -281,14 +281,16 @@ def _reloading(
             store.maintenance.configure(values["keep-days"], values["keep-lines"])
         for name in changed:
             log.warn(
-                "{option} has changed, which needs a restart.", event="needs_restart", option=name
+                "{option} has changed. Restart the server to apply it.",
+                event="needs_restart",
+                option=name,
             )
 
     reloading = ReloadService(reactor, notifier, reload)
-    if options["credentials"] is not None:
-        reloading.add("the certificates", options["credentials"].reload)
+    if options.certificate is not None:
+        reloading.add("the certificates", options.certificate.reload)
     if options["allow"]:
-        reloading.add("the list of those who may connect", partial(_read_list, chat, options))
+        reloading.add("the allowed networks", partial(_read_list, chat, options))
     if store is not None:
-        reloading.add("the accounts", running.look_at_accounts)
+        reloading.add("the accounts", running.reconcile_accounts)
     return reloading

@@ -10,8 +10,9 @@ _INDEXED = (
     "SELECT id FROM events WHERE kind < 2 AND id <= (SELECT value FROM state WHERE key = 'indexed')"
 )
 
-#: What must not be there, and queries of which and how many. FTS5 checks its index by an INSERT
-#: only, which a reader cannot do; the list of what is in it is a table like others.
+#: Descriptions of damage, each with a query for what is damaged, and how often. FTS5 checks its
+#: index only by an INSERT, which a reader cannot do, but the list of indexed rows is an ordinary
+#: table.
 CHECKS = (
     (
         "events of room {}, which is not there",
@@ -40,17 +41,17 @@ CHECKS = (
     ),
     (
         "accounts with the key {}, which is one account's",
-        # Not by the index, which would not be there if it were so.
+        # Without the index, which may be what is damaged.
         "SELECT key, count(*) FROM accounts NOT INDEXED GROUP BY key HAVING count(*) > 1",
     ),
 )
 
 
 def problems(connection: sqlite3.Connection) -> Iterator[str]:
-    """What is wrong with a store, each in one line."""
+    """Yield what is damaged in a store, each in one line."""
     try:
         for (text,) in connection.execute("PRAGMA integrity_check"):
-            # SQLite 3.44 says so of every index of words that is read only.
+            # SQLite 3.44 reports this for every FTS5 index that is opened read-only.
             if text != "ok" and "readonly database" not in text:
                 yield from (line for line in text.splitlines() if not line.startswith("***"))
         for fault, query in CHECKS:

@@ -12,25 +12,27 @@ from chatroom.backends.sqlite.accounts import AccountTables
 from chatroom.backends.sqlite.directory import DATABASE
 from chatroom.server.files import reason
 
-#: How long, in seconds, a change waits for a server that is writing.
+#: How long a change waits for a server that is writing.
 BUSY_SECONDS = 5.0
 
 
 class ToolError(Exception):
-    """The command cannot be done; the text says why, in one line."""
+    """A command of `chatroom-data` failed; the message says why, in one line."""
 
 
 @contextmanager
 def reading(place: str, *, older: bool = False) -> Iterator[tuple[Path, sqlite3.Connection]]:
-    """The database file at *place*, a folder or the file, and a transaction that reads it.
+    """Open the database at *place* (a folder or a file) in a transaction that reads it.
 
-    older: whether a file of an earlier version of the tables will do. Raises ToolError.
+    older: whether the tables may be of an earlier version.
+
+    Yields the path of the file and the connection. Raises ToolError.
     """
     path = _file(place)
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
     try:
         connection.isolation_level = None
-        # The first thing read from here on is the moment that all the rest is of.
+        # All reads in this transaction see the database as it is at the first read.
         connection.execute("BEGIN")
         _prepare(connection, path, older=older)
         yield path, connection
@@ -46,9 +48,9 @@ def reading(place: str, *, older: bool = False) -> Iterator[tuple[Path, sqlite3.
 
 @contextmanager
 def writing(place: str) -> Iterator[AccountTables]:
-    """The book of accounts in the file at *place*, to be changed. Raises ToolError."""
+    """Open the accounts in the database at *place* to change them. Raises ToolError."""
     path = _file(place)
-    # The mode rw makes no file; how the file keeps its log is left as it is.
+    # The mode rw creates no file. The journal mode is left as it is.
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS, isolation_level=None
     )
@@ -70,12 +72,12 @@ def writing(place: str) -> Iterator[AccountTables]:
 
 
 def _file(place: str) -> Path:
-    """The database file at *place*, which can be read. Raises ToolError."""
+    """Return the path of the database file at *place*. Raises ToolError."""
     path = Path(place)
     try:
         if path.is_dir():
             path /= DATABASE
-        # SQLite says less well why a file cannot be read.
+        # These errors are clearer than SQLite's.
         path.stat()
         if not os.access(path, os.R_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -85,8 +87,8 @@ def _file(place: str) -> Path:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, *, older: bool = False) -> None:
-    """See that the tables are known, for `reading` and `writing`. Raises ToolError."""
-    # What is damaged can still be shown.
+    """Raise ToolError if this program does not know the tables."""
+    # Damaged text can still be shown.
     connection.text_factory = lambda data: data.decode(errors="replace")
     try:
         version = schema.version(connection)
@@ -99,5 +101,5 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, older: bool = False)
 
 
 def _kind(error: sqlite3.Error) -> int:
-    """The kind of an error: the lowest byte of its number."""
+    """Return the primary result code of an error: the lowest byte of its number."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF

@@ -1,6 +1,6 @@
-"""Notifications to systemd, or another service manager with a $NOTIFY_SOCKET (sd_notify(3)).
+"""Notify systemd, or another service manager with a $NOTIFY_SOCKET (sd_notify(3)).
 
-Nothing here blocks or raises: the chat does not depend on a service manager that listens.
+Nothing here blocks or raises, even if the service manager does not listen.
 """
 
 import contextlib
@@ -13,18 +13,21 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.internet.task import LoopingCall
 
-#: How often, in seconds, it is looked whether the number of people is another one.
+#: How often the number of connected users is checked.
 STATUS_SECONDS = 5.0
 
 
 class Notifier:
-    """Sends to the datagram socket *path*, maybe an abstract one (``@name``); "" for none."""
+    """Sends notifications to a datagram socket.
+
+    path: the socket's path, ``@name`` for an abstract socket, "" for none.
+    """
 
     def __init__(self, path: str = "") -> None:
         self._address = "\0" + path[1:] if path.startswith("@") else path
         self._socket: socket.socket | None = None
         if path:
-            # Not connected: the manager may make its socket anew.
+            # Not connected, since the service manager may make its socket again.
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
 
     @property
@@ -35,7 +38,7 @@ class Notifier:
     def send(self, *assignments: str) -> None:
         """Send these lines, such as ``READY=1``, as one datagram, if there is room for it."""
         if self._socket is not None:
-            # A line feed would begin another assignment; a path may be too long to be one.
+            # A line feed would begin another assignment. ValueError: a path may be too long.
             text = "\n".join(" ".join(assignment.splitlines()) for assignment in assignments)
             with contextlib.suppress(OSError, ValueError):
                 self._socket.sendto(text.encode(errors="replace"), self._address)
@@ -69,11 +72,11 @@ def from_environment(environment: MutableMapping[str, str]) -> tuple[Notifier, f
 
 
 class NotifyService(Service):
-    """Tells the service manager how the server is; to be started last and stopped first.
+    """Tells the service manager the state of the server; start it last and stop it first.
 
-    running: calls a function when the reactor runs, `reactor.callWhenRunning`. watchdog: a sign of
-    life is due so often, in seconds, and is given twice as often; 0 for never. people: how many
-    there are.
+    running: calls a function when the reactor runs: `reactor.callWhenRunning`.
+    watchdog: the interval in seconds within which the manager expects a sign of life, 0 for none.
+    people: returns the number of connected users.
     """
 
     def __init__(
@@ -90,7 +93,7 @@ class NotifyService(Service):
         self._told: int | None = None
         self._loops = {LoopingCall(self._tell_status): STATUS_SECONDS}
         if watchdog:
-            # By the reactor: one that is stuck gives none.
+            # Sent by the reactor: a stuck reactor gives no sign of life.
             self._loops[LoopingCall(notifier.send, "WATCHDOG=1")] = watchdog / 2
         for loop in self._loops:
             loop.clock = clock

@@ -1,7 +1,7 @@
 """TLS: the server's certificate, which is read again when its files change.
 
-A server does not start with faulty files. A server that runs keeps the certificate that it has, and
-logs what is wrong with the new one.
+A server does not start with faulty files. If new files are faulty, a running server keeps its
+certificate and logs the fault.
 """
 
 from __future__ import annotations
@@ -33,12 +33,11 @@ log = Logger()
 #: When a client connects, the files are checked for changes, but no more often than this.
 CHECK_SECONDS: Final = 5.0
 
-#: No file with a certificate or a key is longer.
+#: How much of a file is read, more than any certificate or key has.
 FILE_BYTES: Final = 1024 * 1024
 
-#: A key among whatever else is in its file (RFC 7468, sections 10 and 11, and OpenSSL's own kinds).
+#: A private key in its file (RFC 7468, sections 10 and 11, and OpenSSL's own kinds).
 KEY: Final = re.compile(rb"-----BEGIN ((?:[A-Z]+ )*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
-
 
 #: The ciphers for TLS 1.2, all with forward secrecy (RFC 9325, section 4.2), as all of TLS 1.3 are:
 #: a key that is stolen later does not decrypt what was recorded before.
@@ -49,11 +48,11 @@ CIPHERS: Final = AcceptableCiphers.fromOpenSSLCipherString("ECDHE+AESGCM:ECDHE+C
 class Certificate:
     """The server's certificate and key, and the connections made with them.
 
-    certificate, key: names of PEM files; the first has the server's certificate, then those that
-    lead to one that clients know. key may be "" where the first has the key as well.
-    seconds: a clock.
+    certificate: a PEM file with the server's certificate, then its chain.
+    key: a PEM file with the key, "" if it is in the same file.
+    seconds: see Clock.seconds.
 
-    Raises SettingError, which names the file and what is wrong with it.
+    Raises SettingError, which says what is wrong with which file.
     """
 
     def __init__(
@@ -69,7 +68,7 @@ class Certificate:
 
     @property
     def concern(self) -> str:
-        """Return a warning about a certificate that is used nevertheless, or ""."""
+        """A warning about a certificate that is used nevertheless, or ""."""
         if self._until > datetime.now(UTC):
             return ""
         return f"The certificate in {self._certificate} has expired ({self._until:%Y-%m-%d})."
@@ -84,7 +83,7 @@ class Certificate:
 
         Raises SettingError, which names the fault; then nothing has changed.
         """
-        # What changes from here on is seen the next time.
+        # Noted before reading, so that a change meanwhile is noticed the next time.
         self._seen = self._state()
         self._until, self._options = self._read()
         self._fault = ""
@@ -111,7 +110,7 @@ class Certificate:
             if str(error) != self._fault:
                 self._fault = str(error)
                 log.warn(
-                    "The certificate that was read before is kept: {error}",
+                    "The certificate was not read again, the former one stays in use: {error}",
                     event="certificate_kept",
                     error=self._fault,
                 )
@@ -121,7 +120,7 @@ class Certificate:
         return [_state_of(path) for path in (self._certificate, self._key)]
 
     def _read(self) -> tuple[datetime, CertificateOptions]:
-        """Return when the certificate ends, and what connections are made with.
+        """Return when the certificate expires, and the options for connections.
 
         Raises SettingError.
         """
@@ -137,7 +136,10 @@ class Certificate:
         return own.not_valid_after_utc, self._make_options(own, others, key)
 
     def _read_key(self, certificate: bytes) -> Any:
-        """Return the private key; *certificate* is what is in the certificate's file."""
+        """Return the private key. Raises SettingError.
+
+        certificate: the content of the certificate's file.
+        """
         alone = self._key != self._certificate
         found = KEY.search(_bytes_of("key", self._key) if alone else certificate)
         if found is None and not alone:
@@ -148,7 +150,7 @@ class Certificate:
             return serialization.load_pem_private_key(found[0], None)
         except TypeError:
             raise SettingError(
-                f"key: the key in {self._key} is encrypted; the server has no passphrase"
+                f"key: the key in {self._key} is encrypted; store it without a passphrase"
             ) from None
         except (ValueError, UnsupportedAlgorithm):
             raise SettingError(f"key: the key in {self._key} cannot be read") from None
@@ -173,7 +175,7 @@ class Certificate:
         try:
             options = CertificateOptions(
                 privateKey=key,
-                # mypy, for both: Twisted names the class that pyOpenSSL does not want any more.
+                # Twisted is annotated with a class that pyOpenSSL does not accept any more.
                 certificate=own,  # type: ignore[arg-type]
                 extraCertChain=others,  # type: ignore[arg-type]
                 # TLS 1.0 and 1.1 are forbidden (RFC 8996).
@@ -181,10 +183,10 @@ class Certificate:
                 acceptableCiphers=CIPHERS,
                 enableSessionTickets=True,
             )
-            # Made now, so that what OpenSSL does not like is found now.
+            # Made now, so that OpenSSL reports errors now.
             options.getContext()
         except (SSL.Error, ValueError, TypeError) as error:
-            # OpenSSL's errors are lists of what each of its parts says.
+            # The error is a list of OpenSSL's errors, of which the last one is the most specific.
             parts = error.args[0] if error.args and isinstance(error.args[0], list) else []
             why = parts[-1][-1] if parts else reason(error)
             raise SettingError(f"certificate: {self._certificate} cannot be used: {why}") from None
@@ -209,10 +211,10 @@ def _bytes_of(option: str, path: str) -> bytes:
 
 @implementer(IHalfCloseableProtocol)
 class HalfClosing(BufferingTLSTransport):
-    """TLS with clients that shut down their sending side without close_notify and read on.
+    """TLS for clients that shut down their sending side without close_notify and read on.
 
-    A client should send close_notify first (RFC 8446, section 6.1), but ncat --ssl does not, and
-    its user would get no answer.
+    A client should send close_notify first (RFC 8446, section 6.1). `ncat --ssl` does not, and its
+    user would get no answer.
     """
 
     transport: Any
@@ -236,19 +238,19 @@ class HalfClosing(BufferingTLSTransport):
             self.transport.loseConnection()
 
     def writeConnectionLost(self) -> None:
-        """Twisted: our sending side is closed, which only we do."""
+        """Twisted: our sending side is closed."""
 
     def loseConnection(self) -> None:
         """Twisted: close when everything is sent."""
         super().loseConnection()
         if self._ended:
-            # Nothing will come that TLS could wait for.
+            # The client sends nothing more, so TLS must not wait for its close_notify.
             self.transport.loseConnection()
 
 
 def secured(door: ServerFactory, certificate: Certificate, clock: Any) -> ServerFactory:
-    """Return a factory for the same connections as *door*'s, over TLS."""
+    """Return a factory for the connections of *door* over TLS."""
     factory = TLSMemoryBIOFactory(certificate, False, door, clock)
     factory.protocol = HalfClosing
-    # WrappingFactory is for both sides, and mypy knows it as a client's alone.
+    # WrappingFactory is annotated as a ClientFactory, but works for both sides.
     return cast(ServerFactory, factory)

@@ -48,9 +48,10 @@ def test_the_list_of_who_may_connect_is_read(tmp_path: Path) -> None:
     file = tmp_path / "allow"
     file.write_bytes("\ufeff192.0.2.0/24\n\n# home\n2001:db8::1\n".encode())
     options = parsed("--port", "0", "--allow", str(file))
-    assert sorted(map(str, options["allowed"].networks())) == ["192.0.2.0/24", "2001:db8::1/128"]
-    assert options["allowed-fault"] == ""
-    assert parsed("--port", "0")["allowed"] is None
+    assert options.allowed is not None
+    assert sorted(map(str, options.allowed.networks())) == ["192.0.2.0/24", "2001:db8::1/128"]
+    assert options.allowed_fault == ""
+    assert parsed("--port", "0").allowed is None
 
 
 @pytest.mark.parametrize(
@@ -70,8 +71,9 @@ def test_a_list_that_says_nothing_lets_nobody_in(
     if content is not None:
         file.write_bytes(content)
     options = parsed("--port", "0", "--allow", str(file))
-    assert options["allowed"].networks() == []
-    assert options["allowed-fault"] == f"{file} lets nobody in: {why}"
+    assert options.allowed is not None
+    assert options.allowed.networks() == []
+    assert options.allowed_fault == f"{file} lets nobody in: {why}"
     with pytest.raises(SystemExit):
         parsed("--port", "0", "--allow", str(file), "--check")
     assert f"# {file} lets nobody in: {why}\n" in capsys.readouterr().out
@@ -86,7 +88,7 @@ def test_the_file_takes_the_same_names_as_the_command_line(config: Path) -> None
     options = parsed("--config", "chat.toml")
     assert options["line-length"] == 100
     assert options["stall-timeout"] == 5.0
-    assert options["endpoints"] == ["tcp6:9:backlog=4096", "tcp:1:backlog=4096"]
+    assert options.endpoints["listen"] == ["tcp6:9:backlog=4096", "tcp:1:backlog=4096"]
 
 
 @pytest.mark.usefixtures("unprobed")
@@ -100,7 +102,7 @@ def test_the_command_line_wins_over_the_file(config: Path) -> None:
 def test_a_list_on_the_command_line_replaces_the_one_in_the_file(config: Path) -> None:
     config.write_text('listen = ["tcp:1", "tcp:2"]\n')
     options = parsed("--config", "chat.toml", "--listen", "tcp:3")
-    assert options["endpoints"] == ["tcp:3:backlog=4096"]
+    assert options.endpoints["listen"] == ["tcp:3:backlog=4096"]
 
 
 def test_file_names_in_the_file_are_seen_from_its_folder(tmp_path: Path) -> None:

@@ -41,13 +41,13 @@ def fault(path: Path | str) -> str:
 
 
 def test_a_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
-    first = hostkey.kept(str(tmp_path))
+    first = hostkey.load_or_generate(str(tmp_path))
     (file,) = tmp_path.iterdir()
     assert file.name == "ssh_host_ed25519_key"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     before = file.read_bytes()
     assert b"OPENSSH PRIVATE KEY" in before
-    assert hostkey.kept(str(tmp_path)) == first
+    assert hostkey.load_or_generate(str(tmp_path)) == first
     assert file.read_bytes() == before
 
 
@@ -55,15 +55,15 @@ def test_whatever_is_there_in_place_of_a_key_is_not_overwritten(tmp_path: Path) 
     file = tmp_path / "ssh_host_ed25519_key"
     file.write_bytes(b"")
     with pytest.raises(SettingError, match="has no private key"):
-        hostkey.kept(str(tmp_path))
+        hostkey.load_or_generate(str(tmp_path))
     assert file.read_bytes() == b""
     with pytest.raises(SettingError, match=r"^ssh: cannot write .*: no such file"):
-        hostkey.kept(str(tmp_path / "none"))
+        hostkey.load_or_generate(str(tmp_path / "none"))
 
 
 @pytest.mark.skipif(which("ssh-keygen") is None, reason="ssh-keygen is not here")
 def test_the_fingerprint_is_that_of_ssh_keygen(tmp_path: Path) -> None:
-    hostkey.kept(str(tmp_path))
+    hostkey.load_or_generate(str(tmp_path))
     ecdsa = ec.generate_private_key(ec.SECP256R1())
     for path in (tmp_path / HOST_KEY, written(tmp_path / "other", ecdsa, PrivateFormat.OpenSSH)):
         command = ["ssh-keygen", "-l", "-f", str(path)]
@@ -102,16 +102,16 @@ def test_keys_that_are_not_taken(tmp_path: Path) -> None:
     own = ed25519.Ed25519PrivateKey.generate()
     for format in (PrivateFormat.OpenSSH, PrivateFormat.PKCS8):
         written(path, own, format, b"secret")
-        assert fault(path) == f"{why} is encrypted; the server has no passphrase"
+        assert fault(path) == f"{why} is encrypted; store it without a passphrase"
     written(path, own, PrivateFormat.OpenSSH)
     path.chmod(0o644)
-    assert fault(path).startswith(f"{why} can be read by everybody; chmod 600")
+    assert fault(path).startswith(f"{why} can be read by everybody; protect it with chmod 600")
     written(path, rsa.generate_private_key(65537, 2048), PrivateFormat.PKCS8)
     assert fault(path) == f"{why} has 2048 bits; RSA needs 3,072"
     written(path, dsa.generate_private_key(2048), PrivateFormat.PKCS8)
-    assert fault(path) == f"{why} is neither Ed25519 nor ECDSA nor RSA"
+    assert fault(path) == f"{why} is neither Ed25519 nor ECDSA nor RSA; use one of these"
     written(path, ec.generate_private_key(ec.SECP256K1()), PrivateFormat.PKCS8)
-    assert fault(path) == f"{why} is neither Ed25519 nor ECDSA nor RSA"
+    assert fault(path) == f"{why} is neither Ed25519 nor ECDSA nor RSA; use one of these"
 
 
 # Options
@@ -128,18 +128,20 @@ SSH = ("--ssh", "tcp:0:interface=127.0.0.1")
 
 def test_without_a_place_for_it_the_key_is_of_this_run_only() -> None:
     options = parsed(*SSH)
-    assert options["host-key"] is not None
-    assert options["host-key-passing"]
-    assert parsed()["host-key"] is None
+    assert options.host_key is not None
+    assert options.host_key_is_temporary
+    assert parsed().host_key is None
 
 
 def test_the_key_is_kept_with_the_data(tmp_path: Path) -> None:
     options = parsed(*SSH, "--data", str(tmp_path / "data"))
-    options["folder"].close()
+    assert options.folder is not None
+    options.folder.close()
     again = parsed(*SSH, "--data", str(tmp_path / "data"))
-    again["folder"].close()
-    assert options["host-key"] == again["host-key"]
-    assert not again["host-key-passing"]
+    assert again.folder is not None
+    again.folder.close()
+    assert options.host_key == again.host_key
+    assert not again.host_key_is_temporary
 
 
 def test_a_check_makes_nothing_and_says_what_there_is(
@@ -149,12 +151,14 @@ def test_a_check_makes_nothing_and_says_what_there_is(
         parsed(*SSH, "--data", str(tmp_path), "--check")
     assert not list(tmp_path.iterdir())
     shown = capsys.readouterr().out
-    assert "#   ssh -p PORT 127.0.0.1\n# The key of SSH is made when the server starts.\n" in shown
-    hostkey.kept(str(tmp_path))
+    assert (
+        "#   ssh -p PORT 127.0.0.1\n# The SSH host key is made when the server starts.\n" in shown
+    )
+    hostkey.load_or_generate(str(tmp_path))
     with pytest.raises(SystemExit):
         parsed(*SSH, "--data", str(tmp_path), "--check")
     assert re.search(
-        r"\n# The key of SSH is SHA256:\S{43} \(ED25519\)\.\n", capsys.readouterr().out
+        r"\n# The SSH host key is SHA256:\S{43} \(ED25519\)\.\n", capsys.readouterr().out
     )
 
 

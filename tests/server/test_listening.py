@@ -355,8 +355,8 @@ def test_behind_a_unix_socket_no_proxy_has_to_be_named(description: str) -> None
         ("proxy:systemd:INET:0", False, "say with --proxy-from"),
         ("ssl:1", True, "ssl: has TLS already; write --listen ssl:1"),
         ("proxy:ssl:1", False, "a proxy's header comes before TLS; write --tls proxy:tcp:1"),
-        ("proxy:haproxy:tcp:1", False, "there is but one header to a connection"),
-        ("proxy:proxy:tcp:1", False, "there is but one header to a connection"),
+        ("proxy:haproxy:tcp:1", False, "a connection has only one proxy header"),
+        ("proxy:proxy:tcp:1", False, "a connection has only one proxy header"),
     ],
 )
 def test_what_makes_no_sense_is_refused(description: str, tls: bool, complaint: str) -> None:

@@ -212,7 +212,7 @@ def test_a_store_that_lags_is_shown(watcher: Watcher) -> None:
     assert numbers["chatroom_store_lost_lines_total"] == 5
     head, body = watcher.gets("/readyz")
     assert " 503 " in head
-    assert body == "the store is lagging: what is said is not being kept\n"
+    assert body == "the disk does not answer: messages are not being stored\n"
     assert " 200 " in watcher.gets("/healthz")[0]
     ledger._commit = keep
     written.pop().callback(None)

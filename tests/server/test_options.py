@@ -26,7 +26,11 @@ from tests.support.reactor import DEADLINE
 
 @pytest.mark.usefixtures("unprobed", "dual_stack")
 def test_without_arguments_everything_has_its_default() -> None:
-    assert parsed() == {
+    options = parsed()
+    assert options.endpoints.pop("listen") == ["tcp6:8008:backlog=4096"]
+    assert not any(options.endpoints.values())
+    assert (options.certificate, options.host_key, options.folder) == (None, None, None)
+    assert options == {
         "port": 8008,
         "interface": "",
         "listen": [],
@@ -48,9 +52,6 @@ def test_without_arguments_everything_has_its_default() -> None:
         "allow": "",
         "keep-names": 180.0,
         "names-per-day": 3,
-        "folder": None,
-        "allowed": None,
-        "allowed-fault": "",
         "line-length": 2048,
         "rate": 2.0,
         "burst": 10,
@@ -64,22 +65,13 @@ def test_without_arguments_everything_has_its_default() -> None:
         "stall-timeout": 30.0,
         "join-quiet-above": 50,
         "metrics": "",
-        "monitor": "",
         "log-format": "text",
         "log-chat": False,
         "manhole": "",
         "config": None,
         "check": 0,
-        "endpoints": ["tcp6:8008:backlog=4096"],
-        "secured": [],
-        "credentials": None,
-        "consoles": [],
-        "relays": [],
         "ssh": [],
         "ssh-host-key": "",
-        "shells": [],
-        "host-key": None,
-        "host-key-passing": False,
     }
 
 
@@ -152,7 +144,7 @@ def test_help_names_every_option_and_fits_a_terminal(
         "--version",
     ]
     assert "free one. [default: 8008]" in shown
-    assert "short for\n'twistd -n --pidfile= chatroom'" in shown
+    assert "'twistd -n --pidfile= chatroom'" in shown
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
@@ -190,7 +182,7 @@ def test_the_port_is_open_for_what_the_machine_speaks(
     here: tuple[str, ...], expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(endpoints, "kinds_here", lambda: here)
-    assert parsed("--port", "9")["endpoints"] == expected
+    assert parsed("--port", "9").endpoints["listen"] == expected
 
 
 @pytest.mark.usefixtures("unprobed")
@@ -202,26 +194,26 @@ def test_the_port_is_open_for_what_the_machine_speaks(
     ],
 )
 def test_an_interface_restricts_the_default_port(address: str, endpoint: str) -> None:
-    assert parsed("--interface", address)["endpoints"] == [endpoint]
+    assert parsed("--interface", address).endpoints["listen"] == [endpoint]
 
 
 @pytest.mark.usefixtures("unprobed")
 def test_listen_replaces_the_default_port() -> None:
     options = parsed("--listen", "tcp:1", "--listen", "unix:/run/chat")
-    assert options["endpoints"] == ["tcp:1:backlog=4096", "unix:/run/chat:backlog=4096"]
+    assert options.endpoints["listen"] == ["tcp:1:backlog=4096", "unix:/run/chat:backlog=4096"]
 
 
 @pytest.mark.usefixtures("unprobed", "dual_stack")
 def test_listen_with_port_opens_both() -> None:
     options = parsed("--listen", "tcp:1", "--port", "2")
-    assert options["endpoints"] == ["tcp6:2:backlog=4096", "tcp:1:backlog=4096"]
+    assert options.endpoints["listen"] == ["tcp6:2:backlog=4096", "tcp:1:backlog=4096"]
 
 
 @pytest.mark.usefixtures("unprobed", "dual_stack")
 def test_a_relay_comes_beside_the_chat() -> None:
     options = parsed("--relay", "tcp:1", "--relay", "tcp:2:backlog=5")
-    assert options["relays"] == ["tcp:1:backlog=4096", "tcp:2:backlog=5"]
-    assert options["endpoints"] == ["tcp6:8008:backlog=4096"]
+    assert options.endpoints["relay"] == ["tcp:1:backlog=4096", "tcp:2:backlog=5"]
+    assert options.endpoints["listen"] == ["tcp6:8008:backlog=4096"]
 
 
 @pytest.mark.usefixtures("unprobed")
@@ -238,7 +230,7 @@ def test_a_relay_comes_beside_the_chat() -> None:
 )
 def test_metrics_are_for_this_machine_unless_told_otherwise(given: str, used: str) -> None:
     options = parsed("--metrics", given)
-    assert (options["metrics"], options["monitor"]) == (given, used)
+    assert (options["metrics"], options.metrics_endpoint) == (given, used)
 
 
 def test_where_metrics_are_served_is_tried(taken: int) -> None:
@@ -251,7 +243,7 @@ def test_metrics_without_what_they_need_are_refused_in_one_line(
     monkeypatch.setattr(options_module, "find_spec", lambda name: None)
     line = refusal("--port", "0", "--metrics", "tcp:0")
     assert line == "chatroom: metrics needs prometheus-client: pip install 'chatroom[metrics]'"
-    assert parsed("--port", "0")["monitor"] == ""
+    assert parsed("--port", "0").metrics_endpoint == ""
 
 
 def test_check_says_where_metrics_would_be(capsys: pytest.CaptureFixture[str]) -> None:
@@ -271,13 +263,13 @@ def test_interface_without_the_port_it_restricts_is_refused() -> None:
 
 def test_tls_takes_the_place_of_the_default_port(tmp_path: Path) -> None:
     options = parsed("--tls", "tcp:0", "--certificate", str(certificate(tmp_path)))
-    assert (options["endpoints"], options["secured"]) == ([], ["tcp:0:backlog=4096"])
-    assert options["credentials"] is not None
+    assert (options.endpoints["listen"], options.endpoints["tls"]) == ([], ["tcp:0:backlog=4096"])
+    assert options.certificate is not None
     options = parsed(
         *("--tls", "tcp:0", "--listen", "tcp:0:interface=127.0.0.1", "--listen", "tcp:0"),
         *("--certificate", str(certificate(tmp_path))),
     )
-    assert (len(options["endpoints"]), len(options["secured"])) == (2, 1)
+    assert (len(options.endpoints["listen"]), len(options.endpoints["tls"])) == (2, 1)
 
 
 def test_the_files_for_tls_are_seen_from_the_configuration_file(
@@ -354,7 +346,7 @@ def test_without_openssl_the_option_says_what_to_install(tmp_path: Path) -> None
         "Options().parseOptions(['--tls=tcp:0', '--certificate=x.pem'])"
     )
     assert python("-c", code, cwd=tmp_path).stderr == (
-        "chatroom: TLS needs more of Twisted: pip install 'chatroom[tls]'\n"
+        "chatroom: tls needs more packages: pip install 'chatroom[tls]'\n"
     )
 
 

@@ -238,7 +238,7 @@ def test_sighup_changes_the_motd_and_a_limit_and_drops_nobody(
     config.write_text('motd = "motd.txt"\nline-length = 64\nlobby = "hall"\nkeep-lines = 9\n')
     server.process.send_signal(signal.SIGHUP)
     logs(server, "Reloaded: the settings")
-    assert "lobby has changed, which needs a restart." in server.output
+    assert "lobby has changed. Restart the server to apply it." in server.output
     comes_and_sees(ended, server, b"-- two\r\n")
     alice.sends(b"x" * 90 + b"\n")
     alice.reads(b"a line may have at most 64 bytes.\r\n")
@@ -283,7 +283,7 @@ def test_closing_the_terminal_still_ends_a_server_in_the_foreground(
     ended.callback(server.wait)
     ended.callback(server.kill)
     output = b""
-    while b"ends with the server" not in output:
+    while b"--data to store them" not in output:
         assert select.select([master], [], [], DEADLINE)[0], output
         output += os.read(master, 65536)
     alice = Terminal(path)

@@ -186,7 +186,7 @@ async def test_what_was_said_is_there_when_the_server_starts_again(
     arguments = ("--data", str(tmp_path / "data"), "--keep-lines", "1000")
     top = made(tmp_path, *arguments)
     top.startService()
-    assert f"What is said is kept in {tmp_path / 'data'}." in logged
+    assert f"Messages are stored in {tmp_path / 'data'}." in logged
     alice, bob = await connected(tmp_path / "line"), await connected(tmp_path / "line")
     for client in (alice, bob):
         await client.reads(b"leaves.\r\n")
@@ -234,7 +234,10 @@ async def test_what_operators_decide_is_there_when_the_server_starts_again(
     claim = tmp_path / "data" / "claim-code"
     code = claim.read_text().strip()
     assert claim.stat().st_mode & 0o777 == 0o600
-    assert f"To keep order: connect, /register or /login, and type /claim {code}" in logged
+    assert (
+        "There is no operator yet. To become one: connect, /register or /login, and type "
+        f"/claim {code}" in logged
+    )
     bob = await logged_in(tmp_path, "/nick bob", "/register kohlrabi77")
     await bob.reads(b"bob is yours")
     bob.sends(b"buy zanzibar\n")
@@ -254,7 +257,7 @@ async def test_what_operators_decide_is_there_when_the_server_starts_again(
     claim.write_text("left by a crash")
     again = made(tmp_path, *arguments)
     again.startService()
-    assert not any("To keep order" in line for line in logged)
+    assert not any("no operator yet" in line for line in logged)
     assert not claim.exists()
     bob = await logged_in(tmp_path, "/login bob kohlrabi77")
     await bob.reads(b"-- bob is banned until")
@@ -311,7 +314,7 @@ def test_without_a_folder_the_code_is_in_a_file_of_its_own(
     (claim,) = tmp_path.glob("chatroom-claim-*")
     assert claim.stat().st_mode & 0o777 == 0o600
     assert claim.read_text().strip() == service._chat.moderation.code
-    assert f"The code is in {claim} as well." in logged
+    assert f"The code is also in {claim}" in logged
     service.stopService()
     assert not claim.exists()
 
@@ -323,8 +326,8 @@ def test_a_code_that_cannot_be_written_to_a_file_is_in_the_log(
     store: Any = StuckStore(tmp_path / "away")
     running = ChatService(clock, Chat(clock), [], [], store)
     running.startService()
-    assert any(line.startswith("To keep order") for line in logged)
-    assert any(line.startswith("The code is not in a file: ") for line in logged)
+    assert any(line.startswith("There is no operator yet") for line in logged)
+    assert any(line.startswith("The code could not be written to a file: ") for line in logged)
     running.stopService()
     clock.advance(SETTLE_SECONDS)
 
@@ -350,7 +353,7 @@ def test_who_may_connect_is_what_the_file_says(tmp_path: Path, logged: list[str]
 def test_without_a_folder_it_says_that_nothing_is_kept(tmp_path: Path, logged: list[str]) -> None:
     service = chat_service(made(tmp_path))
     service.startService()
-    assert any("ends with the server; see --data" in line for line in logged)
+    assert any("use --data to store them" in line for line in logged)
     service.stopService()
 
 
@@ -403,7 +406,7 @@ def test_a_store_that_does_not_close_is_waited_for_a_second(
     running.stopService().addBoth(done.append)
     clock.advance(SETTLE_SECONDS)
     assert done == [None]
-    assert any("The store was left open" in line for line in logged)
+    assert any("The store was not closed" in line for line in logged)
 
 
 # The order of stopping, without sockets
@@ -484,7 +487,7 @@ def test_a_ledger_that_does_not_settle_is_waited_for_a_second(logged: list[str])
     assert not stopping.done
     stopping.clock.advance(0.1)
     assert stopping.done == [None]
-    assert any("not settled" in line for line in logged)
+    assert any("not committed" in line for line in logged)
 
 
 def test_a_ledger_that_fails_does_not_hinder_stopping(logged: list[str]) -> None:

@@ -69,7 +69,7 @@ def test_check_prints_utf8_whatever_the_locale_says(
         (["--xyzzy"], "unknown option --xyzzy"),
         (["-x"], "unknown option -x"),
         (["--port"], "option --port requires argument"),
-        (["extra"], "there is no argument 'extra'; options begin with --"),
+        (["extra"], "unexpected argument 'extra'; options begin with --"),
         (["--interface", "home"], "--interface: expected an IPv4 or IPv6 address, not 'home'"),
         (
             ["--name", "\x1b"],
@@ -141,7 +141,7 @@ def test_without_openssl_it_is_said_what_to_install(endpoint: str, tmp_path: Pat
     )
     assert python("-c", code, cwd=tmp_path).stderr == (
         f"chatroom: cannot listen on {endpoint}: "
-        "TLS needs more of Twisted: pip install 'chatroom[tls]'\n"
+        "tls needs more packages: pip install 'chatroom[tls]'\n"
     )
 
 
@@ -275,7 +275,8 @@ def test_the_folder_is_made_and_held_from_the_parsing_on(tmp_path: Path, unprobe
     try:
         assert "is in use by another server" in refusal("--data", str(tmp_path / "data"))
     finally:
-        options["folder"].close()
+        assert options.folder is not None
+        options.folder.close()
 
 
 def test_the_folder_is_seen_from_the_file_that_names_it(
@@ -285,7 +286,8 @@ def test_the_folder_is_seen_from_the_file_that_names_it(
     (tmp_path / "etc" / "chat.toml").write_text('data = "kept"\nsync = "full"\nkeep-days = 30\n')
     monkeypatch.chdir(tmp_path)
     options = parsed("--config", "etc/chat.toml", "--keep-lines", "500")
-    options["folder"].close()
+    assert options.folder is not None
+    options.folder.close()
     assert options["data"] == str(tmp_path / "etc" / "kept")
     assert (options["sync"], options["keep-days"], options["keep-lines"]) == ("full", 30.0, 500)
 
@@ -325,7 +327,9 @@ def test_a_file_that_is_damaged_inside_ends_the_start_with_a_line(
     assert "it is damaged" in refusal("--data", str(tmp_path / "data"))
     # It is free again for whoever mends it.
     folder.database.write_bytes(data)
-    parsed("--data", str(tmp_path / "data"))["folder"].close()
+    folder_again = parsed("--data", str(tmp_path / "data")).folder
+    assert folder_again is not None
+    folder_again.close()
 
 
 @pytest.mark.parametrize("check", [(), ("--check",)])
@@ -387,5 +391,6 @@ def test_a_server_that_changes_its_user_leaves_the_folder_to_that_user(
     server.update(uid=uid, gid=gid)
     options.parent = server
     options.parseOptions(["--data", str(tmp_path / "data")])
-    options["folder"].close()
+    assert options.folder is not None
+    options.folder.close()
     assert (tmp_path / "data").stat().st_uid == uid

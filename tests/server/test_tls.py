@@ -124,7 +124,7 @@ def test_an_encrypted_key(files: Files) -> None:
         )
     )
     assert fault(files.certificate, files.key) == (
-        f"key: the key in {files.key} is encrypted; the server has no passphrase"
+        f"key: the key in {files.key} is encrypted; store it without a passphrase"
     )
 
 
@@ -179,7 +179,7 @@ def test_what_is_broken_changes_nothing_and_is_said_once(files: Files, logged: l
         files.later()
         assert shown_by(certificate) == "first"
     assert logged == [
-        "The certificate that was read before is kept: "
+        "The certificate was not read again, the former one stays in use: "
         f"certificate: {files.certificate} has no certificate in PEM format"
     ]
     replace(files.certificate, b"broken in another way")

@@ -24,7 +24,7 @@ from tests.support.wire import Wire
 from tests.support.world import World
 
 #: What every server in tests is; making one takes no time, but it is the same for all.
-HOST_KEY = hostkey.made()
+HOST_KEY = hostkey.generate()
 
 
 class ServerWire(Wire):
@@ -261,4 +261,4 @@ class Guest(Caller):
         return lines
 
 
-KEY = hostkey.made()
+KEY = hostkey.generate()

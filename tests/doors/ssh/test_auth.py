@@ -109,7 +109,7 @@ class Liar(Key):
     """A key whose signatures are somebody else's."""
 
     def sign(self, data: bytes, signatureType: bytes | None = None) -> bytes:
-        return bytes(hostkey.made().sign(data))
+        return bytes(hostkey.generate().sign(data))
 
 
 def test_whoever_cannot_sign_does_not_get_in(world: World, factory: SshFactory) -> None:
@@ -192,7 +192,7 @@ def test_of_several_keys_that_open_nothing_the_first_is_theirs(
     world: World, factory: SshFactory
 ) -> None:
     owner(world).hangs_up()
-    keys = (hostkey.made(), hostkey.made())
+    keys = (hostkey.generate(), hostkey.generate())
     guest = Guest(world, factory, "alice", keys=keys, answers=(WORD,))
     (session,) = world.chat.sessions.values()
     assert session.user.account is not None
@@ -242,7 +242,7 @@ def test_a_name_may_be_spelled_in_many_pieces(world: World, factory: SshFactory)
 def test_looking_at_signatures_counts_for_the_byte_rate(world: World, factory: SshFactory) -> None:
     world.chat.configure(world.chat.settings, Limits(rate=0, byte_rate=4096))
     owner(world).hangs_up()
-    keys = tuple(hostkey.made() for _ in range(5))
+    keys = tuple(hostkey.generate() for _ in range(5))
     began = world.clock.seconds()
     guest = Guest(world, factory, "alice", keys=keys, answers=("",))
     while not guest.prompts:

@@ -227,7 +227,7 @@ async def test_people_with_conch_talk_and_send_commands(tmp_path: Path) -> None:
             caller: Caller = await connectProtocol(endpoint, Caller(name, **able))
             return caller
 
-        alice = await comes("alice", keys=(hostkey.made(),))
+        alice = await comes("alice", keys=(hostkey.generate(),))
         await until(lambda: b"/quit leaves." in alice.data)
         said = await comes("bob", command="build ok")
         await until(lambda: said.gone)
