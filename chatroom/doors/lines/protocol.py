@@ -30,11 +30,9 @@ from chatroom.chat.session import Session
 from chatroom.commands.interpreter import Interpreter
 from chatroom.doors.factory import NOT_SERVED, is_encrypted, tune
 from chatroom.doors.lines.buffer import LineBuffer
-from chatroom.doors.lines.closewatch import CloseWatch
 from chatroom.doors.lines.commands import COMMANDS
 from chatroom.doors.lines.intake import Intake
 from chatroom.doors.lines.keys import KeyInput
-from chatroom.doors.lines.quitting import quit_at
 from chatroom.doors.lines.state import State
 from chatroom.doors.throttle import ByteThrottle
 from chatroom.doors.writer import Writer
@@ -46,7 +44,7 @@ from chatroom.model.identity import Identity
 from chatroom.model.preferences import Preferences
 from chatroom.model.refused import Code, Refused
 from chatroom.terminal.editactions import Line
-from chatroom.terminal.terminal import Kind, not_said
+from chatroom.terminal.terminal import Kind
 
 log = Logger()
 
@@ -83,9 +81,6 @@ class LineProtocol(LineReceiver):
     closing = ""
 
     # What most connections never change stands here, not once for each of them.
-    _watch: CloseWatch | None = None
-    _reading = True
-    _proceeding = False
     _told_utf8 = False
     _told_overlong = False
 
@@ -141,7 +136,7 @@ class LineProtocol(LineReceiver):
             throttle = ByteThrottle(self.factory.chat, self)
             self.buffer = self.make_buffer()
             self.interpreter = Interpreter(session)
-            self._intake = Intake(self, self.buffer, throttle, session.gate, self.writer)
+            self._intake = Intake(self, self.buffer, throttle, session, self.writer)
         return self._intake
 
     def dataReceived(self, data: bytes) -> None:
@@ -149,11 +144,6 @@ class LineProtocol(LineReceiver):
         if not self.state.reads:
             return
         (self._intake or self.intake).receive(data)
-        self._proceed()
-        lines = self.buffer.lines
-        if lines and data.startswith(b"/") and data.find(b"\n") == len(data) - 1:
-            # A line that came by itself: a script may end with /quit what it sends in one go.
-            self._overtake(len(lines) - 1)
 
     def share(self, data: bytes) -> tuple[int, int]:
         """Return how many bytes of *data* are processed first, and what they cost."""
@@ -181,52 +171,16 @@ class LineProtocol(LineReceiver):
 
     def rested(self) -> None:
         """Process more bytes; for the throttle."""
-        self._guarded(self.intake.digest)
+        intake = self.intake
+        intake.guarded(intake.digest)
 
     def later(self, delay: float, callable: Callable[..., object]) -> Call:
         """Do something about the input in *delay* seconds, and go on with it."""
-        call: Call = self.factory.chat.clock.callLater(delay, self._guarded, callable)
+        call: Call = self.factory.chat.clock.callLater(delay, self.intake.guarded, callable)
         return call
 
-    def _guarded(self, call: Callable[[], object]) -> None:
-        """Do what was put off, and go on with the input."""
-        origin = self.origin
-        try:
-            call()
-            self._proceed()
-        except Exception:
-            # The reactor would only log it.
-            log.failure(
-                "Input of connection {connection} failed",
-                event="input_failed",
-                connection=origin,
-            )
-            if self.state is not State.CLOSED:
-                self.writer.abort()
-
-    def _proceed(self) -> None:
-        """Hand in what can be handed in; then end, or read on, or leave the client unread."""
-        if self._proceeding or not self.state.takes_lines:
-            return
-        intake = self._intake or self.intake
-        self._proceeding = True
-        try:
-            intake.hand_in()
-        except Exception:
-            # Of a connection that is gone already Twisted would not tell once more.
-            self._proceeding = False
-            intake.clear()
-            self.session.lost()
-            raise
-        self._proceeding = False
-        if self.keys is not None:
-            intake.give_way()
-        if self.buffer.lines and self.by_hand:
-            self._overtake(0)
-        if self.state.ends and intake.done:
-            self.session.end()
-        if self.state.reads:
-            self._read_or_not(intake)
+    def proceeded(self) -> None:
+        """Do what is to be done after input was handed in."""
         self.factory.chat.flush_if_large()
         if self.state.lost:
             self._release_if_over()
@@ -235,44 +189,6 @@ class LineProtocol(LineReceiver):
     def by_hand(self) -> bool:
         """Whether a user types here, as far as that is known; else it may be a script."""
         return self.keys is not None
-
-    def _overtake(self, first: int) -> None:
-        """Drop the lines that wait before a /quit, looked for from the *first* of them on.
-
-        Where the user has typed Ctrl-D, all are dropped.
-        """
-        session, lines = self.session, self.buffer.lines
-        if session.asking:
-            return
-        leaving = self.state is State.LEAVING
-        count = len(lines) if leaving else quit_at(session, lines, first)
-        if count:
-            self.buffer.drop(count)
-            session.notice(not_said(count))
-
-    def _read_or_not(self, intake: Intake) -> None:
-        """Read from the socket, or leave it to the kernel to stop the client."""
-        reading = not (self.writer.congested or intake.throttle.pausing)
-        if reading and (self.buffer.lines or self.keys is not None) and intake.overfull:
-            reading = False
-            self._look()
-        if reading is not self._reading:
-            self._read_on(reading)
-
-    def _read_on(self, reading: bool) -> None:
-        self._reading = reading
-        if reading:
-            self.transport.resumeProducing()
-        else:
-            self.transport.pauseProducing()
-
-    def _look(self) -> None:
-        """End the session of a client that has closed, once it has waited long enough."""
-        if self._watch is None:
-            self._watch = CloseWatch(self.transport, self.factory.chat.clock)
-        if self._watch.abandoned():
-            self.intake.clear()
-            self.session.end()
 
     # -- from lines to text
 
@@ -332,7 +248,8 @@ class LineProtocol(LineReceiver):
     def readConnectionLost(self) -> None:
         """Twisted: the client will send nothing more, but may still read."""
         self.state = self.state.end_input()
-        self._end_input()
+        if self.state.takes_lines:
+            self.intake.end()
 
     def writeConnectionLost(self) -> None:
         """Twisted: our side is closed. Only we close it."""
@@ -351,7 +268,7 @@ class LineProtocol(LineReceiver):
         self.writer.lost()
         if self.state is State.DRAINING:
             self.session.disconnected()
-            self._end_input()
+            self.intake.end()
         else:
             if self._intake is not None:
                 self._intake.stop()
@@ -363,19 +280,6 @@ class LineProtocol(LineReceiver):
             else:
                 self.session.lost()
         self._release_if_over()
-
-    def _end_input(self) -> None:
-        """Take what a script has sent, its last line even without an end.
-
-        What a user has typed, or pasted, and gone while it waits, does not count.
-        """
-        if not self.state.takes_lines:
-            return
-        intake = self.intake
-        if self.by_hand:
-            intake.clear()
-        intake.end()
-        self._proceed()
 
     # -- the end
 
@@ -397,10 +301,11 @@ class LineProtocol(LineReceiver):
     def _release_if_over(self) -> None:
         """Release the parts once connection and session are both over.
 
-        While lines are handed in they are still needed: `_proceed` asks again when they are.
+        While lines are handed in they are still needed: `proceeded` asks again when they are.
         """
-        state = self.state
-        if state.lost and state is not State.CLOSED and not (self._proceeding or self.in_chat):
+        handing_in = self._intake is not None and self._intake.handing_in
+        served = self.state is not State.CLOSED
+        if self.state.lost and served and not (handing_in or self.in_chat):
             self.release()
 
     def release(self) -> None:
@@ -414,7 +319,7 @@ class LineProtocol(LineReceiver):
             self._intake.stop()
         if self.keys is not None:
             self.keys.release()
-        self._intake = self.keys = self._watch = None
+        self._intake = self.keys = None
         self.session = self.interpreter = self.writer = self.buffer = NOT_SERVED
 
     # -- what the session asks and says
@@ -426,7 +331,7 @@ class LineProtocol(LineReceiver):
         self.interpreter.resume()
         if not self.session.gate.is_open:
             return
-        self._proceed()
+        self._intake.proceed()
         if self.state is not State.CLOSED and self.buffer.lines:
             self.session.waiting(len(self.buffer.lines))
 
@@ -549,8 +454,12 @@ class LineProtocol(LineReceiver):
 
     def stalled(self) -> None:
         """Read no further: the writer is congested."""
-        if self._reading and self.state.reads:
-            self._read_on(False)
+        if not self.state.reads:
+            return
+        if self._intake is not None:
+            self._intake.pause()
+        else:
+            self.transport.pauseProducing()
 
     def drained(self) -> bool:
         """Write what there is; return whether nothing is left."""
@@ -559,9 +468,9 @@ class LineProtocol(LineReceiver):
     def flowing(self) -> None:
         """Go on with the input: the writer is not congested any more."""
         if self._intake is not None:
-            self._proceed()
-        elif self.state.reads and not self._reading:
-            self._read_on(True)
+            self._intake.proceed()
+        elif self.state.reads:
+            self.transport.resumeProducing()
 
     def cut(self) -> None:
         """End the session of a client that has read nothing for too long."""
