@@ -11,9 +11,8 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.error import ConnectionDone
 
-from chatroom.doors import relay
+from chatroom.doors import connection, relay
 from chatroom.doors.factory import is_encrypted, peer_ended, tune
-from chatroom.doors.lines import protocol
 from chatroom.doors.telnet import protocol as telnet
 from chatroom.model.chatsettings import Settings
 from chatroom.model.limits import Limits
@@ -215,7 +214,7 @@ async def test_a_fault_when_a_connection_begins_ends_that_connection_alone(
     async with opened(door, way, tmp_path) as house:
         alice, bob = await house.comes(), await house.comes()
         with monkeypatch.context() as patch:
-            patch.setattr(protocol if door == "line" else relay, "tune", broken)
+            patch.setattr(connection if door == "line" else relay, "tune", broken)
             unlucky = await house.connects()
             await unlucky.reads_to_the_end()
         await turns()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.internet.error import ConnectionAborted
 
 from chatroom.doors.lines.protocol import TERMINAL_HINT
-from chatroom.doors.lines.state import State
+from chatroom.doors.state import State
 from chatroom.doors.telnet.charmode import EDITS, REFUSED
 from chatroom.doors.telnet.console import ConsoleFactory
 from chatroom.doors.telnet.protocol import TELNET_HINT, ChatFactory

@@ -20,7 +20,7 @@ from chatroom.doors.lines.buffer import LineBuffer
 from chatroom.doors.lines.closewatch import CloseWatch
 from chatroom.doors.lines.keys import KeyInput
 from chatroom.doors.lines.quitting import quit_at
-from chatroom.doors.lines.state import State
+from chatroom.doors.state import State
 from chatroom.doors.throttle import ByteThrottle
 from chatroom.doors.writer import Writer
 from chatroom.terminal.editactions import Line

@@ -1,46 +1,37 @@
-"""The line protocol: a connection over which a user sends lines, or keys at a terminal.
+"""The line protocol: a user sends lines over a connection, or keys at a terminal.
 
 A `LineProtocol` joins parts that know nothing of one another, and is what Twisted, the factory, the
 writer and the session see of the connection:
 
-    state       how far the connection has come             lines/state.py
-    intake      bytes and lines that wait, and the throttle lines/intake.py
-    buffer      lines made of bytes                         lines/buffer.py
-    keys        lines made of keys, and the screen          lines/keys.py
-    writer      what is sent                                doors/writer.py
-    session     the user's part in the chat                 chat/session.py
+    state, session, writer  how it begins and ends  doors/connection.py
+    intake                  what comes in, and waits lines/intake.py
+    buffer                  lines made of bytes     lines/buffer.py
+    keys                    lines made of keys      lines/keys.py
 
 Most connections of a large room never send a byte: their way in is made with the first one.
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener
-from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.protocols.basic import LineReceiver
-from twisted.python.failure import Failure
-from zope.interface import implementer
 
-from chatroom.actions import login
 from chatroom.actions.handler import TEXT
 from chatroom.chat.session import Session
 from chatroom.commands.interpreter import Interpreter
-from chatroom.doors.factory import NOT_SERVED, is_encrypted, tune
+from chatroom.doors.connection import DoorConnection
+from chatroom.doors.factory import NOT_SERVED
 from chatroom.doors.lines.buffer import LineBuffer
 from chatroom.doors.lines.commands import COMMANDS
 from chatroom.doors.lines.intake import Intake
 from chatroom.doors.lines.keys import KeyInput
-from chatroom.doors.lines.state import State
+from chatroom.doors.state import State
 from chatroom.doors.throttle import ByteThrottle
 from chatroom.doors.writer import Writer
 from chatroom.formats.format import Format
-from chatroom.formats.plain import PLAIN, plain
+from chatroom.formats.plain import plain
 from chatroom.model.clock import Call
-from chatroom.model.events import SERVER, Noticed
-from chatroom.model.identity import Identity
 from chatroom.model.preferences import Preferences
 from chatroom.model.refused import Code, Refused
 from chatroom.terminal.editactions import Line
@@ -48,65 +39,23 @@ from chatroom.terminal.terminal import Kind
 
 log = Logger()
 
-#: Bytes of one read, which is what one connection may do before the next has its turn.
-READ_BYTES: Final = 8192
-
 #: What is said of a terminal to users who have one.
 TERMINAL_HINT: Final = "Tab completes, the arrow keys edit. For screen readers: /reader on."
 
 
-@implementer(IHalfCloseableProtocol, IHandshakeListener)
-class LineProtocol(LineReceiver):
-    """One connection, and the parts that it is made of.
-
-    source, address: see factory.DoorFactory.
-    """
+class LineProtocol(DoorConnection, LineReceiver):
+    """One connection, and the parts that it is made of."""
 
     delimiter = b"\n"
-    transport: Any
-    factory: Any
-    source: str
-    address: str
-    state = State.HANDSHAKE
-    # From `serve` until `release`.
-    session: Session = NOT_SERVED
-    writer: Writer = NOT_SERVED
     # From the first input until `release`.
     buffer: LineBuffer = NOT_SERVED
     interpreter: Interpreter = NOT_SERVED
     _intake: Intake | None = None
     #: What makes lines of keys; None while the client sends lines.
     keys: KeyInput | None = None
-    #: Why the server closes the connection, see factory.Connected.
-    closing = ""
-
     # What most connections never change stands here, not once for each of them.
     _told_utf8 = False
     _told_overlong = False
-
-    def connectionMade(self) -> None:
-        """Twisted: the connection is there."""
-        self.factory.connected(self)
-
-    def serve(self) -> None:
-        """Begin with a connection that can be used; for the factory."""
-        self.transport.bufferSize = READ_BYTES
-        tune(self.transport, self.factory.chat.limits)
-        self.writer = self.make_writer()
-        self.session = self.make_session()
-        self.state = self.state.serve()
-        self.came()
-
-    def begin(self, identity: Identity | None = None) -> None:
-        """Open the session, for the user with this *identity* or for a guest."""
-        login.open_session(self.session, identity)
-        self.state = self.state.begin()
-
-    # -- what differs where there is more under the lines than a socket
-
-    def make_buffer(self) -> LineBuffer:
-        """Return what makes lines of bytes."""
-        return LineBuffer(self.factory.line_length)
 
     def make_writer(self) -> Writer:
         """Return the writing side."""
@@ -117,16 +66,11 @@ class LineProtocol(LineReceiver):
         """Return the session, which is not open yet."""
         return Session(self.factory.chat, self, self.writer, TEXT, COMMANDS, self.source)
 
-    def came(self) -> None:
-        """Tell the factory that all is made, and begin."""
-        self.factory.joined(self)
-        self.begin()
-
-    def went(self, reason: Failure) -> None:
-        """Tell the factory that the connection is gone."""
-        self.factory.removed(self, self.source, reason)
-
     # -- the way in
+
+    def make_buffer(self) -> LineBuffer:
+        """Return what makes lines of bytes."""
+        return LineBuffer(self.factory.line_length)
 
     @property
     def intake(self) -> Intake:
@@ -239,88 +183,34 @@ class LineProtocol(LineReceiver):
             what=what,
         )
 
-    # -- what Twisted says of the connection
+    # -- the end, see DoorConnection
 
-    def handshakeCompleted(self) -> None:
-        """Twisted: TLS is agreed on."""
-        self.factory.agreed(self)
+    def end_input(self) -> None:
+        """Interpret what has come in: there will be no more."""
+        self.intake.end()
 
-    def readConnectionLost(self) -> None:
-        """Twisted: the client will send nothing more, but may still read."""
-        self.state = self.state.end_input()
-        if self.state.takes_lines:
-            self.intake.end()
-
-    def writeConnectionLost(self) -> None:
-        """Twisted: our side is closed. Only we close it."""
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Twisted: the connection is gone."""
-        before = self.state
-        properly = bool(reason.check(ConnectionDone))
-        self.state = before.lose(properly=properly)
-        if before is State.HANDSHAKE:
-            self.went(reason)
-            return
-        if self.keys is not None:
-            self.keys.terminal.end()
-        self.went(reason)
-        self.writer.lost()
-        if self.state is State.DRAINING:
-            self.session.disconnected()
-            self.intake.end()
-        else:
-            if self._intake is not None:
-                self._intake.stop()
-            if not self.in_chat:
-                pass
-            elif before is State.STOPPED and properly:
-                # The server has ended it, and not the user: nobody is to see them leave.
-                self.session.disconnected()
-            else:
-                self.session.lost()
-        self._release_if_over()
-
-    # -- the end
-
-    def close(self, farewell: bytes) -> None:
-        """Send *farewell* after all else, and close; for the session, whose user has left."""
-        if not self.closing:
-            self.closing = "closed by the client" if self.state.left_by_client else "left"
-        self.state = self.state.close()
-        if self.keys is not None:
-            farewell = self.keys.terminal.end(farewell)
-        self.writer.close(farewell)
-        self._release_if_over()
-
-    @property
-    def in_chat(self) -> bool:
-        """Whether the session is open and not over."""
-        return self.session.origin in self.factory.chat.sessions
-
-    def _release_if_over(self) -> None:
-        """Release the parts once connection and session are both over.
-
-        While lines are handed in they are still needed: `proceeded` asks again when they are.
-        """
-        handing_in = self._intake is not None and self._intake.handing_in
-        served = self.state is not State.CLOSED
-        if self.state.lost and served and not (handing_in or self.in_chat):
-            self.release()
-
-    def release(self) -> None:
-        """Drop the parts: the connection does nothing from here on.
-
-        Reference cycles would wait for the garbage collector, which runs seldom and then delays
-        everybody, the longer the more connections have gone meanwhile.
-        """
-        self.state = self.state.release()
+    def drop_input(self) -> None:
+        """Forget what has come in."""
         if self._intake is not None:
             self._intake.stop()
+
+    @property
+    def busy(self) -> bool:
+        """Whether lines are being handed in."""
+        return self._intake is not None and self._intake.handing_in
+
+    def end_output(self, farewell: bytes) -> bytes:
+        """Return what leaves the terminal as it was, below *farewell*."""
+        return farewell if self.keys is None else self.keys.terminal.end(farewell)
+
+    def release(self) -> None:
+        """Drop the parts: the connection does nothing from here on."""
+        super().release()
+        self.drop_input()
         if self.keys is not None:
             self.keys.release()
         self._intake = self.keys = None
-        self.session = self.interpreter = self.writer = self.buffer = NOT_SERVED
+        self.interpreter = self.buffer = NOT_SERVED
 
     # -- what the session asks and says
 
@@ -334,31 +224,6 @@ class LineProtocol(LineReceiver):
         self._intake.proceed()
         if self.state is not State.CLOSED and self.buffer.lines:
             self.session.waiting(len(self.buffer.lines))
-
-    @property
-    def origin(self) -> int:
-        """The id of the connection."""
-        return self.session.origin
-
-    @property
-    def opened(self) -> float:
-        """When the connection came, by `Clock.seconds`."""
-        return self.session.opened
-
-    @property
-    def spoken(self) -> int:
-        """How many lines were said over it."""
-        return self.session.spoken
-
-    @property
-    def place(self) -> str:
-        """Where the other end is, in words."""
-        return f"{self.address} ({'an encrypted' if self.encrypted else 'a plain'} line)"
-
-    @property
-    def encrypted(self) -> bool:
-        """Whether nobody on the way can read along."""
-        return is_encrypted(self.transport)
 
     @property
     def hidden(self) -> bool:
@@ -395,10 +260,6 @@ class LineProtocol(LineReceiver):
         """Let what is typed be shown again."""
         if self.keys is not None:
             self.keys.terminal.unhide()
-
-    def expelled(self, what: str) -> None:
-        """Note why the session ends: an operator has *what* its user, 'kicked'."""
-        self.closing = what
 
     # -- the terminal
 
@@ -461,23 +322,12 @@ class LineProtocol(LineReceiver):
         else:
             self.transport.pauseProducing()
 
-    def drained(self) -> bool:
-        """Write what there is; return whether nothing is left."""
-        return self.session.drained()
-
     def flowing(self) -> None:
         """Go on with the input: the writer is not congested any more."""
         if self._intake is not None:
             self._intake.proceed()
         elif self.state.reads:
             self.transport.resumeProducing()
-
-    def cut(self) -> None:
-        """End the session of a client that has read nothing for too long."""
-        self.factory.chat.counters.cut += 1
-        self.closing = "not reading"
-        if self.in_chat:
-            self.session.lost("not reading")
 
     # -- what the factory says
 
@@ -488,23 +338,9 @@ class LineProtocol(LineReceiver):
         if self.keys is not None:
             self.keys.terminal.limit(line_length)
 
-    def expel(self, told: str, what: str, why: str) -> None:
-        """End the session for an operator, see Session.expel."""
-        self.session.expel(told, what, why)
-
     def stop_reading(self) -> None:
         """Take no more input: the server stops."""
         self.state = self.state.stop()
         if self._intake is not None:
             self._intake.throttle.stop()
         self.transport.pauseProducing()
-
-    def dismiss(self) -> None:
-        """Say that the server stops, and close."""
-        self.closing = "the server stops"
-        now = self.factory.chat.clock.time()
-        self.close(PLAIN.encode(Noticed(now, SERVER, "The server is shutting down.")))
-
-    def drop(self) -> None:
-        """Close without sending anything more."""
-        self.writer.abort()

@@ -18,8 +18,8 @@ from zope.interface import implementer
 
 from chatroom.actions.authenticate import PendingConnection
 from chatroom.chat.chat import Chat
+from chatroom.doors.connection import READ_BYTES
 from chatroom.doors.factory import GOING, NOT_SERVED, tune
-from chatroom.doors.lines.protocol import READ_BYTES
 from chatroom.doors.ssh.algorithms import signatures_of
 from chatroom.doors.ssh.auth import Authentication
 from chatroom.doors.ssh.channel import SessionRequest, Talker

@@ -13,8 +13,8 @@ from chatroom.actions.handler import TEXT
 from chatroom.chat.session import Session
 from chatroom.doors.lines.commands import COMMANDS
 from chatroom.doors.lines.protocol import LineProtocol
-from chatroom.doors.lines.state import State
 from chatroom.doors.ssh.channel import SessionRequest
+from chatroom.doors.state import State
 from chatroom.doors.writer import Writer
 from chatroom.formats.plain import PLAIN
 from chatroom.model.events import SERVER, Noticed

@@ -7,7 +7,7 @@ shown but what telnet needs. Everybody here is taken for a telnet client.
 from typing import Any
 
 from chatroom.chat.gate import Reason
-from chatroom.doors.lines.state import State
+from chatroom.doors.state import State
 from chatroom.doors.telnet.protocol import ChatFactory, ChatProtocol
 
 

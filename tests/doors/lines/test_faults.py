@@ -6,7 +6,7 @@ import pytest
 
 from chatroom.chat.session import Session
 from chatroom.commands.interpreter import Interpreter
-from chatroom.doors.lines import protocol
+from chatroom.doors import connection
 from chatroom.model.limits import Limits
 from tests.conftest import Strictness
 from tests.support.lines import Door, made
@@ -19,7 +19,7 @@ def test_a_connection_that_cannot_be_begun_is_dropped(
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(protocol, "tune", broken)
+    monkeypatch.setattr(connection, "tune", broken)
     visitor = Visitor(door.world, door.factory)
     assert visitor.wire.aborted
     assert visitor.gone

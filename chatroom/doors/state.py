@@ -1,4 +1,4 @@
-"""The life of a connection at a door where lines are typed, from the first byte to the last.
+"""The life of a connection at a door, from the handshake to the last reference.
 
     HANDSHAKE ──serve──▶ ARRIVING ──begin──▶ OPEN ──leave──▶ LEAVING
                                                └──────┬─────────┘
@@ -15,8 +15,8 @@
     HANDSHAKE                           ──lose──▶   CLOSED
 
 Each transition is a method that returns the next state; where no arrow leads away, the state stays
-what it is. There is one writer of the state, `LineProtocol`, and nothing but the state says how far
-a connection has come.
+what it is. Only `doors/connection.py` and what derives from it change the state, and nothing else
+says how far a connection has come.
 """
 
 from enum import Enum
