@@ -1,7 +1,6 @@
-"""Compiling the generator and the peers in C, each time, into a folder that is thrown away.
+"""Compile the generator and the peers in C, each time, into a temporary folder.
 
-The rule: a C compiler is all that is needed; without OpenSSL's headers only the TLS scenario
-is missing, and says so.
+Only a C compiler is needed. Without OpenSSL's headers the TLS scenario is reported as missing.
 """
 
 from __future__ import annotations

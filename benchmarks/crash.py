@@ -1,7 +1,7 @@
-"""Is what somebody was shown on the disk? ``python benchmarks/crash.py [--kills 50]``.
+"""Check that shown lines are on the disk: ``python benchmarks/crash.py [--kills 50]``.
 
-The rule: the server is killed in the middle of the talk, and every line that any client was shown
-must be in the history of the file, once, and in the order in which each client was shown it.
+The server is killed while clients talk. Every line that any client was shown must be in the
+history, once, and in the order in which each client was shown it.
 """
 
 from __future__ import annotations

@@ -1,14 +1,13 @@
-"""What the dearest inputs cost the server: ``python benchmarks/inputs.py``.
+"""Measure what the most expensive inputs cost: ``python benchmarks/inputs.py``.
 
-The rule: no input costs the reactor more than LIMIT_MS for each PORTION bytes of it or of its
-answer, and nobody's round trip is longer than ROUND_TRIP_MS while others send the dearest. Every
-command of the table is tried with the same arguments: a new one is in it by itself.
+No input may take more than LIMIT_MS of the reactor for each PORTION_BYTES of it or of its answer,
+and no round trip may take longer than ROUND_TRIP_MS while others send the most expensive inputs.
+Every command is tried with the same arguments, new ones automatically.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
 import tempfile
@@ -16,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import count, cycle
 from pathlib import Path
 from selectors import EVENT_READ, EpollSelector
 
@@ -25,42 +24,41 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from chatroom.commands import COMMANDS
 from launch import free_port, log_of, running
 from listeners import Listener, NotServed, SshListener, TelnetListener
-from measure import raise_descriptor_limit
+from measure import pin, raise_descriptor_limit
 from servers import Missing, Need, Tools, check, with_terminals
 from terminals import Ports
 
-PORTION = 2048
+PORTION_BYTES = 2048
 LIMIT_MS = 1.0
 ROUND_TRIP_MS = {1: 50.0, 64: 150.0}
-"""By how many connections send the dearest."""
+"""The longest round trip, by how many connections send the input."""
 
 REPEATS = 8
-"""So often an input is sent at most, each time with another text where it has one, so that nothing
-the server keeps helps it; what it costs is the least, for whatever else the machine does makes it
-more."""
+"""How often an input is sent at most, with another text each time, so that caches do not help. The
+lowest cost counts, since other work of the machine only adds to it."""
 CHEAP_MS = LIMIT_MS / 2
-"""An input that was once cheaper than that is not sent again."""
+"""An input that was once cheaper than this is not sent again."""
 ANSWER_S = 3.0
-"""An input after which the fence is not answered in this time ended the conversation."""
+"""If FENCE is not answered within this time, the input has ended the conversation."""
 QUIET_S = 0.3
 SENDING_S = 4.0
 DEAREST = 8
-"""So many of the dearest inputs are sent while the round trip of others is measured."""
+"""How many of the most expensive inputs are sent while round trips of others are measured."""
 OTHERS = 8
-"""So many others there are, each of whom asks twice a second."""
+"""How many others there are, each of whom asks twice a second."""
 
 FENCE = b"/zq"
 FENCED = b"/zq."
-"""What is in the answer to FENCE, however narrow the terminal: that there is no such command. It
-comes when what was sent before it has happened."""
+"""Is in the answer to FENCE, however narrow the terminal: there is no such command. The answer
+comes after those to everything before it."""
 BYTE_RATE = 16 * 1024
-"""The default of --byte-rate. What keys cost beside their bytes is counted on it, see terminal.py:
-who types what is dear waits."""
+"""The default of --byte-rate. The cost of keys counts on it, see terminal.py, so that expensive
+keys have to wait."""
 REFILL_S = 1.1
-"""After so long a rest the byte rate lets a second's worth of bytes in at once."""
+"""After this pause the byte rate allows the bytes of a second at once."""
 LOOKUPS = ("search", "history", "missed", "more")
-"""Commands whose answers are made a moment at a time, one after another: see lookups.py. They hold
-up nobody, and are not judged by what they cost in all."""
+"""Commands whose answers are made in slices, see lookups.py. They delay no other user, so their
+cost in all is not limited."""
 
 SECRET = b"correct-horse-7-staple"
 """The password of the operator."""
@@ -69,11 +67,11 @@ ROOMS = 300
 PEOPLE = 50
 LINES = 1500
 TALKERS = 60
-"""So many have said eight long lines each before round trips are measured."""
+"""How many users have said eight long lines each before round trips are measured."""
 
 
-def filled(piece: str, size: int = PORTION - 64) -> str:
-    """As much of *piece* as a line has room for, in whole characters."""
+def filled(piece: str, size: int = PORTION_BYTES - 64) -> str:
+    """Return *piece* as often as fits into a line."""
     return piece * (size // len(piece.encode()))
 
 
@@ -102,7 +100,7 @@ TEXTS = {
     "flags": filled("🇩🇪"),
     "symbols": filled("😀"),
     "links": filled("https://example.org/a "),
-    "one link": "https://example.org/" + filled("a", PORTION - 96),
+    "one link": "https://example.org/" + filled("a", PORTION_BYTES - 96),
     "blanks": filled("a        "),
     "no-break": filled("a\u00a0"),
     "names": filled("p1 p2 p3 "),
@@ -113,14 +111,14 @@ TEXTS = {
 
 
 def various_characters(number: int) -> str:
-    """Han characters that are in no text with another *number*, nor twice in this one."""
-    size = (PORTION - 64) // 4
+    """Return Han characters, all different, that are in no text with another *number*."""
+    size = (PORTION_BYTES - 64) // 4
     first = number * size % (0x2A6E0 - 0x20000 - size)
     return "".join(map(chr, range(0x20000 + first, 0x20000 + first + size)))
 
 
 def various_words(number: int) -> str:
-    """Arabic words with a mark each, that are in no text with another *number*."""
+    """Return Arabic words with a mark each, that are in no text with another *number*."""
     words = (number * 200 + index for index in range(200))
     return " ".join(
         "".join(chr(0x628 + int(digit)) for digit in f"{word:05}") + "\u064e" for word in words
@@ -128,7 +126,7 @@ def various_words(number: int) -> str:
 
 
 def numbered(text: str) -> Callable[[int], str]:
-    """The same *text* behind another number each time."""
+    """Return a function that puts a number before *text*."""
     return lambda number: f"{number} {text}"
 
 
@@ -137,7 +135,7 @@ SAID: dict[str, Callable[[int], str]] = {
     "various characters": various_characters,
     "various words": various_words,
 }
-"""What is said, another each time."""
+"""Messages, a different one for each number."""
 
 ARGUMENTS = [
     "",
@@ -153,7 +151,7 @@ ARGUMENTS = [
     filled("in r "),
     *(TEXTS[name] for name in ("words", "letters", "accents", "sentences in one", "Han", "emoji")),
 ]
-"""What each command is tried with; texts of some length have a number before them."""
+"""The arguments that each command is tried with; long ones get a number before them."""
 LONG = 100
 
 TYPED = {
@@ -170,7 +168,7 @@ TYPED = {
     "a paste": b"\x1b[200~" + b"pasted\r" * 250 + b"\x1b[201~\x03\x15",
     "emoji typed": TEXTS["emoji"].encode()[:1500] + b"\x15",
 }
-"""Keys at a terminal; each ends with what clears the line."""
+"""Keys at a terminal; each entry ends with a key that clears the line."""
 
 IAC = {
     "nothing": b"\xff\xf1" * 1000,
@@ -183,12 +181,18 @@ IAC = {
     "not UTF-8": b"\xc3\x28" * 1000,
     "half a command": b"\xff\xfa" + b"x" * 2000 + b"\xff\xf0",
 }
-"""Bytes of telnet's own, and others that are no text, at the line door."""
+"""Telnet commands, and other bytes that are no text, at the line door."""
 
 
 @dataclass(frozen=True)
 class Input:
-    """What is sent where, and by whom. data: makes it, another for each number."""
+    """An input.
+
+    door: the door at which it is sent.
+    title: its name.
+    data: returns the bytes, different ones for each number.
+    operator: whether an operator sends it.
+    """
 
     door: str
     title: str
@@ -202,10 +206,13 @@ class Input:
 
 @dataclass(frozen=True)
 class Cost:
-    """What an *input* took of the reactor, in milliseconds.
+    """The cost of an input.
 
-    sent: how many bytes it has. answered: how many answered it. seconds: how long that took; what
-    is dear waits for the byte rate.
+    input: the input.
+    ms: milliseconds of the reactor.
+    sent: the bytes of the input.
+    answered: the bytes of the answer.
+    seconds: how long that took; expensive input waits for the byte rate.
     """
 
     input: Input
@@ -217,7 +224,7 @@ class Cost:
     @property
     def portions(self) -> float:
         size = max(self.sent, self.answered, self.seconds * BYTE_RATE)
-        return max(1.0, size / PORTION)
+        return max(1.0, size / PORTION_BYTES)
 
     @property
     def is_too_dear(self) -> bool:
@@ -230,34 +237,34 @@ class Cost:
 
 
 def cut(text: str, size: int) -> bytes:
-    """As many whole characters of *text* as *size* bytes have room for."""
+    """Return *text* cut to *size* bytes, at the end of a character."""
     return text.encode()[:size].decode(errors="ignore").encode()
 
 
 def always(data: bytes) -> Callable[[int], bytes]:
-    """The same *data* each time."""
+    """Return a function that returns *data*."""
     return lambda number: data
 
 
 def said(make: Callable[[int], str], size: int, end: bytes) -> Callable[[int], bytes]:
-    """A line of at most *size* bytes before its *end*."""
+    """Return a function that returns a line of at most *size* bytes, and *end*."""
     return lambda number: cut(make(number), size) + end
 
 
 def asked(command: str, argument: str) -> Callable[[int], bytes]:
-    """A command with its argument."""
+    """Return a function that returns a command with its argument."""
 
     def make(number: int) -> str:
         varied = f"{number} {argument}" if len(argument) > LONG else argument
         return f"/{command} {varied}".rstrip()
 
-    return said(make, PORTION - 1, b"\n")
+    return said(make, PORTION_BYTES - 1, b"\n")
 
 
 def inputs() -> Iterator[Input]:
-    """Every input that is tried."""
+    """Yield every input that is tried."""
     for name, make in SAID.items():
-        yield Input("line", f"said: {name}", said(make, PORTION - 1, b"\n"))
+        yield Input("line", f"said: {name}", said(make, PORTION_BYTES - 1, b"\n"))
     for name, data in IAC.items():
         yield Input("line", f"bytes: {name}", always(data + b"\n"))
     for command in dict.fromkeys(COMMANDS.values()):
@@ -277,7 +284,7 @@ def inputs() -> Iterator[Input]:
 
 
 class Person:
-    """Somebody at one of the doors."""
+    """A user at one of the doors."""
 
     def __init__(self, ports: Ports, door: str, number: int, columns: int = 20) -> None:
         self._door = door
@@ -298,7 +305,7 @@ class Person:
         self.listener.type(data)
 
     def ask(self, data: bytes) -> bytes:
-        """What is shown until all of *data* is answered. Raises NotServed, TimeoutError."""
+        """Return what is shown until *data* is answered. Raises NotServed or TimeoutError."""
         self.tell(data + FENCE + self._end)
         shown = b""
         self.listener.socket.settimeout(ANSWER_S)
@@ -310,13 +317,13 @@ class Person:
 
 
 def reactor_seconds(pid: int) -> float:
-    """What the server's first thread has used."""
+    """Return the processor time of the server's first thread, in seconds."""
     return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
 @contextmanager
 def served(tools: Tools, *, default_limits: bool) -> Iterator[tuple[int, Ports, str]]:
-    """A server: its process, its doors, and the code with which somebody becomes an operator."""
+    """Run a server; yields its process id, its ports, and the code to become an operator."""
     need = Need(free_port(), default_limits=default_limits)
     ports = Ports(need.port, free_port(), free_port())
     server = with_terminals(ports.telnet, ports.ssh, f"--byte-rate={BYTE_RATE}")
@@ -326,7 +333,7 @@ def served(tools: Tools, *, default_limits: bool) -> Iterator[tuple[int, Ports, 
 
 
 def people(ports: Ports, stack: ExitStack) -> None:
-    """Fill the server: rooms, people in them, lines in the lobby, others who listen there."""
+    """Fill the server with rooms, users in them, messages in the lobby, and listeners there."""
     for number in range(PEOPLE):
         person = Person(ports, "line", number)
         stack.callback(person.close)
@@ -347,7 +354,7 @@ def people(ports: Ports, stack: ExitStack) -> None:
 
 
 class Costs:
-    """Measures inputs, each at its door, by somebody who comes again when it ended theirs."""
+    """Measures inputs, each at its door, by a user who reconnects if an input ends the session."""
 
     def __init__(self, pid: int, ports: Ports, code: str) -> None:
         self._pid = pid
@@ -362,12 +369,12 @@ class Costs:
             person.close()
 
     def of(self, input: Input) -> Cost | None:
-        """What *input* costs; None if nothing answers it.
+        """Return the cost of *input*, or None if it is not answered.
 
         While an input waits for the byte rate the processor sleeps, and awakes with cold caches and
-        a slow clock: the fence alone costs three times as much after a tenth of a second. A server
-        that is flooded does not sleep. So what is dear is sent again after a rest, as much at once
-        as the rate lets in, and is judged by what it costs then, like the fence.
+        a slow clock: FENCE alone costs three times as much after a tenth of a second. A server that
+        is flooded does not sleep. So an expensive input is sent again after a pause, as much at
+        once as the rate allows, and the lower cost counts.
         """
         cost = self._sent(input)
         if cost is not None and cost.ms_per_portion >= CHEAP_MS:
@@ -378,7 +385,7 @@ class Costs:
         return cost
 
     def _sent(self, input: Input) -> Cost | None:
-        """What *input* costs of those that are sent one after the other."""
+        """Return the lowest cost of *input* when it is sent several times."""
         costs: list[float] = []
         sent = answered = 0
         failures = 0
@@ -442,8 +449,39 @@ def measure_costs(tools: Tools, wanted: str) -> list[Cost]:
     return sorted(found, key=lambda cost: cost.ms_per_portion, reverse=True)
 
 
+class Asking:
+    """Users who ask in turn, while others send something, and how long the answers take."""
+
+    def __init__(self, people: Sequence[Person]) -> None:
+        # When each asked what is not answered yet, else 0.
+        self.asked = dict.fromkeys(people, 0.0)
+        #: How long the answers took, in milliseconds.
+        self.took: list[float] = []
+        self._next = cycle(people)
+        self.due = time.monotonic()
+
+    def ask(self) -> None:
+        """Have the next user ask, unless the last question is not answered yet."""
+        person = next(self._next)
+        self.due += 0.5 / len(self.asked)
+        if not self.asked[person]:
+            self.asked[person] = time.monotonic()
+            person.tell(FENCE + b"\n")
+
+    def read(self, person: Person) -> None:
+        """Note the answer to *person*, if it is complete."""
+        if FENCED in person.listener.shown():
+            self.took.append((time.monotonic() - self.asked[person]) * 1e3)
+            self.asked[person] = 0.0
+
+    def end(self) -> list[float]:
+        """Return how long all answers took, those that are still missing included."""
+        now = time.monotonic()
+        return self.took + [(now - asked) * 1e3 for asked in self.asked.values() if asked]
+
+
 def round_trip(ports: Ports, input: Input, senders: int) -> list[float]:
-    """How long, in milliseconds, others wait for an answer while so many send *input*."""
+    """Return the milliseconds that other users wait for answers while *senders* send *input*."""
     with ExitStack() as stack, EpollSelector() as selector:
 
         def come(door: str, number: int) -> Person:
@@ -453,24 +491,17 @@ def round_trip(ports: Ports, input: Input, senders: int) -> list[float]:
             selector.register(person.listener.socket, EVENT_READ, person)
             return person
 
-        others = {come("line", number): 0.0 for number in range(OTHERS)}
+        asking = Asking([come("line", number) for number in range(OTHERS)])
         for number in range(senders):
             sender = come(input.door, number)
             with suppress(OSError):
-                # As fast as they are let: ten at once, then two a second.
+                # As fast as the server reads: ten at once, then two a second.
                 sender.tell(b"".join(map(input.data, range(12))))
-        took: list[float] = []
-        begin = time.monotonic()
-        due = begin
-        asking = iter(list(others) * int(SENDING_S * 2 + 1))
+        asking.due = begin = time.monotonic()
         while (now := time.monotonic()) < begin + SENDING_S:
-            if now >= due:
-                one = next(asking)
-                due += 0.5 / OTHERS
-                if not others[one]:
-                    others[one] = now
-                    one.tell(FENCE + b"\n")
-            for key, _ in selector.select(max(0.0, due - time.monotonic())):
+            if now >= asking.due:
+                asking.ask()
+            for key, _ in selector.select(max(0.0, asking.due - time.monotonic())):
                 person: Person = key.data
                 try:
                     alive = person.listener.read()
@@ -478,17 +509,15 @@ def round_trip(ports: Ports, input: Input, senders: int) -> list[float]:
                     alive = False
                 if not alive:
                     selector.unregister(person.listener.socket)
-                elif person in others and FENCED in person.listener.shown():
-                    took.append((time.monotonic() - others[person]) * 1e3)
-                    others[person] = 0.0
-                elif person not in others:
+                elif person in asking.asked:
+                    asking.read(person)
+                else:
                     person.listener.pieces.clear()
-        took += [(time.monotonic() - asked) * 1e3 for asked in others.values() if asked]
-        return took
+        return asking.end()
 
 
 def measure_round_trips(tools: Tools, dearest: Sequence[Input]) -> list[tuple[Input, int, float]]:
-    """The longest round trip while each of the *dearest* is sent, by how many send it."""
+    """Return, for each input and number of senders, the longest round trip of others."""
     found = []
     with served(tools, default_limits=True) as (_, ports, _):
         for number in range(TALKERS):
@@ -517,20 +546,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def main(arguments: Sequence[str]) -> int:
     given = parse(arguments)
     raise_descriptor_limit()
-    cores = os.sched_getaffinity(0)
-    pinned = {given.server_core, given.generator_core} <= cores and len(cores) > 1
     with tempfile.TemporaryDirectory(prefix="chatroom-bench-") as scratch:
-        server_core = given.server_core if pinned else None
-        generator_core = given.generator_core if pinned else None
-        tools = Tools(
-            Path(scratch), sys.executable, server_core, generator_core, {}, tls_flags=False
-        )
-        if pinned:
-            os.sched_setaffinity(0, {given.generator_core})
+        cores = pin(given.server_core, given.generator_core)
+        tools = Tools(Path(scratch), sys.executable, *cores, {}, tls_flags=False)
         try:
             check(with_terminals(1, 1), tools)
             costs = measure_costs(tools, given.only)
-            print(f"{len(costs)} inputs; ms of the reactor, for each {PORTION} bytes and in all:")
+            print(f"{len(costs)} inputs; ms of the reactor, by {PORTION_BYTES:,} bytes and in all:")
             for cost in costs[: given.shown]:
                 print(
                     f"  {cost.ms_per_portion:6.2f}  {cost.ms:7.2f}  {cost.input.label}", flush=True

@@ -1,6 +1,6 @@
-"""Starting and stopping the servers.
+"""Start and stop servers.
 
-The rule: a server is ended by the process id it was started with, whatever happened meanwhile.
+A server is ended by the process id that it was started with, whatever happened meanwhile.
 """
 
 from __future__ import annotations

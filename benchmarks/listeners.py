@@ -1,7 +1,7 @@
-"""Clients of the doors that are compared by terminals.py: lines, telnet with a terminal, SSH.
+"""The clients that terminals.py compares: lines, telnet with a terminal, SSH.
 
-The rule: while something is measured a listener only keeps what it is sent. What that was is looked
-at afterwards, so that unpacking, and decrypting above all, takes nothing from the measurement.
+During a measurement a listener only stores what it is sent. It is unpacked, and decrypted above
+all, afterwards, so that this does not disturb the measurement.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""How long logging in takes, and what guessing changes: ``python benchmarks/login.py``.
+"""Measure logins, alone and beside guesses: ``python benchmarks/login.py``.
 
-The rule: everybody comes from one address, which is the hardest case: whoever guesses and whoever
-owns the name cannot be told apart by where they come from. Beside each run of the server the same
-password is compared in this process, without any server: the least that a login can take.
-Everything is bounded in count and in time.
+All connections come from one address, which is the hardest case: the owner of the name and those
+who guess cannot be told apart by their sources. The same password is also compared in this process,
+without a server: the least that a login can take. Everything is bounded in count and in time.
 """
 
 from __future__ import annotations
@@ -34,17 +33,17 @@ from servers import Need, Tools, check, on_store
 RIGHT = "kohlrabi-4711"
 NAME = "alice"
 PATIENCE_S = 60.0
-"""So long a login is waited for, from its first try on."""
+"""How long a login may take, from its first try on."""
 TRY_AGAIN_S = 1.0
-"""So long after it was turned away an owner tries again on the same connection."""
+"""When an owner that was turned away tries again on the same connection."""
 MOST_S = 600.0
-"""Nobody guesses for longer."""
+"""How long guesses are sent at most."""
 TALK_RATE = 20
 """Lines a second of the talker whose lines are timed meanwhile."""
 
 
 def log_in(port: int) -> tuple[float, int]:
-    """Log in on a new connection; gives the seconds from the first try on, and how many tries."""
+    """Log in on a new connection; return the seconds from the first try on, and the tries."""
     client = Client(port)
     client.socket.settimeout(PATIENCE_S)
     begin = time.monotonic()
@@ -69,10 +68,11 @@ def log_in(port: int) -> tuple[float, int]:
 
 
 class Guessers(threading.Thread):
-    """Wrong passwords over so many connections, each sent when the last was answered.
+    """Sends wrong passwords, on each connection one after the answer to the other.
 
-    They go on until *ended* is set and COUNT were answered. reconnect: whether each guess has a
-    connection of its own.
+    count: how many answers to wait for, at least until `ended` is set.
+    connections: how many there are at the same time.
+    reconnect: whether each guess has a connection of its own.
     """
 
     def __init__(self, port: int, count: int, connections: int, *, reconnect: bool) -> None:
@@ -138,7 +138,7 @@ class Guessers(threading.Thread):
 
 
 class Talk(threading.Thread):
-    """Two people in a room, one of whom talks: how long do the lines take?"""
+    """Two users in a room, one of whom talks; measures how long the lines take."""
 
     def __init__(self, port: int) -> None:
         super().__init__(daemon=True)
@@ -179,7 +179,7 @@ def talking(port: int, into: dict[str, Any]) -> Iterator[None]:
 
 
 def phase(port: int, logins: int, guessers: Guessers | None) -> dict[str, Any]:
-    """LOGINS of the owner, one after the other, while GUESSERS guess."""
+    """Measure *logins* of the owner, one after the other, while *guessers* guess."""
     found: dict[str, Any] = {}
     with talking(port, found):
         if guessers is not None:
@@ -202,7 +202,7 @@ def phase(port: int, logins: int, guessers: Guessers | None) -> dict[str, Any]:
 
 
 def bare(count: int) -> dict[str, float]:
-    """The same password, compared in this process alone."""
+    """Compare the same password in this process, and return how long that takes."""
     stored = passwords.make(RIGHT)
     taken = []
     for _ in range(count):
@@ -212,6 +212,32 @@ def bare(count: int) -> dict[str, float]:
     return spread(taken)
 
 
+def register(port: int) -> None:
+    """Register NAME."""
+    owner = Client(port, 20)
+    owner.ask(f"/nick {NAME}")
+    shown = owner.ask(f"/register {RIGHT}")[1]
+    if b"is yours" not in shown:
+        raise SystemExit(f"login.py: {shown!r}")
+    owner.close()
+
+
+def measure_phases(port: int, given: argparse.Namespace) -> dict[str, Any]:
+    """Measure logins without guesses, and beside guesses over old and over new connections."""
+    phases = {}
+    for label, reconnect in (
+        ("nobody guesses", None),
+        ("guesses on lasting connections", False),
+        ("each guess on a new connection", True),
+    ):
+        guessers = None
+        if reconnect is not None:
+            guessers = Guessers(port, given.guesses, given.connections, reconnect=reconnect)
+        phases[label] = phase(port, given.logins, guessers)
+        print(label, json.dumps(phases[label]), flush=True)
+    return phases
+
+
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--logins", type=int, default=20)
@@ -219,7 +245,6 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--connections", type=int, default=50)
     parser.add_argument("--store-result", action="store_true")
     given = parser.parse_args(arguments)
-    cores = sorted(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         tools = Tools(folder, sys.executable, None, None, {}, tls_flags=False)
@@ -233,32 +258,14 @@ def main(arguments: Sequence[str]) -> int:
             "machine": machine(tools),
             "servers": {},
             "missing": {},
-            "cores": len(cores),
+            "cores": len(os.sched_getaffinity(0)),
             "connections": given.connections,
             "bare": bare(given.logins),
         }
         need = Need(free_port())
         with started(tried, tools, need):
-            owner = Client(need.port, 20)
-            owner.ask(f"/nick {NAME}")
-            shown = owner.ask(f"/register {RIGHT}")[1]
-            if b"is yours" not in shown:
-                raise SystemExit(f"login.py: {shown!r}")
-            owner.close()
-            for label, guessers in (
-                ("nobody guesses", None),
-                (
-                    "guesses on lasting connections",
-                    Guessers(need.port, given.guesses, given.connections, reconnect=False),
-                ),
-                (
-                    "each guess on a new connection",
-                    Guessers(need.port, given.guesses, given.connections, reconnect=True),
-                ),
-            ):
-                found = phase(need.port, given.logins, guessers)
-                result.setdefault("phases", {})[label] = found
-                print(label, json.dumps(found), flush=True)
+            register(need.port)
+            result["phases"] = measure_phases(need.port, given)
     print(report.login_section(result))
     if given.store_result:
         report.RESULTS.joinpath(f"{report.LOGIN}.json").write_text(json.dumps(result, indent=1))

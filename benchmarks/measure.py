@@ -1,12 +1,12 @@
-"""One run: start a server, load it, watch its memory, stop it.
+"""Measure one run: start a server, load it, sample its memory, stop it.
 
-The rule: everything is bounded in time, and every process is ended by the id it was started
-with, whatever happens.
+Everything is bounded in time, and every process is ended by the id that it was started with.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import resource
 import subprocess
@@ -44,6 +44,19 @@ def raise_descriptor_limit() -> int:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
+
+
+def pin(server_core: int, generator_core: int) -> tuple[int | None, int | None]:
+    """Pin this process to *generator_core*, and return the cores for server and generator.
+
+    Returns (None, None), with a warning, if the machine does not have both.
+    """
+    cores = os.sched_getaffinity(0)
+    if len(cores) < 2 or not {server_core, generator_core} <= cores:
+        print("There are not two cores to pin to: server and generator share them.", flush=True)
+        return None, None
+    os.sched_setaffinity(0, {generator_core})
+    return server_core, generator_core
 
 
 def resident(pid: int) -> int:

@@ -1,7 +1,7 @@
-"""Plots as SVG, written by hand so that a newcomer needs no plotting library.
+"""Plots as SVG, drawn without a plotting library.
 
-The rule: both axes are logarithmic, every line is named at its end, and the colours are told
-apart by the colour-blind (Okabe and Ito's palette).
+Both axes are logarithmic, every line has its name at its end, and the colours can be told apart by
+the colour-blind (Okabe and Ito's palette).
 """
 
 from __future__ import annotations
@@ -32,70 +32,77 @@ def _number(value: float) -> str:
 
 
 def _spread(heights: list[float]) -> list[float]:
-    """Move labels down just enough that none covers another; keeps their order."""
+    """Return the heights of labels, moved down so that none covers another."""
     placed: list[float] = []
     for height in heights:
         placed.append(max(height, placed[-1] + LABEL_GAP) if placed else height)
     return placed
 
 
-def svg(title: str, y_title: str, series: dict[str, Points], x_title: str = "clients") -> str:
-    """One plot: a line per series. Values must be above 0; an empty series is left out."""
-    series = {name: points for name, points in series.items() if points}
-    xs = [x for points in series.values() for x in points]
-    ys = [y for points in series.values() for y in points.values()]
-    x_low, x_high = math.log10(min(xs)), math.log10(max(xs))
-    y_low, y_high = _decades(ys)
+class _Scale:
+    """Maps values to pixels; both axes are logarithmic."""
 
-    def px(x: float) -> float:
-        return LEFT + (math.log10(x) - x_low) / ((x_high - x_low) or 1) * (WIDTH - LEFT - RIGHT)
+    def __init__(self, series: dict[str, Points]) -> None:
+        self.xs = sorted({x for points in series.values() for x in points})
+        ys = [y for points in series.values() for y in points.values()]
+        self._x_low, self._x_high = math.log10(self.xs[0]), math.log10(self.xs[-1])
+        self.y_low, self.y_high = _decades(ys)
 
-    def py(y: float) -> float:
-        return (
-            HEIGHT - BOTTOM - (math.log10(y) - y_low) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM)
-        )
+    def x(self, value: float) -> float:
+        part = (math.log10(value) - self._x_low) / ((self._x_high - self._x_low) or 1)
+        return LEFT + part * (WIDTH - LEFT - RIGHT)
 
-    out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" '
-        f'viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="13">',
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
-        f'<text x="{LEFT}" y="28" font-size="17">{escape(title)}</text>',
-    ]
-    for exponent in range(y_low, y_high + 1):
+    def y(self, value: float) -> float:
+        part = (math.log10(value) - self.y_low) / (self.y_high - self.y_low)
+        return HEIGHT - BOTTOM - part * (HEIGHT - TOP - BOTTOM)
+
+
+def _grid(scale: _Scale) -> list[str]:
+    """Return the lines of the grid, with the numbers of both axes."""
+    out = []
+    for exponent in range(scale.y_low, scale.y_high + 1):
         for step in (1, 2, 5):
             value = step * 10.0**exponent
-            if value > 10.0**y_high:
+            if value > 10.0**scale.y_high:
                 break
-            y = py(value)
+            y = scale.y(value)
             shade = "#c8c8c8" if step == 1 else "#ececec"
             out.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="{shade}"/>')
             out.append(
                 f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end" '
                 f'fill="{"#222222" if step == 1 else "#888888"}">{_number(value)}</text>'
             )
-    for x in sorted(set(xs)):
+    for value in scale.xs:
+        x = scale.x(value)
         out.append(
-            f'<path d="M{px(x):.1f} {TOP}V{HEIGHT - BOTTOM}" stroke="#ececec"/>'
-            f'<text x="{px(x):.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">{x:,.0f}</text>'
+            f'<path d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}" stroke="#ececec"/>'
+            f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">{value:,.0f}</text>'
         )
+    return out
+
+
+def _titles(x_title: str, y_title: str) -> list[str]:
+    """Return the titles of both axes."""
     middle = (LEFT + WIDTH - RIGHT) / 2
-    out.append(
-        f'<text x="{middle}" y="{HEIGHT - 16}" text-anchor="middle">{escape(x_title)}</text>'
-    )
-    out.append(
+    return [
+        f'<text x="{middle}" y="{HEIGHT - 16}" text-anchor="middle">{escape(x_title)}</text>',
         f'<text x="18" y="{HEIGHT / 2}" text-anchor="middle" '
-        f'transform="rotate(-90 18 {HEIGHT / 2})">{escape(y_title)}</text>'
-    )
+        f'transform="rotate(-90 18 {HEIGHT / 2})">{escape(y_title)}</text>',
+    ]
+
+
+def _curves(scale: _Scale, series: dict[str, Points]) -> list[str]:
+    """Return the lines of all series, and their names at the ends."""
+    out = []
     ends = []
     for (name, points), colour in zip(series.items(), COLOURS * 2, strict=False):
-        path = sorted(points.items())
-        line = "L".join(f"{px(x):.1f} {py(y):.1f}" for x, y in path)
+        path = [(scale.x(x), scale.y(y)) for x, y in sorted(points.items())]
+        line = "L".join(f"{x:.1f} {y:.1f}" for x, y in path)
         width = 3 if name == "chatroom" else 1.8
         out.append(f'<path d="M{line}" fill="none" stroke="{colour}" stroke-width="{width}"/>')
-        out += [
-            f'<circle cx="{px(x):.1f}" cy="{py(y):.1f}" r="3.5" fill="{colour}"/>' for x, y in path
-        ]
-        ends.append((py(path[-1][1]), px(path[-1][0]), name, colour))
+        out += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>' for x, y in path]
+        x, y = path[-1]
+        ends.append((y, x, name, colour))
     ends.sort()
     for (y, x, name, colour), label in zip(ends, _spread([e[0] for e in ends]), strict=True):
         edge = WIDTH - RIGHT + 14
@@ -104,5 +111,22 @@ def svg(title: str, y_title: str, series: dict[str, Points], x_title: str = "cli
             f'stroke-dasharray="2 3"/>'
             f'<text x="{edge + 4}" y="{label + 4:.1f}" fill="{colour}">{escape(name)}</text>'
         )
-    out.append("</svg>\n")
-    return "\n".join(out)
+    return out
+
+
+def svg(title: str, y_title: str, series: dict[str, Points], x_title: str = "clients") -> str:
+    """Return a plot with a line for each series that has points. Values must be above 0."""
+    series = {name: points for name, points in series.items() if points}
+    scale = _Scale(series)
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" '
+            f'viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="13">',
+            f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
+            f'<text x="{LEFT}" y="28" font-size="17">{escape(title)}</text>',
+            *_grid(scale),
+            *_titles(x_title, y_title),
+            *_curves(scale, series),
+            "</svg>\n",
+        ]
+    )

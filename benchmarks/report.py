@@ -1,7 +1,7 @@
-"""From the results of the runs to tables and plots.
+"""Make tables and plots from the results of the runs.
 
-The rule: no number in README.md is typed; the part between its two markers is made from
-results/*.json by ``python benchmarks/run.py --report``.
+No number in README.md is typed: the part between its two markers is made from results/*.json by
+``python benchmarks/run.py --report``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The benchmark: ``python benchmarks/run.py`` runs all of it, ``run.py SCENARIO...`` a part.
+"""Run the benchmark: ``python benchmarks/run.py``, or ``run.py SCENARIO...`` for a part.
 
-The rule: servers take turns (run 1 of each, run 2 of each, ...), so that what the machine does
-meanwhile hits all of them; results are compared within one run of this program only.
+Servers take turns (run 1 of each, run 2 of each, ...), so that other work of the machine affects
+all of them. Only results of one run of this program are compared.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from typing import Any
 import report
 import selfcheck
 from build import BuildError, build
-from measure import GeneratorError, measure, raise_descriptor_limit
+from measure import GeneratorError, measure, pin, raise_descriptor_limit
 from scenarios import SCENARIOS, Load, Scenario
 from servers import SERVERS, Missing, Tools, check
 
 DESCRIPTORS = 10_200
-"""What 10,000 clients, the observer and the program itself need."""
+"""How many descriptors 10,000 clients, the observer and the program need."""
 
 
 def machine(tools: Tools) -> dict[str, Any]:
-    """What the numbers were measured on; nothing that tells which machine it was."""
+    """Describe the machine, without anything that identifies it."""
     cpu = "unknown CPU"
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
@@ -54,7 +54,7 @@ def machine(tools: Tools) -> dict[str, Any]:
 def one_round(
     tools: Tools, load: Load, names: list[str], stored: dict[str, dict[str, Any]]
 ) -> None:
-    """One run of LOAD for each of the servers NAMES, appended to STORED."""
+    """Measure each of the servers *names* once under *load*, and append the runs to *stored*."""
     for name in names:
         server, kept = SERVERS[name], stored[name]
         if "error" in kept:
@@ -75,7 +75,7 @@ def one_round(
 
 
 def brief(run: dict[str, Any]) -> str:
-    """One line for who watches."""
+    """Return the main numbers of a run, in one line for the screen."""
     shown = []
     for label, key, scale, digits in (
         ("deliveries/s", "deliveries_per_s", 1, 0),
@@ -112,7 +112,7 @@ def brief(run: dict[str, Any]) -> str:
 def run_scenario(
     scenario: Scenario, tools: Tools, only: Sequence[str], runs: int, quick: bool
 ) -> dict[str, Any]:
-    """Measure one scenario; gives what is stored in results/."""
+    """Measure one scenario, and return what is stored in results/."""
     print(f"{scenario.name}: {scenario.title}", flush=True)
     versions: dict[str, dict[str, str]] = {}
     missing: dict[str, str] = {}
@@ -182,10 +182,6 @@ def main(arguments: Sequence[str]) -> int:
             f"will fail. As root: ulimit -n {DESCRIPTORS}",
             flush=True,
         )
-    cores = os.sched_getaffinity(0)
-    pinned = {asked.server_core, asked.generator_core} <= cores and len(cores) > 1
-    if not pinned:
-        print("Not two cores to pin to: server and generator share what there is.", flush=True)
     with tempfile.TemporaryDirectory(prefix="chatroom-bench-") as folder:
         os.chmod(folder, 0o755)
         try:
@@ -193,29 +189,26 @@ def main(arguments: Sequence[str]) -> int:
         except BuildError as error:
             print(error)
             return 1
-        tools = Tools(
-            Path(folder),
-            asked.python,
-            asked.server_core if pinned else None,
-            asked.generator_core if pinned else None,
-            programs,
-            tls,
-        )
-        if pinned:
-            os.sched_setaffinity(0, {asked.generator_core})
+        cores = pin(asked.server_core, asked.generator_core)
+        tools = Tools(Path(folder), asked.python, *cores, programs, tls)
         if asked.self_check:
             return selfcheck.run(tools)
-        for name in asked.scenarios or SCENARIOS:
-            scenario = SCENARIOS[name]
-            runs = asked.runs or (1 if asked.quick else scenario.runs)
-            result = run_scenario(scenario, tools, asked.servers, runs, asked.quick)
-            print(report.section(result) + "\n", flush=True)
-            if not asked.quick and not asked.servers:
-                report.RESULTS.mkdir(exist_ok=True)
-                stored = report.RESULTS / f"{name}.json"
-                stored.write_text(json.dumps(result, indent=1) + "\n")
-                report.write_readme()
+        run_scenarios(asked, tools)
     return 0
+
+
+def run_scenarios(asked: argparse.Namespace, tools: Tools) -> None:
+    """Measure the scenarios that were asked for; store the results of complete runs."""
+    for name in asked.scenarios or SCENARIOS:
+        scenario = SCENARIOS[name]
+        runs = asked.runs or (1 if asked.quick else scenario.runs)
+        result = run_scenario(scenario, tools, asked.servers, runs, asked.quick)
+        print(report.section(result) + "\n", flush=True)
+        if not asked.quick and not asked.servers:
+            report.RESULTS.mkdir(exist_ok=True)
+            stored = report.RESULTS / f"{name}.json"
+            stored.write_text(json.dumps(result, indent=1) + "\n")
+            report.write_readme()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What is measured: one row per scenario, each runnable alone.
+"""The scenarios: one row for each, and each can be run alone.
 
-The rule: a scenario is the same load for every server, and its table says everything that
-counts against the result as well (lost, doubled, out of order).
+A scenario is the same load for every server. Its table also shows what counts against a result:
+lines that were lost, doubled or out of order.
 """
 
 from __future__ import annotations

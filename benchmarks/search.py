@@ -1,7 +1,7 @@
-"""How long a long history takes: ``python benchmarks/search.py [--lines N] [--store-result]``.
+"""Measure lookups in a long history: ``python benchmarks/search.py [--lines N]``.
 
-The rule: the text is the same in every run, and the server is asked as people ask it, over a
-connection. Everything is bounded in count and in time.
+The text is the same in every run, and the queries are sent as users send them, over a connection.
+Everything is bounded in count and in time.
 """
 
 from __future__ import annotations
@@ -12,19 +12,18 @@ import itertools
 import json
 import math
 import multiprocessing
-import os
 import random
 import re
 import socket
 import sys
 import tempfile
 import time
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -35,8 +34,11 @@ from chatroom.model.entry import Entry
 from chatroom.model.events import Opened, Said
 from chatroom.text import names
 from launch import free_port, log_of, started
+from measure import pin
 from run import machine
 from servers import Need, Server, Tools, check, on_store
+
+T = TypeVar("T")
 
 # -- what the store is filled with
 
@@ -130,35 +132,45 @@ def lines(count: int, filling: Filling) -> Iterator[tuple[str, str, str]]:
         yield room, name, text
 
 
+class Stopwatch:
+    """The seconds that kinds of work have taken so far."""
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+
+    def time(self, what: str, work: Callable[..., T], *arguments: object) -> T:
+        """Do *work*, count its time as that of *what*, and return its result."""
+        begin = time.monotonic()
+        result = work(*arguments)
+        self.seconds[what] += time.monotonic() - begin
+        return result
+
+
+def entries_of(portion: Iterable[tuple[float, str, str, str]], opened: set[str]) -> Iterator[Entry]:
+    """Yield the events of messages: time, room, name and text. Rooms are opened once."""
+    for at, room, name, text in portion:
+        key, id = names.fold(room), int(at * 1e6)
+        if room not in opened:
+            opened.add(room)
+            yield Entry(key, id - 1, Opened(at, 0, room))
+        yield Entry(key, id, Said(at, 1, name, text))
+
+
 def fill(path: Path, count: int) -> tuple[Filling, dict[str, float]]:
-    """Make the store of COUNT lines; gives what is in it and how long it took."""
+    """Make a store of *count* messages; return what it contains and how long it took."""
     filling = Filling()
     filling.end = time.time() - 3600
     filling.begin = filling.end - SPAN_S
     writer = Writer(path)
-    took = {"text": 0.0, "commit": 0.0, "index": 0.0}
-
-    def timed(what: str, work: Callable[..., Any], *arguments: object) -> Any:
-        begin = time.monotonic()
-        result = work(*arguments)
-        took[what] += time.monotonic() - begin
-        return result
-
-    made = lines(count, filling)
+    watch = Stopwatch()
+    times = (filling.begin + number * SPAN_S / count for number in itertools.count())
+    made = ((at, *line) for at, line in zip(times, lines(count, filling), strict=False))
     opened: set[str] = set()
-    step = SPAN_S / count
     for first in range(0, count, PORTION):
-        portion = timed("text", list, itertools.islice(made, PORTION))
-        entries = []
-        for number, (room, name, text) in enumerate(portion, first):
-            at, key = filling.begin + number * step, names.fold(room)
-            id = int(at * 1e6)
-            if room not in opened:
-                opened.add(room)
-                entries.append(Entry(key, id - 1, Opened(at, 0, room)))
-            entries.append(Entry(key, id, Said(at, 1, name, text)))
-        timed("commit", writer.commit, entries)
-        while timed("index", writer.index):
+        some = itertools.islice(made, PORTION)
+        portion: list[tuple[float, str, str, str]] = watch.time("text", list, some)
+        watch.time("commit", writer.commit, list(entries_of(portion, opened)))
+        while watch.time("index", writer.index):
             pass
         if first and first % 100_000 == 0:
             print(f"  {first:,} lines", flush=True)
@@ -166,14 +178,14 @@ def fill(path: Path, count: int) -> tuple[Filling, dict[str, float]]:
     size = sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*"))
     return filling, {
         "lines": count,
-        "seconds": took["commit"] + took["index"],
-        "index_s": took["index"],
-        "text_s": took["text"],
+        "seconds": watch.seconds["commit"] + watch.seconds["index"],
+        "index_s": watch.seconds["index"],
+        "text_s": watch.seconds["text"],
         "bytes": size,
     }
 
 
-# -- the server and who asks it
+# -- the server and a client
 
 
 class Client:
@@ -251,19 +263,21 @@ def _nearest(counts: Counter[str], wanted: float, most: int) -> list[str]:
     return sorted(counts, key=lambda word: (abs(counts[word] - wanted), word))[:most]
 
 
+def searched(name: str, terms: list[str], counts: Counter[str], rest: str = "") -> Kind:
+    """Return the searches for each of *terms*, which *counts* messages contain."""
+    # If a term may be missing in a small room, any answer is accepted.
+    found = b" #" if min(counts[term] for term in terms) else b"-"
+    matching = sum(counts[term] for term in terms) / len(terms)
+    if not matching:
+        found = b"-- Nothing was found."
+    return Kind(name, [f"/search {term}{rest}" for term in terms], found, matching)
+
+
 def kinds(filling: Filling, count: int) -> list[Kind]:
+    """Return the kinds of queries that are measured."""
     rng = random.Random(2)
     few = max(2.0, count / 100_000)
     small, rare_name = filling.rooms[-1], filling.names[-1]
-
-    def searched(name: str, terms: list[str], counts: Counter[str], rest: str = "") -> Kind:
-        # A room that may be empty of a word now and then is not held against the server.
-        found = b" #" if min(counts[term] for term in terms) else b"-"
-        matching = sum(counts[term] for term in terms) / len(terms)
-        if not matching:
-            found = b"-- Nothing was found."
-        return Kind(name, [f"/search {term}{rest}" for term in terms], found, matching)
-
     times = [
         time.strftime("%Y-%m-%d %H:%M", time.gmtime(rng.uniform(filling.begin, filling.end)))
         for _ in range(200)
@@ -342,49 +356,77 @@ def ask_kind(client: Client, kind: Kind, queries: int) -> tuple[list[float], int
 # -- who talks meanwhile
 
 
-def talk(port: int, orders: Connection, seconds: float) -> None:
-    """In a process of its own: says TALK_RATE lines a second in a room of its own until there is
-    an order, or for SECONDS, and sends back the times until another one there was shown them."""
-    talker, listener = Client(port), Client(port)
-    for client in (talker, listener):
-        client.ask("/join talkers")
-    listener.socket.settimeout(0)
-    orders.send("talking")
-    pattern = re.compile(rb": said at (\d+)\r\n")
-    begin = time.monotonic()
-    said = 0
-    due: deque[float] = deque()
-    taken: list[float] = []
-    carry = b""
-    over = 0.0
-    while not over or (due and time.monotonic() < over + 2):
-        now = time.monotonic()
-        next_due = begin + said / TALK_RATE
-        if not over and (now > begin + seconds or orders.poll()):
-            over = now
-        if not over and now >= next_due:
-            talker.socket.sendall(f"said at {said}\n".encode())
-            due.append(next_due)
-            said += 1
-            continue
-        wait = 0.02 if over else next_due - now
-        listener.socket.settimeout(max(0.0001, wait))
+class Talk:
+    """A user who says TALK_RATE lines a second, and another who is shown them.
+
+    taken: the seconds until each line was shown.
+    """
+
+    SAID = re.compile(rb": said at (\d+)\r\n")
+
+    def __init__(self, port: int) -> None:
+        self._talker, self._listener = Client(port), Client(port)
+        for client in (self._talker, self._listener):
+            client.ask("/join talkers")
+        self._begin = time.monotonic()
+        self.said = 0
+        self.taken: list[float] = []
+        # When each line that was not shown yet was due.
+        self.due: deque[float] = deque()
+        self._carry = b""
+
+    @property
+    def next_due(self) -> float:
+        return self._begin + self.said / TALK_RATE
+
+    def say(self) -> None:
+        """Say the next line."""
+        due = self.next_due
+        self._talker.socket.sendall(f"said at {self.said}\n".encode())
+        self.due.append(due)
+        self.said += 1
+
+    def listen(self, seconds: float) -> None:
+        """Read what is shown within *seconds*."""
+        self._listener.socket.settimeout(max(0.0001, seconds))
         try:
-            carry += listener.socket.recv(65536)
+            self._carry += self._listener.socket.recv(65536)
         except (TimeoutError, BlockingIOError):
-            continue
+            return
         at = time.monotonic()
         end = 0
-        for match in pattern.finditer(carry):
-            number = said - len(due)
+        for match in self.SAID.finditer(self._carry):
+            number = self.said - len(self.due)
             if int(match[1]) != number:
                 raise SystemExit(f"search.py: line {match[1]!r} came for line {number}")
-            taken.append(at - due.popleft())
+            self.taken.append(at - self.due.popleft())
             end = match.end()
-        carry = carry[end:]
-    for client in (talker, listener):
-        client.close()
-    orders.send({**spread(taken), "said": said})
+        self._carry = self._carry[end:]
+
+    def close(self) -> None:
+        self._talker.close()
+        self._listener.close()
+
+
+def talk(port: int, orders: Connection, seconds: float) -> None:
+    """Talk for *seconds*, or until there is an order, and send back how long the lines took.
+
+    It runs in a process of its own, in a room of its own.
+    """
+    talking = Talk(port)
+    orders.send("talking")
+    begin = time.monotonic()
+    over = 0.0
+    while not over or (talking.due and time.monotonic() < over + 2):
+        now = time.monotonic()
+        if not over and (now > begin + seconds or orders.poll()):
+            over = now
+        if not over and now >= talking.next_due:
+            talking.say()
+        else:
+            talking.listen(0.02 if over else talking.next_due - now)
+    talking.close()
+    orders.send({**spread(talking.taken), "said": talking.said})
 
 
 def with_talker(port: int, seconds: float, work: Callable[[], Any]) -> tuple[dict[str, Any], Any]:
@@ -423,7 +465,34 @@ def first_greeting(chat: Server, tools: Tools) -> float:
         return client.greeted - begin
 
 
+def measure(
+    chat: Server, tools: Tools, asked: Sequence[Kind], queries: int
+) -> tuple[list[dict[str, float]], list[dict[str, float]], dict[str, Any]]:
+    """Measure all queries alone and beside a talker, and the talker's lines."""
+    need = Need(free_port())
+    with started(chat, tools, need):
+        client = Client(need.port, START_S)
+        print("  alone", flush=True)
+        alone = ask_all(client, asked, queries)
+        without, _ = with_talker(need.port, TALK_MOST_S, lambda: time.sleep(TALK_S))
+        print("  beside a talker", flush=True)
+        with_searches, beside = with_talker(
+            need.port, TALK_MOST_S, lambda: ask_all(client, asked, queries, TALK_S)
+        )
+        client.close()
+    talker = {"without": without, "with": with_searches}
+    for label, times in talker.items():
+        print(
+            f"  talker {label} searches: {times['count']} of {times['said']} lines, p50 "
+            f"{times['p50_us'] / 1e3:.2f}, p99 {times['p99_us'] / 1e3:.2f}, max "
+            f"{times['max_us'] / 1e3:.2f} ms",
+            flush=True,
+        )
+    return alone, beside, talker
+
+
 def run(tools: Tools, count: int, queries: int) -> dict[str, Any]:
+    """Fill a store, measure everything, and return the result to store."""
     data = tools.folder / "data"
     data.mkdir(mode=0o700)
     print(f"A store of {count:,} lines", flush=True)
@@ -438,24 +507,7 @@ def run(tools: Tools, count: int, queries: int) -> dict[str, Any]:
     starts = [first_greeting(chat, tools) for _ in range(STARTS)]
     print("  from exec to greeting, ms: " + " ".join(f"{s * 1e3:.0f}" for s in starts), flush=True)
     asked = kinds(filling, count)
-    need = Need(free_port())
-    with started(chat, tools, need):
-        client = Client(need.port, START_S)
-        print("  alone", flush=True)
-        alone = ask_all(client, asked, queries)
-        without, _ = with_talker(need.port, TALK_MOST_S, lambda: time.sleep(TALK_S))
-        print("  beside a talker", flush=True)
-        session_ended, beside = with_talker(
-            need.port, TALK_MOST_S, lambda: ask_all(client, asked, queries, TALK_S)
-        )
-        client.close()
-    for label, times in (("without", without), ("with", session_ended)):
-        print(
-            f"  talker {label} searches: {times['count']} of {times['said']} lines, p50 "
-            f"{times['p50_us'] / 1e3:.2f}, p99 {times['p99_us'] / 1e3:.2f}, max "
-            f"{times['max_us'] / 1e3:.2f} ms",
-            flush=True,
-        )
+    alone, beside, talker = measure(chat, tools, asked, queries)
     return {
         "scenario": report.SEARCH,
         "title": f"Looking things up in {count:,} lines",
@@ -468,7 +520,7 @@ def run(tools: Tools, count: int, queries: int) -> dict[str, Any]:
             {"kind": kind.name, "matching": kind.matching, "alone": one, "beside": other}
             for kind, one, other in zip(asked, alone, beside, strict=True)
         ],
-        "talker": {"without": without, "with": session_ended},
+        "talker": talker,
     }
 
 
@@ -483,19 +535,9 @@ def main(arguments: Sequence[str]) -> int:
     asked = parser.parse_args(arguments)
     if asked.lines < 1000 or asked.queries < 1:
         parser.error("at least 1000 lines, and one query")
-    cores = os.sched_getaffinity(0)
-    pinned = {asked.server_core, asked.generator_core} <= cores and len(cores) > 1
     with tempfile.TemporaryDirectory(prefix="chatroom-bench-") as folder:
-        tools = Tools(
-            Path(folder),
-            asked.python,
-            asked.server_core if pinned else None,
-            asked.generator_core if pinned else None,
-            {},
-            False,
-        )
-        if pinned:
-            os.sched_setaffinity(0, {asked.generator_core})
+        cores = pin(asked.server_core, asked.generator_core)
+        tools = Tools(Path(folder), asked.python, *cores, {}, False)
         result = run(tools, asked.lines, asked.queries)
     print("\n" + report.section(result), flush=True)
     wrong = sum(q[when]["wrong"] for q in result["queries"] for when in ("alone", "beside"))

@@ -1,6 +1,6 @@
-"""Does the load generator see what is wrong? It is run against relays with one fault each.
+"""Check the load generator against relays with one fault each.
 
-The rule: a fault is seen as what it is, and a relay without one passes clean.
+It must report each fault as what it is, and no fault for a relay without one.
 """
 
 from __future__ import annotations

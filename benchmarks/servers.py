@@ -1,7 +1,7 @@
-"""The servers that are compared: how each is started, and what it needs to be.
+"""The servers that are compared: how each is started, and what it needs.
 
-The rule: each server gets its best chance. Its limits are off, its backlog is large, it has
-one core; what is not installed is named with the way to install it, and nothing is installed.
+Each server gets its best chance: its limits are off, its backlog is large, and it has a core of its
+own. For a server that is not installed the way to install it is shown; nothing is installed.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""What stays of people who have gone: ``python benchmarks/soak.py [--connections N]``.
+"""Measure what users leave behind: ``python benchmarks/soak.py [--connections N]``.
 
-The rule: somebody connects, says a line, is heard, and leaves, so many times; half-way and at the
-end everybody is gone, and the server is asked for its memory, descriptors and delayed calls, and
-for what only the garbage collector has freed. It is all on 127.0.0.0/8, and bounded in count and
-time.
+Many users connect, say a line, are heard, and leave. Half-way and at the end, when all have left,
+the server is asked for its memory, descriptors and delayed calls, and for what only the garbage
+collector has freed. All of it is on 127.0.0.0/8, and bounded in count and time.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What a terminal costs beside a plain line: ``python benchmarks/terminals.py``.
+"""Measure what terminals cost beside plain lines: ``python benchmarks/terminals.py``.
 
-The rule: the doors take turns, each with a fresh server that has all of them open; whoever talks
-does so at the line door, so that only the listeners differ. Every line is looked for at every
-listener, after it was measured. Everything is bounded in count and in time.
+The doors take turns, each with a fresh server that has all doors open. The user who talks is at the
+line door, so that only the listeners differ. After the measurement it is checked that every
+listener was shown every line. Everything is bounded in count and in time.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import report
 from launch import free_port, running
 from listeners import Listener, NotServed, SshListener, TelnetListener
-from measure import raise_descriptor_limit, resident
+from measure import pin, raise_descriptor_limit, resident
 from run import machine
 from servers import Missing, Need, Tools, check, with_terminals
 
@@ -40,21 +40,21 @@ USUAL = (80, 24)
 WIDTHS = 50
 HALF_A_LINE = b"this is half of a line that I am"
 LOGINS = 30
-"""So many come and go, one after the other, before the listeners come."""
+"""How many users come and go, one after the other, before the listeners come."""
 SETTLING_S = 4.0
-"""So long after the last one came nobody is told of it any more."""
+"""After this time joins are not announced any more."""
 COMING_S = 120.0
-"""So long may all of them together take to come in."""
+"""How long all listeners together may take to come in."""
 IDLE_S = 3.0
 QUIET_S = 0.7
-"""When nothing came for so long, everything has come."""
+"""After this time without output all of it has come."""
 LATE_S = 30.0
-"""So long after the last line was due it is not waited any more."""
+"""How long to wait for output after the last line was due."""
 NUMBERED = re.compile(rb"#(\d{7})#")
 
 
 class Ports(NamedTuple):
-    """Where the doors of a server are."""
+    """The ports of a server's doors."""
 
     line: int
     telnet: int
@@ -63,7 +63,12 @@ class Ports(NamedTuple):
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of listener: how the one with a number comes in, and what it has typed."""
+    """A kind of listener.
+
+    title: its name in the table.
+    come: connects the listener with a number.
+    typed: the part of a line that it has typed.
+    """
 
     title: str
     come: Callable[[Ports, int], Listener]
@@ -71,7 +76,7 @@ class Kind:
 
 
 def _different(number: int) -> tuple[int, int]:
-    """One of WIDTHS sizes; in none of them is a line broken."""
+    """Return one of WIDTHS sizes, all of them too wide to break a line."""
     return USUAL[0] + number % WIDTHS, USUAL[1]
 
 
@@ -97,7 +102,7 @@ KINDS = {
 
 
 class Clock(NamedTuple):
-    """What has been used so far, in seconds, and when that was."""
+    """The processor time used so far, in seconds, and when it was read."""
 
     at: float
     server: float
@@ -126,7 +131,7 @@ def machine_cpu() -> float:
 
 
 class Room:
-    """Everybody who listens, and whoever talks; what is sent to them is read here."""
+    """The listeners and the talker; reads what they are sent."""
 
     def __init__(self, listeners: Sequence[Listener], talker: Listener) -> None:
         self.listeners = listeners
@@ -160,7 +165,7 @@ class Room:
         gc.collect()
 
     def say(self, rate: int, seconds: float) -> dict[str, float]:
-        """So many lines a second for so long, until everybody was shown them."""
+        """Say *rate* lines a second for *seconds*, and read until all listeners have them."""
         count = round(rate * seconds)
         said = 0
         latest = 0.0
@@ -187,12 +192,12 @@ class Room:
 
 
 def line(number: int) -> bytes:
-    """What is said, LINE_BYTES long."""
+    """Return the line with this number, LINE_BYTES long."""
     return (b"#%07d# " % number).ljust(LINE_BYTES - 1, b"x") + b"\n"
 
 
 def counted(room: Room, lines: int) -> dict[str, float]:
-    """What the listeners were shown of so many lines."""
+    """Return what the listeners were shown of *lines* lines, and what is wrong with it."""
     lost = doubled = disordered = reads = size = 0
     for one in room.listeners:
         reads += len(one.pieces)
@@ -327,41 +332,32 @@ def brief(run: dict[str, Any]) -> str:
     return "; ".join(shown)
 
 
+def measure_all(
+    given: argparse.Namespace, kinds: Sequence[str], tools: Tools
+) -> dict[str, list[dict[str, Any]]]:
+    """Measure all *kinds* in turn, several times. Raises NotServed or OSError."""
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in kinds}
+    logins, part = (min(LOGINS, 3), 0.2) if given.quick else (LOGINS, 1.0)
+    for number in range(1 if given.quick else given.runs):
+        print(f"run {number + 1}", flush=True)
+        for name in kinds:
+            run = measure(KINDS[name], tools, given.clients, logins, part)
+            runs[name].append(run)
+            print(f"  {name}: {brief(run)}", flush=True)
+    return runs
+
+
 def main(arguments: Sequence[str]) -> int:
     given = parse(arguments)
     raise_descriptor_limit()
-    cores = os.sched_getaffinity(0)
-    pinned = {given.server_core, given.generator_core} <= cores and len(cores) > 1
-    if not pinned:
-        print("Not two cores to pin to: server and generator share what there is.", flush=True)
     kinds = given.kinds or list(KINDS)
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in kinds}
     with tempfile.TemporaryDirectory(prefix="chatroom-bench-") as scratch:
-        tools = Tools(
-            Path(scratch),
-            sys.executable,
-            given.server_core if pinned else None,
-            given.generator_core if pinned else None,
-            {},
-            tls_flags=False,
-        )
-        if pinned:
-            os.sched_setaffinity(0, {given.generator_core})
+        cores = pin(given.server_core, given.generator_core)
+        tools = Tools(Path(scratch), sys.executable, *cores, {}, tls_flags=False)
         try:
             version = check(with_terminals(1, 1), tools)
             load = [os.getloadavg()[0]]
-            for number in range(1 if given.quick else given.runs):
-                print(f"run {number + 1}", flush=True)
-                for name in kinds:
-                    run = measure(
-                        KINDS[name],
-                        tools,
-                        given.clients,
-                        min(LOGINS, 3) if given.quick else LOGINS,
-                        0.2 if given.quick else 1.0,
-                    )
-                    runs[name].append(run)
-                    print(f"  {name}: {brief(run)}", flush=True)
+            runs = measure_all(given, kinds, tools)
             load.append(os.getloadavg()[0])
         except (Missing, NotServed, OSError) as error:
             print(f"terminals.py: {error}", file=sys.stderr)
@@ -380,9 +376,8 @@ def main(arguments: Sequence[str]) -> int:
         }
     print(report.terminals_section(result))
     if given.store_result:
-        report.RESULTS.joinpath(f"{report.TERMINALS}.json").write_text(
-            json.dumps(result, indent=1) + "\n"
-        )
+        stored = report.RESULTS / f"{report.TERMINALS}.json"
+        stored.write_text(json.dumps(result, indent=1) + "\n")
         report.write_readme()
     return 0
 

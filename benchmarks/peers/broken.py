@@ -1,7 +1,6 @@
-"""Not a peer: a relay with one fault, to see that the load generator notices it.
+"""A relay with one fault, to check that the load generator notices it.
 
-The rule: one fault, at one line, for one listener (the sixth to come, or the first, who is the
-observer); everything else is in order.
+The fault is at one line, for one listener: the sixth, or the first, which is the observer.
 
 usage: broken.py PORT FAULT
 """

@@ -1,7 +1,7 @@
 """The ancestor: sixty lines around ``select``, as chat servers began.
 
-The one rule: every line goes to everybody but its sender, with a blocking ``sendall``. So it
-waits for whoever does not read, and ``select`` takes no more than 1,024 descriptors.
+Every line goes to everybody except its sender, with a blocking ``sendall``. So it waits for clients
+that do not read, and ``select`` takes at most 1,024 descriptors.
 
 usage: select_ancestor.py PORT [GREETING]
 """

@@ -1,7 +1,7 @@
-"""The peer every Twisted tutorial begins with: a set of protocols and a loop over ``sendLine``.
+"""The chat server of Twisted tutorials: a set of protocols and a loop over ``sendLine``.
 
-The one rule: nothing beyond the tutorial, except a backlog and TCP_NODELAY, so that it is
-measured at what it does and not at what it forgets.
+It has nothing beyond the tutorial, except a backlog and TCP_NODELAY, so that these do not decide
+the comparison.
 
 usage: sendline.py PORT [GREETING]
 """
