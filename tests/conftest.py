@@ -250,8 +250,8 @@ def kept(book: FakeBook) -> Iterator[World]:
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """What gives people time does not give much."""
     monkeypatch.setattr("chatroom.chat.announcer.STAY_SECONDS", 0.01)
-    monkeypatch.setattr("chatroom.doors.ssh.connection.GOING", 0.1)
-    monkeypatch.setattr("chatroom.doors.factory.GOING", 0.1)
+    monkeypatch.setattr("chatroom.doors.ssh.connection.FAREWELL_SECONDS", 0.1)
+    monkeypatch.setattr("chatroom.doors.factory.FAREWELL_SECONDS", 0.1)
     monkeypatch.setattr("chatroom.doors.telnet.charmode.PATIENCE", 0.1)
 
 

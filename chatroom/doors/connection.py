@@ -14,8 +14,8 @@ from zope.interface import implementer
 
 from chatroom.actions import login
 from chatroom.chat.session import Session
-from chatroom.doors.factory import NOT_SERVED, is_encrypted, tune
-from chatroom.doors.state import State
+from chatroom.doors.sockets import is_encrypted, tune
+from chatroom.doors.state import NOT_SERVED, State
 from chatroom.doors.writer import Writer
 from chatroom.formats.plain import PLAIN
 from chatroom.model.events import SERVER, Noticed

@@ -1,21 +1,18 @@
-"""What every door's factory does: it takes connections in and lets them go.
+"""What the factories of all doors do: they let connections in, know them, and close them.
 
-The rule: who may come is decided before there is a session, and stopping takes a bounded time,
-whoever does not read.
+Whether a connection is accepted is decided before it has a session. Stopping takes a bounded time,
+however slowly the clients read.
 """
 
-import select
-import socket
 from functools import partial
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionAborted, ConnectionDone
-from twisted.internet.interfaces import IAddress, INegotiated, ISSLTransport, ISystemHandle
+from twisted.internet.interfaces import IAddress, INegotiated
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
-from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 
 from chatroom.chat.chat import Chat
@@ -23,95 +20,25 @@ from chatroom.formats.plain import PLAIN
 from chatroom.model.clock import Timer
 from chatroom.model.counters import BARRED, CROWDED, STOPPING
 from chatroom.model.events import SERVER, Noticed
-from chatroom.model.limits import Limits, address_of, source_of
+from chatroom.model.limits import address_of, source_of
 
 log = Logger()
 
-#: An attribute that a connection has only between `serve` and its end: None, whatever its type.
-NOT_SERVED: Final[Any] = None
+#: How long connections may take to read what they are sent last.
+FAREWELL_SECONDS: Final = 2.0
 
-#: How long, in seconds, connections may take to read what they are sent last.
-GOING = 2.0
-
-#: How long, in seconds, a connection may take to agree on TLS.
-HANDSHAKE_SECONDS = 10.0
-
-#: How much, in bytes, the kernel holds for a client that does not read; it doubles what it is told
-#: (socket(7)). The less it is, the sooner it shows that nobody reads.
-SEND_BUFFER = 32 * 1024
-
-#: How many keepalive probes an unresponsive peer is sent.
-PROBES = 4
-
-
-def _bottom_of(transport: Any) -> Any:
-    """The transport of the socket under *transport*."""
-    while isinstance(transport, ProtocolWrapper):
-        transport = transport.transport
-    return transport
-
-
-def _socket_of(transport: Any) -> Any:
-    """The socket under *transport*, None where there is none, or none any more."""
-    # The handle of a TLS transport is not a socket.
-    transport = _bottom_of(transport)
-    there = getattr(transport, "connected", False) and ISystemHandle.providedBy(transport)
-    return transport.getHandle() if there else None
-
-
-def tune(transport: Any, limits: Limits) -> None:
-    """Set what a new connection needs of the kernel.
-
-    Lines go out at once: Nagle's algorithm would hold them back for 40 ms. Urgent data stays in
-    its place, telnet sends the IAC of a Synch so (RFC 854, "The TELNET Synch signal"). A peer that
-    is gone without a word is noticed by keepalive and by TCP_USER_TIMEOUT (RFC 5482).
-    """
-    handle = _socket_of(transport)
-    if handle is None:
-        return
-    handle.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-    if handle.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    handle.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
-    if limits.dead_after:
-        interval = max(1, limits.dead_after // (2 * PROBES))
-        idle = max(1, limits.dead_after - interval * (PROBES + 1))
-        handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, idle)
-        handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval)
-        handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, PROBES)
-        unanswered = 1000 * (idle + PROBES * interval)
-        handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unanswered)
-
-
-def is_encrypted(transport: Any) -> bool:
-    """Whether nobody on the way can read along: TLS, or a socket of this machine's (unix(7)).
-
-    A socket that leads to a proxy says nothing of the way that leads there.
-    """
-    handle = _socket_of(transport)
-    local = handle is not None and handle.family == socket.AF_UNIX
-    local = local and not getattr(_bottom_of(transport), "proxied", False)
-    return local or ISSLTransport.providedBy(transport) or bool(getattr(transport, "TLS", False))
-
-
-def peer_ended(transport: Any) -> bool:
-    """Whether the peer has closed its side, even behind data that was not read yet."""
-    handle = _socket_of(transport)
-    if handle is None:
-        return False
-    poll = select.poll()
-    poll.register(handle.fileno(), select.POLLRDHUP)
-    return bool(poll.poll(0))
+#: How long a connection may take to agree on TLS.
+HANDSHAKE_SECONDS: Final = 10.0
 
 
 class Connected(Protocol):
     """A connection as its factory sees it.
 
-    origin: its number, see Chat.next_origin. source, address: see DoorFactory. opened: when it
-    came, by `Clock.seconds`. spoken: how many lines were said over it. closing: why the
-    server closes it, in words that stay what they are; empty for no such reason.
+    origin: its id, see Chat.next_origin.
+    source, address: see DoorFactory.
+    opened: when it came, by `Clock.seconds`.
+    spoken: how many lines were said over it.
+    closing: why the server closes it, a fixed phrase for the log; empty if it does not.
     """
 
     transport: Any
@@ -135,13 +62,13 @@ class Connected(Protocol):
     def closing(self) -> str: ...
 
     def serve(self) -> None:
-        """The connection can be used: begin, and tell the factory with `joined`."""
+        """Begin, and tell the factory with `joined`: the connection can be used."""
 
     def expel(self, told: str, what: str, why: str) -> None:
-        """An operator ends it: see Session.expel, though there may be no session."""
+        """End the connection for an operator: see Session.expel."""
 
     def stop_reading(self) -> None:
-        """No more input is wanted."""
+        """Take no more input."""
 
     def dismiss(self) -> None:
         """Say that the server stops, and close when that is sent."""
@@ -151,7 +78,7 @@ class Connected(Protocol):
 
 
 class TurnedAway(TwistedProtocol):
-    """A connection that may not stay: it is told why and closed."""
+    """A connection that is refused: it is told why and closed."""
 
     def __init__(self, chat: Chat, why: str) -> None:
         self._chat = chat
@@ -162,15 +89,15 @@ class TurnedAway(TwistedProtocol):
         """Twisted: the connection is there."""
         transport: Any = self.transport
         transport.write(self.words(self._why))
-        self._overdue.start(GOING, transport.abortConnection)
+        self._overdue.start(FAREWELL_SECONDS, transport.abortConnection)
         self.leave(transport)
 
     def words(self, why: str) -> bytes:
-        """What says *why* to a client of this door."""
+        """Return what says *why* to a client of this door."""
         return PLAIN.encode(Noticed(0.0, SERVER, why))
 
     def leave(self, transport: Any) -> None:
-        """Close when that is sent."""
+        """Close *transport* when that is sent."""
         transport.loseConnection()
 
     def connectionLost(self, reason: object = None) -> None:
@@ -182,38 +109,36 @@ C = TypeVar("C", bound=Connected)
 
 
 class DoorFactory(ServerFactory, Generic[C]):
-    """Makes the connections of one door and knows them all in `clients`.
+    """Makes the connections of one door.
 
-    Its protocols call `connected`, `agreed`, `joined` and `removed`, and know the `source` they
-    count for and the `address` they come from. Where TLS has to be agreed on first, a connection
-    counts for the limits until then, but it is nobody's.
+    Its protocols call `connected`, `agreed`, `joined` and `removed`, and have two attributes: the
+    `source` that they count for (see limits.source_of) and the IP `address` that they come from.
+    While TLS is still to be agreed on, a connection counts for the limits, and is not served.
+
+    door: what the log calls the door.
+    clients: the connections that are served.
+    stopping: whether the server stops.
     """
 
     noisy = False
-    #: What the log calls the door.
     door = ""
 
     def __init__(self, chat: Chat) -> None:
         self.chat = chat
         self.clients: set[C] = set()
         self.stopping = False
-        # Those that have still to agree on TLS, and what ends them if they do not.
+        # The connections that have still to agree on TLS, and what ends them if they do not.
         self._agreeing: dict[C, Timer] = {}
         self._gone: Deferred[None] | None = None
         self._overdue = Timer(chat.call_later)
         chat.doors.append(self)
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """Twisted: somebody connects from *addr*."""
+        """Twisted: a client connects from *addr*."""
         host = getattr(addr, "host", None)
         source = source_of(host)
         address = str(address_of(host) or "this machine")
-        limiter = self.chat.limiter
-        why = limiter.why_refused(source) if not self.stopping else self._stopping()
-        if why is None and (why := self.chat.moderation.refusal(host)) is not None:
-            self.chat.counters.refused[BARRED] += 1
-        if why is None and (why := self.why_full(source)) is not None:
-            self.chat.counters.refused[CROWDED] += 1
+        why = self._why_refused(source, host)
         if why is not None:
             log.info(
                 "Connection {connection} from {address} was refused: {why}",
@@ -225,26 +150,40 @@ class DoorFactory(ServerFactory, Generic[C]):
                 why=why,
             )
             return self.turned_away(why)
-        limiter.entered(source)
+        self.chat.limiter.entered(source)
         protocol: Any = super().buildProtocol(addr)
         protocol.source = source
         protocol.address = address
         return protocol
 
+    def _why_refused(self, source: str, host: str | None) -> str | None:
+        """Return the reason to refuse a connection from *host*, or None to accept it."""
+        refused = self.chat.counters.refused
+        if self.stopping:
+            refused[STOPPING] += 1
+            return "The server is shutting down."
+        why = self.chat.limiter.why_refused(source)
+        if why is not None:
+            return why
+        why = self.chat.moderation.refusal(host)
+        if why is not None:
+            refused[BARRED] += 1
+            return why
+        why = self.why_full(source)
+        if why is not None:
+            refused[CROWDED] += 1
+        return why
+
     def why_full(self, source: str) -> str | None:
-        """Why this door takes no more connections from *source* just now; None if it does."""
+        """Return why this door takes no more connections from *source*, or None if it does."""
         return None
 
     def turned_away(self, why: str) -> TwistedProtocol:
-        """What tells somebody, in the protocol of the door, that they may not stay."""
+        """Return what refuses a connection in the protocol of the door."""
         return TurnedAway(self.chat, why)
 
-    def _stopping(self) -> str:
-        self.chat.counters.refused[STOPPING] += 1
-        return "The server is shutting down."
-
     def connected(self, client: C) -> None:
-        """There is a connection for *client*: serve it, when TLS is agreed on if there is any."""
+        """Serve *client*, once TLS is agreed on if there is any."""
         if INegotiated.providedBy(client.transport):
             late = self._agreeing[client] = Timer(self.chat.call_later)
             late.start(HANDSHAKE_SECONDS, partial(self._late, client))
@@ -252,7 +191,7 @@ class DoorFactory(ServerFactory, Generic[C]):
             self._serve(client)
 
     def agreed(self, client: C) -> None:
-        """TLS is agreed on with *client*."""
+        """Serve *client*, with which TLS is agreed on now."""
         # Twisted says it again when the peer asks for other keys.
         late = self._agreeing.pop(client, None)
         if late is None:
@@ -265,10 +204,7 @@ class DoorFactory(ServerFactory, Generic[C]):
             client.transport.abortConnection()
 
     def _serve(self, client: C) -> None:
-        """Serve *client*; a connection that cannot be served is dropped, and the others go on.
-
-        Twisted would leave it open and served, half made.
-        """
+        """Serve *client*, or drop it if that fails: Twisted would leave it open, half made."""
         try:
             client.serve()
         except Exception:
@@ -276,11 +212,12 @@ class DoorFactory(ServerFactory, Generic[C]):
             client.transport.abortConnection()
 
     def _late(self, client: C) -> None:
+        """Drop *client*, which has not agreed on TLS in time."""
         self.chat.counters.cut += 1
         client.transport.abortConnection()
 
     def joined(self, client: C) -> None:
-        """*client* is served."""
+        """Add *client*, which is served."""
         self.clients.add(client)
         log.info(
             "Connection {connection} from {address}, at the {door} door",
@@ -292,7 +229,7 @@ class DoorFactory(ServerFactory, Generic[C]):
         )
 
     def removed(self, client: C, source: str, reason: Failure) -> None:
-        """*client*, which came from *source*, is not connected any more."""
+        """Remove *client*, which came from *source* and is not connected any more."""
         late = self._agreeing.pop(client, None)
         if late is not None:
             late.stop()
@@ -314,6 +251,7 @@ class DoorFactory(ServerFactory, Generic[C]):
             gone.callback(None)
 
     def _log_end(self, client: C, reason: Failure) -> None:
+        """Log why the connection of *client* has ended."""
         why, error = client.closing, ""
         if not why and reason.check(ConnectionDone):
             why = "closed by the client"
@@ -334,7 +272,7 @@ class DoorFactory(ServerFactory, Generic[C]):
         )
 
     def expel_banned(self, why: str) -> None:
-        """See chat.Door: it holds for every connection, however far it has come."""
+        """Close the connections from banned networks, also those that agree on TLS."""
         banned = self.chat.moderation.banned_from
         for client in list(self._agreeing):
             if banned(client.address) is not None:
@@ -344,10 +282,10 @@ class DoorFactory(ServerFactory, Generic[C]):
                 client.expel(told, "banned", why)
 
     def configure(self) -> None:
-        """The limits of the chat are other ones: those who are here are held to them."""
+        """Hold the connections to the limits of the chat, which have changed."""
 
     def stop_reading(self) -> None:
-        """The server stops: no more input is wanted."""
+        """Take no more input, and no more connections: the server stops."""
         self.stopping = True
         for client in list(self._agreeing):
             client.transport.abortConnection()
@@ -355,16 +293,20 @@ class DoorFactory(ServerFactory, Generic[C]):
             client.stop_reading()
 
     def dismiss(self) -> Deferred[None]:
-        """Say good-bye to everybody; fires when all are gone, at most GOING seconds later."""
+        """Say that the server stops, and close all connections.
+
+        The Deferred fires when all are closed, at most FAREWELL_SECONDS later.
+        """
         if not self.clients:
             return succeed(None)
         gone: Deferred[None] = Deferred()
         self._gone = gone
-        self._overdue.start(GOING, self._drop_all)
+        self._overdue.start(FAREWELL_SECONDS, self._drop_all)
         for client in list(self.clients):
             client.dismiss()
         return gone
 
     def _drop_all(self) -> None:
+        """Close the connections that have not read their farewell in time."""
         for client in list(self.clients):
             client.drop()

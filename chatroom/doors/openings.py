@@ -1,8 +1,8 @@
-"""Openings: how programs that look for something else begin, so that nobody has to read it.
+"""Openings: how programs begin that look for another kind of server.
 
-The rule: these are pure functions of what a connection sent first, and what they recognise nobody
-types by accident. A browser can be tricked into posting a form to any port, and an IRC client
-begins with a password.
+What they send is not for people to read. These are pure functions of what a connection sent first,
+and what they recognise is typed by no user by accident. A browser can be tricked into posting a
+form to any port, and an IRC client begins with a password.
 """
 
 from __future__ import annotations
@@ -12,7 +12,11 @@ from typing import Final, NamedTuple
 
 
 class Opening(NamedTuple):
-    """What a connection turned out to be. what: for the log. answer: what it is told, in bytes."""
+    """What a connection turned out to be.
+
+    what: a phrase for the log.
+    answer: what the client is told, in bytes.
+    """
 
     what: str
     answer: bytes = b""
@@ -68,7 +72,7 @@ _NICK: Final = re.compile(rb"NICK \S+\r?")
 
 
 def recognised(line: bytes, following: bytes = b"") -> Opening | None:
-    """What *line*, without its LF and the first of its connection, says that it is.
+    """Return what the first line of a connection, without its LF, shows it to be.
 
     following: the line after it, empty if that has not come.
     """
@@ -81,9 +85,9 @@ def recognised(line: bytes, following: bytes = b"") -> Opening | None:
 
 
 def recognised_early(beginning: bytes, *, long: bool = False) -> Opening | None:
-    """What the first line is of which there is a *beginning* yet.
+    """Return what the *beginning* of the first line shows the connection to be.
 
-    long: there will be no more than that, since the line is too long.
+    long: whether there will be no more than that, since the line is too long.
     """
     if beginning.startswith(_HELLO):
         return TLS
@@ -91,5 +95,5 @@ def recognised_early(beginning: bytes, *, long: bool = False) -> Opening | None:
 
 
 def goes_on(line: bytes) -> bool:
-    """Whether the first *line*, which was not recognised, leaves it to the next one."""
+    """Return whether the first *line*, which was not recognised, leaves it to the next one."""
     return _NICK.fullmatch(line) is not None

@@ -1,8 +1,8 @@
-"""The PROXY protocol: whom a proxy in front of a door has let in.
+"""The PROXY protocol: the address of the client that a proxy in front of a door has let in.
 
-The rule: a header is believed of nobody but the proxies that were named, and whatever is wrong
-with one closes the connection. When it was read nothing of this stays in the way: the transport
-belongs to the door's own protocol, as if the client had come by itself.
+A header is believed of no peer but the proxies that were named, and whatever is wrong with one
+closes the connection. Once it was read, the transport belongs to the door's own protocol, as if the
+client had connected by itself.
 
 "The specification" is HAProxy's doc/proxy-protocol.txt, of versions 1 and 2.
 """
@@ -29,8 +29,8 @@ log = Logger()
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-#: How long, in seconds, a proxy may take for its header.
-PATIENCE: Final = 5.0
+#: How long a proxy may take for its header.
+HEADER_SECONDS: Final = 5.0
 
 #: How a header begins (the specification, sections 2.1 and 2.2).
 V1: Final = b"PROXY "
@@ -56,7 +56,7 @@ NAMELESS: Final = {0x00: 0, 0x31: 216}
 
 
 class HeaderError(ValueError):
-    """This is no header; the text says what is wrong, and has nothing of it."""
+    """This is no header; the text says what is wrong, and contains nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Header:
     """A whole header.
 
     host, port: the client's address; None and 0 where the proxy speaks for itself.
-    length: how many bytes it has; what follows is the client's.
+    length: its bytes; what follows is the client's.
     """
 
     host: str | None
@@ -73,7 +73,7 @@ class Header:
 
 
 def parse(data: bytes) -> Header | None:
-    """The header with which *data* begins; None if more of it is to come.
+    """Return the header with which *data* begins, or None if more of it is to come.
 
     Raises HeaderError as soon as there is none.
     """
@@ -85,7 +85,7 @@ def parse(data: bytes) -> Header | None:
 
 
 def _version_1(data: bytes) -> Header | None:
-    """A line of text (the specification, section 2.1)."""
+    """Parse a line of text (the specification, section 2.1)."""
     line, end, _ = data[:V1_BYTES].partition(b"\r\n")
     if b"\n" in line or b"\r" in (line if end else line[:-1]):
         raise HeaderError("the header does not end with CR LF")
@@ -119,7 +119,7 @@ def _version_1(data: bytes) -> Header | None:
 
 
 def _version_2(data: bytes) -> Header | None:
-    """Binary (the specification, section 2.2); what follows the addresses is skipped."""
+    """Parse binary (the specification, section 2.2); skip what follows the addresses."""
     fixed = len(V2) + 4
     # What is wrong is said as soon as it can be seen.
     if len(data) > len(V2) and data[len(V2)] not in (0x20, 0x21):
@@ -147,13 +147,13 @@ def _version_2(data: bytes) -> Header | None:
 
 
 def _host(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
-    """*address* as the client would name it (RFC 4291, section 2.5.5.2)."""
+    """Return *address* as the client would name it (RFC 4291, section 2.5.5.2)."""
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return str(mapped or address)
 
 
 class Waiting(Protocol):
-    """A connection whose header has not come yet; then the transport is another protocol's."""
+    """A connection whose header has not come yet; then a door's protocol takes its place."""
 
     transport: Any
     factory: "ProxyFactory"
@@ -168,7 +168,7 @@ class Waiting(Protocol):
         # So that little of what is the client's is read with the header.
         self.transport.bufferSize = V2_BYTES
         self._overdue = Timer(self.factory.chat.call_later)
-        self._overdue.start(PATIENCE, self._late)
+        self._overdue.start(HEADER_SECONDS, self._late)
 
     def dataReceived(self, data: bytes) -> None:
         """Twisted: bytes came in."""
@@ -188,6 +188,7 @@ class Waiting(Protocol):
         self._end()
 
     def _hand_over(self, header: Header) -> None:
+        """Let the door's protocol take the transport."""
         transport, peer = self.transport, self._peer
         # The place that was taken for the proxy is the client's.
         self._end()
@@ -208,18 +209,19 @@ class Waiting(Protocol):
             client.dataReceived(rest)
 
     def _late(self) -> None:
-        self._refuse(f"no whole header in {PATIENCE:g} seconds")
+        self._refuse(f"no whole header in {HEADER_SECONDS:g} seconds")
 
     def _refuse(self, why: str) -> None:
-        self.factory.write_stderr(self._peer, why)
+        self.factory.refused(self._peer, why)
         self.drop()
 
     def drop(self) -> None:
-        """The factory, or a header that is none: close at once."""
+        """Close at once."""
         self._end()
         self.transport.abortConnection()
 
     def _end(self) -> None:
+        """Wait no longer."""
         if self._over:
             return
         self._over = True
@@ -228,10 +230,13 @@ class Waiting(Protocol):
 
 
 class ProxyFactory(ServerFactory):
-    """Stands before the factory of a *door*, on an endpoint to which proxies connect.
+    """Stands before the factory of a door, on an endpoint to which proxies connect.
 
-    Only peers in one of *networks* may, and whoever comes by a UNIX socket. Who waits for a header
-    counts as connected.
+    Only peers in one of the networks may connect, and peers at a UNIX socket. A connection that
+    waits for its header counts for the limits.
+
+    door: the factory of the door.
+    networks: those of the proxies.
     """
 
     noisy = False
@@ -243,13 +248,13 @@ class ProxyFactory(ServerFactory):
         self._waiting: set[Waiting] = set()
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """Twisted: somebody connects from *addr*; None closes the connection."""
+        """Twisted: a peer connects from *addr*; None closes the connection."""
         if not self._trusted(addr):
-            self.write_stderr(addr, "not a proxy that --proxy-from names")
+            self.refused(addr, "not a proxy that --proxy-from names")
             return None
         limiter = self.chat.limiter
         if limiter.why_refused(LOCAL) is not None:
-            self.write_stderr(addr, "the server is full")
+            self.refused(addr, "the server is full")
             return None
         limiter.entered(LOCAL)
         waiting = Waiting(addr)
@@ -258,6 +263,7 @@ class ProxyFactory(ServerFactory):
         return waiting
 
     def _trusted(self, addr: Any) -> bool:
+        """Return whether a peer at *addr* is one of the proxies."""
         if isinstance(addr, UNIXAddress):
             return True
         try:
@@ -269,12 +275,12 @@ class ProxyFactory(ServerFactory):
         return any(address in network for network in self._networks)
 
     def ended(self, waiting: Waiting) -> None:
-        """*waiting* waits no longer."""
+        """Forget *waiting*, which waits no longer."""
         self._waiting.discard(waiting)
         self.chat.limiter.left(LOCAL)
 
-    def write_stderr(self, addr: IAddress | None, why: str) -> None:
-        """Log that a connection from *addr* was closed."""
+    def refused(self, addr: IAddress | None, why: str) -> None:
+        """Log that a connection from *addr* was closed, and *why*."""
         host = getattr(addr, "host", None)
         log.warn(
             "Closed a connection from {peer} that was to come by a proxy: {why}.",
@@ -285,6 +291,6 @@ class ProxyFactory(ServerFactory):
         )
 
     def stopFactory(self) -> None:
-        """Twisted: the endpoint is closed. Who waits is closed, too."""
+        """Twisted: the endpoint is closed. Close the connections that wait, too."""
         for waiting in list(self._waiting):
             waiting.drop()

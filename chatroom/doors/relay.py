@@ -1,7 +1,7 @@
 """The bare relay: every line to everybody else on its endpoint, word for word.
 
-The rule: there is no session here. Nothing is cleaned, so this is no door for terminals; only the
-length of lines and the time a client may take to read them are limited.
+There is no session here. Nothing is cleaned, so this is no door for terminals; only the length of
+lines and the time that a client may take to read them are limited.
 """
 
 from typing import Any
@@ -18,7 +18,9 @@ from chatroom.chat.chat import Chat
 from chatroom.chat.member import Member
 from chatroom.chat.room import Room
 from chatroom.doors import openings
-from chatroom.doors.factory import NOT_SERVED, DoorFactory, tune
+from chatroom.doors.factory import DoorFactory
+from chatroom.doors.sockets import tune
+from chatroom.doors.state import NOT_SERVED, State
 from chatroom.doors.writer import Writer
 from chatroom.formats.plain import RAW
 from chatroom.model.events import Left, Relayed, Renamed
@@ -28,35 +30,40 @@ log = Logger()
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener)
 class RelayProtocol(LineOnlyReceiver):
-    """One connection to the relay; a line that is too long ends it."""
+    """One connection to the relay; a line that is too long ends it.
+
+    source, address: see factory.DoorFactory.
+    state: how far the connection has come.
+    spoken: how many lines it has sent.
+    closing: why the server closes it, see factory.Connected.
+    """
 
     delimiter = b"\n"
     transport: Any
     factory: "RelayFactory"
     source: str
     address: str
+    state = State.HANDSHAKE
+    spoken = 0
+    closing = ""
     # From `serve` until connection and member are both gone.
     writer: Writer = NOT_SERVED
     member: Member = NOT_SERVED
-    # Nothing is read of it, and nothing is said of it.
-    _over = True
-    # The client sends nothing more; it leaves when it has been told what there is.
-    _ended = False
-    # There are a writer and a member.
-    _served = False
-    # The connection is gone; the room has let it go.
-    _lost = False
+    # Whether the member has asked to leave the room.
+    _leaving = False
+    # Whether the member is out of the room.
     _out = False
-    #: See factory.Connected.
-    spoken = 0
-    closing = ""
 
     def connectionMade(self) -> None:
         """Twisted: the connection is there."""
         self.factory.connected(self)
 
+    def handshakeCompleted(self) -> None:
+        """Twisted: TLS is agreed on."""
+        self.factory.agreed(self)
+
     def serve(self) -> None:
-        """The factory: the connection can be used."""
+        """Enter the room; for the factory."""
         factory, transport = self.factory, self.transport
         chat = factory.chat
         tune(transport, chat.limits)
@@ -66,21 +73,22 @@ class RelayProtocol(LineOnlyReceiver):
         self.user_id = -self.origin
         self.opened = chat.clock.seconds()
         self.member = Member(self.origin, "", RAW, self.writer, self)
-        self._served = True
+        self.state = self.state.serve()
         factory.joined(self)
         chat.enter(factory.room, self.member)
-        self._over = False
+        self.state = self.state.begin()
+
+    # -- what comes in
 
     def dataReceived(self, data: bytes) -> None:
         """Twisted: bytes came in."""
-        # What comes in while the connection is being closed would wait here to be the last line.
-        if not self.transport.disconnecting:
+        if self.state.reads:
             super().dataReceived(data)
-        if not self.spoken and not self.transport.disconnecting:
+        if self.state.reads and not self.spoken:
             self._turn_away(openings.recognised_early(self._buffer))
 
     def lineReceived(self, line: bytes) -> None:
-        """One line, without its LF."""
+        """Send one line, without its LF, to all others."""
         if not self.spoken and self._turn_away(openings.recognised(line)):
             return
         self.spoken += 1
@@ -92,8 +100,12 @@ class RelayProtocol(LineOnlyReceiver):
         )
         chat.flush_if_large()
 
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """Close: a line was too long."""
+        self._close("a line too long")
+
     def _turn_away(self, opening: openings.Opening | None) -> bool:
-        """Close, if what came first is no program of the relay's; returns whether it is none."""
+        """Close if there is an *opening* of some other protocol; return whether there is."""
         if opening is None:
             return False
         log.info(
@@ -104,119 +116,130 @@ class RelayProtocol(LineOnlyReceiver):
             source=self.source,
             what=opening.what,
         )
-        self.closing = "not a person"
-        self._buffer = b""
-        self.writer.close(opening.answer)
+        self._close("not a person", opening.answer)
         return True
 
-    def handshakeCompleted(self) -> None:
-        """Twisted: TLS is agreed on."""
-        self.factory.agreed(self)
-
-    def lineLengthExceeded(self, line: bytes) -> None:
-        """A line was too long: that ends the connection."""
-        self.closing = "a line too long"
-        self._buffer = b""
-        self.writer.close(b"")
+    # -- the end
 
     def readConnectionLost(self) -> None:
         """Twisted: the client will send nothing more; what it sent is passed on first."""
+        self.state = self.state.end_input()
+        if self.state is State.ENDED:
+            self._end_input()
+
+    def _end_input(self) -> None:
+        """Send the last line even without an end, and leave."""
         last, self._buffer = self._buffer, b""
         if last:
             self.lineReceived(last)
-        self._ended = True
-        if not self.writer.congested:
+        if self.state.lost or not self.writer.congested:
             self._leave()
 
-    def writeConnectionLost(self) -> None:
-        """Twisted: our side is closed. Only we close it."""
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Twisted: the connection is gone."""
-        self.factory.removed(self, self.source, reason)
-        if self._served:
-            self.writer.lost()
-        if reason.check(ConnectionDone) and not self._over:
-            # Over TLS there is no half-close before.
-            self.readConnectionLost()
-        self._leave()
-        self._lost = True
-        self._release_if_over()
-
-    def _release_if_over(self) -> None:
-        """Once it is lost and out of the room, drop what would be a reference cycle."""
-        if self._served and self._lost and self._out:
-            self._served = False
-            self.member.owner = None
-            self.writer = self.member = NOT_SERVED
-
     def _leave(self) -> None:
-        if not self._over:
-            self._over = True
+        """Leave the room, once."""
+        if not self._leaving:
+            self._leaving = True
             chat = self.factory.chat
             left = Left(
                 chat.clock.time(), self.member.origin, "", "", shown=False, user=self.user_id
             )
             chat.submit(self.factory.room, left)
 
+    def _close(self, why: str, answer: bytes = b"") -> None:
+        """Take no more input, and close after *answer*."""
+        self.closing = why
+        self._buffer = b""
+        self.state = self.state.close()
+        self.writer.close(answer)
+
+    def writeConnectionLost(self) -> None:
+        """Twisted: our side is closed. Only we close it."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Twisted: the connection is gone."""
+        before = self.state
+        self.state = before.lose(properly=bool(reason.check(ConnectionDone)))
+        self.factory.removed(self, self.source, reason)
+        if before is State.HANDSHAKE:
+            return
+        self.writer.lost()
+        if self.state is State.DRAINING:
+            # Over TLS there is no half-close before.
+            self._end_input()
+        elif before is not State.STOPPED:
+            self._leave()
+        self._release_if_over()
+
+    def _release_if_over(self) -> None:
+        """Drop what would be a reference cycle, once the connection and its member are gone."""
+        if self.state.lost and self._out and self.state is not State.CLOSED:
+            self.state = self.state.release()
+            self.member.owner = None
+            self.writer = self.member = NOT_SERVED
+
     # -- what the room says
 
     def entered(self, member: Member) -> None:
-        """There is nothing to greet with."""
+        """Greet with nothing."""
 
     def left(self, member: Member, event: Left) -> None:
-        """What was to be passed on to it is on its way."""
-        self.writer.close(b"")
+        """Close: the member is out of the room, and all that it was to be sent is on its way."""
         self._out = True
+        self.state = self.state.close()
+        self.writer.close(b"")
         self._release_if_over()
 
     def renamed(self, event: Renamed) -> None:
         """Nobody has a name here."""
 
-    # -- what the writer and the factory say
+    # -- what the writer says
 
     def stalled(self) -> None:
-        """The writer: read no further."""
+        """Read no further: the writer is congested."""
         self.transport.pauseProducing()
 
     def drained(self) -> bool:
-        """The writer: it can take more."""
+        """Write what there is; return whether nothing is left."""
         return self.factory.room.delivery.catch_up(self.member)
 
     def flowing(self) -> None:
-        """The writer: it is not congested any more."""
-        if self._ended:
+        """Read on, or leave: the writer is not congested any more."""
+        if self.state is State.ENDED:
             self._leave()
-        elif not self._over:
+        elif self.state.reads:
             self.transport.resumeProducing()
 
     def cut(self) -> None:
-        """The writer: nothing was read for too long."""
+        """Count a client that has read nothing for too long."""
         self.factory.chat.counters.cut += 1
         self.closing = "not reading"
 
+    # -- what the factory says
+
     def expel(self, told: str, what: str, why: str) -> None:
-        """The factory: an operator ends it. Nobody is told anything here."""
+        """Close for an operator. Nobody is told anything here."""
         self.closing = what
         self.writer.abort()
 
     def stop_reading(self) -> None:
-        """The factory: the server stops."""
-        self._over = True
+        """Take no more input: the server stops."""
+        self.state = self.state.stop()
         self.transport.pauseProducing()
 
     def dismiss(self) -> None:
-        """The factory: the server is gone in a moment."""
-        self.closing = "the server stops"
-        self.writer.close(b"")
+        """Close when all is sent."""
+        self._close("the server stops")
 
     def drop(self) -> None:
-        """The factory: time is up."""
+        """Close without sending anything more."""
         self.writer.abort()
 
 
 class RelayFactory(DoorFactory[RelayProtocol]):
-    """Makes the connections of one relay, which has a room of its own."""
+    """Makes the connections of one relay.
+
+    room: that of the relay alone.
+    """
 
     protocol: Any = RelayProtocol
     door = "relay"
@@ -226,6 +249,6 @@ class RelayFactory(DoorFactory[RelayProtocol]):
         self.room: Room = chat.open_room(f"relay {id(self)}", listed=False)
 
     def configure(self) -> None:
-        """The limits of the chat are other ones."""
+        """Hold the connections to the limits of the chat, which have changed."""
         for client in self.clients:
             client.MAX_LENGTH = self.chat.limits.line_length

@@ -20,6 +20,10 @@ says how far a connection has come.
 """
 
 from enum import Enum
+from typing import Any, Final
+
+#: An attribute that a connection has only while it is served: None, whatever its type.
+NOT_SERVED: Final[Any] = None
 
 
 class State(Enum):

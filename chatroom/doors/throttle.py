@@ -1,6 +1,7 @@
 """Throttling of a connection's input: so many bytes a second, see `--byte-rate`.
 
-The rule: what a connection has overdrawn it waits for, unread; the other connections do not.
+A connection that has sent more than it may is not read until it may send again; the other
+connections do not wait for it.
 """
 
 from typing import Protocol
@@ -13,7 +14,7 @@ class Throttled(Protocol):
     """A connection whose input is throttled."""
 
     def rested(self) -> None:
-        """The pause is over: go on with the input."""
+        """Go on with the input: the pause is over."""
 
 
 class ByteThrottle:
@@ -21,7 +22,7 @@ class ByteThrottle:
 
     chat: has the rate, which may change, and the clock.
     owner: the connection, which drops its throttle when it is closed.
-    pausing: whether no more input is to be dealt with until `rested` is called.
+    pausing: whether no more input is to be processed until `rested` is called.
     """
 
     __slots__ = ("_chat", "_full_at", "_owner", "_timer", "pausing")

@@ -1,8 +1,8 @@
 """The writer: writing to one connection at once, later, or not at all any more.
 
-The rule: while it is congested nobody writes. What the kernel did not take of a line waits in the
-transport, everything after it waits in the log, and a connection that takes nothing for too long
-is cut.
+While a writer is congested nothing is written. The rest of a line of which the kernel took a part
+waits in the transport, everything after it waits in the log of the room, and a connection that
+takes nothing for too long is cut.
 """
 
 from collections.abc import Callable
@@ -17,30 +17,30 @@ from chatroom.model.clock import Timer, Timers
 
 
 class Client(Protocol):
-    """Whose writer it is."""
+    """The connection of a writer."""
 
     def stalled(self) -> None:
-        """The writer is congested: read no further.
+        """Read no further: the writer is congested.
 
-        The rest of what was written is still to be finished; whoever only inserts may do so.
+        The rest of what was written is still to be finished; nothing but `insert` may be called.
         """
 
     def drained(self) -> bool:
-        """The writer can take more: write it. Returns whether nothing is left to write."""
+        """Write more, which the writer can take; return whether nothing is left to write."""
 
     def flowing(self) -> None:
-        """The writer is not congested any more: read on."""
+        """Read on: the writer is not congested any more."""
 
     def cut(self) -> None:
-        """The writer was congested for too long: the connection is dropped."""
+        """End: the writer was congested for too long, and drops the connection."""
 
 
-#: How long, in seconds, a closing connection has for what it was sent last.
-CLOSING = 30.0
+#: How long a closing connection may take to read what it was sent last.
+CLOSING_SECONDS = 30.0
 
 
 def close_writing(transport: Any) -> None:
-    """Close the writing side of *transport* after what was written to it, see Writer.half_close."""
+    """Close the writing side of *transport* after what was written, see Writer.half_close."""
     if INegotiated.providedBy(transport):
         transport.loseConnection()
     else:
@@ -51,8 +51,11 @@ def close_writing(transport: Any) -> None:
 class Writer:
     """The writing side of one connection.
 
-    transport: a connected transport. later: calls something in some seconds.
+    transport: a connected transport.
+    client: the connection.
+    later: delays calls.
     stall_timeout: seconds without taking any output after which it is cut; 0 for never.
+    congested: whether nothing may be written now.
 
     Writing at once is for plain TCP and UNIX server transports: the socket of others may have
     encryption on top. It sends to the socket itself: the transport's ``writeSomeData`` does no
@@ -87,7 +90,6 @@ class Writer:
         self._aborting = False
         self._producing = False
         self._unfinished = False
-        #: Nothing may be written now.
         self.congested = False
         self._at_once = isinstance(transport, tcp.Server | unix.Server) and not transport.TLS
         if self._at_once:
@@ -98,11 +100,11 @@ class Writer:
     # -- for the room and the session
 
     def write(self, data: bytes) -> int:
-        """Send *data*; returns how many bytes were taken.
+        """Send *data* and return how many bytes were taken; not to be called while congested.
 
-        Not to be called while congested. When not all was taken, it is congested from then on,
-        and `finish` must be called with the rest of the line in which it stopped. Of a connection
-        that turns out to be lost nothing was taken.
+        If that is not all, the writer is congested from then on, and `finish` must be called with
+        the rest of the line in which it stopped. Of a connection that turns out to be lost nothing
+        was taken.
         """
         if not self._at_once:
             self._transport.write(data)
@@ -116,7 +118,7 @@ class Writer:
         return taken
 
     def finish(self, rest: bytes) -> None:
-        """Take *rest* too, and call back when the connection has taken it."""
+        """Take *rest* too, and call `drained` when the connection has taken it."""
         if self._aborting:
             return
         transport = self._transport
@@ -131,7 +133,7 @@ class Writer:
             transport.startWriting()
 
     def insert(self, data: bytes) -> None:
-        """Send *data*, which is for the connection alone (protocol answers), congested or not."""
+        """Send *data*, such as answers of the protocol, even while congested."""
         if self.congested:
             self._transport.write(data)
             return
@@ -145,26 +147,26 @@ class Writer:
             taken = self._refused(error)
         if taken != len(data) and not self._aborting:
             self.congested = True
-            # First: what somebody inserts who is told that it is congested comes after it.
+            # First: what the client inserts when it is told of congestion comes after it.
             self.finish(data[taken:])
             self._restart_timer()
             self._client.stalled()
 
     def _refused(self, error: OSError) -> int:
-        """The socket took nothing: it has no room now, or the connection is lost. Returns 0."""
+        """Return 0, for a socket that has no room now, and drop a connection that is lost."""
         # A kernel without memory will have some again: Twisted's transports wait for it, too.
         if not isinstance(error, BlockingIOError) and error.errno != ENOBUFS:
             self.abort()
         return 0
 
     def close(self, farewell: bytes) -> None:
-        """Send *farewell* after all that was taken, then close; whoever does not read is cut."""
+        """Send *farewell* after all that was taken, then close, at most CLOSING_SECONDS later."""
         if self._closing or self._aborting:
             return
         self._closing = True
         if farewell:
             self.insert(farewell)
-        self._start_timer(CLOSING, self.abort)
+        self._start_timer(CLOSING_SECONDS, self.abort)
         self._write_no_more()
         self._transport.loseConnection()
         if not self._at_once:
@@ -172,10 +174,10 @@ class Writer:
             self._transport.resumeProducing()
 
     def half_close(self) -> None:
-        """Close the writing side after all that was taken; the caller sees to an end in time.
+        """Close the writing side after all that was taken; the caller has to set a time limit.
 
-        TLS is closed as a whole, and read on until the peer has answered: whoever closes the socket
-        below it cuts off what TLS still has to send, all of it if it was not agreed on yet.
+        TLS is closed as a whole, and read on until the peer has answered: closing the socket below
+        it would cut off what TLS still has to send, all of it if it was not agreed on yet.
         """
         if not self._closing and not self._aborting:
             self._closing = True
@@ -184,6 +186,7 @@ class Writer:
             close_writing(self._transport)
 
     def _write_no_more(self) -> None:
+        """Have the transport close without waiting for more."""
         self.congested = True
         # While there is a producer, the transport waits for it before it closes.
         if self._producing or not self._at_once:
@@ -201,7 +204,7 @@ class Writer:
     # -- for the door
 
     def lost(self) -> None:
-        """The connection is gone."""
+        """Stop: the connection is gone."""
         if not (self._at_once or self._closing):
             # TLS would keep it, and it keeps TLS.
             self._transport.unregisterProducer()
@@ -212,11 +215,11 @@ class Writer:
     # -- for the transport
 
     def pauseProducing(self) -> None:
-        """A push producer is to stop: the transport has enough."""
+        """Twisted: write no more for now."""
         self._stall()
 
     def resumeProducing(self) -> None:
-        """The transport has nothing left."""
+        """Twisted: the transport has nothing left to send."""
         if self._closing or self._aborting:
             return
         if self._at_once:
@@ -247,7 +250,7 @@ class Writer:
         self._client.flowing()
 
     def stopProducing(self) -> None:
-        """The connection is lost; the door calls `lost`."""
+        """Twisted: the connection is lost; the door calls `lost`."""
 
     # -- stalling
 

@@ -12,7 +12,7 @@ from twisted.internet.endpoints import clientFromString
 from twisted.internet.error import ConnectionDone
 
 from chatroom.doors import connection, relay
-from chatroom.doors.factory import is_encrypted, peer_ended, tune
+from chatroom.doors.sockets import is_encrypted, peer_ended, tune
 from chatroom.doors.telnet import protocol as telnet
 from chatroom.model.chatsettings import Settings
 from chatroom.model.limits import Limits
@@ -168,7 +168,7 @@ async def test_stopping_closes_every_connection(
     door: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Nobody has to be dropped.
-    monkeypatch.setattr("chatroom.doors.factory.GOING", 1000)
+    monkeypatch.setattr("chatroom.doors.factory.FAREWELL_SECONDS", 1000)
     async with opened(door, way, tmp_path) as house:
         clients = [await house.comes() for _ in range(5)]
         # The relay greets nobody: over TLS somebody could still be shaking hands.
@@ -192,7 +192,7 @@ async def test_stopping_closes_every_connection(
 async def test_stopping_does_not_wait_for_whoever_does_not_read(
     door: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatroom.doors.factory.GOING", 0.2)
+    monkeypatch.setattr("chatroom.doors.factory.FAREWELL_SECONDS", 0.2)
     async with opened(door, way, tmp_path) as house:
         alice, bob, carol = [await house.comes() for _ in range(3)]
         carol.stops_reading()

@@ -372,13 +372,13 @@ async def test_a_wrong_header_is_closed_at_once(logged: list[str]) -> None:
 async def test_a_header_that_does_not_come_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch, logged: list[str]
 ) -> None:
-    monkeypatch.setattr(proxy, "PATIENCE", 0.2)
+    monkeypatch.setattr(proxy, "HEADER_SECONDS", 0.2)
     async with gate() as opened:
         silent = await opened.connects(FAR[:20])
         await until(lambda: opened.chat.limiter.connected == 1)
         assert await silent.reads_to_the_end() == b""
         await until(lambda: opened.chat.limiter.connected == 0)
-        monkeypatch.setattr(proxy, "PATIENCE", 1000)
+        monkeypatch.setattr(proxy, "HEADER_SECONDS", 1000)
         stays = await opened.connects(FAR)
         await stays.reads(b"/quit leaves.\r\n")
     assert any("no whole header in 0.2 seconds" in line for line in logged)
@@ -402,7 +402,7 @@ async def test_who_waits_for_a_header_counts_as_connected() -> None:
 async def test_who_waits_for_a_header_is_closed_when_the_server_stops(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(proxy, "PATIENCE", 1000)
+    monkeypatch.setattr(proxy, "HEADER_SECONDS", 1000)
     async with gate() as opened:
         waiting = await opened.connects(FAR[:20])
         await until(lambda: opened.chat.limiter.connected == 1)

@@ -12,7 +12,7 @@ from twisted.internet import tcp, unix
 from twisted.internet.interfaces import IPullProducer, IPushProducer
 from zope.interface.verify import verifyObject
 
-from chatroom.doors.writer import CLOSING, Writer
+from chatroom.doors.writer import CLOSING_SECONDS, Writer
 from tests.support.doubles import Clock
 from tests.support.fuzzing import examples
 from tests.support.wire import Wire
@@ -276,7 +276,7 @@ def test_a_farewell_that_the_kernel_does_not_take_is_sent_whole(plain: Plain) ->
 def test_whoever_does_not_read_the_farewell_is_dropped(plain: Plain) -> None:
     plain.log.says(*lines(500))
     plain.writer.close(b"bye\r\n")
-    plain.clock.advance(CLOSING - 0.1)
+    plain.clock.advance(CLOSING_SECONDS - 0.1)
     assert not plain.was_dropped()
     plain.clock.advance(0.1)
     assert plain.was_dropped()

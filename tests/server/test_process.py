@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from chatroom.doors.writer import CLOSING
+from chatroom.doors.writer import CLOSING_SECONDS
 from tests.support.certificates import issued
 from tests.support.process import (
     FOREGROUND,
@@ -85,7 +85,7 @@ def test_of_200_clients_all_who_read_are_told_and_one_who_does_not_holds_nobody_
     begun = time.monotonic()
     assert server.stop() == -signal.SIGTERM
     # It does not wait until the connection would be closed anyhow; no measure of speed.
-    assert time.monotonic() - begun < CLOSING
+    assert time.monotonic() - begun < CLOSING_SECONDS
     farewells = [client.reads_to_the_end() for client in clients]
     assert all(last.endswith(b"-- The server is shutting down.\r\n") for last in farewells)
     assert b"shutting down" not in deaf.reads_to_the_end()

@@ -6,7 +6,7 @@ count, but a room must not be haunted for long.
 
 from typing import Any, Final
 
-from chatroom.doors.factory import peer_ended
+from chatroom.doors.sockets import peer_ended
 from chatroom.model.clock import Clock
 
 #: How often the kernel is asked whether the client has closed.

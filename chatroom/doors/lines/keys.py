@@ -6,8 +6,8 @@ from typing import Final, Protocol
 from chatroom.actions import strays
 from chatroom.chat.session import Session
 from chatroom.commands.completion import complete
-from chatroom.doors.factory import NOT_SERVED
 from chatroom.doors.lines.buffer import LineBuffer
+from chatroom.doors.state import NOT_SERVED
 from chatroom.doors.writer import Writer
 from chatroom.model.clock import Timers
 from chatroom.terminal.editactions import Line

@@ -21,12 +21,11 @@ from chatroom.actions.handler import TEXT
 from chatroom.chat.session import Session
 from chatroom.commands.interpreter import Interpreter
 from chatroom.doors.connection import DoorConnection
-from chatroom.doors.factory import NOT_SERVED
 from chatroom.doors.lines.buffer import LineBuffer
 from chatroom.doors.lines.commands import COMMANDS
 from chatroom.doors.lines.intake import Intake
 from chatroom.doors.lines.keys import KeyInput
-from chatroom.doors.state import State
+from chatroom.doors.state import NOT_SERVED, State
 from chatroom.doors.throttle import ByteThrottle
 from chatroom.doors.writer import Writer
 from chatroom.formats.format import Format

@@ -19,7 +19,8 @@ from zope.interface import implementer
 from chatroom.actions.authenticate import PendingConnection
 from chatroom.chat.chat import Chat
 from chatroom.doors.connection import READ_BYTES
-from chatroom.doors.factory import GOING, NOT_SERVED, tune
+from chatroom.doors.factory import FAREWELL_SECONDS
+from chatroom.doors.sockets import tune
 from chatroom.doors.ssh.algorithms import signatures_of
 from chatroom.doors.ssh.auth import Authentication
 from chatroom.doors.ssh.channel import SessionRequest, Talker
@@ -29,6 +30,7 @@ from chatroom.doors.ssh.transport import (
     BoundedTransport,
     SshViolation,
 )
+from chatroom.doors.state import NOT_SERVED
 from chatroom.doors.throttle import ByteThrottle
 from chatroom.doors.writer import Writer
 from chatroom.model.clock import Timer
@@ -220,12 +222,12 @@ class SshConnection(BoundedTransport):
         # It is read on, and thrown away: of a socket that is closed with something unread in it
         # the client might not see what was sent last.
         self.transport.resumeProducing()
-        self._timer.start(GOING, self.abort)
+        self._timer.start(FAREWELL_SECONDS, self.abort)
 
     def session_over(self) -> None:
         """The channel: it is closed. The client leaves, or is made to."""
         if not self.over:
-            self._timer.start(GOING, self._leave)
+            self._timer.start(FAREWELL_SECONDS, self._leave)
 
     def _leave(self) -> None:
         self._end("left", DISCONNECT_BY_APPLICATION, "The session is over.")
@@ -239,7 +241,7 @@ class SshConnection(BoundedTransport):
         """Conch: the client leaves."""
         self.over = True
         self.writer.close(b"")
-        self._timer.start(GOING, self.abort)
+        self._timer.start(FAREWELL_SECONDS, self.abort)
 
     # -- what is sent
 
