@@ -36,6 +36,8 @@ ROUND_TRIP_MS = {1: 50.0, 64: 150.0}
 REPEATS = 8
 """How often an input is sent at most, with another text each time, so that caches do not help. The
 lowest cost counts, since other work of the machine only adds to it."""
+RUNS = 4
+"""How often that is repeated at most, so that a moment of other work of the machine is over."""
 CHEAP_MS = LIMIT_MS / 2
 """An input that was once cheaper than this is not sent again."""
 ANSWER_S = 3.0
@@ -377,7 +379,9 @@ class Costs:
         once as the rate allows, and the lower cost counts.
         """
         cost = self._sent(input)
-        if cost is not None and cost.ms_per_portion >= CHEAP_MS:
+        for _ in range(RUNS - 1):
+            if cost is None or not cost.is_too_dear:
+                break
             time.sleep(REFILL_S)
             at_once = self._sent(input)
             if at_once is not None:

@@ -258,7 +258,7 @@ class Editor:
 
     def _recall(self, step: int) -> list[Action]:
         """Show another line of the history, which can be edited and sent again."""
-        text = None if self._hidden else self._history.move(step, self.text)
+        text = None if self._hidden else self._history.move(step, self._buffer)
         if text is None:
             return [Bell()]
         self._buffer.set(text)

@@ -3,6 +3,8 @@
 from collections import deque
 from typing import Final
 
+from chatroom.terminal.textbuffer import TextBuffer
+
 #: How many lines the history has, and how many bytes in all.
 MAX_HISTORY: Final = 100
 MAX_HISTORY_BYTES: Final = 16 * 1024
@@ -26,16 +28,16 @@ class LineHistory:
     def __len__(self) -> int:
         return len(self._lines)
 
-    def move(self, step: int, text: str) -> str | None:
+    def move(self, step: int, buffer: TextBuffer) -> str | None:
         """Return the line that is *step* lines later than the one shown, or None.
 
-        text: what is shown now; if it is a new line, it can be shown again.
+        buffer: has what is shown now; if it is a new line, it can be shown again.
         """
         place, end = self._place + step, len(self._lines)
         if not 0 <= place <= end:
             return None
         if self._place == end:
-            self._draft = text
+            self._draft = buffer.text
         self._place = place
         return self._draft if place == end else self._lines[place]
 
