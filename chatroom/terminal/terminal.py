@@ -44,7 +44,7 @@ MAX_WAITING_LINES: Final = 64
 #: more processor time than one who sends lines (see benchmarks/inputs.py). A key costs KEY_BYTES,
 #: and one byte for each KEY_POINTS code points of the line. Drawing costs DRAW_BYTES, and one byte
 #: for each DRAW_POINTS code points that are drawn.
-KEY_BYTES: Final = 8
+KEY_BYTES: Final = 10
 KEY_POINTS: Final = 6
 DRAW_BYTES: Final = 32
 DRAW_POINTS: Final = 2
@@ -390,6 +390,8 @@ class Terminal:
         shown = []
         for action in actions:
             match action:
+                case Bell():
+                    shown.append(BELL)
                 case Line():
                     if not (self.echo or action.hidden):
                         # The line stays where it was typed; pasted lines were not shown yet.
@@ -404,8 +406,6 @@ class Terminal:
                 case Redraw():
                     shown.append(self._screen.clear())
                     self._cost += self._editor.size // DRAW_POINTS
-                case Bell():
-                    shown.append(BELL)
                 case Interrupt():
                     shown.append(self._screen.ended())
                     if self._editor.hidden:

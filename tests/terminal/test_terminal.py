@@ -362,6 +362,39 @@ def test_keys_wait_while_nothing_is_taken() -> None:
     assert writer.data.endswith(b"hello")
 
 
+def test_what_a_line_leads_to_is_drawn_together() -> None:
+    shown = Shown(30, 6)
+    writer = Inserting()
+    terminal = made(writer, Clock())
+    terminal.receive(b"hello")
+    terminal.work()
+    before = writer.data
+    terminal.receive(b"\rnext\r")
+    terminal.work()
+    assert writer.data == before
+    terminal.write(b"alice: hello\r\n")
+    terminal.draw()
+    sent = writer.data[len(before) :]
+    assert sent.count(b"\x1b[J") == 1
+    assert sent.count(b"[alice #lobby]") == 1
+    shown.feed(writer.data)
+    assert [row.rstrip() for row in shown.rows[:2]] == ["alice: hello", "[alice #lobby]"]
+
+
+def test_a_line_that_leads_to_nothing_is_drawn_at_the_end_of_the_turn() -> None:
+    shown = Shown(30, 6)
+    writer = Inserting()
+    terminal = made(writer, Clock())
+    terminal.receive(b"hello\r")
+    terminal.work()
+    terminal.draw()
+    sent = writer.data
+    terminal.draw()
+    assert writer.data == sent
+    shown.feed(sent)
+    assert [row.rstrip() for row in shown.rows[:2]] == ["[alice #lobby]", ""]
+
+
 TYPED = st.text(
     st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=12
 )
