@@ -380,9 +380,7 @@ def test_what_one_source_causes_again_and_again_is_one_line_a_minute() -> None:
 
 def test_which_events_are_counted_is_documented() -> None:
     text = RUNNING.read_text(encoding="utf-8")
-    (listed,) = re.findall(
-        r"again and again does not fill the disk: of (.*?) the first", text, re.S
-    )
+    (listed,) = re.findall(r"cannot fill the disk with log lines: of (.*?) the first", text, re.S)
     assert set(re.findall(r"`(\w+)`", listed)) == logs.REPEATED
 
 
