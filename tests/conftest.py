@@ -252,7 +252,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chatroom.chat.announcer.STAY_SECONDS", 0.01)
     monkeypatch.setattr("chatroom.doors.ssh.connection.FAREWELL_SECONDS", 0.1)
     monkeypatch.setattr("chatroom.doors.factory.FAREWELL_SECONDS", 0.1)
-    monkeypatch.setattr("chatroom.doors.telnet.charmode.PATIENCE", 0.1)
+    monkeypatch.setattr("chatroom.doors.telnet.charmode.ANSWER_SECONDS", 0.1)
 
 
 @pytest.fixture

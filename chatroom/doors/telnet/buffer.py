@@ -7,7 +7,8 @@ import re
 from typing import Final
 
 from chatroom.doors.lines.buffer import LineBuffer
-from chatroom.doors.telnet.parser import IAC, Command, Telnet
+from chatroom.doors.telnet.codes import IAC, Command
+from chatroom.doors.telnet.parser import Telnet
 
 #: What telnet's EC and EL (RFC 854) stand in a line as: the keys that they are sent for.
 _ERASE: Final = b"\x7f"
@@ -26,7 +27,7 @@ _UNKNOWN = b"?"
 
 
 class TelnetLineBuffer(LineBuffer):
-    """The lines of a connection over which there may be telnet commands, which are taken out.
+    """The lines of a connection, with telnet commands taken out.
 
     telnet: the parser of the commands.
     commanded: whether there were commands, or parts of some, in what came since this was cleared.
@@ -83,5 +84,5 @@ class TelnetLineBuffer(LineBuffer):
 
     @property
     def _damaged(self) -> bool:
-        """Whether a command that comes now is a byte of the character before it, see telnet."""
+        """Whether a command now would be a byte of the character before it, see `parser`."""
         return _BEGUN.search(self.tail) is not None

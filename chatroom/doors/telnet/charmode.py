@@ -1,7 +1,7 @@
-"""Taking a telnet client over: from lines to single keys, if it is a terminal and agrees.
+"""Asking a telnet client to send single keys, if it is a terminal.
 
-The rule: it is asked what it is before anything is changed, so that a client that cannot be one
-(a MUD client, a dumb terminal) does not notice; and a client that does not answer is as one that
+It is asked what it is before anything is changed, so that a client that cannot be taken over (a MUD
+client, a dumb terminal) does not notice; a client that does not answer is treated as one that
 refuses.
 """
 
@@ -14,18 +14,21 @@ from chatroom.doors.telnet.parser import Telnet
 from chatroom.model.clock import Timer, Timers
 from chatroom.terminal.terminal import Kind, kind_of
 
-#: How long, in seconds, a client has to answer, first what it is and then whether it agrees.
-PATIENCE: Final = 3.0
+#: How long a client has to answer, first what it is and then whether it agrees.
+ANSWER_SECONDS: Final = 3.0
 
 REFUSED: Final = "Your telnet sends whole lines, and did not agree to send keys. Lines it is."
 EDITS: Final = "Your client is no terminal, or edits lines by itself. Lines it is."
 
 
 class CharacterMode:
-    """One attempt at taking a client over.
+    """One attempt at taking a client over; `look` is to be called after each of its commands.
 
-    send: sends the answers of *telnet*. done: told how it ended, with a sentence why not, which is
-    empty if the client agrees. `look` is to be called after whatever the client sent.
+    telnet: the protocol of the connection.
+    send: sends the answers of *telnet*.
+    later: delays calls.
+    done: called with a sentence why the client does not agree, which is empty if it does.
+    kind: what the client is, as far as it has said.
     """
 
     def __init__(
@@ -36,13 +39,12 @@ class CharacterMode:
         self._timer = Timer(later)
         self._done = done
         self._asking = True
-        #: What the client is, as far as it has said.
         self.kind = Kind()
 
     def begin(self) -> None:
         """Ask the client what it is, unless it has said it before."""
         self._telnet.ask_kind()
-        self._timer.start(PATIENCE, self._overdue)
+        self._timer.start(ANSWER_SECONDS, self._overdue)
         self._send()
         self.look()
 
@@ -56,28 +58,30 @@ class CharacterMode:
             self._end("" if telnet.character_mode else REFUSED)
 
     def ended(self) -> None:
-        """The client sends nothing more, so that it will not agree."""
+        """Give up: the client sends nothing more, so that it will not agree."""
         self._end(REFUSED)
 
     def stop(self) -> None:
-        """It is not wanted any more."""
+        """Stop waiting, and tell nobody."""
         self._timer.stop()
 
     def _offer(self) -> None:
+        """Ask the client to send keys, if it is a terminal."""
         telnet = self._telnet
         self.kind = kind_of(telnet.kinds, telnet.mtts)
         self.stop()
         self._asking = False
         if self.kind.draws:
             telnet.take_over()
-            self._timer.start(PATIENCE, self._overdue)
+            self._timer.start(ANSWER_SECONDS, self._overdue)
             self._send()
         else:
             self._end(EDITS)
 
     def _overdue(self) -> None:
+        """Go on with what the client has answered in time."""
         telnet = self._telnet
-        # Some clients leave out one answer. Who has given none will not agree to anything either.
+        # Some clients leave out one answer. One that has given none will not agree to anything.
         if self._asking and (telnet.kinds or telnet.size is not None):
             self._offer()
         else:

@@ -1,7 +1,7 @@
-"""The telnet door: whoever comes with telnet, and finds a terminal from the start.
+"""The telnet door: telnet clients that find a terminal from the start.
 
-The rule: it is the line door for those who cannot be taken over, and until that is known nothing is
-shown but what telnet needs. Everybody here is taken for a telnet client.
+Every client here is taken for a telnet client. It is the line door for those that cannot be taken
+over, and until that is known nothing is shown but what telnet needs.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ class ConsoleProtocol(ChatProtocol):
     _why = ""
 
     def came(self) -> None:
-        """All is made: find out what there is to begin with."""
+        """Find out whether the client sends keys, and begin then."""
         self.factory.joined(self)
         self.session.gate.close(Reason.ENTERING)
         self._telnet.evidence()
@@ -34,7 +34,7 @@ class ConsoleProtocol(ChatProtocol):
 
     @property
     def hint(self) -> str:
-        """For the session: what its greeting says of this door."""
+        """What the greeting says of this door."""
         return self._why or super().hint
 
 

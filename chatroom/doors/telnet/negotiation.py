@@ -1,10 +1,10 @@
-"""What two ends agree on: one telnet option, on one side of the connection.
+"""The negotiation of one telnet option, on one side of the connection.
 
-The rule: an answer is never answered, and whatever the other end does or does not answer, the
-two fall silent. This is a pure object; its user puts the words on the wire.
+An answer is never answered, and whatever the other end does or does not answer, the two fall
+silent. This is a pure object; its user puts the words on the wire.
 
 RFC 1143 (section 7, the Q method) waits for the answer to what was said last before it says the
-opposite. Not so here, because some clients never answer WONT and DONT (TinTin++), and whoever
+opposite. Not so here, because some clients never answer WONT and DONT (TinTin++), and an end that
 waits for that waits for ever. What was said is counted instead, as BSD's telnet does, and a missing
 answer is noticed when the next one comes. Where all changes are answered it comes to the same.
 """
@@ -19,8 +19,9 @@ MAX_CHANGES: Final = 20
 
 
 class Negotiation:
-    """One option on one side: on that of the other end (DO and WILL), or on ours (WILL and DO).
+    """One option on one side.
 
+    On that of the client the server says DO and DONT, and on its own WILL and WONT.
     What is said and heard is "on" for DO and WILL, and "off" for DONT and WONT.
     """
 
@@ -47,7 +48,7 @@ class Negotiation:
         return self.wanted and self._agreed
 
     def say(self, wanted: bool) -> bool:
-        """This end wants it to be so. Returns whether it has to say so."""
+        """Want the option on or off; return whether the other end has to be told."""
         if wanted is self.wanted:
             return False
         self.wanted = wanted
@@ -57,10 +58,11 @@ class Negotiation:
         return True
 
     def hear(self, on: bool, welcome: bool) -> bool:
-        """The other end has said so, as an answer or by itself.
+        """Take what the other end has said, as an answer or by itself.
 
-        welcome: whether an "on" that was not asked for is agreed to. Returns whether the other
-        end must be told `wanted`; never twice for one thing heard.
+        Return whether the other end must be told `wanted`; never twice for one thing heard.
+
+        welcome: whether an "on" that was not asked for is agreed to.
         """
         must_tell = False
         if self._unanswered:
@@ -72,7 +74,7 @@ class Negotiation:
             if self._unanswered:
                 # There is another answer to come, to what was said later.
                 return False
-            # An "on" after an "off" that was not answered: who never does that asks by itself.
+            # An "on" after an "off" that was not answered: the other end asks by itself.
             must_tell = on and not self.wanted
         elif on is not self.wanted:
             must_tell = True

@@ -1,8 +1,8 @@
-"""The telnet protocol's bytes, shared by the doors that speak it.
+"""The telnet protocol of one connection, without a transport.
 
-The rule here: nothing is sent to a client that has not shown that it speaks telnet, and
-an answer is never answered. There is no transport in this module: bytes come in through
-`Telnet.receive`, what must go back is taken out of `Telnet.answers`.
+Bytes come in through `Telnet.receive`, and what must go back is taken out of `Telnet.answers`.
+Nothing is sent to a client that has not shown that it speaks telnet, and an answer is never
+answered.
 
 Why BINARY is asked for: in line mode inetutils' client looks for its control keys in the low
 seven bits, so it takes bytes out of UTF-8 characters: silently (0x85), for a command (0x83 IP,
@@ -12,50 +12,34 @@ that the plain bytes on both sides of a command are still put together.
 
 Clients take ECHO and SUPPRESS-GO-AHEAD together on this side for "character at a time", and their
 absence for "line by line" (RFC 858, section 6); with one alone some do a bit of both, so the two
-are said together. Which options there are is in this module, how one is agreed on in `negotiation`,
-and what a client tells of its terminal in `subnegotiation`.
+are said together. How one option is agreed on is in `negotiation`, and what a client tells of its
+terminal in `subnegotiation`.
 
 Line ends are not looked at. CR LF and CR NUL (RFC 854, "The NVT printer and keyboard") come
-out as they came in; the NUL, too, is for whoever splits lines.
+out as they came in; the NUL, too, is left to what splits lines.
 """
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Final
 
+from chatroom.doors.telnet.codes import (
+    BINARY,
+    DO,
+    DONT,
+    ECHO,
+    EOF,
+    IAC,
+    SB,
+    SE,
+    SUPPRESS_GO_AHEAD,
+    TIMING_MARK,
+    WILL,
+    WONT,
+    Command,
+)
 from chatroom.doors.telnet.negotiation import Negotiation
 from chatroom.doors.telnet.subnegotiation import NAWS, NEW_ENVIRON, TTYPE, Description
-
-# RFC 854, "TELNET command structure".
-IAC: Final = b"\xff"
-DONT: Final = b"\xfe"
-DO: Final = b"\xfd"
-WONT: Final = b"\xfc"
-WILL: Final = b"\xfb"
-SB: Final = b"\xfa"
-GA: Final = b"\xf9"
-EL: Final = b"\xf8"
-EC: Final = b"\xf7"
-AYT: Final = b"\xf6"
-AO: Final = b"\xf5"
-IP: Final = b"\xf4"
-BRK: Final = b"\xf3"
-DM: Final = b"\xf2"
-NOP: Final = b"\xf1"
-SE: Final = b"\xf0"
-# RFC 885.
-EOR: Final = b"\xef"
-# RFC 1184, section 2.5: sent for the control keys without LINEMODE being agreed, too.
-ABORT: Final = b"\xee"
-SUSP: Final = b"\xed"
-EOF: Final = b"\xec"
-
-BINARY: Final = b"\x00"  # RFC 856
-ECHO: Final = b"\x01"  # RFC 857
-SUPPRESS_GO_AHEAD: Final = b"\x03"  # RFC 858
-TIMING_MARK: Final = b"\x06"  # RFC 860
-LINEMODE: Final = b"\x22"  # RFC 1184
 
 # An honest one is shorter; without a bound a lost IAC SE would swallow everything a person says
 # from then on.
@@ -63,43 +47,6 @@ MAX_SUBNEGOTIATION: Final = 4096
 """Bytes of a subnegotiation, counted after IAC SB, before it is given up."""
 
 
-class Command(Enum):
-    """What a client sent that a door must act on; the value stands for it on the wire."""
-
-    END_OF_FILE = EOF
-    SUSPEND = SUSP
-    ABORT = ABORT
-    BREAK = BRK
-    INTERRUPT_PROCESS = IP
-    ABORT_OUTPUT = AO
-    ARE_YOU_THERE = AYT
-    ERASE_CHARACTER = EC
-    ERASE_LINE = EL
-    BINARY_ON = WILL + BINARY
-    """What follows is 8-bit clean; the line this falls into may have been damaged before."""
-    BINARY_OFF = WONT + BINARY
-    """What follows is no longer 8-bit clean."""
-    RESIZED = SB + NAWS
-    """`Telnet.size` has changed."""
-    OVERLONG = SB
-    """A subnegotiation was given up: the bytes up to the next line end are not text."""
-
-    @property
-    def interrupts(self) -> bool:
-        """Whether this is sent for an interrupting key, or for a byte mistaken for one."""
-        return self in _INTERRUPTS
-
-
-_INTERRUPTS: Final = frozenset(
-    {
-        Command.END_OF_FILE,
-        Command.SUSPEND,
-        Command.ABORT,
-        Command.BREAK,
-        Command.INTERRUPT_PROCESS,
-        Command.ABORT_OUTPUT,
-    }
-)
 _ACTED_ON: Final = {command.value: command for command in Command}
 _NEGOTIATIONS: Final = (DO, DONT, WILL, WONT)
 
@@ -118,11 +65,11 @@ _TOLD: Final = (DO + TTYPE, DO + NAWS, DO + NEW_ENVIRON)
 
 
 class Telnet:
-    """One connection's side of the telnet protocol.
+    """The server's side of the telnet protocol on one connection.
 
-    After `receive`, and after whatever asks the client for something, `answers` must be called
-    and what it returns sent. A chunk without an IAC need not be given to `receive` while
-    `pending` is false. What asks is only for a client that has shown that it speaks telnet.
+    After `receive`, and after each call that asks the client for something, the caller must call
+    `answers` and send what it returns. A chunk without an IAC need not be given to `receive` while
+    `pending` is false. Only a client that has shown that it speaks telnet may be asked.
     """
 
     __slots__ = (
@@ -167,7 +114,7 @@ class Telnet:
     def receive(self, data: bytes) -> list[bytes | Command]:
         """Take the telnet commands out of *data*.
 
-        Returns the plain bytes, in runs that are never empty and never adjacent, and between
+        Return the plain bytes, in runs that are never empty and never adjacent, and between
         them, in order, the commands a door must act on. Sequences may be split over calls
         anywhere. Any command shows that the client speaks telnet, save a refusal.
 
@@ -231,9 +178,12 @@ class Telnet:
                 self._give_up(received, plain)
 
     def answers(self) -> bytes:
-        """Take out what must be sent now, whole commands: never more bytes than were received,
-        and for what we ask three for `evidence`, `hide` and `show`, 51 for `ask_kind`, 15 for
-        `take_over`, and 12 for `give_back`."""
+        """Take out what must be sent now, whole commands.
+
+        It is never more bytes than were received, and for what the server asks three for
+        `evidence`, `hide` and `show`, 51 for `ask_kind`, 15 for `take_over`, and 12 for
+        `give_back`.
+        """
         if self._answers is None:
             return b""
         answers = bytes(self._answers)
@@ -241,7 +191,7 @@ class Telnet:
         return answers
 
     def evidence(self) -> None:
-        """The client has shown that it speaks telnet: ask it for BINARY, once.
+        """Note that the client speaks telnet, and ask it for BINARY, once (RFC 856).
 
         A door calls this for what is no command and yet a sign, such as a line that is not
         ASCII and ends in CR LF.
@@ -253,30 +203,30 @@ class Telnet:
 
     @property
     def hidden(self) -> bool:
-        """The client does not show what is typed."""
+        """Whether the client does not show what is typed."""
         echo = self._known(_OUR_ECHO)
         return echo is not None and echo.agreed
 
     def hide(self) -> None:
         """Ask the client not to show what is typed, until `show` (RFC 857).
 
-        We say that we echo, and do not.
+        The server says that it echoes, and does not.
         """
         self._hiding = True
         self._say(_OUR_ECHO, True)
 
     def show(self) -> None:
-        """What is typed may be shown again: by the client, unless it is taken over."""
+        """Let the client show again what is typed, unless it is taken over."""
         self._hiding = False
         if not self._taken_over:
             self._say(_OUR_ECHO, False)
 
     def take_over(self) -> None:
-        """Ask the client to send each character as it is typed and to show none of them, until
-        `give_back` (RFC 857; RFC 858, section 6), with all eight bits both ways (RFC 856).
+        """Ask the client to send each character as it is typed, and to show none of them.
 
-        The answers may come late or not at all: see `character_mode`. Once more, it asks again for
-        what was refused.
+        So it is until `give_back` (RFC 857; RFC 858, section 6), with all eight bits both ways
+        (RFC 856). The answers may come late or not at all: see `character_mode`. Called once more,
+        it asks again for what was refused.
         """
         self._taken_over = True
         self._say(_OUR_ECHO, True)
@@ -286,7 +236,7 @@ class Telnet:
         self._say(_THEIR_BINARY, True)
 
     def give_back(self) -> None:
-        """The client is to send lines again, and to show what is typed unless that is hidden.
+        """Ask the client to send lines again, and to show what is typed unless it is hidden.
 
         BINARY stays on its side: without it stock telnet damages UTF-8 in lines.
         """
@@ -318,7 +268,7 @@ class Telnet:
     def ask_kind(self) -> None:
         """Ask the client what it and its terminal are, once.
 
-        It may never answer: how long to wait for `kind_known` is for the caller to say.
+        It may never answer: the caller has to limit the time that it waits for `kind_known`.
         """
         if self._description is None:
             self._description = Description()
@@ -327,28 +277,30 @@ class Telnet:
 
     @property
     def kind_known(self) -> bool:
-        """All that `ask_kind` asked is answered or refused."""
+        """Whether all that `ask_kind` asked is answered or refused."""
         return self._description is not None and self._description.known
 
     @property
     def kinds(self) -> list[str]:
-        """Names of the client and its terminal in upper case, such as "XTERM-256COLOR"
-        (RFC 1091): at most 3, each of 1 to 40 printable ASCII characters."""
+        """The names of the client and its terminal in upper case, such as "XTERM-256COLOR".
+
+        There are at most 3, each of 1 to 40 printable ASCII characters (RFC 1091).
+        """
         return [] if self._description is None else self._description.kinds
 
     @property
     def mtts(self) -> int:
-        """What the client says that it can do, the bits of MTTS; 0 for nothing said."""
+        """The bits of MTTS, by which the client says what it can do; 0 for nothing said."""
         return 0 if self._description is None else self._description.mtts
 
     @property
     def no_color(self) -> bool:
-        """The client has told that NO_COLOR is set and not empty (RFC 1572)."""
+        """Whether the client has told that NO_COLOR is set and not empty (RFC 1572)."""
         return self._description is not None and self._description.no_color
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """Columns and rows as last told (RFC 1073), 0 for unknown; None if nothing was told."""
+        """The columns and rows as last told (RFC 1073), 0 for unknown; None for untold."""
         return None if self._description is None else self._description.size
 
     def _skip(self, data: bytes, position: int) -> int:
@@ -364,12 +316,14 @@ class Telnet:
         return end
 
     def _give_up(self, received: list[bytes | Command], plain: bytearray) -> None:
+        """Take no more of a subnegotiation that is too long."""
         self._state = b""
         self._subnegotiation = None
         _flush(received, plain)
         received.append(Command.OVERLONG)
 
     def _command(self, byte: bytes, received: list[bytes | Command], plain: bytearray) -> None:
+        """Take the byte of a command after an IAC."""
         # What it broke into is not going to be whole.
         self._subnegotiation = None
         if byte in _NEGOTIATIONS:
@@ -389,7 +343,7 @@ class Telnet:
         self.evidence()
 
     def _take_told(self) -> bool:
-        """A subnegotiation is whole. Returns whether the size has changed."""
+        """Take a whole subnegotiation; return whether the size has changed."""
         told, self._subnegotiation = self._subnegotiation, None
         if told is None or self._description is None:
             return False
@@ -427,7 +381,7 @@ class Telnet:
             self.evidence()
 
     def _welcome(self, key: bytes) -> bool:
-        """Whether it is agreed to if the client asks for it by itself."""
+        """Return whether the server agrees if the client asks for this by itself."""
         if key in _CHARACTER_MODE:
             return self._taken_over
         if key in _TOLD:

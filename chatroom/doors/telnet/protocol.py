@@ -1,7 +1,7 @@
-"""The line door: whoever comes with telnet, netcat or anything else that sends lines.
+"""The line door: clients that send lines, such as telnet and netcat.
 
-The rule: nothing is sent that is not UTF-8 text in lines, and no telnet command to a client that
-has not shown that it speaks telnet; until somebody asks for a terminal, and their client agrees.
+Nothing is sent that is not UTF-8 text in lines, and no telnet command to a client that has not
+shown that it speaks telnet; until a user asks for a terminal, and the client agrees.
 """
 
 from typing import Any, Final
@@ -15,7 +15,8 @@ from chatroom.doors.lines.keys import KeyInput
 from chatroom.doors.lines.protocol import TERMINAL_HINT, LineProtocol
 from chatroom.doors.telnet.buffer import TelnetLineBuffer
 from chatroom.doors.telnet.charmode import CharacterMode
-from chatroom.doors.telnet.parser import IAC, Command, Telnet
+from chatroom.doors.telnet.codes import IAC, Command
+from chatroom.doors.telnet.parser import Telnet
 from chatroom.model.refused import Code, Refused
 from chatroom.terminal.keys import Key
 from chatroom.terminal.terminal import DEFAULT_SIZE, Kind, not_said
@@ -35,7 +36,7 @@ KEYS: Final = {
     Command.ERASE_LINE: Key.KILL_TO_START,
 }
 
-#: What is said of terminals to those who may have one.
+#: What is said of terminals to users who may have one.
 TELNET_HINT: Final = "/terminal keeps what you type apart from what arrives."
 
 #: What the end-of-file key leaves in a line (ASCII EOT).
@@ -43,14 +44,19 @@ EOT: Final = b"\x04"
 
 
 class ChatProtocol(LineProtocol):
-    """One connection that sends lines ended by LF, CR LF or CR NUL, or keys if it is taken over."""
+    """One connection at the line door, which may speak telnet."""
 
     buffer: TelnetLineBuffer
 
+    # Whether the first line has still to show what kind of client this is.
     _first = True
+    # Whether a damaged line was not said.
     _withheld = False
+    # Whether the last line ended in CR LF.
     _ended_cr = False
+    # Whether the user was told of terminals.
     _hinted = False
+    # The attempt at a terminal that goes on; None for none.
     _takeover: CharacterMode | None = None
 
     def make_buffer(self) -> TelnetLineBuffer:
@@ -72,14 +78,14 @@ class ChatProtocol(LineProtocol):
     # -- from bytes to lines
 
     def share(self, data: bytes) -> tuple[int, int]:
-        """How much of *data* is looked at before anything else is, and what that costs."""
+        """Return how many bytes of *data* are processed first, and what they cost."""
         if IAC not in data:
             return LineProtocol.share(self, data)
         _, cost = LineProtocol.share(self, data[:PIECE_BYTES])
         return PIECE_BYTES, cost + COMMAND_COST * data.count(IAC, 0, PIECE_BYTES)
 
     def take_text(self, data: bytes) -> None:
-        """Make lines of *data*, and say what there is to say about it."""
+        """Make lines of *data*, and obey the telnet commands in it."""
         buffer = self.buffer
         buffer.take(data)
         if buffer.overlong:
@@ -97,7 +103,7 @@ class ChatProtocol(LineProtocol):
             self._commanded(buffer)
 
     def _commanded(self, buffer: TelnetLineBuffer) -> None:
-        """Do what the telnet commands among the text are for."""
+        """Obey the telnet commands that came with text."""
         buffer.commanded = False
         self._answer_telnet()
         if buffer.interrupted:
@@ -130,18 +136,18 @@ class ChatProtocol(LineProtocol):
             self.take_lines()
 
     def _interrupted(self) -> None:
-        """The interrupting key was hit: what waited before it is not said."""
+        """Say nothing of what waited before the interrupting key."""
         buffer = self.buffer
         dropped, buffer.dropped, buffer.interrupted = buffer.dropped, 0, False
         if self.session.asking:
-            # Whoever is asked for a secret answers with none, as at a terminal.
+            # A question for a secret is answered with an empty line, as at a terminal.
             buffer.lines.insert(0, b"")
         if dropped:
             self.session.notice(not_said(dropped))
 
     @property
     def by_hand(self) -> bool:
-        """Whether somebody types here, as far as that is known."""
+        """Whether a user types here, as far as that is known."""
         return super().by_hand or self._spoken
 
     @property
@@ -156,9 +162,11 @@ class ChatProtocol(LineProtocol):
         return self._intake is not None and self.buffer.telnet.spoken
 
     def _say_yes(self) -> None:
+        """Answer AYT with something visible (RFC 854)."""
         self.session.notice(f"Yes, {self.factory.chat.settings.name} is here.")
 
     def _answer_telnet(self) -> None:
+        """Send what telnet has to say."""
         answers = self.buffer.telnet.answers()
         if answers:
             self.writer.insert(answers)
@@ -166,7 +174,7 @@ class ChatProtocol(LineProtocol):
     # -- from lines to text
 
     def lineReceived(self, line: bytes) -> None:
-        """One line, without its LF, that the session is ready for."""
+        """Interpret one line, without its LF."""
         if self._first:
             # It is taken off the lines that wait when all have been handed in that can be.
             following = [other for other in self.buffer.lines[1:2] if isinstance(other, bytes)]
@@ -194,7 +202,7 @@ class ChatProtocol(LineProtocol):
             session.notice(TELNET_HINT)
 
     def _withhold(self, line: bytes) -> bool:
-        """Whether *line* is the first to arrive damaged, and is not said.
+        """Return whether *line* is the first to arrive damaged, and is not said.
 
         Stock telnet strips the eighth bit to look for control keys until BINARY is on.
         """
@@ -207,7 +215,7 @@ class ChatProtocol(LineProtocol):
         return True
 
     def _turn_away(self, opening: openings.Opening) -> None:
-        """What is there is not a person."""
+        """Close: the client looks for another kind of server."""
         self.log_input(opening.what, "stranger_refused")
         self.closing = "not a person"
         self._first = False
@@ -220,12 +228,12 @@ class ChatProtocol(LineProtocol):
 
     @property
     def hidden(self) -> bool:
-        """For the session: whether the client did not show what was typed."""
+        """Whether the client did not show what was typed."""
         return super().hidden if self.keys is not None else self._telnet.hidden
 
     @property
     def hint(self) -> str:
-        """For the session: what its greeting says of this door."""
+        """What the greeting says of this door."""
         if self.keys is not None:
             return super().hint
         if not self._spoken:
@@ -234,7 +242,7 @@ class ChatProtocol(LineProtocol):
         return TELNET_HINT
 
     def hide_input(self) -> bool:
-        """The session: what is typed next is not to be shown."""
+        """Have the client not show what is typed next; return whether it can be asked to."""
         if super().hide_input():
             return True
         if not self._speaks_telnet():
@@ -244,17 +252,17 @@ class ChatProtocol(LineProtocol):
         return True
 
     def show_input(self) -> None:
-        """The session: what is typed may be shown again."""
+        """Let what is typed be shown again."""
         super().show_input()
         if self.keys is None and self._spoken:
             self._telnet.show()
             self._answer_telnet()
 
     def _speaks_telnet(self) -> bool:
-        """Whether the client does, for who asks for what only telnet can.
+        """Return whether the client speaks telnet, for a user who asks for what only telnet can.
 
-        netcat ends lines with LF alone: whoever asks for it in a line that ends in CR LF has
-        telnet, and has had no other occasion to show it.
+        netcat ends lines with LF alone: a user who asks in a line that ends in CR LF has telnet,
+        and has had no other occasion to show it.
         """
         telnet = self._telnet
         if not telnet.spoken and self._ended_cr:
@@ -274,7 +282,7 @@ class ChatProtocol(LineProtocol):
     # -- the terminal
 
     def ask_for_terminal(self) -> None:
-        """Somebody wants a terminal. Raises Refused."""
+        """Ask the client to send keys. Raises Refused."""
         super().ask_for_terminal()
         if not self._speaks_telnet():
             raise Refused(
@@ -289,13 +297,13 @@ class ChatProtocol(LineProtocol):
             self._takeover.begin()
 
     def _give_up_takeover(self) -> None:
-        """Whether the client agrees makes no difference any more."""
+        """Ask for no terminal any more, whether the client agrees or not."""
         takeover, self._takeover = self._takeover, None
         if takeover is not None:
             takeover.stop()
 
     def _taken_over(self, why: str) -> None:
-        """It is known whether the client sends keys from here on; if not, *why*."""
+        """Tell the user whether the client sends keys from here on; if not, *why*."""
         self._conclude(why)
         self.session.notice(why or f"{TERMINAL_HINT} /terminal off goes back.")
 
@@ -308,13 +316,13 @@ class ChatProtocol(LineProtocol):
             self.take_terminal(takeover.kind, telnet.size or DEFAULT_SIZE, telnet.no_color)
 
     def take_terminal(self, kind: Kind, size: tuple[int, int], no_color: bool) -> None:
-        """What comes from here on are keys, and there is a screen of that *size* to draw on."""
-        # What is not to be shown it is the terminal that does not show.
+        """Take what comes from here on for keys, and draw on a screen of that *size*."""
+        # From here on it is the terminal that hides a secret, and not the client.
         self.buffer.telnet.show()
         super().take_terminal(kind, size, no_color)
 
     def take_lines(self) -> None:
-        """What comes from here on are lines. Raises Refused."""
+        """Take what comes from here on for lines. Raises Refused."""
         super().take_lines()
         telnet = self.buffer.telnet
         if self.session.asking:

@@ -1,12 +1,12 @@
-"""What a client tells of its terminal when it is asked, in subnegotiations of telnet.
+"""What a client tells of its terminal when it is asked, in telnet subnegotiations.
 
-The rule: this is a pure object that never raises; what is malformed is passed over and counts as
-an answer. Which options are agreed on is not known here, nor how subnegotiations are framed:
+These are pure functions and an object that never raise; what is malformed is passed over and counts
+as an answer. Which options are agreed on is not known here, nor how subnegotiations are framed:
 what comes in and goes out stands between IAC SB and IAC SE, with no IAC doubled.
 
-TTYPE is RFC 1091: who is asked again tells another name, and the last one twice. On top of it, MTTS
-(https://mudhalla.net/tintin/protocols/mtts/): first the client, then the terminal, then what that
-can do. NAWS is RFC 1073. NEW-ENVIRON is RFC 1572, of which NO_COLOR alone is asked for
+TTYPE is RFC 1091: a client that is asked again tells another name, and the last one twice. On top
+of it, MTTS (https://mudhalla.net/tintin/protocols/mtts/): first the client, then the terminal, then
+what that can do. NAWS is RFC 1073. NEW-ENVIRON is RFC 1572, of which NO_COLOR alone is asked for
 (https://no-color.org). inetutils' client tells what is exported (`environ export NO_COLOR`), PuTTY
 all that it is configured to tell, whatever it is asked.
 """
@@ -48,7 +48,7 @@ QUESTIONS: Final = {
 
 
 class Description:
-    """What one client has told so far."""
+    """The terminal of one client, as far as the client has told."""
 
     __slots__ = ("_awaited", "_taken", "_unasked", "kinds", "mtts", "no_color", "size")
 
@@ -57,7 +57,7 @@ class Description:
     mtts: int
     """The bits of MTTS; 0 for none."""
     no_color: bool
-    """NO_COLOR is set and not empty."""
+    """Whether NO_COLOR is set and not empty."""
     size: tuple[int, int] | None
     """Columns and rows as last told, each 0 to 65,535; 0 stands for unknown (RFC 1073)."""
 
@@ -73,11 +73,11 @@ class Description:
 
     @property
     def known(self) -> bool:
-        """Nothing more is going to come, save changes."""
+        """Whether all that was asked is answered or refused; there may be changes."""
         return not self._awaited
 
     def agree(self, option: bytes) -> bytes:
-        """The client is going to tell *option*. Returns what to ask it; empty for nothing."""
+        """Note that the client agrees to tell *option*; return what to ask it, or nothing."""
         if option not in self._unasked:
             return b""
         self._unasked.remove(option)
@@ -87,11 +87,11 @@ class Description:
         return QUESTIONS.get(option, b"")
 
     def refuse(self, option: bytes) -> None:
-        """The client is not going to tell *option*."""
+        """Note that the client does not tell *option*."""
         self._awaited.discard(option)
 
     def take(self, told: bytes) -> bytes:
-        """A subnegotiation came. Returns what to ask then; empty for nothing."""
+        """Take a subnegotiation; return what to ask then, or nothing."""
         option, told = told[:1], told[1:]
         if option == TTYPE:
             return self._take_kind(told)
@@ -109,6 +109,7 @@ class Description:
         return b""
 
     def _take_kind(self, told: bytes) -> bytes:
+        """Take an answer to TTYPE; return what to ask then, or nothing."""
         if TTYPE not in self._awaited or told[:1] != _IS:
             return b""
         text = told[1:].decode("ascii", "ignore")
@@ -127,7 +128,7 @@ class Description:
 
 
 def _variables(told: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The name and the value of each variable; one that is not set has an empty value."""
+    """Yield the name and the value of each variable; the value is empty if it is not set."""
     # After the type of a variable its name, then perhaps VALUE and its value, both with ESC.
     parts: list[bytearray] = []
     told_bytes = iter(told)

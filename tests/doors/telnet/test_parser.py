@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chatroom.doors.telnet.parser import (
+from chatroom.doors.telnet.codes import (
     ABORT,
     AO,
     AYT,
@@ -31,7 +31,6 @@ from chatroom.doors.telnet.parser import (
     IAC,
     IP,
     LINEMODE,
-    MAX_SUBNEGOTIATION,
     NOP,
     SB,
     SE,
@@ -41,8 +40,8 @@ from chatroom.doors.telnet.parser import (
     WILL,
     WONT,
     Command,
-    Telnet,
 )
+from chatroom.doors.telnet.parser import MAX_SUBNEGOTIATION, Telnet
 from tests.support.fuzzing import examples
 from tests.support.telnet import DAMAGED
 
@@ -155,12 +154,6 @@ def test_a_line_that_a_real_client_damaged_is_not_valid_utf_8(typed: str, sent: 
     assert not telnet.binary
 
 
-@pytest.mark.parametrize("sent", [sent for _, sent in DAMAGED.values()], ids=DAMAGED)
-def test_the_command_in_a_damaged_line_is_one_that_interrupts(sent: str) -> None:
-    received, _, _ = fed([bytes.fromhex(sent)])
-    assert all(command.interrupts for command in commands(received))
-
-
 @pytest.mark.parametrize(("typed", "sent"), UNHARMED.values(), ids=UNHARMED)
 def test_a_line_that_a_real_client_left_alone_comes_out_as_typed(typed: str, sent: str) -> None:
     received, answers, _ = fed([bytes.fromhex(sent)])
@@ -248,17 +241,6 @@ def test_a_command_comes_out_between_the_bytes_around_it(byte: bytes, command: C
 @pytest.mark.parametrize("byte", [NOP, DM, GA, EOR, SE])
 def test_a_command_that_asks_for_nothing_is_taken_out(byte: bytes) -> None:
     assert Telnet().receive(b"a" + IAC + byte + b"b") == [b"ab"]
-
-
-def test_only_the_six_interrupting_commands_interrupt() -> None:
-    assert {command for command in Command if command.interrupts} == {
-        Command.END_OF_FILE,
-        Command.SUSPEND,
-        Command.ABORT,
-        Command.BREAK,
-        Command.INTERRUPT_PROCESS,
-        Command.ABORT_OUTPUT,
-    }
 
 
 def test_a_doubled_iac_is_one_byte_of_data() -> None:

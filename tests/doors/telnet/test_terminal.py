@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatroom.doors.telnet.parser import (
+from chatroom.doors.telnet.codes import (
     AYT,
     BINARY,
     BRK,
@@ -26,7 +26,6 @@ from chatroom.doors.telnet.parser import (
     ECHO,
     IAC,
     IP,
-    MAX_SUBNEGOTIATION,
     NOP,
     SB,
     SE,
@@ -34,8 +33,8 @@ from chatroom.doors.telnet.parser import (
     WILL,
     WONT,
     Command,
-    Telnet,
 )
+from chatroom.doors.telnet.parser import MAX_SUBNEGOTIATION, Telnet
 from chatroom.doors.telnet.subnegotiation import NAWS, NEW_ENVIRON, TTYPE
 from tests.support.fuzzing import examples
 from tests.support.reactor import DEADLINE
