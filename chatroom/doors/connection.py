@@ -1,4 +1,4 @@
-"""A connection that leads to a session: how it begins, how it ends, and what is sent on it.
+"""A connection that leads to a session: how it begins, ends, and is written to.
 
 How far it has come is one value, see `doors/state.py`. What comes in is for the protocols that
 derive from this; they say what becomes of it when the connection ends.
@@ -151,7 +151,7 @@ class DoorConnection(Protocol):
 
     @property
     def busy(self) -> bool:
-        """Whether input is being interpreted; then `_release_if_over` is to be called after it."""
+        """Whether input is being interpreted, after which `_release_if_over` is called."""
         return False
 
     def end_input(self) -> None:

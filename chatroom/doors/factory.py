@@ -1,4 +1,4 @@
-"""What the factories of all doors do: they let connections in, know them, and close them.
+"""What the factories of all doors do: let connections in, and close them.
 
 Whether a connection is accepted is decided before it has a session. Stopping takes a bounded time,
 however slowly the clients read.
@@ -175,7 +175,7 @@ class DoorFactory(ServerFactory, Generic[C]):
         return why
 
     def why_full(self, source: str) -> str | None:
-        """Return why this door takes no more connections from *source*, or None if it does."""
+        """Return why this door takes no more of *source* just now, or None."""
         return None
 
     def turned_away(self, why: str) -> TwistedProtocol:
@@ -204,7 +204,7 @@ class DoorFactory(ServerFactory, Generic[C]):
             client.transport.abortConnection()
 
     def _serve(self, client: C) -> None:
-        """Serve *client*, or drop it if that fails: Twisted would leave it open, half made."""
+        """Serve *client*, or drop it if that fails: Twisted would leave it half made."""
         try:
             client.serve()
         except Exception:

@@ -95,5 +95,5 @@ def recognised_early(beginning: bytes, *, long: bool = False) -> Opening | None:
 
 
 def goes_on(line: bytes) -> bool:
-    """Return whether the first *line*, which was not recognised, leaves it to the next one."""
+    """Return whether the next line is to be looked at after the first *line*."""
     return _NICK.fullmatch(line) is not None

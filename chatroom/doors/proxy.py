@@ -1,4 +1,4 @@
-"""The PROXY protocol: the address of the client that a proxy in front of a door has let in.
+"""The PROXY protocol: a proxy in front of a door says where a client comes from.
 
 A header is believed of no peer but the proxies that were named, and whatever is wrong with one
 closes the connection. Once it was read, the transport belongs to the door's own protocol, as if the
@@ -153,7 +153,7 @@ def _host(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
 
 
 class Waiting(Protocol):
-    """A connection whose header has not come yet; then a door's protocol takes its place."""
+    """A connection until its header has come; then a door's protocol takes over."""
 
     transport: Any
     factory: "ProxyFactory"

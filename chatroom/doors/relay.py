@@ -171,7 +171,7 @@ class RelayProtocol(LineOnlyReceiver):
         self._release_if_over()
 
     def _release_if_over(self) -> None:
-        """Drop what would be a reference cycle, once the connection and its member are gone."""
+        """Drop what refers back, once the connection and its member are gone."""
         if self.state.lost and self._out and self.state is not State.CLOSED:
             self.state = self.state.release()
             self.member.owner = None
@@ -183,7 +183,7 @@ class RelayProtocol(LineOnlyReceiver):
         """Greet with nothing."""
 
     def left(self, member: Member, event: Left) -> None:
-        """Close: the member is out of the room, and all that it was to be sent is on its way."""
+        """Close: the member is out of the room, and was sent all that came before."""
         self._out = True
         self.state = self.state.close()
         self.writer.close(b"")

@@ -71,7 +71,7 @@ def is_encrypted(transport: Any) -> bool:
 
 
 def peer_ended(transport: Any) -> bool:
-    """Return whether the peer has closed its side, even behind data that was not read yet."""
+    """Return whether the peer has closed its side, even behind unread data."""
     handle = _socket_of(transport)
     if handle is None:
         return False

@@ -40,7 +40,7 @@ CLOSING_SECONDS = 30.0
 
 
 def close_writing(transport: Any) -> None:
-    """Close the writing side of *transport* after what was written, see Writer.half_close."""
+    """Close the writing side of *transport*, see Writer.half_close."""
     if INegotiated.providedBy(transport):
         transport.loseConnection()
     else:
@@ -100,7 +100,7 @@ class Writer:
     # -- for the room and the session
 
     def write(self, data: bytes) -> int:
-        """Send *data* and return how many bytes were taken; not to be called while congested.
+        """Send *data*, unless congested, and return how many bytes were taken.
 
         If that is not all, the writer is congested from then on, and `finish` must be called with
         the rest of the line in which it stopped. Of a connection that turns out to be lost nothing
@@ -160,7 +160,7 @@ class Writer:
         return 0
 
     def close(self, farewell: bytes) -> None:
-        """Send *farewell* after all that was taken, then close, at most CLOSING_SECONDS later."""
+        """Send *farewell* after all that was taken, then close within CLOSING_SECONDS."""
         if self._closing or self._aborting:
             return
         self._closing = True
@@ -174,7 +174,7 @@ class Writer:
             self._transport.resumeProducing()
 
     def half_close(self) -> None:
-        """Close the writing side after all that was taken; the caller has to set a time limit.
+        """Close the writing side after all that was taken, without a time limit.
 
         TLS is closed as a whole, and read on until the peer has answered: closing the socket below
         it would cut off what TLS still has to send, all of it if it was not agreed on yet.

@@ -1,4 +1,4 @@
-"""The slash commands of the doors where lines are typed: those of the chat, and /terminal."""
+"""The slash commands of the doors for lines: those of the chat, and /terminal."""
 
 from typing import Protocol, runtime_checkable
 

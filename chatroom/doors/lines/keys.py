@@ -1,4 +1,4 @@
-"""The keys of one connection: what is typed at a terminal, up to the lines that are made of it."""
+"""The keys that are typed at a terminal, and the lines that are made of them."""
 
 from collections.abc import Sequence
 from typing import Final, Protocol

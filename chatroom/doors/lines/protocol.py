@@ -73,7 +73,7 @@ class LineProtocol(DoorConnection, LineReceiver):
 
     @property
     def intake(self) -> Intake:
-        """What waits to be interpreted; made when it is asked for, see the top of the module."""
+        """What waits to be interpreted; made when it is first asked for."""
         if self._intake is None:
             session = self.session
             throttle = ByteThrottle(self.factory.chat, self)

@@ -14,7 +14,7 @@ from chatroom.terminal.editactions import Line
 
 
 def quit_at(session: Session, lines: Sequence[bytes | Line], first: int = 0) -> int:
-    """Return where the first /quit of *lines* is, from the one at *first* on; 0 for none."""
+    """Return the index of the first /quit from *first* on, or 0 for none."""
     return next((at for at in range(first, len(lines)) if _quits(session, lines[at])), 0)
 
 

@@ -1,6 +1,6 @@
 """The algorithms of SSH that the server takes part in.
 
-The rule: all that is not broken of what Conch has, best first.
+They are all that is not broken of what Conch has, best first.
 """
 
 from typing import Final
@@ -12,7 +12,7 @@ from twisted.conch.ssh.keys import Key
 STRICT_CLIENT: Final = b"kex-strict-c-v00@openssh.com"
 STRICT_SERVER: Final = b"kex-strict-s-v00@openssh.com"
 
-#: What people may sign with who prove that they have a key (RFC 8308, section 3.1). An RSA key
+#: What clients may sign with to prove that they have a key (RFC 8308, section 3.1). An RSA key
 #: signs with SHA-2 only (RFC 8332).
 SIGNATURES: Final = (
     b"ssh-ed25519",
@@ -25,8 +25,8 @@ SIGNATURES: Final = (
     b"rsa-sha2-256",
 )
 
-#: Those over NIST's curves and over groups of primes are left out: who has checked a server with
-#: ssh-audit is warned of them, and clients have had these for ten years.
+#: Those over NIST's curves and over groups of primes are left out: ssh-audit warns of them, and
+#: clients have had these for ten years.
 KEY_EXCHANGES: Final = (
     b"mlkem768x25519-sha256",
     b"curve25519-sha256",
@@ -42,5 +42,5 @@ COMPRESSIONS: Final = [b"none"]
 
 
 def signatures_of(key: Key) -> list[bytes]:
-    """How a host key signs, best first: never with SHA-1."""
+    """Return the algorithms by which a host key signs, best first: never with SHA-1."""
     return [name for name in key.supportedSignatureAlgorithms() if name != b"ssh-rsa"]

@@ -1,7 +1,7 @@
-"""Who comes by SSH: the service in which clients say who they are, and prove it.
+"""The service of SSH in which clients say who their user is, and prove it.
 
-The rule: a name that nobody has registered needs no proof, one that somebody has needs their key or
-their password, and one question is answered before the next is looked at.
+A name that is not registered needs no proof, a registered one needs a key of its account or the
+password. One request is answered before the next is looked at.
 """
 
 import struct
@@ -53,7 +53,7 @@ MESSAGES: Final = {
     MSG_USERAUTH_INFO_RESPONSE: "MSG_USERAUTH_INFO_RESPONSE",
 }
 
-#: How a client can say who it is.
+#: The methods by which a client can prove who its user is.
 METHODS: Final = b"publickey,keyboard-interactive"
 
 #: Of what a client calls itself, so much is looked at: more is no name anyway, not even where it
@@ -67,7 +67,9 @@ USER_PRESENT: Final = 1
 class Authentication(ConchService):
     """The service `ssh-userauth` (RFC 4252) of one connection.
 
-    arrived: called once with the Identity, when it is known.
+    chat: the chat.
+    stranger: the connection, for the login throttle; takes the key that the user has proved.
+    arrived: called once with the Identity of the user.
     """
 
     name = b"ssh-userauth"
@@ -83,13 +85,13 @@ class Authentication(ConchService):
         self._requests = 0
         self._failures = 0
         self._wrong = 0
-        # Whose password was asked for, None for nobody's.
+        # The account whose password was asked for, None for none.
         self._asked: Account | None = None
         self._user = b""
         self._name = ""
 
     def ssh_USERAUTH_REQUEST(self, packet: bytes) -> None:
-        """Who the client wants to be, and how it proves that (RFC 4252, section 5)."""
+        """Take the name of a user and a proof (RFC 4252, section 5)."""
         user, service, method, rest = getNS(packet, 3)
         self._requests += 1
         if self._requests > MAX_REQUESTS:
@@ -118,7 +120,7 @@ class Authentication(ConchService):
     # -- keys
 
     def _by_key(self, user: bytes, rest: bytes) -> None:
-        """RFC 4252, section 7."""
+        """Take a public key, or a signature made with it (RFC 4252, section 7)."""
         signed = rest[:1] != b"\0"
         algorithm, blob, rest = getNS(rest[1:], 2)
         key = known_key(algorithm, blob)
@@ -126,12 +128,22 @@ class Authentication(ConchService):
             self._refuse()
             return
         if not signed:
-            # Whose it is shows when they have proved to have it; not before, to nobody else.
+            # Whose key it is is told only once the client has proved to have it.
             self.transport.sendPacket(MSG_USERAUTH_PK_OK, NS(algorithm) + NS(blob))
             return
         signature, _ = getNS(rest)
         self.transport.charge_crypto()
-        said = (
+        if not verified(algorithm, blob, signature, self._signed(user, algorithm, blob)):
+            self._refuse()
+            return
+        if self._stranger.key is None:
+            # A user whom the password lets in may bind this key to the account.
+            self._stranger.key = key
+        self._wait_for(authenticate.by_key(self._chat, self._name, key), self._key_known)
+
+    def _signed(self, user: bytes, algorithm: bytes, blob: bytes) -> bytes:
+        """Return what a client has to sign (RFC 4252, section 7)."""
+        return (
             NS(self.transport.sessionID)
             + bytes([MSG_USERAUTH_REQUEST])
             + NS(user)
@@ -141,25 +153,19 @@ class Authentication(ConchService):
             + NS(algorithm)
             + NS(blob)
         )
-        if not verified(algorithm, blob, signature, said):
-            self._refuse()
-            return
-        if self._stranger.key is None:
-            # If it is their password that lets them in, they may bind it to their account.
-            self._stranger.key = key
 
-        def looked_up(identity: Identity | None) -> None:
-            if identity is None:
-                # It opens nothing here, but nobody has guessed anything.
-                self._send_failure()
-            else:
-                self._succeed(identity)
-
-        self._wait_for(authenticate.by_key(self._chat, self._name, key), looked_up)
+    def _key_known(self, identity: Identity | None) -> None:
+        """Let the owner of the key in, if there is one."""
+        if identity is None:
+            # It opens nothing here, but it was no guess either.
+            self._send_failure()
+        else:
+            self._succeed(identity)
 
     # -- passwords
 
     def _owner_known(self, account: Account | None) -> None:
+        """Ask for the password of *account*, or let a guest in."""
         if account is None:
             self._succeed(authenticate.by_name(self._chat, self._name, self._stranger.key))
             return
@@ -170,7 +176,7 @@ class Authentication(ConchService):
         self.transport.sendPacket(MSG_USERAUTH_INFO_REQUEST, question)
 
     def ssh_USERAUTH_INFO_RESPONSE(self, packet: bytes) -> None:
-        """What was typed (RFC 4256, section 3.4)."""
+        """Take the password (RFC 4256, section 3.4)."""
         account, self._asked = self._asked, None
         if account is None or packet[:4] != struct.pack(">L", 1):
             self._refuse()
@@ -199,12 +205,12 @@ class Authentication(ConchService):
     # -- answers
 
     def _wait_for(self, answer: "Deferred[Any]", told: Callable[[Any], None]) -> None:
-        """Take no further packet until the *answer* is there and *told*."""
+        """Take no further packet until *told* was called with the answer."""
         transport = self.transport
         transport.hold()
 
         def known(result: Any) -> None:
-            # It may have ended while this was found out, for good.
+            # The connection may have ended meanwhile.
             if not transport.over:
                 told(result)
 
@@ -229,6 +235,7 @@ class Authentication(ConchService):
         answer.addCallback(lambda _: transport.go_on())
 
     def _refuse(self) -> None:
+        """Count a failure. Raises SshViolation for one too many."""
         self._failures += 1
         if self._failures >= MAX_FAILURES:
             raise SshViolation(
@@ -245,7 +252,7 @@ class Authentication(ConchService):
 
 
 def known_key(algorithm: bytes, blob: bytes) -> PublicKey | None:
-    """The key in *blob*, None unless it is one that is taken and signs by *algorithm*."""
+    """Return the key in *blob* if it is of a kind that signs by *algorithm*, or None."""
     if algorithm not in SIGNATURES:
         return None
     try:
@@ -258,7 +265,7 @@ def known_key(algorithm: bytes, blob: bytes) -> PublicKey | None:
 
 
 def verified(algorithm: bytes, blob: bytes, signature: bytes, said: bytes) -> bool:
-    """Whether *signature*, by *algorithm*, is of *said* by who has the key in *blob*."""
+    """Return whether *signature* of *said* was made with the key in *blob*."""
     try:
         key = Key.fromString(blob, type="blob")
         made_by, rest = getNS(signature)

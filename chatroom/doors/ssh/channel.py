@@ -1,7 +1,8 @@
 """The channel of an SSH session as a transport: what a protocol reads and writes.
 
-The rule: what the client may send, and what waits for it, is bounded by windows. A client whose
-window is used up is one that does not read; a protocol that is paused leaves the client's shut.
+What the client may send, and what waits for it, is bounded by windows (RFC 4254, section 5.2). A
+client whose window is used up is one that does not read; a protocol that is paused leaves the
+client's window shut.
 """
 
 import struct
@@ -23,23 +24,26 @@ from chatroom.model.clock import Call
 
 log = Logger()
 
-#: How much a client may send before it is read, in bytes, and how much in one packet.
-WINDOW: Final = 16 * 1024
-PACKET: Final = 8 * 1024
+#: How much a client may send before it is read.
+WINDOW_BYTES: Final = 16 * 1024
 
-#: Packets to the client have at most so many bytes of data; who wants them much smaller wants the
-#: server to make thousands of them of one write.
-MAX_DATA: Final = 16 * 1024
-MIN_DATA: Final = 512
+#: How much it may send in one packet.
+PACKET_BYTES: Final = 8 * 1024
 
-#: How long, in seconds, a new size waits for the next one.
-RESIZING: Final = 0.03
+#: The most data that a packet to the client has.
+MAX_DATA_BYTES: Final = 16 * 1024
+
+#: A client that wants smaller packets is refused: one write would become thousands of them.
+MIN_DATA_BYTES: Final = 512
+
+#: How long a new size waits for the next one.
+RESIZE_SECONDS: Final = 0.03
 
 #: The largest window there is (RFC 4254, section 5.2).
-MAX_WINDOW: Final = 0xFFFFFFFF
+MAX_WINDOW_BYTES: Final = 0xFFFFFFFF
 
-#: The longest name of a terminal that is kept, in characters.
-TERMINAL: Final = 100
+#: The longest name of a terminal that is kept.
+MAX_TERMINAL_CHARACTERS: Final = 100
 
 
 @dataclass(slots=True)
@@ -47,8 +51,9 @@ class SessionRequest:
     """What a client has asked of its session.
 
     terminal: the type of its terminal as TERM has it (empty for unknown), None if it has none.
-    width, height: in columns and rows, 0 for unknown. no_color: its environment has a NO_COLOR that
-    is not empty. command: what is to be done in place of a conversation, None for that.
+    width, height: in columns and rows, 0 for unknown.
+    no_color: whether its environment has a NO_COLOR that is not empty.
+    command: what is to be run instead of a shell, None for nothing.
     """
 
     terminal: str | None = None
@@ -70,14 +75,19 @@ class Talker(Protocol):
     def connectionLost(self, reason: Failure) -> None: ...
 
     def resized(self, width: int, height: int) -> None:
-        """The client's terminal has so many columns and rows now, 0 for unknown."""
+        """Draw on a terminal of so many columns and rows, 0 for unknown."""
 
 
 class SessionChannel(ConchChannel):
-    """The one session of a connection.
+    """The one session of a connection; as a transport it takes one push producer.
 
-    As a transport it takes one push producer. Its protocol is made with `start` once the client has
-    said what it wants; None closes the connection.
+    window, packet: the client's, in bytes.
+    start: makes the protocol once the client has said what it wants; None closes the connection.
+    requested: what the client has asked for so far.
+    bare: whether the client wants line ends of LF instead of CR LF.
+    status: the exit status of the client's program.
+    disconnecting: Twisted's name for it: whether nothing more is to be written.
+    bufferSize: how many bytes Twisted's protocols read at once; here the window limits it.
     """
 
     name = b"session"
@@ -86,28 +96,30 @@ class SessionChannel(ConchChannel):
     def __init__(
         self, window: int, packet: int, start: Callable[[SessionRequest], Talker | None]
     ) -> None:
-        super().__init__(WINDOW, PACKET, window, min(packet, MAX_DATA))
+        super().__init__(WINDOW_BYTES, PACKET_BYTES, window, min(packet, MAX_DATA_BYTES))
         self._start = start
         self.requested = SessionRequest()
         self._protocol: Talker | None = None
         self._producer: Any = None
-        #: The protocol is to have its line ends changed from CR LF to LF.
         self.bare = False
-        #: What the client's program ends with.
         self.status = 0
-        #: Twisted's name for it: nothing more is to be written.
         self.disconnecting = False
-        #: How many bytes Twisted's protocols read at once; here the window says it.
-        self.bufferSize = PACKET
+        self.bufferSize = PACKET_BYTES
         self._unsent = bytearray()
+        # Whether the producer was told to pause.
         self._blocked = False
         self._unread = bytearray()
+        # Whether the protocol takes input.
         self._reading = True
+        # Whether the protocol is being given input just now.
         self._delivering = False
-        self._ended = False
-        self._told_end = False
+        # Whether the client sends nothing more, and whether the protocol was told.
+        self._ended = self._told_end = False
+        # By how many bytes the client's window is to be opened again.
         self._owed = 0
+        # Whether the protocol was told that the channel is gone.
         self._lost = False
+        # Whether the client was told that the program has ended.
         self._finished = False
         self._resizing: Call | None = None
 
@@ -155,7 +167,7 @@ class SessionChannel(ConchChannel):
                 self._failed()
 
     def write_stderr(self, data: bytes) -> None:
-        """Send *data* beside what is written, where `ssh` shows errors, if there is room for it."""
+        """Send *data* where `ssh` shows errors, if there is room for it."""
         data = self._as_wanted(data)
         room = min(self.remoteWindowLeft, self.remoteMaxPacket)
         if not (self.localClosed or self._lost or self._blocked) and len(data) <= room:
@@ -184,9 +196,9 @@ class SessionChannel(ConchChannel):
         self.conn.transport.abort()
 
     def _finish(self) -> None:
-        """All is sent: say how it ended, and close."""
+        """Tell the client how its program ended, and close."""
         if not (self._finished or self.localClosed or self._lost):
-            # What is sent here may fill the socket, and who is told of that asks for this again.
+            # What is sent here may fill the socket, which leads here again.
             self._finished = True
             # RFC 4254, section 6.10: before the channel is closed.
             self.conn.sendRequest(self, b"exit-status", struct.pack(">L", self.status))
@@ -197,18 +209,18 @@ class SessionChannel(ConchChannel):
     # -- as a transport: reading
 
     def pauseProducing(self) -> None:
-        """The protocol: hand nothing in."""
+        """Twisted: the protocol takes nothing for now."""
         self._reading = False
 
     def resumeProducing(self) -> None:
-        """The protocol: hand in what there is."""
+        """Twisted: the protocol takes input again."""
         self._reading = True
         self._deliver()
 
     def received(self, data: bytes) -> None:
-        """The client has sent this."""
+        """Take *data* of the client."""
         if self.requested.command is not None or self.disconnecting:
-            # A command has no input, and who is leaving says nothing more.
+            # A command has no input, and a user who is leaving says nothing more.
             self.consume(len(data))
             return
         self._unread += data
@@ -220,13 +232,14 @@ class SessionChannel(ConchChannel):
         self._deliver()
 
     def _deliver(self) -> None:
+        """Give the protocol what it takes of what has come in."""
         if self._delivering or self._protocol is None:
             return
         self._delivering = True
         try:
             while self._reading and self._unread and not self._lost:
-                data = bytes(self._unread[:PACKET])
-                del self._unread[:PACKET]
+                data = bytes(self._unread[:PACKET_BYTES])
+                del self._unread[:PACKET_BYTES]
                 self.consume(len(data))
                 self._protocol.dataReceived(data)
             if self._reading and self._ended and not (self._told_end or self._lost):
@@ -239,7 +252,7 @@ class SessionChannel(ConchChannel):
             self._delivering = False
 
     def _failed(self) -> None:
-        """An error of ours, which would be taken for one of the client's."""
+        """Log an error of the server, and close: it is none of the client's."""
         log.failure(
             "The session of connection {connection} failed",
             event="session_failed",
@@ -248,22 +261,22 @@ class SessionChannel(ConchChannel):
         self.conn.transport.abort()
 
     def use_window(self, count: int) -> None:
-        """Count what the client has sent. Raises SshViolation for more than its window takes."""
+        """Count bytes of the client. Raises SshViolation if its window is too small."""
         if count > self.localWindowLeft or self._ended:
             raise SshViolation("more data than the window takes")
         self.localWindowLeft -= count
 
     def consume(self, count: int) -> None:
-        """Let the client send so much again, in portions: it was read."""
+        """Let the client send *count* bytes again; it is told in portions."""
         self._owed += count
-        if self._owed >= WINDOW // 2 and not (self._ended or self.localClosed):
+        if self._owed >= WINDOW_BYTES // 2 and not (self._ended or self.localClosed):
             owed, self._owed = self._owed, 0
             self.conn.adjustWindow(self, owed)
 
     # -- what the client asks for (RFC 4254, section 6)
 
     def requestReceived(self, requestType: bytes, data: bytes) -> bool:
-        """Conch: the client asks for something; whether it gets it."""
+        """Conch: the client asks for something; return whether it gets it."""
         match requestType:
             case b"pty-req":
                 return self._terminal(data)
@@ -290,8 +303,8 @@ class SessionChannel(ConchChannel):
         requested = self.requested
         requested.width, requested.height = struct.unpack(">2L", data[:8])
         if self._protocol is not None and self._resizing is None:
-            # Drawing is work, and who draws at a window's corner sends many sizes.
-            self._resizing = self.conn.transport.clock.callLater(RESIZING, self._resize)
+            # Drawing is work, and a window that is being resized sends many sizes.
+            self._resizing = self.conn.transport.clock.callLater(RESIZE_SECONDS, self._resize)
         return True
 
     def _resize(self) -> None:
@@ -348,7 +361,7 @@ class SessionChannel(ConchChannel):
         self.lose(properly=bool(self.localClosed))
 
     def lose(self, properly: bool = False) -> None:
-        """Tell the protocol that it is over: nothing can be sent any more.
+        """Tell the protocol that the channel is gone.
 
         properly: whether the session was closed here; the end of its input is a proper end as well.
         """
@@ -365,6 +378,6 @@ class SessionChannel(ConchChannel):
 
 
 def _printable(data: bytes) -> str:
-    """What can be shown of the beginning of *data*."""
-    text = data[:TERMINAL].decode("ascii", errors="replace")
+    """Return what can be shown of the beginning of *data*."""
+    text = data[:MAX_TERMINAL_CHARACTERS].decode("ascii", errors="replace")
     return "".join(character for character in text if character.isprintable())

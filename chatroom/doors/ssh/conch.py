@@ -1,4 +1,4 @@
-"""What the SSH door takes of Twisted's Conch by private names: all of it is in this module.
+"""The private names of Twisted's Conch that the SSH door uses, all of them.
 
 Such names are no part of what Conch promises, so that a release of Twisted may do without them:
 tests/doors/ssh/test_conch.py fails then.
@@ -14,7 +14,7 @@ from twisted.conch.ssh.transport import SSHServerTransport
 
 
 class Silent:
-    """Conch's loggers say much, of each packet even; what is worth a line the door logs itself."""
+    """A logger that is silent: Conch would log each packet."""
 
     def debug(self, *_: object, **__: object) -> None:
         """Log nothing."""
@@ -68,7 +68,7 @@ class ConchTransport(SSHServerTransport):
         return len(blocked)
 
     def keys_computed(self) -> None:
-        """The next keys are there, which are used from the NEWKEYS of either side on."""
+        """Note that there are new keys, used from the NEWKEYS of either side on."""
 
     def _getHostKeys(self, keyAlg: bytes) -> tuple[Key, Key]:
         return self.host_key.public(), self.host_key

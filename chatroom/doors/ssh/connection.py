@@ -1,7 +1,7 @@
-"""The SSH door: its connections, each with one conversation.
+"""The connections of the SSH door, each with one session.
 
-The rule: one connection is one conversation. Until it is known who somebody is they cost little
-and have little time; from then on they are held to what holds at the line door.
+Until the user is known, a connection costs little and has little time; from then on it is held to
+what holds at the line door.
 """
 
 from functools import partial
@@ -38,17 +38,24 @@ from chatroom.model.identity import Identity
 
 log = Logger()
 
-#: How long, in seconds, a client has to say who it is, and then to ask for its session.
-LOGIN_GRACE: Final = 30.0
+#: How long a client has to log in, and then to ask for its session.
+LOGIN_SECONDS: Final = 30.0
 
-#: An exchange of keys, or a signature to be looked at, costs as much of the byte rate as so many
+#: An exchange of keys, or a signature to be verified, costs as much of the byte rate as so many
 #: bytes: it takes that much longer than text.
-CALCULATION: Final = 4096
+CRYPTO_BYTES: Final = 4096
 
 
 @implementer(IHandshakeListener)
 class SshConnection(BoundedTransport):
-    """One connection to the SSH door, from its first byte on."""
+    """One connection to the SSH door, from its first byte on.
+
+    source, address: see factory.DoorFactory.
+    origin: the id of the connection.
+    opened: when it came, by `Clock.seconds`.
+    closing: why the server closes it, see factory.Connected.
+    said: how many lines were said in a session that is over.
+    """
 
     transport: Any
     # mypy: conch's has the type of its own factory.
@@ -61,17 +68,18 @@ class SshConnection(BoundedTransport):
     _served = False
     origin = 0
     opened = 0.0
-    #: Why the server closes the connection, see factory.Connected.
     closing = ""
-    #: How many lines were said in a session that is over.
     said = 0
 
     _stranger: PendingConnection
     _arrival: Identity | None = None
     _connection: SessionService | None = None
     _talker: SshProtocol | None = None
+    # Whether what is sent piles up.
     _full = False
+    # Whether the socket is read.
     _reading = True
+    # Whether the client has asked for the service of authentication.
     _asked = False
 
     # -- the connection
@@ -81,7 +89,7 @@ class SshConnection(BoundedTransport):
         self.factory.connected(self)
 
     def serve(self) -> None:
-        """The factory: the connection can be used."""
+        """Begin with a connection that can be used; for the factory."""
         factory, transport = self.factory, self.transport
         chat: Chat = factory.chat
         self.clock = chat.clock
@@ -89,7 +97,7 @@ class SshConnection(BoundedTransport):
         self.supportedPublicKeys = signatures_of(self.host_key)
         transport.bufferSize = READ_BYTES
         tune(transport, chat.limits)
-        # Who does not read is cut by the session, or has not much time yet.
+        # A client that does not read is cut by the session, or has not much time yet.
         self.writer = Writer(transport, self, chat.call_later, stall_timeout=0)
         self._timer = Timer(chat.call_later)
         self.throttle = ByteThrottle(chat, self)
@@ -98,11 +106,11 @@ class SshConnection(BoundedTransport):
         self._stranger = PendingConnection(self.origin, self.address, self.source, self.opened)
         self._served = True
         factory.joined(self)
-        self._timer.start(LOGIN_GRACE, self._late)
+        self._timer.start(LOGIN_SECONDS, self._late)
         super().connectionMade()
 
     def dataReceived(self, data: bytes) -> None:
-        """Twisted: bytes came in, whatever they are."""
+        """Twisted: bytes came in."""
         if self.over:
             return
         self._spend(len(data))
@@ -114,8 +122,8 @@ class SshConnection(BoundedTransport):
             self._read_or_not()
 
     def charge_crypto(self) -> None:
-        """What the client asks for is work."""
-        self._spend(CALCULATION)
+        """Charge the client for a key exchange, or for a signature to be verified."""
+        self._spend(CRYPTO_BYTES)
 
     def hold(self) -> None:
         """Take no further packet until `go_on`."""
@@ -128,7 +136,7 @@ class SshConnection(BoundedTransport):
         self._read_or_not()
 
     def rested(self) -> None:
-        """The throttle: the pause is over."""
+        """Read on; for the throttle."""
         self._read_or_not()
 
     def _read_or_not(self) -> None:
@@ -150,7 +158,7 @@ class SshConnection(BoundedTransport):
             self.end_timers()
             self._stranger.over = True
             self.writer.lost()
-        # First, as at the other doors: who has left the room comes after it in the log.
+        # First, as at the other doors: that the user has left the room comes after it in the log.
         self.factory.removed(self, self.source, reason or connectionDone)
         service, self.service = self.service, None
         if service is not None:
@@ -163,7 +171,7 @@ class SshConnection(BoundedTransport):
     # -- who it is, and what it wants
 
     def service_for(self, name: bytes) -> Any:
-        """What the client may ask for first, once."""
+        """Return the service that the client may ask for first, once."""
         if name != b"ssh-userauth" or self._asked:
             return None
         self._asked = True
@@ -174,7 +182,7 @@ class SshConnection(BoundedTransport):
         self.factory.arrived(self)
         self._connection = SessionService(partial(self._start, identity))
         self.setService(self._connection)
-        self._timer.start(LOGIN_GRACE, self._late)
+        self._timer.start(LOGIN_SECONDS, self._late)
 
     def _start(self, identity: Identity, requested: SessionRequest) -> Talker:
         self._timer.stop()
@@ -183,11 +191,11 @@ class SshConnection(BoundedTransport):
         return SshProtocol(self, identity, requested)
 
     def session_started(self, talker: SshProtocol) -> None:
-        """The session: its conversation is there."""
+        """Note that *talker* is the line protocol of the session."""
         self._talker = talker
 
     def session_ended(self, spoken: int) -> None:
-        """The session: its conversation is over, in which *spoken* lines were said."""
+        """Note that the session is over, in which *spoken* lines were said."""
         if self._talker is not None:
             self._talker, self.said = None, spoken
 
@@ -198,7 +206,7 @@ class SshConnection(BoundedTransport):
     # -- the end
 
     def misbehaved(self, why: SshViolation) -> None:
-        """The client may not go on: it is told why, and so is the log."""
+        """End the connection, and tell the client and the log why."""
         if self.over:
             return
         log.info(
@@ -212,7 +220,7 @@ class SshConnection(BoundedTransport):
         self._end("not let in" if self._arrival is None else "no proper SSH", why.code, str(why))
 
     def _end(self, closing: str, code: int, text: str) -> None:
-        """Say why, and close when that is sent."""
+        """Tell the client why, and close when that is sent."""
         self.closing = self.closing or closing
         if self.over:
             return
@@ -225,7 +233,7 @@ class SshConnection(BoundedTransport):
         self._timer.start(FAREWELL_SECONDS, self.abort)
 
     def session_over(self) -> None:
-        """The channel: it is closed. The client leaves, or is made to."""
+        """Make the client leave if it does not; for the channel, which is closed."""
         if not self.over:
             self._timer.start(FAREWELL_SECONDS, self._leave)
 
@@ -255,7 +263,7 @@ class SshConnection(BoundedTransport):
         return not (self.over or self._full or self.exchanging)
 
     def unblocked(self) -> None:
-        """Keys are agreed on."""
+        """Send data again: keys are agreed on."""
         self._push()
 
     def sendKexInit(self) -> None:
@@ -264,26 +272,26 @@ class SshConnection(BoundedTransport):
         self._push()
 
     def stalled(self) -> None:
-        """The writer: what is to be sent piles up. Who does not read may not ask for more."""
+        """Read no further: a client that does not read may not ask for more."""
         self._full = True
         self._read_or_not()
         self._push()
 
     def drained(self) -> bool:
-        """The writer: it is sent. What the session has to send comes when it flows."""
+        """Return that nothing is left; what the session has to send comes in `flowing`."""
         return True
 
     def flowing(self) -> None:
-        """The writer: more can be sent."""
+        """Read on, and send more: the writer is not congested any more."""
         self._full = False
         self._read_or_not()
         self._push()
 
     def cut(self) -> None:
-        """The writer, which has no such limit here: see `serve`."""
+        """Do nothing: the writer has no such limit here, see `serve`."""
 
     def end_timers(self) -> None:
-        """The connection is over."""
+        """Stop what would be done later: the connection is over."""
         super().end_timers()
         self._timer.stop()
         self.throttle.stop()
@@ -300,32 +308,35 @@ class SshConnection(BoundedTransport):
 
     @property
     def spoken(self) -> int:
-        """For the factory: how many lines were said over it."""
+        """How many lines were said over it."""
         talker = self._talker
         return talker.spoken if talker is not None else self.said
 
     def limit(self, line_length: int) -> None:
-        """The factory: a line may have so many bytes from here on."""
+        """Let a line have so many bytes from here on."""
         if self._talker is not None:
             self._talker.limit(line_length)
 
     def expel(self, told: str, what: str, why: str) -> None:
-        """The factory: an operator ends it."""
+        """End the connection for an operator."""
         if self._talker is not None:
             self._talker.expel(told, what, why)
         else:
             self._end(what, DISCONNECT_BY_APPLICATION, told)
 
     def stop_reading(self) -> None:
-        """The factory: the server stops. It is read on for what is no input: windows, goodbyes."""
+        """Take no more input: the server stops.
+
+        What is no input, such as window adjustments, is still read.
+        """
         if self._talker is not None:
             self._talker.stop_reading()
         else:
-            # There would be no place any more for who logs in now.
+            # There would be no place any more for a user who logs in now.
             self.dismiss()
 
     def dismiss(self) -> None:
-        """The factory: the server is gone in a moment."""
+        """Say that the server stops, and close."""
         self.closing = "the server stops"
         if self._talker is not None:
             self._talker.dismiss()
@@ -333,5 +344,5 @@ class SshConnection(BoundedTransport):
             self._end(self.closing, DISCONNECT_BY_APPLICATION, "The server is shutting down.")
 
     def drop(self) -> None:
-        """The factory: time is up."""
+        """Close without sending anything more."""
         self.abort()

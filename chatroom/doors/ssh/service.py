@@ -1,6 +1,6 @@
-"""The service of an SSH connection in which channels are opened: one session, and nothing else.
+"""The service of an SSH connection in which channels are opened: one session.
 
-The rule: what a client may not send ends its connection, before Conch makes anything of it.
+A message that a client must not send ends its connection, before Conch makes anything of it.
 """
 
 import struct
@@ -27,12 +27,18 @@ from twisted.conch.ssh.connection import (
     messages,
 )
 
-from chatroom.doors.ssh.channel import MAX_WINDOW, MIN_DATA, SessionChannel, SessionRequest, Talker
+from chatroom.doors.ssh.channel import (
+    MAX_WINDOW_BYTES,
+    MIN_DATA_BYTES,
+    SessionChannel,
+    SessionRequest,
+    Talker,
+)
 from chatroom.doors.ssh.conch import ConchConnection
 from chatroom.doors.ssh.transport import SshViolation
 
-#: What a client may send of the connection protocol. What else there is answers what a server asks,
-#: which this one does not: conch would look for the question.
+#: What a client may send of the connection protocol. All else answers questions of the server,
+#: which asks none: Conch would look for the question.
 ASKED: Final = frozenset(
     {
         MSG_GLOBAL_REQUEST,
@@ -80,12 +86,12 @@ class SessionService(ConchConnection):
         """Conch: a packet came in."""
         if messageNum in messages and messageNum not in ASKED:
             raise SshViolation("nothing was asked")
-        # Whoever asks to be let in once more is not answered (RFC 4252, section 5.3).
+        # A client that authenticates once more is not answered (RFC 4252, section 5.3).
         if messageNum not in AUTHENTICATION:
             super().packetReceived(messageNum, packet)
 
     def ssh_GLOBAL_REQUEST(self, packet: bytes) -> None:
-        """Conch: nothing is forwarded; but who only asks if anybody is there gets an answer."""
+        """Conch: refuse; some clients ask only to see whether the server is there."""
         _, rest = getNS(packet)
         if rest[:1] != b"\0":
             self.transport.sendPacket(MSG_REQUEST_FAILURE, b"")
@@ -98,28 +104,28 @@ class SessionService(ConchConnection):
             raise ConchError("nothing is forwarded here", OPEN_UNKNOWN_CHANNEL_TYPE)
         if self.session is not None:
             raise ConchError("one session for each connection", OPEN_ADMINISTRATIVELY_PROHIBITED)
-        if maxPacket < MIN_DATA:
+        if maxPacket < MIN_DATA_BYTES:
             raise ConchError("packets are too small", OPEN_RESOURCE_SHORTAGE)
         self.session = SessionChannel(windowSize, maxPacket, self._start)
         self.session.conn = self
         return self.session
 
     def ssh_CHANNEL_OPEN(self, packet: bytes) -> None:
-        """Conch: its own would take whatever goes wrong for a refusal."""
+        """Conch: the client opens a channel; Conch would take any error for a refusal."""
         _, rest = getNS(packet)
         if len(rest) < 12:
             raise SshViolation("bad packet")
         super().ssh_CHANNEL_OPEN(packet)
 
     def ssh_CHANNEL_DATA(self, packet: bytes) -> None:
-        """Conch: data of a channel, which may not be more than its window."""
+        """Conch: data of a channel, not more than its window takes."""
         data, _ = getNS(packet[4:])
         channel = self._channel_of(packet)
         channel.use_window(len(data))
         channel.received(data)
 
     def ssh_CHANNEL_EXTENDED_DATA(self, packet: bytes) -> None:
-        """Conch: data beside the data, such as errors; nobody here reads it."""
+        """Conch: data beside the data, such as errors, which nothing here reads."""
         data, _ = getNS(packet[8:])
         channel = self._channel_of(packet)
         channel.use_window(len(data))
@@ -134,7 +140,7 @@ class SessionService(ConchConnection):
         """Conch: the client reads more."""
         number, count = struct.unpack(">2L", packet[:8])
         channel: SessionChannel = self.channels[number]
-        channel.remoteWindowLeft = min(channel.remoteWindowLeft + count, MAX_WINDOW)
+        channel.remoteWindowLeft = min(channel.remoteWindowLeft + count, MAX_WINDOW_BYTES)
         channel.push()
 
     def ssh_CHANNEL_REQUEST(self, packet: bytes) -> None:
@@ -152,5 +158,5 @@ class SessionService(ConchConnection):
             after()
 
     def after_reply(self, call: Callable[[], None]) -> None:
-        """Call when the client has been answered what it asks just now."""
+        """Do *call* when the request that is being processed was answered."""
         self._after_reply = call

@@ -1,7 +1,7 @@
-"""The conversation in the session of an SSH connection: the line door's, without telnet.
+"""The line protocol in the session of an SSH connection.
 
-The rule: lines, a terminal, or one command, of which only the answer is sent. What SSH is about is
-the connection's and the channel's.
+It takes lines, keys of a terminal, or one command, of which only the answer is sent. What SSH is
+about belongs to the connection and the channel.
 """
 
 import re
@@ -43,12 +43,12 @@ NO_PROGRAMS: Final = "There are no files and no programs here, only people. /say
 
 
 def asks_for_program(command: bytes) -> bool:
-    """Whether *command* is what a program has the server run, such as `scp` and `git`."""
+    """Return whether *command* is what programs such as `scp` and `git` ask for."""
     return _PROGRAM.fullmatch(command) is not None
 
 
 class NoProgram:
-    """In place of a conversation: says on standard error that there is no such program."""
+    """A protocol that says on standard error that there are no programs here."""
 
     def makeConnection(self, transport: Any) -> None:
         """The channel is there."""
@@ -70,10 +70,12 @@ class NoProgram:
 
 
 class Carrier(Protocol):
-    """The connection that a conversation is in.
+    """The connection that a session is in.
 
-    origin: its number. source, address: as at the other doors. factory: its door. closing: why the
-    server closes it, see factory.Connected.
+    origin: its id.
+    source, address: as at the other doors.
+    factory: its door.
+    closing: why the server closes it, see factory.Connected.
     """
 
     origin: int
@@ -83,14 +85,14 @@ class Carrier(Protocol):
     closing: str
 
     def session_started(self, talker: "SshProtocol") -> None:
-        """The conversation is there."""
+        """Note that *talker* is the line protocol of the session."""
 
     def session_ended(self, spoken: int) -> None:
-        """The conversation is over, in which *spoken* lines were said."""
+        """Note that the session is over, in which *spoken* lines were said."""
 
 
 class MutedWriter(Writer):
-    """A writer that says nothing until it is not `muted` any more."""
+    """A writer that sends nothing while it is `muted`."""
 
     __slots__ = ("muted",)
 
@@ -102,9 +104,11 @@ class MutedWriter(Writer):
 
 
 class SshProtocol(LineProtocol):
-    """The conversation in the session of *connection*, of who arrived as *arrival*.
+    """The line protocol in the session of an SSH connection.
 
-    requested: what the client has asked of its session; where there is a terminal it sends keys.
+    connection: the SSH connection.
+    identity: who its user is.
+    requested: what the client has asked of its session; with a terminal it sends keys.
     """
 
     def __init__(self, connection: Carrier, identity: Identity, requested: SessionRequest) -> None:
@@ -118,7 +122,7 @@ class SshProtocol(LineProtocol):
         self._command = requested.command
 
     def make_writer(self) -> Writer:
-        """The writing side; of a command only what answers it goes out."""
+        """Return the writing side, which sends nothing before the command is run."""
         if self._command is None:
             return super().make_writer()
         chat = self.factory.chat
@@ -127,7 +131,7 @@ class SshProtocol(LineProtocol):
         return writer
 
     def make_session(self) -> Session:
-        """The conversation, under the number that the connection has."""
+        """Return the session, which has the id of the connection."""
         chat, origin = self.factory.chat, self.connection.origin
         session = Session(chat, self, self.writer, TEXT, COMMANDS, self.source, origin)
         session.passing = self._command is not None
@@ -135,7 +139,7 @@ class SshProtocol(LineProtocol):
         return session
 
     def came(self) -> None:
-        """All is made: begin."""
+        """Tell the connection that all is made, and begin."""
         self.connection.session_started(self)
         self.begin(self.identity)
         requested = self.requested
@@ -144,10 +148,10 @@ class SshProtocol(LineProtocol):
             self.take_terminal(kind, (requested.width, requested.height), requested.no_color)
 
     def went(self, reason: Failure) -> None:
-        """The session is over; the connection tells the factory when it is, too."""
+        """Do nothing: the connection tells the factory when it is gone, too."""
 
     def release(self) -> None:
-        """Drop what was served, and tell the connection."""
+        """Drop the parts, and tell the connection."""
         spoken = self.spoken
         super().release()
         self.connection.session_ended(spoken)
@@ -160,35 +164,35 @@ class SshProtocol(LineProtocol):
             self.readConnectionLost()
 
     def lineReceived(self, line: bytes) -> None:
-        """One line that the session is ready for."""
+        """Interpret one line, without its LF."""
         self._unmute()
         super().lineReceived(line)
 
     def lineLengthExceeded(self, line: bytes) -> None:
-        """A line is too long."""
+        """Refuse a line that is too long."""
         self._unmute()
         super().lineLengthExceeded(line)
 
     def ask_for_terminal(self) -> None:
-        """Somebody wants a terminal, which is for the client to ask for. Raises Refused."""
+        """Refuse: the client asks for a terminal before the session. Raises Refused."""
         super().ask_for_terminal()
         raise Refused(Code.WRONG_CONNECTION, "Your ssh has not asked for a terminal. ssh -t does.")
 
     def take_lines(self) -> None:
-        """Somebody wants lines, which the client does not send here. Raises Refused."""
+        """Refuse: the client sends keys. Raises Refused."""
         if self.keys is None:
             super().take_lines()
         raise Refused(Code.WRONG_CONNECTION, "Your ssh sends keys, not lines. ssh -T sends lines.")
 
     def _unmute(self) -> None:
-        """From here on it is the command that is answered, if there is one."""
+        """Send what is written from here on: it answers the command, if there is one."""
         if self._command is None:
             return
         self._command = None
         session = self.session
         session.drop_queue()
         if session.why:
-            # It is as a guest that they say what they came to say.
+            # The user says as a guest what the command says.
             notice = Noticed(self.factory.chat.clock.time(), SERVER, session.why)
             self.transport.write_stderr(PLAIN.encode(notice))
         session.refusals = 0
@@ -196,31 +200,31 @@ class SshProtocol(LineProtocol):
         self.writer.muted = False
 
     def expelled(self, what: str) -> None:
-        """The session: an operator ends it, who has *what* them."""
+        """Note why the session ends, for the connection too."""
         super().expelled(what)
         self.connection.closing = what
 
     def close(self, farewell: bytes) -> None:
-        """The session: the conversation is over."""
+        """Send *farewell* after all else, and close with the status of the command."""
         if self.requested.command is not None:
             done = self._command is None and not self.session.refusals
             self.transport.status = 0 if done else 1
             assert isinstance(self.writer, MutedWriter)
-            # If it could not even begin, what is said last says why.
+            # If the command could not even begin, what is said last says why.
             self.writer.muted = False
         super().close(farewell)
 
     def cut(self) -> None:
-        """The writer: nothing was read for too long."""
+        """End the session of a client that has read nothing for too long."""
         super().cut()
         self.connection.closing = self.closing
 
     @property
     def origin(self) -> int:
-        """The connection's number."""
+        """The id of the connection."""
         return self.connection.origin
 
     @property
     def encrypted(self) -> bool:
-        """For the session: nobody on the way can read along."""
+        """Whether nobody on the way can read along, as SSH sees to it."""
         return True

@@ -1,7 +1,7 @@
 """The packets of SSH: how long they may be, and in which order they may come.
 
-The rule: what a client has no business to send ends its connection, and nothing that it sends, or
-leaves out, keeps the server busy or fills its memory.
+A packet that a client must not send ends its connection, and nothing that a client sends, or leaves
+out, keeps the server busy or fills its memory.
 """
 
 import struct
@@ -52,13 +52,18 @@ HEADER: Final = struct.Struct(">LBB")
 REKEY_BYTES: Final = 1 << 30
 REKEY_SECONDS: Final = 3600.0
 
-#: How long, in seconds, a client may take for that, and how many packets may wait meanwhile.
-EXCHANGING: Final = 30.0
-BLOCKED: Final = 1000
+#: How long a client may take for that.
+EXCHANGE_SECONDS: Final = 30.0
+
+#: How many packets may wait meanwhile.
+MAX_BLOCKED: Final = 1000
 
 
 class SshViolation(Exception):
-    """The client has sent what it may not, as a sentence for it; code: see RFC 4253, 11.1."""
+    """The client has broken a rule; the text is a sentence for it.
+
+    code: the reason (RFC 4253, section 11.1).
+    """
 
     def __init__(self, text: str, code: int = DISCONNECT_PROTOCOL_ERROR) -> None:
         super().__init__(text)
@@ -66,7 +71,7 @@ class SshViolation(Exception):
 
 
 def disconnect_packet(code: int, text: str) -> bytes:
-    """A packet, not encrypted, that ends a connection before there are keys."""
+    """Return a packet, not encrypted, that ends a connection before there are keys."""
     payload = bytes([MSG_DISCONNECT]) + struct.pack(">L", code) + NS(text.encode()) + NS(b"")
     padding = 8 - (len(payload) + 5) % 8
     padding += 8 * (padding < 4)
@@ -76,8 +81,11 @@ def disconnect_packet(code: int, text: str) -> bytes:
 class BoundedTransport(ConchTransport):
     """One connection's packets, over a connected transport.
 
-    Who inherits from it sets `clock` and `host_key` before it is connected, and implements what
-    stands under "for whoever inherits" as far as it does nothing, or raises, here.
+    A derived class sets `clock` and `host_key` before it is connected, and implements what stands
+    under "for derived classes" as far as it does nothing, or raises, here.
+
+    over: whether nothing that comes in counts any more.
+    holding: whether no packet is taken, see `hold`.
     """
 
     ourVersionString = VERSION
@@ -91,24 +99,26 @@ class BoundedTransport(ConchTransport):
 
     clock: Clock
     buf: bytes
-    #: Nothing that comes in counts any more.
     over = False
-    #: No packet is taken, see `hold`.
     holding = False
 
     # The beginning of the next packet, which is decrypted only once.
     _head: bytes | None = None
+    # Whether both ends close the Terrapin attack, see algorithms.STRICT_CLIENT.
     _strict = False
+    # Whether the client has begun a key exchange that is not finished.
     _theirs_began = False
+    # Whether there are keys.
     _keyed = False
+    # Whether there are new keys, which the client may use with its NEWKEYS.
     _may_take_keys = False
     _rekey_at = 0.0
     _traffic = 0
 
-    # -- for whoever inherits
+    # -- for derived classes
 
     def misbehaved(self, why: SshViolation) -> None:
-        """The client did what it may not: the connection is to end, if need be without a word."""
+        """End the connection, if need be without a word, for what the client did."""
         transport: Any = self.transport
         transport.abortConnection()
 
@@ -118,17 +128,17 @@ class BoundedTransport(ConchTransport):
         transport.write(data)
 
     def unblocked(self) -> None:
-        """Keys are agreed on: data may be sent again."""
+        """Send data again: keys are agreed on."""
 
     def charge_crypto(self) -> None:
-        """The client has keys exchanged, or a signature looked at: that is work."""
+        """Charge the client for a key exchange, or for a signature to be verified."""
 
     def service_for(self, name: bytes) -> Any:
-        """The service called *name*, None if there is none for the client now."""
+        """Return the service called *name*, or None if the client may not have it now."""
         return None
 
     def hold(self) -> None:
-        """Take no further packet until `go_on`; what the client sends meanwhile waits unread."""
+        """Take no further packet until `go_on`; what the client sends waits unread."""
         self.holding = True
 
     def go_on(self) -> None:
@@ -146,7 +156,7 @@ class BoundedTransport(ConchTransport):
             self.sendKexInit()
 
     def end_timers(self) -> None:
-        """The connection is over."""
+        """Stop what would be done later: the connection is over."""
         self._overdue.stop()
 
     # -- from bytes to packets
@@ -169,7 +179,7 @@ class BoundedTransport(ConchTransport):
         self.rekey_if_due()
 
     def digest(self) -> None:
-        """Deal with what came in, as far as there are whole packets."""
+        """Process the whole packets of what came in."""
         try:
             if not self.gotVersion and not self._take_version():
                 return
@@ -185,7 +195,7 @@ class BoundedTransport(ConchTransport):
             self.misbehaved(SshViolation(f"bad packet ({type(error).__name__})"))
 
     def _take_version(self) -> bool:
-        """Take the client's version line (RFC 4253, section 4.2); whether it was there."""
+        """Take the version line (RFC 4253, section 4.2); return whether it was there."""
         line, end, rest = self.buf.partition(b"\n")
         if len(line) > VERSION_LINE or (end and not line.startswith(b"SSH-")):
             raise SshViolation("no SSH", DISCONNECT_PROTOCOL_VERSION_NOT_SUPPORTED)
@@ -203,7 +213,7 @@ class BoundedTransport(ConchTransport):
         return True
 
     def getPacket(self) -> bytes | None:
-        """The next packet's payload, which is not empty; None if it is not there yet.
+        """Return the payload of the next packet, or None if it is not whole.
 
         Raises SshViolation. Conch's own takes packets of a megabyte, and padding of any length.
         """
@@ -241,7 +251,7 @@ class BoundedTransport(ConchTransport):
         if self.over and messageType != MSG_DISCONNECT:
             return
         if self.exchanging and not self.is_of_exchange(messageType):
-            if self.put_off(messageType, payload) > BLOCKED:
+            if self.put_off(messageType, payload) > MAX_BLOCKED:
                 self._keys_overdue()
             return
         # What follows our NEWKEYS is of the new keys, wherever the client is (RFC 4253, 7.3).
@@ -271,7 +281,7 @@ class BoundedTransport(ConchTransport):
             # RFC 4253, section 7.1.
             raise SshViolation("a key exchange is not finished")
         if not self._keyed and (5 <= messageNum <= 19 or messageNum >= 50):
-            # Whoever sits between client and server could have sent it.
+            # A machine in the middle could have sent it.
             raise SshViolation("there are no keys yet")
         if 30 <= messageNum <= 49 and not (self._theirs_began and not self._may_take_keys):
             raise SshViolation("no key exchange was begun")
@@ -280,9 +290,9 @@ class BoundedTransport(ConchTransport):
         super().dispatchMessage(messageNum, payload)
 
     def sendKexInit(self) -> None:
-        """Conch: begin to agree on keys, or answer who begins."""
+        """Conch: begin to agree on keys, or answer a client that begins."""
         super().sendKexInit()
-        self._overdue.start(EXCHANGING, self._keys_overdue)
+        self._overdue.start(EXCHANGE_SECONDS, self._keys_overdue)
 
     def _keys_overdue(self) -> None:
         self.misbehaved(SshViolation("new keys are overdue", DISCONNECT_KEY_EXCHANGE_FAILED))
@@ -304,7 +314,7 @@ class BoundedTransport(ConchTransport):
             raise SshViolation("no common key exchange", DISCONNECT_KEY_EXCHANGE_FAILED)
 
     def keys_computed(self) -> None:
-        """The next keys are there: the client may say that it uses them."""
+        """Let the client say that it uses the new keys."""
         self._may_take_keys = True
 
     def sendExtInfo(self, extensions: object) -> None:
@@ -339,7 +349,10 @@ class BoundedTransport(ConchTransport):
         raise SshViolation(desc.decode() if isinstance(desc, bytes) else desc, reason)
 
     def sendUnimplemented(self) -> None:
-        """Conch: the packet that came last is of no kind that is known; it would name the next."""
+        """Conch: the last packet is of an unknown kind.
+
+        Conch would name the number of the next one.
+        """
         number = (self.incomingPacketSequence - 1) & 0xFFFFFFFF
         self.sendPacket(MSG_UNIMPLEMENTED, struct.pack(">L", number))
 

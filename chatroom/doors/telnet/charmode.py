@@ -22,7 +22,7 @@ EDITS: Final = "Your client is no terminal, or edits lines by itself. Lines it i
 
 
 class CharacterMode:
-    """One attempt at taking a client over; `look` is to be called after each of its commands.
+    """One attempt at taking a client over; call `look` after each of its commands.
 
     telnet: the protocol of the connection.
     send: sends the answers of *telnet*.

@@ -3,7 +3,7 @@
 from enum import Enum
 from typing import Final
 
-from chatroom.doors.telnet.subnegotiation import NAWS
+from chatroom.doors.telnet.subnegotiation import NAWS, NEW_ENVIRON, TTYPE
 
 # RFC 854, "TELNET command structure".
 IAC: Final = b"\xff"
@@ -36,8 +36,22 @@ TIMING_MARK: Final = b"\x06"  # RFC 860
 LINEMODE: Final = b"\x22"  # RFC 1184
 
 
+# An option on one side is named by what the server says to have it on.
+OUR_BINARY: Final = WILL + BINARY
+OUR_ECHO: Final = WILL + ECHO
+OUR_SUPPRESS_GO_AHEAD: Final = WILL + SUPPRESS_GO_AHEAD
+THEIR_BINARY: Final = DO + BINARY
+THEIR_SUPPRESS_GO_AHEAD: Final = DO + SUPPRESS_GO_AHEAD
+OFF: Final = {WILL: WONT, DO: DONT}
+ON: Final = {DO: WILL, DONT: WILL, WILL: DO, WONT: DO}
+
+ALWAYS_WELCOME: Final = frozenset({OUR_BINARY, THEIR_BINARY})
+CHARACTER_MODE: Final = frozenset({OUR_ECHO, OUR_SUPPRESS_GO_AHEAD, THEIR_SUPPRESS_GO_AHEAD})
+TOLD: Final = (DO + TTYPE, DO + NAWS, DO + NEW_ENVIRON)
+
+
 class Command(Enum):
-    """Something a client sent that a door must act on; the value stands for it on the wire."""
+    """Something that a door must act on; the value stands for it on the wire."""
 
     END_OF_FILE = EOF
     SUSPEND = SUSP

@@ -24,22 +24,29 @@ from __future__ import annotations
 from typing import Final
 
 from chatroom.doors.telnet.codes import (
-    BINARY,
+    ALWAYS_WELCOME,
+    CHARACTER_MODE,
     DO,
     DONT,
-    ECHO,
     EOF,
     IAC,
+    OFF,
+    ON,
+    OUR_BINARY,
+    OUR_ECHO,
+    OUR_SUPPRESS_GO_AHEAD,
     SB,
     SE,
-    SUPPRESS_GO_AHEAD,
+    THEIR_BINARY,
+    THEIR_SUPPRESS_GO_AHEAD,
     TIMING_MARK,
+    TOLD,
     WILL,
     WONT,
     Command,
 )
 from chatroom.doors.telnet.negotiation import Negotiation
-from chatroom.doors.telnet.subnegotiation import NAWS, NEW_ENVIRON, TTYPE, Description
+from chatroom.doors.telnet.subnegotiation import Description
 
 # An honest one is shorter; without a bound a lost IAC SE would swallow everything a person says
 # from then on.
@@ -49,19 +56,6 @@ MAX_SUBNEGOTIATION: Final = 4096
 
 _ACTED_ON: Final = {command.value: command for command in Command}
 _NEGOTIATIONS: Final = (DO, DONT, WILL, WONT)
-
-# An option on one side is named by what we say to have it on.
-_OUR_BINARY: Final = WILL + BINARY
-_OUR_ECHO: Final = WILL + ECHO
-_OUR_SUPPRESS_GO_AHEAD: Final = WILL + SUPPRESS_GO_AHEAD
-_THEIR_BINARY: Final = DO + BINARY
-_THEIR_SUPPRESS_GO_AHEAD: Final = DO + SUPPRESS_GO_AHEAD
-_OFF: Final = {WILL: WONT, DO: DONT}
-_ON: Final = {DO: WILL, DONT: WILL, WILL: DO, WONT: DO}
-
-_ALWAYS_WELCOME: Final = frozenset({_OUR_BINARY, _THEIR_BINARY})
-_CHARACTER_MODE: Final = frozenset({_OUR_ECHO, _OUR_SUPPRESS_GO_AHEAD, _THEIR_SUPPRESS_GO_AHEAD})
-_TOLD: Final = (DO + TTYPE, DO + NAWS, DO + NEW_ENVIRON)
 
 
 class Telnet:
@@ -199,12 +193,12 @@ class Telnet:
         if self.spoken:
             return
         self.spoken = True
-        self._say(_THEIR_BINARY, True)
+        self._say(THEIR_BINARY, True)
 
     @property
     def hidden(self) -> bool:
         """Whether the client does not show what is typed."""
-        echo = self._known(_OUR_ECHO)
+        echo = self._known(OUR_ECHO)
         return echo is not None and echo.agreed
 
     def hide(self) -> None:
@@ -213,13 +207,13 @@ class Telnet:
         The server says that it echoes, and does not.
         """
         self._hiding = True
-        self._say(_OUR_ECHO, True)
+        self._say(OUR_ECHO, True)
 
     def show(self) -> None:
         """Let the client show again what is typed, unless it is taken over."""
         self._hiding = False
         if not self._taken_over:
-            self._say(_OUR_ECHO, False)
+            self._say(OUR_ECHO, False)
 
     def take_over(self) -> None:
         """Ask the client to send each character as it is typed, and to show none of them.
@@ -229,14 +223,14 @@ class Telnet:
         it asks again for what was refused.
         """
         self._taken_over = True
-        self._say(_OUR_ECHO, True)
-        self._say(_OUR_SUPPRESS_GO_AHEAD, True)
-        self._say(_THEIR_SUPPRESS_GO_AHEAD, True)
-        self._say(_OUR_BINARY, True)
-        self._say(_THEIR_BINARY, True)
+        self._say(OUR_ECHO, True)
+        self._say(OUR_SUPPRESS_GO_AHEAD, True)
+        self._say(THEIR_SUPPRESS_GO_AHEAD, True)
+        self._say(OUR_BINARY, True)
+        self._say(THEIR_BINARY, True)
 
     def give_back(self) -> None:
-        """Ask the client to send lines again, and to show what is typed unless it is hidden.
+        """Ask the client to send lines again, and to show what is not hidden.
 
         BINARY stays on its side: without it stock telnet damages UTF-8 in lines.
         """
@@ -244,12 +238,12 @@ class Telnet:
             return
         self._taken_over = False
         if not self._hiding:
-            self._say(_OUR_ECHO, False)
-        self._say(_OUR_SUPPRESS_GO_AHEAD, False)
-        self._say(_THEIR_SUPPRESS_GO_AHEAD, False)
-        binary = self._known(_OUR_BINARY)
+            self._say(OUR_ECHO, False)
+        self._say(OUR_SUPPRESS_GO_AHEAD, False)
+        self._say(THEIR_SUPPRESS_GO_AHEAD, False)
+        binary = self._known(OUR_BINARY)
         if binary is not None and not binary.offered:
-            self._say(_OUR_BINARY, False)
+            self._say(OUR_BINARY, False)
 
     @property
     def character_mode(self) -> bool | None:
@@ -260,7 +254,7 @@ class Telnet:
         """
         if not self._taken_over or self._negotiations is None:
             return False
-        both = [self._negotiations[key] for key in (_OUR_ECHO, _OUR_SUPPRESS_GO_AHEAD)]
+        both = [self._negotiations[key] for key in (OUR_ECHO, OUR_SUPPRESS_GO_AHEAD)]
         if not all(one.wanted for one in both):
             return False
         return True if all(one.agreed for one in both) else None
@@ -272,7 +266,7 @@ class Telnet:
         """
         if self._description is None:
             self._description = Description()
-            for key in _TOLD:
+            for key in TOLD:
                 self._say(key, True)
 
     @property
@@ -282,7 +276,7 @@ class Telnet:
 
     @property
     def kinds(self) -> list[str]:
-        """The names of the client and its terminal in upper case, such as "XTERM-256COLOR".
+        """The names of the client and its terminal, such as "XTERM-256COLOR".
 
         There are at most 3, each of 1 to 40 printable ASCII characters (RFC 1091).
         """
@@ -356,7 +350,7 @@ class Telnet:
     def _negotiate(self, verb: bytes, option: bytes) -> None:
         """Answer a request; take an answer."""
         on = verb in (DO, WILL)
-        side = _ON[verb]
+        side = ON[verb]
         key = side + option
         negotiation = self._known(key)
         welcome = self._welcome(key)
@@ -364,17 +358,17 @@ class Telnet:
             negotiation = self._negotiation(key)
         if negotiation is not None:
             if negotiation.hear(on, welcome):
-                self._answer(side if negotiation.wanted else _OFF[side], option)
-            if key == _THEIR_BINARY:
+                self._answer(side if negotiation.wanted else OFF[side], option)
+            if key == THEIR_BINARY:
                 self.binary = negotiation.agreed
-            elif key in _TOLD and self._description is not None:
+            elif key in TOLD and self._description is not None:
                 if negotiation.agreed:
                     self._ask(self._description.agree(option))
                 elif not negotiation.wanted:
                     self._description.refuse(option)
         elif on:
             # RFC 860: a mark is asked for again each time, and clients show nothing until then.
-            self._answer(WILL if verb + option == DO + TIMING_MARK else _OFF[side], option)
+            self._answer(WILL if verb + option == DO + TIMING_MARK else OFF[side], option)
         # Nothing was asked before, so a refusal is no telnet: UTF-16 text begins with FF FE.
         if on:
             # Only now, so that what the client says first is not taken for its answer.
@@ -382,11 +376,11 @@ class Telnet:
 
     def _welcome(self, key: bytes) -> bool:
         """Return whether the server agrees if the client asks for this by itself."""
-        if key in _CHARACTER_MODE:
+        if key in CHARACTER_MODE:
             return self._taken_over
-        if key in _TOLD:
+        if key in TOLD:
             return self._description is not None
-        return key in _ALWAYS_WELCOME
+        return key in ALWAYS_WELCOME
 
     def _negotiation(self, key: bytes) -> Negotiation:
         if self._negotiations is None:
@@ -404,7 +398,7 @@ class Telnet:
         """Have an option on or off, and tell the client if that is new."""
         if wanted is not self._wanted(key):
             self._negotiation(key).say(wanted)
-            self._answer(key[:1] if wanted else _OFF[key[:1]], key[1:])
+            self._answer(key[:1] if wanted else OFF[key[:1]], key[1:])
 
     def _ask(self, question: bytes) -> None:
         if question:

@@ -259,7 +259,7 @@ class ChatProtocol(LineProtocol):
             self._answer_telnet()
 
     def _speaks_telnet(self) -> bool:
-        """Return whether the client speaks telnet, for a user who asks for what only telnet can.
+        """Return whether the client speaks telnet, when its user asks for a feature of it.
 
         netcat ends lines with LF alone: a user who asks in a line that ends in CR LF has telnet,
         and has had no other occasion to show it.

@@ -128,7 +128,7 @@ class Description:
 
 
 def _variables(told: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the name and the value of each variable; the value is empty if it is not set."""
+    """Yield the name and the value of each variable, empty if it is not set."""
     # After the type of a variable its name, then perhaps VALUE and its value, both with ESC.
     parts: list[bytearray] = []
     told_bytes = iter(told)

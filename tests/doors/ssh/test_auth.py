@@ -14,8 +14,8 @@ from twisted.conch.ssh.keys import Key
 from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent
 
-from chatroom.doors.ssh.connection import LOGIN_GRACE
-from chatroom.doors.ssh.factory import ARRIVING_PER_SOURCE, SshFactory
+from chatroom.doors.ssh.connection import LOGIN_SECONDS
+from chatroom.doors.ssh.factory import MAX_ARRIVING_PER_SOURCE, SshFactory
 from chatroom.model import publickeys
 from chatroom.model.limits import Limits
 from chatroom.server import hostkey
@@ -218,7 +218,7 @@ def test_an_answer_that_comes_after_the_end_leads_to_nothing(
     if way == "hangs up":
         guest.hangs_up()
     else:
-        world.wait(LOGIN_GRACE + 0.1)
+        world.wait(LOGIN_SECONDS + 0.1)
         assert guest.wire.half_closed
     before = world.clock.getDelayedCalls()
     if known is None:
@@ -256,7 +256,7 @@ def test_looking_at_signatures_counts_for_the_byte_rate(world: World, factory: S
 def test_who_has_been_at_it_for_longest_makes_room(
     world: World, factory: SshFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatroom.doors.ssh.factory.ARRIVING", 2)
+    monkeypatch.setattr("chatroom.doors.ssh.factory.MAX_ARRIVING", 2)
     first, second = Guest(world, factory, starts=False), Guest(world, factory, starts=False)
     guest = Guest(world, factory)
     assert "You are bob" in guest.sees[0]
@@ -272,7 +272,7 @@ def test_an_answer_that_comes_too_late_changes_nothing(
     monkeypatch.setattr("chatroom.actions.authenticate.owner", lambda *_: answer)
     guest = Guest(world, factory)
     assert guest.wire.producerState == "paused"
-    world.wait(LOGIN_GRACE + 0.1)
+    world.wait(LOGIN_SECONDS + 0.1)
     assert guest.wire.half_closed
     answer.callback(None)
     world.wait(3)
@@ -282,7 +282,7 @@ def test_an_answer_that_comes_too_late_changes_nothing(
 
 def test_whoever_says_nothing_is_cut_after_the_grace(world: World, factory: SshFactory) -> None:
     silent = Guest(world, factory, starts=False)
-    world.wait(LOGIN_GRACE + 1)
+    world.wait(LOGIN_SECONDS + 1)
     silent.settle()
     assert silent.gone
     assert not factory.clients
@@ -293,7 +293,7 @@ def test_whoever_opens_no_session_is_cut_after_the_grace(
 ) -> None:
     monkeypatch.setattr("tests.support.sshclient.Channel.channelOpen", lambda *_: None)
     idle = Guest(world, factory)
-    world.wait(LOGIN_GRACE + 1)
+    world.wait(LOGIN_SECONDS + 1)
     idle.settle()
     assert idle.gone
     assert idle.reason == b"No session was opened in time."
@@ -302,7 +302,7 @@ def test_whoever_opens_no_session_is_cut_after_the_grace(
 def test_strangers_from_one_source_are_few(world: World, factory: SshFactory) -> None:
     address = "203.0.113.9"
     silent = [
-        Guest(world, factory, starts=False, address=address) for _ in range(ARRIVING_PER_SOURCE)
+        Guest(world, factory, starts=False, address=address) for _ in range(MAX_ARRIVING_PER_SOURCE)
     ]
     refused = Guest(world, factory, address=address)
     assert refused.reason == b"Too many connections from your address are logging in just now."
