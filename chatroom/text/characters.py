@@ -7,6 +7,8 @@ Otherwise users could make the server slow with ever different characters.
 from __future__ import annotations
 
 import re
+import sys
+from array import array
 from collections.abc import Iterable
 from typing import Final
 
@@ -28,7 +30,7 @@ JOINING: Final = r"[^\p{GCB=Other}\p{GCB=LV}\p{GCB=LVT}\p{GCB=Control}\p{GCB=LF}
 #: terminals, in which some of these characters do have one (U+1171E).
 UNPLACED: Final = r"[\p{Mn}\p{Me}\p{Cf}]"
 
-# A later kind replaces an earlier one. An ideograph (i) is one grapheme unless a joining character
+# An ideograph (i) is one grapheme unless a joining character
 # follows it.
 _KINDS: Final = {
     "j": JOINING,
@@ -54,18 +56,52 @@ _FAR_MARKS: Final = re.compile("[\U000e0100-\U000e01ef]")
 _FAR: Final = re.compile("[\U00040000-\U0010ffff]")
 
 
+class Table:
+    """A value, which is an ASCII character, for each code point.
+
+    default: the value of code points that are in no class.
+    classes: pairs of a value and a class, as `regex` has it. A later one replaces earlier ones.
+    mark, far: the values in the planes after the tables, of marks and of all else.
+    """
+
+    __slots__ = ("_far", "_mark", "_values")
+
+    def __init__(
+        self, default: str, classes: Iterable[tuple[str, str]], mark: str, far: str
+    ) -> None:
+        values = bytearray(default, "ascii") * _TABLED
+        every = every_character()
+        for value, members in classes:
+            for match in regex.finditer(rf"{members}++", every, regex.V1):
+                values[match.start() : match.end()] = value.encode() * len(match[0])
+        self._values = values.decode()
+        self._mark = mark
+        self._far = far
+
+    def of(self, text: str) -> str:
+        """Return the values of the code points of *text*."""
+        found = text.translate(self._values)
+        return found if found.isascii() else _FAR.sub(self._far, _FAR_MARKS.sub(self._mark, found))
+
+
+def every_character() -> str:
+    """Return the code points that are in tables, in order."""
+    points = array("I", range(_TABLED)).tobytes()
+    return points.decode(f"utf-32-{sys.byteorder[0]}e", "surrogatepass")
+
+
 def kinds(text: str) -> str:
     """Return the kind of each code point of *text* as an ASCII character.
 
     A blank for blanks, i for ideographs, e for emoji modifiers, k for small kana, o for opening and
     c for closing punctuation, m for marks, j for other joining characters, x for all else.
     """
-    return _translated(text, _KIND_TABLE, "m", "x")
+    return _KIND_TABLE.of(text)
 
 
 def widths(text: str) -> bytes:
     """Return the greatest width of each code point of *text*, in cells."""
-    return _translated(text, _WIDTH_TABLE, "\0", "\2").encode("ascii")
+    return _WIDTH_TABLE.of(text).encode("ascii")
 
 
 def has_virama(text: str) -> bool:
@@ -73,32 +109,22 @@ def has_virama(text: str) -> bool:
     return _VIRAMA.search(text) is not None
 
 
-def _translated(text: str, table: str, mark: str, other: str) -> str:
-    found = text.translate(table)
-    return found if found.isascii() else _FAR.sub(other, _FAR_MARKS.sub(mark, found))
-
-
-def _tables() -> tuple[str, str, re.Pattern[str]]:
-    """Return the tables of kinds and of widths, and what finds a virama."""
-    every = "".join(map(chr, range(_TABLED)))
-
-    def table(default: str, classes: Iterable[tuple[str, str]]) -> str:
-        values = bytearray(default, "ascii") * _TABLED
-        for value, members in classes:
-            for match in regex.finditer(rf"{members}++", every, regex.V1):
-                values[match.start() : match.end()] = value.encode() * len(match[0])
-        return values.decode()
-
+def _width_table() -> Table:
     # wcwidth's Unicode may be newer than regex's. U+1100 is wide in both: no class may be empty.
-    others = regex.findall(rf"[^{_TWO_CELLS}\p{{Cs}}]", every, regex.V1)
+    others = regex.findall(rf"[^{_TWO_CELLS}\p{{Cs}}]", every_character(), regex.V1)
     newer = f"[\u1100{''.join(other for other in others if wcwidth(other) == 2)}]"
     # wcwidth returns 0 for spacing marks and vowels of Hangul, which some terminals show alone.
     sizes = [("\2", _TWO_CELLS), ("\2", newer), ("\0", UNPLACED), ("\1", _VARIATION_16)]
+    return Table("\1", sizes, "\0", "\2")
+
+
+def _virama() -> re.Pattern[str]:
     # A virama is known by what wcwidth makes of it: newer ones are in no property of regex.
-    signs = regex.findall(r"[\p{M}\p{Cn}]", every[:0x20000])
+    signs = regex.findall(r"[\p{M}\p{Cn}]", every_character()[:0x17000])
     viramas = "".join(sign for sign in signs if wcswidth(f"{sign}\u0915") > 1 + wcwidth(sign) >= 1)
-    virama = re.compile(f"[{re.escape(viramas)}]" if viramas else "(?!)")
-    return table("x", _KINDS.items()), table("\1", sizes), virama
+    return re.compile(f"[{re.escape(viramas)}]" if viramas else "(?!)")
 
 
-_KIND_TABLE, _WIDTH_TABLE, _VIRAMA = _tables()
+_KIND_TABLE: Final = Table("x", _KINDS.items(), "m", "x")
+_WIDTH_TABLE: Final = _width_table()
+_VIRAMA: Final = _virama()
