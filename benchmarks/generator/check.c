@@ -1,8 +1,8 @@
-/* What is said and what arrives: every line, its order, its latency.
+/* Checks every delivered line, its order and its latency.
  *
- * The rule: a delivery counts only when its 64 bytes are those that were sent; each listener
- * must be shown the room's lines, its own left out, once each and in the one order the
- * observer is shown them.
+ * A delivery counts only if its 64 bytes are those that were sent. Each listener must be shown
+ * the room's lines, except its own, once each and in the order in which the observer is shown
+ * them.
  *
  * That is checked with one number per listener: the next position it should be shown. A later
  * one leaves a gap behind (lost, unless it is filled: then out of order), an earlier one that

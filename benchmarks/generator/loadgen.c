@@ -6,7 +6,7 @@
  * Closed loop: a line is complete when every reader but its talker has been shown it, and the
  * next talker speaks when fewer than --window lines are incomplete. A line that is incomplete
  * after 5 s is given up, so that a server that loses lines cannot stop the run.
- * (With --by-observer a line is complete when the observer has it, whoever else has not.)
+ * (With --by-observer a line is complete when the observer has it.)
  * Open loop: lines are due at a fixed rate whatever the server does, and their latency counts
  * from when they were due.
  */

@@ -1,8 +1,7 @@
-/* Connections: opening, reading, writing, TLS, and what each server's protocol wants before
- * one is in the room.
+/* Connections: opening, reading, writing, TLS, and joining the room by each server's protocol.
  *
- * The rule: never wait for one connection; everything is non-blocking, and the one reading
- * buffer is shared, so that it stays in the cache.
+ * Everything is non-blocking. All connections share one read buffer, so that it stays in the
+ * cache.
  */
 #define _GNU_SOURCE
 #include "loadgen.h"

@@ -64,11 +64,11 @@ def read_allowed(path: str) -> tuple[Networks, str]:
         with files.opened(path) as file:
             allowed = read_networks(file.read().decode("utf-8-sig").splitlines())
     except UnicodeDecodeError:
-        return Networks(), f"{path} lets nobody in: it is not UTF-8 text"
+        return Networks(), f"{path} allows no connections: it is not UTF-8 text"
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
-        return Networks(), f"{path} lets nobody in: {why}"
-    return allowed, "" if allowed else f"{path} lets nobody in: it is empty"
+        return Networks(), f"{path} allows no connections: {why}"
+    return allowed, "" if allowed else f"{path} allows no connections: it is empty"
 
 
 def read_motd(path: str) -> str:

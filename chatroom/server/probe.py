@@ -108,7 +108,7 @@ class _Reactor:
         self.listenTCP(port, factory, **where)
 
     def listenUNIX(self, address: str, factory: object, wantPID: bool, **_: object) -> None:
-        # Nothing is bound: that would leave a file, and removing it might hit somebody else's.
+        # Nothing is bound: that would leave a file, and removing it could remove another program's.
         if self._chroot is not None or address.startswith("\0"):
             return
         path = os.path.abspath(os.path.join(self._rundir, address))

@@ -73,10 +73,10 @@ def test_a_list_that_says_nothing_lets_nobody_in(
     options = parsed("--port", "0", "--allow", str(file))
     assert options.allowed is not None
     assert options.allowed.networks() == []
-    assert options.allowed_fault == f"{file} lets nobody in: {why}"
+    assert options.allowed_fault == f"{file} allows no connections: {why}"
     with pytest.raises(SystemExit):
         parsed("--port", "0", "--allow", str(file), "--check")
-    assert f"# {file} lets nobody in: {why}\n" in capsys.readouterr().out
+    assert f"# {file} allows no connections: {why}\n" in capsys.readouterr().out
 
 
 # The configuration file

@@ -193,7 +193,7 @@ def test_a_pipe_as_the_list_of_those_who_may_connect_lets_nobody_in(tmp_path: Pa
     os.mkfifo(tmp_path / "list")
     allowed, fault = read_allowed(str(tmp_path / "list"))
     assert not allowed
-    assert fault.endswith("lets nobody in: It is no regular file")
+    assert fault.endswith("allows no connections: It is no regular file")
 
 
 @pytest.mark.parametrize("option", ["--help", "--version", "--check"])
