@@ -30,16 +30,16 @@ from servers import SERVERS, Missing, Need, Server, Tools, check
 
 CLIENTS = 20
 MOST_LINES = 600
-"""So many lines one client says at most before that begins which comes before a kill."""
+"""How many lines one client says at most, before the storm begins."""
 EVERY_S = 0.005
-"""Between two lines of one client."""
+"""The pause between two lines of one client."""
 STORM_S, STORM_LINES = 0.02, 4
-"""So long before a kill all talk without a pause, so many lines at once, so that it comes amidst
-lines that were taken, committed or sent in part."""
+"""The storm: how long before a kill all clients talk without a pause, and how many lines at once.
+So the kill comes while lines are received, committed and sent."""
 FROM_S, TO_S = 0.3, 1.5
 GREETING_S = 10.0
 DRAIN_S = 3.0
-"""So long what was on its way is waited for after a kill."""
+"""How long to read what is still on its way after a kill."""
 DATABASE = "chatroom.sqlite"
 GREETING = b"-- Welcome to "
 TOKEN = re.compile(rb": (k\d+c\d+n\d+)$")
@@ -85,7 +85,7 @@ class Talker:
 
 @dataclass
 class Counts:
-    """What came of one kill, or of all: lines, each counted once however many were shown it."""
+    """The results of one kill, or of all, in lines; each line is counted once."""
 
     received: int = 0
     deliveries: int = 0
@@ -101,7 +101,7 @@ class Counts:
 
 
 def compare(history: Sequence[str], talkers: Iterable[Talker], kill: int) -> Counts:
-    """What the clients were shown beside what is in the file."""
+    """Compare what the clients were shown with what is in the file."""
     counts = Counts(kept=len(history))
     places = {token: place for place, token in enumerate(history)}
     doubled = {token for token, count in Counter(history).items() if count > 1}
@@ -143,7 +143,7 @@ def server(data: Path, sync: str) -> Server:
 
 
 def connect(port: int) -> list[Talker]:
-    """All clients, each of which was greeted."""
+    """Connect all clients, and wait until each is greeted."""
     talkers = []
     for number in range(CLIENTS):
         talker = Talker(number, socket.create_connection(("127.0.0.1", port), GREETING_S))
@@ -158,7 +158,7 @@ def connect(port: int) -> list[Talker]:
 
 
 def talk_and_kill(pid: int, talkers: Sequence[Talker], kill: int, after: float) -> None:
-    """All talk, and AFTER that many seconds the server PID is killed."""
+    """Have all clients talk, and kill the server after *after* seconds."""
     selector = selectors.DefaultSelector()
     for talker in talkers:
         selector.register(talker.socket, selectors.EVENT_READ, talker)

@@ -428,7 +428,7 @@ class Costs:
         return b"for operators" not in person.ask(b"/bans\n")
 
     def _fence(self, door: str) -> float:
-        """What the fence alone costs."""
+        """Return the cost of FENCE alone."""
         if door not in self._fences:
             person = self._person(door, False)
             self._fences[door] = min(self._timed(person, b"")[0] for _ in range(20))
@@ -441,7 +441,7 @@ class Costs:
 
 
 def measure_costs(tools: Tools, wanted: str) -> list[Cost]:
-    """What all inputs whose labels have *wanted* in them cost, dearest first."""
+    """Return the costs of all inputs whose labels contain *wanted*, highest first."""
     found: list[Cost] = []
     with served(tools, default_limits=False) as (pid, ports, code), ExitStack() as stack:
         people(ports, stack)
@@ -540,7 +540,9 @@ def measure_round_trips(tools: Tools, dearest: Sequence[Input]) -> list[tuple[In
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", metavar="TEXT", help="inputs whose names have it")
-    parser.add_argument("--shown", type=int, default=25, help="how many of the dearest are listed")
+    parser.add_argument(
+        "--shown", type=int, default=25, help="how many of the most expensive are listed"
+    )
     parser.add_argument("--no-round-trips", action="store_true", help="only what inputs cost")
     parser.add_argument("--server-core", type=int, default=0)
     parser.add_argument("--generator-core", type=int, default=1)

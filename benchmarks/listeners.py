@@ -24,12 +24,12 @@ from twisted.internet.defer import Deferred, succeed
 
 GREETING: Final = b"Welcome"
 GREETED_S: Final = 20.0
-"""So long may it take to come in."""
+"""How long connecting may take."""
 READ: Final = 1 << 18
 DIGESTED: Final = 4096
-"""Conch copies what is left of its buffer for each packet: it is given so many bytes at a time."""
+"""How many bytes Conch is given at a time; it copies the rest of its buffer for each packet."""
 WINDOW: Final = 0xFFFFFFFF
-"""The largest there is (RFC 4254, section 5.2): no listener has ever to make room."""
+"""The largest possible window (RFC 4254, section 5.2), so that it never has to be adjusted."""
 
 IAC, DONT, DO, WONT, WILL, SB, SE = 255, 254, 253, 252, 251, 250, 240
 BINARY, ECHO, SUPPRESS_GO_AHEAD, TERMINAL_TYPE, WINDOW_SIZE = 0, 1, 3, 24, 31
@@ -72,7 +72,7 @@ class Listener:
             self.unpack(data)
 
     def begin(self) -> None:
-        """What came before is not counted."""
+        """Begin a measurement: drop what came before."""
         self.shown()
 
     def read(self) -> bool:
@@ -83,7 +83,7 @@ class Listener:
         return bool(data)
 
     def shown(self) -> bytes:
-        """What was shown since `begin`, or since this was asked last; the pieces are gone then."""
+        """Return, and drop, what was shown since `begin` or the last call."""
         self._shown.clear()
         whole = b"".join(self.pieces)
         self.pieces.clear()
@@ -194,7 +194,7 @@ class SshListener(Listener):
 
 @cache
 def key() -> Key:
-    """What every SSH listener proves to have."""
+    """Return the key of all SSH listeners."""
     made: Key = Key(Ed25519PrivateKey.generate())
     return made
 

@@ -21,8 +21,8 @@ from servers import Missing, Need, Server, Tools
 
 SAMPLE_EVERY_S = 1.0
 SETUP_S, CROWD_SETUP_S = 60, 20
-"""So long may coming in take, and with more than 2,000 clients: an IRC server tells 10,000
-people of 10,000 joins."""
+"""How long it may take until all clients are in the room, and until more than 2,000 are: an IRC
+server announces 10,000 joins to 10,000 clients."""
 SKMEM = re.compile(r"skmem:\(r(\d+),rb\d+,t\d+,tb\d+,f(\d+),w(\d+),o(\d+),bl(\d+)")
 
 

@@ -95,7 +95,7 @@ def table(scenario: Scenario, result: Result) -> str:
 
 
 def search_section(result: Result) -> str:
-    """What search.py measured: the store, the starts, the queries, the talker beside them."""
+    """Return the section about search.py: the store, starts, queries, and the talker."""
     build, starts, talker = result["build"], result["starts_s"], result["talker"]
     parts = [f"### `{SEARCH}`: {result['title']}", f"One run, {result['date']}."]
     parts.append(
@@ -128,7 +128,7 @@ def search_section(result: Result) -> str:
 
 
 def login_section(result: Result) -> str:
-    """What login.py measured: an owner's logins, and what others said, while somebody guesses."""
+    """Return the section about login.py: logins of the owner, and talk, beside guesses."""
     alone = result["bare"]
     parts = [f"### `{LOGIN}`: {result['title']}", f"One run, {result['date']}."]
     parts.append(
@@ -152,7 +152,7 @@ def login_section(result: Result) -> str:
 
 
 def terminals_section(result: Result) -> str:
-    """What terminals.py measured: what a delivery, a client and a login cost at each door."""
+    """Return the section about terminals.py: deliveries, clients and logins at each door."""
     kinds = result["kinds"]
     first = next(iter(kinds))
     count = max(len(kind["runs"]) for kind in kinds.values())
@@ -244,7 +244,7 @@ def machine(result: Result) -> str:
 
 
 def load_results(folder: Path = RESULTS) -> list[Result]:
-    """All stored results, in the order of the scenarios."""
+    """Return all stored results, in the order of the scenarios."""
     stored = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
     order = [*SCENARIOS, SEARCH, LOGIN, TERMINALS]
     return sorted(

@@ -60,22 +60,22 @@ STARTS = 5
 START_S = 120.0
 ANSWER_S = 10.0
 KIND_S = 60.0
-"""No kind is asked for longer, however few of its queries were answered."""
+"""How long queries of one kind are sent at most."""
 FENCE = " /x"
 FENCED = b"-- Not said: a command begins the line with its /. If it is none, /say says it.\r\n"
-"""What the server answers to FENCE: what was asked before it is answered completely."""
+"""The answer to FENCE, which comes after the complete answer to the query before it."""
 
 # -- the talker
 
 TALK_RATE = 200
 TALK_S = 10.0
-"""So long at least, with searches and without."""
+"""How long to talk at least, with searches and without."""
 TALK_MOST_S = 900.0
 
 
 @dataclass
 class Filling:
-    """What the store has in it, and how often."""
+    """The content of the store: how many messages contain each word, pair and character."""
 
     words: Counter[str] = field(default_factory=Counter)
     pairs: Counter[str] = field(default_factory=Counter)
@@ -101,7 +101,7 @@ def _vocabulary(rng: random.Random) -> list[str]:
 
 
 def lines(count: int, filling: Filling) -> Iterator[tuple[str, str, str]]:
-    """COUNT lines: room, name and text. What they are made of is noted in FILLING."""
+    """Yield *count* messages: room, name and text. Their content is counted in *filling*."""
     rng = random.Random(1)
     vocabulary, word_weights = _vocabulary(rng), _zipf(VOCABULARY)
     han, han_weights = [chr(0x4E00 + 7 * n) for n in range(HAN)], _zipf(HAN)
@@ -192,7 +192,7 @@ class Client:
     """One connection to the server."""
 
     def __init__(self, port: int, patience: float = ANSWER_S) -> None:
-        """Connects as soon as it can and waits for the greeting."""
+        """Connect as soon as possible, and wait for the greeting."""
         deadline = time.monotonic() + patience
         while True:
             try:
@@ -214,7 +214,7 @@ class Client:
         self.socket.settimeout(ANSWER_S)
 
     def ask(self, command: str) -> tuple[float, bytes]:
-        """Send COMMAND; gives the seconds until its answer was complete, and the answer."""
+        """Send *command*; return the seconds until its answer was complete, and the answer."""
         begin = time.monotonic()
         self.socket.sendall(f"{command}\n{FENCE}\n".encode())
         answer = bytearray()
@@ -234,12 +234,12 @@ class Client:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least this share of VALUES does not exceed; they are sorted."""
+    """Return the least of the sorted *values* that this share of them does not exceed."""
     return values[max(0, math.ceil(len(values) * share) - 1)]
 
 
 def spread(seconds: Iterable[float]) -> dict[str, float]:
-    """Percentiles in microseconds."""
+    """Return percentiles in microseconds."""
     taken = sorted(value * 1e6 for value in seconds)
     found: dict[str, float] = {"count": len(taken)}
     for name, share in (("p50_us", 0.5), ("p95_us", 0.95), ("p99_us", 0.99), ("max_us", 1.0)):
@@ -249,7 +249,11 @@ def spread(seconds: Iterable[float]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of query: what is asked in turn, and what has to be in each answer."""
+    """A kind of query.
+
+    commands: sent in turn.
+    expected: has to be in each answer.
+    """
 
     name: str
     commands: Sequence[str]
@@ -259,7 +263,7 @@ class Kind:
 
 
 def _nearest(counts: Counter[str], wanted: float, most: int) -> list[str]:
-    """The MOST words that are in about WANTED lines."""
+    """Return the *most* words that are in about *wanted* messages."""
     return sorted(counts, key=lambda word: (abs(counts[word] - wanted), word))[:most]
 
 
@@ -312,7 +316,7 @@ def kinds(filling: Filling, count: int) -> list[Kind]:
 def ask_all(
     client: Client, asked: Sequence[Kind], queries: int, seconds: float = 0.0
 ) -> list[dict[str, float]]:
-    """QUERIES of each kind, one after another, and all that again until SECONDS are over."""
+    """Send *queries* of each kind, one after another, again and again for *seconds*."""
     taken: list[list[float]] = [[] for _ in asked]
     wrong = [0] * len(asked)
     over = time.monotonic() + seconds
@@ -331,7 +335,7 @@ def ask_all(
 
 
 def ask_kind(client: Client, kind: Kind, queries: int) -> tuple[list[float], int]:
-    """QUERIES of one kind: how long each took, and how many were answered wrongly."""
+    """Send *queries* of one kind; return how long each took, and how many answers were wrong."""
     taken: list[float] = []
     wrong = 0
     deadline = time.monotonic() + KIND_S
@@ -430,7 +434,7 @@ def talk(port: int, orders: Connection, seconds: float) -> None:
 
 
 def with_talker(port: int, seconds: float, work: Callable[[], Any]) -> tuple[dict[str, Any], Any]:
-    """Do WORK while somebody talks; gives how the lines were delivered, and what WORK gave."""
+    """Do *work* beside a talker; return the talker's results, and those of *work*."""
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
     process = context.Process(target=talk, args=(port, theirs, seconds), daemon=True)
@@ -454,7 +458,7 @@ def with_talker(port: int, seconds: float, work: Callable[[], Any]) -> tuple[dic
 
 
 def first_greeting(chat: Server, tools: Tools) -> float:
-    """Start the server; gives the seconds from its exec to the first greeting."""
+    """Start the server, and return the seconds from its exec to the first greeting."""
     need = Need(free_port())
     begin = time.monotonic()
     with started(chat, tools, need) as process:

@@ -47,7 +47,7 @@ class Tools:
 
 @dataclass(frozen=True)
 class Need:
-    """What a scenario asks of a server's start."""
+    """The requirements of a scenario for starting a server."""
 
     port: int
     greets: bool = False
@@ -57,7 +57,10 @@ class Need:
 
 @dataclass(frozen=True)
 class Server:
-    """A server under test. ``command`` gives the program and what to add to the environment."""
+    """A server under test.
+
+    command: returns the program with its arguments, and additions to the environment.
+    """
 
     name: str
     title: str
@@ -67,11 +70,11 @@ class Server:
     """Returns the version; raises Missing."""
     max_clients: int = 1_000_000
     greets: bool = False
-    """It greets with a line without being asked, which shows that one is in."""
+    """Whether it greets clients with a line, which shows that they are in the room."""
     pending: int = 64
-    """How many clients may be on their way in at once, but when connects are measured."""
+    """How many clients may connect at the same time, except when connects are measured."""
     crowd_runs: int = 1_000
-    """Runs with more than 2,000 clients; few where coming in takes minutes."""
+    """How many runs with more than 2,000 clients; few if joining takes minutes."""
 
 
 def _output(command: list[str], **extra: str) -> str:

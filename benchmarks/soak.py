@@ -26,7 +26,7 @@ from servers import Need, Tools, check, on_store
 AT_ONCE = 40
 MOST_S = 1200.0
 SETTLING_S = 5.0
-"""So long after the last one has gone what was put off is done."""
+"""How long after the last user has left all delayed work is done."""
 COLLECTED = (
     "(__import__('gc').collect(), sum(one['collected'] for one in __import__('gc').get_stats()))[1]"
 )
@@ -34,7 +34,7 @@ COLLECTED = (
 
 
 def ask(manhole: Path, code: str) -> str:
-    """What the server's Python prompt answers to CODE."""
+    """Return the answer of the server's Python prompt to *code*."""
     with socket.socket(socket.AF_UNIX) as prompt:
         prompt.settimeout(10)
         prompt.connect(str(manhole))
@@ -46,7 +46,7 @@ def ask(manhole: Path, code: str) -> str:
 
 
 def visit(port: int, number: int) -> None:
-    """AT_ONCE people come, talk, hear that they were let go, and leave."""
+    """Have AT_ONCE users connect, talk, be heard, and leave."""
     people = []
     for one in range(AT_ONCE):
         person = socket.socket()

@@ -68,7 +68,7 @@ class Room:
                 listener.write(line)
 
     def shown(self, number: int, listener: Writer, line: bytes) -> list[bytes]:
-        """What the listener with this NUMBER is shown in place of LINE."""
+        """Return what the listener with this number is sent in place of the line."""
         if number != self.victim or self.lines < AT_LINE:
             return [line]
         if self.fault == "swap":

@@ -1,4 +1,4 @@
-"""Draws ways.svg from ways.txt: ``python docs/pictures/draw.py``."""
+"""Draw ways.svg from ways.txt: ``python docs/pictures/draw.py``."""
 
 from html import escape
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 HERE = Path(__file__).parent
 
-# All in pixels. ROW and COLUMN are from one box to the next, WIDTH is that of the picture.
+# In pixels. ROW and COLUMN are the distances of boxes, WIDTH is that of the picture.
 WIDTH, MARGIN, COLUMN, ROW, HEAD = 900, 84, 203, 82, 46
 BOX_WIDTH, BOX_HEIGHT = 180, 60
 
@@ -37,7 +37,11 @@ TIP = (
 
 
 class Box(NamedTuple):
-    """One box: its *column* counts from 0, its *row* over all lanes of its picture."""
+    """A box.
+
+    column: counted from 0.
+    row: counted from 0 over all lanes of the picture.
+    """
 
     package: str
     column: int
@@ -58,7 +62,12 @@ class Box(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """One picture: *lanes* are packages with their numbers of rows, *boxes* have keys."""
+    """A picture.
+
+    lanes: the packages, each with its number of rows.
+    boxes: by their keys in ways.txt.
+    arrows: from a box, of a kind, to a box.
+    """
 
     title: str
     lanes: list[tuple[str, int]]
