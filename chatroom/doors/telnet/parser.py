@@ -27,8 +27,6 @@ from chatroom.doors.telnet.codes import (
     ALWAYS_WELCOME,
     CHARACTER_MODE,
     DO,
-    DONT,
-    EOF,
     IAC,
     OFF,
     ON,
@@ -42,20 +40,13 @@ from chatroom.doors.telnet.codes import (
     TIMING_MARK,
     TOLD,
     WILL,
-    WONT,
     Command,
 )
+from chatroom.doors.telnet.framing import Code, Framer, Request, Subnegotiation, Token
 from chatroom.doors.telnet.negotiation import Negotiation
 from chatroom.doors.telnet.subnegotiation import Description
 
-# An honest one is shorter; without a bound a lost IAC SE would swallow everything a person says
-# from then on.
-MAX_SUBNEGOTIATION: Final = 4096
-"""Bytes of a subnegotiation, counted after IAC SB, before it is given up."""
-
-
 _ACTED_ON: Final = {command.value: command for command in Command}
-_NEGOTIATIONS: Final = (DO, DONT, WILL, WONT)
 
 
 class Telnet:
@@ -64,112 +55,83 @@ class Telnet:
     After `receive`, and after each call that asks the client for something, the caller must call
     `answers` and send what it returns. A chunk without an IAC need not be given to `receive` while
     `pending` is false. Only a client that has shown that it speaks telnet may be asked.
+
+    spoken: whether the client has shown that it speaks telnet, so that it may be sent an IAC.
+    binary: whether what the client sends is 8-bit clean: its WILL BINARY is agreed (RFC 856).
+    pending: whether the bytes so far end within a telnet sequence.
     """
 
     __slots__ = (
         "_answers",
         "_description",
+        "_framer",
         "_hiding",
-        "_length",
         "_negotiations",
-        "_state",
-        "_subnegotiation",
         "_taken_over",
         "binary",
+        "pending",
         "spoken",
     )
-
-    spoken: bool
-    """The client has shown that it speaks telnet: from now on it may be sent an IAC."""
-    binary: bool
-    """What the client sends next is 8-bit clean: its WILL BINARY is agreed (RFC 856)."""
 
     def __init__(self) -> None:
         self.spoken = False
         self.binary = False
         self._hiding = False
         self._taken_over = False
-        # The byte the unfinished sequence waits after, empty outside of one. Inside a
-        # subnegotiation it is SB, and SE after an IAC in there.
-        self._state = b""
-        self._length = 0
+        self.pending = False
         # These are made when there is something for them: most connections are netcat or idle.
+        self._framer: Framer | None = None
         self._answers: bytearray | None = None
         self._negotiations: dict[bytes, Negotiation] | None = None
         self._description: Description | None = None
-        # What there is of a subnegotiation, if it can be one that was asked for.
-        self._subnegotiation: bytearray | None = None
-
-    @property
-    def pending(self) -> bool:
-        """Whether the bytes so far end within a telnet sequence."""
-        return bool(self._state)
 
     def receive(self, data: bytes) -> list[bytes | Command]:
-        """Take the telnet commands out of *data*.
+        """Take the telnet commands out of *data*. Never raises.
 
         Return the plain bytes, in runs that are never empty and never adjacent, and between
         them, in order, the commands a door must act on. Sequences may be split over calls
         anywhere. Any command shows that the client speaks telnet, save a refusal.
-
-        An IAC followed by a byte that is no command (below 236) is not telnet but text in some
-        other encoding: both bytes are plain. IAC IAC is a plain 0xFF. Never raises.
         """
+        if IAC not in data and not self.pending:
+            return [data] if data else []
         received: list[bytes | Command] = []
         plain = bytearray()
-        position = 0
-        size = len(data)
-        while position < size:
-            state = self._state
-            if not state:
-                found = data.find(IAC, position)
-                if found < 0:
-                    plain += data[position:]
-                    break
-                plain += data[position:found]
-                self._state = IAC
-                position = found + 1
-            elif state == SB:
-                position = self._skip(data, position)
-                if self._length >= MAX_SUBNEGOTIATION and self._state == SB:
-                    self._give_up(received, plain)
-            else:
-                byte = data[position : position + 1]
-                position += 1
-                self._take_byte(state, byte, received, plain)
-        _flush(received, plain)
+        framer = self._framing()
+        for token in framer.receive(data):
+            if isinstance(token, bytes):
+                plain += token
+                continue
+            command = self._obey(token)
+            if command is not None:
+                if plain:
+                    received.append(bytes(plain))
+                    plain.clear()
+                received.append(command)
+        if plain:
+            received.append(bytes(plain))
+        self.pending = framer.pending
         return received
 
-    def _take_byte(
-        self, state: bytes, byte: bytes, received: list[bytes | Command], plain: bytearray
-    ) -> None:
-        """Take one byte after an IAC, in *state*."""
-        if state in _NEGOTIATIONS:
-            self._state = b""
-            binary = self.binary
-            self._negotiate(state, byte)
-            if self.binary != binary:
-                _flush(received, plain)
-                received.append(_ACTED_ON[state + byte])
-        elif state == SE and byte == SE:
-            self._state = b""
-            if self._take_told():
-                _flush(received, plain)
-                received.append(Command.RESIZED)
+    def _framing(self) -> Framer:
+        """Return what tells commands and text apart."""
+        if self._framer is None:
+            self._framer = Framer()
+        return self._framer
+
+    def _obey(self, token: Token) -> Command | None:
+        """Answer what the client has sent; return the command that the door must act on."""
+        if isinstance(token, Code):
             self.evidence()
-        elif EOF <= byte < IAC:
-            # Any command ends a subnegotiation: after a lost IAC SE nothing else would.
-            self._command(byte, received, plain)
-        elif state == IAC:
-            self._state = b""
-            plain += IAC if byte == IAC else IAC + byte
-        else:
-            self._state = SB
-            self._length += 1
-            if self._subnegotiation is not None:
-                self._subnegotiation += IAC if byte == IAC else IAC + byte
-            if self._length >= MAX_SUBNEGOTIATION:
-                self._give_up(received, plain)
+            return None if token.byte == SB else _ACTED_ON.get(token.byte)
+        if isinstance(token, Request):
+            binary = self.binary
+            self._negotiate(token.verb, token.option)
+            return _ACTED_ON[token.verb + token.option] if self.binary != binary else None
+        if isinstance(token, Subnegotiation):
+            resized = self._take_told(token.content)
+            self.evidence()
+            return Command.RESIZED if resized else None
+        return Command.OVERLONG
 
     def answers(self) -> bytes:
         """Take out what must be sent now, whole commands.
@@ -266,6 +228,7 @@ class Telnet:
         """
         if self._description is None:
             self._description = Description()
+            self._framing().keeps = True
             for key in TOLD:
                 self._say(key, True)
 
@@ -297,54 +260,14 @@ class Telnet:
         """The columns and rows as last told (RFC 1073), 0 for unknown; None for untold."""
         return None if self._description is None else self._description.size
 
-    def _skip(self, data: bytes, position: int) -> int:
-        """Pass over a subnegotiation up to its next IAC, its bound, or the end of *data*."""
-        end = min(len(data), position + MAX_SUBNEGOTIATION - self._length)
-        found = data.find(IAC, position, end)
-        if found >= 0:
-            end = found + 1
-            self._state = SE
-        self._length += end - position
-        if self._subnegotiation is not None:
-            self._subnegotiation += data[position : end - (found >= 0)]
-        return end
-
-    def _give_up(self, received: list[bytes | Command], plain: bytearray) -> None:
-        """Take no more of a subnegotiation that is too long."""
-        self._state = b""
-        self._subnegotiation = None
-        _flush(received, plain)
-        received.append(Command.OVERLONG)
-
-    def _command(self, byte: bytes, received: list[bytes | Command], plain: bytearray) -> None:
-        """Take the byte of a command after an IAC."""
-        # What it broke into is not going to be whole.
-        self._subnegotiation = None
-        if byte in _NEGOTIATIONS:
-            self._state = byte
-            return
-        if byte == SB:
-            self._state = SB
-            self._length = 0
-            if self._description is not None:
-                self._subnegotiation = bytearray()
-        else:
-            self._state = b""
-            command = _ACTED_ON.get(byte)
-            if command is not None:
-                _flush(received, plain)
-                received.append(command)
-        self.evidence()
-
-    def _take_told(self) -> bool:
+    def _take_told(self, told: bytes | None) -> bool:
         """Take a whole subnegotiation; return whether the size has changed."""
-        told, self._subnegotiation = self._subnegotiation, None
         if told is None or self._description is None:
             return False
         if not self._wanted(DO + told[:1]):
             return False
         size = self._description.size
-        self._ask(self._description.take(bytes(told)))
+        self._ask(self._description.take(told))
         return self._description.size != size
 
     def _negotiate(self, verb: bytes, option: bytes) -> None:
@@ -411,9 +334,3 @@ class Telnet:
         if self._answers is None:
             self._answers = bytearray()
         self._answers += answer
-
-
-def _flush(received: list[bytes | Command], plain: bytearray) -> None:
-    if plain:
-        received.append(bytes(plain))
-        plain.clear()

@@ -41,7 +41,8 @@ from chatroom.doors.telnet.codes import (
     WONT,
     Command,
 )
-from chatroom.doors.telnet.parser import MAX_SUBNEGOTIATION, Telnet
+from chatroom.doors.telnet.framing import MAX_SUBNEGOTIATION_BYTES
+from chatroom.doors.telnet.parser import Telnet
 from tests.support.fuzzing import examples
 from tests.support.telnet import DAMAGED
 
@@ -436,8 +437,8 @@ def test_answers_are_taken_out_once() -> None:
         b"x" + IAC + IAC + SE,
         b"x" + IAC + b"\n",
         b"\r\nIAC",
-        b"x" * (MAX_SUBNEGOTIATION - 1),
-        b"x" * (MAX_SUBNEGOTIATION - 3) + IAC + IAC,
+        b"x" * (MAX_SUBNEGOTIATION_BYTES - 1),
+        b"x" * (MAX_SUBNEGOTIATION_BYTES - 3) + IAC + IAC,
     ],
 )
 def test_a_subnegotiation_is_passed_over(inside: bytes) -> None:
@@ -461,10 +462,10 @@ def test_a_command_ends_a_subnegotiation_that_lost_its_end() -> None:
 @pytest.mark.parametrize(
     "inside",
     [
-        b"x" * MAX_SUBNEGOTIATION,
-        b"x" * (MAX_SUBNEGOTIATION - 2) + IAC + IAC,
-        b"x" * (MAX_SUBNEGOTIATION - 1) + IAC + IAC,
-        IAC * (MAX_SUBNEGOTIATION),
+        b"x" * MAX_SUBNEGOTIATION_BYTES,
+        b"x" * (MAX_SUBNEGOTIATION_BYTES - 2) + IAC + IAC,
+        b"x" * (MAX_SUBNEGOTIATION_BYTES - 1) + IAC + IAC,
+        IAC * (MAX_SUBNEGOTIATION_BYTES),
     ],
     ids=["text", "doubled IAC at the bound", "doubled IAC over the bound", "IACs alone"],
 )
@@ -479,7 +480,7 @@ def test_a_subnegotiation_without_end_is_given_up_at_its_bound(inside: bytes) ->
 
 
 def test_each_subnegotiation_has_the_whole_bound() -> None:
-    sequence = IAC + SB + b"x" * (MAX_SUBNEGOTIATION - 1) + IAC + SE
+    sequence = IAC + SB + b"x" * (MAX_SUBNEGOTIATION_BYTES - 1) + IAC + SE
     assert Telnet().receive(3 * sequence + b"a") == [b"a"]
 
 
@@ -493,7 +494,7 @@ TELNET_BYTES = st.lists(
             IAC + DO + TIMING_MARK,
             IAC + SB,
             IAC + SE,
-            IAC + SB + b"x" * (MAX_SUBNEGOTIATION - 2),
+            IAC + SB + b"x" * (MAX_SUBNEGOTIATION_BYTES - 2),
             b"\x00",
             b"\x01",
             b"\r\n",
@@ -506,8 +507,8 @@ TELNET_BYTES = st.lists(
 
 @CUTS
 @given(data=TELNET_BYTES | st.binary(max_size=200), sizes=st.lists(st.integers(1, 5), min_size=1))
-@example(data=IAC + SB + b"x" * (MAX_SUBNEGOTIATION - 1) + IAC + IAC + b"y", sizes=[1])
-@example(data=IAC + SB + b"x" * MAX_SUBNEGOTIATION + IAC + AYT, sizes=[1])
+@example(data=IAC + SB + b"x" * (MAX_SUBNEGOTIATION_BYTES - 1) + IAC + IAC + b"y", sizes=[1])
+@example(data=IAC + SB + b"x" * MAX_SUBNEGOTIATION_BYTES + IAC + AYT, sizes=[1])
 def test_any_cutting_of_the_bytes_gives_the_same(data: bytes, sizes: list[int]) -> None:
     pieces: list[bytes] = []
     rest = data

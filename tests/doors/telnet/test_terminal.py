@@ -34,7 +34,8 @@ from chatroom.doors.telnet.codes import (
     WONT,
     Command,
 )
-from chatroom.doors.telnet.parser import MAX_SUBNEGOTIATION, Telnet
+from chatroom.doors.telnet.framing import MAX_SUBNEGOTIATION_BYTES
+from chatroom.doors.telnet.parser import Telnet
 from chatroom.doors.telnet.subnegotiation import NAWS, NEW_ENVIRON, TTYPE
 from tests.support.fuzzing import examples
 from tests.support.reactor import DEADLINE
@@ -218,7 +219,7 @@ def test_what_was_told_too_long_is_given_up_and_the_next_is_taken() -> None:
     telnet = asked()
     telnet.receive(sequence((WILL, NAWS), (WILL, TTYPE)))
     telnet.answers()
-    endless = IAC + SB + TTYPE + b"\x00" + b"x" * MAX_SUBNEGOTIATION
+    endless = IAC + SB + TTYPE + b"\x00" + b"x" * MAX_SUBNEGOTIATION_BYTES
     assert Command.OVERLONG in telnet.receive(endless + b"\n")
     assert telnet.receive(b"a" + sized(80, 24) + b"b") == [b"a", Command.RESIZED, b"b"]
     assert telnet.kinds == []
@@ -686,7 +687,9 @@ def test_a_connection_that_negotiates_nothing_holds_nothing_for_it() -> None:
     assert all(value in (None, False, 0, b"") for value in held)
 
 
-@pytest.mark.parametrize("end", [IAC + SE, IAC + AYT, IAC + DO + ECHO, b"x" * MAX_SUBNEGOTIATION])
+@pytest.mark.parametrize(
+    "end", [IAC + SE, IAC + AYT, IAC + DO + ECHO, b"x" * MAX_SUBNEGOTIATION_BYTES]
+)
 def test_a_subnegotiation_is_not_held_longer_than_it_lasts(end: bytes) -> None:
     telnet = asked()
     telnet.receive(IAC + SB + TTYPE + b"x" * 1000)
