@@ -30,7 +30,7 @@ from chatroom.doors.ssh.transport import (
     BoundedTransport,
     SshViolation,
 )
-from chatroom.doors.state import NOT_SERVED
+from chatroom.doors.state import NOT_SERVED, State
 from chatroom.doors.throttle import ByteThrottle
 from chatroom.doors.writer import Writer
 from chatroom.model.clock import Timer
@@ -51,6 +51,7 @@ class SshConnection(BoundedTransport):
     """One connection to the SSH door, from its first byte on.
 
     source, address: see factory.DoorFactory.
+    state: how far the connection has come: it is ARRIVING while the user logs in.
     origin: the id of the connection.
     opened: when it came, by `Clock.seconds`.
     closing: why the server closes it, see factory.Connected.
@@ -60,19 +61,18 @@ class SshConnection(BoundedTransport):
     transport: Any
     # mypy: conch's has the type of its own factory.
     factory: Any
+    state = State.HANDSHAKE
     source: str
     address: str
     # From `serve` until the connection is gone.
     writer: Writer = NOT_SERVED
     throttle: ByteThrottle = NOT_SERVED
-    _served = False
     origin = 0
     opened = 0.0
     closing = ""
     said = 0
 
     _stranger: PendingConnection
-    _arrival: Identity | None = None
     _connection: SessionService | None = None
     _talker: SshProtocol | None = None
     # Whether what is sent piles up.
@@ -104,7 +104,7 @@ class SshConnection(BoundedTransport):
         self.origin = chat.next_origin()
         self.opened = chat.clock.seconds()
         self._stranger = PendingConnection(self.origin, self.address, self.source, self.opened)
-        self._served = True
+        self.state = self.state.serve()
         factory.joined(self)
         self._timer.start(LOGIN_SECONDS, self._late)
         super().connectionMade()
@@ -153,8 +153,10 @@ class SshConnection(BoundedTransport):
 
     def connectionLost(self, reason: Failure | None = connectionDone) -> None:
         """Twisted: the connection is gone."""
+        before = self.state
         self.over = True
-        if self._served:
+        self.state = before.lose(properly=False).release()
+        if before is not State.HANDSHAKE:
             self.end_timers()
             self._stranger.over = True
             self.writer.lost()
@@ -165,7 +167,6 @@ class SshConnection(BoundedTransport):
             service.serviceStopped()
         # No reference cycle, see LineProtocol.release.
         self._connection = self._talker = None
-        self._served = False
         self.writer = self.throttle = NOT_SERVED
 
     # -- who it is, and what it wants
@@ -178,7 +179,7 @@ class SshConnection(BoundedTransport):
         return Authentication(self.factory.chat, self._stranger, self._arrived)
 
     def _arrived(self, identity: Identity) -> None:
-        self._arrival = identity
+        self.state = self.state.begin()
         self.factory.arrived(self)
         self._connection = SessionService(partial(self._start, identity))
         self.setService(self._connection)
@@ -200,7 +201,8 @@ class SshConnection(BoundedTransport):
             self._talker, self.said = None, spoken
 
     def _late(self) -> None:
-        missing = "Nobody has logged in" if self._arrival is None else "No session was opened"
+        arriving = self.state is State.ARRIVING
+        missing = "Nobody has logged in" if arriving else "No session was opened"
         self.misbehaved(SshViolation(f"{missing} in time.", DISCONNECT_BY_APPLICATION))
 
     # -- the end
@@ -217,7 +219,8 @@ class SshConnection(BoundedTransport):
             source=self.source,
             why=str(why),
         )
-        self._end("not let in" if self._arrival is None else "no proper SSH", why.code, str(why))
+        arriving = self.state is State.ARRIVING
+        self._end("not let in" if arriving else "no proper SSH", why.code, str(why))
 
     def _end(self, closing: str, code: int, text: str) -> None:
         """Tell the client why, and close when that is sent."""
@@ -225,6 +228,7 @@ class SshConnection(BoundedTransport):
         if self.over:
             return
         self.over = True
+        self.state = self.state.close()
         self.say_why(code, text)
         self.writer.half_close()
         # It is read on, and thrown away: of a socket that is closed with something unread in it
@@ -248,6 +252,7 @@ class SshConnection(BoundedTransport):
     def ssh_DISCONNECT(self, packet: bytes) -> None:
         """Conch: the client leaves."""
         self.over = True
+        self.state = self.state.close()
         self.writer.close(b"")
         self._timer.start(FAREWELL_SECONDS, self.abort)
 

@@ -16,6 +16,7 @@ from twisted.logger import LogEvent
 
 from chatroom.doors.ssh.connection import LOGIN_SECONDS
 from chatroom.doors.ssh.factory import MAX_ARRIVING_PER_SOURCE, SshFactory
+from chatroom.doors.state import State
 from chatroom.model import publickeys
 from chatroom.model.limits import Limits
 from chatroom.server import hostkey
@@ -226,7 +227,7 @@ def test_an_answer_that_comes_after_the_end_leads_to_nothing(
     else:
         answer.errback(known)
     assert world.clock.getDelayedCalls() == before
-    assert client._arrival is None
+    assert client.state in (State.CLOSING, State.CLOSED)
     assert not [event for event in log_events if event.get("event") == "arrival_failed"]
     if way == "is ended":
         guest.hangs_up()
