@@ -64,7 +64,7 @@ def test_limits_last_as_long_as_they_say(make_world: MakeWorld, step: int) -> No
     assert alice.asks("/join two") == [refusal]
     world.wait(3600)
     alice.says("/join two")
-    assert alice.session.room.name == "two"
+    assert alice.room.name == "two"
 
 
 @steps

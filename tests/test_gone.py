@@ -56,10 +56,10 @@ def freed(world: World, *people: Person) -> Iterator[None]:
             # The door lets go of it.
             del person.session, person.interpreter
         assert not origins & chat.sessions.keys()
-        assert not origins & {session.origin for session in chat.people.values()}
-        assert not origins & {session.origin for session in chat.logins.online.values()}
+        assert not origins & {user.origin for user in chat.people.values()}
+        assert not origins & {user.origin for user in chat.logins.online.values()}
         for room in chat.rooms.values():
-            assert not origins & {*room.members, *room._entering, *room._passing}
+            assert not origins & {*room.members, *room.readers, *room._entering}
         local = world.claims.local if isinstance(world.claims, LateClaims) else world.claims
         assert not origins & set(getattr(local, "_holders", {}).values())
         assert pending(world) <= before

@@ -136,9 +136,9 @@ async def congested(inn: Inn) -> Any:
     client = await inn.comes()
     client.transport.pauseProducing()
     chat = inn.chat
-    (room,) = [each for each in chat.rooms.values() if each.members]
-    (member,) = room.members.values()
-    while not member.writer.congested:
+    (room,) = [each for each in chat.rooms.values() if each.readers]
+    (reader,) = room.readers.values()
+    while not reader.writer.congested:
         for _ in range(200):
             line = "x" * 1000
             event: Any = Said(clock.time(), SERVER, "bob", line)

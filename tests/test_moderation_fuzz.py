@@ -76,7 +76,7 @@ def test_whatever_is_typed_everything_stays_in_order(
     world.settle()
     assert len({room.key for room in world.chat.rooms.values()}) == len(world.chat.rooms)
     for person in people:
-        assert person.gone or person.session.room.members[person.session.origin].name == person.name
+        assert person.gone or person.room.members[person.session.origin].name == person.name
     world.chat.moderation.keep(world.clock.time())
     world.end()
 

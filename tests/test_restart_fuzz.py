@@ -123,7 +123,7 @@ def stops(world: World) -> None:
     for person in world.came:
         person.hangs_up()
     world.wait(10)
-    world.chat.logins.save_sessions()
+    world.chat.logins.save_users()
     world.chat.moderation.keep(world.clock.time())
     world.wait(2)
 

@@ -127,7 +127,7 @@ def _may_log_in(session: "Session") -> None:
         raise Refused(
             Code.LOGGED_IN, f"You are logged in as {session.user.name}. /logout ends that."
         )
-    if session.passing:
+    if session.one_shot:
         # It would end the connection that is logged in, and be over itself.
         raise Refused(
             Code.WRONG_CONNECTION,
@@ -139,10 +139,6 @@ def log_out(session: "Session") -> None:
     """Be a guest again. Raises Refused."""
     if session.user.account is None:
         raise Refused(Code.NOT_LOGGED_IN, "You are not logged in: /login NAME, or /register.")
-    if session.passing and session.beside:
-        raise Refused(
-            Code.WRONG_CONNECTION, "You are here by another connection. /quit ends this one."
-        )
     chat = session.chat
     log.info(
         "Connection {connection} logged out: {name!r}",
@@ -150,12 +146,18 @@ def log_out(session: "Session") -> None:
         name=session.user.name,
         **log_fields(session),
     )
-    chat.logins.logged_out(session)
+    preferences = as_read(session, Preferences())
     session.unread = None
+    if session.one_shot or any(one is not session for one in session.user.reading):
+        chat.split(session)
+        session.use_preferences(preferences)
+        session.notice(f"You are now {session.user.name}.")
+        return
+    chat.logins.logged_out(session.user)
     session.user.ignored = {}
-    session.use_preferences(as_read(session, Preferences()))
+    session.use_preferences(preferences)
     naming.rename_to(session, chat.next_guest())
-    session.recheck_access()
+    chat.recheck_access(session.user)
 
 
 def change_password(session: "Session", old: str, new: str) -> None:
@@ -353,10 +355,9 @@ async def _register(session: "Session", name: str, password: str, *, hidden: boo
         raise Refused(
             Code.NAME_TAKEN, f"{name} is registered for you. /login {name} makes you {name}."
         )
-    former = logins.logged_in(session, account)
-    become_user(session, account.id)
-    assert former is None
-    logins.save_sessions([session])
+    logins.logged_in(session.user, account)
+    become_user(session.chat, session.user, account.id)
+    logins.save_users([session.user])
     session.notice(
         paragraph(
             f"{name} is yours, wherever you come from: /login {name}", *logins.lifetime_notice()
@@ -407,9 +408,9 @@ async def _change_password(
 
     def changed(there: bool) -> bool:
         # Or it would look as if somebody else had changed it: see reconcile.py.
-        for person in session.chat.sessions_of(account.id):
-            assert person.user.account is not None
-            person.user.account = replace(person.user.account, password=stored)
+        for user in session.chat.users_of(account.id):
+            assert user.account is not None
+            user.account = replace(user.account, password=stored)
         return there
 
     answer = logins.accounts.set_password(account.id, stored).addCallback(changed)
@@ -435,14 +436,15 @@ async def _unregister(session: "Session", account: Account, password: str) -> No
         log.info(
             "{name!r} was given up", event="unregistered", name=account.name, **log_fields(session)
         )
-        for person in session.chat.sessions_of(account.id):
-            if logins.online.get(account.id) is person:
-                logins.logged_out(person, keep=False)
-                person.recheck_access()
-            person.notice(f"{account.name} is given up; when you leave it is anybody's.")
-            if person.passing:
+        connections = session.chat.sessions_of(account.id)
+        for user in session.chat.users_of(account.id):
+            logins.logged_out(user, keep=False)
+            session.chat.recheck_access(user)
+        for one in connections:
+            one.notice(f"{account.name} is given up; when you leave it is anybody's.")
+            if one.one_shot:
                 # They have no claim to the name: somebody else may have it from now on.
-                person.end()
+                one.end()
 
     # Whoever waits for it may have given up by then, or may have logged in elsewhere.
     gone = logins.accounts.remove(account.id).addCallback(removed)
@@ -466,8 +468,8 @@ async def _unregister_other(session: "Session", name: str) -> None:
 
     def removed(_: bool) -> None:
         told = f"{session.user.name} has unregistered {account.name}."
-        for person in chat.sessions_of(account.id):
-            make_guest(person, told, "unregistered")
+        for user in chat.users_of(account.id):
+            make_guest(chat, user, told, "unregistered")
         # Only now: it sends those away who may not stay any more.
         _forget(session, account)
         chat.moderation.record(session, "unregistered", account.name)

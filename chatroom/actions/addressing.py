@@ -7,14 +7,15 @@ Otherwise a private line to mar, who has just left, would reach mary. For what o
 people there are no beginnings: see `exactly`.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from chatroom.actions.steps import required, run_step
 from chatroom.chat.chat import Chat
 from chatroom.chat.log import said_by
+from chatroom.chat.user import User
 from chatroom.model.accounts import Account
-from chatroom.model.events import Emoted, Said
+from chatroom.model.events import Emoted, Event, Said
 from chatroom.model.refused import Code, Refused
 from chatroom.text import names
 from chatroom.text.prose import enumerate_names
@@ -29,7 +30,7 @@ LINES = 1000
 LISTED = 5
 
 
-def exactly(chat: Chat, name: str) -> "Session":
+def exactly(chat: Chat, name: str) -> User:
     """The person here who has the name *name*, and no beginning of it. Raises Refused."""
     person = chat.people.get(_key(name))
     if person is None:
@@ -40,7 +41,7 @@ def exactly(chat: Chat, name: str) -> "Session":
 def with_person(
     session: "Session",
     name: str,
-    act: Callable[["Session"], object],
+    act: Callable[[User], object],
     absent: Callable[[Account], Coroutine[Any, Any, None]] | None = None,
 ) -> None:
     """Call *act* with the person whom *session* means by *name*; raises Refused, or refuses later.
@@ -69,8 +70,8 @@ async def known(session: "Session", name: str) -> str:
     key = _key(name)
     person = chat.people.get(key)
     if person is not None:
-        return person.user.name
-    spoken = next((event for event in session.room.log.recent(LINES) if said_by(event, key)), None)
+        return person.name
+    spoken = next((event for event in _recent(session) if said_by(event, key)), None)
     if isinstance(spoken, Said | Emoted):
         return spoken.name
     if chat.people.left(key):
@@ -87,7 +88,7 @@ async def known(session: "Session", name: str) -> str:
 async def _with_person(
     session: "Session",
     name: str,
-    act: Callable[["Session"], object],
+    act: Callable[[User], object],
     absent: Callable[[Account], Coroutine[Any, Any, None]] | None,
 ) -> None:
     chat = session.chat
@@ -107,20 +108,25 @@ async def _with_person(
         )
 
 
-def _beginning(session: "Session", name: str) -> "Session":
+def _recent(session: "Session") -> Sequence[Event]:
+    """Return the last lines of the room that *session* shows."""
+    return session.room.log.recent(LINES) if session.room is not None else ()
+
+
+def _beginning(session: "Session", name: str) -> User:
     """The only other person whose name begins with *name*, which is nobody's. Raises Refused."""
     chat = session.chat
     key = _key(name)
-    found = [one for one in chat.people.beginning(key) if chat.people[one] is not session]
+    found = [one for one in chat.people.beginning(key) if chat.people[one] is not session.user]
     if not found:
         raise _nobody(name)
-    spoken = (said_by(event, key) for event in session.room.log.recent(LINES))
+    spoken = (said_by(event, key) for event in _recent(session))
     if chat.people.left(key) or any(spoken):
         raise Refused(
             Code.GONE, f"{_shown(name)} is not here any more. /who lists who is in your room."
         )
     if len(found) > 1:
-        listed = enumerate_names([chat.people[one].user.name for one in found[:LISTED]], len(found))
+        listed = enumerate_names([chat.people[one].name for one in found[:LISTED]], len(found))
         raise Refused(
             Code.AMBIGUOUS, f"Several names begin like that: {listed}. Please type more of it."
         )

@@ -27,14 +27,17 @@ GREETED = 10
 #: How many people are looked at for those whom a greeting may name.
 MAX_LOOKED_AT = 1000
 
+#: What a newcomer may do next.
+TALK = "Type to talk. /nick NAME picks a name, /help lists the rest, /quit leaves."
+LOG_IN = "Only registered people enter and talk just now: /login NAME."
+
 
 def greet(session: "Session", room: "Room", *, first: bool) -> None:
     """Say where they are and with whom, what the room is about, and what was said there last.
 
     first: they have just come, and are told who they are and what to do.
     """
-    # Who is only passing is not among them, but may be here by another connection.
-    me = session.chat.logins.present(session).origin
+    me = session.user.origin
     # Who has only just come is told of when they stay, and not twice.
     unknown = session.chat.announcer(room).arriving | {me}
     looked_at = islice(room.members.values(), MAX_LOOKED_AT)
@@ -46,8 +49,8 @@ def greet(session: "Session", room: "Room", *, first: bool) -> None:
         count = len(room.members) - len(unknown & room.members.keys())
         place += f" with {enumerate_names(others, count)}"
     if first:
-        lines = _welcome(session, room, place)
-    elif room.maker == session.origin and not others:
+        lines = _welcome(session, f"You are {session.user.name}, {place}.", TALK)
+    elif room.maker == me and not others:
         lines = [_made(session, room)]
     else:
         lines = [f"You are now {place}."]
@@ -80,21 +83,24 @@ def _made(session: "Session", room: "Room") -> str:
     return f"{told} There is {enumerate_names(near[:3], len(near))}." if near else told
 
 
-def _welcome(session: "Session", room: "Room", place: str) -> list[str]:
-    chat = session.chat
-    settings = chat.settings
-    if room is chat.entrance:
-        lines = [
-            f"Welcome to {settings.name}. You are {session.user.name}.",
-            "Only registered people enter and talk just now: /login NAME.",
-        ]
+def greet_nowhere(session: "Session", *, first: bool) -> None:
+    """Say that the user is in no room, since only those enter who are logged in.
+
+    first: they have just come.
+    """
+    if first:
+        lines = _welcome(session, f"You are {session.user.name}.", LOG_IN)
     else:
-        lines = [
-            f"Welcome to {settings.name}. You are {session.user.name}, {place}.",
-            "Type to talk. /nick NAME picks a name, /help lists the rest, /quit leaves.",
-        ]
+        lines = ["You are in no room now.", LOG_IN]
+    session.notice("\n".join(lines))
+
+
+def _welcome(session: "Session", who: str, then: str) -> list[str]:
+    settings = session.chat.settings
+    lines = [f"Welcome to {settings.name}. {who}"]
     if session.why:
-        lines.insert(1, paragraph(session.why))
+        lines.append(paragraph(session.why))
+    lines.append(then)
     if session.connection.hint:
         lines.append(session.connection.hint)
     if settings.motd:
@@ -110,14 +116,14 @@ def _scrollback(session: "Session", room: "Room", rows: int | None) -> bytes:
     """
     chat = session.chat
     count = chat.settings.scrollback
-    since = chat.moderation.visible_from(session, room.key)
+    since = chat.moderation.visible_from(session.user, room.key)
     if since is None:
         # They were invited when they asked.
         since = MAX_ID
     now = chat.clock.time()
     unread = session.unread
     mark = unread.mark(room.key) if unread is not None else None
-    if not since and rows is None and mark is None and session.member.ignores is None:
+    if not since and rows is None and mark is None and session.user.ignores is None:
         first = room.log.last_ids(lambda _: True, 0.0, count)[-1:]
         session.first_shown = first[0] if first else room.log.last_id + 1
         return room.scrollback.encoded(session.format, count, now)

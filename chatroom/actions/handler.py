@@ -13,13 +13,16 @@ if TYPE_CHECKING:
 class TextHandler:
     """The handler of all text connections; it keeps nothing, so that they share one."""
 
-    def entered(self, session: "Session", room: "Room", *, first: bool) -> None:
-        """*session* is in *room*: greet its user."""
-        greeting.greet(session, room, first=first)
+    def shown(self, session: "Session", room: "Room | None", *, first: bool) -> None:
+        """*session* shows *room* from here on, or none: greet its user."""
+        if room is None:
+            greeting.greet_nowhere(session, first=first)
+        else:
+            greeting.greet(session, room, first=first)
 
     def renamed(self, session: "Session", event: "Renamed") -> None:
         """The user of *session* has a new name."""
-        naming.renamed(session, event)
+        naming.renamed(session, event.new)
 
     def rename_failed(self, session: "Session", name: str, why: str) -> None:
         """The user of *session* has not got *name*."""

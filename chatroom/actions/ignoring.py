@@ -10,26 +10,29 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, succeed
 
+from chatroom.chat.user import User
 from chatroom.text import names
 
 if TYPE_CHECKING:
+    from chatroom.chat.chat import Chat
     from chatroom.chat.session import Session
 
 
-def ignore(session: "Session", person: "Session") -> "Deferred[bool]":
+def ignore(session: "Session", person: User) -> "Deferred[bool]":
     """Leave out what *person* says, and what they said on their connection as a guest.
 
     The Deferred fires with whether it is written, if it is to be kept.
     """
-    session.user.ignored = {**session.user.ignored, -person.origin: person.user.name}
-    if person.user.account is None:
+    me = session.user
+    me.ignored = {**me.ignored, -person.origin: person.name}
+    if person.account is None:
         # It may be the id of an account that was given up.
-        session.user.ignored = {**session.user.ignored, person.user.id: person.user.name}
-    person.user.ignored_by = (person.user.ignored_by or frozenset()) | {session.origin}
-    _refresh(session)
-    if person.user.account is None:
+        me.ignored = {**me.ignored, person.id: person.name}
+    person.ignored_by = (person.ignored_by or frozenset()) | {session.origin}
+    _refresh(me)
+    if person.account is None:
         return succeed(True)
-    return ignore_account(session, person.user.account.id, person.user.name)
+    return ignore_account(session, person.account.id, person.name)
 
 
 def ignore_account(session: "Session", id: int, name: str) -> "Deferred[bool]":
@@ -45,9 +48,9 @@ def unignore(session: "Session", key: str) -> "Deferred[bool] | None":
     known = {**session.user.ignored, **session.user.preferences.ignores}
     ids = {id for id, name in known.items() if names.fold(name) == key}
     if (person := session.chat.people.get(key)) is not None:
-        ids |= {person.user.id, -person.origin} & known.keys()
+        ids |= {person.id, -person.origin} & known.keys()
     session.user.ignored = _without(ids, session.user.ignored)
-    _refresh(session)
+    _refresh(session.user)
     if ids & session.user.preferences.ignores.keys():
         return session.set_preferences(
             lambda kept: replace(kept, ignores=_without(ids, kept.ignores))
@@ -55,8 +58,8 @@ def unignore(session: "Session", key: str) -> "Deferred[bool] | None":
     return succeed(True) if ids else None
 
 
-def _refresh(session: "Session") -> None:
-    for connection in session.chat.connections_of(session):
+def _refresh(user: User) -> None:
+    for connection in user.connections:
         connection.refresh_ignores()
 
 
@@ -64,11 +67,16 @@ def _without(ids: set[int], known: Mapping[int, str]) -> dict[int, str]:
     return {id: name for id, name in known.items() if id not in ids}
 
 
-def become_user(session: "Session", id: int) -> None:
-    """Have *session* be the user with this id; users who ignored it before still do."""
-    session.user.id = id
-    for origin in session.user.ignored_by or ():
-        other = session.chat.sessions.get(origin)
-        if other is not None and -session.origin in other.user.ignored:
-            other.user.ignored = {**other.user.ignored, id: session.user.name}
-            _refresh(other)
+def become_user(chat: "Chat", user: User, id: int) -> None:
+    """Have *user* be the one with this *id*; users who ignored them before still do."""
+    user.id = id
+    carry_over(chat, user, id, user.name)
+
+
+def carry_over(chat: "Chat", guest: User, id: int, name: str) -> None:
+    """Have the users who ignore *guest* ignore the user with this *id* and *name*, too."""
+    for origin in guest.ignored_by or ():
+        other = chat.sessions.get(origin)
+        if other is not None and -guest.origin in other.user.ignored:
+            other.user.ignored = {**other.user.ignored, id: name}
+            _refresh(other.user)

@@ -35,7 +35,7 @@ def show(session: "Session") -> None:
 def add(session: "Session", line: str) -> None:
     """Add the key in *line*, or the one that this connection came with. Raises Refused."""
     account = _account(session)
-    if session.user.paired:
+    if session.paired:
         raise Refused(
             Code.WRONG_CONNECTION,
             f"You came by a code of /pair. To add a key log in with your password: "

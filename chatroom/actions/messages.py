@@ -11,6 +11,7 @@ from twisted.logger import Logger
 
 from chatroom.actions.steps import default_none, required
 from chatroom.backends.interfaces import AccountStore
+from chatroom.chat.user import User
 from chatroom.model.accounts import Account, OfflineMessage
 from chatroom.model.events import SERVER, Whispered
 from chatroom.model.refused import Code, Refused
@@ -24,34 +25,43 @@ log = Logger()
 class PrivateLine:
     """A private line on its way to *recipient*, who is here; see sendqueue.Letter.
 
-    If they do not take it, it waits for their account; for a guest, its sender is told.
+    If none of their connections takes it, it waits for their account; for a guest, its sender is
+    told. copies: by how many connections it is on its way.
     """
 
-    __slots__ = ("_account", "_chat", "_message", "_recipient", "_sender")
+    __slots__ = ("_account", "_arrived", "_chat", "_message", "_recipient", "_sender", "copies")
 
-    def __init__(self, sender: "Session", recipient: "Session", text: str) -> None:
+    def __init__(self, sender: "Session", recipient: User, text: str) -> None:
         self._chat = sender.chat
         # By number: a line that waits for somebody keeps nobody else.
-        self._sender = sender.chat.logins.present(sender).origin
-        self._recipient = recipient.user.name
-        self._account = recipient.user.account
+        self._sender = next(sender.user.reading, sender).origin
+        self._recipient = recipient.name
+        self._account = recipient.account
+        self._arrived = False
+        self.copies = 1
         author = sender.user.account.id if sender.user.account else 0
         self._message = OfflineMessage(sender.chat.clock.time(), sender.user.name, author, text)
 
     def taken(self) -> None:
         """It has arrived."""
+        self._arrived = True
 
     def returned(self) -> None:
-        """It has not: they are gone, or the server stops."""
+        """It has not arrived by one connection: they are gone, or the server stops."""
+        self.copies -= 1
+        if self.copies or self._arrived:
+            return
         if self._account is None:
             self._not_delivered()
             return
         account, message = self._account, self._message
         present = self._chat.logins.online.get(account.id)
-        if present is not None and present.reachable:
-            # They have come by another connection meanwhile.
-            present.tell(_shown(message, account), self)
-            return
+        for one in present.reading if present is not None else ():
+            if one.reachable:
+                # They have come by another connection meanwhile.
+                self.copies = 1
+                one.tell(_shown(message, account), self)
+                return
         kept = self._chat.logins.accounts.leave(account.id, message)
         kept.addCallback(lambda waiting: None if waiting else self._not_delivered())
         kept.addErrback(self._not_kept)
@@ -73,35 +83,37 @@ class PrivateLine:
             )
 
 
-def whisper(sender: "Session", recipient: "Session", text: str) -> None:
+def whisper(sender: "Session", recipient: User, text: str) -> None:
     """Say *text*, which is clean, to one user alone. Raises Refused."""
     moderation = sender.chat.moderation
     # Operators can be asked why.
     why = moderation.why_muted(sender)
     if why is not None and not moderation.is_operator(recipient):
         raise Refused(Code.MUTED, why)
-    if recipient.over:
+    if not recipient.here:
         raise Refused(
             Code.GONE,
-            f"{recipient.user.name} has just left; your line was not delivered. Try again.",
+            f"{recipient.name} has just left; your line was not delivered. Try again.",
         )
-    if recipient.queue.full:
+    taking = [one for one in recipient.reading if not one.queue.full]
+    if not taking:
         raise Refused(
             Code.NOT_READING,
-            f"{recipient.user.name} is not reading; your line was not delivered. Try again later.",
+            f"{recipient.name} is not reading; your line was not delivered. Try again later.",
         )
-    sent = (sender.user.name, recipient.user.name, text)
+    sent = (sender.user.name, recipient.name, text)
     now, user = sender.chat.clock.time(), sender.user.id
-    if user not in (recipient.member.ignores or ()):
+    if user not in (recipient.ignores or ()):
         arriving = Whispered(now, sender.origin, *sent, outgoing=False, user=user)
-        recipient.tell(arriving, PrivateLine(sender, recipient, text))
-        if sender.user is not recipient.user:
-            recipient.user.reply_to = sender.user.id
+        line = PrivateLine(sender, recipient, text)
+        line.copies = len(taking)
+        for one in taking:
+            one.tell(arriving, line)
+        if sender.user is not recipient:
+            recipient.reply_to = sender.user.id
     sender.tell(Whispered(now, sender.origin, *sent, outgoing=True, user=user))
-    if recipient.user.away is not None:
-        sender.notice(
-            f"{recipient.user.name} is away{recipient.user.away and f': {recipient.user.away}'}."
-        )
+    if recipient.away is not None:
+        sender.notice(f"{recipient.name} is away{recipient.away and f': {recipient.away}'}.")
 
 
 class LeftLines:

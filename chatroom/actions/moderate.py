@@ -35,7 +35,7 @@ def claim(session: "Session", code: str) -> Account:
     moderation.code = ""
     moderation.make_operator(session, account)
     moderation.record(session, "became an operator")
-    session.recheck_access()
+    session.chat.recheck_access(session.user)
     return account
 
 

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from chatroom.actions.ignoring import become_user
 from chatroom.actions.steps import required, with_timeout
 from chatroom.chat.gate import Reason
+from chatroom.chat.user import User
 from chatroom.model.accounts import Account
 from chatroom.model.events import Renamed
 from chatroom.model.refused import Code, Refused
@@ -20,6 +21,7 @@ from chatroom.text import names
 from chatroom.text.prose import paragraph
 
 if TYPE_CHECKING:
+    from chatroom.chat.chat import Chat
     from chatroom.chat.session import Session
 
 log = Logger()
@@ -38,7 +40,8 @@ def rename(session: "Session", name: str) -> None:
         # A name is shown to everybody.
         raise Refused(Code.MUTED, f"{why} You are still {session.user.name}.")
     # What no room is told of is no noise: a script takes its name before it says its line.
-    if session.member.announced and not chat.renamed.take(session.limited_as):
+    known = (room.members[session.user.origin] for room in chat.rooms_with(session.user))
+    if any(member.announced for member in known) and not chat.renamed.take(session.limited_as):
         raise Refused(
             Code.RATE_LIMITED,
             f"You are still {session.user.name}: names were changed too often from your address. "
@@ -76,7 +79,7 @@ def rename(session: "Session", name: str) -> None:
         )
         failed(session, name, "names cannot be changed just now")
 
-    chat.claims.claim(key, session.origin).addCallback(claimed).addErrback(not_claimed)
+    chat.claims.claim(key, session.user.origin).addCallback(claimed).addErrback(not_claimed)
 
 
 async def claim_first(session: "Session", name: str) -> None:
@@ -101,7 +104,7 @@ async def claim_first(session: "Session", name: str) -> None:
         if not answer.called:
             answer.errback(failure)
 
-    session.chat.claims.claim(key, session.origin).addCallback(claimed).addErrback(not_claimed)
+    session.chat.claims.claim(key, session.user.origin).addCallback(claimed).addErrback(not_claimed)
     if not (await required(session, answer, NOT_NOW)):
         raise Refused(Code.NAME_TAKEN, f"{name} is taken. {ANOTHER}")
     try:
@@ -128,64 +131,74 @@ def whose(name: str, owner: Account | None) -> str:
 
 def rename_to(session: "Session", name: str) -> "Deferred[bool]":
     """Have *name*, which is claimed; fires with whether that happened."""
-    session.gate.close(Reason.NAMING)
-    session.user.naming = ""
-    former, session.user.submitted = session.user.submitted, name
-    now = session.chat.clock.time()
-    shown = session.member.announced
-    session.chat.submit(
-        session.room, Renamed(now, session.origin, former, name, shown, user=session.user.id)
-    )
-    return session.gate.opened(Reason.NAMING).addCallback(lambda _: session.user.name == name)
+    chat, user = session.chat, session.user
+    for one in user.connections:
+        one.gate.close(Reason.NAMING)
+    user.naming = ""
+    former, user.submitted = user.submitted, name
+    now = chat.clock.time()
+    rooms = chat.rooms_with(user)
+    for room in rooms:
+        shown = room.members[user.origin].announced
+        chat.submit(room, Renamed(now, user.origin, former, name, shown, user=user.id))
+    if not rooms:
+        # No room has to be told first.
+        renamed(session, name)
+    return session.gate.opened(Reason.NAMING).addCallback(lambda _: user.name == name)
 
 
-def reclaim(session: "Session", key: str) -> None:
-    """The name with this key belongs to somebody who has come: be a guest again."""
-    if session.user.naming == key:
+def reclaim(chat: "Chat", user: User, key: str) -> None:
+    """Make *user* a guest again: the name with this *key* belongs to somebody who has come."""
+    if user.naming == key:
         # It is being asked for, and will not be had.
-        session.user.naming = ""
+        user.naming = ""
     # Who is on the way to another name already need not be told.
-    if not session.over and names.fold(session.user.submitted) == key:
-        session.notice(
+    if user.connections and not user.leaving and names.fold(user.submitted) == key:
+        user.notice(
             paragraph(
-                f"{session.user.submitted} is registered, and who it belongs to is here.",
+                f"{user.submitted} is registered, and who it belongs to is here.",
                 "You are a guest again; /nick NAME picks another name.",
             )
         )
-        rename_to(session, session.chat.next_guest())
+        rename_to(user.connections[0], chat.next_guest())
 
 
-def renamed(session: "Session", event: Renamed) -> None:
-    """The name changed: the old one is free from here on."""
-    people = session.chat.people
-    old, new = names.fold(session.user.name), names.fold(event.new)
+def renamed(session: "Session", name: str) -> None:
+    """Act on the new *name* of the user: the old one is free from here on."""
+    user, people = session.user, session.chat.people
+    if name == user.name:
+        # Another room has said so before.
+        return
+    old, new = names.fold(user.name), names.fold(name)
     # Who was there before may have it no more.
-    if people.get(old) is session:
+    if people.get(old) is user:
         del people[old]
-    people[new] = session
+    people[new] = user
     # Unless it is on its way back to it.
-    if old not in (new, names.fold(session.user.submitted)):
-        session.chat.claims.release(old, session.origin)
+    if old not in (new, names.fold(user.submitted)):
+        session.chat.claims.release(old, user.origin)
     log.info(
         "Connection {connection}, {former!r}, is {name!r} now",
         event="renamed",
         connection=session.origin,
-        former=session.user.name,
-        name=event.new,
+        former=user.name,
+        name=name,
     )
-    session.user.name = event.new
-    become_user(session, session.user.account.id if session.user.account else -session.origin)
-    session.notice(f"You are now {event.new}.")
+    user.name = name
+    become_user(session.chat, user, user.account.id if user.account else -user.origin)
+    for one in user.connections:
+        one.notice(f"You are now {name}.")
     _named(session)
 
 
 def failed(session: "Session", name: str, why: str) -> None:
-    """The name stays what it was."""
-    if session.user.submitted == name:
-        session.user.submitted = session.user.name
+    """Act on the refusal of a new *name*: it stays what it was."""
+    user = session.user
+    if user.submitted == name:
+        user.submitted = user.name
     release(session, name)
-    session.refuse(f"You are still {session.user.name}: {why}.")
-    session.user.naming = ""
+    session.refuse(f"You are still {user.name}: {why}.")
+    user.naming = ""
     _named(session)
 
 
@@ -199,7 +212,8 @@ def _not_named(session: "Session", why: str) -> None:
 def _named(session: "Session") -> None:
     """Input need not wait for a name, unless another one is on its way."""
     if session.user.submitted == session.user.name:
-        session.gate.open(Reason.NAMING)
+        for one in session.user.connections:
+            one.gate.open(Reason.NAMING)
 
 
 def still_named(session: "Session", name: str) -> bool:
@@ -210,5 +224,6 @@ def still_named(session: "Session", name: str) -> bool:
 def release(session: "Session", name: str) -> None:
     """Somebody else may claim *name* now, unless it is another spelling of the present one."""
     key = names.fold(name)
-    if key != names.fold(session.user.name) or session.origin not in session.chat.sessions:
-        session.chat.claims.release(key, session.origin)
+    user = session.user
+    if key != names.fold(user.name) or not user.connections:
+        session.chat.claims.release(key, user.origin)

@@ -279,7 +279,7 @@ class HistoryPager:
 
     def _since(self, room: str) -> int:
         """From which id on this person may see what is said in the room."""
-        since = self._session.chat.moderation.visible_from(self._session, room)
+        since = self._session.chat.moderation.visible_from(self._session.user, room)
         return MAX_ID if since is None else since
 
     def _page(

@@ -10,13 +10,13 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatroom.actions import naming
+from chatroom.chat.user import User
 from chatroom.model.accounts import Account
 from chatroom.text import names
 from chatroom.text.prose import paragraph
 
 if TYPE_CHECKING:
     from chatroom.chat.chat import Chat
-    from chatroom.chat.session import Session
 
 log = Logger()
 
@@ -33,10 +33,10 @@ def reconcile(chat: "Chat") -> "Deferred[None]":
             if id not in present and id not in chat.logins.removed:
                 _remove(chat, id, name)
         chat.moderation.rename({id: account.name for id, account in present.items()})
-        for session in list(chat.sessions.values()):
-            account = session.user.account
+        for user in {session.user for session in chat.sessions.values()}:
+            account = user.account
             if account is not None and account.id in present:
-                _hold(session, account, present[account.id])
+                _hold(chat, user, account, present[account.id])
 
     return chat.logins.accounts.present(list(known)).addCallback(found)
 
@@ -45,20 +45,19 @@ def _remove(chat: "Chat", id: int, name: str) -> None:
     """The account is gone: nobody has it, or a right by it, any more."""
     log.info("The account {name!r} was removed from outside", event="account_removed", name=name)
     chat.logins.removed.add(id)
-    for session in chat.sessions_of(id):
-        make_guest(session, f"An administrator has removed the account {name}.", "unregistered")
+    for user in chat.users_of(id):
+        make_guest(chat, user, f"An administrator has removed the account {name}.", "unregistered")
     # Only now: it sends those away who may not stay any more.
     chat.moderation.forget(id, name)
 
 
-def _hold(session: "Session", known: Account, present: Account) -> None:
-    """*session*, whose account was *known*, is logged in no more if that is another one now."""
+def _hold(chat: "Chat", user: User, known: Account, present: Account) -> None:
+    """Log *user* out, whose account was *known*, if that is another one now."""
     if known.name == present.name and known.password == present.password:
         return
     log.info(
-        "Connection {connection}, {former!r}, is logged out: its account is another one now",
+        "{former!r} is logged out: their account is another one now",
         event="account_changed",
-        connection=session.origin,
         former=known.name,
         name=present.name,
     )
@@ -66,22 +65,22 @@ def _hold(session: "Session", known: Account, present: Account) -> None:
     if known.name != present.name:
         change = f"renamed the account {known.name}"
     told = f"An administrator has {change}: /login {present.name}."
-    make_guest(session, told, "logged out")
-    squatter = session.chat.people.get(present.key)
-    if squatter is not None and squatter.user.account is None:
-        naming.reclaim(squatter, names.fold(present.name))
+    make_guest(chat, user, told, "logged out")
+    squatter = chat.people.get(present.key)
+    if squatter is not None and squatter.account is None:
+        naming.reclaim(chat, squatter, names.fold(present.name))
 
 
-def make_guest(session: "Session", told: str, what: str) -> None:
-    """*session* is logged in no more, and is *told* why.
+def make_guest(chat: "Chat", user: User, told: str, what: str) -> None:
+    """Log *user* out, who is *told* why.
 
-    what: what becomes of one that is here for a command alone, see Session.expel.
+    what: what becomes of connections for one command alone, see Session.expel.
     """
-    if session.passing:
-        session.expel(told, what)
-        return
-    chat = session.chat
-    chat.logins.logged_out(session, keep=False)
-    session.notice(paragraph(told, "You are a guest now."))
-    naming.rename_to(session, chat.next_guest())
-    session.recheck_access()
+    one_shots = [one for one in user.connections if one.one_shot]
+    chat.logins.logged_out(user, keep=False)
+    for one in one_shots:
+        one.expel(told, what)
+    if user.here:
+        user.notice(paragraph(told, "You are a guest now."))
+        naming.rename_to(next(user.reading), chat.next_guest())
+        chat.recheck_access(user)

@@ -21,6 +21,7 @@ from chatroom.model.events import (
     Found,
     Joined,
     Left,
+    Mentioned,
     Noticed,
     Opened,
     Relayed,
@@ -92,6 +93,7 @@ _FORMS = (
     _Form(ScrollbackEnded),
     _Form(Whispered),
     _Form(Found),
+    _Form(Mentioned),
 )
 
 _KINDS = {(form.type, form.fixed.get("shown")): kind for kind, form in enumerate(_FORMS)}

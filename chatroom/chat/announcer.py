@@ -103,7 +103,7 @@ class JoinAnnouncer:
         self.arriving.discard(member.origin)
         if self._joins.admits(member.name):
             self._submit(
-                Announced(self._clock.time(), member.origin, member.name, user=member.user)
+                Announced(self._clock.time(), member.origin, member.name, user=member.user.id)
             )
 
 

@@ -1,10 +1,11 @@
 """Batches: the new events of one turn, encoded once for each format."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate
 
 from chatroom.chat.log import Row
-from chatroom.chat.member import Member, hides
+from chatroom.chat.member import Member
+from chatroom.chat.reader import Reader, hides
 from chatroom.formats.format import Format, encode
 
 
@@ -37,27 +38,28 @@ class Batch:
         self._starts: list[int] | None = None
         self._users: frozenset[int] | None = None
 
-    def left_out(self, member: Member, first: int, last: int) -> Sequence[int]:
-        """Return the indexes from *first* up to *last* that *member* is not shown, in order."""
-        indexes: Sequence[int] = self._own.get(member.origin, ())
-        if member.ignores is not None:
+    def left_out(self, reader: Reader, first: int, last: int) -> Sequence[int]:
+        """Return the indexes from *first* up to *last* that *reader* is not shown, in order."""
+        indexes: Sequence[int] = self._own.get(reader.origin, ())
+        if reader.ignores is not None:
             if self._users is None:
                 self._users = frozenset([row.event.user for row in self._rows])
-            if not self._users.isdisjoint(member.ignores):
+            if not self._users.isdisjoint(reader.ignores):
                 indexes = range(first, last)
         if not indexes:
             return ()
         return [
             index
             for index in indexes
-            if first <= index < last and hides(member, self._rows[index].event)
+            if first <= index < last and hides(reader, self._rows[index].event)
         ]
 
-    def marked(self, member: Member) -> dict[int, bytes]:
-        """Return the lines that name *member*, marked, by their indexes."""
+    def marked(self, reader: Reader) -> dict[int, bytes]:
+        """Return the lines that name *reader*, marked, by their indexes."""
+        name = reader.user.name if reader.user is not None else ""
         return {
-            index: self._format.highlighted(self.pieces[index], member.name)
-            for index in self.named.get(member.origin, ())
+            index: self._format.highlighted(self.pieces[index], name)
+            for index in self.named.get(reader.origin, ())
         }
 
     def part(self, first: int, last: int, skip: Sequence[int], marked: dict[int, bytes]) -> bytes:
@@ -96,20 +98,32 @@ class Batches(dict[Format, Batch]):
 
     room: the name of the room.
     rows: the events.
-    own: the indexes of *rows* by the origin of their events.
-    named: the indexes of those that name members, by the origins of these.
+    named: the indexes of those that name users, by the ids of these' connections.
+    own: the indexes of those that a connection, or its user, has caused, by the connection's id.
     """
 
     __slots__ = ("named", "own", "room", "rows")
 
-    def __init__(self, room: str, rows: Sequence[Row], named: dict[int, list[int]]) -> None:
+    def __init__(
+        self,
+        room: str,
+        rows: Sequence[Row],
+        named: dict[int, list[int]],
+        members: Mapping[int, Member],
+    ) -> None:
         super().__init__()
         self.room = room
         self.rows = rows
         self.named = named
         self.own: dict[int, list[int]] = {}
         for index, row in enumerate(rows):
-            self.own.setdefault(row.event.origin, []).append(index)
+            event = row.event
+            self.own.setdefault(event.origin, []).append(index)
+            if not event.line and (member := members.get(event.origin)) is not None:
+                # What a user does, rather than says, comes from all of their connections.
+                for one in member.user.connections:
+                    if one.origin != event.origin:
+                        self.own.setdefault(one.origin, []).append(index)
 
     def __missing__(self, format: Format) -> Batch:
         batch = self[format] = Batch(format, self.room, self.rows, self.own, self.named)

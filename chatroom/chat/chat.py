@@ -9,7 +9,7 @@ from dataclasses import replace
 from operator import itemgetter
 from typing import TYPE_CHECKING, Protocol
 
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 from twisted.logger import Logger
 
 from chatroom.backends.interfaces import AccountStore, HistoryStore, Ledger, NameClaims
@@ -20,14 +20,16 @@ from chatroom.backends.memory import (
     MemoryNameClaims,
 )
 from chatroom.chat.announcer import JoinAnnouncer
+from chatroom.chat.gate import Reason
 from chatroom.chat.log import said_by
 from chatroom.chat.loginservice import LoginService, RunInThread
 from chatroom.chat.lookups import Lookups
-from chatroom.chat.member import Member
 from chatroom.chat.memoryhistory import MemoryHistory
 from chatroom.chat.nameindex import NameIndex
-from chatroom.chat.room import Room
+from chatroom.chat.room import Entrant, Room
 from chatroom.chat.rules import Moderation
+from chatroom.chat.user import User
+from chatroom.model.accounts import AccountState
 from chatroom.model.aging import Aging
 from chatroom.model.chatsettings import Settings
 from chatroom.model.clock import Clock
@@ -130,7 +132,7 @@ class Chat:
         #: The conversations by origin.
         self.sessions: dict[int, Session] = {}
         #: Who has which name, by its key.
-        self.people: NameIndex[Session] = NameIndex(clock.seconds)
+        self.people: NameIndex[User] = NameIndex(clock.seconds)
         #: What was said before the rooms' own logs begin.
         self.history = history or MemoryHistory(self.rooms, clock)
         #: Whose turn it is to be shown something of it: a page, which costs little, and what is
@@ -149,6 +151,7 @@ class Chat:
             keep_days=self.settings.keep_names,
             per_day=self.settings.names_per_day,
         )
+        self.logins.state_of = self.account_state
         #: What connections come by.
         self.doors: list[Door] = []
         self._announcers: dict[str, JoinAnnouncer] = {}
@@ -174,11 +177,6 @@ class Chat:
         self._to_resume: list[int] = []
         self.ledger.attach(self)
         self.lobby = self.open_room(self.settings.lobby)
-        #: Where those are of whom it is not known yet who they are: nobody enters it.
-        self.doorstep = Room("doorstep", hidden_key("doorstep"), listed=False)
-        #: Where those wait who may not enter, None as long as there was nobody: nothing is said or
-        #: told there.
-        self.entrance: Room | None = None
 
     def configure(self, settings: Settings, limits: Limits) -> None:
         """From here on these hold, for who is here as well; all but the lobby can change.
@@ -210,15 +208,113 @@ class Chat:
         return f"guest{self._last_guest}"
 
     def sessions_of(self, account: int) -> "list[Session]":
-        """Return the connections logged in with this account id, those that only pass last."""
+        """Return the connections logged in with this account id, those for one command last."""
         found = self.logins.sessions.get(account, {}).values()
-        return sorted(found, key=lambda session: session.passing)
+        return sorted(found, key=lambda session: session.one_shot)
 
-    def session_of(self, user: int) -> "Session | None":
-        """Return the connection by which the user with this id is here, None if they are not."""
-        if user < 0:
-            return self.sessions.get(-user)
-        return next(iter(self.sessions_of(user)), None)
+    def users_of(self, account: int) -> list[User]:
+        """Return who is here with this account id, the user in the rooms first."""
+        return list(dict.fromkeys(session.user for session in self.sessions_of(account)))
+
+    def user_of(self, id: int) -> User | None:
+        """Return the user with this id, None if they are not here."""
+        if id > 0:
+            return self.logins.online.get(id)
+        return next((user for user in self.people.values() if user.id == id), None)
+
+    def disconnected(self, session: "Session") -> None:
+        """Forget the connection, which has ended, and its user if that was the last one."""
+        user = session.user
+        others = tuple(one for one in user.connections if one is not session)
+        if all(one.one_shot for one in others):
+            self._forget(user)
+        user.connections = others
+        self.logins.disconnected(session)
+
+    def _forget(self, user: User) -> None:
+        """Give the name back: *user* is gone."""
+        key = names.fold(user.name)
+        if self.people.get(key) is user:
+            del self.people[key]
+        self.claims.release(key, user.origin)
+        self.logins.left(user)
+        self.moderation.left(user)
+
+    def holder(self, key: str, origin: int) -> User | None:
+        """Return the user of this *origin*, who has, or is to have, the name with this *key*."""
+        session = self.sessions.get(origin)
+        candidates = (session and session.user, self.people.get(key))
+        return next((user for user in candidates if user and user.origin == origin), None)
+
+    def switch(self, session: "Session", user: User) -> None:
+        """Have *session* be a connection of *user*, who is here, from now on.
+
+        The guest that it was until now leaves the rooms. The room that it shows, it shows on.
+        """
+        guest = session.user
+        guest.connections = ()
+        guest.leaving = True
+        user.connections = (*user.connections, session)
+        session.user = user
+        if session.reader is not None:
+            session.reader.user = user
+        self.moderation.carry_over(guest, user)
+        asked = [self.leave(room, guest) for room in self.rooms_with(guest)]
+        receipts = [self.receipt(event) for event in asked if self.is_undecided(event)]
+        gone = DeferredList(receipts, consumeErrors=True)
+        gone.addCallback(lambda _: self._forget(guest))
+
+    def split(self, session: "Session") -> None:
+        """Have *session* be a guest's from now on: its user goes on by their other connections.
+
+        The room that it shows, it shows on.
+        """
+        user = session.user
+        user.connections = tuple(one for one in user.connections if one is not session)
+        self.logins.disconnected(session)
+        origin = self.next_origin() if session.origin == user.origin else session.origin
+        session.user = guest = User(origin, self.next_guest())
+        guest.connections = (session,)
+        self.people[names.fold(guest.name)] = guest
+        if session.reader is not None and session.room is not None:
+            session.reader.user = guest
+            session.join(session.room)
+
+    def account_state(self, user: User) -> AccountState | None:
+        """Return what is to be kept of *user*'s account; None for a guest."""
+        account = user.account
+        # Until they have their name they have not got their preferences either.
+        if account is None or account.name != user.name:
+            return None
+        now = self.clock.time()
+        online = self.logins.online.get(account.id)
+        if online is None:
+            return AccountState(account.id, now, None, {})
+        if online is not user:
+            return self.account_state(online)
+        kept = user.preferences if user.unsaved else None
+        rooms = user.rooms if user.rooms != (self.lobby.key,) else ()
+        last = (one.room.key for one in user.connections if one.room and not one.one_shot)
+        room = next(last, "")
+        if room == self.lobby.key:
+            room = ""
+        return AccountState(
+            account.id,
+            now,
+            lambda preferences: replace(kept or preferences, room=room, rooms=rooms),
+            self.read_by(user),
+        )
+
+    def read_by(self, user: User) -> dict[str, int]:
+        """Return up to which id *user* has read each room, by the rooms' keys."""
+        if user.read_markers is None:
+            return {}
+        markers = dict(user.read_markers)
+        for one in user.connections:
+            if one.reader is not None and one.room is not None:
+                last = one.room.last_shown(one.reader)
+                markers[one.room.key] = max(last, markers.get(one.room.key, 0))
+        return markers
 
     # -- rooms
 
@@ -233,63 +329,75 @@ class Chat:
             self.submit(room, event)
 
         quiet_above = self.settings.join_quiet_above
-        self._announcers[room.key] = JoinAnnouncer(
-            room, self.clock, submit, quiet_above, silent=not listed
-        )
+        announcer = JoinAnnouncer(room, self.clock, submit, quiet_above, silent=not listed)
+        self._announcers[room.key] = announcer
+        room.on_joined = announcer.entered
         return room
 
     @property
-    def first_room(self) -> Room:
-        """Where guests come in."""
-        if not self.moderation.locked:
-            return self.lobby
-        if self.entrance is None:
-            self.entrance = self.open_room("entrance", listed=False)
-        return self.entrance
+    def first_room(self) -> Room | None:
+        """Where guests come in; None while only those enter who are logged in."""
+        return None if self.moderation.locked else self.lobby
 
     def _rule_changed(self, kind: RuleKind, key: RuleKey, rule: Rule | None) -> None:
         """Hold those who are here to a rule that has changed, whoever decided it."""
-        accounts = self.sessions_of(key) if isinstance(key, int) else []
+        users = self.users_of(key) if isinstance(key, int) else []
         if kind is RuleKind.ACCOUNT_BAN and isinstance(rule, Sanction):
-            for session in accounts:
-                session.expel(f"You are banned{self.moderation.until(rule)}.", "banned", rule.why)
+            for user in users:
+                user.expel(f"You are banned{self.moderation.until(rule)}.", "banned", rule.why)
         elif kind is RuleKind.NETWORK_BAN and isinstance(rule, Sanction):
             for door in self.doors:
                 door.expel_banned(rule.why)
         elif kind is RuleKind.OPERATOR and rule is None:
-            for session in accounts:
-                session.recheck_access()
-        elif isinstance(rule, RoomAccess) and rule.private:
-            for session in list(self.sessions.values()):
-                if session.room.key == key:
-                    session.recheck_access()
+            for user in users:
+                self.recheck_access(user)
+        elif isinstance(rule, RoomAccess) and rule.private and (room := self.rooms.get(str(key))):
+            for member in list(room.members.values()):
+                self.recheck_access(member.user)
         elif kind is RuleKind.LOCKDOWN and rule is None:
-            self.let_in()
+            for user in list(self.people.values()):
+                self.recheck_access(user)
 
-    def let_in(self) -> None:
-        """Everybody who waits may enter."""
-        for session in list(self.sessions.values()):
-            if session.room is self.entrance:
-                session.recheck_access()
+    def rooms_with(self, user: User) -> list[Room]:
+        """Return the rooms that *user* is in, in the order in which they entered."""
+        rooms = (self.rooms.get(key) for key in user.rooms)
+        return [room for room in rooms if room is not None and user.origin in room.members]
 
-    def misplaced(self, session: "Session") -> bool:
-        """Whether *session* may not be where it is, or waits for nothing any more."""
-        moderation = self.moderation
-        room = session.room
-        if room is self.entrance:
-            registered = session.user.account is not None
-            return not moderation.locked or registered or moderation.is_operator(session)
-        allowed = not room.closing and moderation.visible_from(session, room.key) is not None
-        return room.listed and not allowed
+    def recheck_access(self, user: User) -> None:
+        """Have *user* leave the rooms where they may not be any more, and enter where they may."""
+        for room in self.rooms_with(user):
+            if not (room.members[user.origin].leaving or self.may_be_in(user, room)):
+                private = f"#{room.name} is private, and you are not invited."
+                user.notice(room.closing or private)
+                self.leave(room, user)
+        if not user.rooms:
+            for session in list(user.reading):
+                if session.room is None and not session.gate.reasons & Reason.ENTERING:
+                    self.place(session)
+
+    def place(self, session: "Session") -> None:
+        """Have *session*, whose room its user has left, show another one."""
+        rooms = self.rooms_with(session.user)
+        room = self.lobby if self.lobby in rooms or not rooms else rooms[-1]
+        if rooms or self.may_enter(session.user):
+            session.join(room)
+        elif session.room is not None:
+            session.room = None
+            session.handler.shown(session, None, first=False)
+
+    def may_be_in(self, user: User, room: Room) -> bool:
+        """Return whether *user* may be in *room*: it is open, and theirs or no private one."""
+        return not room.closing and self.moderation.visible_from(user, room.key) is not None
+
+    def may_enter(self, user: User) -> bool:
+        """Return whether *user* may enter rooms, also while guests may not."""
+        registered = user.account is not None
+        return not self.moderation.locked or registered or self.moderation.is_operator(user)
 
     def room_for(self, name: str, session: "Session") -> Room:
         """The room called *name*, made now for *session* if there is none. Raises Refused."""
         moderation = self.moderation
-        if (
-            moderation.locked
-            and session.user.account is None
-            and not moderation.is_operator(session)
-        ):
+        if not self.may_enter(session.user):
             raise Refused(
                 Code.NOT_LOGGED_IN, "Only registered people enter a room just now: /login NAME."
             )
@@ -308,7 +416,7 @@ class Chat:
             if session.user.account is not None:
                 owner = RoomAccess(session.user.account.id, session.user.account.name)
                 moderation.rooms.set(room.key, owner)
-        elif moderation.visible_from(session, room.key) is None:
+        elif moderation.visible_from(session.user, room.key) is None:
             raise Refused(
                 Code.NOT_INVITED, f"#{room.name} is private. Whoever it belongs to can invite you."
             )
@@ -366,9 +474,8 @@ class Chat:
         Who is in it is *told* so, and goes to the lobby.
         """
         room.closing = told
-        for session in list(self.sessions.values()):
-            if session.room is room:
-                session.recheck_access()
+        for member in list(room.members.values()):
+            self.recheck_access(member.user)
         self._drop_if_unused(room)
 
     def restore(self, kept: Sequence[StoredRoom]) -> None:
@@ -419,8 +526,7 @@ class Chat:
         seconds since the epoch.
         """
         users, rooms = self._own_lines(session, since)
-        for one in self.connections_of(session):
-            one.user.said = None
+        session.user.said = None
         now, origin, name = self.clock.time(), session.origin, session.user.name
         asked: list[tuple[Room, Event]] = []
         for room in rooms:
@@ -460,27 +566,16 @@ class Chat:
 
         These are its account, and the guests who its account's connections were before the login.
         """
-        account = session.user.account
-        connections = self.connections_of(session)
-        users = frozenset([session.user.id, *(-one.origin for one in connections)])
-        keys = {
-            key
-            for one in connections
-            for key, time in (one.user.said or {}).items()
-            if time >= since
-        }
-        if account is not None:
-            keys.update(one.room.key for one in connections if one.room.listed)
+        user = session.user
+        users = frozenset([user.id, -user.origin, *(-one.origin for one in user.connections)])
+        keys = {key for key, time in (user.said or {}).items() if time >= since}
+        if user.account is not None:
+            keys.update(user.rooms)
         rooms = [self.rooms[key] for key in keys if key in self.rooms]
         own = [room for room in rooms if room.log.may_have(lambda said: said.user in users, since)]
         return users, own
 
-    def connections_of(self, session: "Session") -> "list[Session]":
-        """All connections of whoever *session* is."""
-        account = session.user.account
-        return [session] if account is None else self.sessions_of(account.id)
-
-    def rooms_with(self, name: str, since: float) -> Deferred[list[Room]]:
+    def rooms_naming(self, name: str, since: float) -> Deferred[list[Room]]:
         """The rooms in which something was said as *name* since then.
 
         since: in seconds since the epoch. Where a room's log does not go back so far the store is
@@ -525,11 +620,11 @@ class Chat:
 
     def rooms_of(self, session: "Session") -> list[Room]:
         """The rooms that *session* may enter."""
-        since = self.moderation.visible_from
+        since, user = self.moderation.visible_from, session.user
         return [
             room
             for room in self.rooms.values()
-            if room.listed and since(session, room.key) is not None
+            if room.listed and since(user, room.key) is not None
         ]
 
     def find_room(self, name: str, session: "Session") -> Room:
@@ -580,10 +675,21 @@ class Chat:
         self._more_came = True
         self._schedule()
 
-    def enter(self, room: Room, member: Member) -> None:
-        """Ask for *member* to be in *room*."""
-        room.expect(member)
-        self.submit(room, Joined(self.clock.time(), member.origin, member.name, user=member.user))
+    def enter(self, room: Room, user: User, entrant: Entrant | None = None) -> None:
+        """Ask for *user* to be a member of *room*; *entrant* is told when they are."""
+        if room.expect(user, entrant):
+            now = self.clock.time()
+            self.submit(room, Joined(now, user.origin, user.submitted, user=user.id))
+
+    def leave(self, room: Room, user: User, reason: str = "") -> Event:
+        """Ask for *user* to be a member of *room* no more; returns what was asked for."""
+        member = room.members[user.origin]
+        member.leaving = True
+        shown = self.announcer(room).leaving(member)
+        now = self.clock.time()
+        left = Left(now, user.origin, user.submitted, reason, shown, user=user.id)
+        self.submit(room, left)
+        return left
 
     def is_undecided(self, event: Event) -> bool:
         """Return whether *event*, which was submitted, is neither committed nor rejected yet."""
@@ -650,7 +756,6 @@ class Chat:
     def rejected(self, key: str, event: Event, why: str) -> None:
         """The ledger: this event will not happen."""
         room = self.rooms.get(key)
-        session = self.sessions.get(event.origin)
         log.warn(
             "{kind} in {room} was rejected: {why}",
             event="event_rejected",
@@ -659,21 +764,10 @@ class Chat:
             room=key,
             why=why,
         )
-        if room is not None and isinstance(event, Joined | Left):
-            room.forget(event.origin)
-            self._drop_if_unused(room)
-        if room is not None and isinstance(event, Closed):
-            # It stays as it is, and can be entered and closed again.
-            self._closing.discard(key)
-            room.closing = ""
-        if session is not None:
-            if isinstance(event, Joined):
-                session.join_failed(why)
-            elif isinstance(event, Left):
-                session.gone(key)
-            elif isinstance(event, Renamed):
-                session.rename_failed(event.new, why)
-            elif event.line:
+        if room is not None:
+            self._undo(room, event, why)
+        if (session := self.sessions.get(event.origin)) is not None:
+            if event.line:
                 session.notice(f"Your line was not said: {why}. Please send it again.")
             elif isinstance(event, TopicSet):
                 session.notice(f"The topic was not set: {why}.")
@@ -685,6 +779,23 @@ class Chat:
         for receipt in self._receipts.pop(id(event), ()):
             receipt.errback(Refused(Code.UNAVAILABLE, why))
         self._settle()
+
+    def _undo(self, room: Room, event: Event, why: str) -> None:
+        """Have *room* be as if *event*, which was rejected, had not been asked for."""
+        match event:
+            case Joined():
+                room.join_failed(event.origin, why)
+                self._drop_if_unused(room)
+            case Left():
+                # They are out all the same.
+                room.remove(event.origin)
+                self._drop_if_unused(room)
+            case Renamed() if (member := room.members.get(event.origin)) is not None:
+                member.user.rename_failed(event.new, why)
+            case Closed():
+                # It stays as it is, and can be entered and closed again.
+                self._closing.discard(room.key)
+                room.closing = ""
 
     # -- the turn
 

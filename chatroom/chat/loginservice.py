@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from chatroom.accounts import passwords
 from chatroom.accounts.throttle import LoginThrottle
 from chatroom.backends.interfaces import AccountStore
+from chatroom.chat.user import User
 from chatroom.model.accounts import Account, AccountState
 from chatroom.model.clock import Clock
 from chatroom.model.limits import RateLimit
@@ -123,8 +124,10 @@ class LoginService:
         self.created = RateLimit(per_day, DAY, seconds)
         self.wrong_codes = RateLimit(WRONG_CODES_PER_HOUR, 3600, seconds)
         self.messages_left = RateLimit(MESSAGES_PER_HOUR, 3600, seconds)
-        #: The sessions that are logged in, by account id.
-        self.online: dict[int, Session] = {}
+        #: The users in the rooms that are logged in, by account id.
+        self.online: dict[int, User] = {}
+        #: Returns what is to be kept of a user's account; None for nothing.
+        self.state_of: Callable[[User], AccountState | None] = lambda user: None
         #: All connections that are logged in, by account id and by origin.
         self.sessions: dict[int, dict[int, Session]] = {}
         #: The ids of the accounts that were removed since the server started.
@@ -190,71 +193,64 @@ class LoginService:
 
     # -- who is here
 
-    def present(self, session: "Session") -> "Session":
-        """Return the user's main session: *session*, unless it is for a single command only."""
-        if session.user.account is None:
-            return session
-        return self.online.get(session.user.account.id, session)
+    def logged_in(self, user: User, account: Account) -> None:
+        """Note that *user* is logged in to *account*, and in the rooms as that."""
+        self.online[account.id] = user
+        user.account = account
+        for one in user.connections:
+            self.connected(one)
+        # Connections for one command, which were here before.
+        for one in list(self.sessions[account.id].values()):
+            if one.one_shot and one.user is not user:
+                one.user.connections = ()
+                one.user = user
+                user.connections = (*user.connections, one)
 
-    def logged_in(
-        self, session: "Session", account: Account, *, paired: bool = False
-    ) -> "Session | None":
-        """Note that *session* is logged in to *account*.
+    def left(self, user: User, *, keep: bool = True) -> None:
+        """Note that *user* is in no room any more.
 
-        Returns the session that was logged in to it before, whose state is saved, or None.
-        paired: whether the user logged in with a pairing code.
+        keep: False if the account was removed, so that there is no state to save.
         """
-        former = self.online.get(account.id)
-        if former is not None:
-            self.logged_out(former)
-        self.online[account.id] = session
-        self.assign(session, account)
-        session.user.paired = paired
-        return former
-
-    def logged_out(self, session: "Session", *, keep: bool = True) -> None:
-        """Note that *session* is no longer logged in.
-
-        keep: False if its account was removed, so that there is no state to save.
-        """
-        account = session.user.account
+        account = user.account
         if account is None:
             return
         if keep and not self._closed:
-            self.save_sessions([session])
-        if self.online.get(account.id) is session:
-            # Kept for the session that logs in to the account next.
-            session.user.read_markers = session.read_so_far()
+            self.save_users([user])
+        if self.online.get(account.id) is user:
             del self.online[account.id]
             self._drop_codes(account)
-        self.assign(session, None)
 
-    def assign(self, session: "Session", account: Account | None) -> None:
-        """Make *account* the one that *session* is logged in to, None for a guest."""
-        user = session.user
-        if user.account is not None and (same := self.sessions.get(user.account.id)):
+    def logged_out(self, user: User, *, keep: bool = True) -> None:
+        """Note that *user* is a guest from here on; *keep*: see `left`.
+
+        Their connections for one command go on as the owner of the account.
+        """
+        self.left(user, keep=keep)
+        for one in user.connections:
+            if one.one_shot:
+                one.user = user.copy(one)
+            else:
+                self.disconnected(one)
+        user.connections = tuple(user.reading)
+        user.account = None
+
+    def connected(self, session: "Session") -> None:
+        """Note that *session*, whose user has an account, is a connection to that."""
+        assert session.user.account is not None
+        self.sessions.setdefault(session.user.account.id, {})[session.origin] = session
+
+    def disconnected(self, session: "Session") -> None:
+        """Note that *session* is no connection to an account any more."""
+        account = session.user.account
+        if account is not None and (same := self.sessions.get(account.id)) is not None:
             same.pop(session.origin, None)
             if not same:
-                del self.sessions[user.account.id]
-            elif account is None and any(other.user is user for other in same.values()):
-                # The others go on as that user.
-                session.user = user.copy()
-        session.user.account = account
-        if account is not None:
-            self.sessions.setdefault(account.id, {})[session.origin] = session
+                del self.sessions[account.id]
 
-    def share_user(self, session: "Session") -> None:
-        """Make the user of *session*, who is logged in, that of the account's other connections."""
-        assert session.user.account is not None
-        for other in self.sessions[session.user.account.id].values():
-            if other is not session and other.passing:
-                other.user = session.user
-                other.use_preferences(session.user.preferences)
-
-    def save_sessions(self, sessions: "list[Session] | None" = None) -> None:
-        """Save the account states of these sessions, by default of all that are logged in."""
-        here = list(self.online.values()) if sessions is None else sessions
-        self.save([state for session in here if (state := session.account_state()) is not None])
+    def save_users(self, users: list[User] | None = None) -> None:
+        """Save the account states of these users, by default of all that are logged in."""
+        here = list(self.online.values()) if users is None else users
+        self.save([state for user in here if (state := self.state_of(user)) is not None])
 
     def save(self, states: list[AccountState]) -> Deferred[bool]:
         """Save *states*. Fires with whether that succeeded; logs the first of several failures."""
@@ -298,7 +294,7 @@ class LoginService:
             )
 
         # First, because accounts that are logged in are in use. It does not matter if it fails.
-        self.save_sessions()
+        self.save_users()
         before = now - self.keep_days * DAY
         self.accounts.expire(before).addCallbacks(lapsed, failed)
 
@@ -349,7 +345,7 @@ class LoginService:
     def close(self) -> None:
         """Save all states and begin nothing more, as the server stops."""
         self.throttle.close()
-        self.save_sessions()
+        self.save_users()
         self._closed = True
 
 

@@ -1,18 +1,43 @@
-"""A room: a log of what happens, and the members who read it, each with a cursor into it.
+"""A room: a log of what happens, the users who are members, and the connections that show it.
 
 Everything that happens in a room is appended to its log when the ledger has committed it; delivery
-is catching up, see delivery.py.
+is catching up, see delivery.py. A member is in the room whether or not a connection of theirs shows
+it just now; what no connection shows costs a delivery nothing.
 """
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 from chatroom.chat.delivery import Delivery
 from chatroom.chat.log import Log, Row, said_by
-from chatroom.chat.member import Member, guarded
+from chatroom.chat.member import Member
+from chatroom.chat.reader import Reader, guarded
 from chatroom.chat.scrollback import Scrollback
+from chatroom.chat.user import User
 from chatroom.model.counters import Counters
 from chatroom.model.events import SERVER, Closed, Event, Joined, Left, Renamed, TookBack, TopicSet
+from chatroom.model.output import Writer
 from chatroom.text import names
+
+
+class Entrant(Protocol):
+    """A connection that waits until its user is in a room."""
+
+    origin: int
+    writer: Writer
+
+    def joined(self, room: "Room") -> None:
+        """The user is a member of *room*."""
+
+    def join_failed(self, room: "Room", why: str) -> None:
+        """The user is none, for what half a sentence says."""
+
+
+class Entering(NamedTuple):
+    """A user on the way into a room, and the connections that wait for that."""
+
+    user: User
+    entrants: list[Entrant]
 
 
 class Room:
@@ -23,8 +48,9 @@ class Room:
     listed: whether people may see it and enter it by name.
     closing: why nobody may be here any more, as a sentence; empty for no such reason.
     closed: whether the room is no more: that it is closed was committed.
-    maker: the origin of who has made it, until they have been greeted in it.
-    members: the members by origin, in the order in which they entered.
+    maker: the origin of the user who has made it, until they have been greeted in it.
+    members: the members by the origins of their users, in the order in which they entered.
+    readers: the connections that show the room, by their ids, in the order in which they came.
     counters: what it adds to.
     """
 
@@ -40,92 +66,121 @@ class Room:
         self.closed = False
         self.maker = SERVER
         self.members: dict[int, Member] = {}
+        self.readers: dict[int, Reader] = {}
         self.log = Log()
         self.delivery = Delivery(self.log, name, counters or Counters(float))
         self.scrollback = Scrollback(self.log, name)
-        self._entering: dict[int, Member] = {}
-        self._passing: dict[int, Member] = {}
-        # Who is out, from which position on, and why; until the flush.
-        self._leaving: list[tuple[Member, int, Left]] = []
+        #: Called with every member who has entered.
+        self.on_joined: Callable[[Member], None] = lambda member: None
+        self._entering: dict[int, Entering] = {}
 
     # -- members
 
     @property
     def deserted(self) -> bool:
-        """Nobody is here or on the way in."""
-        return not (self.members or self._entering or self._passing)
+        """Whether nobody is here or on the way in."""
+        return not (self.members or self._entering)
 
-    def reader(self, origin: int) -> Member | None:
-        """The member of this origin, if it is shown what happens here; None for none."""
-        member = self.members.get(origin) or self._passing.get(origin)
-        return member if member is not None and member.reads else None
+    def expect(self, user: User, entrant: Entrant | None) -> bool:
+        """Make *user* a member when the `Joined` of their origin is committed.
 
-    def expect(self, member: Member) -> None:
-        """*member* enters when the `Joined` of its origin is committed."""
-        self._entering[member.origin] = member
+        Returns False if they are on the way in already. *entrant* is told when they are in.
+        """
+        known = self._entering.get(user.origin)
+        entering = known or self._entering.setdefault(user.origin, Entering(user, []))
+        if entrant is not None:
+            entering.entrants.append(entrant)
+        return known is None
 
-    def forget(self, origin: int) -> None:
-        """The `Joined` or `Left` of *origin* will not come: take the member out at once."""
-        self._entering.pop(origin, None)
-        self.members.pop(origin, None)
-        self._passing.pop(origin, None)
+    def join_failed(self, origin: int, why: str) -> None:
+        """Tell the connections that wait: the `Joined` of this origin will not come."""
+        entering = self._entering.pop(origin, None)
+        for entrant in entering.entrants if entering is not None else ():
+            entrant.join_failed(self, why)
+
+    def remove(self, origin: int) -> None:
+        """Take the member out, if there is one: their `Left` is committed, or will not come."""
+        member = self.members.pop(origin, None)
+        if member is None:
+            return
         self.delivery.mentions.forget(origin)
+        user = member.user
+        if not user.leaving:
+            user.rooms = tuple(key for key in user.rooms if key != self.key)
+        for one in user.connections:
+            guarded(one.origin, one.writer, one.left, self)
 
-    def listen(self, member: Member) -> None:
-        """The name of *member*, or what is done about lines with it, has changed."""
-        wanted = member.mentioned is not None or member.format.highlights
-        if wanted and self.members.get(member.origin) is member:
-            self.delivery.mentions.listen(member.origin, member.name)
+    def _add(self, user: User, time: float) -> None:
+        """Make *user*, who has entered, a member."""
+        member = self.members[user.origin] = Member(user, time)
+        if self.key not in user.rooms:
+            user.rooms = (*user.rooms, self.key)
+        self.listen(user)
+        self.on_joined(member)
+
+    # -- readers
+
+    def attach(self, reader: Reader) -> None:
+        """Show *reader* what happens from here on."""
+        reader.cursor = self.log.end
+        self.delivery.note_place(reader)
+        self.readers[reader.origin] = reader
+        if reader.user is not None:
+            self.listen(reader.user)
+
+    def detach(self, reader: Reader) -> int:
+        """Show *reader*, if it can take it, what has happened so far, and nothing from here on.
+
+        Returns the id of the last event that it was shown; 0 for none.
+        """
+        if self.readers.pop(reader.origin, None) is not None:
+            self.delivery.serve(reader)
+            if reader.user is not None:
+                self.listen(reader.user)
+        return self.last_shown(reader)
+
+    def listen(self, user: User) -> None:
+        """Look for the name of *user*: it, or what is done about lines with it, has changed."""
+        member = self.members.get(user.origin)
+        if member is None or member.user is not user:
+            return
+        readers = [self.readers.get(one.origin) for one in user.reading]
+        if any(one is None or one.bell is not None or one.format.highlights for one in readers):
+            self.delivery.mentions.listen(user.origin, user.name)
         else:
-            self.delivery.mentions.forget(member.origin)
+            self.delivery.mentions.forget(user.origin)
 
-    def last_shown(self, member: Member) -> int:
-        """Return the id of the last event before the cursor of *member*; 0 for none.
+    def last_shown(self, reader: Reader) -> int:
+        """Return the id of the last event before the cursor of *reader*; 0 for none.
 
         However much was said since then, and has left the log: it was not shown.
         """
-        return self.log.id_before(member.cursor) or member.shown
+        return self.log.id_before(reader.cursor) or reader.shown
 
     # -- events
 
     def append(self, id: int, event: Event) -> None:
-        """*event* is committed: it is in the log from here on. Delivery is `flush`."""
+        """Put *event*, which is committed, in the log. Delivery is `flush`."""
         self.log.append(id, event)
         if event.changes_room:
             self._change(event)
 
     def _change(self, event: Event) -> None:
-        member = self.members.get(event.origin) or self._passing.get(event.origin)
         match event:
             case Joined():
                 entering = self._entering.pop(event.origin, None)
                 if entering is not None:
-                    entering.cursor = self.log.end
-                    self.delivery.note_place(entering)
-                    entering.joined = event.time
-                    here = self._passing if entering.passing else self.members
-                    here[event.origin] = entering
-                    self.listen(entering)
-                    if entering.owner is not None:
-                        guarded(entering, entering.owner.entered, entering)
-            case Left() if member is not None:
-                del (self._passing if member.passing else self.members)[event.origin]
-                if not member.reads:
-                    member.cursor = self.log.end
-                self.listen(member)
-                if not member.moves:
-                    # Served with all others up to here.
-                    self._leaving.append((member, self.log.end, event))
-                    return
-                # At once: where it goes it is greeted next.
-                self.delivery.serve(member)
-                if member.owner is not None:
-                    guarded(member, member.owner.left, member, event)
-            case Renamed() if member is not None:
-                member.name = event.new
-                self.listen(member)
-                if member.owner is not None:
-                    guarded(member, member.owner.renamed, event)
+                    self._add(entering.user, event.time)
+                    for one in entering.entrants:
+                        guarded(one.origin, one.writer, one.joined, self)
+            case Left():
+                self.remove(event.origin)
+            case Renamed():
+                member = self.members.get(event.origin)
+                if member is not None:
+                    for one in member.user.connections[:1]:
+                        guarded(one.origin, one.writer, one.handler.renamed, one, event)
+                    self.listen(member.user)
             case TopicSet():
                 self.topic = event.topic
             case Closed():
@@ -166,9 +221,7 @@ class Room:
 
     def flush(self) -> None:
         """Deliver what is new."""
-        leaving, self._leaving = self._leaving, []
-        beside = [member for member in self._passing.values() if member.reads]
-        self.delivery.flush(self.members, beside, leaving)
+        self.delivery.flush(self.members, self.readers)
 
 
 def _is_of(said: Event, event: TookBack) -> bool:

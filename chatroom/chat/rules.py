@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from chatroom.backends.interfaces import ModerationStore
 from chatroom.chat.loginservice import log_fields
 from chatroom.chat.ruletables import NetworkBans, OnChange, RuleSaver, RuleTable
+from chatroom.chat.user import User
 from chatroom.model.accounts import Account
 from chatroom.model.clock import Clock
 from chatroom.model.limits import LOCAL, RateLimit, address_of
@@ -241,7 +242,7 @@ class Moderation:
         if any(network.overlaps(proxy) for proxy in self.spared.networks()):
             return f"{network} has a proxy of this server in it."
         sources = [operator.source for _, operator in self.operators.items() if operator.source]
-        sources += [session.source for session in sessions if self.is_operator(session)]
+        sources += [session.source for session in sessions if self.is_operator(session.user)]
         for source in sources:
             if source != LOCAL and network.overlaps(ip_network(source)):
                 return f"{network} has an operator in it."
@@ -251,13 +252,14 @@ class Moderation:
 
     def why_muted(self, session: "Session") -> str | None:
         """Why *session* may not talk, as a sentence; None if they may."""
-        if not self._quieted or self.is_operator(session):
+        user = session.user
+        if not self._quieted or self.is_operator(user):
             return None
-        if session.user.account is None and self.locked:
+        if user.account is None and self.locked:
             return "Only registered people may talk just now: /login NAME."
-        order = self.connection_mutes.get(session.origin)
-        if session.user.account is not None:
-            order = order or self.account_mutes.get(session.user.account.id)
+        order = self.connection_mutes.get(user.origin)
+        if user.account is not None:
+            order = order or self.account_mutes.get(user.account.id)
         else:
             order = order or self._muted_source(session)
         return f"You are muted{self.until(order)}." if order else None
@@ -280,16 +282,16 @@ class Moderation:
         """
         return "" in self.lockdown and bool(self.operators)
 
-    def mute(self, session: "Session | None", account: int, order: Sanction) -> None:
+    def mute(self, user: User | None, account: int, order: Sanction) -> None:
         """Have somebody muted: their account, their connection, and guests who come from there.
 
         Otherwise they would talk on as a guest.
         """
         if account:
             self.account_mutes.set(account, order)
-        if session is not None:
-            self.connection_mutes.set(session.origin, order)
-            source = session.source
+        if user is not None:
+            self.connection_mutes.set(user.origin, order)
+            source = user.source
             if source == LOCAL:
                 self._local_muted_at = self._clock.seconds()
             known = self.source_mutes.get(source)
@@ -298,39 +300,44 @@ class Moderation:
                 target = "who comes from this machine as a guest" if source == LOCAL else source
                 self.source_mutes.set(source, replace(order, target=target, about=order.target))
 
-    def muted_guests(self, sessions: "Iterable[Session]") -> list[Sanction]:
+    def muted_guests(self, users: Iterable[User]) -> list[Sanction]:
         """The mutes of guests who are here, under the names that they have now."""
         return [
-            replace(order, target=session.user.name)
-            for session in sessions
-            if session.user.account is None
-            and (order := self.connection_mutes.get(session.origin)) is not None
+            replace(order, target=user.name)
+            for user in users
+            if user.account is None
+            and (order := self.connection_mutes.get(user.origin)) is not None
         ]
 
-    def unmute(self, session: "Session | None", account: int, name: str) -> bool:
+    def unmute(self, user: User | None, account: int, name: str) -> bool:
         """Let somebody talk again; returns whether they were muted."""
         found = bool(account) and self.account_mutes.remove(account)
-        if session is not None:
-            found |= self.connection_mutes.remove(session.origin)
-            found |= self.source_mutes.remove(session.source)
+        if user is not None:
+            found |= self.connection_mutes.remove(user.origin)
+            found |= self.source_mutes.remove(user.source)
         for source, order in self.source_mutes.items():
             if names.fold(order.about) == names.fold(name):
                 found |= self.source_mutes.remove(source)
         return found
 
-    def left(self, session: "Session") -> None:
-        """Forget what was decided about the connection, which has ended."""
-        self.connection_mutes.remove(session.origin)
-        if session.origin in self._invited_guests:
-            self._invited_guests.discard(session.origin)
+    def carry_over(self, guest: User, user: User) -> None:
+        """Hold *user* to the mute of *guest*, who they turned out to be."""
+        if (order := self.connection_mutes.get(guest.origin)) is not None:
+            self.connection_mutes.set(user.origin, order)
+
+    def left(self, user: User) -> None:
+        """Forget what was decided about *user* as long as they are here."""
+        self.connection_mutes.remove(user.origin)
+        if user.origin in self._invited_guests:
+            self._invited_guests.discard(user.origin)
             for _, access in self.rooms.items():
-                access.guests.pop(session.origin, None)
+                access.guests.pop(user.origin, None)
 
     # -- who keeps order
 
-    def is_operator(self, session: "Session") -> bool:
-        """Whether *session* is an operator's."""
-        return session.user.account is not None and session.user.account.id in self.operators
+    def is_operator(self, user: User) -> bool:
+        """Return whether *user* is an operator."""
+        return user.account is not None and user.account.id in self.operators
 
     def make_operator(self, session: "Session", account: Account) -> None:
         """The account, with which *session* is logged in, is an operator's."""
@@ -370,13 +377,13 @@ class Moderation:
 
     # -- rooms
 
-    def visible_from(self, session: "Session", room: str) -> int | None:
-        """Return the first id in the room that *session* may see, None if it may see nothing."""
+    def visible_from(self, user: User, room: str) -> int | None:
+        """Return the first id in the room that *user* may see, None if they may see nothing."""
         access = self.rooms.get(room)
-        if access is None or self.is_operator(session):
+        if access is None or self.is_operator(user):
             return 0
-        account = session.user.account
-        return access.visible_from(account.id if account is not None else 0, session.origin)
+        account = user.account
+        return access.visible_from(account.id if account is not None else 0, user.origin)
 
     def invite_guests(self, room: str, guests: Mapping[int, int]) -> None:
         """Invite guests to the room as long as they are here.

@@ -1,29 +1,41 @@
 """A session is one connection's conversation: lines in, events out.
 
-The rule: it knows no bytes and no sockets. A door hands it one line of text at a time, never
-while its `gate` is closed, and is told through `Connection` when input may go on or is over.
+It knows no bytes and no sockets. A door hands it one line of text at a time, never while its `gate`
+is closed, and is told through `Connection` when input may go on or is over. It shows one room of
+those that its user is in, or none. Its life:
+
+    UNAUTHENTICATED --(it is known who the user is)--> ENTERING --(a room is shown)--> OPEN
+           |                                              |                             |
+           +--------(end)------> LEAVING <-----(end)------+-----------(end)-------------+
+                                    |
+                         (all is decided that was asked for)
+                                    v
+                                  CLOSED
+
+`end` may be called at any time, and counts once. What was submitted until then is committed or
+rejected before the connection is closed.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from typing import Any, Protocol
+from enum import Enum, auto
+from typing import Any, Final, Protocol
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.logger import Logger
 
 from chatroom.chat import ignores
 from chatroom.chat.chat import Chat
 from chatroom.chat.gate import InputGate, LinePacer, Reason
-from chatroom.chat.member import Member
 from chatroom.chat.prompt import Prompt
+from chatroom.chat.reader import Reader
 from chatroom.chat.room import Room
 from chatroom.chat.sendqueue import MAX_BYTES, Letter, SendQueue
 from chatroom.chat.unread import Unread
 from chatroom.chat.user import User
 from chatroom.formats.format import Format, encode
 from chatroom.formats.plain import BELL, transcript
-from chatroom.model.accounts import Account, AccountState, Change
-from chatroom.model.events import SERVER, Emoted, Event, Left, Noticed, Renamed, Said
+from chatroom.model.accounts import Change
+from chatroom.model.events import SERVER, Emoted, Event, Mentioned, Noticed, Renamed, Said
 from chatroom.model.limits import LOCAL
 from chatroom.model.output import Writer
 from chatroom.model.preferences import Preferences
@@ -34,8 +46,24 @@ from chatroom.text import names
 log = Logger()
 
 
-#: While it waits for these a connection does not go on beside the user's other one.
-_ON_THE_WAY = Reason.ENTERING | Reason.NAMING | Reason.OVER
+class State(Enum):
+    """Where a connection is in its life, see the module's docstring."""
+
+    UNAUTHENTICATED = auto()
+    ENTERING = auto()
+    OPEN = auto()
+    LEAVING = auto()
+    CLOSED = auto()
+
+
+#: What each state may become.
+TRANSITIONS: Final = {
+    State.UNAUTHENTICATED: {State.ENTERING, State.LEAVING},
+    State.ENTERING: {State.OPEN, State.LEAVING},
+    State.OPEN: {State.LEAVING},
+    State.LEAVING: {State.CLOSED},
+    State.CLOSED: set[State](),
+}
 
 
 class Connection(Protocol):
@@ -97,8 +125,8 @@ class Closeable(Protocol):
 class Handler(Protocol):
     """What is done for a session's user when the log says that something has happened to them."""
 
-    def entered(self, session: "Session", room: Room, *, first: bool) -> None:
-        """They are in *room*; *first*: for the first time on this connection."""
+    def shown(self, session: "Session", room: Room | None, *, first: bool) -> None:
+        """They are shown *room* from here on, None for no room; *first*: they have just come."""
 
     def renamed(self, session: "Session", event: Renamed) -> None:
         """They have a new name."""
@@ -115,14 +143,9 @@ class Session:
     """
 
     __slots__ = (
-        "_former",
         "_pacer",
         "_prompt",
-        "_unsure",
-        "_welcomed",
         "active",
-        "arriving",
-        "beside",
         "chat",
         "closed",
         "commands",
@@ -133,25 +156,27 @@ class Session:
         "gate",
         "handler",
         "key",
-        "member",
+        "live_from",
+        "one_shot",
         "opened",
         "origin",
-        "passing",
+        "paired",
         "queue",
+        "reader",
         "recall",
         "refusals",
+        "replaces",
         "room",
         "source",
         "spoken",
+        "state",
+        "submitted",
         "turned_away",
         "unread",
         "user",
         "why",
         "writer",
     )
-
-    member: Member
-    room: Room
 
     def __init__(
         self,
@@ -168,7 +193,7 @@ class Session:
         self.writer = writer
         self.origin = chat.next_origin() if origin is None else origin
         #: Who it is, however many connections they have.
-        self.user = User(-self.origin, chat.next_guest())
+        self.user = User(self.origin, chat.next_guest())
         #: What shows things as the user prefers them.
         self.format = connection.format_for(self.user.preferences)
         self.source = source
@@ -182,49 +207,55 @@ class Session:
         self.queue = SendQueue()
         #: Whether a further line may be handed in, and when.
         self.gate = InputGate(chat, self.origin)
-        #: The connection is gone.
+        self.state = State.UNAUTHENTICATED
+        #: The room that it shows, or that what it says is for; None for none.
+        self.room: Room | None = None
+        #: Its place in the log of that room; None if it shows none.
+        self.reader: Reader | None = None
+        #: Whether it is here for one command alone: it shows nothing but what answers that, and its
+        #: user is in no room by it.
+        self.one_shot = False
+        #: Whether a login ends the user's other connections for which this is so, too: a terminal
+        #: is where its user is.
+        self.replaces = True
+        #: Whether the account was logged in to by nothing but a code that /pair gave.
+        self.paired = False
+        #: The transport is gone.
         self.closed = False
         #: When the connection came and when it last said something, by `Clock.seconds`.
         self.opened = self.active = chat.clock.seconds()
         #: What this person looked up last; None for nothing.
         self.recall: Closeable | None = None
-        #: The id of the first line that this person was shown of the room where they are.
-        self.first_shown = 0
+        #: The id of the first line of the room that was shown since it is shown, and the id from
+        #: which on lines were shown as they were said.
+        self.first_shown = self.live_from = 0
         #: What this connection was not shown of the rooms that its user reads; None for nothing.
         self.unread: Unread | None = None
         #: The public key that whoever is there has proved to have, None for none.
         self.key: PublicKey | None = None
-        #: Whether they are nowhere yet, since it is still to be found out who they are.
-        self.arriving = False
+        #: The last event that this connection has submitted; None for none.
+        self.submitted: Event | None = None
         #: How many wrong passwords came from here.
         self.failures = 0
         #: How often one was not looked at, because too many waited.
         self.turned_away = 0
         #: How many lines came from here that everybody in a room was to see.
         self.spoken = 0
-        #: Somebody is here for one command alone: they read nothing but what answers it, the room
-        #: is not told of them, and the account whose it is stays with who is here as it.
-        self.passing = False
-        #: Whether they have no terminal: whoever is here as the same person stays, and while
-        #: there is somebody they only pass, but read.
-        self.beside = False
         #: How often something that was asked for here was refused.
         self.refusals = 0
-        # Where to go back to when a move fails.
-        self._former: Room | None = None
-        self._welcomed = False
         #: Why they have not got the name that they came for, in whole sentences; empty for nothing.
         self.why = ""
-        # Whether `recheck_access` waits for a move or a change of the name.
-        self._unsure = False
 
-    # -- what the door calls
+    # -- its life
+
+    def _become(self, state: State) -> None:
+        assert state in TRANSITIONS[self.state], f"{self.state} cannot become {state}"
+        self.state = state
 
     def open(self) -> None:
         """Give the user of the new connection a guest's name and a place in the lobby."""
-        self.chat.sessions[self.origin] = self
-        self.chat.people[names.fold(self.user.name)] = self
-        self.enter(self.chat.first_room)
+        self._register()
+        self.enter_first_room()
 
     def open_pending(self, key: PublicKey | None) -> None:
         """Begin with no place, while it is found out which name and room the user gets.
@@ -233,78 +264,226 @@ class Session:
 
         :param key: the public key that the user has proved to have.
         """
-        chat = self.chat
-        chat.sessions[self.origin] = self
+        self._register()
         self.key = key
-        self.arriving = True
         self.gate.close(Reason.ENTERING)
-        self.room = chat.doorstep
-        self.member = Member(self.origin, self.user.name, self.format, self.writer)
+
+    def _register(self) -> None:
+        self.chat.sessions[self.origin] = self
+        self.user.connections = (self,)
 
     def enter_first_room(self, room: Room | None = None, *, why: str = "") -> None:
-        """It is known who this is: enter *room*, or where guests come in.
+        """Enter *room*, or where guests come in: it is known who the user is.
 
         why: why they have not got the name that they came for, in whole sentences.
         """
-        self.arriving = False
+        self._become(State.ENTERING)
         self.why = why
-        self.enter(room or self.chat.first_room)
+        room = room or self.chat.first_room
+        if room is not None and not self.one_shot:
+            self.join(room)
+            return
+        self.room = room
+        self._opened()
+        if not self.one_shot:
+            self.handler.shown(self, None, first=True)
+        self.gate.open(Reason.ENTERING)
+
+    def _opened(self) -> None:
+        """Let the user be found by their name: nothing is shown them before the greeting."""
+        self._become(State.OPEN)
+        if not (self.one_shot and self.user.account):
+            self.chat.people[names.fold(self.user.name)] = self.user
 
     def drained(self) -> bool:
         """The writer can take more. Returns whether nothing is left to send."""
         self.queue.finished()
-        # On the way to another room the former one is still to be read to its end.
-        for room in (self._former, self.room):
-            member = room and room.reader(self.origin)
-            if room and member:
-                done = room.delivery.catch_up(member) and self._write_queue()
-                break
-        else:
-            done = self._write_queue()
+        read = self.reader is None or self.room is None or self.room.delivery.catch_up(self.reader)
+        done = read and self._write_queue()
         if done:
             self.gate.open(Reason.OUTPUT)
         return done
 
     def end(self, reason: str = "") -> None:
-        """No more input will come: leave when what was said is said."""
+        """Leave when what was said is said: no more input will come."""
         if self.over:
             return
+        unseen = self.state is State.UNAUTHENTICATED
+        self._become(State.LEAVING)
         self.gate.close(Reason.OVER)
-        if self.arriving:
-            # Nobody has seen them.
+        if unseen:
             self._finish()
-        elif self.user.submitted != self.user.name:
-            # The room learns the new name first, and it is under that name that they leave.
-            self.gate.opened(Reason.NAMING).addCallback(self._leave, reason)
-        else:
-            self._leave(True, reason)
-
-    def _leave(self, here: bool, reason: str) -> None:
-        """Ask for the end of being in the room, in which they are if they are *here* still."""
-        if not here:
             return
-        shown = self.chat.announcer(self.room).leaving(self.member)
-        now = self.chat.clock.time()
-        self.chat.submit(
-            self.room, Left(now, self.origin, self.user.name, reason, shown, user=self.user_id)
-        )
+        # The rooms learn first what is on its way, so that nothing of it is left.
+        settled = succeed(True)
+        if self.user.submitted != self.user.name:
+            settled = self.gate.opened(Reason.NAMING)
+        settled.addCallback(lambda _: self.gate.opened(Reason.ENTERING))
+        settled.addCallback(lambda _: self._leave(reason))
+
+    def _leave(self, reason: str) -> None:
+        """Have the user be out of all rooms, unless they are here by another connection, and end.
+
+        What this connection has submitted is decided by then.
+        """
+        user, chat = self.user, self.chat
+        waits = [] if self.submitted is None else [self.submitted]
+        if not (self.one_shot or user.leaving or user.here):
+            user.leaving = True
+            waits += [chat.leave(room, user, reason) for room in chat.rooms_with(user)]
+        receipts = [chat.receipt(event) for event in waits if chat.is_undecided(event)]
+        if receipts:
+            decided = DeferredList(receipts, consumeErrors=True)
+            decided.addCallback(lambda _: self._finish())
+        else:
+            self._finish()
+
+    def _finish(self) -> None:
+        """Say good-bye: nothing of this connection is on its way any more."""
+        self._become(State.CLOSED)
+        chat = self.chat
+        self._hide()
+        self.flush_queue()
+        del chat.sessions[self.origin]
+        if self._pacer is not None:
+            self._pacer.stop()
+        if self.recall is not None:
+            self.recall.close()
+        # What is closed is to be freed without the garbage collector, which looks seldom.
+        self.recall = self._prompt = None
+        chat.disconnected(self)
+        chat.logins.throttle.give_up()
+        if self.closed or self.writer.congested:
+            # It could still be cut before it has taken them.
+            self.queue.give_back()
+        farewell = self.queue.contents()
+        self.queue.clear()
+        if not self.closed:
+            chat.counters.bytes += len(farewell)
+        self.connection.close(farewell)
+        self.gate.end()
 
     def disconnected(self) -> None:
-        """The connection is gone: nothing that is sent arrives any more. What came in counts."""
+        """Nothing that is sent arrives any more: the transport is gone. What came in counts."""
         self.closed = True
         self.drop_queue()
         self.gate.open(Reason.OUTPUT)
 
     def lost(self, reason: str = "") -> None:
-        """The connection is gone, and nothing that came in counts any more."""
+        """The transport is gone, and nothing that came in counts any more."""
         self.disconnected()
         self.end(reason)
+
+    # -- rooms
+
+    def join(self, room: Room) -> None:
+        """Show *room*, which the user enters if they are not in it; input waits until then."""
+        if self.user.origin in room.members:
+            if self.room is not room:
+                self.show(room)
+        else:
+            self.gate.close(Reason.ENTERING)
+            self.chat.enter(room, self.user, self)
+
+    def go(self, room: Room) -> "Deferred[bool]":
+        """Show *room*, as `join`; fires when it is known whether the user is in it."""
+        self.join(room)
+        return self.gate.opened(Reason.ENTERING)
+
+    def joined(self, room: Room) -> None:
+        """The room: the user is a member."""
+        log.info(
+            "Connection {connection}, {name!r}, joined #{room}",
+            event="room_joined",
+            connection=self.origin,
+            name=self.user.name,
+            room=room.name,
+        )
+        if self.user.here:
+            self.chat.people[names.fold(self.user.name)] = self.user
+        if not self.over and self.room is not room:
+            self.show(room)
+        self.gate.open(Reason.ENTERING)
+        # The greeting comes before what else happens in the room in this turn.
+        self.flush_queue()
+        self.chat.recheck_access(self.user)
+
+    def join_failed(self, room: Room, why: str) -> None:
+        """The room: the user is no member, for what half a sentence says."""
+        self.refuse(f"#{room.name} cannot be entered: {why}.")
+        if self.state is State.ENTERING and room is not self.chat.lobby:
+            # They have just come, and tried the room in which they were last.
+            self.join(self.chat.lobby)
+            return
+        first = self.state is State.ENTERING
+        self.gate.open(Reason.ENTERING)
+        if first:
+            self.end()
+
+    def show(self, room: Room) -> None:
+        """Show *room*, in which the user is, in place of what was shown until now."""
+        self._hide()
+        self.room = room
+        self.reader = Reader(self.origin, self.format, self.writer, self.user)
+        self.live_from = room.log.last_id + 1
+        self._apply_preferences()
+        room.attach(self.reader)
+        if first := self.state is State.ENTERING:
+            self._opened()
+        if not self.closed:
+            self.handler.shown(self, room, first=first)
+        if first:
+            self.gate.open(Reason.ENTERING)
+
+    def left(self, room: Room) -> None:
+        """The room: the user is no member any more."""
+        log.info(
+            "Connection {connection}, {name!r}, left #{room}",
+            event="room_left",
+            connection=self.origin,
+            name=self.user.name,
+            room=room.name,
+        )
+        if self.room is room and not self.one_shot:
+            self._hide()
+            if not self.over:
+                self.chat.place(self)
+        if self.unread is not None and not self.user.leaving:
+            self.unread.drop(room.key)
+
+    def _hide(self) -> None:
+        """Show the room no longer: what is said there from here on is unread."""
+        room, reader = self.room, self.reader
+        if room is None or reader is None:
+            return
+        self.reader = None
+        last = room.detach(reader)
+        if self.user.read_markers is not None:
+            self.user.read_markers[room.key] = max(last, self.user.read_markers.get(room.key, 0))
+        if not self.over:
+            if self.unread is None:
+                self.unread = Unread()
+            self.unread.leave(room.key, self.first_shown, last)
+
+    def mentioned(self, room: str, id: int, event: Event) -> None:
+        """Show a line that names the user in a room that this connection does not show.
+
+        room: the name of the room.
+        id: that of the line.
+        """
+        if self.unread is None:
+            self.unread = Unread()
+        self.unread.mention(names.fold(room))
+        if not self.queue.full:
+            line = Mentioned(event.time, event.origin, event, user=event.user)
+            piece = encode(self.format, line, room, id)
+            self.post(self.format.highlighted(piece, self.user.name))
 
     # -- input
 
     def sure(self, command: str) -> bool:
         """Return whether *command* is confirmed: typed twice, or by a one-shot connection."""
-        return self.passing or self.prompt.confirms(command, self.chat.clock.seconds())
+        return self.one_shot or self.prompt.confirms(command, self.chat.clock.seconds())
 
     @property
     def address(self) -> str:
@@ -315,11 +494,6 @@ class Session:
     def limited_as(self) -> str:
         """Whom a RateLimit counts where all who come from this machine must not share it."""
         return f"connection {self.origin}" if self.source == LOCAL else self.source
-
-    @property
-    def user_id(self) -> int:
-        """The id of the user, for the room."""
-        return self.user.id
 
     @property
     def prompt(self) -> Prompt:
@@ -342,13 +516,13 @@ class Session:
 
     @property
     def over(self) -> bool:
-        """Nothing that is typed counts any more."""
-        return bool(self.gate.reasons & Reason.OVER)
+        """Whether nothing that is typed counts any more."""
+        return self.state in (State.LEAVING, State.CLOSED)
 
     @property
     def reachable(self) -> bool:
-        """Whether they are here, were greeted, and take what they are sent."""
-        return self._welcomed and not (self.closed or self.over or self.writer.congested)
+        """Whether the user has been greeted, and takes what they are sent."""
+        return self.state is State.OPEN and not (self.closed or self.writer.congested)
 
     def ask(self, text: str, answered: Callable[[str, bool], None]) -> bool:
         """Ask for a line that the client does not show, which may be empty.
@@ -386,72 +560,37 @@ class Session:
 
     # -- what people ask for
 
+    def here(self) -> Room:
+        """Return the room that the user is speaking in. Raises Refused if there is none."""
+        room = self.room
+        if room is None:
+            raise Refused(Code.NOT_IN_ROOM, "Only registered people enter just now: /login NAME.")
+        if self.one_shot and not self.chat.may_be_in(self.user, room):
+            # No member has had to leave: it was chosen when the command began.
+            room = self.room = self.chat.lobby
+        return room
+
     def say(self, text: str, *, emote: bool = False) -> None:
         """Say *text*, which is clean, to the room. Raises Refused."""
-        chat, room, member = self.chat, self.room, self.member
+        chat, user = self.chat, self.user
         if (why := chat.moderation.why_muted(self)) is not None:
             raise Refused(Code.MUTED, why)
-        if not member.announced and not self.passing:
+        room = self.here()
+        member = room.members.get(user.origin)
+        if member is not None and not member.announced:
             chat.announcer(room).spoke(member)
         now = chat.clock.time()
-        if room.listed:
-            if self.user.said is None:
-                self.user.said = {}
-            self.user.said[room.key] = now
+        if user.said is None:
+            user.said = {}
+        user.said[room.key] = now
         self.spoken += 1
         kind = Emoted if emote else Said
-        chat.submit(room, kind(now, self.origin, self.user.name, text, user=self.user_id))
+        self.submit(room, kind(now, self.origin, user.name, text, user=user.id))
 
-    def move(self, room: Room, why: str = "") -> None:
-        """Leave the room for another; *why* is what the one that is left is told."""
-        self._former = self.room
-        self.member.moves = True
-        shown = self.chat.announcer(self.room).leaving(self.member)
-        access = self.chat.moderation.rooms.get(room.key)
-        # Where a private room is, is for those in it to say.
-        told = room.listed and not (access and access.private)
-        reason = why or (f"to #{room.name}" if told else "")
-        now = self.chat.clock.time()
-        self.chat.submit(
-            self.room, Left(now, self.origin, self.user.name, reason, shown, user=self.user_id)
-        )
-        self.enter(room)
-
-    def recheck_access(self) -> None:
-        """What this person may do has changed: they go to the lobby if they may not stay.
-
-        Who is just moving or being renamed does so first.
-        """
-        moving = self.gate.reasons & Reason.ENTERING
-        if moving or (self.gate.reasons & Reason.NAMING and not self.user.naming):
-            if not self._unsure:
-                self._unsure = True
-                first = Reason.ENTERING if moving else Reason.NAMING
-                self.gate.opened(first).addCallback(self._reconsider_again)
-        elif not self.over and self.chat.misplaced(self):
-            if self.room.listed:
-                private = f"#{self.room.name} is private, and you are not invited."
-                self.notice(self.room.closing or private)
-            self.move(self.chat.lobby)
-
-    def _reconsider_again(self, _: bool) -> None:
-        self._unsure = False
-        self.recheck_access()
-
-    def enter(self, room: Room) -> None:
-        """Ask for a place in *room*; input waits until there is an answer."""
-        self.gate.close(Reason.ENTERING)
-        self.room = room
-        self.member = Member(self.origin, self.user.name, self.format, self.writer, owner=self)
-        self.member.passing = self.passing
-        self.member.reads = self.beside or not self.passing
-        self._apply_preferences()
-        self.chat.enter(room, self.member)
-
-    def go(self, room: Room) -> "Deferred[bool]":
-        """Move to *room*; fires when they are in a room again."""
-        self.move(room)
-        return self.gate.opened(Reason.ENTERING)
+    def submit(self, room: Room, event: Event) -> None:
+        """Ask for *event*, by the user, to happen in *room*."""
+        self.submitted = event
+        self.chat.submit(room, event)
 
     def expel(self, told: str, what: str, why: str = "") -> None:
         """An operator ends this connection, whose user is *told* so.
@@ -463,93 +602,61 @@ class Session:
             self.refuse(told)
             self.end(f"{what}: {why}" if why else what)
 
-    def replaced(self, place: str, account: Account) -> None:
-        """Whose *account* it is has logged in at *place*: end, or go on beside that."""
-        why = "logged in elsewhere"
-        if self.beside and not (self.arriving or self.gate.reasons & _ON_THE_WAY):
-            self.notice(f"You are logged in at {place} now. This connection goes on beside it.")
-            self.passing = True
-            self.chat.logins.assign(self, account)
-            self.move(self.room, why)
-        else:
-            self.notice(f"You are logged in at {place} now. This connection ends.")
-            self.end(why)
-
-    def account_state(self) -> AccountState | None:
-        """What is to be kept of whoever is logged in here; None for a guest."""
-        # Until they have their name they have not got their preferences either.
-        if self.user.account is None or self.user.account.name != self.user.name:
-            return None
-        present = self.chat.logins.present(self)
-        if present is not self:
-            return present.account_state()
-        now = self.chat.clock.time()
-        if self.user.account.id not in self.chat.logins.online:
-            return AccountState(self.user.account.id, now, None, {})
-        kept = self.room.listed and self.room is not self.chat.lobby
-        room = self.room.key if kept else ""
-        mine = self.user.preferences if self.user.unsaved else None
-        return AccountState(
-            self.user.account.id,
-            now,
-            lambda kept: replace(mine or kept, room=room),
-            self.read_so_far(),
-        )
-
-    def read_so_far(self) -> dict[str, int]:
-        """Up to which id this person has read each room, by their keys; who passes reads none."""
-        if self.user.read_markers is None or self.passing:
-            return {}
-        if not self.member.joined or not self._welcomed:
-            return self.user.read_markers
-        return {**self.user.read_markers, self.room.key: self.room.last_shown(self.member)}
+    def replaced(self, place: str) -> None:
+        """End: the user has logged in at *place*, and is there now."""
+        self.notice(f"You are logged in at {place} now. This connection ends.")
+        self.end("logged in elsewhere")
 
     def write_to(self, writer: Writer) -> None:
         """Send everything to *writer* from here on, which leads to where the present one does."""
         self.writer = writer
-        if self.origin in self.chat.sessions:
-            self.member.writer = writer
-            former = self._former and self._former.members.get(self.origin)
-            if former:
-                former.writer = writer
+        if self.reader is not None:
+            self.reader.writer = writer
 
     def set_preferences(self, change: Change) -> "Deferred[bool]":
-        """Make this *change* to what is preferred, and keep it for who is logged in.
+        """Make this *change* to what the user prefers, and keep it if they are logged in.
 
         What else they prefer they may have changed meanwhile, elsewhere. The Deferred fires with
         whether all that is to be kept is written.
         """
-        preferences = change(self.user.preferences)
-        for connection in self.chat.connections_of(self):
-            connection.use_preferences(preferences)
-        visit = self.account_state()
-        if visit is None:
+        user = self.user
+        preferences = change(user.preferences)
+        for one in user.connections:
+            one.use_preferences(preferences)
+        state = self.chat.account_state(user)
+        if state is None:
             return succeed(True)
 
         def noted(kept: bool) -> bool:
-            self.user.unsaved = not kept
+            user.unsaved = not kept
             return kept
 
-        kept = self.chat.logins.save([visit, visit._replace(change=change)])
+        kept = self.chat.logins.save([state, state._replace(change=change)])
         return kept.addCallback(noted)
 
     def use_preferences(self, preferences: Preferences) -> None:
-        """The same, where nothing is to be kept."""
+        """Show things as *preferences* say, which are not to be kept."""
         self.user.preferences = preferences
         self.format = self.connection.format_for(preferences)
         self._apply_preferences()
 
     def _apply_preferences(self) -> None:
-        self.member.format = self.format
-        self.member.echo = self.connection.echo
-        self.refresh_ignores()
-        self.member.mentioned = (
-            self._mentioned if self.user.preferences.bell == "mentions" else None
-        )
-        self.room.listen(self.member)
+        room, reader = self.room, self.reader
+        if room is None or reader is None:
+            return
+        reader.format = self.format
+        reader.echo = self.connection.echo
+        reader.ignores = self.user.ignores
+        reader.bell = self._ring if self.user.preferences.bell == "mentions" else None
+        room.listen(self.user)
 
-    def _mentioned(self) -> None:
-        """A line that names this person is on its way: the bell comes after it."""
+    def refresh_ignores(self) -> None:
+        """Leave out the events of the users whom this one ignores now."""
+        if self.reader is not None:
+            self.reader.ignores = self.user.ignores
+
+    def _ring(self) -> None:
+        """Ring the bell: a line that names the user is on its way."""
         # Who is not reading has one bell waiting, not a send queue full of them.
         if self.queue.last != BELL and not self.queue.full:
             self.post(BELL)
@@ -592,15 +699,10 @@ class Session:
         self.refusals += 1
         self.notice(why)
 
-    def refresh_ignores(self) -> None:
-        """Have the room leave out the users whom this one ignores now."""
-        ids = self.user.ignored.keys() | self.user.preferences.ignores.keys()
-        self.member.ignores = frozenset(ids) if ids else None
-
     def hider(self) -> Callable[[Event], bool]:
         """Return a function that tells whether an event is from a user whom this one ignores."""
         known = [*self.user.ignored.values(), *self.user.preferences.ignores.values()]
-        return ignores.hider(self.member.ignores or (), known)
+        return ignores.hider(self.user.ignores or (), known)
 
     def shown(self, event: Event, room: str = "", id: int = 0) -> bytes:
         """Return *event*, which has happened, as this person is shown it; see Format.encode."""
@@ -654,112 +756,3 @@ class Session:
             return False
         queue.clear()
         return True
-
-    # -- what the log says
-
-    def entered(self, member: Member) -> None:
-        """The member is in the room: greet it."""
-        chat, room = self.chat, self.room
-        log.info(
-            "Connection {connection}, {name!r}, joined #{room}",
-            event="room_joined",
-            connection=self.origin,
-            name=self.user.name,
-            room=room.name,
-        )
-        if not self.passing:
-            chat.announcer(room).entered(member)
-        if not self._welcomed and not (self.passing and self.user.account):
-            # From here on they are found by their name: nothing is shown them before the greeting.
-            chat.people[names.fold(self.user.name)] = self
-        # Who has only stepped aside is where they were.
-        if not self.closed and self._former is not room:
-            first, self._welcomed = not self._welcomed, True
-            self.handler.entered(self, room, first=first)
-        self._former = None
-        self.gate.open(Reason.ENTERING)
-        # The greeting comes before what else happens in the room in this turn.
-        self.flush_queue()
-
-    def left(self, member: Member, event: Left) -> None:
-        """The member is out of its room."""
-        former = self.room if member is self.member else self._former
-        log.info(
-            "Connection {connection}, {name!r}, left #{room}",
-            event="room_left",
-            connection=self.origin,
-            name=event.name,
-            room=former.name if former is not None else "",
-        )
-        if member is self.member:
-            self.flush_queue()
-            self._finish()
-        elif self._former is not None and not self.passing:
-            key, last = self._former.key, self._former.last_shown(member)
-            if self.user.read_markers is not None:
-                self.user.read_markers[key] = last
-            if self.unread is None:
-                self.unread = Unread()
-            self.unread.leave(key, self.first_shown, last)
-
-    def renamed(self, event: Renamed) -> None:
-        """The name changed."""
-        self.handler.renamed(self, event)
-
-    # -- what the log refuses
-
-    def join_failed(self, why: str) -> None:
-        """There is no place in the room: go back to the one before, or give up."""
-        failed, former = self.room, self._former
-        self.refuse(f"#{failed.name} cannot be entered: {why}.")
-        self._former = None
-        chat = self.chat
-        if self.user.submitted != self.user.name:
-            # The new name was asked for in the room in which they are not.
-            self.handler.rename_failed(self, self.user.submitted, why)
-        # Who has just come may have tried the room in which they were last.
-        tried = former is None and failed in (chat.lobby, chat.entrance)
-        if self.over or tried:
-            self._finish()
-        else:
-            # The former room may be gone by now, with its last member, or about to be.
-            room = chat.rooms.get(former.key if former else "", chat.lobby)
-            self.enter(chat.lobby if room.closing else room)
-
-    def rename_failed(self, name: str, why: str) -> None:
-        """The name stays what it was."""
-        self.handler.rename_failed(self, name, why)
-
-    def gone(self, room: str) -> None:
-        """The ledger could not note that the member left *room*; it is out all the same."""
-        if room == self.room.key:
-            self._finish()
-
-    def _finish(self) -> None:
-        """Out of the last room: give the name back and say good-bye."""
-        self.gate.close(Reason.OVER)
-        chat = self.chat
-        if chat.sessions.pop(self.origin, None) is not None:
-            if self._pacer is not None:
-                self._pacer.stop()
-            if self.recall is not None:
-                self.recall.close()
-            # Whoever has gone is to be freed without the garbage collector, which looks seldom.
-            self.recall = self._prompt = None
-            self.member.owner = self.member.mentioned = None
-            key = names.fold(self.user.name)
-            if chat.people.get(key) is self:
-                del chat.people[key]
-            chat.claims.release(key, self.origin)
-            chat.logins.logged_out(self)
-            chat.moderation.left(self)
-            chat.logins.throttle.give_up()
-            if self.closed or self.writer.congested:
-                # It could still be cut before it has taken them.
-                self.queue.give_back()
-            farewell = self.queue.contents()
-            self.queue.clear()
-            if not self.closed:
-                chat.counters.bytes += len(farewell)
-            self.connection.close(farewell)
-            self.gate.end()

@@ -1,6 +1,6 @@
 """Unread: what one connection has not been shown of the rooms that its user reads.
 
-The rule: what was shown is not shown again, unless somebody asks for it with /history or /search.
+What was shown is not shown again, unless somebody asks for it with /history or /search.
 Lines are told apart by their ids, which grow. Of each room that the connection has been in it is
 known from which line on it was shown, and which lines since then were not: those that were said
 while it was elsewhere.
@@ -21,12 +21,14 @@ class Unread:
     The last gap of a room is open (it ends with LAST) while the connection is elsewhere.
     """
 
-    __slots__ = ("_first", "_gaps")
+    __slots__ = ("_first", "_gaps", "_named")
 
     def __init__(self) -> None:
         # The id of the first line that was shown, of each room in which the connection has been.
         self._first: dict[str, int] = {}
         self._gaps: dict[str, list[Gap]] = {}
+        # How many lines in each room have named the user since it was shown.
+        self._named: dict[str, int] = {}
 
     @property
     def gaps(self) -> list[tuple[str, Gap]]:
@@ -42,11 +44,25 @@ class Unread:
         """Whether the connection was shown what was said in the room up to the mark."""
         return room in self._first
 
+    def mention(self, room: str) -> None:
+        """A line in the room, which the connection does not show, names the user."""
+        self._named[room] = self._named.get(room, 0) + 1
+
+    def mentions(self, room: str) -> int:
+        """Return how many lines have named the user since the room was shown."""
+        return self._named.get(room, 0)
+
+    def drop(self, room: str) -> None:
+        """Forget the room: the user is not in it any more."""
+        for known in (self._first, self._gaps, self._named):
+            known.pop(room, None)
+
     def enter(self, room: str, first: int, *, complete: bool) -> None:
         """The connection is shown the room from the line with the id *first* on.
 
         complete: that is all that is new.
         """
+        self._named.pop(room, None)
         gaps = self._gaps.get(room)
         if gaps and gaps[-1].before == MAX_ID:
             after = gaps.pop().after

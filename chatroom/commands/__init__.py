@@ -89,7 +89,7 @@ def command(
 
 def usable(session: "Session") -> dict[str, Command]:
     """The commands that *session* may use, by name and by alias."""
-    is_operator = session.chat.moderation.is_operator(session)
+    is_operator = session.chat.moderation.is_operator(session.user)
     return {
         word: found for word, found in session.commands.items() if is_operator or not found.operator
     }
@@ -152,7 +152,7 @@ def run(session: "Session", line: str) -> None:
     if found.secret:
         strays.guard(session)
     rest = rest.strip()
-    if found.operator and not session.chat.moderation.is_operator(session):
+    if found.operator and not session.chat.moderation.is_operator(session.user):
         raise Refused(Code.NOT_OPERATOR, f"/{found.name} is for operators. /ops lists them.")
     if found.in_full and word.lower() not in session.commands:
         raise Refused(Code.USAGE, f"/{found.name} has to be typed in full: {found.synopsis}")

@@ -61,7 +61,7 @@ def unregister(session: "Session", rest: str) -> None:
     An operator gives up somebody else's, and is asked first: /unregister NAME,
     or their own where a password cannot be hidden: /unregister NAME PASSWORD.
     """
-    if rest and session.chat.moderation.is_operator(session):
+    if rest and session.chat.moderation.is_operator(session.user):
         name, _, rest = rest.partition(" ")
         if session.user.account is None or names.fold(name) != session.user.account.key:
             accounts.unregister_other(session, name)

@@ -22,6 +22,7 @@ from chatroom.text.times import places
 
 if TYPE_CHECKING:
     from chatroom.chat.session import Session
+from chatroom.chat.user import User
 
 #: How many choices of a kind are offered, and about how many code points all may have that a word
 #: of text may become.
@@ -134,15 +135,15 @@ def _people_here(session: Session, word: str, starts: list[int]) -> tuple[int, l
         for start in starts
         if (key := names.fold(word[start:]))[:1].isalpha() or word == "@"
     }
-    members = session.room.members
-    ignored = session.member.ignores or ()
+    members = session.room.members if session.room is not None else {}
+    ignored = session.user.ignores or ()
     for start, key in keys.items():
         found = _ranked(
             session,
             [
                 (one, person)
                 for one, person in _beginning(session, key)
-                if person.origin in members and person.user.id not in ignored
+                if person.origin in members and person.id not in ignored
             ],
         )
         if found:
@@ -150,7 +151,7 @@ def _people_here(session: Session, word: str, starts: list[int]) -> tuple[int, l
     return 0, []
 
 
-def _beginning(session: Session, key: str) -> list[tuple[str, Session]]:
+def _beginning(session: Session, key: str) -> list[tuple[str, User]]:
     """Who else has a name that begins with *key*, with the keys of their names.
 
     Of very many some in this room, and the first and the last.
@@ -158,27 +159,28 @@ def _beginning(session: Session, key: str) -> list[tuple[str, Session]]:
     people = session.chat.people
     keys = people.beginning(key)
     if len(keys) > MAX_RANKED:
-        members = islice(session.room.members.values(), MAX_RANKED)
-        here = [names.fold(member.name) for member in members]
+        members = session.room.members.values() if session.room is not None else ()
+        here = [names.fold(member.name) for member in islice(members, MAX_RANKED)]
         some = keys[:MAX_CHOICES] + keys[-MAX_CHOICES:]
         some += [one for one in here if one.startswith(key) and one in people]
         keys = list(dict.fromkeys(some))
-    return [(one, person) for one in keys if (person := people[one]) is not session]
+    return [(one, person) for one in keys if (person := people[one]) is not session.user]
 
 
-def _ranked(session: Session, people: list[tuple[str, Session]]) -> list[_Found]:
+def _ranked(session: Session, people: list[tuple[str, User]]) -> list[_Found]:
     """Those in the room of *session* before others, whoever spoke there last, was active last.
 
     people: with their keys.
     """
-    here, members = session.room.key, session.room.members
+    room = session.room
+    here, members = (room.key, room.members) if room is not None else ("", {})
     return [
         (
             person.origin not in members,
-            -person.user.said.get(here, 0.0) if person.user.said else 0.0,
+            -person.said.get(here, 0.0) if person.said else 0.0,
             -person.active,
             key,
-            person.user.name,
+            person.name,
         )
         for key, person in people
     ]

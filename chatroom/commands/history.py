@@ -58,7 +58,7 @@ def history(session: "Session", rest: str) -> None:
         before = moment(time, session.chat.clock.time(), session.format.zone)
         if before is None:
             raise Refused(Code.USAGE, usage)
-    pager_of(session).history(session.room, count, time=before)
+    pager_of(session).history(session.here(), count, time=before)
 
 
 @command("search", "find", usage="WORDS [in ROOM] [from NAME]", group="past")
@@ -126,7 +126,7 @@ def more(session: "Session", rest: str) -> None:
 @command("missed", group="past")
 def missed(session: "Session", rest: str) -> None:
     """what was said while you were not here"""
-    if session.passing and session.user.account is not None:
+    if session.one_shot and session.user.account is not None:
         raise Refused(Code.WRONG_CONNECTION, "What you missed waits for when you come to read.")
     pager_of(session).missed()
 
@@ -157,10 +157,9 @@ def _forget_last(session: "Session", number: str) -> None:
         )
     chat = session.chat
     since = chat.clock.time() - TAKE_BACK
-    me = chat.logins.present(session)
-    taken = chat.take_back_last(me, since, count)
+    taken = chat.take_back_last(session, since, count)
     if not taken:
-        raise Refused(Code.NOTHING_FOUND, _nothing_said(me))
+        raise Refused(Code.NOTHING_FOUND, _nothing_said(session))
     _confirm(session, taken)
 
 
@@ -184,16 +183,15 @@ async def _say_removed(session: "Session", taken: "Sequence[tuple[Room, Event]]"
 def _forget_hour(session: "Session") -> None:
     chat = session.chat
     since = chat.clock.time() - TAKE_BACK
-    me = chat.logins.present(session)
-    if not chat.has_said(me, since):
-        raise Refused(Code.NOTHING_FOUND, _nothing_said(me))
+    if not chat.has_said(session, since):
+        raise Refused(Code.NOTHING_FOUND, _nothing_said(session))
     if not session.sure("/forget hour"):
         session.notice(
             "This takes back all that you said in the last hour, in all rooms. To do it, type "
             "/forget hour once more."
         )
         return
-    _confirm(session, chat.take_back(me, since))
+    _confirm(session, chat.take_back(session, since))
 
 
 def _nothing_said(me: "Session") -> str:
@@ -209,17 +207,17 @@ def _forget_name(session: "Session", rest: str) -> None:
     """Remove what was said as somebody else."""
     chat = session.chat
     since = chat.clock.time() - TAKE_BACK
-    if not chat.moderation.is_operator(session):
+    if not chat.moderation.is_operator(session.user):
         raise Refused(
             Code.NOT_OPERATOR, "Only an operator removes what others said. /report tells them."
         )
-    name = chat.people[names.fold(rest)].user.name if names.fold(rest) in chat.people else rest
+    name = chat.people[names.fold(rest)].name if names.fold(rest) in chat.people else rest
     run_step(session, _remove(session, name[: names.MAX_NAME], since))
 
 
 async def _remove(session: "Session", name: str, since: float) -> None:
     chat = session.chat
-    rooms = await required(session, chat.rooms_with(name, since), "Please try again later.")
+    rooms = await required(session, chat.rooms_naming(name, since), "Please try again later.")
     asked = chat.remove(rooms, session.user.name, name, since)
     if not asked:
         raise Refused(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from chatroom.actions.addressing import exactly
 from chatroom.actions.steps import announce, required, run_step, tell_if_later
 from chatroom.chat.rules import SOURCE_BAN
+from chatroom.chat.user import User
 from chatroom.commands import command
 from chatroom.commands.people import checked_reason
 from chatroom.model.accounts import Account
@@ -41,10 +42,10 @@ def kick(session: "Session", rest: str) -> None:
     name, _, why = rest.partition(" ")
     why = checked_reason(why)
     people = _to_kick(session.chat, name)
-    if session in people:
+    if session.user in people:
         raise Refused(Code.YOURSELF, "You cannot send yourself away. /quit leaves.")
     _spare_operators(session, people[0])
-    kicked = people[0].user.name
+    kicked = people[0].name
     for person in people:
         told = f"{session.user.name} has sent you away{why and f': {why}'}."
         person.expel(told, "kicked", why)
@@ -89,7 +90,7 @@ async def _ban_name(session: "Session", name: str, length: float, why: str) -> N
                 Code.PROTECTED, f"{account.name} is an operator. /deop {account.name} comes first."
             )
         # Also of who is logged in and has another name for a moment yet, or only passes.
-        person = next(iter(chat.sessions_of(account.id)), None)
+        person = next(iter(chat.users_of(account.id)), None)
     if person is not None:
         _spare_operators(session, person)
     source = as_network(person.source) if person is not None else None
@@ -162,7 +163,7 @@ def bans(session: "Session", rest: str) -> None:
     mutes = (moderation.account_mutes, moderation.source_mutes)
     found = [("banned", ban) for table in bans for _, ban in table.items()]
     found += [("muted", mute) for table in mutes for _, mute in table.items()]
-    found += [("muted", mute) for mute in moderation.muted_guests(session.chat.sessions.values())]
+    found += [("muted", mute) for mute in moderation.muted_guests(session.chat.people.values())]
     lines = [
         f"{order.target} is {state}"
         f"{moderation.until(order)} (by {order.by}{order.about and f', about {order.about}'})"
@@ -194,7 +195,7 @@ async def _mute(session: "Session", name: str, length: float, why: str) -> None:
         )
     if account is not None:
         # They may have logged in while the account was looked for.
-        person = next(iter(chat.sessions_of(account.id)), None)
+        person = next(iter(chat.users_of(account.id)), None)
     if person is not None:
         _spare_operators(session, person)
     muted = _name_of(person, account)
@@ -218,7 +219,7 @@ def unmute(session: "Session", rest: str) -> None:
         person, account = await _somebody(session, rest, gone=True)
         moderation = session.chat.moderation
         if person is None and account is not None:
-            person = next(iter(session.chat.sessions_of(account.id)), None)
+            person = next(iter(session.chat.users_of(account.id)), None)
         name = account.name if account is not None else rest
         if not moderation.unmute(person, account.id if account is not None else 0, name):
             raise Refused(
@@ -292,7 +293,7 @@ def lockdown(session: "Session", rest: str) -> None:
 
 async def _somebody(
     session: "Session", name: str, *, gone: bool = False
-) -> "tuple[Session | None, Account | None]":
+) -> tuple[User | None, Account | None]:
     """Who is called *name*: the session and the account, of which one may be None.
 
     Raises Refused if there is neither, unless *gone*.
@@ -303,10 +304,10 @@ async def _somebody(
 
     if person is not None:
         # A guest who has somebody's name is not that somebody.
-        account = person.user.account
+        account = person.account
     else:
         account = await required(session, chat.logins.accounts.find(key))
-    if not chat.moderation.is_operator(session):
+    if not chat.moderation.is_operator(session.user):
         raise Refused(Code.NOT_OPERATOR, "You are no operator any more. /ops lists who is.")
     if person is None and account is None and not gone:
         shown = names.clean(name)[: names.MAX_NAME]
@@ -315,38 +316,34 @@ async def _somebody(
     return person, account
 
 
-def _name_of(person: "Session | None", account: Account | None) -> str:
+def _name_of(person: User | None, account: Account | None) -> str:
     """Return the name of what `_somebody` has found."""
     if account is not None:
         return account.name
     assert person is not None
-    return person.user.name
+    return person.name
 
 
-def _to_kick(chat: "Chat", name: str) -> "list[Session]":
-    """Who has the name *name*, with all their commands.
+def _to_kick(chat: "Chat", name: str) -> list[User]:
+    """Return who has this *name*, with those who are here by it for one command alone.
 
     Raises Refused if nobody is.
     """
     key = names.fold(name)
     if key not in chat.people:
-        # Who only passes is found by their name nowhere else.
-        passing = [
-            one
-            for one in chat.sessions.values()
-            if one.user.account and one.user.account.key == key
-        ]
-        if passing:
-            return passing
+        # Who is here for one command is found by their name nowhere else.
+        for id in chat.logins.sessions:
+            users = chat.users_of(id)
+            if users and users[0].account is not None and users[0].account.key == key:
+                return users
     person = exactly(chat, name)
-    return chat.sessions_of(person.user.account.id) if person.user.account is not None else [person]
+    return chat.users_of(person.account.id) if person.account is not None else [person]
 
 
-def _spare_operators(session: "Session", person: "Session") -> None:
+def _spare_operators(session: "Session", person: User) -> None:
     if session.chat.moderation.is_operator(person):
         raise Refused(
-            Code.PROTECTED,
-            f"{person.user.name} is an operator. /deop {person.user.name} comes first.",
+            Code.PROTECTED, f"{person.name} is an operator. /deop {person.name} comes first."
         )
 
 

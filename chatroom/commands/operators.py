@@ -48,7 +48,8 @@ def op(session: "Session", rest: str) -> None:
         moderation.operators.set(account.id, Operator(account.name))
         person = session.chat.logins.online.get(account.id)
         if person is not None:
-            moderation.came(person)
+            for one in person.reading:
+                moderation.came(one)
             person.notice(f"{session.user.name} has made you an operator: /help moderation.")
         announce(session, f"{account.name} is an operator.")
         moderation.record(session, "made an operator of", account.name)

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING
 from chatroom.actions import ignoring, moderate, naming
 from chatroom.actions.addressing import with_person
 from chatroom.actions.steps import announce
+from chatroom.chat.user import User
 from chatroom.commands import command
 from chatroom.model.accounts import Account
 from chatroom.model.preferences import MAX_IGNORED
 from chatroom.model.refused import Code, Refused
 from chatroom.text import names
-from chatroom.text.prose import duration
+from chatroom.text.prose import duration, enumerate_names
 
 if TYPE_CHECKING:
     from chatroom.chat.session import Session
@@ -66,20 +67,26 @@ def whois(session: "Session", rest: str) -> None:
     with_person(session, rest, lambda person: _show(session, person))
 
 
-def _show(session: "Session", person: "Session") -> None:
+def _show(session: "Session", person: User) -> None:
     """Tell *session* about *person*."""
     now = session.chat.clock.seconds()
-    facts = ["logged in"] if person.user.account is not None else []
+    chat = session.chat
+    facts = ["logged in"] if person.account is not None else []
     facts.append(f"here for {duration(now - person.opened)}")
-    moderation = session.chat.moderation
-    if person.room.listed and moderation.visible_from(session, person.room.key) is not None:
-        facts.insert(0, f"in #{person.room.name}")
+    visible = [
+        f"#{room.name}"
+        for room in chat.rooms_with(person)
+        if chat.moderation.visible_from(session.user, room.key) is not None
+    ]
+    if visible:
+        facts.insert(0, f"in {enumerate_names(visible, len(visible))}")
     facts.append(f"idle for {duration(now - person.active)}")
-    if person.user.away is not None:
-        facts.append(f"away: {person.user.away}" if person.user.away else "away")
-    if moderation.is_operator(session):
-        facts.append(f"from {person.connection.place}")
-    session.notice(f"{person.user.name} is {', '.join(facts)}.")
+    if person.away is not None:
+        facts.append(f"away: {person.away}" if person.away else "away")
+    if chat.moderation.is_operator(session.user):
+        places = list(dict.fromkeys(one.connection.place for one in person.connections))
+        facts.append(f"from {enumerate_names(places, len(places))}")
+    session.notice(f"{person.name} is {', '.join(facts)}.")
 
 
 @command("ignore", "block", usage="[NAME]", group="people")
@@ -101,34 +108,34 @@ def ignore(session: "Session", rest: str) -> None:
     with_person(session, rest, lambda person: _ignore(session, person), absent)
 
 
-def _ignore(session: "Session", person: "Session") -> None:
-    me = session.chat.logins.present(session)
+def _ignore(session: "Session", person: User) -> None:
+    me = session.user
     if person is me:
         raise Refused(Code.YOURSELF, "You cannot ignore yourself. /ignore NAME is for others.")
-    if max(len(me.user.preferences.ignores), len(me.user.ignored)) >= MAX_IGNORED:
+    if max(len(me.preferences.ignores), len(me.ignored)) >= MAX_IGNORED:
         raise Refused(
             Code.TOO_MANY,
             f"You ignore {MAX_IGNORED} people already. /unignore NAME ends it for one.",
         )
-    if me.passing and (me.user.account is None or person.user.account is None):
+    if not me.here and (me.account is None or person.account is None):
         raise Refused(
             Code.WRONG_CONNECTION,
-            f"{person.user.name} would be ignored only as long as this connection lasts.",
+            f"{person.name} would be ignored only as long as this connection lasts.",
         )
-    kept = ignoring.ignore(me, person)
-    announce(session, f"You ignore {person.user.name}. /unignore {person.user.name} ends it.", kept)
+    kept = ignoring.ignore(session, person)
+    announce(session, f"You ignore {person.name}. /unignore {person.name} ends it.", kept)
 
 
 def _ignore_account(session: "Session", account: Account) -> None:
     """The same for somebody who is not here, but registered."""
-    me = session.chat.logins.present(session)
-    if len(me.user.preferences.ignores) >= MAX_IGNORED:
+    me = session.user
+    if len(me.preferences.ignores) >= MAX_IGNORED:
         raise Refused(Code.TOO_MANY, f"You ignore {MAX_IGNORED} people already.")
-    if me.passing and me.user.account is None:
+    if not me.here and me.account is None:
         raise Refused(
             Code.WRONG_CONNECTION, f"{account.name} would be ignored as long as this command lasts."
         )
-    kept = ignoring.ignore_account(me, account.id, account.name)
+    kept = ignoring.ignore_account(session, account.id, account.name)
     announce(session, f"You ignore {account.name}. /unignore {account.name} ends it.", kept)
 
 
@@ -163,14 +170,13 @@ def _ignored(me: "Session") -> set[str]:
 @command("away", "afk", usage="[TEXT]", group="people")
 def away(session: "Session", rest: str) -> None:
     """tell those who message you that you are away"""
-    me = session.chat.logins.present(session)
-    if me.passing:
+    if not session.user.here:
         raise Refused(
             Code.WRONG_CONNECTION, "You would be away in no list: this connection is in none."
         )
     if rest and (why := session.chat.moderation.why_muted(session)) is not None:
         raise Refused(Code.MUTED, f"{why} Alone, /away says that you are away.")
-    me.user.away = checked_reason(rest)
+    session.user.away = checked_reason(rest)
     session.notice("You are away. /back says that you are here again.")
 
 

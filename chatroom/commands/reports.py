@@ -54,7 +54,7 @@ async def _report(session: "Session", name: str, why: str) -> None:
     chat = session.chat
     about = await known(session, name)
     chat.moderation.reported.take(session.source)
-    room = session.room
+    room = session.here()
     evidence = "".join(
         PLAIN.encode(event, live=False).decode() for event in room.log.recent(EVIDENCE)
     )
@@ -87,13 +87,13 @@ def _operators(session: "Session") -> Iterator[object]:
     """Those who keep order, whether or not they are here."""
     chat = session.chat
     yield from chat.moderation.operators.items()
-    yield from (one for one in chat.sessions.values() if chat.moderation.is_operator(one))
+    yield from (one for one in chat.people.values() if chat.moderation.is_operator(one))
 
 
 def _tell(session: "Session", text: str) -> bool:
     """Tell those who keep order and are here; returns whether there is any."""
     chat = session.chat
-    here = [one for one in chat.sessions.values() if chat.moderation.is_operator(one)]
+    here = [one for one in chat.people.values() if chat.moderation.is_operator(one)]
     for person in here:
         person.notice(text)
     return bool(here)

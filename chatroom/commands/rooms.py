@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from chatroom.actions import rooms as actions
 from chatroom.actions.accounts import find
 from chatroom.actions.steps import announce, run_step
 from chatroom.chat.room import Room
@@ -26,62 +27,58 @@ MAX_INVITED = 200
 
 @command("join", "j", usage="ROOM", group="rooms")
 def join(session: "Session", rest: str) -> None:
-    """go to another room, which is made if there is none"""
-    chat = session.chat
-    known = set(chat.rooms)
-    room = chat.room_for(rest, session)
-    if room is session.room:
-        raise Refused(Code.ALREADY, f"You are in #{room.name} already. /rooms lists the others.")
-    if room.key not in known:
-        room.maker = session.origin
-    session.move(room)
+    """show another room, which is made if there is none
+
+    You stay in the rooms that you have joined, until /part. /rooms says what is
+    new in them; a line there that names you is shown at once.
+    """
+    actions.join(session, rest)
 
 
 @command("part", "leave", usage="[ROOM]", group="rooms")
 def part(session: "Session", rest: str) -> None:
-    """leave the room, for the one that everybody enters first"""
-    chat, room = session.chat, session.room
-    if rest and names.fold(rest[: names.MAX_NAME + 1].removeprefix("#")) != room.key:
-        here = f"You are in #{room.name}. " if room.listed else ""
-        raise Refused(
-            Code.NOT_IN_ROOM, f"{here}/part without a name leaves the room that you are in."
-        )
-    if room is chat.lobby:
-        raise Refused(
-            Code.PROTECTED,
-            f"Everybody enters #{room.name}. /join ROOM goes to another room, /quit ends it all.",
-        )
-    session.move(chat.room_for(chat.lobby.name, session))
+    """leave a room: the one that you see, or /part ROOM"""
+    actions.part(session, rest)
 
 
 @command("rooms", "list", group="rooms")
 def rooms(session: "Session", rest: str) -> None:
-    """which rooms there are, and when each had its last line"""
-    now = session.chat.clock.time()
-    access = session.chat.moderation.rooms.get
-    listed = session.chat.rooms_of(session)
-    listed.sort(key=lambda room: (-len(room.members), room.name))
-    shown = [
-        f"#{room.name}  {_people(len(room.members))}, {_last_said(room.log.spoken, now)}"
-        + ("  (private)" if (known := access(room.key)) and known.private else "")
-        + (room.topic and f"  {room.topic}")
-        for room in listed[:MAX_LISTED]
-    ]
+    """which rooms there are, and what is new in yours"""
+    chat, joined = session.chat, session.user.rooms
+    listed = chat.rooms_of(session)
+    # Those that the user is in are not cut off.
+    listed.sort(key=lambda room: (room.key not in joined, -len(room.members), room.name))
+    news = {one.room: one for one in actions.unread(session)}
+    shown = [_row(session, room, news.get(room)) for room in listed[:MAX_LISTED]]
     if len(listed) > MAX_LISTED:
         shown.append(f"... and {len(listed) - MAX_LISTED:,} more.")
     session.notice("\n".join(shown))
+
+
+def _row(session: "Session", room: Room, news: actions.UnreadRoom | None) -> str:
+    """Return what `/rooms` says of *room*."""
+    chat = session.chat
+    facts = [_people(len(room.members)), _last_said(room.log.spoken, chat.clock.time())]
+    if news is not None:
+        facts.append(news.new)
+    elif room is session.room:
+        facts.append("you are here")
+    elif room.key in session.user.rooms:
+        facts.append("joined")
+    access = chat.moderation.rooms.get(room.key)
+    private = "  (private)" if access is not None and access.private else ""
+    return f"#{room.name}  {', '.join(facts)}{private}{room.topic and f'  {room.topic}'}"
 
 
 @command("who", "names", usage="[ROOM]", group="rooms")
 def who(session: "Session", rest: str) -> None:
     """who is in your room, or in another"""
     chat = session.chat
-    room = chat.find_room(rest, session) if rest else session.room
+    room = chat.find_room(rest, session) if rest else session.here()
     people = sorted(room.members.values(), key=lambda member: names.fold(member.name))
     shown = []
     for member in people[:MAX_NAMED]:
-        person = chat.sessions.get(member.origin)
-        away = " (away)" if person is not None and person.user.away is not None else ""
+        away = " (away)" if member.user.away is not None else ""
         shown.append(member.name + away)
     more = len(people) - len(shown)
     listed = ", ".join(shown) + (f" and {more:,} others" if more else "")
@@ -95,7 +92,7 @@ def topic(session: "Session", rest: str) -> None:
 
     /topic - clears it.
     """
-    room = session.room
+    room = session.here()
     if not rest:
         about = f"is about: {room.topic}" if room.topic else "has no topic. /topic TEXT sets one."
         session.notice(f"#{room.name} {about}")
@@ -103,12 +100,12 @@ def topic(session: "Session", rest: str) -> None:
     if (why := session.chat.moderation.why_muted(session)) is not None:
         raise Refused(Code.MUTED, why)
     text = "" if rest == "-" else names.clean_topic(rest)
-    if not session.passing:
-        session.chat.announcer(room).spoke(session.member)
+    if (member := room.members.get(session.user.origin)) is not None:
+        session.chat.announcer(room).spoke(member)
     event = TopicSet(
         session.chat.clock.time(), session.origin, session.user.name, text, user=session.user.id
     )
-    session.chat.submit(room, event)
+    session.submit(room, event)
 
 
 @command("room", usage="[private|public|invite NAME|uninvite NAME|give NAME]", group="rooms")
@@ -121,13 +118,13 @@ def room(session: "Session", rest: str) -> None:
     then on. Who is in it when it becomes private is invited.
     """
     chat = session.chat
-    room = session.room
+    room = session.here()
     moderation = chat.moderation
     access = moderation.rooms.get(room.key)
     word, _, name = rest.partition(" ")
     word, name = word.lower(), name.strip()
     if not word:
-        session.notice(_state(session, access))
+        session.notice(_state(session, room, access))
         return
     if word not in ("private", "public", "invite", "uninvite", "give") or (
         bool(name) is (word in ("private", "public"))
@@ -136,7 +133,7 @@ def room(session: "Session", rest: str) -> None:
             Code.USAGE, "Usage: /room [private|public|invite NAME|uninvite NAME|give NAME]"
         )
     theirs = access and session.user.account and access.owner == session.user.account.id
-    if not (theirs or moderation.is_operator(session)) or not room.listed:
+    if not (theirs or moderation.is_operator(session.user)):
         belongs = "It belongs to nobody; operators decide: /ops."
         if access and access.owner:
             belongs = f"It belongs to {access.name}: /msg {access.name} TEXT asks them."
@@ -149,7 +146,7 @@ def room(session: "Session", rest: str) -> None:
     access = access or RoomAccess(0, "nobody")
     if word == "public":
         moderation.rooms.set(room.key, replace(access, private=False, invited=(), guests={}))
-        _tell(session, f"{session.user.name} has made the room public.")
+        _tell(session, room, f"{session.user.name} has made the room public.")
     elif word == "private":
         _make_private(session, room, access)
     elif word == "uninvite":
@@ -158,8 +155,7 @@ def room(session: "Session", rest: str) -> None:
         _invite_or_give(session, room, word, name)
 
 
-def _state(session: "Session", access: RoomAccess | None) -> str:
-    room = session.room
+def _state(session: "Session", room: Room, access: RoomAccess | None) -> str:
     if access is None:
         return f"#{room.name} belongs to nobody: everybody may enter."
     shown = f"#{room.name} belongs to {access.name}"
@@ -177,20 +173,16 @@ def _make_private(session: "Session", room: Room, access: RoomAccess) -> None:
     invited = {id: (id, name, since) for id, name, since in access.invited}
     guests = {}
     for member in room.members.values():
-        person = chat.sessions.get(member.origin)
-        if person is not None and person.user.account is not None:
-            if person.user.account.id == access.owner:
-                continue
-            invited.setdefault(
-                person.user.account.id, (person.user.account.id, person.user.name, 0)
-            )
-        elif person is not None:
-            guests[person.origin] = 0
+        account = member.user.account
+        if account is None:
+            guests[member.origin] = 0
+        elif account.id != access.owner:
+            invited.setdefault(account.id, (account.id, member.name, 0))
     # There is no place for more.
     accounts = tuple(invited.values())[:MAX_INVITED]
     made = replace(access, private=True, invited=accounts, guests={**access.guests, **guests})
     chat.moderation.rooms.set(room.key, made)
-    _tell(session, f"{session.user.name} has made the room private.")
+    _tell(session, room, f"{session.user.name} has made the room private.")
 
 
 def _uninvite(session: "Session", room: Room, access: RoomAccess, name: str) -> None:
@@ -206,11 +198,11 @@ def _uninvite(session: "Session", room: Room, access: RoomAccess, name: str) -> 
     now = replace(access, invited=left)
     if person is not None:
         now.guests.pop(person.origin, None)
-        account = person.user.account.id if person.user.account is not None else 0
+        account = person.account.id if person.account is not None else 0
         stays = chat.moderation.is_operator(person) or (
             now.visible_from(account, person.origin) is not None
         )
-        if person.room is room and not stays:
+        if person.origin in room.members and not stays:
             person.notice(f"{session.user.name} has taken back your invitation to #{room.name}.")
     chat.moderation.rooms.set(room.key, now)
     announce(session, f"{name} is not invited any more.")
@@ -255,15 +247,15 @@ def _invite_or_give(session: "Session", room: Room, word: str, name: str) -> Non
         if told is not None:
             told.notice(f"{session.user.name} invites you to #{room.name}: /join {room.name}")
 
-    if person is not None and person.user.account is None:
+    if person is not None and person.account is None:
         if word == "give":
             raise Refused(
                 Code.NO_SUCH_ACCOUNT,
-                f"{person.user.name} is a guest; a room is for who has a name. They can /register.",
+                f"{person.name} is a guest; a room is for who has a name. They can /register.",
             )
         moderation.invite_guests(room.key, {person.origin: room.log.last_id + 1})
         person.notice(f"{session.user.name} invites you to #{room.name}: /join {room.name}")
-        session.notice(f"{person.user.name} is invited as long as they are here.")
+        session.notice(f"{person.name} is invited as long as they are here.")
     else:
         first = (
             "They have to /register first." if word == "give" else "They have to be here for that."
@@ -271,8 +263,8 @@ def _invite_or_give(session: "Session", room: Room, word: str, name: str) -> Non
         run_step(session, to(first))
 
 
-def _tell(session: "Session", text: str) -> None:
-    session.chat.submit(session.room, Told(session.chat.clock.time(), SERVER, text))
+def _tell(session: "Session", room: Room, text: str) -> None:
+    session.chat.submit(room, Told(session.chat.clock.time(), SERVER, text))
 
 
 def _people(count: int) -> str:

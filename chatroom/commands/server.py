@@ -24,7 +24,7 @@ def motd(session: "Session", rest: str) -> None:
 def uptime(session: "Session", rest: str) -> None:
     """how long the server has been up"""
     chat = session.chat
-    people = sum(not person.passing for person in chat.sessions.values())
+    people = sum(user.here for user in chat.people.values())
     here = "1 person is" if people == 1 else f"{people:,} people are"
     up = duration(chat.clock.seconds() - chat.started)
     session.notice(f"{chat.settings.name} has been up for {up}. {here} here.")
@@ -37,7 +37,7 @@ def help(session: "Session", rest: str) -> None:
     /help rooms is about the group of that name, /help /rooms about the command.
     """
     groups: dict[str, list[Command]] = {}
-    is_operator = session.chat.moderation.is_operator(session)
+    is_operator = session.chat.moderation.is_operator(session.user)
     for found in {found.name: found for found in session.commands.values()}.values():
         if found.operator and not is_operator:
             continue

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from chatroom.actions.addressing import with_person
 from chatroom.actions.messages import leave_message, whisper
+from chatroom.chat.user import User
 from chatroom.commands import command
 from chatroom.model.accounts import Account
 from chatroom.model.refused import Code, Refused
@@ -37,8 +38,8 @@ def msg(session: "Session", rest: str) -> None:
     if not text:
         raise Refused(Code.USAGE, "Usage: /msg NAME TEXT")
 
-    def tell(person: "Session") -> None:
-        if person is session:
+    def tell(person: User) -> None:
+        if list(person.reading) == [session]:
             raise Refused(
                 Code.YOURSELF, "You cannot send yourself a private line. /say says it to the room."
             )
@@ -56,7 +57,7 @@ def reply(session: "Session", rest: str) -> None:
     whisperer = session.user.reply_to
     if not whisperer:
         raise Refused(Code.NO_SUCH_USER, "Nobody has sent you a private line yet: /msg NAME TEXT.")
-    person = session.chat.session_of(whisperer)
+    person = session.chat.user_of(whisperer)
     if person is None:
         raise Refused(Code.GONE, "Whoever sent you the last private line has left: /msg NAME TEXT.")
     whisper(session, person, rest)

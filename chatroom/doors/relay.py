@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatroom.chat.chat import Chat
-from chatroom.chat.member import Member
+from chatroom.chat.reader import Reader
 from chatroom.chat.room import Room
 from chatroom.doors import openings
 from chatroom.doors.factory import DoorFactory
@@ -23,7 +23,7 @@ from chatroom.doors.sockets import tune
 from chatroom.doors.state import NOT_SERVED, State
 from chatroom.doors.writer import Writer
 from chatroom.formats.plain import RAW
-from chatroom.model.events import Left, Relayed, Renamed
+from chatroom.model.events import Left, Relayed
 
 log = Logger()
 
@@ -46,12 +46,12 @@ class RelayProtocol(LineOnlyReceiver):
     state = State.HANDSHAKE
     spoken = 0
     closing = ""
-    # From `serve` until connection and member are both gone.
+    # From `serve` until connection and reader are both gone.
     writer: Writer = NOT_SERVED
-    member: Member = NOT_SERVED
-    # Whether the member has asked to leave the room.
+    reader: Reader = NOT_SERVED
+    # Whether what was passed on until now is waited for.
     _leaving = False
-    # Whether the member is out of the room.
+    # Whether the room is read no longer.
     _out = False
 
     def connectionMade(self) -> None:
@@ -70,12 +70,11 @@ class RelayProtocol(LineOnlyReceiver):
         self.MAX_LENGTH = chat.limits.line_length
         self.writer = Writer(transport, self, chat.call_later, chat.limits.stall_timeout)
         self.origin = chat.next_origin()
-        self.user_id = -self.origin
         self.opened = chat.clock.seconds()
-        self.member = Member(self.origin, "", RAW, self.writer, self)
+        self.reader = Reader(self.origin, RAW, self.writer)
         self.state = self.state.serve()
         factory.joined(self)
-        chat.enter(factory.room, self.member)
+        factory.room.attach(self.reader)
         self.state = self.state.begin()
 
     # -- what comes in
@@ -96,7 +95,7 @@ class RelayProtocol(LineOnlyReceiver):
         chat.counters.input += 1
         chat.submit(
             self.factory.room,
-            Relayed(chat.clock.time(), self.member.origin, line, user=self.user_id),
+            Relayed(chat.clock.time(), self.origin, line, user=-self.origin),
         )
         chat.flush_if_large()
 
@@ -140,10 +139,10 @@ class RelayProtocol(LineOnlyReceiver):
         if not self._leaving:
             self._leaving = True
             chat = self.factory.chat
-            left = Left(
-                chat.clock.time(), self.member.origin, "", "", shown=False, user=self.user_id
-            )
+            # What comes before it is passed on first.
+            left = Left(chat.clock.time(), self.origin, "", "", shown=False, user=-self.origin)
             chat.submit(self.factory.room, left)
+            chat.receipt(left).addBoth(self._left)
 
     def _close(self, why: str, answer: bytes = b"") -> None:
         """Take no more input, and close after *answer*."""
@@ -171,26 +170,18 @@ class RelayProtocol(LineOnlyReceiver):
         self._release_if_over()
 
     def _release_if_over(self) -> None:
-        """Drop what refers back, once the connection and its member are gone."""
+        """Drop what refers back, once the connection and its reader are gone."""
         if self.state.lost and self._out and self.state is not State.CLOSED:
             self.state = self.state.release()
-            self.member.owner = None
-            self.writer = self.member = NOT_SERVED
+            self.writer = self.reader = NOT_SERVED
 
-    # -- what the room says
-
-    def entered(self, member: Member) -> None:
-        """Greet with nothing."""
-
-    def left(self, member: Member, event: Left) -> None:
-        """Close: the member is out of the room, and was sent all that came before."""
+    def _left(self, _: object) -> None:
+        """Close: all that came before has been committed."""
+        self.factory.room.detach(self.reader)
         self._out = True
         self.state = self.state.close()
         self.writer.close(b"")
         self._release_if_over()
-
-    def renamed(self, event: Renamed) -> None:
-        """Nobody has a name here."""
 
     # -- what the writer says
 
@@ -200,7 +191,7 @@ class RelayProtocol(LineOnlyReceiver):
 
     def drained(self) -> bool:
         """Write what there is; return whether nothing is left."""
-        return self.factory.room.delivery.catch_up(self.member)
+        return self.factory.room.delivery.catch_up(self.reader)
 
     def flowing(self) -> None:
         """Read on, or leave: the writer is not congested any more."""

@@ -75,8 +75,8 @@ _MOVES: Final = (Announced, Left, CrowdMoved, Renamed)
 #: right.
 _INDENT: Final = 4
 
-#: The time at the beginning of a line; a name cannot begin with a digit.
-_TIME: Final = regex.compile(r"\d\d:\d\d(?::\d\d)? |\d{4}-\d\d-\d\d \d\d:\d\d #\S+ ")
+#: The time and the room at the beginning of a line; no name begins with a digit or `#`.
+_TIME: Final = regex.compile(r"(?:\d\d:\d\d(?::\d\d)? |\d{4}-\d\d-\d\d \d\d:\d\d )?(?:#\S+ )?")
 
 #: Scripts without blanks between words, in which a name may stand next to other characters.
 _UNSPACED: Final = regex.compile(

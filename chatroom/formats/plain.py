@@ -16,6 +16,7 @@ from chatroom.model.events import (
     Found,
     Joined,
     Left,
+    Mentioned,
     Noticed,
     Opened,
     Relayed,
@@ -63,6 +64,8 @@ class PlainFormat:
                 when = f"{local(event.time, self.zone):%Y-%m-%d %H:%M}"
                 # PLAIN, because the line has its time already and rings no bell.
                 return f"{when} #{room} ".encode() + PLAIN.encode(event.event)
+            case Mentioned():
+                return f"{self._time(event, live)}#{room} ".encode() + PLAIN.encode(event.event)
             case _:
                 text = _told(event, self.zone)
                 if text is None:
@@ -165,8 +168,8 @@ _CLOCKS = {"off": "", "on": "%H:%M", "seconds": "%H:%M:%S"}
 #: since that line differs from one user to the next.
 _RINGING: dict[str, tuple[type[Event], ...]] = {
     "off": (),
-    "mentions": (Whispered,),
-    "on": (Whispered, Said, Emoted),
+    "mentions": (Whispered, Mentioned),
+    "on": (Whispered, Mentioned, Said, Emoted),
 }
 
 

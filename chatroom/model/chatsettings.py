@@ -13,6 +13,7 @@ class Settings:
     scrollback: how many earlier lines a user is shown on joining a room; 0 for none.
     join_quiet_above: in larger rooms only users who have spoken are announced; 0 for no limit.
     rooms_per_hour: how many rooms one source may create in an hour; 0 for no limit.
+    rooms_per_person: how many rooms one user may be in at the same time; 0 for no limit.
     renames_per_hour: how often the guests of one source may change their names in an hour, not
         counting renames that no user was told of; 0 for no limit.
     keep_days: after how many days a line is deleted; 0 for never.
@@ -28,6 +29,7 @@ class Settings:
     scrollback: int = 20
     join_quiet_above: int = 50
     rooms_per_hour: int = 5
+    rooms_per_person: int = 20
     renames_per_hour: int = 30
     keep_days: float = 0.0
     keep_lines: int = 0

@@ -269,3 +269,10 @@ class Found(Event):
     event: Event
 
     timed: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mentioned(Event):
+    """A line that names one person, said in a room that their connection does not show."""
+
+    event: Event

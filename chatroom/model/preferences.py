@@ -10,6 +10,9 @@ from chatroom.text import names
 #: How many users one account may ignore.
 MAX_IGNORED = 200
 
+#: In how many rooms a user is again after a login, at most.
+MAX_ROOMS = 1000
+
 #: The choices for `timestamps` and for `bell`.
 TIMESTAMPS = ("off", "on", "seconds")
 BELLS = ("off", "mentions", "on")
@@ -29,7 +32,8 @@ class Preferences:
     bell: one of BELLS, when the terminal's bell rings.
     color: one of COLORS.
     reader: True if the user has a screen reader.
-    room: the key of the room to enter after a login, empty for the lobby.
+    room: the key of the room to show after a login, empty for the lobby.
+    rooms: the keys of the rooms to enter after a login; empty for the lobby alone.
     """
 
     ignores: Mapping[int, str] = field(default_factory=dict)
@@ -40,6 +44,7 @@ class Preferences:
     color: str = "auto"
     reader: bool = False
     room: str = ""
+    rooms: tuple[str, ...] = ()
 
     def dump(self) -> str:
         """Return the preferences that differ from the defaults, as JSON."""
@@ -89,6 +94,7 @@ _LOADERS: dict[str, Any] = {
     "color": _one_of(*COLORS),
     "reader": bool,
     "room": _text,
+    "rooms": lambda given: tuple(_text(key) for key in given)[:MAX_ROOMS],
 }
 
 

@@ -89,7 +89,7 @@ class ChatService(Service):
 
     def _keep(self) -> None:
         """Save the state of accounts, and rules that could not be saved before."""
-        self._chat.logins.save_sessions()
+        self._chat.logins.save_users()
         self._chat.moderation.keep(self._chat.aging.now())
         if not self._chat.moderation.code:
             self._claim.withdraw()

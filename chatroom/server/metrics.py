@@ -151,7 +151,7 @@ class ChatCollector(Collector):
         chat = self._chat
         rooms = list(chat.rooms.values())
         congested = sum(
-            member.writer.congested for room in rooms for member in room.members.values()
+            reader.writer.congested for room in rooms for reader in room.readers.values()
         )
         listed = sum(room.listed for room in rooms)
         for name, text, value in (
@@ -169,7 +169,7 @@ class ChatCollector(Collector):
     def _labelled(self) -> Iterator[Metric]:
         """Yield the metrics that have one value for each label."""
         chat = self._chat
-        guests = sum(one.user.account is None and not one.passing for one in chat.sessions.values())
+        guests = sum(user.account is None and user.here for user in chat.people.values())
         people = {"guest": guests, "logged_in": len(chat.logins.online)}
         connections: Counter[str] = Counter()
         for door in self._doors:

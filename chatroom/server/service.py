@@ -89,6 +89,7 @@ def settings_of(options: Mapping[str, Any]) -> tuple[Settings, Limits]:
         scrollback=options["scrollback"],
         join_quiet_above=options["join-quiet-above"],
         rooms_per_hour=options["rooms-per-hour"],
+        rooms_per_person=options["rooms-per-person"],
         renames_per_hour=options["renames-per-hour"],
         keep_days=options["keep-days"],
         keep_lines=options["keep-lines"],

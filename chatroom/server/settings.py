@@ -258,6 +258,13 @@ OPTIONS = (
         live=True,
     ),
     Option(
+        "rooms-per-person",
+        20,
+        whole(0, 1000, "rooms"),
+        "How many rooms one user may be in at the same time. 0 sets no limit.",
+        live=True,
+    ),
+    Option(
         "renames-per-hour",
         30,
         whole(0, 1_000_000, "times"),

@@ -184,7 +184,7 @@ def test_in_lockdown_who_has_an_account_enters_and_who_has_none_waits(world: Wor
     register(world, "carol")
     carol = world.arrives(Identity("carol"))
     assert carol.name.startswith("guest")
-    assert carol.session.room is world.chat.entrance
+    assert carol.session.room is None
     check(world)
 
 
@@ -541,6 +541,7 @@ def test_a_room_that_cannot_be_entered_leads_to_the_lobby(failing: World) -> Non
     assert told[0] == "-- #den cannot be entered: the disk is full."
     assert greetings(told) == [f"{FIRST}alice, in #lobby."]
     assert logged_in(failing, person, "alice")
+    person.says("/quit")
     refuse(ledger, Joined)
     for identity in (again(failing), Identity("zoe"), Identity()):
         gone = failing.arrives(identity)

@@ -357,7 +357,7 @@ def test_what_is_kept_for_an_account_is_there_after_each_restart(tmp_path: Path)
             assert person.session.user.preferences == Preferences()
             told = person.asks(f"/login alice {WORD}")
             assert logged_in(world, person, "alice")
-            assert person.session.room.name == "den"
+            assert person.room.name == "den"
             chosen = person.session.user.preferences
             assert (chosen.bell, chosen.timezone) == ("on", "Europe/Berlin")
             assert list(chosen.ignores.values()) == ["bob"]

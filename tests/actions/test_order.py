@@ -68,7 +68,7 @@ def test_the_next_room_hears_nothing_of_what_was_said_before(world: World) -> No
     alice, bob = world.people("alice", "bob")
     alice.types("one", "/join den", "two", "/history", "/quit")
     world.settle()
-    assert bob.sees == ["alice: one", "-- alice left (to #den)."]
+    assert bob.sees == ["alice: one", "-- alice left."]
     assert "08:00 alice: two" in alice.sees
     assert alice.gone
 

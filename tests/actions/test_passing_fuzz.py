@@ -78,7 +78,7 @@ class Anything:
         identity = Identity(name, self.accounts[name] if owned else None)
         source = f"192.0.2.{index}"
         if index in PASSING:
-            return Passer(self.world, source, identity=identity, passing=True)
+            return Passer(self.world, source, identity=identity, one_shot=True)
         return Person(self.world, source, identity=identity)
 
     def does(self, index: int, action: str, name: str) -> None:
@@ -126,21 +126,20 @@ class Anything:
         online, people = chat.logins.online, chat.people
         for session in chat.sessions.values():
             account = session.user.account
-            if session.passing and not session.arriving:
-                assert session.origin not in session.room.members
-                assert not session.member.announced
-                assert not session.read_so_far()
+            if session.one_shot:
+                assert session.reader is None
             if account is None or session.over:
                 continue
             assert account.id not in chat.logins.removed
             assert not chat.moderation.banned(account.id)
-            if not session.passing:
-                assert online[account.id] is session
-            elif online.get(account.id) is not session:
-                assert people.get(account.key) is not session
-        for session in online.values():
-            # Of those who pass there is only who has registered meanwhile, and has the name.
-            assert not session.passing or people[fold(session.user.name)] is session
+            if not session.one_shot:
+                assert online[account.id] is session.user
+            elif online.get(account.id) is not session.user:
+                assert people.get(account.key) is not session.user
+        for user in online.values():
+            # Without another connection there is only who has registered by a command.
+            assert any(user.connections)
+            assert user.here or people[fold(user.name)] is user
 
     def ends(self) -> None:
         """All answers come, and all commands end."""

@@ -5,11 +5,11 @@ import pytest
 from chatroom.chat.announcer import JoinAnnouncer
 from chatroom.chat.member import Member
 from chatroom.chat.room import Room
-from chatroom.formats.plain import PLAIN
+from chatroom.chat.user import User
 from chatroom.model.chatsettings import Settings
 from chatroom.model.events import SERVER, CrowdMoved, Event
 from tests.conftest import MakeWorld
-from tests.support.doubles import Clock, FakeWriter
+from tests.support.doubles import Clock
 from tests.support.world import Person, World
 
 
@@ -33,11 +33,12 @@ def test_who_comes_and_goes_without_a_word_is_not_mentioned(world: World) -> Non
 
 
 def test_who_goes_and_comes_again_is_announced_two_seconds_after_that(world: World) -> None:
-    (alice,) = world.people("alice")
-    bob = Person(world)
+    alice, bob = world.person("alice"), world.person()
+    alice.says("/join tea")
     bob.says("/join tea")
     world.wait(1.5)
-    bob.says("/join lobby")
+    _ = alice.sees
+    bob.says("/part", "/join tea")
     world.wait(1.8)
     assert alice.sees == []
     world.wait(0.3)
@@ -150,7 +151,7 @@ def test_one_person_who_comes_again_and_again_is_named_once() -> None:
     told: list[Event] = []
     announcer = JoinAnnouncer(Room("den", "den"), clock, told.append, 0)
     for origin, name in enumerate(["a", "b", "c", "dave", "dave", "eve"], 1):
-        announcer.spoke(Member(origin, name, PLAIN, FakeWriter()))
+        announcer.spoke(Member(User(origin, name), 0.0))
     clock.advance(1)
     assert told[-1] == CrowdMoved(1.0, SERVER, ("dave", "eve"), 3, joined=True)
 
@@ -190,13 +191,16 @@ def test_without_that_limit_every_room_is_told(make_world: MakeWorld) -> None:
     assert alice.sees[-1] == "-- guest5, guest6 and 55 others joined."
 
 
-def test_moving_is_leaving_one_room_and_joining_another(world: World) -> None:
+def test_joining_another_room_is_leaving_none(world: World) -> None:
     alice, bob, carol = world.people("alice", "bob", "carol")
     bob.says("/join den")
-    assert alice.sees == ["-- bob left (to #den)."]
     carol.says("/join den")
     world.wait(3)
+    assert alice.sees == []
     assert bob.sees[-1] == "-- carol joined."
+    carol.says("/part")
+    assert alice.sees == []
+    assert bob.sees == ["-- carol left."]
 
 
 def test_a_room_that_goes_while_a_crowd_is_told_of_is_told_nothing(world: World) -> None:
@@ -205,7 +209,7 @@ def test_a_room_that_goes_while_a_crowd_is_told_of_is_told_nothing(world: World)
         person.says("/join den")
     world.wait(3)
     for person in people:
-        person.says("/join lobby")
+        person.says("/part")
     world.wait(5)
     assert list(world.chat.rooms) == ["lobby"]
 

@@ -5,8 +5,9 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatroom.chat.member import Member
+from chatroom.chat.reader import Reader
 from chatroom.chat.room import Room
+from chatroom.chat.user import User
 from chatroom.formats.plain import PLAIN, PlainFormat
 from chatroom.model.events import Event, Joined, Said, TookBack
 from tests.support.doubles import DelayedLedger, FakeWriter, immediate
@@ -312,13 +313,15 @@ def test_a_slow_reader_who_leaves_is_dropped(world: World) -> None:
 def test_a_member_who_enters_while_congested_is_served_on_draining() -> None:
     room = Room("den", "den")
     writer = FakeWriter(lambda: room.delivery.catch_up(slow))
-    slow = Member(1, "slow", PLAIN, writer)
+    user = User(1, "slow")
+    slow = Reader(1, PLAIN, writer, user)
     writer.room = 3
     assert writer.write(b"greeting\r\n") == 3
     writer.finish(b"eting\r\n")
-    room.expect(slow)
+    room.expect(user, None)
     room.append(1, Said(0.0, 9, "alice", "before"))
     room.append(2, Joined(0.0, 1, "slow"))
+    room.attach(slow)
     room.append(3, Said(0.0, 9, "alice", "after"))
     room.flush()
     assert writer.data == b"greeting\r\n"
@@ -351,29 +354,25 @@ def test_who_is_behind_is_served_what_others_who_are_were_served() -> None:
     format = Counted()
     room = Room("den", "den")
     writers = [FakeWriter() for _ in range(50)]
-    members = [
-        Member(origin, f"p{origin}", format, writer) for origin, writer in enumerate(writers, 1)
-    ]
-    for member in members:
-        room.expect(member)
-        room.append(member.origin, Joined(0.0, member.origin, member.name))
-    room.flush()
+    readers = [Reader(origin, format, writer) for origin, writer in enumerate(writers, 1)]
+    for one in readers:
+        room.attach(one)
     for writer in writers:
         writer.congested = True
     for number in range(20):
         room.append(100 + number, Said(1.0, 99, "alice", str(number)))
         room.flush()
     format.count = 0
-    for writer, member in zip(writers[:-1], members[:-1], strict=True):
+    for writer, one in zip(writers[:-1], readers[:-1], strict=True):
         writer._draining = True
-        assert room.delivery.catch_up(member)
+        assert room.delivery.catch_up(one)
         assert writer.data.count(b"alice: ") == 20
     assert format.count == 20
     # What was taken back is not sent from what was made of it before.
     room.append(200, TookBack(2.0, 99, "alice", frozenset([0])))
     room.flush()
     writers[-1]._draining = True
-    assert room.delivery.catch_up(members[-1])
+    assert room.delivery.catch_up(readers[-1])
     assert b"alice: " not in writers[-1].data
 
 

@@ -9,7 +9,7 @@ from chatroom.backends.memory import MemoryLedger, MemoryNameClaims
 from chatroom.chat import chat as chats
 from chatroom.chat.chat import MAX_LOOKS, Chat
 from chatroom.chat.gate import Reason
-from chatroom.chat.member import Member
+from chatroom.chat.reader import Reader
 from chatroom.formats.plain import RAW
 from chatroom.model.chatsettings import Settings
 from chatroom.model.entry import Entry
@@ -40,7 +40,7 @@ def test_a_deserted_silent_room_goes_at_once_topic_or_not(world: World) -> None:
     (alice,) = world.people("alice")
     alice.says("/join den", "/topic tea", "/nick carol")
     assert list(world.chat.rooms) == ["lobby", "den"]
-    alice.says("/join lobby")
+    alice.says("/part")
     assert list(world.chat.rooms) == ["lobby"]
     alice.says("/join den")
     assert alice.asks("/topic") == ["-- #den has no topic. /topic TEXT sets one."]
@@ -48,7 +48,7 @@ def test_a_deserted_silent_room_goes_at_once_topic_or_not(world: World) -> None:
 
 def test_a_room_that_was_spoken_in_stays(world: World) -> None:
     (alice,) = world.people("alice")
-    alice.says("/join den", "hi", "/join lobby")
+    alice.says("/join den", "hi", "/part")
     assert list(world.chat.rooms) == ["lobby", "den"]
     assert "08:00 alice: hi" in alice.asks("/join den", "/history")
 
@@ -62,7 +62,7 @@ def test_the_lobby_stays_though_nobody_was_ever_there(world: World) -> None:
 def test_a_room_somebody_is_on_the_way_to_stays(world: World) -> None:
     alice, bob = world.people("alice", "bob")
     alice.says("/join den")
-    alice.types("/join lobby")
+    alice.types("/part")
     bob.types("/join den")
     world.settle()
     assert bob.asks("/who") == ["-- 1 person in #den: bob"]
@@ -108,11 +108,11 @@ def test_where_there_is_no_place_the_room_gives_way_that_was_silent_for_longest(
     monkeypatch.setattr(chats, "MAX_ROOMS", 5)
     world = make_world(Settings(rooms_per_hour=0))
     alice, bob = world.people("alice", "bob")
-    bob.says("/register kohlrabi77", "/join owned", "hi", "/join lobby")
+    bob.says("/register kohlrabi77", "/join owned", "hi", "/part")
     for name in ("old", "older", "new"):
-        alice.says(f"/join {name}", "hi")
+        alice.says(f"/join {name}", "hi", "/part")
         world.wait(60)
-    alice.says("/join old", "again", "/join lobby")
+    alice.says("/join old", "again", "/part")
     refusal = "-- There are 5 rooms already. /rooms lists them."
     assert alice.asks("/join other") == [refusal]
     world.wait(3500)
@@ -121,7 +121,7 @@ def test_where_there_is_no_place_the_room_gives_way_that_was_silent_for_longest(
     assert set(world.chat.rooms) == {"lobby", "owned", "old", "new", "other"}
     bob.says("/join new")
     world.wait(3600)
-    bob.says("/join old")
+    bob.says("/part", "/join old")
     alice.says("hi")
     assert bob.asks("/join newest")[-1].startswith("-- You made #newest")
     assert set(world.chat.rooms) == {"lobby", "owned", "old", "other", "newest"}
@@ -146,15 +146,14 @@ def test_a_room_has_a_name_as_people_have(world: World, name: str) -> None:
 def test_rooms_of_doors_are_neither_listed_nor_entered(world: World) -> None:
     hidden = world.chat.open_room("relay 1", listed=False)
     (alice,) = world.people("alice")
-    assert alice.asks("/rooms") == ["-- #lobby  1 person, silent so far"]
+    assert alice.asks("/rooms") == ["-- #lobby  1 person, silent so far, you are here"]
     assert alice.asks("/join relay 1") == ["-- A room's name consists of letters, digits, _ and -."]
     assert alice.asks("/who relay") == ["-- There is no such room. /rooms lists them."]
     writer = FakeWriter()
-    world.chat.enter(hidden, Member(99, "", RAW, writer))
+    hidden.attach(Reader(99, RAW, writer))
     world.chat.submit(hidden, Relayed(0.0, 98, b"\xff"))
     world.settle()
     assert writer.data == b"\xff\n"
-    world.chat.rejected(hidden.key, Joined(0.0, 99, ""), "it is a test")
     assert hidden.deserted
     assert hidden.key in world.chat.rooms
 
@@ -180,7 +179,7 @@ def test_a_room_that_is_made_is_opened_before_anybody_is_in_it() -> None:
     assert isinstance(ledger, Recording)
     (alice,) = world.people("alice")
     ledger.submitted.clear()
-    alice.says("/join Den", "hi", "/join lobby", "/join den")
+    alice.says("/join Den", "hi", "/part", "/join den")
     kinds = [type(event) for room, event in ledger.submitted if room == "den"]
     assert kinds == [Opened, Joined, Announced, Said, Left, Joined]
     room, opened = ledger.submitted[0]

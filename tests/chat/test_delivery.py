@@ -1,14 +1,16 @@
 """Members are cursors into the log of their room: what each of them is sent, and when."""
 
+from typing import Any
+
 import pytest
 
-from chatroom.chat.member import Member
 from chatroom.chat.room import Room
+from chatroom.chat.user import User
 from chatroom.formats.plain import PLAIN, PlainFormat
 from chatroom.model.events import Event, Joined, Left, Renamed, Said, Whispered
 from tests.conftest import Strictness
 from tests.support.doubles import FakeWriter
-from tests.support.rooms import member, shorten
+from tests.support.rooms import reader, shorten
 from tests.support.world import Person, World
 
 
@@ -58,7 +60,7 @@ def test_what_one_person_says_stays_in_its_order(world: World) -> None:
 
 def test_who_draws_their_own_screen_is_shown_their_own_lines(world: World) -> None:
     alice, bob = world.people("alice", "bob")
-    alice.session.member.echo = True
+    alice.reader.echo = True
     alice.types("one")
     bob.types("two")
     alice.types("three")
@@ -311,34 +313,45 @@ def test_a_private_line_that_fails_costs_only_its_reader(
     assert strict.expected()
 
 
-class Owner:
-    """An owner that fails whatever it is told."""
+class Fails:
+    """A connection that fails whatever a room tells it."""
 
-    user_id = 2
+    one_shot = over = False
 
-    def entered(self, member: Member) -> None:
+    def __init__(self, origin: int) -> None:
+        self.origin = origin
+        self.writer = FakeWriter()
+        self.handler = self
+
+    def joined(self, room: Room) -> None:
         raise ZeroDivisionError
 
-    def left(self, member: Member, event: Left) -> None:
+    def join_failed(self, room: Room, why: str) -> None:
         raise ZeroDivisionError
 
-    def renamed(self, event: Renamed) -> None:
+    def left(self, room: Room) -> None:
+        raise ZeroDivisionError
+
+    def renamed(self, connection: object, event: Renamed) -> None:
         raise ZeroDivisionError
 
 
-def test_an_owner_that_fails_costs_nobody_else_the_batch(strict: Strictness) -> None:
+def test_a_connection_that_fails_costs_nobody_else_the_batch(strict: Strictness) -> None:
     room = Room("den", "den")
-    reader = member(room, 1)
-    for origin in (2, 3, 4):
-        room.expect(Member(origin, "x", PLAIN, FakeWriter(), Owner()))
+    writer = reader(room, 1)
+    user, fails = User(2, "x"), Fails(2)
+    connection: Any = fails
+    user.connections = (connection,)
+    room.expect(user, connection)
     room.append(10, Joined(0.0, 2, "x"))
     room.append(11, Said(0.0, 9, "alice", "one"))
     room.append(12, Renamed(0.0, 2, "x", "y", shown=False))
     room.append(13, Left(0.0, 2, "y", "", shown=False))
     room.append(14, Said(0.0, 9, "alice", "two"))
     room.flush()
-    assert reader.data == b"alice: one\r\nalice: two\r\n"
+    assert writer.data == b"alice: one\r\nalice: two\r\n"
     assert list(room.members) == [1]
+    assert fails.writer.aborted
     assert len(strict.expected()) == 3
 
 
@@ -348,7 +361,7 @@ def test_an_owner_that_fails_costs_nobody_else_the_batch(strict: Strictness) -> 
 def test_what_was_not_delivered_is_not_cut_from_the_log() -> None:
     room = Room("den", "den")
     shorten(room, 5)
-    writer = member(room, 1)
+    writer = reader(room, 1)
     for number in range(50):
         room.append(number, Said(1.0, 99, "alice", str(number)))
     room.flush()
@@ -356,12 +369,12 @@ def test_what_was_not_delivered_is_not_cut_from_the_log() -> None:
     assert len(room.log.rows) == 5
 
 
-def test_a_member_who_moves_is_served_to_the_end_at_once() -> None:
+def test_a_reader_that_goes_elsewhere_is_served_to_the_end_at_once() -> None:
     room = Room("den", "den")
-    writer = member(room, 1)
-    room.members[1].moves = True
+    writer = reader(room, 1)
     room.append(2, Said(0.0, 7, "x", "hi"))
     room.append(3, Left(0.0, 1, "m1", "", shown=True))
+    assert room.detach(room.readers[1]) == 3
     assert writer.data == b"x: hi\r\n"
     assert room.deserted
     room.flush()
@@ -370,7 +383,7 @@ def test_a_member_who_moves_is_served_to_the_end_at_once() -> None:
 
 def test_a_room_in_which_nothing_happened_has_nothing_to_deliver() -> None:
     room = Room("den", "den")
-    writer = member(room, 1)
+    writer = reader(room, 1)
     room.append(2, Said(0.0, 7, "x", "hi"))
     room.flush()
     room.flush()

@@ -41,7 +41,7 @@ def test_who_takes_over_is_where_they_were(world: World) -> None:
     again = world.person()
     again.says(LOGIN)
     assert alice.gone
-    assert again.session.room.name == "den"
+    assert again.room.name == "den"
     assert again.session.user.preferences.timestamps == "on"
 
 
@@ -54,7 +54,7 @@ def test_what_people_prefer_comes_back_with_them(world: World) -> None:
     alice.says("/quit")
     again = world.person()
     again.says(LOGIN)
-    assert again.session.room.name == "den"
+    assert again.room.name == "den"
     assert again.session.user.preferences.bell == "on"
     bob.says("/join den", "do you hear me?")
     assert not [line for line in again.sees if "hear me" in line]
@@ -203,7 +203,7 @@ def test_that_nothing_is_kept_is_logged_each_time_it_begins(logged: list[str]) -
     for failing in ({"save"}, {"save"}, set(), {"save"}):
         del logged[:]
         fake.failing = set(failing)
-        world.chat.logins.save_sessions()
+        world.chat.logins.save_users()
         lines.append(sum("is not kept: the disk is away." in line for line in logged))
     assert lines == [1, 0, 0, 1]
     fake.failing = set()

@@ -132,9 +132,9 @@ def lives(
         world.settle()
         world.wait(3)
     check(world)
-    for id, session in world.chat.logins.online.items():
+    for id, user in world.chat.logins.online.items():
         # Nobody has what is for guests in place of what is kept for them.
-        assert session.user.preferences.bell in ("on", "mentions") or id > 2
+        assert user.preferences.bell in ("on", "mentions") or id > 2
     world.empty()
     assert claims.local._holders == {}
     assert not world.chat.people

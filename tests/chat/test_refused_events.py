@@ -24,35 +24,13 @@ def test_who_cannot_be_let_in_and_has_gone_leaves_nothing(failing: World) -> Non
     assert failing.chat.sessions == {}
 
 
-def test_who_cannot_move_goes_back(failing: World) -> None:
+def test_who_cannot_enter_a_room_stays_where_they_are(failing: World) -> None:
     alice, bob = failing.people("alice", "bob")
     refuse(failing.ledger, Joined, times=1)
-    assert alice.asks("/join den") == [
-        "-- #den cannot be entered: the disk is full.",
-        "-- You are now in #lobby with bob.",
-    ]
+    assert alice.asks("/join den") == ["-- #den cannot be entered: the disk is full."]
     assert list(failing.chat.rooms) == ["lobby"]
-    alice.says("back")
-    assert bob.sees == ["-- alice left (to #den).", "-- alice joined.", "alice: back"]
-
-
-def test_who_cannot_go_back_to_a_room_that_is_gone_goes_to_the_lobby(failing: World) -> None:
-    (alice,) = failing.people("alice")
-    alice.says("/join attic")
-    refuse(failing.ledger, Joined, times=1)
-    assert alice.asks("/join den")[-1] == "-- You are now in #lobby."
-    assert list(failing.chat.rooms) == ["lobby"]
-
-
-def test_who_can_neither_move_nor_go_back_is_let_go(failing: World) -> None:
-    (alice,) = failing.people("alice")
-    refuse(failing.ledger, Joined)
-    assert alice.asks("/join den") == [
-        "-- #den cannot be entered: the disk is full.",
-        "-- #lobby cannot be entered: the disk is full.",
-    ]
-    assert alice.gone
-    assert failing.chat.sessions == {}
+    alice.says("still here")
+    assert bob.sees == ["alice: still here"]
 
 
 @pytest.mark.parametrize("way", ["hangs up", "ends"])
@@ -78,11 +56,13 @@ def test_who_leaves_is_out_though_it_could_not_be_noted(failing: World) -> None:
     assert "alice" not in failing.chat.people
 
 
-def test_who_moves_is_out_though_it_could_not_be_noted(failing: World) -> None:
+def test_who_leaves_a_room_is_out_though_it_could_not_be_noted(failing: World) -> None:
     alice, bob = failing.people("alice", "bob")
+    alice.says("/join den")
     refuse(failing.ledger, Left)
-    assert alice.asks("/join den") == ["-- You made #den; nobody else is here."]
+    alice.says("/part lobby")
     assert list(failing.chat.lobby.members) == [bob.session.origin]
+    assert alice.room.key == "den"
 
 
 def test_a_name_that_could_not_be_noted_is_not_taken(failing: World) -> None:
@@ -121,17 +101,6 @@ def test_a_topic_that_could_not_be_noted_is_not_set(failing: World) -> None:
     assert alice.asks("/topic tea") == ["-- The topic was not set: the disk is full."]
     assert bob.sees == []
     assert failing.chat.lobby.topic == ""
-
-
-def test_a_leave_that_could_not_be_noted_ends_a_conversation_once(failing: World) -> None:
-    (alice,) = failing.people("alice")
-    alice.session.gone("den")
-    assert "alice" in failing.chat.people
-    alice.session.gone("lobby")
-    alice.session.gone("lobby")
-    failing.chat.lobby.forget(alice.session.origin)
-    assert alice.gone
-    assert not failing.chat.sessions
 
 
 def test_nobody_is_bothered_with_what_nobody_asked_for(failing: World) -> None:

@@ -308,10 +308,10 @@ def test_a_ban_that_was_decided_elsewhere_takes_effect_and_is_not_written(
 def test_a_lockdown_that_was_ended_elsewhere_lets_those_in_who_wait(server: World) -> None:
     operator(server).says("/lockdown on")
     greta = server.person("greta")
-    assert greta.session.room is not server.chat.lobby
+    assert greta.session.room is None
     server.chat.moderation.removed(RuleKind.LOCKDOWN, "")
     server.settle()
-    assert greta.session.room is server.chat.lobby
+    assert greta.room is server.chat.lobby
 
 
 def test_who_is_no_operator_any_more_by_a_decision_elsewhere_leaves_private_rooms(
@@ -320,10 +320,10 @@ def test_who_is_no_operator_any_more_by_a_decision_elsewhere_leaves_private_room
     olga, alice = operator(server), registered(server, "alice")
     alice.says("/join den", "/room private")
     olga.says("/join den")
-    assert olga.session.room.key == "den"
+    assert olga.room.key == "den"
     server.chat.moderation.removed(RuleKind.OPERATOR, account(olga).id)
     server.settle()
-    assert olga.session.room is server.chat.lobby
+    assert olga.room is server.chat.lobby
 
 
 def test_a_room_that_was_made_private_elsewhere_is_left_by_who_is_not_invited(
@@ -335,8 +335,8 @@ def test_a_room_that_was_made_private_elsewhere_is_left_by_who_is_not_invited(
     access = RoomAccess(account(alice).id, "alice", private=True)
     server.chat.moderation.changed(RuleKind.ROOM, "den", access)
     server.settle()
-    assert alice.session.room.key == "den"
-    assert greta.session.room is server.chat.lobby
+    assert alice.room.key == "den"
+    assert greta.room is server.chat.lobby
 
 
 # -- the allow-list

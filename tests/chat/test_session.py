@@ -341,7 +341,7 @@ def test_input_waits_for_a_room(world: World) -> None:
     alice, bob = world.people("alice", "bob")
     alice.types("/join den", "hi")
     world.settle()
-    assert bob.sees == ["-- alice left (to #den)."]
+    assert bob.sees == []
     assert "08:00 alice: hi" in bob.asks("/join den")
 
 

@@ -4,17 +4,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatroom.model.events import Event, Said
-from chatroom.text import names
 from tests.support.doubles import DelayedLedger, immediate
 from tests.support.fuzzing import examples
-from tests.support.world import Person, World
+from tests.support.world import Person, World, check
 
 ACTIONS = st.lists(
     st.tuples(
         st.integers(0, 3),
         st.sampled_from(
             [
-                *("say", "nick", "steal", "join", "lobby", "msg", "ignore", "topic", "history"),
+                *("say", "nick", "steal", "join", "lobby", "part", "msg", "ignore", "topic"),
+                *("history", "rooms"),
                 *("stall", "take", "drain", "hang up", "quit", "come", "turn", "wait"),
             ]
         ),
@@ -49,7 +49,7 @@ def test_whatever_people_do_everything_stays_in_order(
                 person.types(f"/msg {people[(index + 1) % 4].name} psst")
             case "ignore":
                 person.types(f"/ignore {people[(index + 1) % 4].name}")
-            case "topic" | "history":
+            case "topic" | "history" | "part" | "rooms":
                 person.types(f"/{action}")
             case "stall":
                 person.writer.stall(said % 7)
@@ -71,15 +71,7 @@ def test_whatever_people_do_everything_stays_in_order(
         person.writer.drain()
     world.settle()
     chat = world.chat
-    for key, session in chat.people.items():
-        assert names.fold(session.user.name) == key
-        assert chat.sessions[session.origin] is session
-    assert len(chat.people) == len(chat.sessions)
-    for room in chat.rooms.values():
-        for origin, member in room.members.items():
-            assert chat.sessions[origin].room is room
-            assert chat.sessions[origin].member is member
-            assert chat.sessions[origin].user.name == member.name
+    check(world)
     for person in world.came:
         live = [line for line in person.writer.data.split(b"\r\n") if b": line " in line]
         live = [line for line in live if not line[:2].isdigit()]

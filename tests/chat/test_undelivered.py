@@ -247,7 +247,7 @@ def test_what_was_read_is_the_last_line_that_was_handed_over(world: World) -> No
     (before,) = [row.id for row in world.chat.lobby.log.between() if row.event.line]
     alice.writer.stall()
     said(world, bob, 30)
-    assert world.chat.lobby.last_shown(alice.session.member) == before
+    assert world.chat.lobby.last_shown(alice.reader) == before
     account = alice.session.user.account
     assert account is not None
     alice.hangs_up("not reading")

@@ -197,13 +197,6 @@ def test_who_is_away_says_so(world: World) -> None:
     assert alice.asks("/msg bob hi") == ["-> you to bob: hi"]
 
 
-def test_whois_does_not_name_a_room_that_is_not_listed(world: World) -> None:
-    alice, bob = world.people("alice", "bob")
-    bob.session.move(world.chat.open_room("hidden", listed=False))
-    world.settle()
-    assert alice.asks("/whois bob") == ["-- bob is here for 5 seconds, idle for 5 seconds."]
-
-
 def test_whois_tells_who_was_idle(world: World) -> None:
     alice, bob = world.people("alice", "bob")
     bob.says("hi")
@@ -219,18 +212,20 @@ def test_a_last_word_is_cut(world: World) -> None:
     assert bob.sees == [f"-- alice left ({LONG[:200]})."]
 
 
-def test_rooms_are_listed_by_how_many_are_there(world: World) -> None:
+def test_rooms_are_listed_by_how_many_are_there_ones_own_first(world: World) -> None:
     alice, bob, carol = world.people("alice", "bob", "carol")
     alice.says("/join den", "/topic tea", "hi")
     world.wait(120)
-    bob.says("/join den")
+    bob.says("/join den", "/join full")
     carol.says("/join attic")
     assert carol.asks("/rooms") == [
+        "-- #lobby  3 people, silent so far, joined",
+        "-- #attic  1 person, silent so far, you are here",
         "-- #den  2 people, last line 2 minutes ago  tea",
-        "-- #attic  1 person, silent so far",
-        "-- #lobby  0 people, silent so far",
+        "-- #full  1 person, silent so far",
     ]
-    assert alice.asks("/who lobby") == ["-- 0 people in #lobby"]
+    alice.says("/part lobby")
+    assert alice.asks("/who lobby") == ["-- 2 people in #lobby: bob, carol"]
 
 
 def test_only_so_many_rooms_are_listed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,8 +234,8 @@ def test_only_so_many_rooms_are_listed(world: World, monkeypatch: pytest.MonkeyP
     for name in ("one", "two", "three"):
         alice.says(f"/join {name}", "hi")
     assert alice.asks("/rooms") == [
-        "-- #three  1 person, last line 0 seconds ago",
-        "-- #lobby  0 people, silent so far",
+        "-- #lobby  1 person, silent so far, joined",
+        "-- #one  1 person, last line 0 seconds ago, joined",
         "-- ... and 2 more.",
     ]
 

@@ -69,7 +69,7 @@ def test_people_who_are_equal_come_by_the_alphabet(world: World) -> None:
 
 def test_only_who_is_in_the_room_and_not_ignored_is_named(world: World) -> None:
     alice, _bob, barbara, bert = world.people("alice", "bob", "barbara", "bert")
-    barbara.says("/join den")
+    barbara.says("/join den", "/part lobby")
     assert sorted(offered(alice.session, "b")) == ["bert: ", "bob: "]
     alice.says("/ignore bert")
     assert offered(alice.session, "b") == ["bob: "]
@@ -78,7 +78,7 @@ def test_only_who_is_in_the_room_and_not_ignored_is_named(world: World) -> None:
     assert offered(alice.session, "/whois b")[-1] == "barbara"
     assert sorted(offered(alice.session, "/whois b")) == ["barbara", "bert", "bob"]
     assert offered(alice.session, "/unignore be") == ["bert"]
-    assert bert.session.room is not barbara.session.room
+    assert bert.room is not barbara.room
 
 
 @pytest.mark.parametrize(
@@ -351,7 +351,7 @@ def test_people_are_not_all_looked_at_where_they_are_many(
     people = [world.person() for _ in range(30)]
     here, *others = people
     for person in others:
-        person.says("/join den")
+        person.says("/join den", "/part lobby")
     # Those of the room are, and the ends.
     assert offered(alice.session, "g") == [f"{here.name}: ", "guestly: "]
     asked = offered(alice.session, "/msg g")

@@ -40,15 +40,15 @@ def test_in_a_lockdown_only_registered_people_enter_and_talk(server: World) -> N
     assert newcomer.asks("hi")[0].startswith("-- Only registered people may talk")
     assert other.sees == []
     newcomer.says(f"/login bob {WORD}")
-    assert newcomer.session.room.name == "den"
+    assert newcomer.room.name == "den"
     assert newcomer.asks("hi") == []
     assert olga.asks("/lockdown") == [
         "-- The lockdown is on: only registered people enter and talk."
     ]
     olga.says("/lockdown off")
-    assert other.session.room is server.chat.lobby
+    assert other.room is server.chat.lobby
     assert other.asks("hi") == []
-    assert newcomer.session.room.name == "den"
+    assert newcomer.room.name == "den"
     assert olga.asks("/lockdown", "/lockdown please") == [
         "-- The lockdown is off.",
         "-- Usage: /lockdown on or /lockdown off",
@@ -90,11 +90,11 @@ def test_who_logs_in_while_the_lockdown_ends_is_where_they_were(make_server: Mak
     accounts.late = True
     again.says(f"/login bob {WORD}")
     olga.says("/lockdown off")
-    assert again.session.room is server.chat.lobby
+    assert again.room is server.chat.lobby
     for _ in range(4):
         accounts.answer()
         server.settle()
-    assert (again.name, again.session.room.name) == ("bob", "den")
+    assert (again.name, again.room.name) == ("bob", "den")
     accounts.late = False
 
 
@@ -113,7 +113,7 @@ def test_an_operator_closes_a_room(
     assert olga.asks("/close #den fools")[0] == "-- #den is closed. Who is in it goes to #lobby."
     for person in (bob, alice):
         assert "-- olga has closed #den: fools." in person.sees
-        assert person.session.room is server.chat.lobby
+        assert person.room is server.chat.lobby
     server.settle()
     assert set(server.chat.rooms) == {"lobby"}
     assert server.chat.moderation.rooms.items() == []
@@ -141,7 +141,7 @@ def test_nobody_enters_a_room_that_is_being_closed() -> None:
     server.clock.advance(0.001)
     server.settle()
     for person in (bob, alice):
-        assert person.session.room is server.chat.lobby
+        assert person.room is server.chat.lobby
     assert person.session.gate.is_open
     assert [room for room in server.chat.rooms.values() if room.closing] == []
     server.end()
@@ -154,7 +154,7 @@ def test_a_room_whose_end_cannot_be_kept_stays_as_it_was() -> None:
     refuse(server.ledger, Closed)
     olga.says("/close den")
     server.settle()
-    assert bob.session.room is server.chat.lobby
+    assert bob.room is server.chat.lobby
     assert server.person().asks("/join den")[0].startswith("-- #den is private.")
     refuse(server.ledger)
     olga.says("/close den")

@@ -109,7 +109,7 @@ def test_a_guest_of_this_machine_who_is_muted_is_muted_when_they_come_back(
 
 
 def world_of_names(server: World) -> set[str]:
-    return {session.user.name for session in server.chat.people.values()}
+    return {user.name for user in server.chat.people.values()}
 
 
 def test_a_shorter_mute_does_not_end_a_longer_one_of_the_same_source(server: World) -> None:

@@ -221,7 +221,7 @@ def test_an_operator_unregisters_somebody_who_is_here(server: World) -> None:
     assert bob.session.user.account is None
     assert bob.name.startswith("guest")
     # Their room is not theirs any more, and no guest's.
-    assert bob.session.room is server.chat.lobby
+    assert bob.room is server.chat.lobby
     assert "-- #den is private, and you are not invited." in told
     assert olga.asks("/unregister bob")[0].startswith("-- bob is not registered.")
     assert olga.asks("/unregister olga wrong-one") == [

@@ -343,7 +343,7 @@ async def test_whoever_never_agrees_on_tls_is_cut_and_counts_until_then(
         await turns()
         # Nobody is there yet: no name was given out, and no room was told.
         assert not house.factory.clients
-        assert not house._members
+        assert not house._readers
         assert await silent.reads_to_the_end() == b""
         await until(lambda: house.chat.limiter.connected == 0)
     told = f"A connection from 127.0.0.1 ended before TLS was agreed on, at the {door} door"

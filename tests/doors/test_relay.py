@@ -171,7 +171,7 @@ def test_the_last_line_counts_when_the_close_was_orderly(
     one.sends(b"one\ntwo")
     one.hangs_up(reason)
     assert two.received == heard
-    assert len(relay.factory.room.members) == 1
+    assert len(relay.factory.room.readers) == 1
 
 
 def test_whoever_does_not_read_is_not_read_from_and_served_later(relay: Relay) -> None:
@@ -196,7 +196,7 @@ def test_whoever_does_not_read_for_30_seconds_is_cut(relay: Relay) -> None:
     assert two.wire.aborted
     two.settle()
     one.sends(b"hello\n")
-    assert len(relay.factory.room.members) == 1
+    assert len(relay.factory.room.readers) == 1
 
 
 def test_whoever_half_closed_is_not_read_again_after_draining(relay: Relay) -> None:
@@ -230,9 +230,3 @@ def test_stopping_drops_whoever_does_not_read_after_two_seconds(relay: Relay) ->
     relay.world.clock.advance(0.1)
     assert one.wire.aborted
     one.settle()
-
-
-def test_a_room_has_nothing_to_tell_it(relay: Relay) -> None:
-    one, two = relay.visitor(), relay.visitor()
-    one.protocol.renamed(None)
-    assert two.received == b""

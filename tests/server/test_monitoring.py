@@ -143,7 +143,7 @@ def test_the_numbers_are_those_of_the_chat(watcher: Watcher) -> None:
     alice.sends(b"/nick alice\n", b"/register correct-horse-battery\n", b"hi\n")
     bob.sends(b"/join den\n")
     # Whoever only passes is not here.
-    Person(world, identity=Identity("ci"), passing=True)
+    Person(world, identity=Identity("ci"), one_shot=True)
     world.settle()
     numbers = watcher.numbers
     assert numbers['chatroom_people{state="guest"}'] == 1

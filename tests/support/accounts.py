@@ -100,8 +100,8 @@ def logged_in(world: World, person: Person, name: str) -> bool:
     return (
         account is not None
         and person.name == account.name == name
-        and world.chat.logins.online[account.id] is person.session
-        and world.chat.people[names.fold(name)] is person.session
+        and world.chat.logins.online[account.id] is person.session.user
+        and world.chat.people[names.fold(name)] is person.session.user
     )
 
 

@@ -91,8 +91,8 @@ ANSWERS = [
     ("/join #den", ["-- You made #den; nobody else is here."]),
     ("/j den", ["-- You made #den; nobody else is here."]),
     # /rooms
-    ("/rooms", ["-- #lobby  2 people, silent so far"]),
-    ("/list", ["-- #lobby  2 people, silent so far"]),
+    ("/rooms", ["-- #lobby  2 people, silent so far, you are here"]),
+    ("/list", ["-- #lobby  2 people, silent so far, you are here"]),
     # /who
     ("/who", ["-- 2 people in #lobby: alice, bob"]),
     ("/names", ["-- 2 people in #lobby: alice, bob"]),
@@ -241,9 +241,9 @@ ANSWERS = [
     ("/block bob", ["-- You ignore bob. /unignore bob ends it."]),
     ("/unblock bob", ["-- You do not ignore bob. /ignore lists whom you ignore."]),
     ("/part", [
-        "-- Everybody enters #lobby. /join ROOM goes to another room, /quit ends it all.",
+        "-- #lobby is your only room. /join ROOM goes to another, /quit ends it all.",
     ]),
-    ("/leave tea", ["-- You are in #lobby. /part without a name leaves the room that you are in."]),
+    ("/leave tea", ["-- You are not in that room. You are in #lobby."]),
     ("/xyzzy", ["-- No command /xyzzy. /help lists them."]),
     ("/" + "x" * 99, [f"-- No command /{'x' * 24}. /help lists them."]),
     # /help
@@ -258,9 +258,9 @@ ANSWERS = [
     ("/help /back", ["-- /back   (also /unaway)", "-- you are here again"]),
     ("/? me", ["-- /me TEXT", "-- say what you do: /me waves"]),
     ("/help rooms", [
-        "-- /join ROOM     go to another room, which is made if there is none",
-        "-- /part [ROOM]   leave the room, for the one that everybody enters first",
-        "-- /rooms         which rooms there are, and when each had its last line",
+        "-- /join ROOM     show another room, which is made if there is none",
+        "-- /part [ROOM]   leave a room: the one that you see, or /part ROOM",
+        "-- /rooms         which rooms there are, and what is new in yours",
         "-- /who [ROOM]    who is in your room, or in another",
         "-- /topic [TEXT]  what the room is about, or say it: /topic TEXT",
         "-- /room [private|public|invite NAME|uninvite NAME|give NAME]",
@@ -268,7 +268,7 @@ ANSWERS = [
     ]),
     ("/help /rooms", [
         "-- /rooms   (also /list)",
-        "-- which rooms there are, and when each had its last line",
+        "-- which rooms there are, and what is new in yours",
     ]),
     ("/h hlep", ["-- No command /hlep. Did you mean /help?"]),
 ]  # fmt: skip

@@ -89,7 +89,7 @@ class Inn:
             return caller
         client = await self.connects()
         if self.door == "relay":
-            await until(lambda: any(room.members for room in self.chat.rooms.values()))
+            await until(lambda: any(room.readers for room in self.chat.rooms.values()))
             return client
         if self.door == "telnet":
             # IAC WONT for whatever it is asked.
@@ -153,7 +153,7 @@ async def is_empty(inn: Inn) -> None:
         everything: dict[str, object] = {
             "sessions": chat.sessions,
             "people": list(chat.people),
-            "members": [r for r in rooms if r.members or r._entering or r._passing],
+            "members": [r for r in rooms if r.members or r.readers or r._entering],
             "places": chat.limiter.connected,
             "attempts": chat.logins.throttle._waiting,
             "connections": inn.connections,

@@ -1,17 +1,20 @@
 """Rooms without a chat around them."""
 
-from chatroom.chat.member import Member
+from chatroom.chat.reader import Reader
 from chatroom.chat.room import Room
+from chatroom.chat.user import User
 from chatroom.formats.plain import PLAIN
 from chatroom.model.events import Joined, Said, TopicSet
 from tests.support.doubles import FakeWriter
 
 
-def member(room: Room, origin: int) -> FakeWriter:
-    """Somebody without a session in *room*."""
+def reader(room: Room, origin: int) -> FakeWriter:
+    """A connection that shows *room* to its user, who is a member."""
+    user = User(origin, f"m{origin}")
     writer = FakeWriter()
-    room.expect(Member(origin, f"m{origin}", PLAIN, writer))
-    room.append(origin, Joined(0.0, origin, f"m{origin}"))
+    room.expect(user, None)
+    room.append(origin, Joined(0.0, origin, user.name))
+    room.attach(Reader(origin, PLAIN, writer, user))
     room.flush()
     return writer
 

@@ -118,9 +118,9 @@ class House:
     async def comes(self, name: str = "") -> Client:
         """A new client that is in the room; on the line door it has read its greeting."""
         # Who has hung up may still be there, and leave meanwhile.
-        there = set(self._members)
+        there = set(self._readers)
         client = await self.connects()
-        await until(lambda: self._members.keys() - there)
+        await until(lambda: self._readers.keys() - there)
         if isinstance(self.factory, ChatFactory):
             await client.reads(b"/quit leaves.\r\n")
             if name:
@@ -140,9 +140,9 @@ class House:
         return client
 
     @property
-    def _members(self) -> dict[int, Any]:
+    def _readers(self) -> dict[int, Any]:
         room = self.factory.room if isinstance(self.factory, RelayFactory) else self.chat.lobby
-        return room.members
+        return room.readers
 
 
 @asynccontextmanager

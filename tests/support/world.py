@@ -10,6 +10,8 @@ from chatroom.backends.interfaces import AccountStore, Ledger, ModerationStore, 
 from chatroom.backends.memory import MemoryModeration, MemoryNameClaims
 from chatroom.backends.sqlite.store import Store
 from chatroom.chat.chat import Chat
+from chatroom.chat.reader import Reader
+from chatroom.chat.room import Room
 from chatroom.chat.rules import Moderation
 from chatroom.chat.session import Session
 from chatroom.commands import COMMANDS
@@ -35,7 +37,8 @@ class Person:
         format: Format = PLAIN,
         address: str = "",
         identity: Identity | None = None,
-        passing: bool = False,
+        one_shot: bool = False,
+        replaces: bool = True,
     ) -> None:
         self.address = address or self.address
         self.writer = FakeWriter(lambda: self.session.drained(), lambda: self.resume())
@@ -49,13 +52,26 @@ class Person:
         self._format = format
         self.session = Session(world.chat, self, self.writer, TEXT, COMMANDS, source)
         self.interpreter = Interpreter(self.session)
-        self.session.passing = passing
+        self.session.one_shot = one_shot
+        self.session.replaces = replaces
         world.came.append(self)
         login.open_session(self.session, identity)
 
     @property
     def name(self) -> str:
         return self.session.user.name
+
+    @property
+    def room(self) -> Room:
+        """The room that they are shown."""
+        assert self.session.room is not None
+        return self.session.room
+
+    @property
+    def reader(self) -> Reader:
+        """Their place in the log of that room."""
+        assert self.session.reader is not None
+        return self.session.reader
 
     # -- what its session asks of it as a Connection
 
@@ -109,7 +125,7 @@ class Person:
             self.world.settle()
             (account,) = added
             assert account is not None
-            chat.logins.logged_in(self.session, account)
+            chat.logins.logged_in(self.session.user, account)
         assert self.session.user.account is not None
         chat.moderation.make_operator(self.session, self.session.user.account)
 
@@ -240,7 +256,7 @@ class World:
 
     def passes(self, identity: Identity, line: str, source: str = LOCAL) -> list[str]:
         """What answers the one *line* that somebody has come for, who is gone then."""
-        person = Person(self, source, identity=identity, passing=True)
+        person = Person(self, source, identity=identity, one_shot=True)
         self.settle()
         answer = person.asks(line)
         person.ends()
@@ -283,11 +299,13 @@ class World:
         origins = {person.session.origin for person in self.came}
         chat = self.chat
         assert not origins & chat.sessions.keys()
-        assert not origins & {session.origin for session in chat.people.values()}
+        assert not origins & {user.origin for user in chat.people.values()}
         for room in chat.rooms.values():
             assert not origins & room.members.keys()
+            assert not origins & room.readers.keys()
             assert not origins & room._entering.keys()
-        assert not origins & {session.origin for session in chat.logins.online.values()}
+        assert not origins & {user.origin for user in chat.logins.online.values()}
+        assert not origins & {origin for same in chat.logins.sessions.values() for origin in same}
         if isinstance(self.claims, MemoryNameClaims):
             assert not origins & set(self.claims._holders.values())
         assert chat._announcers.keys() == chat.rooms.keys()
@@ -311,25 +329,34 @@ class World:
 def check(world: World) -> None:
     """What holds once everything has settled."""
     chat = world.chat
-    for key, session in chat.people.items():
-        assert names.fold(session.user.name) == key
-        assert chat.sessions[session.origin] is session
-    assert len(chat.people) == len(chat.sessions)
-    for id, session in chat.logins.online.items():
-        assert session.user.account is not None
-        assert session.user.account.id == id
-        assert session.user.account.name == session.user.name
-        assert chat.people[session.user.account.key] is session
+    for key, user in chat.people.items():
+        assert names.fold(user.name) == key
+        assert user.here
+        for session in user.connections:
+            assert session.user is user
+            assert chat.sessions[session.origin] is session
+        assert [room.key for room in chat.rooms_with(user)] == list(user.rooms)
+    assert {session.user for session in chat.sessions.values()} == set(chat.people.values())
+    for room in chat.rooms.values():
+        for member in room.members.values():
+            assert chat.people[names.fold(member.name)] is member.user
+        for origin, reader in room.readers.items():
+            assert chat.sessions[origin].reader is reader
+            assert chat.sessions[origin].room is room
+    for id, user in chat.logins.online.items():
+        assert user.account is not None
+        assert user.account.id == id
+        assert user.account.name == user.name
+        assert chat.people[user.account.key] is user
     for session in chat.sessions.values():
-        assert (
-            session.user.account is None or chat.logins.online[session.user.account.id] is session
-        )
+        account = session.user.account
+        assert account is None or chat.logins.online[account.id] is session.user
         assert session.gate.is_open
     claims = world.claims
     local: Any = claims.local if isinstance(claims, LateClaims) else claims
     holders: dict[str, int] = local._holders
     for key, origin in holders.items():
         assert chat.people[key].origin == origin
-    for key, session in chat.people.items():
-        if not names.is_reserved(session.user.name):
-            assert holders.get(key) == session.origin
+    for key, user in chat.people.items():
+        if not names.is_reserved(user.name):
+            assert holders.get(key) == user.origin

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from chatroom.actions import strays
+from chatroom.actions.rooms import unread
 from chatroom.chat.session import Session
 from chatroom.commands.completion import complete
 from chatroom.doors.lines.buffer import LineBuffer
@@ -101,7 +102,10 @@ class KeyInput:
     def prompt(self) -> tuple[str, str]:
         """The terminal: the names that its prompt shows, empty before they are known."""
         session = self._session
-        return ("", "") if session.arriving else (session.user.name, session.room.name)
+        if session.room is None:
+            return "", ""
+        news = ", ".join(one.short for one in unread(session))
+        return session.user.name, f"{session.room.name}{news and f' | {news}'}"
 
     def told(self, text: str) -> None:
         """The terminal: the user is to know something."""

@@ -134,8 +134,8 @@ class SshProtocol(LineProtocol):
         """Return the session, which has the id of the connection."""
         chat, origin = self.factory.chat, self.connection.origin
         session = Session(chat, self, self.writer, TEXT, COMMANDS, self.source, origin)
-        session.passing = self._command is not None
-        session.beside = self._command is None and self.requested.terminal is None
+        session.one_shot = self._command is not None
+        session.replaces = self.requested.terminal is not None
         return session
 
     def came(self) -> None:

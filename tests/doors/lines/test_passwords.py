@@ -126,7 +126,7 @@ def test_a_connection_is_told_and_closed_when_its_owner_comes_from_elsewhere(
     again.sends(login)
     assert b"-- You are now alice.\r\n" in again.received
     registered.world.settle()
-    names = [session.user.name for session in registered.world.chat.people.values()]
+    names = [user.name for user in registered.world.chat.people.values()]
     assert sorted(names) == ["alice", "bob"]
     assert ghost.wire.value().endswith(
         b"-- You are logged in at 127.0.0.1 (a plain line) now. This connection ends.\r\n"

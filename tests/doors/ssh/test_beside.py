@@ -40,7 +40,7 @@ def test_it_ends_no_other_connection_and_says_lines_as_the_same_person(
 
 def logged_in_as(world: World, person: Person) -> bool:
     account = person.session.user.account
-    return account is not None and world.chat.logins.online[account.id] is person.session
+    return account is not None and world.chat.logins.online[account.id] is person.session.user
 
 
 def test_it_is_in_no_list_and_nobody_is_told_of_it(world: World, factory: SshFactory) -> None:
@@ -81,12 +81,12 @@ def test_its_greeting_names_the_others(world: World, factory: SshFactory) -> Non
     assert "-- Welcome to chatroom. You are alice, in #lobby with bob." in script.sees
 
 
-def test_private_lines_go_to_the_other_connection(world: World, factory: SshFactory) -> None:
+def test_private_lines_go_to_both_connections(world: World, factory: SshFactory) -> None:
     alice, bob = owner(world), world.person("bob")
     script = beside(world, factory)
     bob.says("/msg alice hello")
     assert "-> bob to you: hello" in alice.sees
-    assert "-> bob to you: hello" not in script.sees
+    assert "-> bob to you: hello" in script.sees
 
 
 def test_alone_it_is_an_ordinary_connection(world: World, factory: SshFactory) -> None:
@@ -100,7 +100,7 @@ def test_alone_it_is_an_ordinary_connection(world: World, factory: SshFactory) -
     assert "-> bob to you: hello" in script.sees
 
 
-def test_it_steps_aside_for_a_terminal_and_goes_on(world: World, factory: SshFactory) -> None:
+def test_it_goes_on_beside_a_terminal_and_after_it(world: World, factory: SshFactory) -> None:
     owner(world).hangs_up()
     world.settle()
     bob = world.person("bob")
@@ -109,7 +109,7 @@ def test_it_steps_aside_for_a_terminal_and_goes_on(world: World, factory: SshFac
     terminal = at_a_terminal(world, factory)
     assert not script.gone
     assert "alice" in terminal.data.decode()
-    assert "on beside it." in " ".join(script.sees)
+    assert "-- You are logged in" not in " ".join(script.sees)
     world.wait(5)
     assert bob.asks("/who")[-1] == "-- 2 people in #lobby: alice, bob"
     bob.says("hello")
@@ -118,7 +118,7 @@ def test_it_steps_aside_for_a_terminal_and_goes_on(world: World, factory: SshFac
     assert "alice: after" in bob.sees
     terminal.hangs_up()
     world.wait(5)
-    assert bob.asks("/who")[-1] == "-- 1 person in #lobby: bob"
+    assert bob.asks("/who")[-1] == "-- 2 people in #lobby: alice, bob"
     script.sends(b"on and on\n")
     assert "alice: on and on" in bob.sees
 
@@ -137,11 +137,14 @@ def test_who_does_not_read_has_missed_nothing_when_they_do(
     assert [int(line.split()[1]) for line in said] == list(range(200))
 
 
-def test_it_is_no_guest_by_logging_out(world: World, factory: SshFactory) -> None:
-    owner(world)
+def test_it_alone_is_a_guest_by_logging_out(world: World, factory: SshFactory) -> None:
+    alice = owner(world)
     script = beside(world, factory)
     script.sends(b"/logout\n")
-    assert script.sees == ["-- You are here by another connection. /quit ends this one."]
+    assert script.sees == ["-- You are now guest3."]
+    assert logged_in_as(world, alice)
+    script.sends(b"hello\n")
+    assert "guest3: hello" in alice.sees
     script.sends(b"/quit\n")
     assert script.session_closed
 

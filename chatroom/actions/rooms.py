@@ -1,0 +1,106 @@
+"""Rooms: entering and leaving them, and what is unread in those that a connection does not show."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from chatroom.chat.room import Room
+from chatroom.model.history import MAX_ID
+from chatroom.model.refused import Code, Refused
+from chatroom.text import names
+from chatroom.text.prose import enumerate_names
+
+if TYPE_CHECKING:
+    from chatroom.chat.session import Session
+
+
+class UnreadRoom(NamedTuple):
+    """A room of the user's that a connection does not show.
+
+    lines: how many lines were said since it was shown; 0 if that is not known.
+    more: whether there are more than these, which memory does not go back to.
+    mentions: how many of them name the user.
+    """
+
+    room: Room
+    lines: int
+    more: bool
+    mentions: int
+
+    @property
+    def new(self) -> str:
+        """How much is new: '14 new, 2 for you'."""
+        named = f", {self.mentions:,} for you" if self.mentions else ""
+        return f"{self.lines:,}{'+' if self.more else ''} new{named}"
+
+    @property
+    def short(self) -> str:
+        """The same for a prompt: '#tea 14, 2 for you'."""
+        return f"#{self.room.name} {self.new.replace(' new', '')}"
+
+
+def join(session: "Session", name: str) -> None:
+    """Show the room of this *name*; the user enters it first if they are not in it.
+
+    A room that does not exist is made. Raises Refused.
+    """
+    chat, user = session.chat, session.user
+    if session.one_shot:
+        raise Refused(
+            Code.WRONG_CONNECTION, "This connection is for one command, and shows no room."
+        )
+    key = names.fold(name[: names.MAX_NAME + 1].removeprefix("#"))
+    most = chat.settings.rooms_per_person
+    if most and key not in user.rooms and len(user.rooms) >= most:
+        raise Refused(Code.TOO_MANY, f"You are in {most} rooms already. /part ROOM leaves one.")
+    new = key not in chat.rooms
+    room = chat.room_for(name, session)
+    if room is session.room:
+        raise Refused(Code.ALREADY, f"You are in #{room.name} already. /rooms lists the others.")
+    if new:
+        room.maker = user.origin
+    session.join(room)
+
+
+def part(session: "Session", name: str) -> None:
+    """Have the user leave the room of this *name*, or the one that is shown if it is empty.
+
+    A beginning of the name is enough. Raises Refused.
+    """
+    chat, user = session.chat, session.user
+    rooms = {room.name: room for room in chat.rooms_with(user)}
+    listed = enumerate_names([f"#{one}" for one in rooms], len(rooms)) or "no room"
+    if name:
+        found = names.match_prefix(name[: names.MAX_NAME + 1].removeprefix("#"), rooms)
+        if len(found) > 1:
+            raise Refused(Code.AMBIGUOUS, f"Several of your rooms begin like that: {listed}.")
+        room = rooms[found[0]] if found else None
+    else:
+        room = session.here()
+    if room is None or room.name not in rooms:
+        raise Refused(Code.NOT_IN_ROOM, f"You are not in that room. You are in {listed}.")
+    if len(rooms) == 1:
+        raise Refused(
+            Code.PROTECTED,
+            f"#{room.name} is your only room. /join ROOM goes to another, /quit ends it all.",
+        )
+    shown = room is session.room
+    receipt = chat.receipt(chat.leave(room, user))
+    if not shown:
+        receipt.addCallback(lambda _: session.answer(f"You have left #{room.name}."))
+    session.gate.wait_for(receipt)
+
+
+def unread(session: "Session") -> list[UnreadRoom]:
+    """Return the user's rooms that *session* does not show and in which there is something new."""
+    found = []
+    for room in session.chat.rooms_with(session.user):
+        known = session.unread
+        mark = known.mark(room.key) if known is not None else None
+        if room is session.room or known is None or mark is None:
+            continue
+        lines = room.log.lines_between(mark, MAX_ID)
+        more = lines is None
+        if lines is None:
+            lines = room.log.lines_between(room.log.first_id - 1, MAX_ID) or 0
+        if lines or more:
+            found.append(UnreadRoom(room, lines, more, known.mentions(room.key)))
+    return found
