@@ -215,14 +215,16 @@ class LineProtocol(DoorConnection, LineReceiver):
 
     def resume(self) -> None:
         """Go on with the input: the gate of the session is open again."""
-        if self._intake is None:
+        intake = self._intake
+        if intake is None:
             return
+        lines = self.buffer.lines
         self.interpreter.resume()
-        if not self.session.gate.is_open:
+        if self.state is State.CLOSED or not self.session.gate.is_open:
             return
-        self._intake.proceed()
-        if self.state is not State.CLOSED and self.buffer.lines:
-            self.session.waiting(len(self.buffer.lines))
+        intake.proceed()
+        if lines:
+            self.session.waiting(len(lines))
 
     @property
     def hidden(self) -> bool:

@@ -1,7 +1,7 @@
-"""Telnet commands and plain bytes, told apart (RFC 854, "TELNET command structure").
+"""Telnet commands and plain bytes, told apart.
 
-This is a pure object. However the bytes are cut over reads, the same tokens come out, but for where
-runs of plain bytes end.
+RFC 854, "TELNET command structure", has the framing. This is a pure object. However the bytes are
+cut over reads, the same tokens come out, but for where runs of plain bytes end.
 """
 
 from collections.abc import Iterator
