@@ -62,6 +62,8 @@ LOOKUPS = ("search", "history", "missed", "more")
 """Commands whose answers are made in slices, see lookups.py. They delay no other user, so their
 cost in all is not limited."""
 
+NAMED = "ear"
+"""The name of a listener. A line that has it is split into words, to know whether it names them."""
 SECRET = b"correct-horse-7-staple"
 """The password of the operator."""
 
@@ -116,20 +118,20 @@ def various_characters(number: int) -> str:
     """Return Han characters, all different, that are in no text with another *number*."""
     size = (PORTION_BYTES - 64) // 4
     first = number * size % (0x2A6E0 - 0x20000 - size)
-    return "".join(map(chr, range(0x20000 + first, 0x20000 + first + size)))
+    return f"{NAMED} " + "".join(map(chr, range(0x20000 + first, 0x20000 + first + size)))
 
 
 def various_words(number: int) -> str:
     """Return Arabic words with a mark each, that are in no text with another *number*."""
     words = (number * 200 + index for index in range(200))
-    return " ".join(
+    return f"{NAMED} " + " ".join(
         "".join(chr(0x628 + int(digit)) for digit in f"{word:05}") + "\u064e" for word in words
     )
 
 
 def numbered(text: str) -> Callable[[int], str]:
-    """Return a function that puts a number before *text*."""
-    return lambda number: f"{number} {text}"
+    """Return a function that puts a number, and a listener's name, before *text*."""
+    return lambda number: f"{number} {NAMED} {text}"
 
 
 SAID: dict[str, Callable[[int], str]] = {
@@ -353,6 +355,8 @@ def people(ports: Ports, stack: ExitStack) -> None:
         one = Person(ports, door, PEOPLE + 1, 80)
         stack.callback(one.close)
         one.ask(b"/bell mentions\n" if door == "line" else b"/bell mentions\r")
+        if door == "telnet":
+            one.ask(f"/nick {NAMED}\r".encode())
 
 
 class Costs:
