@@ -360,7 +360,7 @@ def people(ports: Ports, stack: ExitStack) -> None:
 
 
 class Costs:
-    """Measures inputs, each at its door, by a user who reconnects if an input ends the session."""
+    """Measures inputs, each at its door, by a user who reconnects if an input ends that."""
 
     def __init__(self, pid: int, ports: Ports, code: str) -> None:
         self._pid = pid

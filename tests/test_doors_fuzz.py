@@ -175,9 +175,9 @@ async def olga(house: House) -> None:
     await client.reads(b"/quit leaves.\r\n")
     client.sends(f"/nick olga\n/register {WORD}\n".encode())
     await client.reads(b"olga is yours")
-    (session,) = house.chat.sessions.values()
-    assert session.user.account is not None
-    house.chat.moderation.make_operator(session, session.user.account)
+    (connection,) = house.chat.connections.values()
+    assert connection.user.account is not None
+    house.chat.moderation.make_operator(connection, connection.user.account)
 
 
 @pytest.mark.parametrize("seed", seeds(6, 60))

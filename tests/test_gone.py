@@ -1,6 +1,6 @@
 """A connection that is gone is gone from everything, in whatever state it was and however it went.
 
-The first half takes each state of a session apart from any door, over each kind of ledger; the
+The first half takes each state of a connection apart from any door, over each kind of ledger; the
 second half closes connections of each door in each state that has to do with bytes.
 """
 
@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred, fail
 
 import chatroom
 from chatroom.actions.steps import outcome, start
-from chatroom.chat.session import Session
+from chatroom.chat.connection import Connection
 from chatroom.commands import Command
 from chatroom.doors.telnet.console import ConsoleFactory
 from chatroom.model.entry import Entry
@@ -41,7 +41,7 @@ GOES: dict[str, Callable[[Person], None]] = {
 @contextmanager
 def freed(world: World, *people: Person) -> Iterator[None]:
     """In the end nothing is left of *people*, though nothing in a circle is collected."""
-    marks = [mark(person.session) for person in people]
+    marks = [mark(person.connection) for person in people]
     before = pending(world)
     gc.collect()
     gc.disable()
@@ -49,13 +49,13 @@ def freed(world: World, *people: Person) -> Iterator[None]:
         yield
         settle(world)
         chat = world.chat
-        origins = {person.session.origin for person in people}
+        origins = {person.connection.origin for person in people}
         for person in people:
             world.came.remove(person)
-            assert person.session.closed or person.gone
+            assert person.connection.closed or person.gone
             # The door lets go of it.
-            del person.session, person.interpreter
-        assert not origins & chat.sessions.keys()
+            del person.connection, person.interpreter
+        assert not origins & chat.connections.keys()
         assert not origins & {user.origin for user in chat.people.values()}
         assert not origins & {user.origin for user in chat.logins.online.values()}
         for room in chat.rooms.values():
@@ -69,13 +69,13 @@ def freed(world: World, *people: Person) -> Iterator[None]:
 
 
 class Mark(dict[str, Command]):
-    """What nothing but a session has: it is there as long as that is."""
+    """What nothing but a connection has: it is there as long as that is."""
 
 
-def mark(session: Session) -> weakref.ref[Mark]:
-    """What tells whether *session*, of which there are no weak references, is there."""
-    mark = Mark(session.commands)
-    session.commands = mark
+def mark(connection: Connection) -> weakref.ref[Mark]:
+    """What tells whether *connection*, of which there are no weak references, is there."""
+    mark = Mark(connection.commands)
+    connection.commands = mark
     return weakref.ref(mark)
 
 

@@ -214,7 +214,7 @@ async def test_nothing_is_left(
 
 
 async def in_a_session(inn: Inn, name: str) -> Caller:
-    """A client of SSH that has a session, and need not have been greeted."""
+    """A client of SSH that has a connection, and need not have been greeted."""
     caller = Caller(name)
     await connectProtocol(inn.endpoint(inn.way), caller)
     await until(lambda: caller.channel is not None)

@@ -43,9 +43,9 @@ def crowd(world: World) -> list[Person]:
         person = world.person(name, address=f"192.0.2.{len(people)}")
         person.says(f"/register {WORD}")
         people.append(person)
-    account = people[-1].session.user.account
+    account = people[-1].connection.user.account
     assert account is not None
-    world.chat.moderation.make_operator(people[-1].session, account)
+    world.chat.moderation.make_operator(people[-1].connection, account)
     return people
 
 
@@ -76,7 +76,7 @@ def test_whatever_is_typed_everything_stays_in_order(
     world.settle()
     assert len({room.key for room in world.chat.rooms.values()}) == len(world.chat.rooms)
     for person in people:
-        assert person.gone or person.room.members[person.session.origin].name == person.name
+        assert person.gone or person.room.members[person.connection.origin].name == person.name
     world.chat.moderation.keep(world.clock.time())
     world.end()
 

@@ -78,7 +78,7 @@ def settled(world: World) -> Crowd:
         crowd.comes(name)
         for line in (f"/nick {name}", f"/register {WORD}"):
             crowd.types(name, line)
-    olga = crowd.people["olga"].session
+    olga = crowd.people["olga"].connection
     assert olga.user.account is not None
     world.chat.moderation.make_operator(olga, olga.user.account)
     return crowd

@@ -21,7 +21,7 @@ from chatroom.text import names
 from chatroom.text.prose import enumerate_names
 
 if TYPE_CHECKING:
-    from chatroom.chat.session import Session
+    from chatroom.chat.connection import Connection
 
 #: How many of the last lines of a room are looked through for who has spoken.
 LINES = 1000
@@ -39,17 +39,17 @@ def exactly(chat: Chat, name: str) -> User:
 
 
 def with_person(
-    session: "Session",
+    connection: "Connection",
     name: str,
     act: Callable[[User], object],
     absent: Callable[[Account], Coroutine[Any, Any, None]] | None = None,
 ) -> None:
-    """Call *act* with the person whom *session* means by *name*; raises Refused, or refuses later.
+    """Call *act* with the user whom *connection* means by *name*; raise Refused, or refuse later.
 
     absent: called with the account in place of that where *name* is registered and its owner is not
     here. Input waits until it is known who is meant, and what is begun has ended.
     """
-    chat = session.chat
+    chat = connection.chat
     key = _key(name)
     person = chat.people.get(key)
     if person is not None:
@@ -58,25 +58,25 @@ def with_person(
         # There is nobody to be looked for.
         raise _nobody(name)
     else:
-        run_step(session, _with_person(session, name, act, absent))
+        run_step(connection, _with_person(connection, name, act, absent))
 
 
-async def known(session: "Session", name: str) -> str:
+async def known(connection: "Connection", name: str) -> str:
     """Return the name of somebody who is here, was here, or has registered it. Raises Refused.
 
     Who was here has left within the last hour, or a line of theirs is in the log of the room.
     """
-    chat = session.chat
+    chat = connection.chat
     key = _key(name)
     person = chat.people.get(key)
     if person is not None:
         return person.name
-    spoken = next((event for event in _recent(session) if said_by(event, key)), None)
+    spoken = next((event for event in _recent(connection) if said_by(event, key)), None)
     if isinstance(spoken, Said | Emoted):
         return spoken.name
     if chat.people.left(key):
         return _shown(name)
-    account = await required(session, chat.logins.accounts.find(key))
+    account = await required(connection, chat.logins.accounts.find(key))
     if account is None:
         text = f"Nobody called {_shown(name)} is or was here."
         raise Refused(
@@ -86,20 +86,20 @@ async def known(session: "Session", name: str) -> str:
 
 
 async def _with_person(
-    session: "Session",
+    connection: "Connection",
     name: str,
     act: Callable[[User], object],
     absent: Callable[[Account], Coroutine[Any, Any, None]] | None,
 ) -> None:
-    chat = session.chat
+    chat = connection.chat
     key = _key(name)
-    account = await required(session, chat.logins.accounts.find(key))
+    account = await required(connection, chat.logins.accounts.find(key))
     # They may have come while they were looked for.
     person = chat.people.get(key)
     if person is not None:
         act(person)
     elif account is None:
-        act(_beginning(session, name))
+        act(_beginning(connection, name))
     elif absent is not None:
         await absent(account)
     else:
@@ -108,19 +108,19 @@ async def _with_person(
         )
 
 
-def _recent(session: "Session") -> Sequence[Event]:
-    """Return the last lines of the room that *session* shows."""
-    return session.room.log.recent(LINES) if session.room is not None else ()
+def _recent(connection: "Connection") -> Sequence[Event]:
+    """Return the last lines of the room that *connection* shows."""
+    return connection.room.log.recent(LINES) if connection.room is not None else ()
 
 
-def _beginning(session: "Session", name: str) -> User:
+def _beginning(connection: "Connection", name: str) -> User:
     """The only other person whose name begins with *name*, which is nobody's. Raises Refused."""
-    chat = session.chat
+    chat = connection.chat
     key = _key(name)
-    found = [one for one in chat.people.beginning(key) if chat.people[one] is not session.user]
+    found = [one for one in chat.people.beginning(key) if chat.people[one] is not connection.user]
     if not found:
         raise _nobody(name)
-    spoken = (said_by(event, key) for event in _recent(session))
+    spoken = (said_by(event, key) for event in _recent(connection))
     if chat.people.left(key) or any(spoken):
         raise Refused(
             Code.GONE, f"{_shown(name)} is not here any more. /who lists who is in your room."

@@ -1,7 +1,7 @@
-"""Arriving: who somebody is that a door knows before there is a session, as SSH does.
+"""Arriving: who somebody is that a door knows before there is a connection, as SSH does.
 
 The rule: nothing is taken, changed or shown here. What a door is told is what holds at this
-moment; the session looks again when it gives the name (login.arrive). No answer takes for ever.
+moment; the connection looks again when it gives the name (login.arrive). No answer takes for ever.
 """
 
 from dataclasses import dataclass
@@ -30,9 +30,9 @@ TURN = 30.0
 
 @dataclass(eq=False, slots=True)
 class PendingConnection:
-    """A connection without a session that tries passwords, see logins.LoginSubject.
+    """A connection without a connection that tries passwords, see logins.LoginSubject.
 
-    origin: its number, which its session gets too. address: as Connection has it. over: for the
+    origin: its number, which its connection gets too. address: as Connection has it. over: for the
     door to set when it is gone. key: one that they have proved to have, though it did not let them
     in.
     """

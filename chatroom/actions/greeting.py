@@ -17,8 +17,8 @@ from chatroom.text.prose import enumerate_names, paragraph
 from chatroom.text.times import day
 
 if TYPE_CHECKING:
+    from chatroom.chat.connection import Connection
     from chatroom.chat.room import Room
-    from chatroom.chat.session import Session
 
 #: How many people a greeting names.
 GREETED = 10
@@ -32,14 +32,14 @@ TALK = "Type to talk. /nick NAME picks a name, /help lists the rest, /quit leave
 LOG_IN = "Only registered people enter and talk just now: /login NAME."
 
 
-def greet(session: "Session", room: "Room", *, first: bool) -> None:
+def greet(connection: "Connection", room: "Room", *, first: bool) -> None:
     """Say where they are and with whom, what the room is about, and what was said there last.
 
     first: they have just come, and are told who they are and what to do.
     """
-    me = session.user.origin
+    me = connection.user.origin
     # Who has only just come is told of when they stay, and not twice.
-    unknown = session.chat.announcer(room).arriving | {me}
+    unknown = connection.chat.announcer(room).arriving | {me}
     looked_at = islice(room.members.values(), MAX_LOOKED_AT)
     others = list(
         islice((other.name for other in looked_at if other.origin not in unknown), GREETED)
@@ -49,29 +49,29 @@ def greet(session: "Session", room: "Room", *, first: bool) -> None:
         count = len(room.members) - len(unknown & room.members.keys())
         place += f" with {enumerate_names(others, count)}"
     if first:
-        lines = _welcome(session, f"You are {session.user.name}, {place}.", TALK)
+        lines = _welcome(connection, f"You are {connection.user.name}, {place}.", TALK)
     elif room.maker == me and not others:
-        lines = [_made(session, room)]
+        lines = [_made(connection, room)]
     else:
         lines = [f"You are now {place}."]
     room.maker = SERVER
     if room.topic:
         lines.append(f"The topic is: {room.topic}")
-    now = session.chat.clock.time()
-    told = encode(session.format, Noticed(now, SERVER, "\n".join(lines)))
-    height = session.connection.height
+    now = connection.chat.clock.time()
+    told = encode(connection.format, Noticed(now, SERVER, "\n".join(lines)))
+    height = connection.client.height
     # Below it stands what is typed.
     rows = max(0, height - told.count(b"\n") - 1) if height else None
-    session.post(_scrollback(session, room, rows))
-    session.post(told)
+    connection.post(_scrollback(connection, room, rows))
+    connection.post(told)
 
 
-def _made(session: "Session", room: "Room") -> str:
+def _made(connection: "Connection", room: "Room") -> str:
     """That *room* is new, and which there are that somebody may have meant."""
     key = room.key
     near = [
         f"#{other.name}"
-        for other in session.chat.rooms_of(session)
+        for other in connection.chat.rooms_of(connection)
         if other is not room
         and (
             other.key.startswith(key)
@@ -83,80 +83,80 @@ def _made(session: "Session", room: "Room") -> str:
     return f"{told} There is {enumerate_names(near[:3], len(near))}." if near else told
 
 
-def greet_nowhere(session: "Session", *, first: bool) -> None:
+def greet_nowhere(connection: "Connection", *, first: bool) -> None:
     """Say that the user is in no room, since only those enter who are logged in.
 
     first: they have just come.
     """
     if first:
-        lines = _welcome(session, f"You are {session.user.name}.", LOG_IN)
+        lines = _welcome(connection, f"You are {connection.user.name}.", LOG_IN)
     else:
         lines = ["You are in no room now.", LOG_IN]
-    session.notice("\n".join(lines))
+    connection.notice("\n".join(lines))
 
 
-def _welcome(session: "Session", who: str, then: str) -> list[str]:
-    settings = session.chat.settings
+def _welcome(connection: "Connection", who: str, then: str) -> list[str]:
+    settings = connection.chat.settings
     lines = [f"Welcome to {settings.name}. {who}"]
-    if session.why:
-        lines.append(paragraph(session.why))
+    if connection.why:
+        lines.append(paragraph(connection.why))
     lines.append(then)
-    if session.connection.hint:
-        lines.append(session.connection.hint)
+    if connection.client.hint:
+        lines.append(connection.client.hint)
     if settings.motd:
         lines.append(settings.motd)
     return lines
 
 
-def _scrollback(session: "Session", room: "Room", rows: int | None) -> bytes:
+def _scrollback(connection: "Connection", room: "Room", rows: int | None) -> bytes:
     """What was said last in *room*, in so many *rows* of a terminal if that is not None.
 
     What is new to somebody who comes back is marked; what this connection was shown already is not
     shown again.
     """
-    chat = session.chat
+    chat = connection.chat
     count = chat.settings.scrollback
-    since = chat.moderation.visible_from(session.user, room.key)
+    since = chat.moderation.visible_from(connection.user, room.key)
     if since is None:
         # They were invited when they asked.
         since = MAX_ID
     now = chat.clock.time()
-    unread = session.unread
+    unread = connection.unread
     mark = unread.mark(room.key) if unread is not None else None
-    if not since and rows is None and mark is None and session.user.ignores is None:
+    if not since and rows is None and mark is None and connection.user.ignores is None:
         first = room.log.last_ids(lambda _: True, 0.0, count)[-1:]
-        session.first_shown = first[0] if first else room.log.last_id + 1
-        return room.scrollback.encoded(session.format, count, now)
+        connection.first_shown = first[0] if first else room.log.last_id + 1
+        return room.scrollback.encoded(connection.format, count, now)
     if unread is not None and mark is not None and unread.has_been_in(room.key):
         since = max(since, mark + 1)
-    hides = session.hider()
+    hides = connection.hider()
     said = [
         (id, event)
         for id, event in room.log.before(MAX_ID, count)
         if id >= since and not hides(event)
     ]
     if rows is not None:
-        fitting = _fitting(session, room, said, rows - (mark is not None))
+        fitting = _fitting(connection, room, said, rows - (mark is not None))
         said = said[len(said) - fitting :]
-    session.first_shown = said[0][0] if said else room.log.last_id + 1
+    connection.first_shown = said[0][0] if said else room.log.last_id + 1
     if unread is not None and mark is not None:
-        left_out = room.log.lines_between(max(mark, since - 1), session.first_shown)
-        unread.enter(room.key, session.first_shown, complete=left_out == 0)
-        if new := _new([event for id, event in said if id > mark], session, left_out):
+        left_out = room.log.lines_between(max(mark, since - 1), connection.first_shown)
+        unread.enter(room.key, connection.first_shown, complete=left_out == 0)
+        if new := _new([event for id, event in said if id > mark], connection, left_out):
             place = sum(id <= mark for id, _ in said)
             time = said[place][1].time if place < len(said) else now
             said.insert(place, (0, Noticed(time, SERVER, new)))
-    shown = session.lines(said, room.name)
+    shown = connection.lines(said, room.name)
     ended = ScrollbackEnded(now, SERVER)
-    return shown + encode(session.format, ended, room.name, live=False) if shown else b""
+    return shown + encode(connection.format, ended, room.name, live=False) if shown else b""
 
 
-def _new(events: Sequence[Event], session: "Session", left_out: int | None) -> str:
-    """What marks *events*, which are new to *session*; empty if nothing is.
+def _new(events: Sequence[Event], connection: "Connection", left_out: int | None) -> str:
+    """What marks *events*, which are new to *connection*; empty if nothing is.
 
     left_out: how many new lines came before them, None if that is not known.
     """
-    account = session.user.account
+    account = connection.user.account
     own = account.key if account is not None else ""
     count = sum(not said_by(event, own) for event in events)
     if left_out and not count:
@@ -167,9 +167,11 @@ def _new(events: Sequence[Event], session: "Session", left_out: int | None) -> s
     return f"{count:,} new{more}" if count else ""
 
 
-def _fitting(session: "Session", room: "Room", said: Sequence[tuple[int, Event]], rows: int) -> int:
+def _fitting(
+    connection: "Connection", room: "Room", said: Sequence[tuple[int, Event]], rows: int
+) -> int:
     """Return how many of the last lines of *said* fit into *rows*, with the markers among them."""
-    format = session.format
+    format = connection.format
     taken, last = 1, None
     for count, (id, event) in enumerate(reversed(said)):
         number = day(event.time, format.zone)

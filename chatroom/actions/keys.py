@@ -19,7 +19,7 @@ from chatroom.text.prose import paragraph
 from chatroom.text.times import local
 
 if TYPE_CHECKING:
-    from chatroom.chat.session import Session
+    from chatroom.chat.connection import Connection
 
 log = Logger()
 
@@ -27,15 +27,15 @@ log = Logger()
 PREFIX = "SHA256:"
 
 
-def show(session: "Session") -> None:
+def show(connection: "Connection") -> None:
     """List the keys of whoever is logged in. Raises Refused."""
-    run_step(session, _show(session, _account(session)))
+    run_step(connection, _show(connection, _account(connection)))
 
 
-def add(session: "Session", line: str) -> None:
+def add(connection: "Connection", line: str) -> None:
     """Add the key in *line*, or the one that this connection came with. Raises Refused."""
-    account = _account(session)
-    if session.paired:
+    account = _account(connection)
+    if connection.paired:
         raise Refused(
             Code.WRONG_CONNECTION,
             f"You came by a code of /pair. To add a key log in with your password: "
@@ -46,43 +46,43 @@ def add(session: "Session", line: str) -> None:
             key = publickeys.parse(line)
         except publickeys.KeyRefused as error:
             raise Refused(Code.BAD_VALUE, str(error)) from None
-    elif session.key is not None:
-        key = session.key
+    elif connection.key is not None:
+        key = connection.key
     else:
         raise Refused(
             Code.USAGE, "You came without a key. One that you paste is added: /key add ssh-... AAAA"
         )
-    run_step(session, _add(session, account, key))
+    run_step(connection, _add(connection, account, key))
 
 
-def remove(session: "Session", beginning: str) -> None:
+def remove(connection: "Connection", beginning: str) -> None:
     """Remove the key whose fingerprint begins so. Raises Refused."""
-    run_step(session, _remove(session, _account(session), beginning))
+    run_step(connection, _remove(connection, _account(connection), beginning))
 
 
-def _account(session: "Session") -> Account:
-    if session.user.account is None:
+def _account(connection: "Connection") -> Account:
+    if connection.user.account is None:
         raise Refused(
             Code.NOT_LOGGED_IN, "Keys are for registered people: /register or /login comes first."
         )
-    return session.user.account
+    return connection.user.account
 
 
-async def _show(session: "Session", account: Account) -> None:
-    keys = await required(session, session.chat.logins.accounts.keys(account.id))
-    used = session.key.fingerprint if session.key is not None else ""
-    lines = [_shown(session, key, used) for key in keys]
+async def _show(connection: "Connection", account: Account) -> None:
+    keys = await required(connection, connection.chat.logins.accounts.keys(account.id))
+    used = connection.key.fingerprint if connection.key is not None else ""
+    lines = [_shown(connection, key, used) for key in keys]
     if lines:
         lines.insert(0, "These keys log you in:" if len(lines) > 1 else "This key logs you in:")
     else:
         lines.append("You have no keys. /key add ssh-... AAAA adds one that you paste.")
     if used and used not in {key.fingerprint for key in keys}:
         lines.append(f"You came with {used}, which /key add adds.")
-    session.notice("\n".join(lines))
+    connection.notice("\n".join(lines))
 
 
-def _shown(session: "Session", key: BoundKey, used: str) -> str:
-    since = f"{local(key.added, session.format.zone):%Y-%m-%d}"
+def _shown(connection: "Connection", key: BoundKey, used: str) -> str:
+    since = f"{local(key.added, connection.format.zone):%Y-%m-%d}"
     about = [key.type, *([key.comment] if key.comment else []), f"since {since}"]
     if key.fingerprint == used:
         about.append("you came with it")
@@ -91,15 +91,15 @@ def _shown(session: "Session", key: BoundKey, used: str) -> str:
     return f"{key.fingerprint} {', '.join(about)}"
 
 
-async def _add(session: "Session", account: Account, key: PublicKey) -> None:
-    logins = session.chat.logins
-    proven = session.key == key
+async def _add(connection: "Connection", account: Account, key: PublicKey) -> None:
+    logins = connection.chat.logins
+    proven = connection.key == key
     mark = key.fingerprint
     doubt = "It is not sure whether the key is added. /key lists them."
-    added = logins.accounts.add_key(account.id, key, session.chat.clock.time(), proven)
+    added = logins.accounts.add_key(account.id, key, connection.chat.clock.time(), proven)
     # Whoever waits for it may have given up by then.
-    added.addCallback(lambda became: _note_added(session, account, mark, became))
-    match await required(session, shielded(added), doubt):
+    added.addCallback(lambda became: _note_added(connection, account, mark, became))
+    match await required(connection, shielded(added), doubt):
         case Binding.OURS:
             raise Refused(Code.ALREADY, f"{mark} is a key of yours already.")
         case Binding.TAKEN:
@@ -116,24 +116,24 @@ async def _add(session: "Session", account: Account, key: PublicKey) -> None:
         told.append(f"Whoever comes with it is {account.name}.")
     else:
         told.append(f"Come with it as {account.name} once; from then on it is enough by itself.")
-    session.notice(paragraph(*told))
+    connection.notice(paragraph(*told))
 
 
-def _note_added(session: "Session", account: Account, mark: str, became: Binding) -> Binding:
+def _note_added(connection: "Connection", account: Account, mark: str, became: Binding) -> Binding:
     if became is Binding.DONE:
         log.info(
             "{name!r} has added the key {fingerprint}",
             event="key_added",
             name=account.name,
             fingerprint=mark,
-            **log_fields(session),
+            **log_fields(connection),
         )
     return became
 
 
-async def _remove(session: "Session", account: Account, beginning: str) -> None:
-    book = session.chat.logins.accounts
-    keys = await required(session, book.keys(account.id))
+async def _remove(connection: "Connection", account: Account, beginning: str) -> None:
+    book = connection.chat.logins.accounts
+    keys = await required(connection, book.keys(account.id))
     if beginning[: len(PREFIX)].upper() == PREFIX:
         beginning = beginning[len(PREFIX) :]
     marks = [key.fingerprint for key in keys]
@@ -148,21 +148,21 @@ async def _remove(session: "Session", account: Account, beginning: str) -> None:
     doubt = "It is not sure whether the key is removed. /key lists them."
     removed = book.remove_key(account.id, mark)
     # Whoever waits for it may have given up by then.
-    removed.addCallback(lambda was: _note_removed(session, account, mark, was))
-    if not (await required(session, shielded(removed), doubt)):
+    removed.addCallback(lambda was: _note_removed(connection, account, mark, was))
+    if not (await required(connection, shielded(removed), doubt)):
         raise Refused(
             Code.NOTHING_FOUND, "You have no key with such a fingerprint. /key lists them."
         )
-    session.notice(f"{mark} is no key of yours any more.")
+    connection.notice(f"{mark} is no key of yours any more.")
 
 
-def _note_removed(session: "Session", account: Account, mark: str, was: bool) -> bool:
+def _note_removed(connection: "Connection", account: Account, mark: str, was: bool) -> bool:
     if was:
         log.info(
             "{name!r} has removed the key {fingerprint}",
             event="key_removed",
             name=account.name,
             fingerprint=mark,
-            **log_fields(session),
+            **log_fields(connection),
         )
     return was

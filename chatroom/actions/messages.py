@@ -17,7 +17,7 @@ from chatroom.model.events import SERVER, Whispered
 from chatroom.model.refused import Code, Refused
 
 if TYPE_CHECKING:
-    from chatroom.chat.session import Session
+    from chatroom.chat.connection import Connection
 
 log = Logger()
 
@@ -31,7 +31,7 @@ class PrivateLine:
 
     __slots__ = ("_account", "_arrived", "_chat", "_message", "_recipient", "_sender", "copies")
 
-    def __init__(self, sender: "Session", recipient: User, text: str) -> None:
+    def __init__(self, sender: "Connection", recipient: User, text: str) -> None:
         self._chat = sender.chat
         # By number: a line that waits for somebody keeps nobody else.
         self._sender = next(sender.user.reading, sender).origin
@@ -75,7 +75,7 @@ class PrivateLine:
         self._not_delivered()
 
     def _not_delivered(self) -> None:
-        sender = self._chat.sessions.get(self._sender)
+        sender = self._chat.connections.get(self._sender)
         if sender is not None:
             sender.notice(
                 f"{self._recipient} has gone and did not read your last line. "
@@ -83,7 +83,7 @@ class PrivateLine:
             )
 
 
-def whisper(sender: "Session", recipient: User, text: str) -> None:
+def whisper(sender: "Connection", recipient: User, text: str) -> None:
     """Say *text*, which is clean, to one user alone. Raises Refused."""
     moderation = sender.chat.moderation
     # Operators can be asked why.
@@ -140,50 +140,54 @@ def _shown(message: OfflineMessage, account: Account) -> Whispered:
     return Whispered(message.time, SERVER, *sent, outgoing=False, user=message.author)
 
 
-async def show_messages(session: "Session", account: Account) -> None:
+async def show_messages(connection: "Connection", account: Account) -> None:
     """Show what was left for the account; what was taken is forgotten."""
-    book = session.chat.logins.accounts
-    messages = await default_none(session, book.messages(account.id))
+    book = connection.chat.logins.accounts
+    messages = await default_none(connection, book.messages(account.id))
     if messages is None:
-        session.notice("What was left for you cannot be shown just now; it waits.")
+        connection.notice("What was left for you cannot be shown just now; it waits.")
     elif messages:
         count = (
             "A private line was" if len(messages) == 1 else f"{len(messages)} private lines were"
         )
-        session.notice(f"{count} left for you:")
+        connection.notice(f"{count} left for you:")
         # They are forgotten together, so that all of them have to be shown.
         shown = ((0, _shown(message, account)) for message in messages)
-        lines = session.lines(shown, most=maxsize)
-        session.post(lines, LeftLines(book, account.id, messages[-1].id))
+        lines = connection.lines(shown, most=maxsize)
+        connection.post(lines, LeftLines(book, account.id, messages[-1].id))
 
 
-async def leave_message(session: "Session", account: Account, text: str) -> None:
+async def leave_message(connection: "Connection", account: Account, text: str) -> None:
     """Keep *text* for the owner of *account*, who is not here. Raises Refused."""
-    chat = session.chat
+    chat = connection.chat
     logins = chat.logins
-    why = chat.moderation.why_muted(session)
+    why = chat.moderation.why_muted(connection)
     if why is not None and not chat.moderation.operators.get(account.id):
         raise Refused(Code.MUTED, why)
     now = chat.clock.time()
-    author = session.user.account.id if session.user.account else 0
+    author = connection.user.account.id if connection.user.account else 0
     # Who is ignored is not told.
     waiting = 1
     if not author or author not in account.preferences.ignores:
-        if not logins.messages_left.take(session.source):
+        if not logins.messages_left.take(connection.source):
             raise Refused(
                 Code.RATE_LIMITED,
                 "Too many private lines were left from your address. Try again later.",
             )
-        message = OfflineMessage(now, session.user.name, author, text)
+        message = OfflineMessage(now, connection.user.name, author, text)
         doubt = f"{account.name} is not here; it is not sure that your line waits for them."
-        waiting = await required(session, logins.accounts.leave(account.id, message), doubt)
+        waiting = await required(connection, logins.accounts.leave(account.id, message), doubt)
     if not waiting:
         raise Refused(
             Code.TOO_MANY, f"{account.name} is not here, and too many lines wait. Try again later."
         )
-    sent = (session.user.name, account.name, text)
-    session.tell(Whispered(now, session.origin, *sent, outgoing=True, user=session.user.id))
-    session.notice(f"{account.name} is not here. Your line waits, and is shown when they log in.")
+    sent = (connection.user.name, account.name, text)
+    connection.tell(
+        Whispered(now, connection.origin, *sent, outgoing=True, user=connection.user.id)
+    )
+    connection.notice(
+        f"{account.name} is not here. Your line waits, and is shown when they log in."
+    )
 
 
 def _not_forgotten(failure: Any) -> None:

@@ -12,7 +12,7 @@ from chatroom.model.accounts import Account
 from chatroom.model.refused import Code, Refused
 
 if TYPE_CHECKING:
-    from chatroom.chat.session import Session
+    from chatroom.chat.connection import Connection
 
 log = Logger()
 
@@ -20,40 +20,40 @@ log = Logger()
 WRONG_CODE_PAUSE_SECONDS = 2.0
 
 
-def claim(session: "Session", code: str) -> Account:
-    """Make the session's account an operator's, and use the *code* up. Raises Refused."""
-    moderation = session.chat.moderation
+def claim(connection: "Connection", code: str) -> Account:
+    """Make the connection's account an operator's, and use the *code* up. Raises Refused."""
+    moderation = connection.chat.moderation
     if not moderation.code:
         raise Refused(Code.NOTHING_FOUND, "There is no code to claim. /ops lists who keeps order.")
-    account = session.user.account
+    account = connection.user.account
     if account is None:
         raise Refused(
             Code.NOT_LOGGED_IN,
             "Only a registered name can be an operator's. /register first, then /claim.",
         )
-    check_code(session, code)
+    check_code(connection, code)
     moderation.code = ""
-    moderation.make_operator(session, account)
-    moderation.record(session, "became an operator")
-    session.chat.recheck_access(session.user)
+    moderation.make_operator(connection, account)
+    moderation.record(connection, "became an operator")
+    connection.chat.recheck_access(connection.user)
     return account
 
 
-def check_code(session: "Session", code: str) -> None:
+def check_code(connection: "Connection", code: str) -> None:
     """Raise Refused unless *code* is the claim code. Wrong ones are limited by source."""
-    moderation = session.chat.moderation
-    if moderation.wrong_claims.spent(session.limited_as):
+    moderation = connection.chat.moderation
+    if moderation.wrong_claims.spent(connection.limited_as):
         raise Refused(
             Code.RATE_LIMITED, "Too many wrong codes came from your address. Try again in an hour."
         )
     if not moderation.is_code(code):
-        moderation.wrong_claims.take(session.limited_as)
+        moderation.wrong_claims.take(connection.limited_as)
         log.info(
             "A wrong claim code from {address} (connection {connection})",
             event="claim_wrong",
-            **log_fields(session),
+            **log_fields(connection),
         )
-        session.pacer.pause(WRONG_CODE_PAUSE_SECONDS)
+        connection.pacer.pause(WRONG_CODE_PAUSE_SECONDS)
         raise Refused(
             Code.WRONG_PASSWORD,
             "That is not the code. It is in the log of the server's last start.",

@@ -1,4 +1,4 @@
-"""Names: how one session comes to the name it has, and loses it.
+"""Names: how one connection comes to the name it has, and loses it.
 
 The rule: a name is claimed first, then it is looked up whose it is, or whose name it looks like,
 and it is had when the log says so. The owner of a registered name can always take it back. What a
@@ -22,7 +22,7 @@ from chatroom.text.prose import paragraph
 
 if TYPE_CHECKING:
     from chatroom.chat.chat import Chat
-    from chatroom.chat.session import Session
+    from chatroom.chat.connection import Connection
 
 log = Logger()
 
@@ -30,32 +30,32 @@ ANOTHER = "/nick NAME picks another."
 NOT_NOW = "Names cannot be had just now. /nick NAME tries again."
 
 
-def rename(session: "Session", name: str) -> None:
+def rename(connection: "Connection", name: str) -> None:
     """Ask for another name, which nobody forbids; input waits until there is an answer.
 
     Raises Refused.
     """
-    chat = session.chat
-    if (why := session.chat.moderation.why_muted(session)) is not None:
+    chat = connection.chat
+    if (why := connection.chat.moderation.why_muted(connection)) is not None:
         # A name is shown to everybody.
-        raise Refused(Code.MUTED, f"{why} You are still {session.user.name}.")
+        raise Refused(Code.MUTED, f"{why} You are still {connection.user.name}.")
     # What no room is told of is no noise: a script takes its name before it says its line.
-    known = (room.members[session.user.origin] for room in chat.rooms_with(session.user))
-    if any(member.announced for member in known) and not chat.renamed.take(session.limited_as):
+    known = (room.members[connection.user.origin] for room in chat.rooms_with(connection.user))
+    if any(member.announced for member in known) and not chat.renamed.take(connection.limited_as):
         raise Refused(
             Code.RATE_LIMITED,
-            f"You are still {session.user.name}: names were changed too often from your address. "
-            "Try again in an hour.",
+            f"You are still {connection.user.name}: names were changed too often from your "
+            "address. Try again in an hour.",
         )
-    session.gate.close(Reason.NAMING)
-    key = session.user.naming = names.fold(name)
+    connection.gate.close(Reason.NAMING)
+    key = connection.user.naming = names.fold(name)
 
     def claimed(free: bool) -> object:
-        if session.over:
+        if connection.over:
             # Too late: nobody is here to have it.
-            release(session, name)
+            release(connection, name)
         elif not free:
-            _not_named(session, f"{name} is taken.")
+            _not_named(connection, f"{name} is taken.")
         else:
             # Not before: while we have the claim nobody else registers it.
             owner = with_timeout(chat.logins.accounts.resembling(name), chat.clock)
@@ -63,60 +63,62 @@ def rename(session: "Session", name: str) -> None:
         return None
 
     def looked_up(owner: Account | None) -> None:
-        if not session.over and owner is None and session.user.naming == key:
-            rename_to(session, name)
+        if not connection.over and owner is None and connection.user.naming == key:
+            rename_to(connection, name)
             return
-        release(session, name)
-        if not session.over:
-            _not_named(session, whose(name, owner))
+        release(connection, name)
+        if not connection.over:
+            _not_named(connection, whose(name, owner))
 
     def not_claimed(failure: object) -> None:
         log.error(
             "Claiming a name failed: {error}",
             event="claim_failed",
-            connection=session.origin,
+            connection=connection.origin,
             error=failure,
         )
-        failed(session, name, "names cannot be changed just now")
+        failed(connection, name, "names cannot be changed just now")
 
-    chat.claims.claim(key, session.user.origin).addCallback(claimed).addErrback(not_claimed)
+    chat.claims.claim(key, connection.user.origin).addCallback(claimed).addErrback(not_claimed)
 
 
-async def claim_first(session: "Session", name: str) -> None:
-    """Have *name*, which is allowed, from the beginning: *session* is nowhere yet.
+async def claim_first(connection: "Connection", name: str) -> None:
+    """Have *name*, which is allowed, from the beginning: *connection* is nowhere yet.
 
     Raises Refused, and steps.Gone. Whenever the claim comes that nobody waits for any more,
     it is given back.
     """
-    if (why := session.chat.moderation.why_muted(session)) is not None:
+    if (why := connection.chat.moderation.why_muted(connection)) is not None:
         raise Refused(Code.MUTED, why)
-    key = session.user.naming = names.fold(name)
+    key = connection.user.naming = names.fold(name)
     answer: Deferred[bool] = Deferred()
 
     def claimed(free: bool) -> None:
-        if free and (answer.called or session.over):
-            release(session, name)
+        if free and (answer.called or connection.over):
+            release(connection, name)
         if not answer.called:
             answer.callback(free)
 
     def not_claimed(failure: Any) -> None:
-        release(session, name)
+        release(connection, name)
         if not answer.called:
             answer.errback(failure)
 
-    session.chat.claims.claim(key, session.user.origin).addCallback(claimed).addErrback(not_claimed)
-    if not (await required(session, answer, NOT_NOW)):
+    connection.chat.claims.claim(key, connection.user.origin).addCallback(claimed).addErrback(
+        not_claimed
+    )
+    if not (await required(connection, answer, NOT_NOW)):
         raise Refused(Code.NAME_TAKEN, f"{name} is taken. {ANOTHER}")
     try:
-        book = session.chat.logins.accounts
-        owner = await required(session, book.resembling(name), NOT_NOW)
-        if owner is not None or session.user.naming != key:
+        book = connection.chat.logins.accounts
+        owner = await required(connection, book.resembling(name), NOT_NOW)
+        if owner is not None or connection.user.naming != key:
             raise Refused(Code.NAME_TAKEN, f"{whose(name, owner)} {ANOTHER}")
     except Exception:
-        release(session, name)
+        release(connection, name)
         raise
-    session.user.naming = ""
-    session.user.name = session.user.submitted = name
+    connection.user.naming = ""
+    connection.user.name = connection.user.submitted = name
 
 
 def whose(name: str, owner: Account | None) -> str:
@@ -129,9 +131,9 @@ def whose(name: str, owner: Account | None) -> str:
     return f"{name} looks like the registered name {owner.name}."
 
 
-def rename_to(session: "Session", name: str) -> "Deferred[bool]":
+def rename_to(connection: "Connection", name: str) -> "Deferred[bool]":
     """Have *name*, which is claimed; fires with whether that happened."""
-    chat, user = session.chat, session.user
+    chat, user = connection.chat, connection.user
     for one in user.connections:
         one.gate.close(Reason.NAMING)
     user.naming = ""
@@ -143,8 +145,8 @@ def rename_to(session: "Session", name: str) -> "Deferred[bool]":
         chat.submit(room, Renamed(now, user.origin, former, name, shown, user=user.id))
     if not rooms:
         # No room has to be told first.
-        renamed(session, name)
-    return session.gate.opened(Reason.NAMING).addCallback(lambda _: user.name == name)
+        renamed(connection, name)
+    return connection.gate.opened(Reason.NAMING).addCallback(lambda _: user.name == name)
 
 
 def reclaim(chat: "Chat", user: User, key: str) -> None:
@@ -163,9 +165,9 @@ def reclaim(chat: "Chat", user: User, key: str) -> None:
         rename_to(user.connections[0], chat.next_guest())
 
 
-def renamed(session: "Session", name: str) -> None:
+def renamed(connection: "Connection", name: str) -> None:
     """Act on the new *name* of the user: the old one is free from here on."""
-    user, people = session.user, session.chat.people
+    user, people = connection.user, connection.chat.people
     if name == user.name:
         # Another room has said so before.
         return
@@ -176,54 +178,54 @@ def renamed(session: "Session", name: str) -> None:
     people[new] = user
     # Unless it is on its way back to it.
     if old not in (new, names.fold(user.submitted)):
-        session.chat.claims.release(old, user.origin)
+        connection.chat.claims.release(old, user.origin)
     log.info(
         "Connection {connection}, {former!r}, is {name!r} now",
         event="renamed",
-        connection=session.origin,
+        connection=connection.origin,
         former=user.name,
         name=name,
     )
     user.name = name
-    become_user(session.chat, user, user.account.id if user.account else -user.origin)
+    become_user(connection.chat, user, user.account.id if user.account else -user.origin)
     for one in user.connections:
         one.notice(f"You are now {name}.")
-    _named(session)
+    _named(connection)
 
 
-def failed(session: "Session", name: str, why: str) -> None:
+def failed(connection: "Connection", name: str, why: str) -> None:
     """Act on the refusal of a new *name*: it stays what it was."""
-    user = session.user
+    user = connection.user
     if user.submitted == name:
         user.submitted = user.name
-    release(session, name)
-    session.refuse(f"You are still {user.name}: {why}.")
+    release(connection, name)
+    connection.refuse(f"You are still {user.name}: {why}.")
     user.naming = ""
-    _named(session)
+    _named(connection)
 
 
-def _not_named(session: "Session", why: str) -> None:
+def _not_named(connection: "Connection", why: str) -> None:
     """The name that was asked for is not to be had."""
-    session.user.naming = ""
-    session.refuse(f"{why} You are still {session.user.name}. {ANOTHER}")
-    _named(session)
+    connection.user.naming = ""
+    connection.refuse(f"{why} You are still {connection.user.name}. {ANOTHER}")
+    _named(connection)
 
 
-def _named(session: "Session") -> None:
+def _named(connection: "Connection") -> None:
     """Input need not wait for a name, unless another one is on its way."""
-    if session.user.submitted == session.user.name:
-        for one in session.user.connections:
+    if connection.user.submitted == connection.user.name:
+        for one in connection.user.connections:
             one.gate.open(Reason.NAMING)
 
 
-def still_named(session: "Session", name: str) -> bool:
+def still_named(connection: "Connection", name: str) -> bool:
     """Whether this person is called *name*, and no other name is on its way."""
-    return session.user.name == session.user.submitted == name
+    return connection.user.name == connection.user.submitted == name
 
 
-def release(session: "Session", name: str) -> None:
+def release(connection: "Connection", name: str) -> None:
     """Somebody else may claim *name* now, unless it is another spelling of the present one."""
     key = names.fold(name)
-    user = session.user
+    user = connection.user
     if key != names.fold(user.name) or not user.connections:
-        session.chat.claims.release(key, user.origin)
+        connection.chat.claims.release(key, user.origin)

@@ -28,8 +28,8 @@ from chatroom.text.times import day, local
 from chatroom.text.words import named
 
 if TYPE_CHECKING:
+    from chatroom.chat.connection import Connection
     from chatroom.chat.room import Room
-    from chatroom.chat.session import Session
 
 log = Logger()
 
@@ -57,21 +57,21 @@ TOO_LONG = "That takes too long to look for. Rarer words, or one room, are found
 Page = tuple[Sequence[Entry], bytes]
 
 
-def pager_of(session: "Session") -> "HistoryPager":
-    """What *session* looks up, made with the first question."""
-    recall = session.recall
+def pager_of(connection: "Connection") -> "HistoryPager":
+    """What *connection* looks up, made with the first question."""
+    recall = connection.recall
     if not isinstance(recall, HistoryPager):
-        recall = session.recall = HistoryPager(session)
+        recall = connection.recall = HistoryPager(connection)
     return recall
 
 
 class HistoryPager:
     """What one person looked up last, and how it goes on."""
 
-    __slots__ = ("_asked", "_next", "_session")
+    __slots__ = ("_asked", "_connection", "_next")
 
-    def __init__(self, session: "Session") -> None:
-        self._session = session
+    def __init__(self, connection: "Connection") -> None:
+        self._connection = connection
         self._next: Callable[[], None] | None = None
         self._asked: Deferred[Any] | None = None
 
@@ -94,8 +94,8 @@ class HistoryPager:
 
         time: in seconds since the epoch; in place of an id, from before this time.
         """
-        session = self._session
-        chat = session.chat
+        connection = self._connection
+        chat = connection.chat
 
         def ask() -> "Deferred[list[Entry]]":
             if time is None:
@@ -110,13 +110,13 @@ class HistoryPager:
         def shown(made: Page, seen: Sequence[Entry]) -> None:
             page, lines = made
             more = len(seen) == count or len(page) < len(seen)
-            session.post(lines)
+            connection.post(lines)
             if more:
                 self._next = lambda: self.history(room, count, page[0].id)
-                session.notice("/more shows what was said before.")
+                connection.notice("/more shows what was said before.")
             elif not lines:
                 none = "Nothing" if before == MAX_ID and time is None else "Nothing earlier"
-                session.notice(f"{none} has been said here.")
+                connection.notice(f"{none} has been said here.")
 
         self._ask(ask, show)
 
@@ -125,34 +125,34 @@ class HistoryPager:
 
         otherwise: what is looked for if there are none.
         """
-        session = self._session
-        chat = session.chat
+        connection = self._connection
+        chat = connection.chat
 
         lines: list[bytes] = []
 
         def steps(entries: Sequence[Entry]) -> Iterator[None]:
-            hidden = session.hider()
+            hidden = connection.hider()
             for entry in reversed(self._allowed(entries)):
                 key, id, event = entry
                 if chat.is_there(entry) and not hidden(event):
                     found = Found(event.time, event.origin, event, user=event.user)
-                    lines.append(encode(session.format, found, chat.rooms[key].name, id))
+                    lines.append(encode(connection.format, found, chat.rooms[key].name, id))
                     yield
 
         def show(entries: Sequence[Entry]) -> "Deferred[None]":
             return piecemeal(chat.clock, steps(entries)).addCallback(shown, entries)
 
         def shown(_: None, entries: Sequence[Entry]) -> None:
-            session.post(b"".join(lines))
+            connection.post(b"".join(lines))
             newest = query.before == MAX_ID
             if len(entries) == FOUND:
                 older = replace(query, before=entries[0].id)
                 self._next = lambda: self.search(older)
-                session.notice(f"{'These are the newest. ' * newest}/more shows older ones.")
+                connection.notice(f"{'These are the newest. ' * newest}/more shows older ones.")
             elif not lines and otherwise is not None:
                 self.search(otherwise)
             elif not lines:
-                session.notice("Nothing was found." if newest else "That is all.")
+                connection.notice("Nothing was found." if newest else "That is all.")
 
         self._ask(lambda: self._found(query), show, searches=True)
 
@@ -169,7 +169,7 @@ class HistoryPager:
             older = self._found(replace(query, rooms=rooms, before=entries[0].id))
             return older.addCallback(lambda found: [*found, *allowed][-FOUND:])
 
-        return self._session.chat.history.search(query, FOUND).addCallback(seen)
+        return self._connection.chat.history.search(query, FOUND).addCallback(seen)
 
     def returned(
         self, rooms: Collection[str], name: str, letter: Letter | None = None
@@ -180,30 +180,30 @@ class HistoryPager:
 
         rooms: the keys of those that they read. name: theirs. letter: told when they know.
         """
-        session = self._session
+        connection = self._connection
 
         def tell(missed: Sequence[UnreadSummary]) -> None:
             count = sum(room.lines for room in missed)
             if not count:
-                session.post(b"", letter)
+                connection.post(b"", letter)
                 return
             naming = sum(room.naming for room in missed)
-            oldest, now = min(room.since for room in missed), session.chat.clock.time()
-            since = when(oldest, now, session.format.zone)
+            oldest, now = min(room.since for room in missed), connection.chat.clock.time()
+            since = when(oldest, now, connection.format.zone)
             line = f"You missed {count:,} line{'' if count == 1 else 's'} since {since}"
             if naming:
                 them = "which" if count == 1 else f"{naming:,} of them"
                 line += f", {them} name{'s' if naming == 1 else ''} you"
             shows = "it" if count == 1 else "them"
             line += f". /missed shows {shows}."
-            session.tell(Noticed(session.chat.clock.time(), SERVER, line), letter)
-            if session.unread is not None:
+            connection.tell(Noticed(connection.chat.clock.time(), SERVER, line), letter)
+            if connection.unread is not None:
                 by_time = sorted(missed, key=lambda room: room.since)
-                session.unread.sort([room.room for room in by_time])
+                connection.unread.sort([room.room for room in by_time])
 
         gaps = [(room, gap) for room, gap in self._gaps() if room in rooms]
         own = names.fold(name)
-        return self._ask(lambda: session.chat.history.missed(gaps, named(name), own), tell)
+        return self._ask(lambda: connection.chat.history.missed(gaps, named(name), own), tell)
 
     def missed(self, otherwise: str = "You missed nothing.") -> None:
         """Show what was missed, room by room, each from its oldest line on.
@@ -215,12 +215,12 @@ class HistoryPager:
         if gaps:
             self._show_missed(gaps, otherwise)
         else:
-            self._session.notice(otherwise)
+            self._connection.notice(otherwise)
 
     def _show_missed(self, gaps: list[tuple[str, Gap]], otherwise: str) -> None:
         """Show the first page of *gaps*, or say what is to be said *otherwise*."""
-        session = self._session
-        chat = session.chat
+        connection = self._connection
+        chat = connection.chat
         (key, gap), *others = gaps
         room = chat.rooms[key]
 
@@ -236,19 +236,19 @@ class HistoryPager:
             whole = len(entries) < MISSED or len(within) < len(entries)
             done = whole and len(page) == len(within)
             last = page[-1].id if page else gap.after
-            if session.unread is not None:
+            if connection.unread is not None:
                 # What comes after an open gap is still to be shown.
                 closed = done and gap.before < MAX_ID
-                session.unread.read(key, gap, gap.before - 1 if closed else last)
+                connection.unread.read(key, gap, gap.before - 1 if closed else last)
             if lines:
-                session.notice(f"In #{room.name}:")
-                session.post(lines)
+                connection.notice(f"In #{room.name}:")
+                connection.post(lines)
             left = others if done else [(key, Gap(last, gap.before)), *others]
             if not left:
-                session.notice(ALL_MISSED if lines else otherwise)
+                connection.notice(ALL_MISSED if lines else otherwise)
             elif lines or not done:
                 self._next = lambda: self.missed(ALL_MISSED)
-                session.notice("/more goes on.")
+                connection.notice("/more goes on.")
             else:
                 self._show_missed(left, otherwise)
 
@@ -256,20 +256,20 @@ class HistoryPager:
 
     def _gaps(self) -> list[tuple[str, Gap]]:
         """What was not shown of the rooms that there are, as far as this person may see it."""
-        session = self._session
+        connection = self._connection
         return [
             (room, Gap(max(gap.after, self._since(room) - 1), gap.before))
-            for room, gap in (session.unread.gaps if session.unread is not None else ())
-            if room in session.chat.rooms and self._since(room) < gap.before
+            for room, gap in (connection.unread.gaps if connection.unread is not None else ())
+            if room in connection.chat.rooms and self._since(room) < gap.before
         ]
 
     def _is_empty(self, room: str, gap: Gap) -> bool:
         """Whether it is known that nothing was said in *gap*."""
-        return self._session.chat.rooms[room].log.lines_between(*gap) == 0
+        return self._connection.chat.rooms[room].log.lines_between(*gap) == 0
 
     def _is_own(self, event: Event) -> bool:
         """Whether this person said it, here or with a command on another connection."""
-        account = self._session.user.account
+        account = self._connection.user.account
         return account is not None and said_by(event, account.key)
 
     def _allowed(self, entries: Sequence[Entry]) -> Sequence[Entry]:
@@ -279,7 +279,7 @@ class HistoryPager:
 
     def _since(self, room: str) -> int:
         """From which id on this person may see what is said in the room."""
-        since = self._session.chat.moderation.visible_from(self._session.user, room)
+        since = self._connection.chat.moderation.visible_from(self._connection.user, room)
         return MAX_ID if since is None else since
 
     def _page(
@@ -296,17 +296,17 @@ class HistoryPager:
         newest: the last of them, else the first. hidden: the ids of those that are left out, beside
         those of whom this person ignores.
         """
-        session = self._session
-        zone = session.format.zone
+        connection = self._connection
+        zone = connection.format.zone
         kept: list[Entry] = []
         pieces: dict[int, bytes] = {}
 
         def steps() -> Iterator[None]:
-            hides = session.hider()
+            hides = connection.hider()
             size, last = 0, -1
             for entry in reversed(entries) if newest else entries:
                 if entry.id not in hidden and not hides(entry.event):
-                    piece = session.shown(entry.event, room.name, entry.id)
+                    piece = connection.shown(entry.event, room.name, entry.id)
                     number = day(entry.event.time, zone)
                     size += len(piece) + HEADING * (number != last)
                     last = number
@@ -320,11 +320,11 @@ class HistoryPager:
         def made(_: None) -> Page:
             page = kept[::-1] if newest else kept
             said = [(entry.id, entry.event) for entry in page if entry.id in pieces]
-            lines = transcript(said, session.chat.clock.time(), zone)
-            shown = [pieces.get(id) or session.shown(event, room.name) for id, event in lines]
+            lines = transcript(said, connection.chat.clock.time(), zone)
+            shown = [pieces.get(id) or connection.shown(event, room.name) for id, event in lines]
             return page, b"".join(shown)
 
-        return piecemeal(session.chat.clock, steps()).addCallback(made)
+        return piecemeal(connection.chat.clock, steps()).addCallback(made)
 
     def _ask(
         self,
@@ -337,8 +337,8 @@ class HistoryPager:
 
         searches: whether it is searched for, which has turns of its own.
         """
-        session = self._session
-        clock = session.chat.clock
+        connection = self._connection
+        clock = connection.chat.clock
         last, self._next = self._next, None
         sorry = SORRY
 
@@ -353,21 +353,21 @@ class HistoryPager:
             return failure
 
         def failed(failure: Any) -> None:
-            if session.over:
+            if connection.over:
                 return
             # One line: the traceback of an answer says no more.
             log.warn(
                 "History could not be read: {error!r}",
                 event="history_not_read",
-                connection=session.origin,
+                connection=connection.origin,
                 error=failure.value,
             )
             # What could not be shown can be asked for again.
             self._next = last
-            session.notice(sorry)
+            connection.notice(sorry)
 
         def answered(found: object) -> "Deferred[Any] | None":
-            if session.over:
+            if connection.over:
                 return None
             return maybeDeferred(show, found).addErrback(not_shown)
 
@@ -377,13 +377,13 @@ class HistoryPager:
                     "An answer to connection {connection} failed",
                     failure,
                     event="answer_failed",
-                    connection=session.origin,
+                    connection=connection.origin,
                 )
 
-        turns = session.chat.searches if searches else session.chat.lookups
-        self._asked = asked = turns.ask(session.source, look)
+        turns = connection.chat.searches if searches else connection.chat.lookups
+        self._asked = asked = turns.ask(connection.source, look)
         told: Deferred[Any] = with_timeout(asked, clock).addErrback(failed)
-        session.gate.wait_for(told)
+        connection.gate.wait_for(told)
         return told
 
 

@@ -24,16 +24,16 @@ log = Logger()
 def reconcile(chat: "Chat") -> "Deferred[None]":
     """Compare what is known of accounts with the book; fires when all are held to it, or fails."""
     known: dict[int, str] = chat.moderation.accounts()
-    for session in chat.sessions.values():
-        if session.user.account is not None:
-            known[session.user.account.id] = session.user.account.name
+    for connection in chat.connections.values():
+        if connection.user.account is not None:
+            known[connection.user.account.id] = connection.user.account.name
 
     def found(present: Mapping[int, Account]) -> None:
         for id, name in known.items():
             if id not in present and id not in chat.logins.removed:
                 _remove(chat, id, name)
         chat.moderation.rename({id: account.name for id, account in present.items()})
-        for user in {session.user for session in chat.sessions.values()}:
+        for user in {connection.user for connection in chat.connections.values()}:
             account = user.account
             if account is not None and account.id in present:
                 _hold(chat, user, account, present[account.id])
@@ -74,7 +74,7 @@ def _hold(chat: "Chat", user: User, known: Account, present: Account) -> None:
 def make_guest(chat: "Chat", user: User, told: str, what: str) -> None:
     """Log *user* out, who is *told* why.
 
-    what: what becomes of connections for one command alone, see Session.expel.
+    what: what becomes of connections for one command alone, see Connection.expel.
     """
     one_shots = [one for one in user.connections if one.one_shot]
     chat.logins.logged_out(user, keep=False)

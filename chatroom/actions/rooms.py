@@ -9,7 +9,7 @@ from chatroom.text import names
 from chatroom.text.prose import enumerate_names
 
 if TYPE_CHECKING:
-    from chatroom.chat.session import Session
+    from chatroom.chat.connection import Connection
 
 
 class UnreadRoom(NamedTuple):
@@ -37,13 +37,13 @@ class UnreadRoom(NamedTuple):
         return f"#{self.room.name} {self.new.replace(' new', '')}"
 
 
-def join(session: "Session", name: str) -> None:
+def join(connection: "Connection", name: str) -> None:
     """Show the room of this *name*; the user enters it first if they are not in it.
 
     A room that does not exist is made. Raises Refused.
     """
-    chat, user = session.chat, session.user
-    if session.one_shot:
+    chat, user = connection.chat, connection.user
+    if connection.one_shot:
         raise Refused(
             Code.WRONG_CONNECTION, "This connection is for one command, and shows no room."
         )
@@ -52,20 +52,20 @@ def join(session: "Session", name: str) -> None:
     if most and key not in user.rooms and len(user.rooms) >= most:
         raise Refused(Code.TOO_MANY, f"You are in {most} rooms already. /part ROOM leaves one.")
     new = key not in chat.rooms
-    room = chat.room_for(name, session)
-    if room is session.room:
+    room = chat.room_for(name, connection)
+    if room is connection.room:
         raise Refused(Code.ALREADY, f"You are in #{room.name} already. /rooms lists the others.")
     if new:
         room.maker = user.origin
-    session.join(room)
+    connection.join(room)
 
 
-def part(session: "Session", name: str) -> None:
+def part(connection: "Connection", name: str) -> None:
     """Have the user leave the room of this *name*, or the one that is shown if it is empty.
 
     A beginning of the name is enough. Raises Refused.
     """
-    chat, user = session.chat, session.user
+    chat, user = connection.chat, connection.user
     rooms = {room.name: room for room in chat.rooms_with(user)}
     listed = enumerate_names([f"#{one}" for one in rooms], len(rooms)) or "no room"
     if name:
@@ -74,7 +74,7 @@ def part(session: "Session", name: str) -> None:
             raise Refused(Code.AMBIGUOUS, f"Several of your rooms begin like that: {listed}.")
         room = rooms[found[0]] if found else None
     else:
-        room = session.here()
+        room = connection.here()
     if room is None or room.name not in rooms:
         raise Refused(Code.NOT_IN_ROOM, f"You are not in that room. You are in {listed}.")
     if len(rooms) == 1:
@@ -82,20 +82,20 @@ def part(session: "Session", name: str) -> None:
             Code.PROTECTED,
             f"#{room.name} is your only room. /join ROOM goes to another, /quit ends it all.",
         )
-    shown = room is session.room
+    shown = room is connection.room
     receipt = chat.receipt(chat.leave(room, user))
     if not shown:
-        receipt.addCallback(lambda _: session.answer(f"You have left #{room.name}."))
-    session.gate.wait_for(receipt)
+        receipt.addCallback(lambda _: connection.answer(f"You have left #{room.name}."))
+    connection.gate.wait_for(receipt)
 
 
-def unread(session: "Session") -> list[UnreadRoom]:
-    """Return the user's rooms that *session* does not show and in which there is something new."""
+def unread(connection: "Connection") -> list[UnreadRoom]:
+    """Return the user's rooms that *connection* does not show, with what is new in them."""
     found = []
-    for room in session.chat.rooms_with(session.user):
-        known = session.unread
+    for room in connection.chat.rooms_with(connection.user):
+        known = connection.unread
         mark = known.mark(room.key) if known is not None else None
-        if room is session.room or known is None or mark is None:
+        if room is connection.room or known is None or mark is None:
             continue
         lines = room.log.lines_between(mark, MAX_ID)
         more = lines is None

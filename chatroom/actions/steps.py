@@ -1,7 +1,7 @@
 """Steps that wait: for the book of accounts, for claims, for records, for a password's turn.
 
 They are coroutines, which await an `outcome`, never a Deferred itself, and are begun by `run_step`
-for a session, by `start` for anybody else.
+for a connection, by `start` for anybody else.
 
 The rule: input waits until it is known how a step ended, nothing is waited for without end, and
 after each step it is asked whether the user is still there.
@@ -20,7 +20,7 @@ from chatroom.model.refused import Code, Refused, TooMany
 from chatroom.text.prose import paragraph
 
 if TYPE_CHECKING:
-    from chatroom.chat.session import Session
+    from chatroom.chat.connection import Connection
 
 log = Logger()
 
@@ -107,16 +107,16 @@ def shielded(answer: "Deferred[T]") -> "Deferred[T]":
     return waits
 
 
-def run_step(session: "Session", steps: "Coroutine[Any, Any, object]") -> None:
+def run_step(connection: "Connection", steps: "Coroutine[Any, Any, object]") -> None:
     """Begin *steps*; input waits until they have ended. The user is told if they fail."""
 
     def failed(failure: Any) -> None:
-        if failure.check(Gone) or session.over:
+        if failure.check(Gone) or connection.over:
             return
         if failure.check(Refused):
-            session.refuse(str(failure.value))
+            connection.refuse(str(failure.value))
         elif failure.check(TooMany):
-            session.refuse(
+            connection.refuse(
                 paragraph(
                     "Too many are trying passwords just now.",
                     "Stay, and try again in a few seconds:",
@@ -128,73 +128,73 @@ def run_step(session: "Session", steps: "Coroutine[Any, Any, object]") -> None:
                 "A login of connection {connection} failed",
                 failure,
                 event="login_failed",
-                connection=session.origin,
+                connection=connection.origin,
             )
-            session.refuse(SORRY)
+            connection.refuse(SORRY)
 
-    session.gate.wait_for(start(steps).addErrback(failed))
+    connection.gate.wait_for(start(steps).addErrback(failed))
 
 
-def announce(session: "Session", text: str, kept: "Deferred[bool] | None" = None) -> None:
-    """Tell *session* that something holds once that is written, or cannot be just now.
+def announce(connection: "Connection", text: str, kept: "Deferred[bool] | None" = None) -> None:
+    """Tell *connection* that something holds once that is written, or cannot be just now.
 
     kept: fires with whether it is written; of what operators decide, if it is left out. Input waits
     until this is told.
     """
 
     def told(kept: bool) -> None:
-        session.answer(text)
+        connection.answer(text)
         if not kept:
-            session.answer(UNKEPT)
+            connection.answer(UNKEPT)
 
     if kept is None:
-        kept = session.chat.moderation.saver.finished()
+        kept = connection.chat.moderation.saver.finished()
     # Whoever has left meanwhile need not be told; that it is written is not theirs to cancel.
-    waits = with_timeout(shielded(kept), session.chat.clock).addErrback(lambda _: False)
-    session.gate.wait_for(waits.addCallback(told))
+    waits = with_timeout(shielded(kept), connection.chat.clock).addErrback(lambda _: False)
+    connection.gate.wait_for(waits.addCallback(told))
 
 
-async def required(session: "Session", answer: "Deferred[T]", sorry: str = SORRY) -> T:
+async def required(connection: "Connection", answer: "Deferred[T]", sorry: str = SORRY) -> T:
     """Return the result of *answer*.
 
     Raises Refused with *sorry* if it fails or is late, and Gone.
     """
     try:
-        result = await outcome(with_timeout(answer, session.chat.clock))
+        result = await outcome(with_timeout(answer, connection.chat.clock))
     except Exception as error:
         log.warn(
             "Accounts could not be used: {error!r}",
             event="accounts_unavailable",
-            connection=session.origin,
+            connection=connection.origin,
             # Without the frames, as above: whatever logs it may keep it.
             error=error.with_traceback(None),
         )
         raise Refused(Code.UNAVAILABLE, sorry) from None
-    _stay(session)
+    _stay(connection)
     return result
 
 
-async def default_none(session: "Session", answer: "Deferred[T]") -> T | None:
+async def default_none(connection: "Connection", answer: "Deferred[T]") -> T | None:
     """Return the result of *answer*, or None if there is none in time. Raises Gone."""
     try:
-        return await required(session, answer)
+        return await required(connection, answer)
     except Refused:
         return None
 
 
-async def while_here(session: "Session", answer: "Deferred[T]") -> T:
+async def while_here(connection: "Connection", answer: "Deferred[T]") -> T:
     """Return the result of *answer*, however long it takes. Raises Gone."""
     result = await outcome(answer)
-    _stay(session)
+    _stay(connection)
     return result
 
 
-def _stay(session: "Session") -> None:
-    if session.over:
+def _stay(connection: "Connection") -> None:
+    if connection.over:
         raise Gone
 
 
-def tell_if_later(session: "Session") -> None:
-    """Tell *session* if what was just removed is still in the file: the disk is away."""
-    if session.chat.ledger.lagging:
-        session.answer(REMOVED_LATER)
+def tell_if_later(connection: "Connection") -> None:
+    """Tell *connection* if what was just removed is still in the file: the disk is away."""
+    if connection.chat.ledger.lagging:
+        connection.answer(REMOVED_LATER)

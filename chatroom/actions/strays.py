@@ -15,7 +15,7 @@ from chatroom.model.refused import Code, Refused
 from chatroom.text.names import BLANKS
 
 if TYPE_CHECKING:
-    from chatroom.chat.session import Session
+    from chatroom.chat.connection import Connection
 
 # What keyboards and input methods have for a slash, beside the slash itself.
 _SLASH = "/\uff0f\u2044\u2215\u29f8"
@@ -79,13 +79,13 @@ def typed_in(text: str) -> bool:
     return bool(_TYPED.match(text) if command else _SECRET.fullmatch(text))
 
 
-def guard(session: "Session") -> None:
+def guard(connection: "Connection") -> None:
     """What comes next may be a password, also if nobody asks for it."""
-    session.prompt.guard(session.chat.clock.seconds())
+    connection.prompt.guard(connection.chat.clock.seconds())
 
 
-def sift(session: "Session", text: str) -> None:
-    """Hold back *text*, which is suspect or comes while the session is guarded, if it is a stray.
+def sift(connection: "Connection", text: str) -> None:
+    """Hold back *text*, which is suspect or comes while passwords may, if it is a stray.
 
     Raises Refused, with how it can be said all the same.
     """
@@ -106,14 +106,14 @@ def sift(session: "Session", text: str) -> None:
     lone = _LONE.fullmatch(bare)
     if lone is not None:
         hint = "/quit leaves" if lone["leaving"] else "/help lists the commands"
-        if hint not in session.prompt.reminded:
-            session.prompt.reminded += (hint,)
+        if hint not in connection.prompt.reminded:
+            connection.prompt.reminded += (hint,)
             raise Refused(Code.HELD_BACK, f"Not said: {hint}. To say it, send it again.")
-    if session.chat.clock.seconds() < session.prompt.guarded_until:
+    if connection.chat.clock.seconds() < connection.prompt.guarded_until:
         words = bare.split()
         # A password has no blanks; before it may stand the name that it is for.
         if len(words) == 1 or (len(words) == 2 and len(words[1]) >= MIN_LENGTH):
             raise Refused(
                 Code.HELD_BACK, "Not said: it may be a password. If it is none, /say says it."
             )
-        session.prompt.guarded_until = 0.0
+        connection.prompt.guarded_until = 0.0

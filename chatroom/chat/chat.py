@@ -56,7 +56,7 @@ from chatroom.text import names
 from chatroom.text.times import DAY
 
 if TYPE_CHECKING:
-    from chatroom.chat.session import Session
+    from chatroom.chat.connection import Connection
 
 log = Logger()
 
@@ -82,7 +82,7 @@ def hidden_key(name: str) -> str:
 
 
 class Door(Protocol):
-    """What connections come by: it alone knows those that have no session."""
+    """What connections come by: it alone knows those that have no connection."""
 
     def expel_banned(self, why: str) -> None:
         """A network was banned, for what *why* says: who comes from one that is has to go."""
@@ -130,7 +130,7 @@ class Chat:
         #: The rooms by key.
         self.rooms: dict[str, Room] = {}
         #: The conversations by origin.
-        self.sessions: dict[int, Session] = {}
+        self.connections: dict[int, Connection] = {}
         #: Who has which name, by its key.
         self.people: NameIndex[User] = NameIndex(clock.seconds)
         #: What was said before the rooms' own logs begin.
@@ -172,7 +172,7 @@ class Chat:
         # the receipts that were asked for, by the same ids.
         self._undecided: set[int] = set()
         self._receipts: dict[int, list[Deferred[int]]] = {}
-        self._to_flush: list[Session] = []
+        self._to_flush: list[Connection] = []
         self._to_draw: list[Callable[[], None]] = []
         self._to_resume: list[int] = []
         self.ledger.attach(self)
@@ -207,14 +207,14 @@ class Chat:
         self._last_guest += 1
         return f"guest{self._last_guest}"
 
-    def sessions_of(self, account: int) -> "list[Session]":
+    def connections_of(self, account: int) -> "list[Connection]":
         """Return the connections logged in with this account id, those for one command last."""
-        found = self.logins.sessions.get(account, {}).values()
-        return sorted(found, key=lambda session: session.one_shot)
+        found = self.logins.connections.get(account, {}).values()
+        return sorted(found, key=lambda connection: connection.one_shot)
 
     def users_of(self, account: int) -> list[User]:
         """Return who is here with this account id, the user in the rooms first."""
-        return list(dict.fromkeys(session.user for session in self.sessions_of(account)))
+        return list(dict.fromkeys(connection.user for connection in self.connections_of(account)))
 
     def user_of(self, id: int) -> User | None:
         """Return the user with this id, None if they are not here."""
@@ -222,14 +222,14 @@ class Chat:
             return self.logins.online.get(id)
         return next((user for user in self.people.values() if user.id == id), None)
 
-    def disconnected(self, session: "Session") -> None:
+    def disconnected(self, connection: "Connection") -> None:
         """Forget the connection, which has ended, and its user if that was the last one."""
-        user = session.user
-        others = tuple(one for one in user.connections if one is not session)
+        user = connection.user
+        others = tuple(one for one in user.connections if one is not connection)
         if all(one.one_shot for one in others):
             self._forget(user)
         user.connections = others
-        self.logins.disconnected(session)
+        self.logins.disconnected(connection)
 
     def _forget(self, user: User) -> None:
         """Give the name back: *user* is gone."""
@@ -242,43 +242,43 @@ class Chat:
 
     def holder(self, key: str, origin: int) -> User | None:
         """Return the user of this *origin*, who has, or is to have, the name with this *key*."""
-        session = self.sessions.get(origin)
-        candidates = (session and session.user, self.people.get(key))
+        connection = self.connections.get(origin)
+        candidates = (connection and connection.user, self.people.get(key))
         return next((user for user in candidates if user and user.origin == origin), None)
 
-    def switch(self, session: "Session", user: User) -> None:
-        """Have *session* be a connection of *user*, who is here, from now on.
+    def switch(self, connection: "Connection", user: User) -> None:
+        """Have *connection* be a connection of *user*, who is here, from now on.
 
         The guest that it was until now leaves the rooms. The room that it shows, it shows on.
         """
-        guest = session.user
+        guest = connection.user
         guest.connections = ()
         guest.leaving = True
-        user.connections = (*user.connections, session)
-        session.user = user
-        if session.reader is not None:
-            session.reader.user = user
+        user.connections = (*user.connections, connection)
+        connection.user = user
+        if connection.reader is not None:
+            connection.reader.user = user
         self.moderation.carry_over(guest, user)
         asked = [self.leave(room, guest) for room in self.rooms_with(guest)]
         receipts = [self.receipt(event) for event in asked if self.is_undecided(event)]
         gone = DeferredList(receipts, consumeErrors=True)
         gone.addCallback(lambda _: self._forget(guest))
 
-    def split(self, session: "Session") -> None:
-        """Have *session* be a guest's from now on: its user goes on by their other connections.
+    def split(self, connection: "Connection") -> None:
+        """Have *connection* be a guest's from now on: its user goes on by their other connections.
 
         The room that it shows, it shows on.
         """
-        user = session.user
-        user.connections = tuple(one for one in user.connections if one is not session)
-        self.logins.disconnected(session)
-        origin = self.next_origin() if session.origin == user.origin else session.origin
-        session.user = guest = User(origin, self.next_guest())
-        guest.connections = (session,)
+        user = connection.user
+        user.connections = tuple(one for one in user.connections if one is not connection)
+        self.logins.disconnected(connection)
+        origin = self.next_origin() if connection.origin == user.origin else connection.origin
+        connection.user = guest = User(origin, self.next_guest())
+        guest.connections = (connection,)
         self.people[names.fold(guest.name)] = guest
-        if session.reader is not None and session.room is not None:
-            session.reader.user = guest
-            session.join(session.room)
+        if connection.reader is not None and connection.room is not None:
+            connection.reader.user = guest
+            connection.join(connection.room)
 
     def account_state(self, user: User) -> AccountState | None:
         """Return what is to be kept of *user*'s account; None for a guest."""
@@ -371,19 +371,19 @@ class Chat:
                 user.notice(room.closing or private)
                 self.leave(room, user)
         if not user.rooms:
-            for session in list(user.reading):
-                if session.room is None and not session.gate.reasons & Reason.ENTERING:
-                    self.place(session)
+            for connection in list(user.reading):
+                if connection.room is None and not connection.gate.reasons & Reason.ENTERING:
+                    self.place(connection)
 
-    def place(self, session: "Session") -> None:
-        """Have *session*, whose room its user has left, show another one."""
-        rooms = self.rooms_with(session.user)
+    def place(self, connection: "Connection") -> None:
+        """Have *connection*, whose room its user has left, show another one."""
+        rooms = self.rooms_with(connection.user)
         room = self.lobby if self.lobby in rooms or not rooms else rooms[-1]
-        if rooms or self.may_enter(session.user):
-            session.join(room)
-        elif session.room is not None:
-            session.room = None
-            session.handler.shown(session, None, first=False)
+        if rooms or self.may_enter(connection.user):
+            connection.join(room)
+        elif connection.room is not None:
+            connection.room = None
+            connection.handler.shown(connection, None, first=False)
 
     def may_be_in(self, user: User, room: Room) -> bool:
         """Return whether *user* may be in *room*: it is open, and theirs or no private one."""
@@ -394,10 +394,10 @@ class Chat:
         registered = user.account is not None
         return not self.moderation.locked or registered or self.moderation.is_operator(user)
 
-    def room_for(self, name: str, session: "Session") -> Room:
-        """The room called *name*, made now for *session* if there is none. Raises Refused."""
+    def room_for(self, name: str, connection: "Connection") -> Room:
+        """The room called *name*, made now for *connection* if there is none. Raises Refused."""
         moderation = self.moderation
-        if not self.may_enter(session.user):
+        if not self.may_enter(connection.user):
             raise Refused(
                 Code.NOT_LOGGED_IN, "Only registered people enter a room just now: /login NAME."
             )
@@ -407,16 +407,16 @@ class Chat:
             raise Refused(Code.BAD_NAME, str(error)) from None
         room = self.rooms.get(names.fold(name))
         if room is None:
-            if (why := moderation.why_muted(session)) is not None:
+            if (why := moderation.why_muted(connection)) is not None:
                 raise Refused(
                     Code.MUTED, f"{why} You can go to a room that there is: /rooms lists them."
                 )
-            self._check_lookalike(name, session)
-            room = self.make_room(name, session.source)
-            if session.user.account is not None:
-                owner = RoomAccess(session.user.account.id, session.user.account.name)
+            self._check_lookalike(name, connection)
+            room = self.make_room(name, connection.source)
+            if connection.user.account is not None:
+                owner = RoomAccess(connection.user.account.id, connection.user.account.name)
                 moderation.rooms.set(room.key, owner)
-        elif moderation.visible_from(session.user, room.key) is None:
+        elif moderation.visible_from(connection.user, room.key) is None:
             raise Refused(
                 Code.NOT_INVITED, f"#{room.name} is private. Whoever it belongs to can invite you."
             )
@@ -426,10 +426,10 @@ class Chat:
             )
         return room
 
-    def _check_lookalike(self, name: str, session: "Session") -> None:
-        """Raises Refused if *name* may be taken for that of a room which *session* may enter."""
+    def _check_lookalike(self, name: str, connection: "Connection") -> None:
+        """Raises Refused if *name* may be taken for that of a room which *connection* may enter."""
         skeleton = names.skeleton(name)
-        for room in self.rooms_of(session):
+        for room in self.rooms_of(connection):
             if room.skeleton == skeleton and names.alike(name, room.name):
                 raise Refused(
                     Code.NAME_TAKEN,
@@ -502,9 +502,9 @@ class Chat:
         older = self.history.before(room.key, min(id, room.log.first_id), count - len(recent))
         return older.addCallback(lambda entries: [*entries, *recent])
 
-    def has_said(self, session: "Session", since: float) -> bool:
-        """Whether there may be lines of *session* since then, in seconds since the epoch."""
-        return bool(self._own_lines(session, since)[1])
+    def has_said(self, connection: "Connection", since: float) -> bool:
+        """Whether there may be lines of *connection* since then, in seconds since the epoch."""
+        return bool(self._own_lines(connection, since)[1])
 
     def is_there(self, entry: Entry) -> bool:
         """Return whether *entry*, which history has found, may be shown.
@@ -519,30 +519,30 @@ class Chat:
         place = room.log.place(time)
         return succeed(place) if place else self.history.place(room.key, time)
 
-    def take_back(self, session: "Session", since: float) -> list[tuple[Room, Event]]:
-        """Ask that all lines of *session* since then be forgotten.
+    def take_back(self, connection: "Connection", since: float) -> list[tuple[Room, Event]]:
+        """Ask that all lines of *connection* since then be forgotten.
 
         Returns the rooms in which they are, each with the event that was asked for. since: in
         seconds since the epoch.
         """
-        users, rooms = self._own_lines(session, since)
-        session.user.said = None
-        now, origin, name = self.clock.time(), session.origin, session.user.name
+        users, rooms = self._own_lines(connection, since)
+        connection.user.said = None
+        now, origin, name = self.clock.time(), connection.origin, connection.user.name
         asked: list[tuple[Room, Event]] = []
         for room in rooms:
-            asked.append((room, TookBack(now, origin, name, users, since, user=session.user.id)))
+            asked.append((room, TookBack(now, origin, name, users, since, user=connection.user.id)))
             self.submit(*asked[-1])
         return asked
 
     def take_back_last(
-        self, session: "Session", since: float, count: int
+        self, connection: "Connection", since: float, count: int
     ) -> list[tuple[Room, Event]]:
-        """Ask that the last *count* lines of *session*, said since then, be forgotten.
+        """Ask that the last *count* lines of *connection*, said since then, be forgotten.
 
         Returns the rooms in which they are, each with the event that was asked for. since: in
         seconds since the epoch.
         """
-        users, rooms = self._own_lines(session, since)
+        users, rooms = self._own_lines(connection, since)
 
         def own(said: Event) -> bool:
             return said.user in users
@@ -551,22 +551,32 @@ class Chat:
         chosen: dict[str, set[int]] = {}
         for id, room in sorted(found, key=itemgetter(0))[-count:]:
             chosen.setdefault(room.key, set()).add(id)
-        now, origin, name = self.clock.time(), session.origin, session.user.name
+        now, origin, name = self.clock.time(), connection.origin, connection.user.name
         asked: list[tuple[Room, Event]] = []
         for key, ids in chosen.items():
             event = TookBack(
-                now, origin, name, users, since, "", frozenset(ids), len(ids), user=session.user.id
+                now,
+                origin,
+                name,
+                users,
+                since,
+                "",
+                frozenset(ids),
+                len(ids),
+                user=connection.user.id,
             )
             asked.append((self.rooms[key], event))
             self.submit(*asked[-1])
         return asked
 
-    def _own_lines(self, session: "Session", since: float) -> tuple[frozenset[int], list[Room]]:
-        """Return the users who *session* is, and the rooms where they may have spoken since then.
+    def _own_lines(
+        self, connection: "Connection", since: float
+    ) -> tuple[frozenset[int], list[Room]]:
+        """Return the users who *connection* was, and the rooms where they may have spoken since.
 
         These are its account, and the guests who its account's connections were before the login.
         """
-        user = session.user
+        user = connection.user
         users = frozenset([user.id, -user.origin, *(-one.origin for one in user.connections)])
         keys = {key for key, time in (user.said or {}).items() if time >= since}
         if user.account is not None:
@@ -618,22 +628,22 @@ class Chat:
         for room in self.rooms.values():
             room.expire(before, settings.keep_lines)
 
-    def rooms_of(self, session: "Session") -> list[Room]:
-        """The rooms that *session* may enter."""
-        since, user = self.moderation.visible_from, session.user
+    def rooms_of(self, connection: "Connection") -> list[Room]:
+        """The rooms that *connection* may enter."""
+        since, user = self.moderation.visible_from, connection.user
         return [
             room
             for room in self.rooms.values()
             if room.listed and since(user, room.key) is not None
         ]
 
-    def find_room(self, name: str, session: "Session") -> Room:
-        """The room called *name*, or by a unique beginning of it, that *session* may enter.
+    def find_room(self, name: str, connection: "Connection") -> Room:
+        """The room called *name*, or by a unique beginning of it, that *connection* may enter.
 
         Raises Refused.
         """
         name = name.removeprefix("#")
-        listed = {room.name: room for room in self.rooms_of(session)}
+        listed = {room.name: room for room in self.rooms_of(connection)}
         matches = names.match_prefix(name, listed)
         if not matches:
             raise Refused(Code.NO_SUCH_ROOM, "There is no such room. /rooms lists them.")
@@ -766,15 +776,15 @@ class Chat:
         )
         if room is not None:
             self._undo(room, event, why)
-        if (session := self.sessions.get(event.origin)) is not None:
+        if (connection := self.connections.get(event.origin)) is not None:
             if event.line:
-                session.notice(f"Your line was not said: {why}. Please send it again.")
+                connection.notice(f"Your line was not said: {why}. Please send it again.")
             elif isinstance(event, TopicSet):
-                session.notice(f"The topic was not set: {why}.")
+                connection.notice(f"The topic was not set: {why}.")
             elif isinstance(event, TookBack):
                 # They may ask again.
-                session.user.said = {**(session.user.said or {}), key: event.time}
-                session.notice(f"Your lines in #{key} were not taken back: {why}.")
+                connection.user.said = {**(connection.user.said or {}), key: event.time}
+                connection.notice(f"Your lines in #{key} were not taken back: {why}.")
         self._undecided.discard(id(event))
         for receipt in self._receipts.pop(id(event), ()):
             receipt.errback(Refused(Code.UNAVAILABLE, why))
@@ -799,9 +809,9 @@ class Chat:
 
     # -- the turn
 
-    def flush_later(self, session: "Session") -> None:
-        """Send what is in the send queue of *session* when the turn ends."""
-        self._to_flush.append(session)
+    def flush_later(self, connection: "Connection") -> None:
+        """Send what is in the send queue of *connection* when the turn ends."""
+        self._to_flush.append(connection)
         self._schedule()
 
     def draw_later(self, draw: Callable[[], None]) -> None:
@@ -810,7 +820,7 @@ class Chat:
         self._schedule()
 
     def resume_input(self, id: int) -> None:
-        """Let the input of the session with this id go on when the turn ends."""
+        """Let the input of the connection with this id go on when the turn ends."""
         self._to_resume.append(id)
         self._schedule()
 
@@ -839,14 +849,14 @@ class Chat:
     def _settle(self) -> None:
         """Send what is for one user alone, after the rooms' lines, and let waiting input go on."""
         to_flush, self._to_flush = self._to_flush, []
-        for session in to_flush:
-            session.flush_queue()
+        for connection in to_flush:
+            connection.flush_queue()
         to_draw, self._to_draw = self._to_draw, []
         for draw in to_draw:
             draw()
         to_resume, self._to_resume = self._to_resume, []
         for origin in to_resume:
-            if (resumed := self.sessions.get(origin)) is not None:
+            if (resumed := self.connections.get(origin)) is not None:
                 resumed.resume()
 
     def close(self) -> Deferred[None]:
@@ -856,6 +866,6 @@ class Chat:
             announcer.close()
         self._end_turn()
         # Who has not taken theirs until now has them kept, while it can be.
-        for session in list(self.sessions.values()):
-            session.queue.give_back()
+        for connection in list(self.connections.values()):
+            connection.queue.give_back()
         return self.ledger.close()

@@ -24,7 +24,7 @@ from chatroom.model.refused import TooMany
 from chatroom.text.times import DAY
 
 if TYPE_CHECKING:
-    from chatroom.chat.session import Session
+    from chatroom.chat.connection import Connection
 
 log = Logger()
 
@@ -49,7 +49,7 @@ MESSAGES_PER_HOUR = 100
 
 
 class LoginSubject(Protocol):
-    """A connection from which passwords are tried, with or without a session.
+    """A connection from which passwords are tried, with or without a connection.
 
     origin: the number of the connection.
     source: the network that limits count it for, see limits.source_of.
@@ -129,7 +129,7 @@ class LoginService:
         #: Returns what is to be kept of a user's account; None for nothing.
         self.state_of: Callable[[User], AccountState | None] = lambda user: None
         #: All connections that are logged in, by account id and by origin.
-        self.sessions: dict[int, dict[int, Session]] = {}
+        self.connections: dict[int, dict[int, Connection]] = {}
         #: The ids of the accounts that were removed since the server started.
         self.removed: set[int] = set()
         self._clock = clock
@@ -152,7 +152,7 @@ class LoginService:
             subject, account.key, lambda: self._run(passwords.matches, password, account.password)
         )
 
-    def hash_password(self, session: "Session", password: str) -> Deferred[str]:
+    def hash_password(self, connection: "Connection", password: str) -> Deferred[str]:
         """Return the hash to store for *password*, made in its turn.
 
         Fails with TooMany if too many attempts wait.
@@ -164,7 +164,7 @@ class LoginService:
             return True
 
         done = self._attempt(
-            session, "", lambda: self._run(passwords.make, password).addCallback(keep)
+            connection, "", lambda: self._run(passwords.make, password).addCallback(keep)
         )
         return done.addCallback(lambda _: made[0])
 
@@ -200,7 +200,7 @@ class LoginService:
         for one in user.connections:
             self.connected(one)
         # Connections for one command, which were here before.
-        for one in list(self.sessions[account.id].values()):
+        for one in list(self.connections[account.id].values()):
             if one.one_shot and one.user is not user:
                 one.user.connections = ()
                 one.user = user
@@ -234,18 +234,18 @@ class LoginService:
         user.connections = tuple(user.reading)
         user.account = None
 
-    def connected(self, session: "Session") -> None:
-        """Note that *session*, whose user has an account, is a connection to that."""
-        assert session.user.account is not None
-        self.sessions.setdefault(session.user.account.id, {})[session.origin] = session
+    def connected(self, connection: "Connection") -> None:
+        """Note that *connection*, whose user has an account, is a connection to that."""
+        assert connection.user.account is not None
+        self.connections.setdefault(connection.user.account.id, {})[connection.origin] = connection
 
-    def disconnected(self, session: "Session") -> None:
-        """Note that *session* is no connection to an account any more."""
-        account = session.user.account
-        if account is not None and (same := self.sessions.get(account.id)) is not None:
-            same.pop(session.origin, None)
+    def disconnected(self, connection: "Connection") -> None:
+        """Note that *connection* is no connection to an account any more."""
+        account = connection.user.account
+        if account is not None and (same := self.connections.get(account.id)) is not None:
+            same.pop(connection.origin, None)
             if not same:
-                del self.sessions[account.id]
+                del self.connections[account.id]
 
     def save_users(self, users: list[User] | None = None) -> None:
         """Save the account states of these users, by default of all that are logged in."""
@@ -313,19 +313,19 @@ class LoginService:
 
     # -- codes
 
-    def pair(self, session: "Session") -> str:
+    def pair(self, connection: "Connection") -> str:
         """Return a new code that logs in another connection of the same user, once.
 
         The user's previous code becomes invalid. The new one does so when the user leaves (but not
         when a connection for a single command ends).
         """
-        account = session.user.account
+        account = connection.user.account
         assert account is not None
         self._drop_codes(account)
         text = secrets.choice(DIGITS)
         text += "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH - 1))
         until = self._clock.seconds() + CODE_SECONDS
-        self._codes[text] = PairingCode(account, session.connection.place, until)
+        self._codes[text] = PairingCode(account, connection.client.place, until)
         return text
 
     def redeem(self, text: str) -> PairingCode | None:

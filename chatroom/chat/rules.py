@@ -33,7 +33,7 @@ from chatroom.model.sanctions import (
 from chatroom.text import names
 
 if TYPE_CHECKING:
-    from chatroom.chat.session import Session
+    from chatroom.chat.connection import Connection
 
 log = Logger()
 
@@ -137,18 +137,18 @@ class Moderation:
             self._invited_guests.update(rule.guests)
         self.on_change(kind, key, rule)
 
-    def record(self, session: "Session", what: str, target: str = "", why: str = "") -> None:
+    def record(self, connection: "Connection", what: str, target: str = "", why: str = "") -> None:
         """Somebody who keeps order has done something."""
         log.info(
             "{by!r} (connection {connection}, from {address}) {what} {target!r} {why!r}",
             event="order_given",
-            by=session.user.name,
+            by=connection.user.name,
             what=what,
             target=target,
             why=why,
-            **log_fields(session),
+            **log_fields(connection),
         )
-        self.saver.record(AuditEntry(self._clock.time(), session.user.name, what, target, why))
+        self.saver.record(AuditEntry(self._clock.time(), connection.user.name, what, target, why))
 
     def forget(self, account: int, name: str) -> None:
         """Void what was decided about an account that is gone, and that was called *name*.
@@ -233,7 +233,7 @@ class Moderation:
         until = strftime("until %Y-%m-%d %H:%M (UTC)", gmtime(order.until))
         return f" {until if order.until else 'for good'}{order.why and f': {order.why}'}"
 
-    def why_unbannable(self, network: Network, sessions: "Iterable[Session]") -> str | None:
+    def why_unbannable(self, network: Network, connections: "Iterable[Connection]") -> str | None:
         """Why *network* may not be banned, as a sentence; None if it may."""
         if network.prefixlen < WIDEST[network.version]:
             return f"{network} is too wide: nothing below /{WIDEST[network.version]} is banned."
@@ -242,7 +242,9 @@ class Moderation:
         if any(network.overlaps(proxy) for proxy in self.spared.networks()):
             return f"{network} has a proxy of this server in it."
         sources = [operator.source for _, operator in self.operators.items() if operator.source]
-        sources += [session.source for session in sessions if self.is_operator(session.user)]
+        sources += [
+            connection.source for connection in connections if self.is_operator(connection.user)
+        ]
         for source in sources:
             if source != LOCAL and network.overlaps(ip_network(source)):
                 return f"{network} has an operator in it."
@@ -250,9 +252,9 @@ class Moderation:
 
     # -- who may talk
 
-    def why_muted(self, session: "Session") -> str | None:
-        """Why *session* may not talk, as a sentence; None if they may."""
-        user = session.user
+    def why_muted(self, connection: "Connection") -> str | None:
+        """Why *connection* may not talk, as a sentence; None if they may."""
+        user = connection.user
         if not self._quieted or self.is_operator(user):
             return None
         if user.account is None and self.locked:
@@ -261,18 +263,18 @@ class Moderation:
         if user.account is not None:
             order = order or self.account_mutes.get(user.account.id)
         else:
-            order = order or self._muted_source(session)
+            order = order or self._muted_source(connection)
         return f"You are muted{self.until(order)}." if order else None
 
-    def _muted_source(self, session: "Session") -> Sanction | None:
-        """The mute of guests who come from where *session* does.
+    def _muted_source(self, connection: "Connection") -> Sanction | None:
+        """The mute of guests who come from where *connection* does.
 
         Who comes from this machine cannot be told apart once they come again: it is held against
         those who come after it, and not against those who were here beside whoever is muted.
         """
-        if session.source == LOCAL and session.opened < self._local_muted_at:
+        if connection.source == LOCAL and connection.opened < self._local_muted_at:
             return None
-        return self.source_mutes.get(session.source)
+        return self.source_mutes.get(connection.source)
 
     @property
     def locked(self) -> bool:
@@ -339,17 +341,17 @@ class Moderation:
         """Return whether *user* is an operator."""
         return user.account is not None and user.account.id in self.operators
 
-    def make_operator(self, session: "Session", account: Account) -> None:
-        """The account, with which *session* is logged in, is an operator's."""
-        source = "" if session.source == LOCAL else session.source
+    def make_operator(self, connection: "Connection", account: Account) -> None:
+        """The account, with which *connection* is logged in, is an operator's."""
+        source = "" if connection.source == LOCAL else connection.source
         self.operators.set(account.id, Operator(account.name, source))
 
-    def came(self, session: "Session") -> None:
+    def came(self, connection: "Connection") -> None:
         """An operator may have logged in: where from is remembered, so that it is not banned."""
-        account = session.user.account
+        account = connection.user.account
         if account is not None and (known := self.operators.get(account.id)) is not None:
             # Who comes from this machine may come from there again.
-            source = known.source if session.source == LOCAL else session.source
+            source = known.source if connection.source == LOCAL else connection.source
             now = Operator(account.name, source)
             if now != known:
                 self.operators.set(account.id, now)

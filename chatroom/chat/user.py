@@ -9,7 +9,7 @@ from chatroom.model.limits import LOCAL
 from chatroom.model.preferences import DEFAULT, Preferences
 
 if TYPE_CHECKING:
-    from chatroom.chat.session import Session
+    from chatroom.chat.connection import Connection
 
 
 class User:
@@ -61,7 +61,7 @@ class User:
     def __init__(self, origin: int, name: str) -> None:
         self.origin = origin
         self.id = -origin
-        self.connections: tuple[Session, ...] = ()
+        self.connections: tuple[Connection, ...] = ()
         self.rooms: tuple[str, ...] = ()
         self.leaving = False
         self.name = self.submitted = name
@@ -76,7 +76,7 @@ class User:
         self.reply_to = SERVER
         self.said: dict[str, float] | None = None
 
-    def copy(self, connection: "Session") -> "User":
+    def copy(self, connection: "Connection") -> "User":
         """Return the same user by this *connection* alone, in no room."""
         copied = User(connection.origin, self.name)
         for slot in ("id", "name", "submitted", "account", "preferences", "ignored", "reply_to"):
@@ -87,7 +87,7 @@ class User:
     # -- the connections
 
     @property
-    def reading(self) -> "Iterator[Session]":
+    def reading(self) -> "Iterator[Connection]":
         """The connections that are open and show rooms, the earliest first."""
         return (one for one in self.connections if not (one.one_shot or one.over))
 
@@ -117,7 +117,7 @@ class User:
             one.notice(text)
 
     def expel(self, told: str, what: str, why: str = "") -> None:
-        """End all connections of the user, see `Session.expel`."""
+        """End all connections of the user, see `Connection.expel`."""
         for one in self.connections:
             one.expel(told, what, why)
 

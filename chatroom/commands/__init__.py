@@ -1,6 +1,6 @@
 """The slash commands: one decorated function each, whose docstring is its help.
 
-The rule: a command takes the session and the rest of the line, which is clean text without
+The rule: a command takes the connection and the rest of the line, which is clean text without
 blanks around it, and raises Refused with whole sentences for what cannot be.
 """
 
@@ -17,9 +17,9 @@ from chatroom.text import names
 from chatroom.text.prose import enumerate_names
 
 if TYPE_CHECKING:
-    from chatroom.chat.session import Session
+    from chatroom.chat.connection import Connection
 
-Function = Callable[["Session", str], None]
+Function = Callable[["Connection", str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +87,13 @@ def command(
     return decorate
 
 
-def usable(session: "Session") -> dict[str, Command]:
-    """The commands that *session* may use, by name and by alias."""
-    is_operator = session.chat.moderation.is_operator(session.user)
+def usable(connection: "Connection") -> dict[str, Command]:
+    """The commands that *connection* may use, by name and by alias."""
+    is_operator = connection.chat.moderation.is_operator(connection.user)
     return {
-        word: found for word, found in session.commands.items() if is_operator or not found.operator
+        word: found
+        for word, found in connection.commands.items()
+        if is_operator or not found.operator
     }
 
 
@@ -113,17 +115,17 @@ class Unknown(Refused):
         self.meant = tuple(meant)
 
 
-def look_up(session: "Session", word: str) -> Command:
+def look_up(connection: "Connection", word: str) -> Command:
     """The command called *word*, or the only one that begins so. Raises Unknown.
 
     A beginning goes before a near miss: who types /hist wants /history.
     """
     word = word.lower()
-    commands: Mapping[str, Command] = session.commands
+    commands: Mapping[str, Command] = connection.commands
     if word in commands:
         return commands[word]
     shown = word[: names.MAX_NAME]
-    words = usable(session)
+    words = usable(connection)
     found = beginning(words, word)
     if len(found) == 1:
         return words[found[0]]
@@ -138,27 +140,27 @@ def look_up(session: "Session", word: str) -> Command:
     )
 
 
-def run(session: "Session", line: str) -> None:
+def run(connection: "Connection", line: str) -> None:
     """Run the command in *line*, which is without its slash. Raises Refused."""
     word, _, rest = line.partition(" ")
     if not word:
         raise Refused(Code.USAGE, "A command's name follows the slash at once. /help lists them.")
     try:
-        found = look_up(session, word)
+        found = look_up(connection, word)
     except Unknown as unknown:
         if any(command.secret for command in unknown.meant):
-            strays.guard(session)
+            strays.guard(connection)
         raise
     if found.secret:
-        strays.guard(session)
+        strays.guard(connection)
     rest = rest.strip()
-    if found.operator and not session.chat.moderation.is_operator(session.user):
+    if found.operator and not connection.chat.moderation.is_operator(connection.user):
         raise Refused(Code.NOT_OPERATOR, f"/{found.name} is for operators. /ops lists them.")
-    if found.in_full and word.lower() not in session.commands:
+    if found.in_full and word.lower() not in connection.commands:
         raise Refused(Code.USAGE, f"/{found.name} has to be typed in full: {found.synopsis}")
     if not rest and found.usage and not found.usage.startswith("["):
         raise Refused(Code.USAGE, f"Usage: {found.synopsis}")
-    found.function(session, rest)
+    found.function(connection, rest)
 
 
 # Imported for their commands, which stand in /help in this order.

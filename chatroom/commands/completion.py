@@ -21,7 +21,7 @@ from chatroom.text import names
 from chatroom.text.times import places
 
 if TYPE_CHECKING:
-    from chatroom.chat.session import Session
+    from chatroom.chat.connection import Connection
 from chatroom.chat.user import User
 
 #: How many choices of a kind are offered, and about how many code points all may have that a word
@@ -55,7 +55,7 @@ _BEGINNING: Final = regex.compile(
 _Found = tuple[float | str, ...]
 
 
-def complete(session: Session, before: str, after: str) -> Sequence[str]:
+def complete(connection: Connection, before: str, after: str) -> Sequence[str]:
     """What the word at the end of *before* may become; the rest of the line is *after*.
 
     Best first: whoever spoke last, then by the alphabet. A choice comes with a blank, or a colon
@@ -63,21 +63,21 @@ def complete(session: Session, before: str, after: str) -> Sequence[str]:
     case and the form of its letters (names.fold); of a time zone its city may do so instead.
     Nothing is offered to who asks more often than PACE allows.
     """
-    now = session.chat.clock.seconds()
-    if PACE.wait(session.prompt.completed, now) > 0:
+    now = connection.chat.clock.seconds()
+    if PACE.wait(connection.prompt.completed, now) > 0:
         return ()
-    session.prompt.completed = PACE.spend(session.prompt.completed, now)
+    connection.prompt.completed = PACE.spend(connection.prompt.completed, now)
     word = before.rpartition(" ")[2]
-    # As the session understands a line.
+    # As the connection understands a line.
     if not before.startswith("/") or before.startswith("//"):
-        choices = _spoken(session, word, first=before.lstrip(" ") == word)
+        choices = _spoken(connection, word, first=before.lstrip(" ") == word)
     elif word == before:
         choices = [
-            f"/{name}{' ' if session.commands[name].usage else ''}"
-            for name in _commands(session, word[1:])
+            f"/{name}{' ' if connection.commands[name].usage else ''}"
+            for name in _commands(connection, word[1:])
         ]
     else:
-        choices = _argument(session, before, word)
+        choices = _argument(connection, before, word)
     return [_before(after, choice) for choice in choices]
 
 
@@ -108,15 +108,15 @@ def _alphabetical(texts: Iterable[str]) -> list[str]:
 # -- what is said
 
 
-def _spoken(session: Session, word: str, *, first: bool) -> list[str]:
+def _spoken(connection: Connection, word: str, *, first: bool) -> list[str]:
     """A room, or somebody who is here, in text that is said. first: as the line begins."""
     starts = [match.start() for match in _BEGINNING.finditer(word, max(0, len(word) - _MAX_TYPED))]
     start, behind = word.rfind("#"), " "
     if start in starts:
-        found = _rooms(session, word[start + 1 :])
+        found = _rooms(connection, word[start + 1 :])
         sign = "#"
     else:
-        start, found = _people_here(session, word, starts)
+        start, found = _people_here(connection, word, starts)
         sign = ""
         behind = ": " if first else " "
     head = word[:start]
@@ -127,7 +127,7 @@ def _spoken(session: Session, word: str, *, first: bool) -> list[str]:
     return [f"{head}{sign}{name}{behind}" for name in _some(found, most)]
 
 
-def _people_here(session: Session, word: str, starts: list[int]) -> tuple[int, list[_Found]]:
+def _people_here(connection: Connection, word: str, starts: list[int]) -> tuple[int, list[_Found]]:
     """Where in *word* the longest beginning of a name is, and whose names begin so."""
     # An empty word becomes nothing: a tab in what is pasted is no question.
     keys = {
@@ -135,14 +135,14 @@ def _people_here(session: Session, word: str, starts: list[int]) -> tuple[int, l
         for start in starts
         if (key := names.fold(word[start:]))[:1].isalpha() or word == "@"
     }
-    members = session.room.members if session.room is not None else {}
-    ignored = session.user.ignores or ()
+    members = connection.room.members if connection.room is not None else {}
+    ignored = connection.user.ignores or ()
     for start, key in keys.items():
         found = _ranked(
-            session,
+            connection,
             [
                 (one, person)
-                for one, person in _beginning(session, key)
+                for one, person in _beginning(connection, key)
                 if person.origin in members and person.id not in ignored
             ],
         )
@@ -151,28 +151,28 @@ def _people_here(session: Session, word: str, starts: list[int]) -> tuple[int, l
     return 0, []
 
 
-def _beginning(session: Session, key: str) -> list[tuple[str, User]]:
+def _beginning(connection: Connection, key: str) -> list[tuple[str, User]]:
     """Who else has a name that begins with *key*, with the keys of their names.
 
     Of very many some in this room, and the first and the last.
     """
-    people = session.chat.people
+    people = connection.chat.people
     keys = people.beginning(key)
     if len(keys) > MAX_RANKED:
-        members = session.room.members.values() if session.room is not None else ()
+        members = connection.room.members.values() if connection.room is not None else ()
         here = [names.fold(member.name) for member in islice(members, MAX_RANKED)]
         some = keys[:MAX_CHOICES] + keys[-MAX_CHOICES:]
         some += [one for one in here if one.startswith(key) and one in people]
         keys = list(dict.fromkeys(some))
-    return [(one, person) for one in keys if (person := people[one]) is not session.user]
+    return [(one, person) for one in keys if (person := people[one]) is not connection.user]
 
 
-def _ranked(session: Session, people: list[tuple[str, User]]) -> list[_Found]:
-    """Those in the room of *session* before others, whoever spoke there last, was active last.
+def _ranked(connection: Connection, people: list[tuple[str, User]]) -> list[_Found]:
+    """Those in the room of *connection* before others, whoever spoke there last, was active last.
 
     people: with their keys.
     """
-    room = session.room
+    room = connection.room
     here, members = (room.key, room.members) if room is not None else ("", {})
     return [
         (
@@ -189,12 +189,12 @@ def _ranked(session: Session, people: list[tuple[str, User]]) -> list[_Found]:
 # -- commands and their arguments
 
 
-def _commands(session: Session, word: str) -> list[str]:
+def _commands(connection: Connection, word: str) -> list[str]:
     """The names of commands that begin with *word*; other names for them if there are none."""
     key = names.fold(word)
     found = [
         (name, command)
-        for name, command in usable(session).items()
+        for name, command in usable(connection).items()
         if names.fold(name).startswith(key)
     ]
     return _alphabetical([name for name, command in found if name == command.name]) or (
@@ -202,10 +202,10 @@ def _commands(session: Session, word: str) -> list[str]:
     )
 
 
-def _argument(session: Session, before: str, word: str) -> list[str]:
+def _argument(connection: Connection, before: str, word: str) -> list[str]:
     """What the last argument of the command in *before* may become, by the command's usage."""
     name, _, rest = before[1:].partition(" ")
-    words, name = usable(session), name.lower()
+    words, name = usable(connection), name.lower()
     meant = [name] if name in words else beginning(words, name)
     if len(meant) != 1:
         return []
@@ -220,53 +220,53 @@ def _argument(session: Session, before: str, word: str) -> list[str]:
             if not usage.is_argument(step):
                 choices = [step] if step.startswith(names.fold(word)) else []
             else:
-                choices = COMPLETED[step](session, word) if step in COMPLETED else []
+                choices = COMPLETED[step](connection, word) if step in COMPLETED else []
             for choice in choices:
                 found.setdefault(choice, behind)
     if not found and spoken:
-        return _spoken(session, word, first=False)
+        return _spoken(connection, word, first=False)
     return [choice + behind for choice, behind in found.items()]
 
 
-def _people(session: Session, word: str) -> list[str]:
+def _people(connection: Connection, word: str) -> list[str]:
     """Whoever is online; if nobody's name begins so oneself, and who is ignored and not here."""
     key = names.fold(word)
-    if found := _beginning(session, key):
-        return _some(_ranked(session, found))
-    others = [session.user.name, *session.user.preferences.ignores.values()]
+    if found := _beginning(connection, key):
+        return _some(_ranked(connection, found))
+    others = [connection.user.name, *connection.user.preferences.ignores.values()]
     return _alphabetical(name for name in others if names.fold(name).startswith(key))
 
 
-def _rooms(session: Session, word: str) -> list[_Found]:
+def _rooms(connection: Connection, word: str) -> list[_Found]:
     """The rooms that this person may enter, as /rooms lists them; where was spoken last first."""
     key = names.fold(word)
     return [
         (-room.log.spoken, room.key, room.name)
-        for room in session.chat.rooms_of(session)
+        for room in connection.chat.rooms_of(connection)
         if room.key.startswith(key)
     ]
 
 
-def _room_argument(session: Session, word: str) -> list[str]:
+def _room_argument(connection: Connection, word: str) -> list[str]:
     """The same, with or without its # as it is typed."""
     bare = word.removeprefix("#")
-    return [word[: len(word) - len(bare)] + room for room in _some(_rooms(session, bare))]
+    return [word[: len(word) - len(bare)] + room for room in _some(_rooms(connection, bare))]
 
 
-def _command_argument(session: Session, word: str) -> list[str]:
+def _command_argument(connection: Connection, word: str) -> list[str]:
     """A command, with or without its slash as it is typed."""
     bare = word.removeprefix("/")
-    return [word[: len(word) - len(bare)] + name for name in _commands(session, bare)]
+    return [word[: len(word) - len(bare)] + name for name in _commands(connection, bare)]
 
 
-def _groups(session: Session, word: str) -> list[str]:
+def _groups(connection: Connection, word: str) -> list[str]:
     """The groups of commands that /help is about."""
     key = names.fold(word)
-    groups = {command.group for command in usable(session).values()}
+    groups = {command.group for command in usable(connection).values()}
     return _alphabetical(group for group in groups if group.startswith(key))
 
 
-def _zones(session: Session, word: str) -> list[str]:
+def _zones(connection: Connection, word: str) -> list[str]:
     """Time zones up to their next slash, like folders; if none begins so those of a city."""
     key = names.fold(word)
     found = {
@@ -281,7 +281,7 @@ def _zones(session: Session, word: str) -> list[str]:
 
 
 #: What the words in usages stand for: arguments that are completed, ...
-COMPLETED: Final[dict[str, Callable[[Session, str], list[str]]]] = {
+COMPLETED: Final[dict[str, Callable[[Connection, str], list[str]]]] = {
     "NAME": _people,
     "WHOM": _people,
     "ROOM": _room_argument,

@@ -17,8 +17,8 @@ from chatroom.text.times import moment
 from chatroom.text.words import phrases
 
 if TYPE_CHECKING:
+    from chatroom.chat.connection import Connection
     from chatroom.chat.room import Room
-    from chatroom.chat.session import Session
     from chatroom.model.events import Event
 
 #: How many lines /history shows when nobody says how many, and at most.
@@ -39,7 +39,7 @@ MAX_QUERY = 300
 
 
 @command("history", usage="[N] [before TIME]", group="past")
-def history(session: "Session", rest: str) -> None:
+def history(connection: "Connection", rest: str) -> None:
     """the last N lines of the room, or those before a time
 
     /history 50, /history before 12:03; without a number 20. /more shows earlier
@@ -55,14 +55,14 @@ def history(session: "Session", rest: str) -> None:
             raise Refused(Code.USAGE, usage)
         count = min(int(number[:9]), MAX_HISTORY)
     if separator:
-        before = moment(time, session.chat.clock.time(), session.format.zone)
+        before = moment(time, connection.chat.clock.time(), connection.format.zone)
         if before is None:
             raise Refused(Code.USAGE, usage)
-    pager_of(session).history(session.here(), count, time=before)
+    pager_of(connection).history(connection.here(), count, time=before)
 
 
 @command("search", "find", usage="WORDS [in ROOM] [from NAME]", group="past")
-def search(session: "Session", rest: str) -> None:
+def search(connection: "Connection", rest: str) -> None:
     """find what was said
 
     All words have to be in a line; "in quotes" they follow one another, and
@@ -71,8 +71,8 @@ def search(session: "Session", rest: str) -> None:
     """
     if len(rest) > MAX_QUERY:
         raise Refused(Code.TOO_MANY, f"Please look for at most {MAX_QUERY} characters at once.")
-    chat = session.chat
-    everywhere = rooms = {room.key for room in chat.rooms_of(session)}
+    chat = connection.chat
+    everywhere = rooms = {room.key for room in chat.rooms_of(connection)}
     name, text = "", rest
     # From the end and each once, so that the words themselves may be "in" and "from".
     left = ["in", "from"]
@@ -84,7 +84,7 @@ def search(session: "Session", rest: str) -> None:
         word = word.lower()
         if word == "from":
             name = names.fold(argument)
-        elif not (before or name) or not (room := _room_called(session, argument)):
+        elif not (before or name) or not (room := _room_called(connection, argument)):
             # What is no room is looked for.
             break
         else:
@@ -101,38 +101,38 @@ def search(session: "Session", rest: str) -> None:
     # Who said nothing like that may be no name, but a word, as in "a letter from home".
     words = phrases(rest)
     otherwise = Query(words, everywhere) if name and wanted and len(words) <= MAX_PHRASES else None
-    pager_of(session).search(Query(wanted, rooms, name), otherwise)
+    pager_of(connection).search(Query(wanted, rooms, name), otherwise)
 
 
-def _room_called(session: "Session", name: str) -> "Room | None":
+def _room_called(connection: "Connection", name: str) -> "Room | None":
     """The room called *name*, None if there is none and it may be a word. Raises Refused.
 
     With a # before it the beginning of a room's name is enough, and it is no word.
     """
-    chat = session.chat
+    chat = connection.chat
     if name.startswith("#"):
-        return chat.find_room(name, session)
+        return chat.find_room(name, connection)
     room = chat.rooms.get(names.fold(name))
-    return room if room is not None and room in chat.rooms_of(session) else None
+    return room if room is not None and room in chat.rooms_of(connection) else None
 
 
 @command("more", group="past")
-def more(session: "Session", rest: str) -> None:
+def more(connection: "Connection", rest: str) -> None:
     """go on with what /history, /search or /missed showed"""
-    if not pager_of(session).more():
+    if not pager_of(connection).more():
         raise Refused(Code.NOTHING_FOUND, "There is no more: /history, /search, /missed.")
 
 
 @command("missed", group="past")
-def missed(session: "Session", rest: str) -> None:
+def missed(connection: "Connection", rest: str) -> None:
     """what was said while you were not here"""
-    if session.one_shot and session.user.account is not None:
+    if connection.one_shot and connection.user.account is not None:
         raise Refused(Code.WRONG_CONNECTION, "What you missed waits for when you come to read.")
-    pager_of(session).missed()
+    pager_of(connection).missed()
 
 
 @command("forget", usage="[N|hour|NAME]", in_full=True, group="past")
-def forget(session: "Session", rest: str) -> None:
+def forget(connection: "Connection", rest: str) -> None:
     """take back the last line that you said, or the last N
 
     /forget hour takes back all that you said in the last hour, in all rooms,
@@ -140,14 +140,14 @@ def forget(session: "Session", rest: str) -> None:
     seen them. An operator removes what was said as NAME.
     """
     if rest.lower() == "hour":
-        _forget_hour(session)
+        _forget_hour(connection)
     elif not rest or rest.isdecimal():
-        _forget_last(session, rest)
+        _forget_last(connection, rest)
     else:
-        _forget_name(session, rest)
+        _forget_name(connection, rest)
 
 
-def _forget_last(session: "Session", number: str) -> None:
+def _forget_last(connection: "Connection", number: str) -> None:
     count = int(number[:6] or 1)
     if not 0 < count <= MAX_TAKEN:
         raise Refused(
@@ -155,46 +155,46 @@ def _forget_last(session: "Session", number: str) -> None:
             f"/forget N takes back from 1 to {MAX_TAKEN} lines, /forget hour what you said in the "
             "last hour.",
         )
-    chat = session.chat
+    chat = connection.chat
     since = chat.clock.time() - TAKE_BACK
-    taken = chat.take_back_last(session, since, count)
+    taken = chat.take_back_last(connection, since, count)
     if not taken:
-        raise Refused(Code.NOTHING_FOUND, _nothing_said(session))
-    _confirm(session, taken)
+        raise Refused(Code.NOTHING_FOUND, _nothing_said(connection))
+    _confirm(connection, taken)
 
 
-def _confirm(session: "Session", taken: "Sequence[tuple[Room, Event]]") -> None:
-    """Have *session* told what is *taken* back in other rooms; the one that it is in is told."""
-    elsewhere = [(room, event) for room, event in taken if room is not session.room]
+def _confirm(connection: "Connection", taken: "Sequence[tuple[Room, Event]]") -> None:
+    """Have *connection* told what is *taken* back in other rooms; the one that it is in is told."""
+    elsewhere = [(room, event) for room, event in taken if room is not connection.room]
     if elsewhere:
-        run_step(session, _say_removed(session, elsewhere))
+        run_step(connection, _say_removed(connection, elsewhere))
 
 
-async def _say_removed(session: "Session", taken: "Sequence[tuple[Room, Event]]") -> None:
+async def _say_removed(connection: "Connection", taken: "Sequence[tuple[Room, Event]]") -> None:
     """Say in which rooms lines are removed; where they are not `Chat.rejected` says it."""
-    receipts = [session.chat.receipt(event) for _, event in taken]
+    receipts = [connection.chat.receipt(event) for _, event in taken]
     answers = await outcome(DeferredList(receipts, consumeErrors=True))
     rooms = [f"#{room.name}" for (room, _), (done, _) in zip(taken, answers, strict=True) if done]
     if rooms:
-        session.answer(f"What you said in {enumerate_names(rooms, len(rooms))} is removed.")
-        tell_if_later(session)
+        connection.answer(f"What you said in {enumerate_names(rooms, len(rooms))} is removed.")
+        tell_if_later(connection)
 
 
-def _forget_hour(session: "Session") -> None:
-    chat = session.chat
+def _forget_hour(connection: "Connection") -> None:
+    chat = connection.chat
     since = chat.clock.time() - TAKE_BACK
-    if not chat.has_said(session, since):
-        raise Refused(Code.NOTHING_FOUND, _nothing_said(session))
-    if not session.sure("/forget hour"):
-        session.notice(
+    if not chat.has_said(connection, since):
+        raise Refused(Code.NOTHING_FOUND, _nothing_said(connection))
+    if not connection.sure("/forget hour"):
+        connection.notice(
             "This takes back all that you said in the last hour, in all rooms. To do it, type "
             "/forget hour once more."
         )
         return
-    _confirm(session, chat.take_back(session, since))
+    _confirm(connection, chat.take_back(connection, since))
 
 
-def _nothing_said(me: "Session") -> str:
+def _nothing_said(me: "Connection") -> str:
     if me.user.account is not None:
         return "You have said nothing in the last hour."
     return (
@@ -203,22 +203,22 @@ def _nothing_said(me: "Session") -> str:
     )
 
 
-def _forget_name(session: "Session", rest: str) -> None:
+def _forget_name(connection: "Connection", rest: str) -> None:
     """Remove what was said as somebody else."""
-    chat = session.chat
+    chat = connection.chat
     since = chat.clock.time() - TAKE_BACK
-    if not chat.moderation.is_operator(session.user):
+    if not chat.moderation.is_operator(connection.user):
         raise Refused(
             Code.NOT_OPERATOR, "Only an operator removes what others said. /report tells them."
         )
     name = chat.people[names.fold(rest)].name if names.fold(rest) in chat.people else rest
-    run_step(session, _remove(session, name[: names.MAX_NAME], since))
+    run_step(connection, _remove(connection, name[: names.MAX_NAME], since))
 
 
-async def _remove(session: "Session", name: str, since: float) -> None:
-    chat = session.chat
-    rooms = await required(session, chat.rooms_naming(name, since), "Please try again later.")
-    asked = chat.remove(rooms, session.user.name, name, since)
+async def _remove(connection: "Connection", name: str, since: float) -> None:
+    chat = connection.chat
+    rooms = await required(connection, chat.rooms_naming(name, since), "Please try again later.")
+    asked = chat.remove(rooms, connection.user.name, name, since)
     if not asked:
         raise Refused(
             Code.NOTHING_FOUND,
@@ -233,6 +233,6 @@ async def _remove(session: "Session", name: str, since: float) -> None:
             Code.UNAVAILABLE,
             f"What {name} said was not removed everywhere: {why}. Try again later.",
         )
-    session.answer(f"What {name} said in the last hour is removed.")
-    tell_if_later(session)
-    chat.moderation.record(session, "removed the lines of", name)
+    connection.answer(f"What {name} said in the last hour is removed.")
+    tell_if_later(connection)
+    chat.moderation.record(connection, "removed the lines of", name)

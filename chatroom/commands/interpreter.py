@@ -10,8 +10,8 @@ A line that begins with `/` is a command, `//text` says `/text`, and all else is
 from twisted.internet.defer import Deferred
 
 from chatroom.actions import strays
+from chatroom.chat.connection import Connection
 from chatroom.chat.gate import Reason
-from chatroom.chat.session import Session
 from chatroom.commands import run
 from chatroom.model.events import Event
 from chatroom.model.refused import Refused
@@ -19,12 +19,12 @@ from chatroom.text import names
 
 
 class Interpreter:
-    """Interprets the lines of one session; its door owns it."""
+    """Interprets the lines of one connection; its door owns it."""
 
-    __slots__ = ("_command", "_submitted", "session")
+    __slots__ = ("_command", "_submitted", "connection")
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
         # The last event that this connection has submitted, and the command that waits until it is
         # decided, without its slash.
         self._submitted: Event | None = None
@@ -35,41 +35,41 @@ class Interpreter:
 
         :param blank: whether it is said even if there is nothing in it.
         """
-        session = self.session
-        chat, prompt = session.chat, session.prompt
+        connection = self.connection
+        chat, prompt = connection.chat, connection.prompt
         now = chat.clock.seconds()
         chat.counters.input += 1
         if chat.pace.rate:
-            session.pacer.took(chat.pace, now)
+            connection.pacer.took(chat.pace, now)
         text = names.clean(text)
         if prompt.answer is not None:
             self._answer(text.strip())
             return
         if (not text or text.isspace()) and not blank:
             return
-        session.active = now
+        connection.active = now
         try:
             doubled = text.startswith("//")
             if text.startswith("/") and not doubled:
                 self._obey(text[1:])
                 return
             if now < prompt.guarded_until or strays.suspect(text):
-                strays.sift(session, text)
-            session.say(text[1:] if doubled else text)
+                strays.sift(connection, text)
+            connection.say(text[1:] if doubled else text)
             self._submitted = chat.asked
         except Refused as refusal:
-            session.refuse(str(refusal))
+            connection.refuse(str(refusal))
 
     def resume(self) -> None:
         """Run the command that waits, if any, unless the gate is closed for something else."""
-        if not self.session.gate.is_open:
+        if not self.connection.gate.is_open:
             return
         command, self._command = self._command, None
         if command is not None:
             try:
                 self._obey(command)
             except Refused as refusal:
-                self.session.refuse(str(refusal))
+                self.connection.refuse(str(refusal))
 
     def _obey(self, command: str) -> None:
         """Run *command*, which is without its slash. Raises Refused.
@@ -77,34 +77,34 @@ class Interpreter:
         It is answered as if everything that came before it on this connection had taken full
         effect: while some of that is on its way to the ledger and back, it waits.
         """
-        session = self.session
-        chat = session.chat
+        connection = self.connection
+        chat = connection.chat
         if self._submitted is not None and chat.is_undecided(self._submitted):
             self._command = command
-            session.gate.close(Reason.DECIDING)
+            connection.gate.close(Reason.DECIDING)
             receipt: Deferred[int] = chat.receipt(self._submitted)
-            receipt.addBoth(lambda _: session.gate.open(Reason.DECIDING))
+            receipt.addBoth(lambda _: connection.gate.open(Reason.DECIDING))
             return
         before = chat.asked
         try:
-            run(session, command)
+            run(connection, command)
         finally:
             if chat.asked is not before:
                 self._submitted = chat.asked
 
     def _answer(self, text: str) -> None:
         """Hand *text* to what has asked for it."""
-        session = self.session
-        prompt, connection = session.prompt, session.connection
+        connection = self.connection
+        prompt, client = connection.prompt, connection.client
         answer, prompt.answer = prompt.answer, None
         assert answer is not None
         # A user who gives up, or is refused, may type the password once more.
-        strays.guard(session)
+        strays.guard(connection)
         try:
-            answer(text, connection.hidden)
+            answer(text, client.hidden)
         except Refused as refusal:
-            session.refuse(str(refusal))
+            connection.refuse(str(refusal))
         finally:
             # Unless the next line is to be hidden as well.
             if prompt.answer is None:
-                connection.show_input()
+                client.show_input()

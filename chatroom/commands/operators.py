@@ -14,53 +14,53 @@ from chatroom.model.sanctions import Operator
 from chatroom.text import names
 
 if TYPE_CHECKING:
-    from chatroom.chat.session import Session
+    from chatroom.chat.connection import Connection
 
 #: What somebody does whose name is to be registered for something.
 FIRST = "They have to /register first."
 
 
 @command("claim", usage="CODE", group="moderation", secret=True)
-def claim(session: "Session", rest: str) -> None:
+def claim(connection: "Connection", rest: str) -> None:
     """become an operator, with the code that is in the server's log"""
-    account = moderate.claim(session, rest)
-    session.prompt.guarded_until = 0.0
-    announce(session, f"{account.name} is an operator. /help moderation lists what you can do.")
+    account = moderate.claim(connection, rest)
+    connection.prompt.guarded_until = 0.0
+    announce(connection, f"{account.name} is an operator. /help moderation lists what you can do.")
 
 
 @command("op", usage="NAME", operator=True, group="moderation", in_full=True)
-def op(session: "Session", rest: str) -> None:
+def op(connection: "Connection", rest: str) -> None:
     """make somebody an operator, whose name is registered"""
 
     async def appoint() -> None:
-        account = await find(session, rest, FIRST)
-        moderation = session.chat.moderation
+        account = await find(connection, rest, FIRST)
+        moderation = connection.chat.moderation
         if moderation.operators.get(account.id):
             raise Refused(Code.ALREADY, f"{account.name} is an operator already. /ops lists them.")
         if moderation.banned(account.id):
             raise Refused(
                 Code.BANNED, f"{account.name} is banned. /unban {account.name} comes first."
             )
-        if account.id in session.chat.logins.removed:
+        if account.id in connection.chat.logins.removed:
             raise Refused(
                 Code.NO_SUCH_ACCOUNT, f"{account.name} is not registered any more. {FIRST}"
             )
         moderation.operators.set(account.id, Operator(account.name))
-        person = session.chat.logins.online.get(account.id)
+        person = connection.chat.logins.online.get(account.id)
         if person is not None:
             for one in person.reading:
                 moderation.came(one)
-            person.notice(f"{session.user.name} has made you an operator: /help moderation.")
-        announce(session, f"{account.name} is an operator.")
-        moderation.record(session, "made an operator of", account.name)
+            person.notice(f"{connection.user.name} has made you an operator: /help moderation.")
+        announce(connection, f"{account.name} is an operator.")
+        moderation.record(connection, "made an operator of", account.name)
 
-    run_step(session, appoint())
+    run_step(connection, appoint())
 
 
 @command("deop", usage="NAME", operator=True, group="moderation", in_full=True)
-def deop(session: "Session", rest: str) -> None:
+def deop(connection: "Connection", rest: str) -> None:
     """let somebody be an operator no more"""
-    moderation = session.chat.moderation
+    moderation = connection.chat.moderation
     key = names.fold(rest)
     operators = moderation.operators.items()
     ids = [(id, found.name) for id, found in operators if names.fold(found.name) == key]
@@ -74,21 +74,21 @@ def deop(session: "Session", rest: str) -> None:
             "Somebody has to keep order: /op NAME makes somebody else an operator first.",
         )
     id, name = ids[0]
-    for one in session.chat.sessions_of(id):
-        if one is not session:
-            one.notice(f"{session.user.name} has ended that you are an operator.")
+    for one in connection.chat.connections_of(id):
+        if one is not connection:
+            one.notice(f"{connection.user.name} has ended that you are an operator.")
     moderation.operators.remove(id)
-    moderation.record(session, "made no operator of", name)
-    announce(session, f"{name} is no operator any more.")
+    moderation.record(connection, "made no operator of", name)
+    announce(connection, f"{name} is no operator any more.")
 
 
 @command("ops", group="moderation")
-def ops(session: "Session", rest: str) -> None:
+def ops(connection: "Connection", rest: str) -> None:
     """who keeps order, and who of them is here"""
-    chat = session.chat
+    chat = connection.chat
     listed = [
         f"{found.name} (here)" if id in chat.logins.online else found.name
         for id, found in chat.moderation.operators.items()
     ]
     listed.sort(key=names.fold)
-    session.notice(f"Operators: {', '.join(listed)}." if listed else "There is no operator.")
+    connection.notice(f"Operators: {', '.join(listed)}." if listed else "There is no operator.")

@@ -14,7 +14,7 @@ from chatroom.text import names
 from chatroom.text.prose import duration, enumerate_names
 
 if TYPE_CHECKING:
-    from chatroom.chat.session import Session
+    from chatroom.chat.connection import Connection
 
 #: How long a reason, an away text or a last word may be, in characters.
 MAX_REASON = 200
@@ -32,21 +32,21 @@ def checked_reason(text: str) -> str:
 
 
 @command("nick", "name", usage="NEWNAME", group="people")
-def nick(session: "Session", rest: str) -> None:
+def nick(connection: "Connection", rest: str) -> None:
     """pick another name
 
     A name has 1 to 24 letters, digits, _ and -, and begins with a letter.
     """
-    moderation = session.chat.moderation
-    if session.user.account is not None:
+    moderation = connection.chat.moderation
+    if connection.user.account is not None:
         raise Refused(
             Code.LOGGED_IN,
-            f"You are logged in as {session.user.name}. /logout makes you a guest again.",
+            f"You are logged in as {connection.user.name}. /logout makes you a guest again.",
         )
-    still = f"You are still {session.user.name}. {naming.ANOTHER}"
+    still = f"You are still {connection.user.name}. {naming.ANOTHER}"
     reserved, _, code = rest.partition(" ")
     if proven := bool(code and moderation.is_reserved(reserved)):
-        moderate.check_code(session, code.strip())
+        moderate.check_code(connection, code.strip())
         rest = reserved
     try:
         name = names.check_name(rest)
@@ -56,41 +56,41 @@ def nick(session: "Session", rest: str) -> None:
         raise Refused(Code.NAME_TAKEN, f"{name} is kept for an operator. {still}")
     if names.is_reserved(name):
         raise Refused(Code.NAME_TAKEN, f"{name} is reserved. {still}")
-    if name == session.user.name:
+    if name == connection.user.name:
         raise Refused(Code.ALREADY, f"You are {name} already. {naming.ANOTHER}")
-    naming.rename(session, name)
+    naming.rename(connection, name)
 
 
 @command("whois", usage="NAME", group="people")
-def whois(session: "Session", rest: str) -> None:
+def whois(connection: "Connection", rest: str) -> None:
     """where somebody is, since when, and whether away"""
-    with_person(session, rest, lambda person: _show(session, person))
+    with_person(connection, rest, lambda person: _show(connection, person))
 
 
-def _show(session: "Session", person: User) -> None:
-    """Tell *session* about *person*."""
-    now = session.chat.clock.seconds()
-    chat = session.chat
+def _show(connection: "Connection", person: User) -> None:
+    """Tell *connection* about *person*."""
+    now = connection.chat.clock.seconds()
+    chat = connection.chat
     facts = ["logged in"] if person.account is not None else []
     facts.append(f"here for {duration(now - person.opened)}")
     visible = [
         f"#{room.name}"
         for room in chat.rooms_with(person)
-        if chat.moderation.visible_from(session.user, room.key) is not None
+        if chat.moderation.visible_from(connection.user, room.key) is not None
     ]
     if visible:
         facts.insert(0, f"in {enumerate_names(visible, len(visible))}")
     facts.append(f"idle for {duration(now - person.active)}")
     if person.away is not None:
         facts.append(f"away: {person.away}" if person.away else "away")
-    if chat.moderation.is_operator(session.user):
-        places = list(dict.fromkeys(one.connection.place for one in person.connections))
+    if chat.moderation.is_operator(connection.user):
+        places = list(dict.fromkeys(one.client.place for one in person.connections))
         facts.append(f"from {enumerate_names(places, len(places))}")
-    session.notice(f"{person.name} is {', '.join(facts)}.")
+    connection.notice(f"{person.name} is {', '.join(facts)}.")
 
 
 @command("ignore", "block", usage="[NAME]", group="people")
-def ignore(session: "Session", rest: str) -> None:
+def ignore(connection: "Connection", rest: str) -> None:
     """do not show what somebody says; alone: whom you ignore
 
     They are not told. Of a guest it holds until they or you leave. If they are
@@ -98,18 +98,18 @@ def ignore(session: "Session", rest: str) -> None:
     are logged in. What /history and /search show is without their lines, too.
     """
     if not rest:
-        listed = sorted(_ignored(session), key=names.fold)
-        session.notice(f"You ignore {', '.join(listed)}." if listed else "You ignore nobody.")
+        listed = sorted(_ignored(connection), key=names.fold)
+        connection.notice(f"You ignore {', '.join(listed)}." if listed else "You ignore nobody.")
         return
 
     async def absent(account: Account) -> None:
-        _ignore_account(session, account)
+        _ignore_account(connection, account)
 
-    with_person(session, rest, lambda person: _ignore(session, person), absent)
+    with_person(connection, rest, lambda person: _ignore(connection, person), absent)
 
 
-def _ignore(session: "Session", person: User) -> None:
-    me = session.user
+def _ignore(connection: "Connection", person: User) -> None:
+    me = connection.user
     if person is me:
         raise Refused(Code.YOURSELF, "You cannot ignore yourself. /ignore NAME is for others.")
     if max(len(me.preferences.ignores), len(me.ignored)) >= MAX_IGNORED:
@@ -122,76 +122,76 @@ def _ignore(session: "Session", person: User) -> None:
             Code.WRONG_CONNECTION,
             f"{person.name} would be ignored only as long as this connection lasts.",
         )
-    kept = ignoring.ignore(session, person)
-    announce(session, f"You ignore {person.name}. /unignore {person.name} ends it.", kept)
+    kept = ignoring.ignore(connection, person)
+    announce(connection, f"You ignore {person.name}. /unignore {person.name} ends it.", kept)
 
 
-def _ignore_account(session: "Session", account: Account) -> None:
+def _ignore_account(connection: "Connection", account: Account) -> None:
     """The same for somebody who is not here, but registered."""
-    me = session.user
+    me = connection.user
     if len(me.preferences.ignores) >= MAX_IGNORED:
         raise Refused(Code.TOO_MANY, f"You ignore {MAX_IGNORED} people already.")
     if not me.here and me.account is None:
         raise Refused(
             Code.WRONG_CONNECTION, f"{account.name} would be ignored as long as this command lasts."
         )
-    kept = ignoring.ignore_account(session, account.id, account.name)
-    announce(session, f"You ignore {account.name}. /unignore {account.name} ends it.", kept)
+    kept = ignoring.ignore_account(connection, account.id, account.name)
+    announce(connection, f"You ignore {account.name}. /unignore {account.name} ends it.", kept)
 
 
 @command("unignore", "unblock", usage="NAME", group="people")
-def unignore(session: "Session", rest: str) -> None:
+def unignore(connection: "Connection", rest: str) -> None:
     """show what somebody says again"""
-    found = names.match_prefix(rest[: names.MAX_NAME], _ignored(session))
+    found = names.match_prefix(rest[: names.MAX_NAME], _ignored(connection))
     if len(found) > 1:
         raise Refused(
             Code.AMBIGUOUS, "Several whom you ignore have names that begin so. /ignore lists them."
         )
-    kept = ignoring.unignore(session, names.fold(found[0])) if found else None
+    kept = ignoring.unignore(connection, names.fold(found[0])) if found else None
     if kept is None:
         shown = names.clean(rest)[: names.MAX_NAME]
         raise Refused(
             Code.NOTHING_FOUND, f"You do not ignore {shown}. /ignore lists whom you ignore."
         )
-    announce(session, f"You see what {found[0]} says again.", kept)
+    announce(connection, f"You see what {found[0]} says again.", kept)
 
 
-def _ignored(me: "Session") -> set[str]:
+def _ignored(me: "Connection") -> set[str]:
     """Return the names of those whom *me* ignores: of guests who are here their present ones."""
     chat, ignores = me.chat, me.user.preferences.ignores
     here = {
         person.user.name
         for id in me.user.ignored
-        if (person := chat.sessions.get(-id)) is not None and person.user.id not in ignores
+        if (person := chat.connections.get(-id)) is not None and person.user.id not in ignores
     }
     return here | set(ignores.values())
 
 
 @command("away", "afk", usage="[TEXT]", group="people")
-def away(session: "Session", rest: str) -> None:
+def away(connection: "Connection", rest: str) -> None:
     """tell those who message you that you are away"""
-    if not session.user.here:
+    if not connection.user.here:
         raise Refused(
             Code.WRONG_CONNECTION, "You would be away in no list: this connection is in none."
         )
-    if rest and (why := session.chat.moderation.why_muted(session)) is not None:
+    if rest and (why := connection.chat.moderation.why_muted(connection)) is not None:
         raise Refused(Code.MUTED, f"{why} Alone, /away says that you are away.")
-    session.user.away = checked_reason(rest)
-    session.notice("You are away. /back says that you are here again.")
+    connection.user.away = checked_reason(rest)
+    connection.notice("You are away. /back says that you are here again.")
 
 
 @command("back", "unaway", group="people")
-def back(session: "Session", rest: str) -> None:
+def back(connection: "Connection", rest: str) -> None:
     """you are here again"""
-    if session.user.away is None:
+    if connection.user.away is None:
         raise Refused(Code.ALREADY, "You are not away. /away says that you are.")
-    session.user.away = None
-    session.notice("You are back.")
+    connection.user.away = None
+    connection.notice("You are back.")
 
 
 @command("quit", "exit", "bye", usage="[TEXT]", in_full=True, group="people")
-def quit(session: "Session", rest: str) -> None:
+def quit(connection: "Connection", rest: str) -> None:
     """leave, with a last word"""
-    silenced = session.chat.moderation.why_muted(session) is not None
-    session.notice("Good-bye.")
-    session.end("" if silenced else rest[:MAX_REASON])
+    silenced = connection.chat.moderation.why_muted(connection) is not None
+    connection.notice("Good-bye.")
+    connection.end("" if silenced else rest[:MAX_REASON])

@@ -16,7 +16,7 @@ from chatroom.text.prose import enumerate_names
 from chatroom.text.times import cities, local, places, places_called, zone
 
 if TYPE_CHECKING:
-    from chatroom.chat.session import Session
+    from chatroom.chat.connection import Connection
 
 #: What may be chosen for what is so or not.
 SWITCH = ("off", "on")
@@ -29,24 +29,24 @@ MAX_SHOWN = 40
 
 
 @command("timestamps", usage="[on|off|seconds]", group="preferences")
-def timestamps(session: "Session", rest: str) -> None:
+def timestamps(connection: "Connection", rest: str) -> None:
     """show each line with its time as it comes
 
     With seconds as 12:03:59, with on as 12:03. /timezone says where that is.
     """
-    kept = _choose(session, "timestamps", "Timestamps", rest, TIMESTAMPS)
-    style = session.user.preferences.timestamps
+    kept = _choose(connection, "timestamps", "Timestamps", rest, TIMESTAMPS)
+    style = connection.user.preferences.timestamps
     if style == "off":
-        announce(session, "Lines are shown without their time.", kept)
+        announce(connection, "Lines are shown without their time.", kept)
         return
-    now = local(session.chat.clock.time(), session.format.zone)
+    now = local(connection.chat.clock.time(), connection.format.zone)
     clock = "%H:%M:%S" if style == "seconds" else "%H:%M"
-    shown = f"Lines are shown with their time: {now:{clock}} ({session.format.zone})."
-    announce(session, shown, kept)
+    shown = f"Lines are shown with their time: {now:{clock}} ({connection.format.zone})."
+    announce(connection, shown, kept)
 
 
 @command("timezone", "tz", usage="[ZONE]", group="preferences")
-def timezone(session: "Session", rest: str) -> None:
+def timezone(connection: "Connection", rest: str) -> None:
     """where the times are that you are shown
 
     /timezone Europe/Berlin, /timezone UTC, /timezone +5:30; alone it says what
@@ -56,30 +56,30 @@ def timezone(session: "Session", rest: str) -> None:
     kept = succeed(True)
     if rest:
         where = zone(rest) or _only_place(rest)
-        kept = session.set_preferences(lambda kept: replace(kept, timezone=str(where)))
-    where = session.format.zone
-    now = local(session.chat.clock.time(), where)
+        kept = connection.set_preferences(lambda kept: replace(kept, timezone=str(where)))
+    where = connection.format.zone
+    now = local(connection.chat.clock.time(), where)
     shown = f"Times are {where}. It is {now:%H:%M} there, {now:%A %d %B %Y}."
-    announce(session, shown, kept)
+    announce(connection, shown, kept)
 
 
 @command("quiet", usage="[on|off]", group="preferences")
-def quiet(session: "Session", rest: str) -> None:
+def quiet(connection: "Connection", rest: str) -> None:
     """do not show who joins, leaves or is renamed"""
-    kept = _choose(session, "quiet", "Quiet", rest, SWITCH)
-    shown = "not shown" if session.user.preferences.quiet else "shown"
-    announce(session, f"Who joins, leaves or is renamed is {shown}.", kept)
+    kept = _choose(connection, "quiet", "Quiet", rest, SWITCH)
+    shown = "not shown" if connection.user.preferences.quiet else "shown"
+    announce(connection, f"Who joins, leaves or is renamed is {shown}.", kept)
 
 
 @command("bell", usage="[on|off|mentions]", group="preferences")
-def bell(session: "Session", rest: str) -> None:
+def bell(connection: "Connection", rest: str) -> None:
     """ring the bell of your terminal
 
     With on for all that others say, with mentions for lines with your name in
     them and for private lines.
     """
-    kept = _choose(session, "bell", "The bell", rest, BELLS)
-    announce(session, _BELLS[session.user.preferences.bell], kept)
+    kept = _choose(connection, "bell", "The bell", rest, BELLS)
+    announce(connection, _BELLS[connection.user.preferences.bell], kept)
 
 
 _BELLS = {
@@ -90,14 +90,14 @@ _BELLS = {
 
 
 @command("color", "colour", usage="[on|off|auto]", group="preferences")
-def color(session: "Session", rest: str) -> None:
+def color(connection: "Connection", rest: str) -> None:
     """names in colour, where there is a terminal
 
     With auto as your terminal can, unless it says NO_COLOR. Plain lines have no
     colours.
     """
-    kept = _choose(session, "color", "Colours", rest, COLORS)
-    announce(session, _COLORS[session.user.preferences.color], kept)
+    kept = _choose(connection, "color", "Colours", rest, COLORS)
+    announce(connection, _COLORS[connection.user.preferences.color], kept)
 
 
 _COLORS = {
@@ -108,21 +108,21 @@ _COLORS = {
 
 
 @command("reader", usage="[on|off]", group="preferences")
-def reader(session: "Session", rest: str) -> None:
+def reader(connection: "Connection", rest: str) -> None:
     """for screen readers: nothing is drawn twice
 
     What arrives is one line each, without colours, and what you type is not
     drawn again. Plain lines are like that anyway.
     """
-    kept = _choose(session, "reader", "It", rest, SWITCH)
-    if session.user.preferences.reader:
-        announce(session, "What arrives is one line each, and nothing is drawn twice.", kept)
+    kept = _choose(connection, "reader", "It", rest, SWITCH)
+    if connection.user.preferences.reader:
+        announce(connection, "What arrives is one line each, and nothing is drawn twice.", kept)
     else:
-        announce(session, "A terminal is drawn on. /reader on is for screen readers.", kept)
+        announce(connection, "A terminal is drawn on. /reader on is for screen readers.", kept)
 
 
 def _choose(
-    session: "Session", preference: str, what: str, rest: str, choices: Sequence[str]
+    connection: "Connection", preference: str, what: str, rest: str, choices: Sequence[str]
 ) -> "Deferred[bool]":
     """Have that *preference* be what somebody typed, if they did. Raises Refused.
 
@@ -134,7 +134,7 @@ def _choose(
     if chosen not in choices:
         raise Refused(Code.BAD_VALUE, f"{what} can be {', '.join(choices[:-1])} or {choices[-1]}.")
     value: Any = chosen == "on" if choices is SWITCH else chosen
-    return session.set_preferences(lambda kept: replace(kept, **{preference: value}))
+    return connection.set_preferences(lambda kept: replace(kept, **{preference: value}))
 
 
 def _only_place(text: str) -> tzinfo:

@@ -20,7 +20,7 @@ from chatroom.model.sanctions import Report
 from chatroom.text import names
 
 if TYPE_CHECKING:
-    from chatroom.chat.session import Session
+    from chatroom.chat.connection import Connection
 
 log = Logger()
 
@@ -30,35 +30,35 @@ LISTED = 20
 
 
 @command("report", usage="NAME [REASON]", group="moderation")
-def report(session: "Session", rest: str) -> None:
+def report(connection: "Connection", rest: str) -> None:
     """tell those who keep order about somebody
 
     They get the last lines of this room with it. They are told who you are. It
     may be somebody who has just left.
     """
     name, _, why = rest.partition(" ")
-    chat = session.chat
-    if chat.moderation.reported.spent(session.source):
+    chat = connection.chat
+    if chat.moderation.reported.spent(connection.source):
         raise Refused(
             Code.RATE_LIMITED,
             "Three reports an hour have to do. What you reported is kept; try again in an hour.",
         )
-    if not (chat.moderation.records.lasting or any(_operators(session))):
+    if not (chat.moderation.records.lasting or any(_operators(connection))):
         raise Refused(
             Code.UNAVAILABLE, "Nobody keeps order here. /ignore NAME spares you what somebody says."
         )
-    run_step(session, _report(session, name, checked_reason(why)))
+    run_step(connection, _report(connection, name, checked_reason(why)))
 
 
-async def _report(session: "Session", name: str, why: str) -> None:
-    chat = session.chat
-    about = await known(session, name)
-    chat.moderation.reported.take(session.source)
-    room = session.here()
+async def _report(connection: "Connection", name: str, why: str) -> None:
+    chat = connection.chat
+    about = await known(connection, name)
+    chat.moderation.reported.take(connection.source)
+    room = connection.here()
     evidence = "".join(
         PLAIN.encode(event, live=False).decode() for event in room.log.recent(EVIDENCE)
     )
-    made = Report(chat.clock.time(), session.user.name, about, why, room.name, evidence)
+    made = Report(chat.clock.time(), connection.user.name, about, why, room.name, evidence)
     try:
         id = await outcome(with_timeout(chat.moderation.records.report(made), chat.clock))
     except Exception as error:
@@ -68,31 +68,31 @@ async def _report(session: "Session", name: str, why: str) -> None:
             why=error.with_traceback(None),
         )
         # Those who are here are told all the same, whether or not its author still is.
-        told = _tell(session, f"Report that could not be kept: {_shown_report(made)}")
-        session.answer(
+        told = _tell(connection, f"Report that could not be kept: {_shown_report(made)}")
+        connection.answer(
             "Those who keep order and are here are told. Your report is not kept."
             if told
             else "Your report is not kept, and nobody who keeps order is here. Try again later."
         )
         return
-    if _tell(session, f"Report {_shown_report(made._replace(id=id))}"):
-        session.answer("Thank you. Those who keep order are told.")
-    elif any(_operators(session)):
-        session.answer("Thank you. Nobody who keeps order is here; they find it in /reports.")
+    if _tell(connection, f"Report {_shown_report(made._replace(id=id))}"):
+        connection.answer("Thank you. Those who keep order are told.")
+    elif any(_operators(connection)):
+        connection.answer("Thank you. Nobody who keeps order is here; they find it in /reports.")
     else:
-        session.answer("Your report is kept, but nobody keeps order here yet.")
+        connection.answer("Your report is kept, but nobody keeps order here yet.")
 
 
-def _operators(session: "Session") -> Iterator[object]:
+def _operators(connection: "Connection") -> Iterator[object]:
     """Those who keep order, whether or not they are here."""
-    chat = session.chat
+    chat = connection.chat
     yield from chat.moderation.operators.items()
     yield from (one for one in chat.people.values() if chat.moderation.is_operator(one))
 
 
-def _tell(session: "Session", text: str) -> bool:
+def _tell(connection: "Connection", text: str) -> bool:
     """Tell those who keep order and are here; returns whether there is any."""
-    chat = session.chat
+    chat = connection.chat
     here = [one for one in chat.people.values() if chat.moderation.is_operator(one)]
     for person in here:
         person.notice(text)
@@ -100,50 +100,50 @@ def _tell(session: "Session", text: str) -> bool:
 
 
 @command("reports", usage="[NUMBER]", operator=True, group="moderation")
-def reports(session: "Session", rest: str) -> None:
+def reports(connection: "Connection", rest: str) -> None:
     """what was reported, or one report with the lines that were said before it"""
-    records = session.chat.moderation.records
+    records = connection.chat.moderation.records
 
     async def listed() -> None:
-        found = await required(session, records.reports(LISTED))
+        found = await required(connection, records.reports(LISTED))
         lines = [f"{_utc(report.time)} {_shown_report(report)}" for report in found]
-        session.notice("\n".join(lines) or "Nothing was reported.")
+        connection.notice("\n".join(lines) or "Nothing was reported.")
 
     async def shown() -> None:
-        found = await required(session, records.find_report(int(rest)))
+        found = await required(connection, records.find_report(int(rest)))
         if found is None:
             raise Refused(
                 Code.NOTHING_FOUND, f"There is no report {rest[:20]}. /reports lists the last ones."
             )
-        session.notice(f"{_utc(found.time)} {_shown_report(found)}")
+        connection.notice(f"{_utc(found.time)} {_shown_report(found)}")
         for line in found.evidence.splitlines():
-            session.post(f"{names.clean(line)}\r\n".encode(errors="replace"))
+            connection.post(f"{names.clean(line)}\r\n".encode(errors="replace"))
 
     if not rest:
-        run_step(session, listed())
+        run_step(connection, listed())
     elif not re.fullmatch("[0-9]{1,15}", rest):
         raise Refused(Code.USAGE, "Usage: /reports [NUMBER]. Alone, it lists the last ones.")
     else:
-        run_step(session, shown())
+        run_step(connection, shown())
 
 
 @command("audit", usage="[NUMBER]", operator=True, group="moderation")
-def audit(session: "Session", rest: str) -> None:
+def audit(connection: "Connection", rest: str) -> None:
     """who did what to whom, when and why: the last 20 actions, or so many"""
     if rest and not re.fullmatch("[0-9]{1,3}", rest):
         raise Refused(Code.USAGE, "Usage: /audit [NUMBER], at most 999.")
 
     async def listed() -> None:
-        records = session.chat.moderation.records
-        found = await required(session, records.actions(int(rest or LISTED) or LISTED))
+        records = connection.chat.moderation.records
+        found = await required(connection, records.actions(int(rest or LISTED) or LISTED))
         lines = [
             f"{_utc(action.time)} {action.by} {action.what} {action.target}".rstrip()
             + (action.why and f" ({action.why})")
             for action in found
         ]
-        session.notice("\n".join(lines) or "Nothing has been done yet.")
+        connection.notice("\n".join(lines) or "Nothing has been done yet.")
 
-    run_step(session, listed())
+    run_step(connection, listed())
 
 
 def _utc(time: float) -> str:

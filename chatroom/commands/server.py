@@ -8,37 +8,37 @@ from chatroom.commands import Command, command, look_up
 from chatroom.text.prose import WIDTH, duration
 
 if TYPE_CHECKING:
-    from chatroom.chat.session import Session
+    from chatroom.chat.connection import Connection
 
 #: How broad the left column of a table may be, in characters.
 MAX_LEFT = 28
 
 
 @command("motd", group="server")
-def motd(session: "Session", rest: str) -> None:
+def motd(connection: "Connection", rest: str) -> None:
     """the message of the day"""
-    session.notice(session.chat.settings.motd or "There is no message of the day.")
+    connection.notice(connection.chat.settings.motd or "There is no message of the day.")
 
 
 @command("uptime", group="server")
-def uptime(session: "Session", rest: str) -> None:
+def uptime(connection: "Connection", rest: str) -> None:
     """how long the server has been up"""
-    chat = session.chat
+    chat = connection.chat
     people = sum(user.here for user in chat.people.values())
     here = "1 person is" if people == 1 else f"{people:,} people are"
     up = duration(chat.clock.seconds() - chat.started)
-    session.notice(f"{chat.settings.name} has been up for {up}. {here} here.")
+    connection.notice(f"{chat.settings.name} has been up for {up}. {here} here.")
 
 
 @command("help", "h", "?", usage="[GROUP|COMMAND]", group="server")
-def help(session: "Session", rest: str) -> None:
+def help(connection: "Connection", rest: str) -> None:
     """what there is, or more about a group or a command
 
     /help rooms is about the group of that name, /help /rooms about the command.
     """
     groups: dict[str, list[Command]] = {}
-    is_operator = session.chat.moderation.is_operator(session.user)
-    for found in {found.name: found for found in session.commands.values()}.values():
+    is_operator = connection.chat.moderation.is_operator(connection.user)
+    for found in {found.name: found for found in connection.commands.values()}.values():
         if found.operator and not is_operator:
             continue
         groups.setdefault(found.group, []).append(found)
@@ -55,10 +55,10 @@ def help(session: "Session", rest: str) -> None:
         commands = groups[rest.lower()]
         lines = _table({found.synopsis: found.help.partition("\n")[0] for found in commands})
     else:
-        found = look_up(session, rest.removeprefix("/"))
+        found = look_up(connection, rest.removeprefix("/"))
         aliases = "".join(f", /{alias}" for alias in found.aliases)
         lines = [f"{found.synopsis}{aliases and f'   (also {aliases[2:]})'}", found.help]
-    session.notice("\n".join(lines))
+    connection.notice("\n".join(lines))
 
 
 def _table(rows: Mapping[str, str]) -> list[str]:

@@ -10,23 +10,23 @@ from chatroom.model.accounts import Account
 from chatroom.model.refused import Code, Refused
 
 if TYPE_CHECKING:
-    from chatroom.chat.session import Session
+    from chatroom.chat.connection import Connection
 
 
 @command("say", usage="TEXT", group="talking")
-def say(session: "Session", rest: str) -> None:
+def say(connection: "Connection", rest: str) -> None:
     """say it, whatever it looks like"""
-    session.say(rest)
+    connection.say(rest)
 
 
 @command("me", usage="TEXT", group="talking")
-def me(session: "Session", rest: str) -> None:
+def me(connection: "Connection", rest: str) -> None:
     """say what you do: /me waves"""
-    session.say(rest, emote=True)
+    connection.say(rest, emote=True)
 
 
 @command("msg", "m", "w", "tell", "dm", "pm", "query", usage="NAME TEXT", group="talking")
-def msg(session: "Session", rest: str) -> None:
+def msg(connection: "Connection", rest: str) -> None:
     """say something to one person alone
 
     The beginning of a name is enough where only one name begins so, and nobody
@@ -39,25 +39,25 @@ def msg(session: "Session", rest: str) -> None:
         raise Refused(Code.USAGE, "Usage: /msg NAME TEXT")
 
     def tell(person: User) -> None:
-        if list(person.reading) == [session]:
+        if list(person.reading) == [connection]:
             raise Refused(
                 Code.YOURSELF, "You cannot send yourself a private line. /say says it to the room."
             )
-        whisper(session, person, text)
+        whisper(connection, person, text)
 
     async def leave(account: Account) -> None:
-        await leave_message(session, account, text)
+        await leave_message(connection, account, text)
 
-    with_person(session, name, tell, absent=leave)
+    with_person(connection, name, tell, absent=leave)
 
 
 @command("reply", "r", usage="TEXT", group="talking")
-def reply(session: "Session", rest: str) -> None:
+def reply(connection: "Connection", rest: str) -> None:
     """answer the last private line you got"""
-    whisperer = session.user.reply_to
+    whisperer = connection.user.reply_to
     if not whisperer:
         raise Refused(Code.NO_SUCH_USER, "Nobody has sent you a private line yet: /msg NAME TEXT.")
-    person = session.chat.user_of(whisperer)
+    person = connection.chat.user_of(whisperer)
     if person is None:
         raise Refused(Code.GONE, "Whoever sent you the last private line has left: /msg NAME TEXT.")
-    whisper(session, person, rest)
+    whisper(connection, person, rest)

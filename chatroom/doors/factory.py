@@ -1,6 +1,6 @@
 """What the factories of all doors do: let connections in, and close them.
 
-Whether a connection is accepted is decided before it has a session. Stopping takes a bounded time,
+Whether a client may stay is decided before it has a connection. Stopping takes a bounded time,
 however slowly the clients read.
 """
 
@@ -65,7 +65,7 @@ class Connected(Protocol):
         """Begin, and tell the factory with `joined`: the connection can be used."""
 
     def expel(self, told: str, what: str, why: str) -> None:
-        """End the connection for an operator: see Session.expel."""
+        """End the connection for an operator: see Connection.expel."""
 
     def stop_reading(self) -> None:
         """Take no more input."""

@@ -1,6 +1,6 @@
 """The bare relay: every line to everybody else on its endpoint, word for word.
 
-There is no session here. Nothing is cleaned, so this is no door for terminals; only the length of
+There is no user here. Nothing is cleaned, so this is no door for terminals; only the length of
 lines and the time that a client may take to read them are limited.
 """
 

@@ -31,14 +31,14 @@ class State(Enum):
 
     reads: whether more bytes are wanted of the client.
     takes_lines: whether the lines that wait are handed in.
-    ends: whether the session ends when no line waits any more.
+    ends: whether the connection ends when no line waits any more.
     left_by_client: whether the client, or its user, has ended the connection.
     lost: whether the connection is gone, so that nothing that is sent arrives.
     """
 
-    #: TLS, if there is any, is still agreed on. There is no session.
+    #: TLS, if there is any, is still agreed on. There is no connection.
     HANDSHAKE = (0, False, False, False, False, False)
-    #: The session has not begun: it is still to be known whether the client sends lines or keys.
+    #: The connection has not begun: it is still to be known whether the client sends lines or keys.
     ARRIVING = (1, True, True, False, False, False)
     #: The user talks.
     OPEN = (2, True, True, False, False, False)
@@ -46,15 +46,15 @@ class State(Enum):
     LEAVING = (3, True, True, True, True, False)
     #: The client sends nothing more, but reads: the lines that wait are taken, and answered.
     ENDED = (4, False, True, True, True, False)
-    #: The server stops: lines are not taken any more, and the session is left as it is.
+    #: The server stops: lines are not taken any more, and the connection is left as it is.
     STOPPED = (5, False, False, False, False, False)
     #: The farewell is on its way to the client.
     CLOSING = (6, False, False, False, False, False)
     #: The connection is gone; the lines that wait still count.
     DRAINING = (7, False, True, True, True, True)
-    #: The connection is gone, and what waited with it; the session is not over yet.
+    #: The connection is gone, and what waited with it; the connection is not over yet.
     GONE = (8, False, False, False, True, True)
-    #: The session is over as well: the connection refers to nothing any more.
+    #: The connection is over as well: the connection refers to nothing any more.
     CLOSED = (9, False, False, False, False, True)
 
     def __init__(
@@ -67,11 +67,11 @@ class State(Enum):
         self.lost = lost
 
     def serve(self) -> "State":
-        """Return the state once there is a session."""
+        """Return the state once there is a connection."""
         return State.ARRIVING if self is State.HANDSHAKE else self
 
     def begin(self) -> "State":
-        """Return the state once the session is open."""
+        """Return the state once the connection is open."""
         return State.OPEN if self is State.ARRIVING else self
 
     def leave(self) -> "State":
@@ -105,7 +105,7 @@ class State(Enum):
         return State.DRAINING if talks and properly else State.GONE
 
     def release(self) -> "State":
-        """Return the state once the session of a lost connection is over."""
+        """Return the state once the connection of a lost connection is over."""
         return State.CLOSED if self.lost else self
 
 

@@ -16,7 +16,7 @@ from zope.interface import implementer
 from chatroom.model.clock import Timer, Timers
 
 
-class Client(Protocol):
+class WriterListener(Protocol):
     """The connection of a writer."""
 
     def stalled(self) -> None:
@@ -78,7 +78,7 @@ class Writer:
     )
 
     def __init__(
-        self, transport: Any, client: Client, later: Timers, stall_timeout: float = 30.0
+        self, transport: Any, client: WriterListener, later: Timers, stall_timeout: float = 30.0
     ) -> None:
         self._transport = transport
         self._client = client
@@ -97,7 +97,7 @@ class Writer:
         else:
             transport.registerProducer(self, True)
 
-    # -- for the room and the session
+    # -- for the room and the connection
 
     def write(self, data: bytes) -> int:
         """Send *data*, unless congested, and return how many bytes were taken.

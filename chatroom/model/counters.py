@@ -1,7 +1,7 @@
 """Counters for monitoring: plain numbers that the core increments.
 
 Counting is cheap: a counter is increased once per batch where possible, and never once per member.
-Numbers that can be read from the rooms and sessions at any moment are not counted.
+Numbers that can be read from the rooms and connections at any moment are not counted.
 """
 
 from bisect import bisect_left

@@ -1,7 +1,7 @@
 """Events: one frozen dataclass for each thing that can happen.
 
 An event is a value, named in the past tense. It contains everything that a format needs to show it,
-and refers to no room, session or bytes. The events of a room go through the ledger into the room's
+and refers to no room, connection or bytes. The events of a room go through the ledger into its
 log. Those from `Noticed` on are for one user and go to a send queue.
 """
 

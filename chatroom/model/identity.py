@@ -1,4 +1,4 @@
-"""The result of authenticating a user before there is a session."""
+"""The result of authenticating a user before they are in a room."""
 
 from dataclasses import dataclass
 

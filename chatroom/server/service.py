@@ -141,7 +141,7 @@ def makeService(options: Options) -> IService:
     # Services are stopped in reverse order, so systemd is told first.
     parts.append(
         systemd.NotifyService(
-            clock, reactor.callWhenRunning, notifier, watchdog, lambda: len(chat.sessions)
+            clock, reactor.callWhenRunning, notifier, watchdog, lambda: len(chat.connections)
         )
     )
     for part in parts:

@@ -10,7 +10,7 @@ from twisted.logger import LogEvent
 
 from chatroom.actions.handler import TEXT
 from chatroom.backends.memory import MemoryNameClaims
-from chatroom.chat.session import Session
+from chatroom.chat.connection import Connection
 from chatroom.commands import COMMANDS
 from chatroom.formats.plain import plain
 from chatroom.model.events import Event, Joined
@@ -67,8 +67,8 @@ def test_who_arrives_is_where_they_were_with_what_they_prefer(world: World) -> N
     told = person.sees
     assert greetings(told) == [f"{FIRST}alice, in #den with bob."]
     assert [line[6:] for line in told if line.endswith(("hi", "den", "this"))] == ["alice: hi"]
-    assert person.session.user.preferences.bell == "on"
-    assert person.session.format is plain(person.session.user.preferences)
+    assert person.connection.user.preferences.bell == "on"
+    assert person.connection.format is plain(person.connection.user.preferences)
     bob.says("nor this")
     assert person.sees == []
     check(world)
@@ -144,7 +144,7 @@ def test_what_is_typed_waits_and_is_said_under_the_name(world: World) -> None:
     alice = Person(world, identity=as_owner(world))
     alice.types("one", "two")
     alice.ends()
-    assert not alice.session.gate.is_open
+    assert not alice.connection.gate.is_open
     world.settle()
     assert bob.sees == ["-- alice joined.", "alice: one", "alice: two", "-- alice left."]
     assert alice.gone
@@ -184,7 +184,7 @@ def test_in_lockdown_who_has_an_account_enters_and_who_has_none_waits(world: Wor
     register(world, "carol")
     carol = world.arrives(Identity("carol"))
     assert carol.name.startswith("guest")
-    assert carol.session.room is None
+    assert carol.connection.room is None
     check(world)
 
 
@@ -197,7 +197,7 @@ def test_who_is_banned_is_a_guest_and_told_why(world: World) -> None:
     told = person.sees
     assert told[:2] == [f"{FIRST}{person.name}, in #lobby.", "-- alice is banned for good: spam."]
     assert names.is_reserved(person.name)
-    assert person.session.user.account is None
+    assert person.connection.user.account is None
     check(world)
 
 
@@ -240,11 +240,11 @@ def test_a_code_from_who_arrived_logs_a_plain_line_in(world: World) -> None:
 # -- by a key
 
 
-def test_the_key_is_kept_with_the_session_and_is_in_the_log(
+def test_the_key_is_kept_with_the_connection_and_is_in_the_log(
     world: World, log_events: list[LogEvent]
 ) -> None:
     alice = world.arrives(with_key(world))
-    assert alice.session.key == KEY
+    assert alice.connection.key == KEY
     assert not [line for line in alice.sees if "/key" in line]
     (event,) = [event for event in log_events if event.get("event") == "logged_in"]
     assert (event["name"], event["key"]) == ("alice", KEY.fingerprint)
@@ -265,7 +265,7 @@ def test_a_key_that_was_removed_meanwhile_opens_nothing(world: World) -> None:
     now(book.remove_key(identity.account.id, KEY.fingerprint))
     person = world.arrives(identity)
     assert person.sees[1] == "-- Your key is not a key of alice any more."
-    assert person.session.user.account is None
+    assert person.connection.user.account is None
     # Nor is it bound anew by that.
     assert now(book.keyholder(KEY.fingerprint)) is None
     check(world)
@@ -286,7 +286,7 @@ def test_a_guest_who_asks_for_a_name_has_it_from_the_beginning(world: World) -> 
     world.wait(5)
     zoe = world.arrives(Identity("Zoe", key=KEY))
     assert zoe.sees == [f"{FIRST}Zoe, in #lobby with bob.", SECOND]
-    assert zoe.session.key == KEY
+    assert zoe.connection.key == KEY
     zoe.says("hello")
     assert bob.sees == ["-- Zoe joined.", "Zoe: hello"]
     check(world)
@@ -324,7 +324,7 @@ def test_who_does_not_get_the_name_is_a_guest_and_told_why_in_one_line(world: Wo
     assert world.arrives(Identity()).sees[1:] == [SECOND]
 
 
-def test_who_arrives_as_nobody_else_sees_what_a_bare_session_sees(world: World) -> None:
+def test_who_arrives_as_nobody_else_sees_what_a_bare_connection_sees(world: World) -> None:
     bare = world.arrives(Identity())
     world.wait(5)
     arrived = Person(world)
@@ -335,15 +335,14 @@ def test_who_arrives_as_nobody_else_sees_what_a_bare_session_sees(world: World) 
     assert other[0] == f"{FIRST}{arrived.name}, in #lobby with {bare.name}."
 
 
-def test_a_session_has_the_number_that_its_connection_had_before() -> None:
+def test_a_connection_has_the_number_that_it_had_at_its_door() -> None:
     world = World()
     origin = world.chat.next_origin()
-    session: Session
-    connection = world.person()
-    writer = FakeWriter(lambda: session.drained())
-    session = Session(world.chat, connection, writer, TEXT, COMMANDS, origin=origin)
-    assert session.origin == origin
-    assert connection.session.origin > origin
+    client = world.person()
+    writer = FakeWriter()
+    connection = Connection(world.chat, client, writer, TEXT, COMMANDS, origin=origin)
+    assert connection.origin == origin
+    assert client.connection.origin > origin
     world.end()
 
 
@@ -433,7 +432,7 @@ def test_who_hangs_up_at_any_moment_leaves_nothing(
         person = Person(world, identity=identity)
         hangs_up_while_answered(person, fake, 20, moment)
         world.wait(6)
-        assert not world.chat.sessions, moment
+        assert not world.chat.connections, moment
         assert not world.chat.people, moment
         assert claims._holders == {}, moment
         assert not world.chat.logins.online, moment
@@ -518,7 +517,7 @@ def test_a_claim_that_was_made_though_its_answer_failed_is_given_back(
     claims = LateClaims()
     world = make_world(claims=claims)
     person = Person(world, identity=Identity("alice"))
-    claims.local.claim("alice", person.session.origin)
+    claims.local.claim("alice", person.connection.origin)
     claims.fail()
     world.settle()
     assert names.is_reserved(person.name)
@@ -546,6 +545,6 @@ def test_a_room_that_cannot_be_entered_leads_to_the_lobby(failing: World) -> Non
     for identity in (again(failing), Identity("zoe"), Identity()):
         gone = failing.arrives(identity)
         assert gone.gone
-        assert gone.session.origin not in failing.chat.sessions
+        assert gone.connection.origin not in failing.chat.connections
     refuse(ledger)
     check(failing)

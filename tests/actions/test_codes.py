@@ -66,7 +66,7 @@ def test_the_code_of_who_is_gone_is_no_good(world: World, way: str) -> None:
     alice.says(way)
     phone = world.person()
     phone.says(f"/login {code}")
-    assert phone.session.user.account is None
+    assert phone.connection.user.account is None
 
 
 def test_a_source_tries_five_wrong_codes_in_an_hour(world: World) -> None:

@@ -153,7 +153,7 @@ def test_who_takes_over_is_shown_the_room_that_was_shown_last(world: World, alic
     again = world.person()
     again.says(LOGIN)
     assert again.room.key == "coffee"
-    assert list(again.session.user.rooms) == ["lobby", "tea", "coffee"]
+    assert list(again.connection.user.rooms) == ["lobby", "tea", "coffee"]
     check(world)
 
 
@@ -182,7 +182,7 @@ def test_preferences_hold_for_all_devices(world: World, alice: Person) -> None:
     bob.says("hello")
     _ = alice.sees, second.sees
     for person in (alice, second):
-        assert person.session.user.preferences.timestamps == "on"
+        assert person.connection.user.preferences.timestamps == "on"
         assert person.reader.ignores is not None
 
 
@@ -208,7 +208,7 @@ def test_a_name_that_could_not_be_noted_is_nobodys(failing: World) -> None:
     failing.ledger.refuses = lambda event: isinstance(event, Renamed)
     assert first.asks(LOGIN)[0].startswith("-- You are still guest")
     failing.ledger.refuses = lambda event: False
-    assert first.session.user.account is None
+    assert first.connection.user.account is None
     first.says(LOGIN)
     assert logged_in(failing, first, "alice")
     check(failing)
@@ -240,8 +240,8 @@ def test_an_operator_sends_all_devices_away(world: World, alice: Person) -> None
 def test_an_account_that_is_given_up_is_so_for_all_devices(world: World, alice: Person) -> None:
     second = device(world)
     alice.says(f"/unregister {WORD}")
-    assert second.session.user is alice.session.user
-    assert second.session.user.account is None
+    assert second.connection.user is alice.connection.user
+    assert second.connection.user.account is None
     assert second.sees[-1] == "-- alice is given up; when you leave it is anybody's."
     check(world)
 

@@ -46,7 +46,12 @@ def test_lines_are_those_of_the_account_or_of_the_guest(world: World) -> None:
     for person in (alice, bob):
         person.says("hi")
     bob.says(f"/register {WORD}", "hi", "/logout", "hi")
-    assert alice.session.user.account is not None
+    assert alice.connection.user.account is not None
     lines = [event.user for event in world.chat.lobby.log.recent(4)]
-    guest = -bob.session.origin
-    assert lines == [alice.session.user.account.id, guest, alice.session.user.account.id + 1, guest]
+    guest = -bob.connection.origin
+    assert lines == [
+        alice.connection.user.account.id,
+        guest,
+        alice.connection.user.account.id + 1,
+        guest,
+    ]

@@ -73,7 +73,7 @@ def test_a_key_that_is_pasted_logs_in_under_the_name_and_then_by_itself(world: W
     alice.says("/quit")
     stranger = comes(world, "zoe", KEY)
     assert stranger is not None
-    assert stranger.session.user.account is None
+    assert stranger.connection.user.account is None
     for name in ("alice", "anybody"):
         back = comes(world, name, KEY)
         assert back is not None
@@ -86,7 +86,7 @@ def test_who_pastes_the_key_of_somebody_else_does_not_keep_it_from_them(world: W
     mallory = owner(world, "mallory")
     mallory.says(pasted(KEY))
     bob = came_with(world, KEY, "bob")
-    assert bob.session.user.account is not None
+    assert bob.connection.user.account is not None
     bob.says("/key add")
     assert [line[:50] for line in listed(bob)] == [MARK]
     assert listed(mallory) == []
@@ -160,7 +160,7 @@ def test_a_key_is_removed_by_a_beginning_of_its_fingerprint(world: World) -> Non
     assert alice.asks(f"/key remove {MARK}") == NO_SUCH
     guest = comes(world, "zoe", KEY)
     assert guest is not None
-    assert guest.session.user.account is None
+    assert guest.connection.user.account is None
 
 
 def test_what_is_ambiguous_or_not_there_removes_nothing(world: World) -> None:
@@ -191,7 +191,7 @@ def test_what_is_added_and_removed_is_in_the_log(world: World, log_events: list[
     assert [event["event"] for event in logged] == ["key_added", "key_removed"]
     for event in logged:
         assert (event["name"], event["fingerprint"]) == ("alice", MARK)
-        assert event["connection"] == alice.session.origin
+        assert event["connection"] == alice.connection.origin
 
 
 def test_with_the_account_its_keys_are_gone(world: World) -> None:

@@ -36,7 +36,7 @@ def test_an_answer_that_does_not_come_is_not_waited_for(
     alice, bob = world.people("alice", "bob")
     bob.says("hello")
     _ = alice.sees
-    alice.session.unread = unread({"lobby": 0})
+    alice.connection.unread = unread({"lobby": 0})
     with capturedLogs() as logs:
         alice.says(typed, "hi")
         world.wait((SEARCHING if "search" in typed else LOOKING) - 0.1)
@@ -49,7 +49,7 @@ def test_an_answer_that_does_not_come_is_not_waited_for(
     late.answers[0].callback([])
     world.settle()
     assert alice.sees == []
-    assert alice.session.gate.is_open
+    assert alice.connection.gate.is_open
 
 
 def test_what_somebody_looked_for_who_has_gone_is_looked_for_no_more(

@@ -17,7 +17,7 @@ from chatroom.actions import naming
 from chatroom.backends.sqlite.accounts import AccountTables, StoredAccounts
 from chatroom.backends.sqlite.reader import Reader
 from chatroom.backends.sqlite.writer import Writer
-from chatroom.chat.session import Session
+from chatroom.chat.connection import Connection
 from chatroom.model.events import Said
 from chatroom.model.preferences import Preferences
 from chatroom.model.refused import TooMany
@@ -245,14 +245,14 @@ def test_logging_out_makes_a_guest(world: World) -> None:
     alice.says("/bell on", "/quiet on")
     alice.says("/logout")
     assert names.is_reserved(alice.name)
-    assert alice.session.user.account is None
-    assert alice.session.user.preferences.bell == "off"
+    assert alice.connection.user.account is None
+    assert alice.connection.user.preferences.bell == "off"
     assert world.chat.logins.online == {}
     check(world)
     alice.says(f"/login alice {WORD}")
     assert logged_in(world, alice, "alice")
-    assert alice.session.user.preferences.bell == "on"
-    assert alice.session.user.preferences.quiet
+    assert alice.connection.user.preferences.bell == "on"
+    assert alice.connection.user.preferences.quiet
 
 
 def test_another_password(world: World) -> None:
@@ -298,7 +298,7 @@ def test_giving_a_name_up(world: World) -> None:
     assert alice.asks(f"/unregister {WORD}") == [
         "-- alice is given up; when you leave it is anybody's."
     ]
-    assert alice.session.user.account is None
+    assert alice.connection.user.account is None
     check(world)
     bob = world.person("bob")
     assert bob.asks("/nick alice") == [
@@ -354,11 +354,11 @@ def test_what_is_kept_for_an_account_is_there_after_each_restart(tmp_path: Path)
                 world.chat.lobby.log.last_id, Said(1, 1, "x", "y")
             )
             person = world.person()
-            assert person.session.user.preferences == Preferences()
+            assert person.connection.user.preferences == Preferences()
             told = person.asks(f"/login alice {WORD}")
             assert logged_in(world, person, "alice")
             assert person.room.name == "den"
-            chosen = person.session.user.preferences
+            chosen = person.connection.user.preferences
             assert (chosen.bell, chosen.timezone) == ("on", "Europe/Berlin")
             assert list(chosen.ignores.values()) == ["bob"]
             assert sum("I am not" in line for line in told) == (visit == 0)
@@ -440,7 +440,7 @@ def test_no_password_is_ever_shown_or_logged(
             elif broken == "became":
                 patch.setattr(naming, "rename_to", fails)
             elif broken == "settled":
-                patch.setattr(Session, "use_preferences", fails)
+                patch.setattr(Connection, "use_preferences", fails)
             for line in flow:
                 # People type a password where it is asked for, or once in vain.
                 if line.startswith(("/", "login")) or hides(person) or wary(person):
@@ -456,8 +456,8 @@ def test_no_password_is_ever_shown_or_logged(
             world.wait(6)
         world.chat.claims = world.claims
         seen = bob.writer.data.decode() + repr(world.chat.lobby.log.recent(100))
-        shown = [seen, repr(person.session), repr(world.chat.logins.online), *log.text]
-        account = person.session.user.account
+        shown = [seen, repr(person.connection), repr(world.chat.logins.online), *log.text]
+        account = person.connection.user.account
         shown += [repr(account), str(account), *map(repr, strict.expected())]
         for secret in SECRETS:
             assert not [text for text in shown if secret in text], flow

@@ -12,8 +12,8 @@ from tests.support.world import Person, World
 def back(world: World, person: Person, seen: Mapping[str, int]) -> list[str]:
     """What *person*, who comes back, is told first."""
     _ = person.sees
-    person.session.unread = unread(seen)
-    pager_of(person.session).returned(seen, person.name)
+    person.connection.unread = unread(seen)
+    pager_of(person.connection).returned(seen, person.name)
     world.settle()
     return person.sees
 
@@ -132,7 +132,7 @@ def test_what_the_ignored_said_was_not_missed(world: World) -> None:
 def test_what_was_missed_in_a_room_that_is_gone_is_nothing(world: World, late: LateHistory) -> None:
     (alice,) = world.people("alice")
     alice.says("hi")
-    alice.session.unread = unread({"den": 5, "lobby": 7})
+    alice.connection.unread = unread({"den": 5, "lobby": 7})
     alice.says("/missed")
     assert late.asked == [("after", "lobby", 7, MISSED)]
     late.answers[0].callback([])
@@ -145,7 +145,7 @@ def test_more_of_what_was_missed_ends_with_its_rooms(world: World) -> None:
     alice.says(*numbers(MISSED))
     back(world, bob, {"lobby": 0})
     assert bob.asks("/missed")[-1] == "-- /more goes on."
-    bob.session.unread = None
+    bob.connection.unread = None
     assert bob.asks("/more", "/more") == [
         "-- That is all that you missed.",
         "-- There is no more: /history, /search, /missed.",

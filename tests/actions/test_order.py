@@ -85,10 +85,10 @@ def test_nobody_waits_for_what_others_asked_for(failing: World) -> None:
     alice, bob = failing.people("alice", "bob")
     alice.types("one")
     bob.types("/topic")
-    assert bob.session.gate.reasons == 0
-    assert alice.session.gate.reasons == 0
+    assert bob.connection.gate.reasons == 0
+    assert alice.connection.gate.reasons == 0
     alice.types("/topic")
-    assert alice.session.gate.reasons
+    assert alice.connection.gate.reasons
     failing.settle()
 
 
@@ -106,7 +106,7 @@ def test_a_receipt_is_the_id_of_the_line_or_why_it_was_not_said(failing: World) 
     chat, ledger = failing.chat, failing.ledger
 
     def receipt(text: str) -> Deferred[int]:
-        event = Said(failing.clock.time(), alice.session.origin, "alice", text)
+        event = Said(failing.clock.time(), alice.connection.origin, "alice", text)
         chat.submit(chat.lobby, event)
         waits = chat.receipt(event)
         assert not waits.called
@@ -289,7 +289,7 @@ def test_that_somebody_is_muted_is_said_when_it_is_written(
     olga, bob = operator(kept), kept.person("bob", source="198.51.100.1")
     typed, told = decision
     assert told not in types(olga, typed)
-    assert kept.chat.moderation.why_muted(bob.session) or kept.chat.moderation.refusal(
+    assert kept.chat.moderation.why_muted(bob.connection) or kept.chat.moderation.refusal(
         "198.51.100.9"
     )
     records.write()

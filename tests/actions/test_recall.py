@@ -245,7 +245,7 @@ def test_what_a_guest_said_in_an_earlier_run_is_not_shown_to_who_ignores_that_na
 ) -> None:
     alice, bob = world.people("alice", "bob")
     alice.says("/ignore bob", "/ignore guest2")
-    rob = bob.session.origin
+    rob = bob.connection.origin
     for origin, name in ((SERVER, "Bob"), (SERVER, "zoe"), (rob, "rob"), (99, "bob")):
         late.answers.clear()
         alice.says("/search tea")

@@ -101,7 +101,7 @@ def test_who_had_an_account_that_was_renamed_logs_in_under_its_new_name(
         "-- An administrator has renamed the account olga: /login Olivia.",
         "-- You are a guest now.",
     ]
-    assert olga.session.user.account is None
+    assert olga.connection.user.account is None
     assert carol.name.startswith("guest")
     assert server.chat.moderation.operators.get(id) == Operator("Olivia", "198.51.100.1")
     olga.says(f"/login Olivia {WORD}")
@@ -117,7 +117,7 @@ def test_who_had_an_account_whose_password_was_reset_is_logged_out(
     book.set_password(id, account(bob).password)
     reconcile(server.chat)
     server.settle()
-    assert alice.session.user.account is None
+    assert alice.connection.user.account is None
     assert "-- An administrator has given the account alice another password: /login alice." in (
         alice.sees
     )
@@ -132,7 +132,7 @@ def test_what_people_change_themselves_logs_nobody_out(server: World, typed: str
     reconcile(server.chat)
     server.settle()
     assert alice.name == name
-    assert (alice.session.user.account is None) is (typed == "/logout")
+    assert (alice.connection.user.account is None) is (typed == "/logout")
 
 
 @on_reactor

@@ -79,7 +79,7 @@ def test_registering_on_telnet_can_be_given_up(world: World, typed: list[str], t
     alice = telnet(world.person("alice"))
     assert alice.asks("/register", *typed)[-1] == told
     assert not hides(alice)
-    assert alice.session.user.account is None
+    assert alice.connection.user.account is None
     assert alice.asks(f"/login alice {WORD}") == [
         "-- alice is not registered. /register makes the name that you have your own."
     ]
@@ -100,7 +100,7 @@ def test_elsewhere_it_is_refused(world: World) -> None:
     assert alice.asks("/register short") == [
         "-- A password has at least 8 characters. Nothing was changed."
     ]
-    assert alice.session.user.account is None
+    assert alice.connection.user.account is None
 
 
 def test_a_guest_has_no_name_to_register(world: World) -> None:
@@ -140,7 +140,7 @@ def test_names_that_are_registered_at_the_same_time_count_as_well() -> None:
     for _ in range(30):
         fake.answer()
         world.settle()
-    assert sum(person.session.user.account is not None for person in people) == 3
+    assert sum(person.connection.user.account is not None for person in people) == 3
     world.end()
 
 

@@ -11,7 +11,7 @@ from tests.support.world import Person, World, check
 
 def rooms_of(person: Person) -> list[str]:
     """The keys of the rooms that they are in."""
-    return list(person.session.user.rooms)
+    return list(person.connection.user.rooms)
 
 
 def test_who_joins_another_room_is_in_both(world: World) -> None:

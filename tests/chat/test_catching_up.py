@@ -216,7 +216,7 @@ def test_nothing_is_kept_for_a_slow_reader(world: World) -> None:
     for number in range(200):
         alice.says(f"{number} {'x' * 1000}")
     assert (len(bob.writer.data), bob.writer.writes) == (kept, writes)
-    assert bob.session.queue.size == 0
+    assert bob.connection.queue.size == 0
 
 
 def test_catching_up_goes_in_portions(world: World) -> None:

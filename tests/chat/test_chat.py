@@ -140,7 +140,7 @@ def test_a_room_that_was_never_entered_does_not_stay(failing: World) -> None:
 @pytest.mark.parametrize("name", ["no good", "-", "", "#", "a" * 25])
 def test_a_room_has_a_name_as_people_have(world: World, name: str) -> None:
     with pytest.raises(Refused, match=r"^A room's name"):
-        world.chat.room_for(name, world.person().session)
+        world.chat.room_for(name, world.person().connection)
 
 
 def test_rooms_of_doors_are_neither_listed_nor_entered(world: World) -> None:
@@ -343,10 +343,10 @@ def test_input_that_fails_does_not_keep_others_from_going_on(
 
     monkeypatch.setattr(alice, "resume", fails)
     for person in (alice, bob):
-        person.session.gate.close(Reason.ANSWER)
+        person.connection.gate.close(Reason.ANSWER)
     bob.types("hi", "/uptime")
     for person in (alice, bob):
-        person.session.gate.open(Reason.ANSWER)
+        person.connection.gate.open(Reason.ANSWER)
     world.settle()
     assert alice.writer.aborted
     assert bob.sees != []
@@ -355,14 +355,14 @@ def test_input_that_fails_does_not_keep_others_from_going_on(
 
 def test_who_is_held_again_before_the_turn_ends_does_not_go_on(world: World) -> None:
     alice, bob = world.people("alice", "bob")
-    alice.session.gate.close(Reason.ANSWER)
+    alice.connection.gate.close(Reason.ANSWER)
     alice.types("hi")
-    alice.session.gate.open(Reason.ANSWER)
-    alice.session.gate.close(Reason.ANSWER)
+    alice.connection.gate.open(Reason.ANSWER)
+    alice.connection.gate.close(Reason.ANSWER)
     world.settle()
     assert bob.sees == []
-    alice.session.gate.open(Reason.ANSWER)
-    alice.session.gate.open(Reason.ANSWER)
+    alice.connection.gate.open(Reason.ANSWER)
+    alice.connection.gate.open(Reason.ANSWER)
     world.settle()
     assert bob.sees == ["alice: hi"]
 
@@ -376,7 +376,7 @@ def test_nothing_is_left_of_a_hundred_who_came_and_went(world: World) -> None:
         person.hangs_up()
     world.wait(5)
     chat = world.chat
-    assert not chat.sessions
+    assert not chat.connections
     assert not chat.people
     assert list(chat.rooms) == list(chat._announcers) == ["lobby"]
     assert chat.lobby.deserted

@@ -67,7 +67,7 @@ def test_whatever_happens_what_was_handed_over_is_counted(world: World, seed: in
     people = world.people(*"abcdef")
     for person in random.sample(people, 3):
         shown = random.choice(["on", "seconds", "off"])
-        person.session.set_preferences(partial(replace, timestamps=shown))
+        person.connection.set_preferences(partial(replace, timestamps=shown))
     counters = world.chat.counters
     seen = 0
     for person in people:
@@ -134,8 +134,8 @@ def test_mail_of_who_leaves_without_reading_is_sent_as_well(world: World) -> Non
     before = world.chat.counters.bytes - len(alice.writer.data + bob.writer.data)
     alice.writer.stall()
     bob.says("hi")
-    alice.session.notice("psst")
-    alice.session.end()
+    alice.connection.notice("psst")
+    alice.connection.end()
     world.settle()
     assert b"psst" in alice.writer.data
     assert world.chat.counters.bytes - len(alice.writer.data + bob.writer.data) == before
@@ -145,7 +145,7 @@ def test_what_is_for_somebody_who_is_gone_is_not_sent(world: World) -> None:
     (alice,) = world.people("alice")
     before = world.chat.counters.bytes - len(alice.writer.data)
     alice.types("/help")
-    assert alice.session.queue.size
+    assert alice.connection.queue.size
     alice.hangs_up()
     world.settle()
     assert world.chat.counters.bytes - len(alice.writer.data) == before

@@ -42,7 +42,7 @@ def test_who_takes_over_is_where_they_were(world: World) -> None:
     again.says(LOGIN)
     assert alice.gone
     assert again.room.name == "den"
-    assert again.session.user.preferences.timestamps == "on"
+    assert again.connection.user.preferences.timestamps == "on"
 
 
 # -- what is kept
@@ -55,7 +55,7 @@ def test_what_people_prefer_comes_back_with_them(world: World) -> None:
     again = world.person()
     again.says(LOGIN)
     assert again.room.name == "den"
-    assert again.session.user.preferences.bell == "on"
+    assert again.connection.user.preferences.bell == "on"
     bob.says("/join den", "do you hear me?")
     assert not [line for line in again.sees if "hear me" in line]
     again.says("/logout")

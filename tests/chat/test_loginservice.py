@@ -191,11 +191,11 @@ def test_who_hangs_up_between_the_password_and_the_name_leaves_nothing(world: Wo
     person.hangs_up()
     world.settle()
     check(world)
-    assert not world.chat.sessions
+    assert not world.chat.connections
     again = world.person()
     again.says(LOGIN)
     # What is kept for the account is what it was.
-    assert again.session.user.preferences.bell == "on"
+    assert again.connection.user.preferences.bell == "on"
     assert logged_in(world, again, "alice")
 
 
@@ -213,11 +213,11 @@ def test_who_hangs_up_at_any_moment_of_a_login_leaves_nothing(ledger: Any) -> No
         world.settle()
         fake.answer_all()
         world.wait(6)
-        assert not world.chat.sessions, moment
+        assert not world.chat.connections, moment
         check(world)
         again = world.person()
         again.says(LOGIN)
-        assert again.session.user.preferences.bell == "on", moment
+        assert again.connection.user.preferences.bell == "on", moment
         world.end()
 
 
@@ -233,7 +233,7 @@ def test_who_logs_in_while_another_login_is_under_way_keeps_the_preferences(ledg
             world.clock.advance(0.001)
         second.says(LOGIN)
         assert logged_in(world, second, "alice")
-        assert second.session.user.preferences.bell == "on"
+        assert second.connection.user.preferences.bell == "on"
         check(world)
         world.end()
 
@@ -291,7 +291,7 @@ def test_of_two_who_register_names_that_look_alike_at_once_one_gets_it() -> None
     fake.silent = set()
     fake.answer_all()
     world.settle()
-    assert [person.session.user.account is not None for person in (alice, eve)] == [True, False]
+    assert [person.connection.user.account is not None for person in (alice, eve)] == [True, False]
     assert eve.sees[-1] == (
         "-- Somebody has just registered aIice, or what looks like it. /nick NAME picks another."
     )
@@ -358,7 +358,7 @@ def test_who_is_asked_for_a_new_password_when_the_owner_comes_registers_nothing(
     register(world, "alice")
     come(world, LOGIN)
     assert squatter.asks(OTHER, OTHER)[-1].startswith("-- You are not alice any more.")
-    assert squatter.session.user.account is None
+    assert squatter.connection.user.account is None
     check(world)
 
 
@@ -451,7 +451,7 @@ def test_an_account_that_is_given_up_too_late_is_gone_all_the_same(by: str) -> N
     fake = FakeBook()
     world = World(accounts=book_of(fake))
     alice, root = owner(world), world.person("root1")
-    account = alice.session.user.account
+    account = alice.connection.user.account
     root.operates()
     assert account is not None
     fake.silent = {"remove"}
@@ -465,7 +465,7 @@ def test_an_account_that_is_given_up_too_late_is_gone_all_the_same(by: str) -> N
     fake.answer_all()
     assert account.id in world.chat.logins.removed
     world.settle()
-    assert alice.session.user.account is None
+    assert alice.connection.user.account is None
     assert "alice" in alice.sees[0]
     check(world)
     world.end()
@@ -483,7 +483,7 @@ def test_an_account_that_is_given_up_while_its_owner_moves_is_nobodys() -> None:
     _ = again.sees
     fake.answer_all()
     world.settle()
-    assert again.session.user.account is None
+    assert again.connection.user.account is None
     assert again.sees == ["-- alice is given up; when you leave it is anybody's."]
     check(world)
     world.end()
@@ -547,12 +547,12 @@ def test_a_password_whose_connection_closed_in_good_order_does_not_leave_a_ghost
     world.chat.logins.throttle._width = 0
     person, bob = world.person(), world.person("bob")
     person.types(LOGIN, "last words")
-    person.session.closed = True
+    person.connection.closed = True
     person.ends()
     world.settle()
     world.chat.logins.throttle._width = 1
     come(world, f"/login alice {OTHER}")
     world.wait(10)
-    assert person.session.origin not in world.chat.sessions
+    assert person.connection.origin not in world.chat.connections
     assert "alice: last words" in bob.sees
     world.end()

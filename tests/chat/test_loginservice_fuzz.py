@@ -138,4 +138,4 @@ def lives(
     world.empty()
     assert claims.local._holders == {}
     assert not world.chat.people
-    assert not world.chat.sessions
+    assert not world.chat.connections

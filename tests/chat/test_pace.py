@@ -30,7 +30,7 @@ def test_own_answers_hold_further_input_while_they_are_not_read(world: World) ->
     alice, bob = world.people("alice", "bob")
     # All in one turn: nothing was sent yet that could not have been read.
     alice.types(*["/uptime"] * (MAX_ENTRIES + 50), "hi")
-    assert alice.session.queue.full
+    assert alice.connection.queue.full
     assert bob.sees == []
     world.settle()
     assert len(alice.sees) == MAX_ENTRIES + 50
@@ -93,10 +93,10 @@ def test_somebody_who_is_in_no_room_yet_is_sent_what_is_for_them_on_draining() -
     world = World(DelayedLedger)
     late = Person(world)
     late.writer.stall(3)
-    late.session.notice("one")
+    late.connection.notice("one")
     world.clock.advance(0.001)
     assert late.writer.congested
-    late.session.notice("two")
+    late.connection.notice("two")
     late.writer.drain()
     assert late.sees == ["-- one", "-- two"]
     world.end()
@@ -140,15 +140,15 @@ def test_who_pastes_is_told_once(paced: World, count: int, told: str) -> None:
     paced.settle()
     alice.types("1", "2", "3")
     _ = alice.sees
-    alice.session.waiting(count)
-    alice.session.waiting(count)
+    alice.connection.waiting(count)
+    alice.connection.waiting(count)
     paced.settle()
     assert alice.sees == [f"-- Your lines go out at 2 a second; {told} waiting. /quit drops them."]
 
 
 def test_who_waits_for_something_else_is_not_told_of_the_pace(paced: World) -> None:
     alice = Person(paced)
-    alice.session.waiting(5)
+    alice.connection.waiting(5)
     paced.settle()
     assert len(alice.sees) == 2
 

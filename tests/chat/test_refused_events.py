@@ -13,7 +13,7 @@ def test_who_cannot_be_let_in_is_told_and_let_go(failing: World) -> None:
     failing.settle()
     assert alice.sees == ["-- #lobby cannot be entered: the disk is full."]
     assert alice.gone
-    assert failing.chat.sessions == {}
+    assert failing.chat.connections == {}
 
 
 def test_who_cannot_be_let_in_and_has_gone_leaves_nothing(failing: World) -> None:
@@ -21,7 +21,7 @@ def test_who_cannot_be_let_in_and_has_gone_leaves_nothing(failing: World) -> Non
     alice = Person(failing)
     alice.hangs_up()
     failing.settle()
-    assert failing.chat.sessions == {}
+    assert failing.chat.connections == {}
 
 
 def test_who_cannot_enter_a_room_stays_where_they_are(failing: World) -> None:
@@ -40,11 +40,11 @@ def test_who_cannot_move_and_has_gone_leaves_nothing(failing: World, way: str) -
     alice.types("/join den")
     if way == "ends":
         # A door may end a conversation whatever it waits for.
-        alice.session.end()
+        alice.connection.end()
     else:
         alice.hangs_up()
     failing.settle()
-    assert list(failing.chat.sessions) == [bob.session.origin]
+    assert list(failing.chat.connections) == [bob.connection.origin]
 
 
 def test_who_leaves_is_out_though_it_could_not_be_noted(failing: World) -> None:
@@ -52,7 +52,7 @@ def test_who_leaves_is_out_though_it_could_not_be_noted(failing: World) -> None:
     refuse(failing.ledger, Left)
     alice.says("/quit")
     assert alice.gone
-    assert list(failing.chat.lobby.members) == [bob.session.origin]
+    assert list(failing.chat.lobby.members) == [bob.connection.origin]
     assert "alice" not in failing.chat.people
 
 
@@ -61,7 +61,7 @@ def test_who_leaves_a_room_is_out_though_it_could_not_be_noted(failing: World) -
     alice.says("/join den")
     refuse(failing.ledger, Left)
     alice.says("/part lobby")
-    assert list(failing.chat.lobby.members) == [bob.session.origin]
+    assert list(failing.chat.lobby.members) == [bob.connection.origin]
     assert alice.room.key == "den"
 
 

@@ -129,7 +129,7 @@ def test_who_comes_and_goes_in_one_turn_leaves_nothing(world: World) -> None:
     world.settle()
     world.wait(5)
     assert alice.sees == []
-    assert list(world.chat.lobby.members) == [alice.session.origin]
+    assert list(world.chat.lobby.members) == [alice.connection.origin]
 
 
 # -- members and the topic
@@ -225,8 +225,8 @@ def test_only_what_was_said_counts_as_a_line(world: World) -> None:
     lobby = world.chat.lobby
     alice = world.person("alice")
     alice.says("/topic tea")
-    assert not lobby.log.has(lambda event: event.origin == alice.session.origin, 0)
+    assert not lobby.log.has(lambda event: event.origin == alice.connection.origin, 0)
     alice.says("hello")
-    assert lobby.log.has(lambda event: event.origin == alice.session.origin, 0)
+    assert lobby.log.has(lambda event: event.origin == alice.connection.origin, 0)
     said = world.clock.seconds()
-    assert not lobby.log.has(lambda event: event.origin == alice.session.origin, said + 1)
+    assert not lobby.log.has(lambda event: event.origin == alice.connection.origin, said + 1)

@@ -37,7 +37,7 @@ def logging_in(server: World, claims: LateClaims) -> Person:
     """Somebody who waits for the name bob, with the right password for it."""
     bob = server.person(address=OFFICE)
     bob.says(f"/login bob {WORD}")
-    assert bob.session.user.account is None
+    assert bob.connection.user.account is None
     return bob
 
 
@@ -56,7 +56,7 @@ def slow(make_server: MakeServer) -> tuple[World, LateClaims, Person]:
         person.says(f"/register {WORD}")
         people.append(person)
     bob, olga = people
-    server.chat.moderation.make_operator(olga.session, account(olga))
+    server.chat.moderation.make_operator(olga.connection, account(olga))
     bob.hangs_up()
     server.settle()
     return server, claims, olga
@@ -78,7 +78,7 @@ def test_who_is_banned_or_unregistered_on_the_way_in_does_not_come_in(
     claims.answer()
     server.settle()
     assert bob.sees[-1] == why
-    assert bob.session.user.account is None
+    assert bob.connection.user.account is None
     assert len(server.chat.logins.online) == 1
     assert bob.name != "bob"
     # The name is not held by who did not get it.
@@ -99,9 +99,9 @@ def test_who_is_unregistered_while_their_name_is_on_its_way_can_go_on(
     assert bob.name != "bob"
     olga.types("/unregister bob", "/unregister bob")
     server.settle()
-    assert bob.session.user.account is None
+    assert bob.connection.user.account is None
     assert bob.name.startswith("guest")
-    assert bob.session.gate.is_open
+    assert bob.connection.gate.is_open
     assert bob.asks("/away") == ["-- You are away. /back says that you are here again."]
 
 
@@ -152,7 +152,7 @@ def test_who_is_banned_while_doing_something_is_gone(make_server: MakeServer, do
     server.settle()
     assert bob.gone
     server.wait(5)
-    assert bob.session.origin not in server.chat.sessions
+    assert bob.connection.origin not in server.chat.connections
 
 
 # -- keeping
@@ -308,7 +308,7 @@ def test_a_ban_that_was_decided_elsewhere_takes_effect_and_is_not_written(
 def test_a_lockdown_that_was_ended_elsewhere_lets_those_in_who_wait(server: World) -> None:
     operator(server).says("/lockdown on")
     greta = server.person("greta")
-    assert greta.session.room is None
+    assert greta.connection.room is None
     server.chat.moderation.removed(RuleKind.LOCKDOWN, "")
     server.settle()
     assert greta.room is server.chat.lobby

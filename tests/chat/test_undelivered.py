@@ -146,7 +146,7 @@ def test_who_comes_by_another_connection_has_it_there(world: World) -> None:
 def test_when_the_server_stops_it_waits(make_world: MakeWorld) -> None:
     world = make_world()
     alice, bob = owner(world), world.person("bob")
-    account = alice.session.user.account
+    account = alice.connection.user.account
     assert account is not None
     alice.writer.stall()
     bob.says("/msg alice hello")
@@ -160,7 +160,7 @@ def test_what_a_kick_says_is_sent_and_the_private_line_waits(world: World) -> No
     alice, bob = owner(world), world.person("bob")
     alice.writer.stall()
     bob.says("/msg alice hello")
-    alice.session.expel("You were sent away.", "sent away")
+    alice.connection.expel("You were sent away.", "sent away")
     world.settle()
     assert alice.sees[-1] == "-- You were sent away."
     assert private(comes_back(world))
@@ -185,7 +185,7 @@ def test_what_was_left_for_somebody_waits_until_they_have_taken_it(
         book.answer()
         kept.clock.advance(0.0005)
     goes(first)
-    seen = len(private(first)) if not first.session.queue.size else 0
+    seen = len(private(first)) if not first.connection.queue.size else 0
     book.late = False
     book.answer_all()
     kept.settle()
@@ -248,7 +248,7 @@ def test_what_was_read_is_the_last_line_that_was_handed_over(world: World) -> No
     alice.writer.stall()
     said(world, bob, 30)
     assert world.chat.lobby.last_shown(alice.reader) == before
-    account = alice.session.user.account
+    account = alice.connection.user.account
     assert account is not None
     alice.hangs_up("not reading")
     world.settle()

@@ -44,7 +44,7 @@ def test_the_log_says_who_kicked_whom_from_where(
         olga.says(typed)
         visitor.settle()
     given = [event for event in log_events if event.get("event") == "order_given"]
-    mine = {"by": "olga", "connection": olga.session.origin, "address": HOME, "source": HOME}
+    mine = {"by": "olga", "connection": olga.connection.origin, "address": HOME, "source": HOME}
     assert all(mine.items() <= event.items() for event in given)
     assert len(given) == 2
     closed = [event for event in log_events if event.get("event") == "connection_closed"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatroom.chat.session import Session
+from chatroom.chat.connection import Connection
 from chatroom.commands import COMMANDS, command, rooms
 from chatroom.model.chatsettings import Settings
 from tests.conftest import MakeWorld
@@ -53,7 +53,7 @@ def test_every_group_has_help(world: World) -> None:
 
 
 def test_help_fits_a_terminal_of_80_by_24_with_many_commands(world: World) -> None:
-    def some(session: Session, rest: str) -> None:
+    def some(connection: Connection, rest: str) -> None:
         """do it"""
 
     (alice,) = world.people("alice")
@@ -62,7 +62,7 @@ def test_help_fits_a_terminal_of_80_by_24_with_many_commands(world: World) -> No
     for number in range(60 - len(dict.fromkeys(COMMANDS.values()))):
         some.__module__ = f"somewhere.group{number % 3}"
         command(f"command{number}", into=own, group="talking")(some)
-    alice.session.commands = own
+    alice.connection.commands = own
     shown = alice.asks("/help")
     assert len(shown) <= 20
     assert max(map(len, shown)) < 80
@@ -273,7 +273,7 @@ def test_who_is_alone_is_told_so(world: World) -> None:
 
 
 def test_two_commands_cannot_have_one_name() -> None:
-    def first(session: Session, rest: str) -> None:
+    def first(connection: Connection, rest: str) -> None:
         """do it"""
 
     table = dict(COMMANDS)
@@ -286,13 +286,13 @@ def test_two_commands_cannot_have_one_name() -> None:
 
 
 def test_a_door_may_have_commands_of_its_own(world: World) -> None:
-    def ping(session: Session, rest: str) -> None:
-        session.notice("pong")
+    def ping(connection: Connection, rest: str) -> None:
+        connection.notice("pong")
 
     alice, bob = world.people("alice", "bob")
     own = dict(COMMANDS)
     command("ping", into=own, group="talking")(ping)
-    alice.session.commands = own
+    alice.connection.commands = own
     assert alice.asks("/ping") == ["-- pong"]
     assert bob.asks("/ping")[0].startswith("-- No command /ping.")
     assert alice.asks("/help ping") == ["-- /ping", "--"]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chatroom.chat.session import Session
+from chatroom.chat.connection import Connection
 from chatroom.commands import COMMANDS, Command, command, usage
 from chatroom.commands.completion import (
     COMPLETED,
@@ -38,11 +38,11 @@ def world() -> Iterator[World]:
     world.end()
 
 
-def offered(session: Session, line: str) -> list[str]:
+def offered(connection: Connection, line: str) -> list[str]:
     """What Tab offers where the bar is in *line*, or at its end."""
     before, _, after = line.partition("|")
-    session.prompt.completed = 0.0
-    return list(complete(session, before, after))
+    connection.prompt.completed = 0.0
+    return list(complete(connection, before, after))
 
 
 # -- people
@@ -53,31 +53,31 @@ def test_whoever_spoke_last_comes_first(world: World) -> None:
     for person in (arno, anna):
         person.says("hello")
         world.wait(1)
-    assert offered(alice.session, "a") == ["anna: ", "arno: ", "axel: "]
+    assert offered(alice.connection, "a") == ["anna: ", "arno: ", "axel: "]
     # Who did something else only comes before who did nothing.
     world.person("aaron")
     axel.says("/rooms")
-    assert offered(alice.session, "a") == ["anna: ", "arno: ", "axel: ", "aaron: "]
+    assert offered(alice.connection, "a") == ["anna: ", "arno: ", "axel: ", "aaron: "]
 
 
 def test_people_who_are_equal_come_by_the_alphabet(world: World) -> None:
     (me,) = world.people("me2")
     for name in ("bob", "alice", "carl"):
-        world.person(name).session.active = 1.0
-    assert offered(me.session, "@") == ["@alice: ", "@bob: ", "@carl: "]
+        world.person(name).connection.active = 1.0
+    assert offered(me.connection, "@") == ["@alice: ", "@bob: ", "@carl: "]
 
 
 def test_only_who_is_in_the_room_and_not_ignored_is_named(world: World) -> None:
     alice, _bob, barbara, bert = world.people("alice", "bob", "barbara", "bert")
     barbara.says("/join den", "/part lobby")
-    assert sorted(offered(alice.session, "b")) == ["bert: ", "bob: "]
+    assert sorted(offered(alice.connection, "b")) == ["bert: ", "bob: "]
     alice.says("/ignore bert")
-    assert offered(alice.session, "b") == ["bob: "]
-    assert offered(alice.session, "al") == []
+    assert offered(alice.connection, "b") == ["bob: "]
+    assert offered(alice.connection, "al") == []
     # A command is for everybody, and for those who are ignored most of all.
-    assert offered(alice.session, "/whois b")[-1] == "barbara"
-    assert sorted(offered(alice.session, "/whois b")) == ["barbara", "bert", "bob"]
-    assert offered(alice.session, "/unignore be") == ["bert"]
+    assert offered(alice.connection, "/whois b")[-1] == "barbara"
+    assert sorted(offered(alice.connection, "/whois b")) == ["barbara", "bert", "bob"]
+    assert offered(alice.connection, "/unignore be") == ["bert"]
     assert bert.room is not barbara.room
 
 
@@ -130,13 +130,13 @@ def test_only_who_is_in_the_room_and_not_ignored_is_named(world: World) -> None:
 )
 def test_names_in_what_is_said(world: World, line: str, choices: list[str]) -> None:
     alice, *_ = world.people("alice", "bob", "Élodie", "小明", "王小二")
-    assert offered(alice.session, line) == choices
+    assert offered(alice.connection, line) == choices
 
 
 def test_oneself_only_where_nobody_else_is_meant(world: World) -> None:
     alice, _ = world.people("alice", "alan")
-    assert offered(alice.session, "/whois al") == ["alan"]
-    assert offered(alice.session, "/whois ali") == ["alice"]
+    assert offered(alice.connection, "/whois al") == ["alan"]
+    assert offered(alice.connection, "/whois ali") == ["alice"]
 
 
 # -- rooms
@@ -147,14 +147,14 @@ def test_rooms_where_was_spoken_last_come_first(world: World) -> None:
     bob.says("/join deck", "hi")
     world.wait(1)
     bob.says("/join den", "hi", "/join lobby")
-    assert offered(alice.session, "#de") == ["#den ", "#deck "]
-    assert offered(alice.session, "see #DEN") == ["#den "]
-    assert offered(alice.session, "(#den") == ["(#den"]
-    assert offered(alice.session, "看#den") == ["看#den"]
-    assert offered(alice.session, "C#") == []
-    assert offered(alice.session, "#") == ["#den ", "#deck ", "#lobby "]
-    assert offered(alice.session, "/join de") == ["den", "deck"]
-    assert offered(alice.session, "/join #de") == ["#den", "#deck"]
+    assert offered(alice.connection, "#de") == ["#den ", "#deck "]
+    assert offered(alice.connection, "see #DEN") == ["#den "]
+    assert offered(alice.connection, "(#den") == ["(#den"]
+    assert offered(alice.connection, "看#den") == ["看#den"]
+    assert offered(alice.connection, "C#") == []
+    assert offered(alice.connection, "#") == ["#den ", "#deck ", "#lobby "]
+    assert offered(alice.connection, "/join de") == ["den", "deck"]
+    assert offered(alice.connection, "/join #de") == ["#den", "#deck"]
 
 
 def test_a_private_room_is_offered_to_nobody_who_may_not_see_it(world: World) -> None:
@@ -165,10 +165,10 @@ def test_a_private_room_is_offered_to_nobody_who_may_not_see_it(world: World) ->
     carol.operates()
     lines = ["#", "#d", "/join ", "/join d", "/who d", "/search x in ", "hi #d", "#h"]
     for line in lines:
-        assert not [one for one in offered(alice.session, line) if "den" in one]
-    assert offered(carol.session, "#d") == ["#den "]
-    world.chat.moderation.invite_guests("den", {alice.session.origin: 0})
-    assert offered(alice.session, "#d") == ["#den "]
+        assert not [one for one in offered(alice.connection, line) if "den" in one]
+    assert offered(carol.connection, "#d") == ["#den "]
+    world.chat.moderation.invite_guests("den", {alice.connection.origin: 0})
+    assert offered(alice.connection, "#d") == ["#den "]
 
 
 # -- commands
@@ -176,13 +176,13 @@ def test_a_private_room_is_offered_to_nobody_who_may_not_see_it(world: World) ->
 
 def test_commands_are_offered_to_who_may_use_them(world: World) -> None:
     alice, _bob = world.people("alice", "bob")
-    assert offered(alice.session, "/ki") == []
-    assert offered(alice.session, "/kick b") == []
-    assert "kick" not in offered(alice.session, "/help ")
+    assert offered(alice.connection, "/ki") == []
+    assert offered(alice.connection, "/kick b") == []
+    assert "kick" not in offered(alice.connection, "/help ")
     alice.operates()
-    assert offered(alice.session, "/ki") == ["/kick "]
-    assert offered(alice.session, "/kick b") == ["bob "]
-    assert "kick" in offered(alice.session, "/help ")
+    assert offered(alice.connection, "/ki") == ["/kick "]
+    assert offered(alice.connection, "/kick b") == ["bob "]
+    assert "kick" in offered(alice.connection, "/help ")
 
 
 @pytest.mark.parametrize(
@@ -257,14 +257,14 @@ def test_commands_are_offered_to_who_may_use_them(world: World) -> None:
 )
 def test_commands_and_their_arguments(world: World, line: str, choices: list[str]) -> None:
     alice, _bob = world.people("alice", "bob")
-    assert offered(alice.session, line) == choices
+    assert offered(alice.connection, line) == choices
 
 
 def test_whom_one_ignores_need_not_be_here(world: World) -> None:
     (alice,) = world.people("alice")
     ignores = {5: "spammer"}
-    alice.session.user.preferences = type(alice.session.user.preferences)(ignores=ignores)
-    assert offered(alice.session, "/unignore sp") == ["spammer"]
+    alice.connection.user.preferences = type(alice.connection.user.preferences)(ignores=ignores)
+    assert offered(alice.connection, "/unignore sp") == ["spammer"]
 
 
 def unique() -> list[Command]:
@@ -278,7 +278,7 @@ def test_nothing_is_offered_where_a_password_goes(world: World) -> None:
     assert len(secret) >= 4
     for one in secret:
         for typed in ("b", "", "#", "@b", "bob b", "bob ", "bob bob b", "#lo"):
-            choices = offered(alice.session, f"/{one.name} {typed}")
+            choices = offered(alice.connection, f"/{one.name} {typed}")
             assert choices == (["bob "] if one.name == "login" and typed in ("b", "") else [])
 
 
@@ -301,7 +301,7 @@ def test_a_usage_with_a_slip_is_found_at_once() -> None:
 
 
 def test_a_command_of_which_nothing_is_known_here_is_completed(world: World) -> None:
-    def gadget(session: Session, rest: str) -> None:
+    def gadget(connection: Connection, rest: str) -> None:
         """see to your gadgets"""
 
     alice, _bob = world.people("alice", "bob")
@@ -309,11 +309,11 @@ def test_a_command_of_which_nothing_is_known_here_is_completed(world: World) -> 
     command(
         "gadget", usage="[list|add [UNHEARD] [NAME]|remove UNHEARD]", into=own, group="talking"
     )(gadget)
-    alice.session.commands = own
-    assert offered(alice.session, "/ga") == ["/gadget "]
-    assert offered(alice.session, "/gadget ") == ["list", "add ", "remove "]
-    assert offered(alice.session, "/gadget add x b") == ["bob"]
-    assert offered(alice.session, "/gadget remove b") == []
+    alice.connection.commands = own
+    assert offered(alice.connection, "/ga") == ["/gadget "]
+    assert offered(alice.connection, "/gadget ") == ["list", "add ", "remove "]
+    assert offered(alice.connection, "/gadget add x b") == ["bob"]
+    assert offered(alice.connection, "/gadget remove b") == []
 
 
 # -- what it costs
@@ -323,21 +323,21 @@ def test_of_very_many_some_are_offered_that_agree_in_what_all_do(world: World) -
     (alice,) = world.people("alice")
     people = [world.person() for _ in range(MAX_CHOICES + 120)]
     late = world.person("guestbook")
-    late.session.active = 0.0
+    late.connection.active = 0.0
     people[150].says("hello")
-    choices = offered(alice.session, "gue")
+    choices = offered(alice.connection, "gue")
     assert choices[0] == f"{people[150].name}: "
     assert len(set(choices)) <= MAX_CHOICES
     # Only guests whose numbers begin with 1, 2 or 3 spoke last, but that is not all there are.
     assert "guestbook: " in choices
-    assert offered(alice.session, "/msg g")[-1] == "guestbook "
+    assert offered(alice.connection, "/msg g")[-1] == "guestbook "
 
 
 def test_a_long_word_comes_less_often(world: World) -> None:
     (alice,) = world.people("alice")
     for _ in range(100):
         world.person()
-    choices = offered(alice.session, f"{'好' * 600}g")
+    choices = offered(alice.connection, f"{'好' * 600}g")
     assert 2 <= len(choices) < 100
     assert sum(map(len, choices)) <= MAX_SIZE
 
@@ -353,60 +353,60 @@ def test_people_are_not_all_looked_at_where_they_are_many(
     for person in others:
         person.says("/join den", "/part lobby")
     # Those of the room are, and the ends.
-    assert offered(alice.session, "g") == [f"{here.name}: ", "guestly: "]
-    asked = offered(alice.session, "/msg g")
+    assert offered(alice.connection, "g") == [f"{here.name}: ", "guestly: "]
+    asked = offered(alice.connection, "/msg g")
     assert asked[:2] == [f"{here.name} ", "guestly "]
     assert 5 < len(asked) <= 12
 
 
 def test_a_thousand_tabs_are_a_few_questions(world: World) -> None:
     alice, _bob = world.people("alice", "bob")
-    editor = Editor(200, partial(complete, alice.session))
+    editor = Editor(200, partial(complete, alice.connection))
     editor.receive(Text("b"))
     editor.receive(Key.TAB)
     assert editor.text == "bob: "
-    asked = [bool(complete(alice.session, "b", "")) for _ in range(1000)]
+    asked = [bool(complete(alice.connection, "b", "")) for _ in range(1000)]
     assert asked.index(False) == asked.count(True) < 40
     world.clock.advance(1)
-    asked = [bool(complete(alice.session, "b", "")) for _ in range(1000)]
+    asked = [bool(complete(alice.connection, "b", "")) for _ in range(1000)]
     assert asked.count(True) <= PACE.rate
 
 
 # -- with the editor
 
 
-def typed(session: Session, editor: Editor, *events: Key | str) -> list[Action]:
+def typed(connection: Connection, editor: Editor, *events: Key | str) -> list[Action]:
     """What comes of these keys; a str is typed."""
     actions = []
     for event in events:
-        session.prompt.completed = 0.0
+        connection.prompt.completed = 0.0
         actions += editor.receive(Text(event) if isinstance(event, str) else event)
     return actions
 
 
 def test_a_conversation_with_tab(world: World) -> None:
     alice, *_ = world.people("alice", "bob", "bobby", "Élodie")
-    session = alice.session
-    editor = Editor(200, partial(complete, session))
-    assert typed(session, editor, "Ｂ", Key.TAB) == []
+    connection = alice.connection
+    editor = Editor(200, partial(complete, connection))
+    assert typed(connection, editor, "Ｂ", Key.TAB) == []
     assert editor.text == "bob"
-    assert typed(session, editor, Key.TAB) == [Bell()]
-    (shown,) = typed(session, editor, Key.TAB)
+    assert typed(connection, editor, Key.TAB) == [Bell()]
+    (shown,) = typed(connection, editor, Key.TAB)
     assert isinstance(shown, Choices)
     assert sorted(shown.choices) == ["bob: ", "bobby: "]
-    typed(session, editor, "b", Key.TAB, "hi e\u0301", Key.TAB, Key.ENTER)
+    typed(connection, editor, "b", Key.TAB, "hi e\u0301", Key.TAB, Key.ENTER)
     assert editor.text == ""
-    assert typed(session, editor, Key.UP, Key.ENTER) == [Line("bobby: hi Élodie ")]
-    assert typed(session, editor, "/wh", Key.TAB, "i", Key.TAB, "BOBB", Key.TAB, Key.ENTER) == [
+    assert typed(connection, editor, Key.UP, Key.ENTER) == [Line("bobby: hi Élodie ")]
+    assert typed(connection, editor, "/wh", Key.TAB, "i", Key.TAB, "BOBB", Key.TAB, Key.ENTER) == [
         Line("/whois bobby")
     ]
-    assert typed(session, editor, "/tz berli", Key.TAB, Key.TAB, Key.ENTER) == [
+    assert typed(connection, editor, "/tz berli", Key.TAB, Key.TAB, Key.ENTER) == [
         Line("/tz Europe/Berlin")
     ]
     # Several cities are shown, and nothing is put in that they have in common by chance.
-    assert typed(session, editor, "/tz mon", Key.TAB) == [Bell()]
+    assert typed(connection, editor, "/tz mon", Key.TAB) == [Bell()]
     assert editor.text == "/tz mon"
-    typed(session, editor, Key.INTERRUPT, "hi bo there", *[Key.LEFT] * 6, "b", Key.TAB, Key.TAB)
+    typed(connection, editor, Key.INTERRUPT, "hi bo there", *[Key.LEFT] * 6, "b", Key.TAB, Key.TAB)
     assert editor.text == "hi bob there"
 
 
@@ -431,45 +431,45 @@ def paths(sequence: usage.Sequence) -> Iterator[list[str]]:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_can_be_typed_with_tab(world: World, name: str) -> None:
     alice, _bob = world.people("alice", "bob")
-    session = alice.session
+    connection = alice.connection
     alice.operates()
-    editor = Editor(200, partial(complete, session))
+    editor = Editor(200, partial(complete, connection))
     arguments = COMMANDS[name].usage
 
     def tabbed(word: str) -> None:
         """Type *word* but for its last letter, let Tab put it in, and help if it is not alone."""
         begun = editor.text
-        typed(session, editor, word[:-1], Key.TAB)
+        typed(connection, editor, word[:-1], Key.TAB)
         if editor.text.strip(" ") != begun + word:
             assert editor.text == begun + word[:-1]
-            typed(session, editor, word[-1], Key.TAB)
+            typed(connection, editor, word[-1], Key.TAB)
         assert editor.text.strip(" ") == begun + word
         if not editor.text.endswith(" "):
-            typed(session, editor, " ")
+            typed(connection, editor, " ")
 
     for path in paths(usage.parse(arguments)):
         wanted = [f"/{name}"]
         for letter in f"/{name}":
-            typed(session, editor, letter)
-        typed(session, editor, Key.TAB, Key.TAB)
+            typed(connection, editor, letter)
+        typed(connection, editor, Key.TAB, Key.TAB)
         # An alias stays what it is, unless a command's name begins so.
-        typed(session, editor, Key.KILL_TO_START, f"/{name} ")
+        typed(connection, editor, Key.KILL_TO_START, f"/{name} ")
         for step in path:
             if step in SAMPLES or not usage.is_argument(step):
                 word = SAMPLES.get(step, step)
                 tabbed(word)
             else:
                 word = "x1"
-                typed(session, editor, word, Key.TAB, Key.TAB, " ")
+                typed(connection, editor, word, Key.TAB, Key.TAB, " ")
             wanted.append(word)
-        typed(session, editor, Key.TAB, Key.TAB)
-        (line,) = typed(session, editor, Key.ENTER)
+        typed(connection, editor, Key.TAB, Key.TAB)
+        (line,) = typed(connection, editor, Key.ENTER)
         assert isinstance(line, Line)
         assert line.text.split() == wanted or line.text.split()[:-1] == wanted
 
 
 @pytest.fixture(scope="module")
-def crowd() -> Iterator[Session]:
+def crowd() -> Iterator[Connection]:
     """Somebody among people and rooms with names of many kinds."""
     world = World(immediate)
     alice, *_ = world.people(
@@ -477,7 +477,7 @@ def crowd() -> Iterator[Session]:
     )
     alice.operates()
     alice.says("/join 小屋", "/join дом", "/join lobby")
-    yield alice.session
+    yield alice.connection
     world.end()
 
 
@@ -499,7 +499,7 @@ LINES = st.one_of(
 )
 @given(before=LINES, after=st.one_of(st.text(max_size=5), st.just("")))
 def test_whatever_is_typed_every_choice_begins_with_it(
-    crowd: Session, before: str, after: str
+    crowd: Connection, before: str, after: str
 ) -> None:
     crowd.prompt.completed = 0.0
     word = before.rpartition(" ")[2]

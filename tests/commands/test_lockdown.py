@@ -142,7 +142,7 @@ def test_nobody_enters_a_room_that_is_being_closed() -> None:
     server.settle()
     for person in (bob, alice):
         assert person.room is server.chat.lobby
-    assert person.session.gate.is_open
+    assert person.connection.gate.is_open
     assert [room for room in server.chat.rooms.values() if room.closing] == []
     server.end()
 

@@ -37,7 +37,7 @@ def test_who_is_muted_says_nothing_in_any_way(
     if is_registered:
         # Nor as a guest.
         bob.says("/logout", "psst", "/register kohlrabi77")
-        assert bob.session.user.account is None
+        assert bob.connection.user.account is None
     bob.says("/quit psst")
     assert not [line for line in carol.sees + carol.asks("/rooms") if "psst" in line]
     assert server.chat.lobby.topic == ""

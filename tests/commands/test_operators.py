@@ -125,7 +125,7 @@ def test_a_reserved_name_that_nobody_has_claimed_is_offered_again(
 def test_an_operator_who_gives_up_the_name_is_none(server: World) -> None:
     olga = operator(server)
     olga.says(f"/unregister olga {WORD}")
-    assert olga.session.user.account is None
+    assert olga.connection.user.account is None
     assert olga.asks("/ops") == ["-- There is no operator."]
     # Or nobody could ever become one.
     assert server.chat.moderation.open_claim() != ""
@@ -218,7 +218,7 @@ def test_an_operator_unregisters_somebody_who_is_here(server: World) -> None:
     ]
     told = bob.sees
     assert "-- olga has unregistered bob. You are a guest now." in told
-    assert bob.session.user.account is None
+    assert bob.connection.user.account is None
     assert bob.name.startswith("guest")
     # Their room is not theirs any more, and no guest's.
     assert bob.room is server.chat.lobby
@@ -247,5 +247,5 @@ def test_an_unregistered_name_is_free_though_the_operator_has_left(
     olga.hangs_up()
     accounts.answer()
     server.settle()
-    assert bob.session.user.account is None
+    assert bob.connection.user.account is None
     assert not server.chat.logins.online

@@ -63,8 +63,8 @@ def test_who_prefers_the_same_is_sent_the_same_object(world: World) -> None:
     ):
         person.says("/timestamps on", f"/timezone {where}")
     # Whom one ignores is nobody else's concern, nor is the room.
-    session = same[0].session
-    session.set_preferences(lambda kept: replace(kept, ignores={7: "eve"}, room="den"))
+    connection = same[0].connection
+    connection.set_preferences(lambda kept: replace(kept, ignores={7: "eve"}, room="den"))
     different.says("/timestamps seconds", "/timezone Europe/Berlin")
     assert len({person.reader.format for person in others}) == 2
     alice.types("one", "two")
@@ -80,14 +80,14 @@ def test_who_prefers_nothing_is_shown_things_as_ever(world: World) -> None:
     alice.says("/bell on", "/quiet on", "/timezone +1", "/timestamps on")
     assert alice.reader.format is not PLAIN
     alice.says("/bell off", "/quiet off", "/timezone UTC", "/timestamps off")
-    assert alice.session.user.preferences == Preferences()
-    assert alice.session.format is alice.reader.format is PLAIN
+    assert alice.connection.user.preferences == Preferences()
+    assert alice.connection.format is alice.reader.format is PLAIN
 
 
 def test_a_door_with_a_format_of_its_own_keeps_it(world: World) -> None:
     person = world.person(format=RAW)
     person.says("/timestamps on", "/timezone Asia/Tokyo", "/bell on")
-    assert person.session.format is person.reader.format is RAW
+    assert person.connection.format is person.reader.format is RAW
 
 
 def test_who_wants_quiet_is_not_shown_who_comes_and_goes(world: World) -> None:
@@ -177,9 +177,9 @@ def test_what_was_missed_is_dated_in_the_time_of_its_reader(world: World) -> Non
     # The same day in UTC, the next one in Tokyo.
     world.wait(7.5 * 3600)
     _ = bob.sees
-    bob.session.unread = Unread()
-    bob.session.unread.log_in({"lobby": seen}, "", 0)
-    pager_of(bob.session).returned({"lobby": seen}, "bob")
+    bob.connection.unread = Unread()
+    bob.connection.unread.log_in({"lobby": seen}, "", 0)
+    pager_of(bob.connection).returned({"lobby": seen}, "bob")
     world.settle()
     assert bob.sees == ["-- You missed 1 line since Friday 15 January 17:00. /missed shows it."]
 
@@ -393,10 +393,10 @@ def test_who_listens_to_a_screen_reader_does_so_logged_in_or_not(world: World) -
     bob.says("/register battery-staple", "/color off")
     alice.says("/reader on", "/bell on")
     alice.says("/logout")
-    assert alice.session.user.preferences == Preferences(reader=True)
+    assert alice.connection.user.preferences == Preferences(reader=True)
     alice.says("/login bob battery-staple")
     assert alice.name == "bob"
-    assert alice.session.user.preferences == Preferences(reader=True, color="off")
+    assert alice.connection.user.preferences == Preferences(reader=True, color="off")
 
 
 def test_a_place_that_nobody_knows_is_answered_with_one_that_is_near(world: World) -> None:

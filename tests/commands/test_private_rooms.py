@@ -255,7 +255,7 @@ def test_who_is_a_guest_again_leaves_a_private_room(den: Den, typed: str) -> Non
     assert bob.room is server.chat.lobby
     alice.says("secret two")
     assert not [line for line in bob.sees if "secret" in line]
-    assert server.chat.lobby.members[bob.session.origin].name == bob.name
+    assert server.chat.lobby.members[bob.connection.origin].name == bob.name
 
 
 def test_who_is_no_operator_any_more_leaves_a_private_room(den: Den) -> None:
@@ -302,9 +302,9 @@ def test_who_loses_the_invitation_while_doing_something_is_in_order(
     server.settle()
     if not greta.gone:
         assert greta.room.key != "den"
-        assert greta.session.gate.is_open
-        assert greta.room.members[greta.session.origin].name == greta.name
-        assert greta.session.origin not in server.chat.rooms["den"].members
+        assert greta.connection.gate.is_open
+        assert greta.room.members[greta.connection.origin].name == greta.name
+        assert greta.connection.origin not in server.chat.rooms["den"].members
 
 
 def test_who_loses_the_invitation_on_the_way_in_is_shown_nothing(
@@ -333,7 +333,7 @@ def test_who_waits_for_a_name_is_out_at_once(make_server: MakeServer) -> None:
     claims.answer()
     server.settle()
     assert greta.name == "greta"
-    assert server.chat.lobby.members[greta.session.origin].name == "greta"
+    assert server.chat.lobby.members[greta.connection.origin].name == "greta"
 
 
 def test_nothing_is_left_of_the_invitation_of_a_guest_who_has_gone(den: Den) -> None:
@@ -342,7 +342,7 @@ def test_nothing_is_left_of_the_invitation_of_a_guest_who_has_gone(den: Den) -> 
     alice.says("/room invite greta")
     access = server.chat.moderation.rooms.get("den")
     assert access is not None
-    assert list(access.guests) == [greta.session.origin]
+    assert list(access.guests) == [greta.connection.origin]
     greta.hangs_up()
     server.settle()
     assert not access.guests

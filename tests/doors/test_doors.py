@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.error import ConnectionDone
 
-from chatroom.doors import connection, relay
+from chatroom.doors import protocol, relay
 from chatroom.doors.sockets import is_encrypted, peer_ended, tune
 from chatroom.doors.telnet import protocol as telnet
 from chatroom.model.chatsettings import Settings
@@ -214,7 +214,7 @@ async def test_a_fault_when_a_connection_begins_ends_that_connection_alone(
     async with opened(door, way, tmp_path) as house:
         alice, bob = await house.comes(), await house.comes()
         with monkeypatch.context() as patch:
-            patch.setattr(connection if door == "line" else relay, "tune", broken)
+            patch.setattr(protocol if door == "line" else relay, "tune", broken)
             unlucky = await house.connects()
             await unlucky.reads_to_the_end()
         await turns()

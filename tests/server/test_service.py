@@ -86,7 +86,7 @@ async def test_what_was_said_just_before_the_stop_is_heard(tmp_path: Path) -> No
         await client.reads(b"leaves.\r\n")
     (door,) = chat_service(top)._doors
     for client in door.clients:
-        if client.session.user.name == "guest1":
+        if client.connection.user.name == "guest1":
             client.dataReceived(b"last words\n")
     await maybeDeferred(top.stopService)
     heard = await bob.reads_to_the_end() + await alice.reads_to_the_end()

@@ -360,7 +360,7 @@ async def test_who_leaves_without_a_word_of_tls_is_gone_at_once(files: Files) ->
         tls.send(b"/quit\n")
         client.sends(tls.bio_read(65536))
         await until(lambda: opened.door.clients)
-        await until(lambda: not opened.chat.sessions)
+        await until(lambda: not opened.chat.connections)
         assert opened.door.clients
         client.transport.loseConnection()
         await until(lambda: not opened.door.clients)

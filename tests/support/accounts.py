@@ -90,18 +90,18 @@ def owner(world: World, name: str = "alice", source: str = "198.51.100.1") -> Pe
     """Somebody who has just registered *name*."""
     person = world.person(name, source=source)
     person.says(f"/register {WORD}")
-    assert person.session.user.account is not None
+    assert person.connection.user.account is not None
     _ = person.sees
     return person
 
 
 def logged_in(world: World, person: Person, name: str) -> bool:
-    account = person.session.user.account
+    account = person.connection.user.account
     return (
         account is not None
         and person.name == account.name == name
-        and world.chat.logins.online[account.id] is person.session.user
-        and world.chat.people[names.fold(name)] is person.session.user
+        and world.chat.logins.online[account.id] is person.connection.user
+        and world.chat.people[names.fold(name)] is person.connection.user
     )
 
 

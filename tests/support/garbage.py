@@ -6,8 +6,8 @@ import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from chatroom.chat.connection import Connection
 from chatroom.chat.reader import Reader
-from chatroom.chat.session import Session
 from chatroom.chat.user import User
 from chatroom.doors.relay import RelayProtocol
 from chatroom.doors.ssh.channel import SessionChannel
@@ -32,7 +32,16 @@ def kept(known: Sequence[object] = ()) -> list[object]:
 
     Those of earlier tests, which a traceback may keep for a while, are known to whoever asks first.
     """
-    parts = (ChatProtocol, RelayProtocol, SessionChannel, Terminal, Session, Reader, User, Writer)
+    parts = (
+        ChatProtocol,
+        RelayProtocol,
+        SessionChannel,
+        Terminal,
+        Connection,
+        Reader,
+        User,
+        Writer,
+    )
     old = set(map(id, known))
     return [
         thing for thing in gc.get_objects() if isinstance(thing, parts) and id(thing) not in old

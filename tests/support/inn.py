@@ -151,7 +151,7 @@ async def is_empty(inn: Inn) -> None:
     def left() -> dict[str, object]:
         rooms = chat.rooms.values()
         everything: dict[str, object] = {
-            "sessions": chat.sessions,
+            "sessions": chat.connections,
             "people": list(chat.people),
             "members": [r for r in rooms if r.members or r.readers or r._entering],
             "places": chat.limiter.connected,
@@ -201,7 +201,7 @@ async def close_notify(client: Any) -> None:
 
 
 async def ssh_eof(client: Any) -> None:
-    """The end of the input, then of the session, as OpenSSH does it."""
+    """The end of the input, then of the connection, as OpenSSH does it."""
     client.connection.sendEOF(client.channel)
     client.connection.sendClose(client.channel)
 

@@ -29,5 +29,5 @@ def hides(person: Person) -> bool:
 
 def wary(person: Person) -> bool:
     """Whether what they type may be a password that nobody asked for."""
-    session = person.session
-    return session.chat.clock.seconds() < session.prompt.guarded_until
+    connection = person.connection
+    return connection.chat.clock.seconds() < connection.prompt.guarded_until

@@ -43,7 +43,7 @@ def registered(world: World, name: str, address: str = "") -> Person:
     world.chat.logins.created = type(world.chat.logins.created)(0, 1, lambda: 0.0)
     person = world.person(name, address=address)
     person.says(f"/register {WORD}")
-    assert person.session.user.account is not None
+    assert person.connection.user.account is not None
     _ = person.sees
     return person
 
@@ -51,13 +51,13 @@ def registered(world: World, name: str, address: str = "") -> Person:
 def operator(world: World, name: str = "olga", address: str = "") -> Person:
     """An operator, who is logged in and has read everything."""
     person = registered(world, name, address)
-    world.chat.moderation.make_operator(person.session, account(person))
+    world.chat.moderation.make_operator(person.connection, account(person))
     return person
 
 
 def account(person: Person) -> Account:
-    assert person.session.user.account is not None
-    return person.session.user.account
+    assert person.connection.user.account is not None
+    return person.connection.user.account
 
 
 def back(world: World, name: str, address: str = "") -> list[str]:

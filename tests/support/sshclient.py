@@ -37,7 +37,7 @@ class ServerWire(Wire):
 
 
 class Channel(SSHChannel):
-    """A session; what it is sent is kept."""
+    """A connection; what it is sent is kept."""
 
     name = b"session"
     _log = SILENT
@@ -71,7 +71,7 @@ class Channel(SSHChannel):
 
 
 class Connection(SSHConnection):
-    """The service of sessions; `reads` says whether its window is opened again."""
+    """The service of connections; `reads` says whether its window is opened again."""
 
     _log = SILENT
     guest: Caller
@@ -120,7 +120,7 @@ class Caller(SSHClientTransport):
 
     command: what is asked for in place of a shell. term: what they have for a terminal. reads:
     whether their window, of *window* bytes, is ever opened again. opens: whether they open a
-    session.
+    connection.
     """
 
     _log = SILENT

@@ -10,10 +10,10 @@ from chatroom.backends.interfaces import AccountStore, Ledger, ModerationStore, 
 from chatroom.backends.memory import MemoryModeration, MemoryNameClaims
 from chatroom.backends.sqlite.store import Store
 from chatroom.chat.chat import Chat
+from chatroom.chat.connection import Connection
 from chatroom.chat.reader import Reader
 from chatroom.chat.room import Room
 from chatroom.chat.rules import Moderation
-from chatroom.chat.session import Session
 from chatroom.commands import COMMANDS
 from chatroom.commands.interpreter import Interpreter
 from chatroom.formats.format import Format
@@ -28,7 +28,7 @@ from tests.support.doubles import Clock, FakeWriter, LateClaims, immediate
 
 
 class Person:
-    """Somebody at a door: what they type goes to a session, what they see comes back."""
+    """Somebody at a door: what they type goes to a connection, what they see comes back."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Person:
         replaces: bool = True,
     ) -> None:
         self.address = address or self.address
-        self.writer = FakeWriter(lambda: self.session.drained(), lambda: self.resume())
+        self.writer = FakeWriter(lambda: self.connection.drained(), lambda: self.resume())
         self.world = world
         self.gone = False
         #: How often it was asked not to show what is typed.
@@ -50,30 +50,30 @@ class Person:
         self._ended = False
         self._seen = 0
         self._format = format
-        self.session = Session(world.chat, self, self.writer, TEXT, COMMANDS, source)
-        self.interpreter = Interpreter(self.session)
-        self.session.one_shot = one_shot
-        self.session.replaces = replaces
+        self.connection = Connection(world.chat, self, self.writer, TEXT, COMMANDS, source)
+        self.interpreter = Interpreter(self.connection)
+        self.connection.one_shot = one_shot
+        self.connection.replaces = replaces
         world.came.append(self)
-        login.open_session(self.session, identity)
+        login.open_connection(self.connection, identity)
 
     @property
     def name(self) -> str:
-        return self.session.user.name
+        return self.connection.user.name
 
     @property
     def room(self) -> Room:
         """The room that they are shown."""
-        assert self.session.room is not None
-        return self.session.room
+        assert self.connection.room is not None
+        return self.connection.room
 
     @property
     def reader(self) -> Reader:
         """Their place in the log of that room."""
-        assert self.session.reader is not None
-        return self.session.reader
+        assert self.connection.reader is not None
+        return self.connection.reader
 
-    # -- what its session asks of it as a Connection
+    # -- what its connection asks of it as a Connection
 
     #: Whether it is a telnet that can be asked not to show what is typed, and whether it complies.
     telnet = False
@@ -119,15 +119,15 @@ class Person:
     def operates(self) -> None:
         """Make this person an operator, with an account of their name."""
         chat = self.world.chat
-        if self.session.user.account is None:
+        if self.connection.user.account is None:
             added: list[Account | None] = []
             chat.logins.accounts.add(self.name, "", chat.clock.time()).addCallback(added.append)
             self.world.settle()
             (account,) = added
             assert account is not None
-            chat.logins.logged_in(self.session.user, account)
-        assert self.session.user.account is not None
-        chat.moderation.make_operator(self.session, self.session.user.account)
+            chat.logins.logged_in(self.connection.user, account)
+        assert self.connection.user.account is not None
+        chat.moderation.make_operator(self.connection, self.connection.user.account)
 
     def ends(self) -> None:
         """No more will be typed, but what comes is still read."""
@@ -139,29 +139,31 @@ class Person:
         self.gone = True
         self._waiting.clear()
         self.writer.lose()
-        self.session.lost(reason)
+        self.connection.lost(reason)
 
     def closes(self) -> None:
         """The client has closed both ways, as it does with TLS: what it has sent counts."""
         self.gone = True
         self.writer.lose()
-        self.session.disconnected()
+        self.connection.disconnected()
         self.ends()
 
     def resume(self) -> None:
         self.interpreter.resume()
         while (
-            self._waiting and self.session.gate.is_open and (self.gone or not self.writer.congested)
+            self._waiting
+            and self.connection.gate.is_open
+            and (self.gone or not self.writer.congested)
         ):
             self.interpreter.received(self._waiting.pop(0))
-        if self._ended and not self._waiting and self.session.gate.is_open:
-            self.session.end()
+        if self._ended and not self._waiting and self.connection.gate.is_open:
+            self.connection.end()
 
     def expelled(self, what: str) -> None:
         self.closing = what
 
     def close(self, farewell: bytes) -> None:
-        assert not self.session.queue.size
+        assert not self.connection.queue.size
         if not self.gone:
             self.writer.data += farewell
         self.gone = True
@@ -232,7 +234,7 @@ class World:
         for person in self.came:
             told = self.chat.moderation.banned_from(person.address)
             if told is not None:
-                person.session.expel(told, "banned", why)
+                person.connection.expel(told, "banned", why)
 
     def person(
         self, name: str = "", source: str = LOCAL, format: Format = PLAIN, address: str = ""
@@ -296,16 +298,18 @@ class World:
         self.settle()
         # Who was waiting to be announced is waited for.
         self.wait(5)
-        origins = {person.session.origin for person in self.came}
+        origins = {person.connection.origin for person in self.came}
         chat = self.chat
-        assert not origins & chat.sessions.keys()
+        assert not origins & chat.connections.keys()
         assert not origins & {user.origin for user in chat.people.values()}
         for room in chat.rooms.values():
             assert not origins & room.members.keys()
             assert not origins & room.readers.keys()
             assert not origins & room._entering.keys()
         assert not origins & {user.origin for user in chat.logins.online.values()}
-        assert not origins & {origin for same in chat.logins.sessions.values() for origin in same}
+        assert not origins & {
+            origin for same in chat.logins.connections.values() for origin in same
+        }
         if isinstance(self.claims, MemoryNameClaims):
             assert not origins & set(self.claims._holders.values())
         assert chat._announcers.keys() == chat.rooms.keys()
@@ -332,26 +336,28 @@ def check(world: World) -> None:
     for key, user in chat.people.items():
         assert names.fold(user.name) == key
         assert user.here
-        for session in user.connections:
-            assert session.user is user
-            assert chat.sessions[session.origin] is session
+        for connection in user.connections:
+            assert connection.user is user
+            assert chat.connections[connection.origin] is connection
         assert [room.key for room in chat.rooms_with(user)] == list(user.rooms)
-    assert {session.user for session in chat.sessions.values()} == set(chat.people.values())
+    assert {connection.user for connection in chat.connections.values()} == set(
+        chat.people.values()
+    )
     for room in chat.rooms.values():
         for member in room.members.values():
             assert chat.people[names.fold(member.name)] is member.user
         for origin, reader in room.readers.items():
-            assert chat.sessions[origin].reader is reader
-            assert chat.sessions[origin].room is room
+            assert chat.connections[origin].reader is reader
+            assert chat.connections[origin].room is room
     for id, user in chat.logins.online.items():
         assert user.account is not None
         assert user.account.id == id
         assert user.account.name == user.name
         assert chat.people[user.account.key] is user
-    for session in chat.sessions.values():
-        account = session.user.account
-        assert account is None or chat.logins.online[account.id] is session.user
-        assert session.gate.is_open
+    for connection in chat.connections.values():
+        account = connection.user.account
+        assert account is None or chat.logins.online[account.id] is connection.user
+        assert connection.gate.is_open
     claims = world.claims
     local: Any = claims.local if isinstance(claims, LateClaims) else claims
     holders: dict[str, int] = local._holders

@@ -147,14 +147,14 @@ def test_whatever_changes_while_it_does_not_read_the_screen_is_whole_in_the_end(
     alice = slow(world, (60, 12))
     # What was said where alice was, and what she said.
     said: list[str] = []
-    session_ended: list[str] = []
+    own: list[str] = []
     _ = bob.sees
     lobby = world.chat.lobby
     for number, (kind, value) in enumerate(steps):
         match kind:
             case "says":
                 lines = [f"m{number}.{count}" for count in range(value)]
-                if alice.protocol.origin in lobby.members:
+                if alice.protocol.origin in lobby.readers:
                     said += lines
                 bob.says(*lines)
             case "stalls":
@@ -162,7 +162,7 @@ def test_whatever_changes_while_it_does_not_read_the_screen_is_whole_in_the_end(
             case "drains":
                 alice.drains(value)
             case "types":
-                session_ended += [value] * value.startswith("t")
+                own += [value] * value.startswith("t")
                 line = f"{value}{number}\n" if value == "t" else f"{value}\n"
                 alice.types("\x05\x15" * alice.characters + line)
             case "keys":
@@ -173,13 +173,14 @@ def test_whatever_changes_while_it_does_not_read_the_screen_is_whole_in_the_end(
     alice.reads_on()
     protocol = alice.protocol
     assert not protocol.buffer.lines
-    assert protocol.session.gate.is_open
+    assert protocol.connection.gate.is_open
     assert not alice.writer.congested
     assert shown(alice, "bob: (m.*)") == said
-    assert len(shown(alice, "al(?:ice)?: (t.*)")) <= len(session_ended)
+    assert len(shown(alice, "al(?:ice)?: (t.*)")) <= len(own)
     if protocol.keys is not None and protocol.keys.terminal.echo:
-        editor = protocol.keys.terminal._editor
-        prompt, text, _ = editor.view(protocol.keys.terminal._prompt(*protocol.keys.prompt))
+        terminal = protocol.keys.terminal
+        # What is new elsewhere is told when something else is drawn.
+        prompt, text, _ = terminal._editor.view(terminal._prompt(*terminal._prompted))
         line = prompt + "".join(text)
         assert alice.last == line.rstrip()
     alice.hangs_up()

@@ -60,7 +60,7 @@ def test_a_telnet_is_greeted_at_a_terminal_of_its_size(world: World) -> None:
         "   For screen readers: /reader on.",
         "[guest1 #lobby]",
     ]
-    assert telnet.protocol.session.format.colours is Colours.MANY
+    assert telnet.protocol.connection.format.colours is Colours.MANY
 
 
 def test_what_is_typed_stays_below_what_arrives(world: World) -> None:
@@ -83,7 +83,7 @@ def test_a_client_may_refuse_what_is_not_essential(world: World, refused: int) -
     telnet.types("hello")
     assert telnet.last == "[guest1 #lobby] hello"
     few = refused == TTYPE
-    assert telnet.protocol.session.format.colours is (Colours.FEW if few else Colours.MANY)
+    assert telnet.protocol.connection.format.colours is (Colours.FEW if few else Colours.MANY)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_size_of_nothing_is_that_of_a_vt100(world: World) -> None:
     telnet = console(world, (40, 10))
     telnet.size = (0, 0)
     telnet.sends(telnet._naws())
-    assert telnet.protocol.session.format.width == 80
+    assert telnet.protocol.connection.format.width == 80
 
 
 @pytest.mark.parametrize(

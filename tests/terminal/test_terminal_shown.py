@@ -49,7 +49,7 @@ def test_what_follows_the_answer_at_once_is_not_said(world: World) -> None:
     telnet.sends(b"/register\rcorrect-horse\rcorrect-horse\r")
     world.wait(1)
     telnet.settle()
-    assert telnet.protocol.session.user.account is not None
+    assert telnet.protocol.connection.user.account is not None
     # What was typed behind the last answer was not shown, and is nothing that was said.
     telnet.types("/password\n")
     telnet.sends(b"wrong-horse\rwrong-horse\r\x1b[A")
@@ -100,7 +100,7 @@ def test_a_terminal_that_begins_at_a_question_does_not_show_the_answer(world: Wo
     telnet.types("/nick alice\n")
     telnet.types("/terminal\n")
     telnet.types("/register\n")
-    assert telnet.protocol.session.asking
+    assert telnet.protocol.connection.asking
     telnet.answers = True
     telnet.sends(bytes([IAC, WONT, TTYPE, IAC, WONT, NAWS, IAC, WONT, NEW_ENVIRON, IAC, DO, ECHO]))
     telnet.sends(bytes([IAC, DO, SGA]))
@@ -110,7 +110,7 @@ def test_a_terminal_that_begins_at_a_question_does_not_show_the_answer(world: Wo
     world.wait(1)
     telnet.settle()
     assert "correct" not in "\n".join(telnet.shown.rows)
-    assert telnet.protocol.session.user.account is not None
+    assert telnet.protocol.connection.user.account is not None
     telnet.types("/terminal off\n")
     # Its client shows again what is typed.
     assert ECHO not in telnet.theirs
@@ -222,6 +222,6 @@ def test_a_screen_reader_is_given_lines_without_anything_drawn_twice(world: Worl
 
 def test_what_others_do_is_shared_bytes(world: World) -> None:
     one, two = named(world, "one"), named(world, "two")
-    assert one.protocol.session.format is two.protocol.session.format
+    assert one.protocol.connection.format is two.protocol.connection.format
     one.resizes((40, 24))
-    assert one.protocol.session.format is not two.protocol.session.format
+    assert one.protocol.connection.format is not two.protocol.connection.format

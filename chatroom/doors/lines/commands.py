@@ -3,7 +3,7 @@
 from typing import Protocol, runtime_checkable
 
 from chatroom import commands
-from chatroom.chat.session import Session
+from chatroom.chat.connection import Connection
 from chatroom.commands import command
 from chatroom.model.refused import Code, Refused
 
@@ -12,7 +12,7 @@ COMMANDS = dict(commands.COMMANDS)
 
 @runtime_checkable
 class TerminalDoor(Protocol):
-    """A connection that can have a terminal."""
+    """A client that can have a terminal."""
 
     def ask_for_terminal(self) -> None:
         """Ask the client to send keys. Raises Refused."""
@@ -22,19 +22,19 @@ class TerminalDoor(Protocol):
 
 
 @command("terminal", usage="[on|off]", into=COMMANDS, group="preferences")
-def terminal(session: Session, rest: str) -> None:
+def terminal(connection: Connection, rest: str) -> None:
     """edit lines here, apart from what arrives
 
     For telnet clients: Tab completes, the arrow keys edit and bring lines back,
     and what arrives is shown above what you type. /terminal off goes back to
     plain lines.
     """
-    connection = session.connection
-    assert isinstance(connection, TerminalDoor)
+    client = connection.client
+    assert isinstance(client, TerminalDoor)
     if rest.lower() in ("", "on"):
-        connection.ask_for_terminal()
+        client.ask_for_terminal()
     elif rest.lower() == "off":
-        connection.take_lines()
-        session.notice("Back to plain lines.")
+        client.take_lines()
+        connection.notice("Back to plain lines.")
     else:
         raise Refused(Code.USAGE, "It can be on or off: /terminal on, /terminal off.")

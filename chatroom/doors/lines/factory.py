@@ -7,7 +7,7 @@ from chatroom.doors.factory import DoorFactory
 
 
 class LineFactory(DoorFactory[Any]):
-    """Makes the connections of a door that leads to sessions.
+    """Makes the protocols of a door for people.
 
     line_length: the longest line that is taken, in bytes.
     """

@@ -1,8 +1,8 @@
 """The way in of one connection: what comes in, and what of it waits.
 
 Theory of operation. Bytes are made into lines, or at a terminal into keys, no faster than the byte
-rate allows. Lines are handed in one by one while the gate of the session is open and the writer is
-not congested; keys are processed only when no line can be handed in, since what a line leads to
+rate allows. Lines are handed in one by one while the gate of the connection is open and its writer
+is not congested; keys are processed only when no line can be handed in, since what a line leads to
 decides whether the next one is shown. What cannot be handed in waits here, and while enough of it
 waits the connection is not read, so that the kernel stops the client.
 
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from twisted.logger import Logger
 
-from chatroom.chat.session import Session
+from chatroom.chat.connection import Connection
 from chatroom.doors.lines.buffer import LineBuffer
 from chatroom.doors.lines.closewatch import CloseWatch
 from chatroom.doors.lines.keys import KeyInput
@@ -79,11 +79,11 @@ class Intake:
 
     __slots__ = (
         "_buffer",
+        "_connection",
         "_gate",
         "_owner",
         "_raw",
         "_reading",
-        "_session",
         "_watch",
         "_writer",
         "handing_in",
@@ -95,15 +95,15 @@ class Intake:
         owner: Owner,
         buffer: LineBuffer,
         throttle: ByteThrottle,
-        session: Session,
+        connection: Connection,
         writer: Writer,
     ) -> None:
         self.throttle = throttle
         self.handing_in = False
         self._owner = owner
         self._buffer = buffer
-        self._session = session
-        self._gate = session.gate
+        self._connection = connection
+        self._gate = connection.gate
         self._writer = writer
         # What came in and was not looked at yet.
         self._raw = b""
@@ -165,7 +165,7 @@ class Intake:
         self.throttle.stop()
         self.clear()
 
-    # -- from lines to the session
+    # -- from lines to the connection
 
     def proceed(self) -> None:
         """Hand in what can be handed in; then end, or read on, or leave the client unread."""
@@ -179,7 +179,7 @@ class Intake:
             # Of a connection that is gone already Twisted would not tell once more.
             self.handing_in = False
             self.clear()
-            self._session.lost()
+            self._connection.lost()
             raise
         self.handing_in = False
         if owner.keys is not None:
@@ -202,7 +202,7 @@ class Intake:
             log.failure(
                 "Input of connection {connection} failed",
                 event="input_failed",
-                connection=self._session.origin,
+                connection=self._connection.origin,
             )
             self._writer.abort()
 
@@ -254,21 +254,21 @@ class Intake:
 
         Where the user has typed Ctrl-D, all are dropped.
         """
-        session, lines = self._session, self._buffer.lines
-        if session.asking:
+        connection, lines = self._connection, self._buffer.lines
+        if connection.asking:
             return
         leaving = self._owner.state is State.LEAVING
-        count = len(lines) if leaving else quit_at(session, lines, first)
+        count = len(lines) if leaving else quit_at(connection, lines, first)
         if count:
             self._buffer.drop(count)
-            session.notice(not_said(count))
+            connection.notice(not_said(count))
 
     def _end_if_done(self) -> None:
-        """End the session if nothing that came in waits: no more will come."""
+        """End the connection if nothing that came in waits: no more will come."""
         # A client that reads on gets all there is before it goes.
         taken = self._owner.state.lost or not self._writer.congested
         if taken and self._gate.is_open and not (self._buffer.lines or self.throttle.pausing):
-            self._session.end()
+            self._connection.end()
 
     # -- reading
 
@@ -300,9 +300,9 @@ class Intake:
         return len(lines) > MAX_WAITING_LINES or sum(map(len, lines)) > MAX_WAITING_BYTES
 
     def _look(self) -> None:
-        """End the session of a client that has closed, once it has waited long enough."""
+        """End the connection of a client that has closed, once it has waited long enough."""
         if self._watch is None:
-            self._watch = CloseWatch(self._owner.transport, self._session.chat.clock)
+            self._watch = CloseWatch(self._owner.transport, self._connection.chat.clock)
         if self._watch.abandoned():
             self.clear()
-            self._session.end()
+            self._connection.end()

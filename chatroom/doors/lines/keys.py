@@ -5,7 +5,7 @@ from typing import Final, Protocol
 
 from chatroom.actions import strays
 from chatroom.actions.rooms import unread
-from chatroom.chat.session import Session
+from chatroom.chat.connection import Connection
 from chatroom.commands.completion import complete
 from chatroom.doors.lines.buffer import LineBuffer
 from chatroom.doors.state import NOT_SERVED
@@ -39,11 +39,11 @@ class KeyInput:
     hidden: whether the line that was handed in last was not shown.
     """
 
-    __slots__ = ("_leaver", "_session", "hidden", "terminal")
+    __slots__ = ("_connection", "_leaver", "hidden", "terminal")
 
     def __init__(
         self,
-        session: Session,
+        connection: Connection,
         leaver: Leaver,
         writer: Writer,
         buffer: LineBuffer,
@@ -53,7 +53,7 @@ class KeyInput:
         size: tuple[int, int],
         no_color: bool,
     ) -> None:
-        self._session = session
+        self._connection = connection
         self._leaver = leaver
         self.hidden = False
         self.terminal = Terminal(
@@ -71,7 +71,7 @@ class KeyInput:
 
     def release(self) -> None:
         """Drop what refers back: nothing is typed any more."""
-        self._session = self._leaver = self.terminal = NOT_SERVED
+        self._connection = self._leaver = self.terminal = NOT_SERVED
 
     def share(self, size: int) -> tuple[int, int]:
         """Return how many of *size* bytes are processed first, and what they cost."""
@@ -85,7 +85,7 @@ class KeyInput:
 
     def wanted(self, line: Line) -> bool:
         """Return whether *line*, which was typed, is to be interpreted."""
-        asking = self._session.asking
+        asking = self._connection.asking
         if line.hidden and not asking:
             # Nothing asks for it any more, and it is nobody's business.
             return False
@@ -96,20 +96,20 @@ class KeyInput:
 
     def _complete(self, before: str, after: str) -> Sequence[str]:
         """The terminal: what the word at the end of *before* may become."""
-        return complete(self._session, before, after)
+        return complete(self._connection, before, after)
 
     @property
     def prompt(self) -> tuple[str, str]:
         """The terminal: the names that its prompt shows, empty before they are known."""
-        session = self._session
-        if session.room is None:
+        connection = self._connection
+        if connection.room is None:
             return "", ""
-        news = ", ".join(one.short for one in unread(session))
-        return session.user.name, f"{session.room.name}{news and f' | {news}'}"
+        news = ", ".join(one.short for one in unread(connection))
+        return connection.user.name, f"{connection.room.name}{news and f' | {news}'}"
 
     def told(self, text: str) -> None:
         """The terminal: the user is to know something."""
-        self._session.notice(text)
+        self._connection.notice(text)
 
     def ended(self) -> None:
         """The terminal: the user wants to leave."""
@@ -117,4 +117,4 @@ class KeyInput:
 
     def draw_later(self) -> None:
         """The terminal: it has to be drawn at the end of the turn."""
-        self._session.chat.draw_later(self.terminal.draw)
+        self._connection.chat.draw_later(self.terminal.draw)

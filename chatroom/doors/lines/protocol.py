@@ -1,9 +1,9 @@
 """The line protocol: a user sends lines over a connection, or keys at a terminal.
 
 A `LineProtocol` joins parts that know nothing of one another, and is what Twisted, the factory, the
-writer and the session see of the connection:
+writer and the connection see of the connection:
 
-    state, session, writer  how it begins and ends  doors/connection.py
+    state, connection, writer  how it begins and ends  doors/connection.py
     intake                  what comes in, and waits lines/intake.py
     buffer                  lines made of bytes     lines/buffer.py
     keys                    lines made of keys      lines/keys.py
@@ -18,13 +18,13 @@ from twisted.logger import Logger
 from twisted.protocols.basic import LineReceiver
 
 from chatroom.actions.handler import TEXT
-from chatroom.chat.session import Session
+from chatroom.chat.connection import Connection
 from chatroom.commands.interpreter import Interpreter
-from chatroom.doors.connection import DoorConnection
 from chatroom.doors.lines.buffer import LineBuffer
 from chatroom.doors.lines.commands import COMMANDS
 from chatroom.doors.lines.intake import Intake
 from chatroom.doors.lines.keys import KeyInput
+from chatroom.doors.protocol import DoorProtocol
 from chatroom.doors.state import NOT_SERVED, State
 from chatroom.doors.throttle import ByteThrottle
 from chatroom.doors.writer import Writer
@@ -42,7 +42,7 @@ log = Logger()
 TERMINAL_HINT: Final = "Tab completes, the arrow keys edit. For screen readers: /reader on."
 
 
-class LineProtocol(DoorConnection, LineReceiver):
+class LineProtocol(DoorProtocol, LineReceiver):
     """One connection, and the parts that it is made of."""
 
     delimiter = b"\n"
@@ -61,9 +61,9 @@ class LineProtocol(DoorConnection, LineReceiver):
         chat = self.factory.chat
         return Writer(self.transport, self, chat.call_later, chat.limits.stall_timeout)
 
-    def make_session(self) -> Session:
-        """Return the session, which is not open yet."""
-        return Session(self.factory.chat, self, self.writer, TEXT, COMMANDS, self.source)
+    def make_connection(self) -> Connection:
+        """Return the connection, which is not open yet."""
+        return Connection(self.factory.chat, self, self.writer, TEXT, COMMANDS, self.source)
 
     # -- the way in
 
@@ -75,11 +75,11 @@ class LineProtocol(DoorConnection, LineReceiver):
     def intake(self) -> Intake:
         """What waits to be interpreted; made when it is first asked for."""
         if self._intake is None:
-            session = self.session
+            connection = self.connection
             throttle = ByteThrottle(self.factory.chat, self)
             self.buffer = self.make_buffer()
-            self.interpreter = Interpreter(session)
-            self._intake = Intake(self, self.buffer, throttle, session, self.writer)
+            self.interpreter = Interpreter(connection)
+            self._intake = Intake(self, self.buffer, throttle, connection, self.writer)
         return self._intake
 
     def dataReceived(self, data: bytes) -> None:
@@ -157,7 +157,7 @@ class LineProtocol(DoorConnection, LineReceiver):
         if not self._told_overlong:
             self._told_overlong = True
             self.log_input("sent a line that is too long", "input_overlong")
-        self.session.refuse(
+        self.connection.refuse(
             f"Not said: a line may have at most {self.factory.line_length:,} bytes."
         )
 
@@ -166,7 +166,7 @@ class LineProtocol(DoorConnection, LineReceiver):
         if not self._told_utf8:
             self._told_utf8 = True
             self.log_input("sent what is not UTF-8", "input_not_utf8")
-            self.session.notice(
+            self.connection.notice(
                 "Your line was not UTF-8; what could not be read was said as \ufffd."
             )
         return line.decode(errors="replace")
@@ -211,20 +211,20 @@ class LineProtocol(DoorConnection, LineReceiver):
         self._intake = self.keys = None
         self.interpreter = self.buffer = NOT_SERVED
 
-    # -- what the session asks and says
+    # -- what the connection asks and says
 
     def resume(self) -> None:
-        """Go on with the input: the gate of the session is open again."""
+        """Go on with the input: the gate of the connection is open again."""
         intake = self._intake
         if intake is None:
             return
         lines = self.buffer.lines
         self.interpreter.resume()
-        if self.state is State.CLOSED or not self.session.gate.is_open:
+        if self.state is State.CLOSED or not self.connection.gate.is_open:
             return
         intake.proceed()
         if lines:
-            self.session.waiting(len(lines))
+            self.connection.waiting(len(lines))
 
     @property
     def hidden(self) -> bool:
@@ -272,9 +272,9 @@ class LineProtocol(DoorConnection, LineReceiver):
     def take_terminal(self, kind: Kind, size: tuple[int, int], no_color: bool) -> None:
         """Take what comes from here on for keys, and draw on a screen of that *size*."""
         _ = self.intake
-        buffer, session = self.buffer, self.session
+        buffer, connection = self.buffer, self.connection
         self.keys = KeyInput(
-            session,
+            connection,
             self,
             self.writer,
             buffer,
@@ -284,9 +284,9 @@ class LineProtocol(DoorConnection, LineReceiver):
             no_color=no_color,
         )
         terminal = self.keys.terminal
-        session.write_to(terminal)
-        session.use_preferences(session.user.preferences)
-        if session.asking:
+        connection.write_to(terminal)
+        connection.use_preferences(connection.user.preferences)
+        if connection.asking:
             terminal.hide()
         terminal.begin()
         tail, buffer.tail = buffer.tail, b""
@@ -299,17 +299,17 @@ class LineProtocol(DoorConnection, LineReceiver):
         keys, self.keys = self.keys, None
         self.writer.insert(keys.terminal.end())
         keys.release()
-        self.session.write_to(self.writer)
-        self.session.use_preferences(self.session.user.preferences)
+        self.connection.write_to(self.writer)
+        self.connection.use_preferences(self.connection.user.preferences)
 
     def resized(self, width: int, height: int) -> None:
         """Draw on a terminal of another size, in cells and rows, 0 for unknown."""
         if self.keys is not None:
             self.keys.terminal.resize((width, height))
-            self.session.use_preferences(self.session.user.preferences)
+            self.connection.use_preferences(self.connection.user.preferences)
 
     def leave(self) -> None:
-        """End the session once the lines that wait were taken; for the keys."""
+        """End the connection once the lines that wait were taken; for the keys."""
         self.state = self.state.leave()
 
     # -- what the writer says

@@ -18,8 +18,8 @@ from zope.interface import implementer
 
 from chatroom.actions.authenticate import PendingConnection
 from chatroom.chat.chat import Chat
-from chatroom.doors.connection import READ_BYTES
 from chatroom.doors.factory import FAREWELL_SECONDS
+from chatroom.doors.protocol import READ_BYTES
 from chatroom.doors.sockets import tune
 from chatroom.doors.ssh.algorithms import signatures_of
 from chatroom.doors.ssh.auth import Authentication

@@ -1,4 +1,4 @@
-"""The line protocol in the session of an SSH connection.
+"""The line protocol in the connection of an SSH connection.
 
 It takes lines, keys of a terminal, or one command, of which only the answer is sent. What SSH is
 about belongs to the connection and the channel.
@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 from twisted.python.failure import Failure
 
 from chatroom.actions.handler import TEXT
-from chatroom.chat.session import Session
+from chatroom.chat.connection import Connection
 from chatroom.doors.lines.commands import COMMANDS
 from chatroom.doors.lines.protocol import LineProtocol
 from chatroom.doors.ssh.channel import SessionRequest
@@ -70,7 +70,7 @@ class NoProgram:
 
 
 class Carrier(Protocol):
-    """The connection that a session is in.
+    """The connection that a connection is in.
 
     origin: its id.
     source, address: as at the other doors.
@@ -85,10 +85,10 @@ class Carrier(Protocol):
     closing: str
 
     def session_started(self, talker: "SshProtocol") -> None:
-        """Note that *talker* is the line protocol of the session."""
+        """Note that *talker* is the line protocol of the connection."""
 
     def session_ended(self, spoken: int) -> None:
-        """Note that the session is over, in which *spoken* lines were said."""
+        """Note that the connection is over, in which *spoken* lines were said."""
 
 
 class MutedWriter(Writer):
@@ -104,20 +104,20 @@ class MutedWriter(Writer):
 
 
 class SshProtocol(LineProtocol):
-    """The line protocol in the session of an SSH connection.
+    """The line protocol in the connection of an SSH connection.
 
     connection: the SSH connection.
     identity: who its user is.
-    requested: what the client has asked of its session; with a terminal it sends keys.
+    requested: what the client has asked of its connection; with a terminal it sends keys.
     """
 
-    def __init__(self, connection: Carrier, identity: Identity, requested: SessionRequest) -> None:
-        self.connection = connection
+    def __init__(self, carrier: Carrier, identity: Identity, requested: SessionRequest) -> None:
+        self.carrier = carrier
         self.identity = identity
         self.requested = requested
-        self.factory = connection.factory
-        self.source = connection.source
-        self.address = connection.address
+        self.factory = carrier.factory
+        self.source = carrier.source
+        self.address = carrier.address
         # A command that was not begun yet.
         self._command = requested.command
 
@@ -130,17 +130,17 @@ class SshProtocol(LineProtocol):
         writer.muted = True
         return writer
 
-    def make_session(self) -> Session:
-        """Return the session, which has the id of the connection."""
-        chat, origin = self.factory.chat, self.connection.origin
-        session = Session(chat, self, self.writer, TEXT, COMMANDS, self.source, origin)
-        session.one_shot = self._command is not None
-        session.replaces = self.requested.terminal is not None
-        return session
+    def make_connection(self) -> Connection:
+        """Return the connection, which has the id of the connection."""
+        chat, origin = self.factory.chat, self.carrier.origin
+        connection = Connection(chat, self, self.writer, TEXT, COMMANDS, self.source, origin)
+        connection.one_shot = self._command is not None
+        connection.replaces = self.requested.terminal is not None
+        return connection
 
     def came(self) -> None:
         """Tell the connection that all is made, and begin."""
-        self.connection.session_started(self)
+        self.carrier.session_started(self)
         self.begin(self.identity)
         requested = self.requested
         if requested.terminal is not None and self._command is None:
@@ -154,7 +154,7 @@ class SshProtocol(LineProtocol):
         """Drop the parts, and tell the connection."""
         spoken = self.spoken
         super().release()
-        self.connection.session_ended(spoken)
+        self.carrier.session_ended(spoken)
 
     def connectionMade(self) -> None:
         """The channel is there."""
@@ -174,7 +174,7 @@ class SshProtocol(LineProtocol):
         super().lineLengthExceeded(line)
 
     def ask_for_terminal(self) -> None:
-        """Refuse: the client asks for a terminal before the session. Raises Refused."""
+        """Refuse: the client asks for a terminal before the connection. Raises Refused."""
         super().ask_for_terminal()
         raise Refused(Code.WRONG_CONNECTION, "Your ssh has not asked for a terminal. ssh -t does.")
 
@@ -189,25 +189,25 @@ class SshProtocol(LineProtocol):
         if self._command is None:
             return
         self._command = None
-        session = self.session
-        session.drop_queue()
-        if session.why:
+        connection = self.connection
+        connection.drop_queue()
+        if connection.why:
             # The user says as a guest what the command says.
-            notice = Noticed(self.factory.chat.clock.time(), SERVER, session.why)
+            notice = Noticed(self.factory.chat.clock.time(), SERVER, connection.why)
             self.transport.write_stderr(PLAIN.encode(notice))
-        session.refusals = 0
+        connection.refusals = 0
         assert isinstance(self.writer, MutedWriter)
         self.writer.muted = False
 
     def expelled(self, what: str) -> None:
-        """Note why the session ends, for the connection too."""
+        """Note why the connection ends, for the connection too."""
         super().expelled(what)
-        self.connection.closing = what
+        self.carrier.closing = what
 
     def close(self, farewell: bytes) -> None:
         """Send *farewell* after all else, and close with the status of the command."""
         if self.requested.command is not None:
-            done = self._command is None and not self.session.refusals
+            done = self._command is None and not self.connection.refusals
             self.transport.status = 0 if done else 1
             assert isinstance(self.writer, MutedWriter)
             # If the command could not even begin, what is said last says why.
@@ -215,14 +215,14 @@ class SshProtocol(LineProtocol):
         super().close(farewell)
 
     def cut(self) -> None:
-        """End the session of a client that has read nothing for too long."""
+        """End the connection of a client that has read nothing for too long."""
         super().cut()
-        self.connection.closing = self.closing
+        self.carrier.closing = self.closing
 
     @property
     def origin(self) -> int:
         """The id of the connection."""
-        return self.connection.origin
+        return self.carrier.origin
 
     @property
     def encrypted(self) -> bool:

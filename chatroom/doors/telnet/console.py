@@ -20,7 +20,7 @@ class ConsoleProtocol(ChatProtocol):
     def came(self) -> None:
         """Find out whether the client sends keys, and begin then."""
         self.factory.joined(self)
-        self.session.gate.close(Reason.ENTERING)
+        self.connection.gate.close(Reason.ENTERING)
         self._telnet.evidence()
         self.ask_for_terminal()
 

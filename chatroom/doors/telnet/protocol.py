@@ -65,7 +65,7 @@ class ChatProtocol(LineProtocol):
 
     def readConnectionLost(self) -> None:
         """Twisted: the client will send nothing more, but may still read."""
-        # First, so that the session has begun that the end of the input ends.
+        # First, so that the connection has begun that the end of the input ends.
         if self._takeover is not None:
             self._takeover.ended()
         super().readConnectionLost()
@@ -139,11 +139,11 @@ class ChatProtocol(LineProtocol):
         """Say nothing of what waited before the interrupting key."""
         buffer = self.buffer
         dropped, buffer.dropped, buffer.interrupted = buffer.dropped, 0, False
-        if self.session.asking:
+        if self.connection.asking:
             # A question for a secret is answered with an empty line, as at a terminal.
             buffer.lines.insert(0, b"")
         if dropped:
-            self.session.notice(not_said(dropped))
+            self.connection.notice(not_said(dropped))
 
     @property
     def by_hand(self) -> bool:
@@ -163,7 +163,7 @@ class ChatProtocol(LineProtocol):
 
     def _say_yes(self) -> None:
         """Answer AYT with something visible (RFC 854)."""
-        self.session.notice(f"Yes, {self.factory.chat.settings.name} is here.")
+        self.connection.notice(f"Yes, {self.factory.chat.settings.name} is here.")
 
     def _answer_telnet(self) -> None:
         """Send what telnet has to say."""
@@ -195,11 +195,11 @@ class ChatProtocol(LineProtocol):
             return
         # ^D on an empty line of stock telnet: a key, not text.
         LineProtocol.lineReceived(self, line.lstrip(EOT))
-        session = self.session
+        connection = self.connection
         # Not while something is asked, or a step goes on that may ask: the two belong together.
-        if telnet.spoken and not self._hinted and session.gate.is_open and not session.asking:
+        if telnet.spoken and not self._hinted and connection.gate.is_open and not connection.asking:
             self._hinted = True
-            session.notice(TELNET_HINT)
+            connection.notice(TELNET_HINT)
 
     def _withhold(self, line: bytes) -> bool:
         """Return whether *line* is the first to arrive damaged, and is not said.
@@ -209,7 +209,7 @@ class ChatProtocol(LineProtocol):
         if self._withheld or _is_utf8(line):
             return False
         self._withheld = True
-        self.session.notice(
+        self.connection.notice(
             "Not said: your line arrived damaged. That is cured; please send it again."
         )
         return True
@@ -221,10 +221,10 @@ class ChatProtocol(LineProtocol):
         self._first = False
         self.intake.clear()
         if self.in_chat:
-            self.session.end()
+            self.connection.end()
         self.close(opening.answer)
 
-    # -- what the session says
+    # -- what the connection says
 
     @property
     def hidden(self) -> bool:
@@ -305,7 +305,7 @@ class ChatProtocol(LineProtocol):
     def _taken_over(self, why: str) -> None:
         """Tell the user whether the client sends keys from here on; if not, *why*."""
         self._conclude(why)
-        self.session.notice(why or f"{TERMINAL_HINT} /terminal off goes back.")
+        self.connection.notice(why or f"{TERMINAL_HINT} /terminal off goes back.")
 
     def _conclude(self, why: str) -> None:
         """Take the terminal, if there is no reason why not."""
@@ -325,7 +325,7 @@ class ChatProtocol(LineProtocol):
         """Take what comes from here on for lines. Raises Refused."""
         super().take_lines()
         telnet = self.buffer.telnet
-        if self.session.asking:
+        if self.connection.asking:
             telnet.hide()
         telnet.give_back()
         self._answer_telnet()

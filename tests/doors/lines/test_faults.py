@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from chatroom.chat.session import Session
+from chatroom.chat.connection import Connection
 from chatroom.commands.interpreter import Interpreter
-from chatroom.doors import connection
+from chatroom.doors import protocol
 from chatroom.model.limits import Limits
 from tests.conftest import Strictness
 from tests.support.lines import Door, made
@@ -19,7 +19,7 @@ def test_a_connection_that_cannot_be_begun_is_dropped(
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(connection, "tune", broken)
+    monkeypatch.setattr(protocol, "tune", broken)
     visitor = Visitor(door.world, door.factory)
     assert visitor.wire.aborted
     assert visitor.gone
@@ -34,7 +34,7 @@ def test_a_session_that_cannot_be_opened_is_dropped(
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(Session, "open", broken)
+    monkeypatch.setattr(Connection, "open", broken)
     visitor = Visitor(door.world, door.factory)
     assert visitor.wire.aborted
     assert visitor.gone

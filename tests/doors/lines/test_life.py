@@ -128,13 +128,13 @@ def test_each_event_in_each_state(state: State, event: str) -> None:
     one.gone = True
     world.wait(10)
     if protocol.state is State.GONE:
-        # Nobody sees a user leave whom the server has cut off: the session goes with the server.
+        # Nobody sees a user leave whom the server has cut off: the connection goes with the server.
         assert state is State.STOPPED or event == "the server stops"
-        protocol.session.end()
+        protocol.connection.end()
         world.wait(10)
     assert protocol.state is State.CLOSED
-    assert protocol.session is None
-    assert world.chat.sessions.keys() == {bob.session.origin}
+    assert protocol.connection is None
+    assert world.chat.connections.keys() == {bob.connection.origin}
     world.end()
 
 
@@ -147,7 +147,7 @@ def test_before_the_handshake_nothing_is_read_and_nothing_is_left() -> None:
     protocol.connectionLost(Failure(ConnectionDone()))
     states.append(protocol.state)
     assert states == [State.HANDSHAKE, State.CLOSED]
-    assert not world.chat.sessions
+    assert not world.chat.connections
 
 
 def test_a_ban_ends_connections_that_have_not_said_yet_whether_they_send_keys() -> None:

@@ -104,7 +104,7 @@ def test_what_waits_is_said_after_an_orderly_close(door: Door) -> None:
     visitor.protocol.dataReceived(b"/nick ci\nhi\nho")
     visitor.hangs_up(ConnectionDone())
     assert [line for line in door.bob.sees if "ci: " in line] == ["ci: hi", "ci: ho"]
-    assert not door.world.chat.sessions.keys() - {door.bob.session.origin}
+    assert not door.world.chat.connections.keys() - {door.bob.connection.origin}
 
 
 def test_what_waits_is_dropped_when_the_connection_breaks(door: Door) -> None:
@@ -112,7 +112,7 @@ def test_what_waits_is_dropped_when_the_connection_breaks(door: Door) -> None:
     visitor.protocol.dataReceived(b"/nick ci\nhi\n")
     visitor.hangs_up(ConnectionLost())
     assert door.said == []
-    assert not door.world.chat.sessions.keys() - {door.bob.session.origin}
+    assert not door.world.chat.connections.keys() - {door.bob.connection.origin}
 
 
 def test_whoever_said_nothing_and_goes_at_once_is_not_mentioned(door: Door) -> None:

@@ -24,6 +24,6 @@ from tests.support.world import World
     ],
 )
 def test_where_the_first_quit_is(lines: list[bytes | Line], first: int, found: int) -> None:
-    session = World().person("alice").session
-    session.commands = COMMANDS
-    assert quit_at(session, lines, first) == found
+    connection = World().person("alice").connection
+    connection.commands = COMMANDS
+    assert quit_at(connection, lines, first) == found

@@ -109,7 +109,7 @@ def test_what_waits_is_dropped_when_somebody_who_typed_it_closes(way: str, shown
     assert not alice.protocol.buffer.lines
     door.world.wait(60)
     assert len(door.said) <= 10
-    assert not door.world.chat.sessions.keys() - {door.bob.session.origin}
+    assert not door.world.chat.connections.keys() - {door.bob.connection.origin}
     door.world.end()
 
 

@@ -33,7 +33,7 @@ def test_whoever_has_no_account_comes_in_by_their_name(world: World, factory: Ss
     assert guest.sees[0] == "-- Welcome to chatroom. You are bob, in #lobby."
     assert guest.prompts == []
     guest.hangs_up()
-    assert not world.chat.sessions
+    assert not world.chat.connections
     assert not world.chat.limiter.connected
 
 
@@ -49,8 +49,8 @@ def test_whoever_has_no_account_comes_in_by_their_name(world: World, factory: Ss
 def test_any_key_gets_in(world: World, factory: SshFactory, key: Key) -> None:
     guest = Guest(world, factory, "bob", keys=(key,))
     assert "You are bob" in guest.sees[0]
-    (session,) = world.chat.sessions.values()
-    assert session.key == publickeys.decode(key.public().blob())
+    (connection,) = world.chat.connections.values()
+    assert connection.key == publickeys.decode(key.public().blob())
     guest.hangs_up()
 
 
@@ -176,7 +176,7 @@ def test_a_key_that_was_shown_for_another_name_is_not_theirs(
 ) -> None:
     owner(world).hangs_up()
     guest = Guest(world, factory, "alice", keys=(KEY,), answers=("",))
-    assert next(iter(world.chat.sessions.values())).key is not None
+    assert next(iter(world.chat.connections.values())).key is not None
     guest.hangs_up()
     guest = Guest(world, factory, "alice", keys=(KEY,))
     (client,) = factory.clients
@@ -185,7 +185,9 @@ def test_a_key_that_was_shown_for_another_name_is_not_theirs(
     asked = NS(b"carol") + NS(b"ssh-connection") + NS(b"keyboard-interactive") + NS(b"") * 2
     guest.sendPacket(50, asked)
     guest.settle()
-    assert [(one.user.name, one.key) for one in world.chat.sessions.values()] == [("carol", None)]
+    assert [(one.user.name, one.key) for one in world.chat.connections.values()] == [
+        ("carol", None)
+    ]
     guest.hangs_up()
 
 
@@ -195,10 +197,10 @@ def test_of_several_keys_that_open_nothing_the_first_is_theirs(
     owner(world).hangs_up()
     keys = (hostkey.generate(), hostkey.generate())
     guest = Guest(world, factory, "alice", keys=keys, answers=(WORD,))
-    (session,) = world.chat.sessions.values()
-    assert session.user.account is not None
-    assert session.key is not None
-    assert session.key.blob == keys[0].public().blob()
+    (connection,) = world.chat.connections.values()
+    assert connection.user.account is not None
+    assert connection.key is not None
+    assert connection.key.blob == keys[0].public().blob()
     guest.hangs_up()
 
 
@@ -330,7 +332,7 @@ def test_whoever_logs_in_while_the_server_stops_gets_no_session(
     guest.settle()
     assert guest.gone
     assert guest.reason == b"The server is shutting down."
-    assert not world.chat.sessions
+    assert not world.chat.connections
 
 
 def test_stopping_tells_everybody(world: World, factory: SshFactory) -> None:

@@ -144,7 +144,7 @@ def test_answers_that_nobody_asked_for_end_it(world: World, factory: SshFactory,
     guest.sendPacket(kind, struct.pack(">4L", 0, 0, 1000, 1))
     guest.settle()
     assert (guest.gone, guest.reason) == (True, b"nothing was asked")
-    assert not world.chat.sessions
+    assert not world.chat.connections
 
 
 def test_whoever_asks_to_be_let_in_once_more_is_not_answered(

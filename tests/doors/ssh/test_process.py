@@ -174,7 +174,7 @@ async def test_whoever_is_killed_has_left(tmp_path: Path) -> None:
         await alice.reads(b"/quit leaves.\r\n")
         alice.transport.signalProcess("KILL")
         await alice.ended
-        await until(lambda: not lodge.chat.sessions)
+        await until(lambda: not lodge.chat.connections)
 
 
 @needs_openssh

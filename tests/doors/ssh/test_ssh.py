@@ -26,7 +26,7 @@ def test_people_talk_and_quit(world: World, factory: SshFactory) -> None:
     alice.sends(b"/quit\n")
     assert alice.data.endswith(b"-- Good-bye.\r\n")
     assert (alice.status, alice.eof, alice.session_closed) == (0, True, True)
-    assert len(world.chat.sessions) == 1
+    assert len(world.chat.connections) == 1
     bob.hangs_up()
 
 
@@ -104,7 +104,7 @@ def test_whoever_hangs_up_has_left_at_once() -> None:
     guest = Guest(world, factory, "alice")
     guest.sends(b"one\ntwo\nthree\n")
     guest.hangs_up()
-    assert not world.chat.sessions
+    assert not world.chat.connections
     world.end()
 
 
@@ -344,8 +344,8 @@ def test_whoever_never_opens_their_window_is_cut(world: World, factory: SshFacto
     (client,) = factory.clients
     for _ in range(200):
         bob.says("x" * 1000)
-    session: Any = client._connection
-    assert len(session.session._unsent) < 70_000
+    service: Any = client._connection
+    assert len(service.session._unsent) < 70_000
     assert client._talker is not None
     assert client._talker.writer.congested
     guest.settle()
@@ -392,8 +392,8 @@ def test_a_client_may_not_send_more_than_its_window(world: World, factory: SshFa
         guest.channel.write(b"line\n" * 400)
     guest.settle()
     (client,) = factory.clients
-    session: Any = client._connection
-    assert len(session.session._unread) <= 16 * 1024
+    service: Any = client._connection
+    assert len(service.session._unread) <= 16 * 1024
     assert guest.channel.buf, "the client was to be held up"
     header = struct.pack(">L", guest.connection.channelsToRemoteChannel[guest.channel])
     guest.sendPacket(94, header + NS(b"x" * 8192))

@@ -56,8 +56,8 @@ class Person(Guest):
         return self.shown.rows[: self.shown.above + 1]
 
     @property
-    def session(self) -> Any:
-        return self.server._talker.session
+    def served(self) -> Any:
+        return self.server._talker.connection
 
 
 def test_who_has_a_terminal_is_greeted_at_one(world: World, factory: SshFactory) -> None:
@@ -68,7 +68,7 @@ def test_who_has_a_terminal_is_greeted_at_one(world: World, factory: SshFactory)
         HINT,
         "[alice #lobby]",
     ]
-    assert person.session.format.colours is Colours.MANY
+    assert person.served.format.colours is Colours.MANY
     person.hangs_up()
 
 
@@ -93,9 +93,9 @@ def test_a_terminal_has_the_size_that_the_client_says(world: World, factory: Ssh
     person.sends(b"a line of more than twenty cells")
     person.resizes(30, 6)
     assert person.screen[-2:] == ["[alice #lobby] a line of more", "than twenty cells"]
-    assert person.session.format.width == 30
+    assert person.served.format.width == 30
     person.resizes(0, 0)
-    assert person.session.format.width == 80
+    assert person.served.format.width == 80
     person.hangs_up()
 
 
@@ -113,7 +113,7 @@ def test_colours_are_those_that_the_terminal_has(
     world: World, factory: SshFactory, term: str, environment: dict[str, str], colours: Colours
 ) -> None:
     person = Person(world, factory, "alice", term=term, environment=environment)
-    assert person.session.format.colours is colours
+    assert person.served.format.colours is colours
     person.hangs_up()
 
 
@@ -185,6 +185,6 @@ def test_resizing_without_reading_piles_nothing_up(world: World, factory: SshFac
     for number in range(2000):
         person.tells_size(30 + number % 100, 24)
     person.settle()
-    assert person.session.format.width == 30 + 1999 % 100
+    assert person.served.format.width == 30 + 1999 % 100
     assert len(server.transport._unsent) == waiting
     person.hangs_up()

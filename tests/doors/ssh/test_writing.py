@@ -236,11 +236,11 @@ def test_whoever_stops_reading_before_their_session_begins_is_cut_like_others(
     guest.sendPacket(98, struct.pack(">L", 0) + NS(b"shell") + b"\1")
     guest.settle()
     (client,) = factory.clients
-    talker, session = client._talker, guest.server._connection.session
+    talker, connection = client._talker, guest.server._connection.session
     assert talker is not None
     for _ in range(300):
         bob.says("x" * 1000)
-    assert len(session._unsent) < 70_000
+    assert len(connection._unsent) < 70_000
     assert talker.writer.congested
     world.wait(31)
     guest.settle()

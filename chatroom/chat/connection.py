@@ -1,7 +1,7 @@
-"""A session is one connection's conversation: lines in, events out.
+"""A connection is one connection's conversation: lines in, events out.
 
 It knows no bytes and no sockets. A door hands it one line of text at a time, never while its `gate`
-is closed, and is told through `Connection` when input may go on or is over. It shows one room of
+is closed, and is told through `Client` when input may go on or is over. It shows one room of
 those that its user is in, or none. Its life:
 
     UNAUTHENTICATED --(it is known who the user is)--> ENTERING --(a room is shown)--> OPEN
@@ -66,8 +66,8 @@ TRANSITIONS: Final = {
 }
 
 
-class Connection(Protocol):
-    """What a session asks of its door.
+class Client(Protocol):
+    """What a connection asks of its door.
 
     address: what the network has as the address of the other end; anything else if it has none.
     place: where that is, in words. encrypted: whether nobody on the way can read along.
@@ -107,7 +107,7 @@ class Connection(Protocol):
         """What is typed may be shown again."""
 
     def resume(self) -> None:
-        """The session's gate is open again: go on with the input."""
+        """The connection's gate is open again: go on with the input."""
 
     def expelled(self, what: str) -> None:
         """An operator ends the connection, who has *what* its user: 'kicked', for the log."""
@@ -117,25 +117,25 @@ class Connection(Protocol):
 
 
 class Closeable(Protocol):
-    """What is to be closed with a session: nobody waits for it any more."""
+    """What is to be closed with a connection: nobody waits for it any more."""
 
     def close(self) -> None: ...
 
 
 class Handler(Protocol):
-    """What is done for a session's user when the log says that something has happened to them."""
+    """What is done for a user when the log says that something has happened to them."""
 
-    def shown(self, session: "Session", room: Room | None, *, first: bool) -> None:
+    def shown(self, connection: "Connection", room: Room | None, *, first: bool) -> None:
         """They are shown *room* from here on, None for no room; *first*: they have just come."""
 
-    def renamed(self, session: "Session", event: Renamed) -> None:
+    def renamed(self, connection: "Connection", event: Renamed) -> None:
         """They have a new name."""
 
-    def rename_failed(self, session: "Session", name: str, why: str) -> None:
+    def rename_failed(self, connection: "Connection", name: str, why: str) -> None:
         """They have not got *name*, for what half a sentence says."""
 
 
-class Session:
+class Connection:
     """One connection's conversation. The door calls `open` once, then what is listed under it.
 
     source: whom the connection counts for, see limits.source_of. origin: the number of the
@@ -147,9 +147,9 @@ class Session:
         "_prompt",
         "active",
         "chat",
+        "client",
         "closed",
         "commands",
-        "connection",
         "failures",
         "first_shown",
         "format",
@@ -181,7 +181,7 @@ class Session:
     def __init__(
         self,
         chat: Chat,
-        connection: Connection,
+        client: Client,
         writer: Writer,
         handler: Handler,
         commands: Mapping[str, Any],
@@ -189,13 +189,13 @@ class Session:
         origin: int | None = None,
     ) -> None:
         self.chat = chat
-        self.connection = connection
+        self.client = client
         self.writer = writer
         self.origin = chat.next_origin() if origin is None else origin
         #: Who it is, however many connections they have.
         self.user = User(self.origin, chat.next_guest())
         #: What shows things as the user prefers them.
-        self.format = connection.format_for(self.user.preferences)
+        self.format = client.format_for(self.user.preferences)
         self.source = source
         #: The slash commands of its door by name and by alias, see commands.Command.
         self.commands = commands
@@ -269,7 +269,7 @@ class Session:
         self.gate.close(Reason.ENTERING)
 
     def _register(self) -> None:
-        self.chat.sessions[self.origin] = self
+        self.chat.connections[self.origin] = self
         self.user.connections = (self,)
 
     def enter_first_room(self, room: Room | None = None, *, why: str = "") -> None:
@@ -344,7 +344,7 @@ class Session:
         chat = self.chat
         self._hide()
         self.flush_queue()
-        del chat.sessions[self.origin]
+        del chat.connections[self.origin]
         if self._pacer is not None:
             self._pacer.stop()
         if self.recall is not None:
@@ -360,7 +360,7 @@ class Session:
         self.queue.clear()
         if not self.closed:
             chat.counters.bytes += len(farewell)
-        self.connection.close(farewell)
+        self.client.close(farewell)
         self.gate.end()
 
     def disconnected(self) -> None:
@@ -488,7 +488,7 @@ class Session:
     @property
     def address(self) -> str:
         """What the network has as the address of the other end."""
-        return self.connection.address
+        return self.client.address
 
     @property
     def limited_as(self) -> str:
@@ -530,7 +530,7 @@ class Session:
         It is given to *answered*, without blanks around it, with whether it was not shown. Returns
         False, and does not ask, if the client cannot be told not to show it.
         """
-        if not self.connection.hide_input():
+        if not self.client.hide_input():
             return False
         self.prompt.answer = answered
         self.notice(text)
@@ -541,7 +541,7 @@ class Session:
         if not self.gate.is_open:
             return
         try:
-            self.connection.resume()
+            self.client.resume()
         except Exception:
             log.failure(
                 "Input of connection {connection} failed",
@@ -598,7 +598,7 @@ class Session:
         what: 'kicked', 'banned' or the like, for the log and, with *why*, for the room.
         """
         if not self.over:
-            self.connection.expelled(what)
+            self.client.expelled(what)
             self.refuse(told)
             self.end(f"{what}: {why}" if why else what)
 
@@ -637,7 +637,7 @@ class Session:
     def use_preferences(self, preferences: Preferences) -> None:
         """Show things as *preferences* say, which are not to be kept."""
         self.user.preferences = preferences
-        self.format = self.connection.format_for(preferences)
+        self.format = self.client.format_for(preferences)
         self._apply_preferences()
 
     def _apply_preferences(self) -> None:
@@ -645,7 +645,7 @@ class Session:
         if room is None or reader is None:
             return
         reader.format = self.format
-        reader.echo = self.connection.echo
+        reader.echo = self.client.echo
         reader.ignores = self.user.ignores
         reader.bell = self._ring if self.user.preferences.bell == "mentions" else None
         room.listen(self.user)

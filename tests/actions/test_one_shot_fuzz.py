@@ -124,18 +124,18 @@ class Anything:
         """What holds at any moment."""
         chat = self.world.chat
         online, people = chat.logins.online, chat.people
-        for session in chat.sessions.values():
-            account = session.user.account
-            if session.one_shot:
-                assert session.reader is None
-            if account is None or session.over:
+        for connection in chat.connections.values():
+            account = connection.user.account
+            if connection.one_shot:
+                assert connection.reader is None
+            if account is None or connection.over:
                 continue
             assert account.id not in chat.logins.removed
             assert not chat.moderation.banned(account.id)
-            if not session.one_shot:
-                assert online[account.id] is session.user
-            elif online.get(account.id) is not session.user:
-                assert people.get(account.key) is not session.user
+            if not connection.one_shot:
+                assert online[account.id] is connection.user
+            elif online.get(account.id) is not connection.user:
+                assert people.get(account.key) is not connection.user
         for user in online.values():
             # Without another connection there is only who has registered by a command.
             assert any(user.connections)
@@ -168,7 +168,7 @@ class Anything:
         world.empty()
         assert self.claims.local._holders == {}
         assert not world.chat.people
-        assert not world.chat.sessions
+        assert not world.chat.connections
 
 
 @given(

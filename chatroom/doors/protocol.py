@@ -1,4 +1,4 @@
-"""A connection that leads to a session: how it begins, ends, and is written to.
+"""The protocol of one connection: how it begins, ends, and is written to.
 
 How far it has come is one value, see `doors/state.py`. What comes in is for the protocols that
 derive from this; they say what becomes of it when the connection ends.
@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatroom.actions import login
-from chatroom.chat.session import Session
+from chatroom.chat.connection import Connection
 from chatroom.doors.sockets import is_encrypted, tune
 from chatroom.doors.state import NOT_SERVED, State
 from chatroom.doors.writer import Writer
@@ -26,8 +26,8 @@ READ_BYTES = 8192
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener)
-class DoorConnection(Protocol):
-    """One connection, its session and its writer.
+class DoorProtocol(Protocol):
+    """The protocol of one connection: it owns what the chat has of it, and its writer.
 
     source, address: see factory.DoorFactory.
     state: how far the connection has come.
@@ -41,7 +41,7 @@ class DoorConnection(Protocol):
     state = State.HANDSHAKE
     closing = ""
     # From `serve` until `release`.
-    session: Session = NOT_SERVED
+    connection: Connection = NOT_SERVED
     writer: Writer = NOT_SERVED
 
     # -- the beginning
@@ -59,7 +59,7 @@ class DoorConnection(Protocol):
         self.transport.bufferSize = READ_BYTES
         tune(self.transport, self.factory.chat.limits)
         self.writer = self.make_writer()
-        self.session = self.make_session()
+        self.connection = self.make_connection()
         self.state = self.state.serve()
         self.came()
 
@@ -67,8 +67,8 @@ class DoorConnection(Protocol):
         """Return the writing side."""
         raise NotImplementedError
 
-    def make_session(self) -> Session:
-        """Return the session, which is not open yet."""
+    def make_connection(self) -> Connection:
+        """Return the connection, which is not open yet."""
         raise NotImplementedError
 
     def came(self) -> None:
@@ -77,14 +77,14 @@ class DoorConnection(Protocol):
         self.begin()
 
     def begin(self, identity: Identity | None = None) -> None:
-        """Open the session, for the user with this *identity* or for a guest."""
-        login.open_session(self.session, identity)
+        """Open the connection, for the user with this *identity* or for a guest."""
+        login.open_connection(self.connection, identity)
         self.state = self.state.begin()
 
     # -- the end
 
     def close(self, farewell: bytes) -> None:
-        """Send *farewell* after all else, and close; for the session, whose user has left."""
+        """Send *farewell* after all else, and close; for the connection, whose user has left."""
         if not self.closing:
             self.closing = "closed by the client" if self.state.left_by_client else "left"
         self.state = self.state.close()
@@ -112,15 +112,15 @@ class DoorConnection(Protocol):
         self.went(reason)
         self.writer.lost()
         if self.state is State.DRAINING:
-            self.session.disconnected()
+            self.connection.disconnected()
             self.end_input()
         else:
             self.drop_input()
             if before is State.STOPPED and properly:
                 # It is the server that has ended it: nobody is to see the user leave.
-                self.session.disconnected()
+                self.connection.disconnected()
             elif self.in_chat:
-                self.session.lost()
+                self.connection.lost()
         self._release_if_over()
 
     def went(self, reason: Failure) -> None:
@@ -129,11 +129,11 @@ class DoorConnection(Protocol):
 
     @property
     def in_chat(self) -> bool:
-        """Whether the session is open and not over."""
-        return self.session.origin in self.factory.chat.sessions
+        """Whether the connection is open and not over."""
+        return self.connection.origin in self.factory.chat.connections
 
     def _release_if_over(self) -> None:
-        """Release what the connection has once it and its session are both over."""
+        """Release what the connection has once it and its connection are both over."""
         served = self.state is not State.CLOSED
         if self.state.lost and served and not (self.busy or self.in_chat):
             self.release()
@@ -145,7 +145,7 @@ class DoorConnection(Protocol):
         everybody, the longer the more connections have gone meanwhile.
         """
         self.state = self.state.release()
-        self.session = self.writer = NOT_SERVED
+        self.connection = self.writer = NOT_SERVED
 
     # -- what becomes of the input and the output when the connection ends
 
@@ -164,22 +164,22 @@ class DoorConnection(Protocol):
         """Return what is to be sent last, with *farewell* in it."""
         return farewell
 
-    # -- what the session asks and says
+    # -- what the connection asks and says
 
     @property
     def origin(self) -> int:
         """The id of the connection."""
-        return self.session.origin
+        return self.connection.origin
 
     @property
     def opened(self) -> float:
         """When the connection came, by `Clock.seconds`."""
-        return self.session.opened
+        return self.connection.opened
 
     @property
     def spoken(self) -> int:
         """How many lines were said over it."""
-        return self.session.spoken
+        return self.connection.spoken
 
     @property
     def place(self) -> str:
@@ -192,30 +192,30 @@ class DoorConnection(Protocol):
         return is_encrypted(self.transport)
 
     def expelled(self, what: str) -> None:
-        """Note why the session ends: an operator has *what* its user, 'kicked'."""
+        """Note why the connection ends: an operator has *what* its user, 'kicked'."""
         self.closing = what
 
     # -- what the writer says
 
     def drained(self) -> bool:
         """Write what there is; return whether nothing is left."""
-        return self.session.drained()
+        return self.connection.drained()
 
     def cut(self) -> None:
-        """End the session of a client that has read nothing for too long."""
+        """End the connection of a client that has read nothing for too long."""
         self.factory.chat.counters.cut += 1
         self.closing = "not reading"
         if self.in_chat:
-            self.session.lost("not reading")
+            self.connection.lost("not reading")
 
     # -- what the factory says
 
     def expel(self, told: str, what: str, why: str) -> None:
-        """End the connection for an operator, see Session.expel."""
+        """End the connection for an operator, see Connection.expel."""
         if self.state is State.ARRIVING:
             self._dismiss(what, told)
         else:
-            self.session.expel(told, what, why)
+            self.connection.expel(told, what, why)
 
     def dismiss(self) -> None:
         """Say that the server stops, and close."""

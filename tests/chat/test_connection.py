@@ -2,8 +2,8 @@
 
 import pytest
 
+from chatroom.chat.connection import Connection
 from chatroom.chat.gate import Reason
-from chatroom.chat.session import Session
 from chatroom.commands import Command
 from chatroom.formats.ansi import Colours, terminal
 from chatroom.model.chatsettings import Settings
@@ -155,14 +155,14 @@ def test_a_fault_in_one_conversation_ends_that_connection_alone(
 ) -> None:
     alice, bob = world.people("alice", "bob")
 
-    def fails(session: Session, rest: str) -> None:
+    def fails(connection: Connection, rest: str) -> None:
         raise ZeroDivisionError
 
-    alice.session.commands = {"boom": Command("boom", (), "", "fails", fails, "tests")}
+    alice.connection.commands = {"boom": Command("boom", (), "", "fails", fails, "tests")}
     # It waits in front of the fault, so that the input goes on at the end of a turn.
-    alice.session.gate.close(Reason.ANSWER)
+    alice.connection.gate.close(Reason.ANSWER)
     alice.types("/boom")
-    alice.session.gate.open(Reason.ANSWER)
+    alice.connection.gate.open(Reason.ANSWER)
     world.settle()
     assert alice.writer.aborted
     bob.says("still here")
@@ -358,7 +358,7 @@ def test_who_hangs_up_on_the_way_leaves_nothing(world: World, lines: list[str]) 
     alice.hangs_up()
     alice.hangs_up()
     world.settle()
-    assert list(world.chat.sessions) == [bob.session.origin]
+    assert list(world.chat.connections) == [bob.connection.origin]
     assert list(world.chat.rooms) == ["lobby"]
 
 
@@ -367,7 +367,7 @@ def test_who_hangs_up_while_being_let_in_leaves_nothing(world: World) -> None:
     alice.hangs_up()
     alice.hangs_up()
     world.settle()
-    assert world.chat.sessions == {}
+    assert world.chat.connections == {}
     assert alice.writer.data == b""
 
 
@@ -404,10 +404,10 @@ def test_who_has_quit_is_told_nothing_more(world: World) -> None:
     bob.types("after")
     alice.hangs_up()
     world.settle()
-    alice.session.notice("nothing")
-    alice.session.tell(Said(0.0, 1, "x", "y"))
+    alice.connection.notice("nothing")
+    alice.connection.tell(Said(0.0, 1, "x", "y"))
     world.settle()
-    assert alice.session.queue.size == 0
+    assert alice.connection.queue.size == 0
 
 
 # -- how high a window is

@@ -1,26 +1,26 @@
-"""A session's life: what each thing that may happen leads to in each state, and in no other."""
+"""A connection's life: what each thing that may happen leads to in each state, and in no other."""
 
 from collections.abc import Callable
 
 import pytest
 
-from chatroom.chat.session import TRANSITIONS, State
+from chatroom.chat.connection import TRANSITIONS, State
 from chatroom.model.identity import Identity
 from tests.support.doubles import FailingLedger, LateClaims
 from tests.support.world import Person, World
 
 #: What may happen to a connection, by any door.
 HAPPENS: dict[str, Callable[[Person], object]] = {
-    "ends": lambda person: person.session.end(),
-    "is lost": lambda person: person.session.lost(),
-    "is expelled": lambda person: person.session.expel("Go.", "kicked"),
-    "is replaced": lambda person: person.session.replaced("elsewhere"),
-    "has drained": lambda person: person.session.drained(),
-    "is told": lambda person: person.session.notice("hello"),
-    "waits": lambda person: person.session.waiting(3),
-    "resumes": lambda person: person.session.resume(),
-    "prefers": lambda person: person.session.use_preferences(person.session.user.preferences),
-    "is flushed": lambda person: person.session.flush_queue(),
+    "ends": lambda person: person.connection.end(),
+    "is lost": lambda person: person.connection.lost(),
+    "is expelled": lambda person: person.connection.expel("Go.", "kicked"),
+    "is replaced": lambda person: person.connection.replaced("elsewhere"),
+    "has drained": lambda person: person.connection.drained(),
+    "is told": lambda person: person.connection.notice("hello"),
+    "waits": lambda person: person.connection.waiting(3),
+    "resumes": lambda person: person.connection.resume(),
+    "prefers": lambda person: person.connection.use_preferences(person.connection.user.preferences),
+    "is flushed": lambda person: person.connection.flush_queue(),
 }
 
 #: The states in which a connection is over.
@@ -45,7 +45,7 @@ def open_(world: World) -> Person:
 def leaving(world: World) -> Person:
     """Somebody whose leaving is still to be committed."""
     person = world.person()
-    person.session.end()
+    person.connection.end()
     return person
 
 
@@ -73,10 +73,10 @@ def test_whatever_happens_leads_to_a_state_that_may_follow(state: State, what: s
     person = BEGINNINGS[state](world)
     if state is not State.UNAUTHENTICATED and claims._asked:
         claims.answer()
-    assert person.session.state is state
+    assert person.connection.state is state
     HAPPENS[what](person)
     ends = what in ("ends", "is lost", "is expelled", "is replaced")
-    now = person.session.state
+    now = person.connection.state
     if not ends:
         assert now is state
     elif state is State.UNAUTHENTICATED:
@@ -90,14 +90,14 @@ def test_whatever_happens_leads_to_a_state_that_may_follow(state: State, what: s
         claims.answer()
     world.settle()
     world.wait(6)
-    assert person.session.over is (ends or state in OVER)
-    if person.session.over:
-        assert person.session.state is State.CLOSED
-        assert person.session.origin not in world.chat.sessions
+    assert person.connection.over is (ends or state in OVER)
+    if person.connection.over:
+        assert person.connection.state is State.CLOSED
+        assert person.connection.origin not in world.chat.connections
         assert not world.chat.people
         assert claims.local._holders == {}
     else:
-        assert person.session.state is State.OPEN
+        assert person.connection.state is State.OPEN
         assert person.room is world.chat.lobby
     person.hangs_up()
     world.settle()
@@ -110,4 +110,4 @@ def test_only_what_is_drawn_may_follow(world: World) -> None:
     }
     person = world.person()
     with pytest.raises(AssertionError, match="cannot become"):
-        person.session.enter_first_room()
+        person.connection.enter_first_room()

@@ -39,8 +39,8 @@ def test_it_ends_no_other_connection_and_says_lines_as_the_same_person(
 
 
 def logged_in_as(world: World, person: Person) -> bool:
-    account = person.session.user.account
-    return account is not None and world.chat.logins.online[account.id] is person.session.user
+    account = person.connection.user.account
+    return account is not None and world.chat.logins.online[account.id] is person.connection.user
 
 
 def test_it_is_in_no_list_and_nobody_is_told_of_it(world: World, factory: SshFactory) -> None:

@@ -186,7 +186,7 @@ def test_a_command_changes_one_preference_and_leaves_the_others_alone(world: Wor
     passing.says("/bell on")
     passing.ends()
     world.settle()
-    for found in (alice.session.user.preferences, account_of(world).preferences):
+    for found in (alice.connection.user.preferences, account_of(world).preferences):
         assert (found.timestamps, found.bell) == ("seconds", "on")
         assert list(found.ignores.values()) == ["bob"]
 
@@ -265,7 +265,7 @@ def test_a_command_does_not_say_that_it_did_what_it_cannot(world: World, line: s
     command = Person(world, identity=as_account(world), one_shot=True)
     world.settle()
     (answer,) = command.asks(line)
-    assert command.session.refusals
+    assert command.connection.refusals
     assert "You missed nothing" not in answer
     command.ends()
 
@@ -382,7 +382,7 @@ def test_a_command_does_not_use_up_the_code_of_the_first_operator(world: World) 
 def test_an_account_that_a_command_gives_up_is_nobodys(world: World) -> None:
     alice = owner(world)
     world.passes(as_account(world), f"/unregister {WORD}")
-    assert alice.session.user.account is None
+    assert alice.connection.user.account is None
     assert alice.sees[-1] == "-- alice is given up; when you leave it is anybody's."
     assert not world.chat.logins.online
     check(world)
@@ -447,7 +447,7 @@ def test_whoever_is_sent_away_goes_with_all_their_commands(
     for one in (alice, *commands):
         assert one.gone
     assert "spam" in commands[0].sees[-1]
-    assert commands[0].session.refusals
+    assert commands[0].connection.refusals
     check(world)
     if line.startswith("/ban"):
         # The address that they come from, if only to say something.
@@ -475,7 +475,7 @@ def test_whoever_is_muted_says_nothing_by_a_command_either(world: World, here: b
     chief.says("/mute alice")
     assert command.asks("hello")[-1].startswith("-- You are muted")
     # Nor as a guest, from wherever they said something last.
-    guest = world.person("bob", source=(alice if here else command).session.source)
+    guest = world.person("bob", source=(alice if here else command).connection.source)
     assert guest.asks("hello")[-1].startswith("-- You are muted")
     chief.says("/unmute alice")
     assert command.asks("hello") == guest.asks("hello") == []

@@ -82,7 +82,7 @@ def test_whatever_people_do_everything_stays_in_order(
             places = [order[key].index(number) for number in shown]
             assert places == sorted(set(places))
     world.empty()
-    assert chat.sessions == {}
+    assert chat.connections == {}
     assert chat.people == {}
     assert {key for key, room in chat.rooms.items() if not room.log.lines} <= {"lobby"}
     assert world.clock.getDelayedCalls() == []
