@@ -1,16 +1,16 @@
 """Commands about rooms."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from chatroom.actions import invitations
 from chatroom.actions import rooms as actions
-from chatroom.actions.accounts import find
 from chatroom.actions.steps import announce, run_step
 from chatroom.chat.room import Room
+from chatroom.chat.user import User
 from chatroom.commands import command
-from chatroom.model.events import SERVER, Told, TopicSet
+from chatroom.model.accounts import Account
+from chatroom.model.events import TopicSet
 from chatroom.model.refused import Code, Refused
-from chatroom.model.sanctions import RoomAccess
 from chatroom.text import names
 from chatroom.text.prose import duration
 
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 #: How many people /who names and how many rooms /rooms lists.
 MAX_NAMED = 200
 MAX_LISTED = 50
-
-#: How many people may be invited to one room.
-MAX_INVITED = 200
 
 
 @command("join", "j", usage="ROOM", group="rooms")
@@ -121,45 +118,32 @@ def room(connection: "Connection", rest: str) -> None:
     private room are only those who are invited, and they see what is said from
     then on. Who is in it when it becomes private is invited.
     """
-    chat = connection.chat
     room = connection.here()
-    moderation = chat.moderation
-    access = moderation.rooms.get(room.key)
     word, _, name = rest.partition(" ")
-    word, name = word.lower(), name.strip()
-    if not word:
-        connection.notice(_state(connection, room, access))
-        return
-    if word not in ("private", "public", "invite", "uninvite", "give") or (
-        bool(name) is (word in ("private", "public"))
-    ):
-        raise Refused(
-            Code.USAGE, "Usage: /room [private|public|invite NAME|uninvite NAME|give NAME]"
-        )
-    theirs = access and connection.user.account and access.owner == connection.user.account.id
-    if not (theirs or moderation.is_operator(connection.user)):
-        belongs = "It belongs to nobody; operators decide: /ops."
-        if access and access.owner:
-            belongs = f"It belongs to {access.name}: /msg {access.name} TEXT asks them."
-        raise Refused(Code.NOT_OWNER, f"#{room.name} is not yours. {belongs}")
-    if room is chat.lobby:
-        raise Refused(
-            Code.PROTECTED,
-            "The room that everybody enters first is everybody's. /join NAME makes another.",
-        )
-    access = access or RoomAccess(0, "nobody")
-    if word == "public":
-        moderation.rooms.set(room.key, replace(access, private=False, invited=(), guests={}))
-        _tell(connection, room, f"{connection.user.name} has made the room public.")
-    elif word == "private":
-        _make_private(connection, room, access)
-    elif word == "uninvite":
-        _uninvite(connection, room, access, name)
-    else:
-        _invite_or_give(connection, room, word, name)
+    name = name.strip()
+    match word.lower():
+        case "":
+            connection.notice(_access_to(connection, room))
+        case "public" if not name:
+            invitations.make_public(connection, room)
+        case "private" if not name:
+            invitations.make_private(connection, room)
+        case "invite" if name:
+            run_step(connection, _invite(connection, room, name))
+        case "uninvite" if name:
+            invitations.uninvite(connection, room, name)
+            announce(connection, f"{name} is not invited any more.")
+        case "give" if name:
+            run_step(connection, _give(connection, room, name))
+        case _:
+            raise Refused(
+                Code.USAGE, "Usage: /room [private|public|invite NAME|uninvite NAME|give NAME]"
+            )
 
 
-def _state(connection: "Connection", room: Room, access: RoomAccess | None) -> str:
+def _access_to(connection: "Connection", room: Room) -> str:
+    """Return what `/room` says about who may enter *room*."""
+    access = connection.chat.moderation.rooms.get(room.key)
     if access is None:
         return f"#{room.name} belongs to nobody: everybody may enter."
     shown = f"#{room.name} belongs to {access.name}"
@@ -172,103 +156,27 @@ def _state(connection: "Connection", room: Room, access: RoomAccess | None) -> s
     return f"{shown}, and is private. Invited: {listed or 'nobody'}."
 
 
-def _make_private(connection: "Connection", room: Room, access: RoomAccess) -> None:
-    chat = connection.chat
-    invited = {id: (id, name, since) for id, name, since in access.invited}
-    guests = {}
-    for member in room.members.values():
-        account = member.user.account
-        if account is None:
-            guests[member.origin] = 0
-        elif account.id != access.owner:
-            invited.setdefault(account.id, (account.id, member.name, 0))
-    # There is no place for more.
-    accounts = tuple(invited.values())[:MAX_INVITED]
-    made = replace(access, private=True, invited=accounts, guests={**access.guests, **guests})
-    chat.moderation.rooms.set(room.key, made)
-    _tell(connection, room, f"{connection.user.name} has made the room private.")
-
-
-def _uninvite(connection: "Connection", room: Room, access: RoomAccess, name: str) -> None:
-    chat = connection.chat
-    key = names.fold(name)
-    person = chat.people.get(key)
-    left = tuple(one for one in access.invited if names.fold(one[1]) != key)
-    guest = person is not None and person.origin in access.guests
-    if left == access.invited and not guest:
-        raise Refused(
-            Code.NOTHING_FOUND, f"{name[: names.MAX_NAME]} is not invited. /room says who is."
-        )
-    now = replace(access, invited=left)
-    if person is not None:
-        now.guests.pop(person.origin, None)
-        account = person.account.id if person.account is not None else 0
-        stays = chat.moderation.is_operator(person) or (
-            now.visible_from(account, person.origin) is not None
-        )
-        if person.origin in room.members and not stays:
-            person.notice(f"{connection.user.name} has taken back your invitation to #{room.name}.")
-    chat.moderation.rooms.set(room.key, now)
-    announce(connection, f"{name} is not invited any more.")
-
-
-def _invite_or_give(connection: "Connection", room: Room, word: str, name: str) -> None:
-    chat = connection.chat
-    moderation = chat.moderation
-    person = chat.people.get(names.fold(name))
-
-    async def to(otherwise: str) -> None:
-        account = await find(connection, name, otherwise)
-        if chat.rooms.get(room.key) is not room:
-            raise Refused(
-                Code.NO_SUCH_ROOM, f"#{room.name} is no more. /rooms lists those there are."
-            )
-        if account.id in chat.logins.removed:
-            raise Refused(Code.NO_SUCH_ACCOUNT, f"{account.name} is not registered any more.")
-        access = moderation.rooms.get(room.key) or RoomAccess(0, "nobody")
-        told = chat.logins.online.get(account.id)
-        if word == "give":
-            # Whoever had it stays; who has it needs no invitation.
-            invited = [one for one in access.invited if one[0] != account.id]
-            if access.private and access.owner not in (0, account.id):
-                invited.append((access.owner, access.name, 0))
-            given = replace(access, owner=account.id, name=account.name, invited=tuple(invited))
-            moderation.rooms.set(room.key, given)
-            announce(connection, f"#{room.name} belongs to {account.name} now.")
-            if told is not None:
-                told.notice(f"{connection.user.name} has given you #{room.name}.")
-            return
-        if any(id == account.id for id, _, _ in access.invited):
-            raise Refused(Code.ALREADY, f"{account.name} is invited already. /room says who is.")
-        if len(access.invited) >= MAX_INVITED:
-            raise Refused(
-                Code.TOO_MANY,
-                f"{MAX_INVITED} are invited already. /room uninvite NAME makes a place.",
-            )
-        one = (account.id, account.name, room.log.last_id + 1)
-        moderation.rooms.set(room.key, replace(access, invited=(*access.invited, one)))
-        announce(connection, f"{account.name} is invited.")
-        if told is not None:
-            told.notice(f"{connection.user.name} invites you to #{room.name}: /join {room.name}")
-
-    if person is not None and person.account is None:
-        if word == "give":
-            raise Refused(
-                Code.NO_SUCH_ACCOUNT,
-                f"{person.name} is a guest; a room is for who has a name. They can /register.",
-            )
-        moderation.invite_guests(room.key, {person.origin: room.log.last_id + 1})
-        person.notice(f"{connection.user.name} invites you to #{room.name}: /join {room.name}")
-        connection.notice(f"{person.name} is invited as long as they are here.")
+async def _invite(connection: "Connection", room: Room, name: str) -> None:
+    invited = await invitations.invite(connection, room, name)
+    invitation = f"{connection.user.name} invites you to #{room.name}: /join {room.name}"
+    if isinstance(invited, User):
+        invited.notice(invitation)
+        connection.notice(f"{invited.name} is invited as long as they are here.")
     else:
-        first = (
-            "They have to /register first." if word == "give" else "They have to be here for that."
-        )
-        run_step(connection, to(first))
+        announce(connection, f"{invited.name} is invited.")
+        _tell_if_online(connection, invited, invitation)
 
 
-def _tell(connection: "Connection", room: Room, text: str) -> None:
-    connection.chat.submit(room, Told(connection.chat.clock.time(), SERVER, text))
+async def _give(connection: "Connection", room: Room, name: str) -> None:
+    owner = await invitations.give(connection, room, name)
+    announce(connection, f"#{room.name} belongs to {owner.name} now.")
+    _tell_if_online(connection, owner, f"{connection.user.name} has given you #{room.name}.")
+
+
+def _tell_if_online(connection: "Connection", account: Account, text: str) -> None:
+    user = connection.chat.logins.online.get(account.id)
+    if user is not None:
+        user.notice(text)
 
 
 def _people(count: int) -> str:

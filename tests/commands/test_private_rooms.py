@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from chatroom.actions import invitations
 from chatroom.actions.pager import FOUND
-from chatroom.commands import rooms as commands
 from tests.support.doubles import DelayedLedger, LateClaims
 from tests.support.operators import LateAccounts, MakeServer, account, operator, registered
 from tests.support.world import Person, World
@@ -178,7 +178,7 @@ def test_whoever_is_in_it_when_it_becomes_private_stays(server: World) -> None:
 def test_for_whom_there_is_no_place_is_not_in_it(
     server: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commands, "MAX_INVITED", 1)
+    monkeypatch.setattr(invitations, "MAX_INVITED", 1)
     alice, bob, carol = [registered(server, name) for name in ("alice", "bob", "carol")]
     alice.says("/join den", "hi")
     bob.says("/join den")
