@@ -2,14 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from chatroom.actions import invitations
+from chatroom.actions import invitations, topics
 from chatroom.actions import rooms as actions
 from chatroom.actions.steps import announce, run_step
 from chatroom.chat.room import Room
 from chatroom.chat.user import User
 from chatroom.commands import command
 from chatroom.model.accounts import Account
-from chatroom.model.events import TopicSet
 from chatroom.model.refused import Code, Refused
 from chatroom.text import names
 from chatroom.text.prose import duration
@@ -94,19 +93,7 @@ def topic(connection: "Connection", rest: str) -> None:
         about = f"is about: {room.topic}" if room.topic else "has no topic. /topic TEXT sets one."
         connection.notice(f"#{room.name} {about}")
         return
-    if (why := connection.chat.moderation.why_muted(connection)) is not None:
-        raise Refused(Code.MUTED, why)
-    text = "" if rest == "-" else names.clean_topic(rest)
-    if (member := room.members.get(connection.user.origin)) is not None:
-        connection.chat.announcer(room).spoke(member)
-    event = TopicSet(
-        connection.chat.clock.time(),
-        connection.origin,
-        connection.user.name,
-        text,
-        user=connection.user.id,
-    )
-    connection.submit(room, event)
+    topics.set_topic(connection, room, "" if rest == "-" else names.clean_topic(rest))
 
 
 @command("room", usage="[private|public|invite NAME|uninvite NAME|give NAME]", group="rooms")
