@@ -97,8 +97,8 @@ class Owner(Protocol):
     """The connection of a terminal."""
 
     @property
-    def prompt(self) -> tuple[str, str]:
-        """The names of the user and of the room, empty before they are known."""
+    def prompt(self) -> Sequence[str]:
+        """Return what the prompt may say, the longest first; nothing before that is known."""
 
     def told(self, text: str) -> None:
         """Show a notice to the user."""
@@ -154,7 +154,7 @@ class Terminal:
         #: About how many bytes the waiting keys were.
         self.backlog = 0
         self._timer = Timer(later)
-        self._prompted = ("", "")
+        self._prompted: Sequence[str] = ()
         # Output before and after a line that the writer took in part, which is still to be sent.
         self._owed = (b"", b"")
         # The new size that the screen does not have yet, or None.
@@ -424,11 +424,7 @@ class Terminal:
         """Return the arguments of `Screen.show` for the prompt and the line."""
         self._cost += DRAW_BYTES + self._editor.size // DRAW_POINTS
         self._prompted = self._owner.prompt
-        if self._editor.hidden:
-            prompt = "[not shown] "
-        else:
-            prompt = self._prompt(*self._prompted) if self.echo else ""
-        return self._editor.view(prompt)
+        return self._editor.view(self._prompt())
 
     def _shown(self) -> bytes:
         """Return the output that draws the prompt and the line."""
@@ -452,14 +448,14 @@ class Terminal:
         self._cost += DRAW_BYTES + self._editor.size // DRAW_POINTS
         return self._screen.resize(*size)
 
-    def _prompt(self, name: str, room: str) -> str:
+    def _prompt(self) -> str:
         """Return the longest prompt that takes at most half of the width."""
-        if not name:
-            return ""
-        for prompt in (f"[{name} #{room}] ", f"[{name}] "):
-            if 2 * cells(prompt) <= self._screen.width:
-                return prompt
-        return "> "
+        if self._editor.hidden:
+            return "[not shown] "
+        for text in self._prompted if self.echo else ():
+            if 2 * cells(f"[{text}] ") <= self._screen.width:
+                return f"[{text}] "
+        return "> " if self._prompted and self.echo else ""
 
     def _draw(self, before: bytes = b"") -> None:
         """Send *before*, then the output that draws the prompt and the line."""

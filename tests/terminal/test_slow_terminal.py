@@ -180,7 +180,7 @@ def test_whatever_changes_while_it_does_not_read_the_screen_is_whole_in_the_end(
     if protocol.keys is not None and protocol.keys.terminal.echo:
         terminal = protocol.keys.terminal
         # What is new elsewhere is told when something else is drawn.
-        prompt, text, _ = terminal._editor.view(terminal._prompt(*terminal._prompted))
+        prompt, text, _ = terminal._editor.view(terminal._prompt())
         line = prompt + "".join(text)
         assert alice.last == line.rstrip()
     alice.hangs_up()

@@ -257,7 +257,7 @@ def test_a_client_that_takes_its_word_back_has_lines_again(world: World) -> None
 class Owner:
     """Whose terminal it is, as the tests have them."""
 
-    prompt = ("alice", "lobby")
+    prompt = ("alice #lobby", "alice")
 
     def told(self, text: str) -> None:
         """They are not."""
@@ -426,7 +426,7 @@ def test_at_the_door_every_message_is_whole_above_what_is_typed(
             log += [row.rstrip() for line in lines for row in filled(line, size[0])]
         else:
             alice.types(step)
-        prompt, text, cursor = drawn._editor.view(drawn._prompt("alice", "lobby"))
+        prompt, text, cursor = drawn._editor.view(drawn._prompt())
         rows, place = expected(prompt, text, cursor, size[0])
         first = alice.shown.above - drawn._screen._cursor[0]
         assert alice.shown.rows[:first] == log
@@ -453,4 +453,26 @@ def test_who_has_gone_leaves_nothing_to_the_garbage_collector(how: str) -> None:
         assert alice.gone
         del alice
         assert not kept(before)
+    world.end()
+
+
+def test_the_prompt_says_what_is_new_in_other_rooms() -> None:
+    world = World(limits=UNLIMITED)
+    bob = world.person("bob")
+    alice = named(world, "alice")
+    alice.types("/join tea\r")
+    bob.says("one", "alice, two")
+    alice.types("x")
+    assert alice.screen[-1] == "[alice #tea | #lobby 2, 1 for you] x"
+    for room in ("a", "b", "c"):
+        bob.says(f"/join {room}", "first")
+        alice.types(f"\x15/join {room}\r")
+        bob.says("second")
+        alice.types("/join tea\r")
+        bob.says("third")
+    alice.types("y")
+    assert alice.screen[-1].startswith("[alice #tea | #lobby 2, 1 for you] ")
+    # There is less of it where there is no room for more.
+    narrow = named(world, "al", size=(40, 24))
+    assert narrow.screen[-1] == "[al #lobby]"
     world.end()

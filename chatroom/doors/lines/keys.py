@@ -21,6 +21,9 @@ PIECE_BYTES: Final = 2560
 #: What one read of keys costs of the byte rate: keys that are typed come one in a read.
 READ_COST: Final = 16
 
+#: How many rooms a prompt names in which something is new.
+MAX_NEWS: Final = 3
+
 #: A connection is read while fewer bytes of keys wait.
 MAX_WAITING_BYTES: Final = 4096
 
@@ -99,13 +102,19 @@ class KeyInput:
         return complete(self._connection, before, after)
 
     @property
-    def prompt(self) -> tuple[str, str]:
-        """The terminal: the names that its prompt shows, empty before they are known."""
+    def prompt(self) -> Sequence[str]:
+        """The terminal: what its prompt may say, the longest first; nothing if unknown."""
         connection = self._connection
         if connection.room is None:
-            return "", ""
-        news = ", ".join(one.short for one in unread(connection))
-        return connection.user.name, f"{connection.room.name}{news and f' | {news}'}"
+            return ()
+        name = connection.user.name
+        prompts = (f"{name} #{connection.room.name}", name)
+        news = sorted(unread(connection), key=lambda one: (-one.mentions, -one.lines))
+        if not news:
+            return prompts
+        more = f", +{len(news) - MAX_NEWS}" if len(news) > MAX_NEWS else ""
+        listed = ", ".join(one.short for one in news[:MAX_NEWS])
+        return f"{prompts[0]} | {listed}{more}", f"{prompts[0]} | {news[0].short}", *prompts
 
     def told(self, text: str) -> None:
         """The terminal: the user is to know something."""
