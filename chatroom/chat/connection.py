@@ -419,6 +419,10 @@ class Connection:
         self.gate.open(Reason.ENTERING)
         if first:
             self.end()
+        elif self.room is room and not self.over:
+            # It was shown to the guest who they were before they logged in.
+            self._hide()
+            self.chat.place(self)
 
     def show(self, room: Room) -> None:
         """Show *room*, in which the user is, in place of what was shown until now."""

@@ -2,10 +2,10 @@
 
 import pytest
 
-from chatroom.model.events import Renamed, Said
+from chatroom.model.events import Joined, Renamed, Said
 from chatroom.model.identity import Identity
 from tests.support.accounts import WORD, logged_in, now, owner
-from tests.support.doubles import FailingLedger
+from tests.support.doubles import FailingLedger, refuse
 from tests.support.world import Person, World, check
 
 LOGIN = f"/login alice {WORD}"
@@ -211,6 +211,19 @@ def test_a_name_that_could_not_be_noted_is_nobodys(failing: World) -> None:
     assert first.connection.user.account is None
     first.says(LOGIN)
     assert logged_in(failing, first, "alice")
+    check(failing)
+
+
+def test_a_room_that_only_the_guest_could_enter_is_shown_no_longer(failing: World) -> None:
+    alice = owner(failing)
+    guest = failing.person("zoe")
+    guest.says("/join den", "hi")
+    refuse(failing.ledger, Joined)
+    assert "-- #den cannot be entered: the disk is full." in guest.asks(LOGIN)
+    assert guest.room is failing.chat.lobby
+    assert "den" not in guest.connection.user.rooms
+    assert alice.gone
+    refuse(failing.ledger)
     check(failing)
 
 
