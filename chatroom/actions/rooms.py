@@ -48,16 +48,19 @@ def join(connection: "Connection", name: str) -> None:
             Code.WRONG_CONNECTION, "This connection is for one command, and shows no room."
         )
     key = names.fold(name[: names.MAX_NAME + 1].removeprefix("#"))
-    most = chat.settings.rooms_per_person
-    if most and key not in user.rooms and len(user.rooms) >= most:
-        raise Refused(Code.TOO_MANY, f"You are in {most} rooms already. /part ROOM leaves one.")
-    new = key not in chat.rooms
-    room = chat.room_for(name, connection)
-    if room is connection.room:
-        raise Refused(Code.ALREADY, f"You are in #{room.name} already. /rooms lists the others.")
-    if new:
-        room.maker = user.origin
-    connection.join(room)
+    known = chat.rooms.get(key)
+    if known is None or user.origin not in known.members:
+        most = chat.settings.rooms_per_person
+        if most and len(user.rooms) >= most:
+            raise Refused(Code.TOO_MANY, f"You are in {most} rooms already. /part ROOM leaves one.")
+        room = chat.room_for(name, connection)
+        if room is not known:
+            room.maker = user.origin
+        connection.join(room)
+    elif known is connection.room:
+        raise Refused(Code.ALREADY, f"You are in #{known.name} already. /rooms lists the others.")
+    else:
+        connection.show(known)
 
 
 def part(connection: "Connection", name: str) -> None:
@@ -85,7 +88,7 @@ def part(connection: "Connection", name: str) -> None:
     shown = room is connection.room
     receipt = chat.receipt(chat.leave(room, user))
     if not shown:
-        receipt.addCallback(lambda _: connection.answer(f"You have left #{room.name}."))
+        receipt.addBoth(lambda _: connection.answer(f"You have left #{room.name}."))
     connection.gate.wait_for(receipt)
 
 

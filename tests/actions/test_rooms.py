@@ -159,6 +159,20 @@ def test_there_is_a_most_to_the_rooms_of_one_person(make_world: MakeWorld) -> No
     assert alice.asks("/part tea", "/join coffee")[-1].startswith("-- You made #coffee")
 
 
+def test_a_guest_who_was_there_before_a_lockdown_looks_at_their_rooms(world: World) -> None:
+    olga, greta = world.people("olga", "greta")
+    olga.operates()
+    greta.says("/join tea", "/join coffee")
+    olga.says("/lockdown on")
+    _ = greta.sees
+    assert greta.asks("/join lobby")[-1] == "-- You are now in #lobby with olga."
+    assert greta.asks("/join coffee") == ["-- You are now in #coffee."]
+    refusal = ["-- Only registered people enter a room just now: /login NAME."]
+    assert greta.asks("/join den") == refusal
+    greta.says("/part coffee")
+    assert greta.asks("/join coffee") == refusal
+
+
 def test_a_new_name_is_told_in_all_rooms_and_once_to_its_owner(world: World) -> None:
     alice, bob, carol = world.people("alice", "bob", "carol")
     bob.says("/join tea")
