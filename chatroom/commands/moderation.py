@@ -1,18 +1,13 @@
 """Commands of those who keep order: whom they send away, or quiet, and when nobody may come."""
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from chatroom.actions.addressing import exactly
-from chatroom.actions.steps import announce, required, run_step, tell_if_later
-from chatroom.chat.rules import SOURCE_BAN
-from chatroom.chat.user import User
+from chatroom.actions import sanctions
+from chatroom.actions.steps import announce, run_step, tell_if_later
 from chatroom.commands import command
 from chatroom.commands.people import checked_reason
-from chatroom.model.accounts import Account
 from chatroom.model.events import SERVER, Told
-from chatroom.model.limits import LOCAL
 from chatroom.model.networks import as_network
 from chatroom.model.refused import Code, Refused
 from chatroom.model.sanctions import Sanction
@@ -20,17 +15,13 @@ from chatroom.text import names
 from chatroom.text.times import DAY, leading_span
 
 if TYPE_CHECKING:
-    from chatroom.chat.chat import Chat
     from chatroom.chat.connection import Connection
 
-#: For how long, in seconds, somebody is muted if nobody says for how long.
-MUTE = 3600.0
+#: How long a mute lasts if the operator gives no time.
+MUTE_SECONDS = 3600.0
 
-#: The longest time, in seconds, that a ban or a mute may be given.
-LONGEST = 10 * 365 * DAY
-
-#: How many orders of a kind there may be.
-MAX_ORDERS = 10_000
+#: The longest time that a ban or a mute may be given.
+LONGEST_SECONDS = 10 * 365 * DAY
 
 
 # -- sending away
@@ -40,17 +31,8 @@ MAX_ORDERS = 10_000
 def kick(connection: "Connection", rest: str) -> None:
     """send somebody away, who may come back"""
     name, _, why = rest.partition(" ")
-    why = checked_reason(why)
-    people = _to_kick(connection.chat, name)
-    if connection.user in people:
-        raise Refused(Code.YOURSELF, "You cannot send yourself away. /quit leaves.")
-    _spare_operators(connection, people[0])
-    kicked = people[0].name
-    for person in people:
-        told = f"{connection.user.name} has sent you away{why and f': {why}'}."
-        person.expel(told, "kicked", why)
-    announce(connection, f"{kicked} is sent away.")
-    connection.chat.moderation.record(connection, "kicked", kicked, why)
+    kicked, written = sanctions.kick(connection, name, checked_reason(why))
+    announce(connection, f"{kicked} is sent away.", written)
 
 
 @command("ban", usage="WHOM [TIME] [REASON]", operator=True, in_full=True, group="moderation")
@@ -63,96 +45,26 @@ def ban(connection: "Connection", rest: str) -> None:
     """
     target, _, rest = rest.partition(" ")
     length, why = _length_and_reason(rest)
-    moderation = connection.chat.moderation
-    given = len(moderation.account_bans.items()) + len(moderation.network_bans.items())
-    if given >= MAX_ORDERS:
-        raise Refused(Code.TOO_MANY, "There are too many bans. /bans lists them, /unban ends one.")
     network = as_network(target)
-    if network is None:
-        run_step(connection, _ban_name(connection, target, length, why))
+    if network is not None:
+        _announce_ban(connection, sanctions.ban_network(connection, network, length, why))
         return
-    now = connection.chat.clock.time()
-    if spared := moderation.why_unbannable(network, connection.chat.connections.values()):
-        raise Refused(Code.PROTECTED, f"Not banned: {spared}")
-    order = Sanction(str(network), length and now + length, why, connection.user.name, now)
-    moderation.network_bans.set(network, order)
-    _note_ban(connection, order)
+
+    async def ban_by_name() -> None:
+        _announce_ban(connection, await sanctions.ban(connection, target, length, why))
+
+    run_step(connection, ban_by_name())
 
 
-async def _ban_name(connection: "Connection", name: str, length: float, why: str) -> None:
-    chat = connection.chat
-    moderation = chat.moderation
-    person, account = await _somebody(connection, name)
-    now = chat.clock.time()
-    if account is not None:
-        if moderation.operators.get(account.id):
-            raise Refused(
-                Code.PROTECTED, f"{account.name} is an operator. /deop {account.name} comes first."
-            )
-        # Also of who is logged in and has another name for a moment yet, or only passes.
-        person = next(iter(chat.users_of(account.id)), None)
-    if person is not None:
-        _spare_operators(connection, person)
-    source = as_network(person.source) if person is not None else None
-    spared: str | None = "it is this machine's."
-    if source is not None:
-        spared = moderation.why_unbannable(source, chat.connections.values())
-    if account is None and spared is not None:
-        raise Refused(
-            Code.PROTECTED, f"A guest is banned by address, and {spared} /kick sends them away."
-        )
-    banned = _name_of(person, account)
-    order = Sanction(banned, length and now + length, why, connection.user.name, now)
-    shorter = Sanction(
-        person.source if person is not None else "",
-        now + min(length or SOURCE_BAN, SOURCE_BAN),
-        why,
-        connection.user.name,
-        now,
-        banned,
-    )
-    if account is not None:
-        moderation.account_bans.set(account.id, order)
-    else:
-        assert person is not None
-        order = replace(shorter, target=banned)
-        # Not what holds for all who come from there.
-        person.expel(f"You are banned{moderation.until(order)}.", "banned", why)
-    if source is not None and spared is None:
-        moderation.network_bans.set(source, shorter)
-    _note_ban(connection, order)
-
-
-def _note_ban(connection: "Connection", order: Sanction) -> None:
-    moderation = connection.chat.moderation
-    until = moderation.until(order)
-    announce(connection, f"{order.target} is banned{until}.")
-    moderation.record(connection, "banned", order.target, until.strip(" :"))
+def _announce_ban(connection: "Connection", ban: Sanction) -> None:
+    announce(connection, f"{ban.target} is banned{connection.chat.moderation.until(ban)}.")
 
 
 @command("unban", usage="WHOM", operator=True, group="moderation")
 def unban(connection: "Connection", rest: str) -> None:
     """end a ban"""
-    moderation = connection.chat.moderation
-    key = names.fold(rest)
-    network = as_network(rest)
-
-    def meant(ban: Sanction) -> bool:
-        return key in (names.fold(ban.target), ban.about and names.fold(ban.about))
-
-    accounts = [found for found in moderation.account_bans.items() if meant(found[1])]
-    networks = [
-        found for found in moderation.network_bans.items() if meant(found[1]) or found[0] == network
-    ]
-    if not accounts and not networks:
-        raise Refused(Code.NOTHING_FOUND, f"{rest[:60]} is not banned. /bans lists who is.")
-    for id, _ in accounts:
-        moderation.account_bans.remove(id)
-    for banned, _ in networks:
-        moderation.network_bans.remove(banned)
-    for _, ban in (*accounts, *networks):
+    for ban in sanctions.unban(connection, rest, as_network(rest)):
         announce(connection, f"{ban.target} is banned no more.")
-    moderation.record(connection, "unbanned", rest[:60])
 
 
 @command("bans", operator=True, group="moderation")
@@ -182,55 +94,26 @@ def mute(connection: "Connection", rest: str) -> None:
     """let somebody read but not talk: for 30m, 12h, 7 days, or an hour"""
     name, _, rest = rest.partition(" ")
     length, why = _length_and_reason(rest)
-    run_step(connection, _mute(connection, name, length or MUTE, why))
 
+    async def mute_by_name() -> None:
+        order, local = await sanctions.mute(connection, name, length or MUTE_SECONDS, why)
+        until = connection.chat.moderation.until(order)
+        announce(connection, f"{order.target} is muted{until}.")
+        if local:
+            announce(connection, "So is every guest who comes from this machine until then.")
 
-async def _mute(connection: "Connection", name: str, length: float, why: str) -> None:
-    chat = connection.chat
-    moderation = chat.moderation
-    person, account = await _somebody(connection, name)
-    if account is not None and moderation.operators.get(account.id):
-        raise Refused(
-            Code.PROTECTED, f"{account.name} is an operator. /deop {account.name} comes first."
-        )
-    if account is not None:
-        # They may have logged in while the account was looked for.
-        person = next(iter(chat.users_of(account.id)), None)
-    if person is not None:
-        _spare_operators(connection, person)
-    muted = _name_of(person, account)
-    now = chat.clock.time()
-    order = Sanction(muted, now + length, why, connection.user.name, now)
-    moderation.mute(person, account.id if account is not None else 0, order)
-    until = moderation.until(order)
-    if person is not None:
-        person.notice(f"{connection.user.name} has muted you{until}.")
-    announce(connection, f"{muted} is muted{until}.")
-    if person is not None and person.source == LOCAL:
-        announce(connection, "So is every guest who comes from this machine until then.")
-    moderation.record(connection, "muted", muted, until.strip(" :"))
+    run_step(connection, mute_by_name())
 
 
 @command("unmute", usage="NAME", operator=True, group="moderation")
 def unmute(connection: "Connection", rest: str) -> None:
     """let somebody talk again"""
 
-    async def lift() -> None:
-        person, account = await _somebody(connection, rest, gone=True)
-        moderation = connection.chat.moderation
-        if person is None and account is not None:
-            person = next(iter(connection.chat.users_of(account.id)), None)
-        name = account.name if account is not None else rest
-        if not moderation.unmute(person, account.id if account is not None else 0, name):
-            raise Refused(
-                Code.NOTHING_FOUND, f"{name[: names.MAX_NAME]} is not muted. /bans lists who is."
-            )
-        if person is not None:
-            person.notice("You may talk again.")
+    async def unmute_by_name() -> None:
+        name = await sanctions.unmute(connection, rest)
         announce(connection, f"{name} may talk again.")
-        moderation.record(connection, "unmuted", name)
 
-    run_step(connection, lift())
+    run_step(connection, unmute_by_name())
 
 
 @command("close", usage="ROOM [REASON]", operator=True, in_full=True, group="moderation")
@@ -291,62 +174,6 @@ def lockdown(connection: "Connection", rest: str) -> None:
 # -- what these have in common
 
 
-async def _somebody(
-    connection: "Connection", name: str, *, gone: bool = False
-) -> tuple[User | None, Account | None]:
-    """Who is called *name*: the connection and the account, of which one may be None.
-
-    Raises Refused if there is neither, unless *gone*.
-    """
-    chat = connection.chat
-    key = names.fold(name)
-    person = chat.people.get(key)
-
-    if person is not None:
-        # A guest who has somebody's name is not that somebody.
-        account = person.account
-    else:
-        account = await required(connection, chat.logins.accounts.find(key))
-    if not chat.moderation.is_operator(connection.user):
-        raise Refused(Code.NOT_OPERATOR, "You are no operator any more. /ops lists who is.")
-    if person is None and account is None and not gone:
-        shown = names.clean(name)[: names.MAX_NAME]
-        text = f"Nobody here is called {shown}, and nobody has registered that."
-        raise Refused(Code.NO_SUCH_USER, f"{text} /who lists who is in your room.")
-    return person, account
-
-
-def _name_of(person: User | None, account: Account | None) -> str:
-    """Return the name of what `_somebody` has found."""
-    if account is not None:
-        return account.name
-    assert person is not None
-    return person.name
-
-
-def _to_kick(chat: "Chat", name: str) -> list[User]:
-    """Return who has this *name*, with those who are here by it for one command alone.
-
-    Raises Refused if nobody is.
-    """
-    key = names.fold(name)
-    if key not in chat.people:
-        # Who is here for one command is found by their name nowhere else.
-        for id in chat.logins.connections:
-            users = chat.users_of(id)
-            if users and users[0].account is not None and users[0].account.key == key:
-                return users
-    person = exactly(chat, name)
-    return chat.users_of(person.account.id) if person.account is not None else [person]
-
-
-def _spare_operators(connection: "Connection", person: User) -> None:
-    if connection.chat.moderation.is_operator(person):
-        raise Refused(
-            Code.PROTECTED, f"{person.name} is an operator. /deop {person.name} comes first."
-        )
-
-
 def _length_and_reason(text: str) -> tuple[float, str]:
     """How long, in seconds (0 if that is not said), and why. Raises Refused."""
     text = text.strip()
@@ -357,7 +184,7 @@ def _length_and_reason(text: str) -> tuple[float, str]:
         raise Refused(
             Code.BAD_VALUE, f"{shown} is no time. A time is 30m, 90 min, 12h, 1d12h or 7 days."
         )
-    if length is not None and length > LONGEST:
+    if length is not None and length > LONGEST_SECONDS:
         raise Refused(
             Code.BAD_VALUE, "A time is 10 years at most. Without a time, /ban is for good."
         )

@@ -275,7 +275,7 @@ def test_a_time_is_one_that_can_be_kept(server: World, time: str) -> None:
 
 
 def test_there_are_only_so_many_bans(server: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chatroom.commands.moderation.MAX_ORDERS", 2)
+    monkeypatch.setattr("chatroom.actions.sanctions.MAX_BANS", 2)
     olga = operator(server)
     olga.says("/ban 10.0.0.1", "/ban 10.0.0.2")
     assert olga.asks("/ban 10.0.0.3")[0].startswith("-- There are too many bans.")
