@@ -3,11 +3,10 @@
 import re
 from typing import TYPE_CHECKING
 
-from chatroom.actions import sanctions
+from chatroom.actions import closing, sanctions
 from chatroom.actions.steps import announce, run_step, tell_if_later
 from chatroom.commands import command
 from chatroom.commands.people import checked_reason
-from chatroom.model.events import SERVER, Told
 from chatroom.model.networks import as_network
 from chatroom.model.refused import Code, Refused
 from chatroom.model.sanctions import Sanction
@@ -126,52 +125,35 @@ def close(connection: "Connection", rest: str) -> None:
     chat = connection.chat
     name, _, why = rest.removeprefix("#").partition(" ")
     why = checked_reason(why)
-    room = chat.rooms.get(names.fold(name))
-    if room is None or room.closing:
-        raise Refused(
-            Code.NO_SUCH_ROOM, f"There is no room #{name[: names.MAX_NAME]}. /rooms lists them."
-        )
-    if room is chat.lobby:
-        raise Refused(
-            Code.PROTECTED,
-            f"#{room.name} is where everybody enters. /lockdown on keeps guests out.",
-        )
-    told = f"{connection.user.name} has closed #{room.name}{why and f': {why}'}."
+    room = closing.find_room_to_close(chat, name)
     connection.notice(f"#{room.name} is closed. Who is in it goes to #{chat.lobby.name}.")
     tell_if_later(connection)
-    chat.moderation.record(connection, "closed", f"#{room.name}", why)
-    chat.close_room(room, told)
+    closing.close_room(connection, room, why)
 
 
 @command("announce", usage="TEXT", operator=True, in_full=True, group="moderation")
 def announce_to_all(connection: "Connection", rest: str) -> None:
     """say something in all rooms"""
-    _tell_all(connection, f"{connection.user.name} announces: {rest}")
-    connection.chat.moderation.record(connection, "announced", "", rest)
+    closing.announce_to_all(connection, rest)
 
 
 @command("lockdown", usage="[on|off]", operator=True, in_full=True, group="moderation")
 def lockdown(connection: "Connection", rest: str) -> None:
     """let only registered people enter and talk, and nobody register"""
-    moderation = connection.chat.moderation
-    word = rest.lower()
-    if word not in ("", "on", "off"):
-        raise Refused(Code.USAGE, "Usage: /lockdown on or /lockdown off")
-    if not word or (word == "on") is moderation.locked:
-        state = "on: only registered people enter and talk" if moderation.locked else "off"
-        connection.notice(f"The lockdown is {state}.")
-        return
-    if word == "on":
-        now = connection.chat.clock.time()
-        moderation.lockdown.set("", Sanction("", 0.0, "", connection.user.name, now))
-        _tell_all(connection, "From now on only registered people enter and talk.")
-    else:
-        moderation.lockdown.remove("")
-        _tell_all(connection, "Everybody may enter and talk again.")
-    moderation.record(connection, f"switched the lockdown {word}")
+    locked = connection.chat.moderation.locked
+    match rest.lower():
+        case "on" if not locked:
+            closing.lock_down(connection)
+        case "off" if locked:
+            closing.end_lockdown(connection)
+        case "" | "on" | "off":
+            state = "on: only registered people enter and talk" if locked else "off"
+            connection.notice(f"The lockdown is {state}.")
+        case _:
+            raise Refused(Code.USAGE, "Usage: /lockdown on or /lockdown off")
 
 
-# -- what these have in common
+# -- what was typed
 
 
 def _length_and_reason(text: str) -> tuple[float, str]:
@@ -189,10 +171,3 @@ def _length_and_reason(text: str) -> tuple[float, str]:
             Code.BAD_VALUE, "A time is 10 years at most. Without a time, /ban is for good."
         )
     return length or 0.0, checked_reason(why)
-
-
-def _tell_all(connection: "Connection", text: str) -> None:
-    chat = connection.chat
-    for room in list(chat.rooms.values()):
-        if room.listed and room.members:
-            chat.submit(room, Told(chat.clock.time(), SERVER, text))
