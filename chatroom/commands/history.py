@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from twisted.internet.defer import Deferred, DeferredList
-
+from chatroom.actions import retracting
 from chatroom.actions.pager import pager_of
-from chatroom.actions.steps import outcome, required, run_step, tell_if_later
+from chatroom.actions.steps import run_step, tell_if_later
 from chatroom.commands import command
 from chatroom.model.history import Query
 from chatroom.model.refused import Code, Refused
@@ -24,12 +23,6 @@ if TYPE_CHECKING:
 #: How many lines /history shows when nobody says how many, and at most.
 HISTORY = 20
 MAX_HISTORY = 1000
-
-#: For how long, in seconds, people may take back what they said.
-TAKE_BACK = 3600.0
-
-#: How many lines /forget N takes back at most.
-MAX_TAKEN = 100
 
 #: How many phrases a search may have, so that none is dear to answer.
 MAX_PHRASES = 8
@@ -142,97 +135,38 @@ def forget(connection: "Connection", rest: str) -> None:
     if rest.lower() == "hour":
         _forget_hour(connection)
     elif not rest or rest.isdecimal():
-        _forget_last(connection, rest)
+        _confirm(connection, retracting.take_back_last(connection, int(rest[:6] or 1)))
     else:
-        _forget_name(connection, rest)
-
-
-def _forget_last(connection: "Connection", number: str) -> None:
-    count = int(number[:6] or 1)
-    if not 0 < count <= MAX_TAKEN:
-        raise Refused(
-            Code.USAGE,
-            f"/forget N takes back from 1 to {MAX_TAKEN} lines, /forget hour what you said in the "
-            "last hour.",
-        )
-    chat = connection.chat
-    since = chat.clock.time() - TAKE_BACK
-    taken = chat.take_back_last(connection, since, count)
-    if not taken:
-        raise Refused(Code.NOTHING_FOUND, _nothing_said(connection))
-    _confirm(connection, taken)
-
-
-def _confirm(connection: "Connection", taken: "Sequence[tuple[Room, Event]]") -> None:
-    """Have *connection* told what is *taken* back in other rooms; the one that it is in is told."""
-    elsewhere = [(room, event) for room, event in taken if room is not connection.room]
-    if elsewhere:
-        run_step(connection, _say_removed(connection, elsewhere))
-
-
-async def _say_removed(connection: "Connection", taken: "Sequence[tuple[Room, Event]]") -> None:
-    """Say in which rooms lines are removed; where they are not `Chat.rejected` says it."""
-    receipts = [connection.chat.receipt(event) for _, event in taken]
-    answers = await outcome(DeferredList(receipts, consumeErrors=True))
-    rooms = [f"#{room.name}" for (room, _), (done, _) in zip(taken, answers, strict=True) if done]
-    if rooms:
-        connection.answer(f"What you said in {enumerate_names(rooms, len(rooms))} is removed.")
-        tell_if_later(connection)
+        run_step(connection, _forget_name(connection, rest))
 
 
 def _forget_hour(connection: "Connection") -> None:
-    chat = connection.chat
-    since = chat.clock.time() - TAKE_BACK
-    if not chat.has_said(connection, since):
-        raise Refused(Code.NOTHING_FOUND, _nothing_said(connection))
-    if not connection.sure("/forget hour"):
-        connection.notice(
-            "This takes back all that you said in the last hour, in all rooms. To do it, type "
-            "/forget hour once more."
-        )
+    retracting.check_said(connection)
+    if connection.sure("/forget hour"):
+        _confirm(connection, retracting.take_back_hour(connection))
         return
-    _confirm(connection, chat.take_back(connection, since))
-
-
-def _nothing_said(me: "Connection") -> str:
-    if me.user.account is not None:
-        return "You have said nothing in the last hour."
-    return (
-        "You have said nothing on this connection in the last hour. What you said as a guest on an "
-        "earlier one only an operator can remove: /ops lists them."
+    connection.notice(
+        "This takes back all that you said in the last hour, in all rooms. To do it, type "
+        "/forget hour once more."
     )
 
 
-def _forget_name(connection: "Connection", rest: str) -> None:
-    """Remove what was said as somebody else."""
-    chat = connection.chat
-    since = chat.clock.time() - TAKE_BACK
-    if not chat.moderation.is_operator(connection.user):
-        raise Refused(
-            Code.NOT_OPERATOR, "Only an operator removes what others said. /report tells them."
-        )
-    name = chat.people[names.fold(rest)].name if names.fold(rest) in chat.people else rest
-    run_step(connection, _remove(connection, name[: names.MAX_NAME], since))
+def _confirm(connection: "Connection", taken: "Sequence[tuple[Room, Event]]") -> None:
+    """Tell the user what is taken back in other rooms; the room that is shown is told itself."""
+
+    async def confirm() -> None:
+        rooms = await retracting.rooms_done(connection, elsewhere)
+        if rooms:
+            listed = enumerate_names([f"#{name}" for name in rooms], len(rooms))
+            connection.answer(f"What you said in {listed} is removed.")
+            tell_if_later(connection)
+
+    elsewhere = [(room, event) for room, event in taken if room is not connection.room]
+    if elsewhere:
+        run_step(connection, confirm())
 
 
-async def _remove(connection: "Connection", name: str, since: float) -> None:
-    chat = connection.chat
-    rooms = await required(connection, chat.rooms_naming(name, since), "Please try again later.")
-    asked = chat.remove(rooms, connection.user.name, name, since)
-    if not asked:
-        raise Refused(
-            Code.NOTHING_FOUND,
-            f"Nothing was said as {name} in the last hour. /search finds older lines.",
-        )
-    receipts: Deferred[list[tuple[bool, Any]]]
-    receipts = DeferredList(map(chat.receipt, asked), consumeErrors=True)
-    answers = await outcome(receipts)
-    why = next((failure.value for done, failure in answers if not done), None)
-    if why is not None:
-        raise Refused(
-            Code.UNAVAILABLE,
-            f"What {name} said was not removed everywhere: {why}. Try again later.",
-        )
-    connection.answer(f"What {name} said in the last hour is removed.")
+async def _forget_name(connection: "Connection", name: str) -> None:
+    removed = await retracting.remove(connection, name)
+    connection.answer(f"What {removed} said in the last hour is removed.")
     tell_if_later(connection)
-    chat.moderation.record(connection, "removed the lines of", name)
