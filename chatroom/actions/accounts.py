@@ -123,6 +123,12 @@ def log_in_by_code(connection: "Connection", code: str) -> None:
     _run_with_password(connection, log_in_as(connection, account, paired=True))
 
 
+def pair(connection: "Connection") -> str:
+    """Return a code that logs another connection in to the user's account. Raises Refused."""
+    _account(connection)
+    return connection.chat.logins.pair(connection)
+
+
 def _may_log_in(connection: "Connection") -> None:
     """Raises Refused."""
     if connection.user.account is not None:

@@ -76,9 +76,7 @@ def pair(connection: "Connection", rest: str) -> None:
     Type it there within 2 minutes: /login CODE. It is good once, and moves you
     there. Never type here a code that somebody else gives you.
     """
-    if connection.user.account is None:
-        raise Refused(Code.NOT_LOGGED_IN, "You are not logged in: /login NAME, or /register.")
-    code = connection.chat.logins.pair(connection)
+    code = accounts.pair(connection)
     connection.notice(
         f"On the other connection, within 2 minutes: /login {code[:4]}-{code[4:]}\n"
         "Whoever types it is you. Give it to nobody."
