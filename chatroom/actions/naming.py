@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from chatroom.actions import moderate
 from chatroom.actions.ignoring import become_user
 from chatroom.actions.steps import required, with_timeout
 from chatroom.chat.gate import Reason
@@ -28,6 +29,33 @@ log = Logger()
 
 ANOTHER = "/nick NAME picks another."
 NOT_NOW = "Names cannot be had just now. /nick NAME tries again."
+
+
+def pick(connection: "Connection", name: str, code: str = "") -> None:
+    """Ask for the name that a guest has picked, see `rename`. Raises Refused.
+
+    code: the claim code, if the name is one that is kept for an operator.
+    """
+    moderation = connection.chat.moderation
+    if connection.user.account is not None:
+        raise Refused(
+            Code.LOGGED_IN,
+            f"You are logged in as {connection.user.name}. /logout makes you a guest again.",
+        )
+    still = f"You are still {connection.user.name}. {ANOTHER}"
+    if code:
+        moderate.check_code(connection, code)
+    try:
+        name = names.check_name(name)
+    except names.NameRefused as error:
+        raise Refused(Code.BAD_NAME, f"{error} {still}") from None
+    if moderation.is_reserved(name) and not code:
+        raise Refused(Code.NAME_TAKEN, f"{name} is kept for an operator. {still}")
+    if names.is_reserved(name):
+        raise Refused(Code.NAME_TAKEN, f"{name} is reserved. {still}")
+    if name == connection.user.name:
+        raise Refused(Code.ALREADY, f"You are {name} already. {ANOTHER}")
+    rename(connection, name)
 
 
 def rename(connection: "Connection", name: str) -> None:

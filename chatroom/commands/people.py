@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from chatroom.actions import ignoring, moderate, naming
+from chatroom.actions import ignoring, naming
 from chatroom.actions.addressing import with_person
 from chatroom.actions.steps import announce
 from chatroom.chat.user import User
@@ -37,28 +37,11 @@ def nick(connection: "Connection", rest: str) -> None:
 
     A name has 1 to 24 letters, digits, _ and -, and begins with a letter.
     """
-    moderation = connection.chat.moderation
-    if connection.user.account is not None:
-        raise Refused(
-            Code.LOGGED_IN,
-            f"You are logged in as {connection.user.name}. /logout makes you a guest again.",
-        )
-    still = f"You are still {connection.user.name}. {naming.ANOTHER}"
-    reserved, _, code = rest.partition(" ")
-    if proven := bool(code and moderation.is_reserved(reserved)):
-        moderate.check_code(connection, code.strip())
-        rest = reserved
-    try:
-        name = names.check_name(rest)
-    except names.NameRefused as error:
-        raise Refused(Code.BAD_NAME, f"{error} {still}") from None
-    if moderation.is_reserved(name) and not proven:
-        raise Refused(Code.NAME_TAKEN, f"{name} is kept for an operator. {still}")
-    if names.is_reserved(name):
-        raise Refused(Code.NAME_TAKEN, f"{name} is reserved. {still}")
-    if name == connection.user.name:
-        raise Refused(Code.ALREADY, f"You are {name} already. {naming.ANOTHER}")
-    naming.rename(connection, name)
+    name, _, code = rest.partition(" ")
+    if code and connection.chat.moderation.is_reserved(name):
+        naming.pick(connection, name, code.strip())
+    else:
+        naming.pick(connection, rest)
 
 
 @command("whois", usage="NAME", group="people")
