@@ -2,13 +2,14 @@
 
 from typing import TYPE_CHECKING
 
+from twisted.internet.defer import Deferred
+
 from chatroom.actions import ignoring, naming
 from chatroom.actions.addressing import with_person
 from chatroom.actions.steps import announce
 from chatroom.chat.user import User
 from chatroom.commands import command
 from chatroom.model.accounts import Account
-from chatroom.model.preferences import MAX_IGNORED
 from chatroom.model.refused import Code, Refused
 from chatroom.text import names
 from chatroom.text.prose import duration, enumerate_names
@@ -81,73 +82,27 @@ def ignore(connection: "Connection", rest: str) -> None:
     are logged in. What /history and /search show is without their lines, too.
     """
     if not rest:
-        listed = sorted(_ignored(connection), key=names.fold)
+        listed = sorted(ignoring.ignored_names(connection), key=names.fold)
         connection.notice(f"You ignore {', '.join(listed)}." if listed else "You ignore nobody.")
         return
 
+    def here(person: User) -> None:
+        ignored(person.name, ignoring.ignore(connection, person))
+
     async def absent(account: Account) -> None:
-        _ignore_account(connection, account)
+        ignored(account.name, ignoring.ignore_account(connection, account))
 
-    with_person(connection, rest, lambda person: _ignore(connection, person), absent)
+    def ignored(name: str, kept: "Deferred[bool]") -> None:
+        announce(connection, f"You ignore {name}. /unignore {name} ends it.", kept)
 
-
-def _ignore(connection: "Connection", person: User) -> None:
-    me = connection.user
-    if person is me:
-        raise Refused(Code.YOURSELF, "You cannot ignore yourself. /ignore NAME is for others.")
-    if max(len(me.preferences.ignores), len(me.ignored)) >= MAX_IGNORED:
-        raise Refused(
-            Code.TOO_MANY,
-            f"You ignore {MAX_IGNORED} people already. /unignore NAME ends it for one.",
-        )
-    if not me.here and (me.account is None or person.account is None):
-        raise Refused(
-            Code.WRONG_CONNECTION,
-            f"{person.name} would be ignored only as long as this connection lasts.",
-        )
-    kept = ignoring.ignore(connection, person)
-    announce(connection, f"You ignore {person.name}. /unignore {person.name} ends it.", kept)
-
-
-def _ignore_account(connection: "Connection", account: Account) -> None:
-    """The same for somebody who is not here, but registered."""
-    me = connection.user
-    if len(me.preferences.ignores) >= MAX_IGNORED:
-        raise Refused(Code.TOO_MANY, f"You ignore {MAX_IGNORED} people already.")
-    if not me.here and me.account is None:
-        raise Refused(
-            Code.WRONG_CONNECTION, f"{account.name} would be ignored as long as this command lasts."
-        )
-    kept = ignoring.ignore_account(connection, account.id, account.name)
-    announce(connection, f"You ignore {account.name}. /unignore {account.name} ends it.", kept)
+    with_person(connection, rest, here, absent)
 
 
 @command("unignore", "unblock", usage="NAME", group="people")
 def unignore(connection: "Connection", rest: str) -> None:
     """show what somebody says again"""
-    found = names.match_prefix(rest[: names.MAX_NAME], _ignored(connection))
-    if len(found) > 1:
-        raise Refused(
-            Code.AMBIGUOUS, "Several whom you ignore have names that begin so. /ignore lists them."
-        )
-    kept = ignoring.unignore(connection, names.fold(found[0])) if found else None
-    if kept is None:
-        shown = names.clean(rest)[: names.MAX_NAME]
-        raise Refused(
-            Code.NOTHING_FOUND, f"You do not ignore {shown}. /ignore lists whom you ignore."
-        )
-    announce(connection, f"You see what {found[0]} says again.", kept)
-
-
-def _ignored(me: "Connection") -> set[str]:
-    """Return the names of those whom *me* ignores: of guests who are here their present ones."""
-    chat, ignores = me.chat, me.user.preferences.ignores
-    here = {
-        person.user.name
-        for id in me.user.ignored
-        if (person := chat.connections.get(-id)) is not None and person.user.id not in ignores
-    }
-    return here | set(ignores.values())
+    name, kept = ignoring.unignore(connection, rest)
+    announce(connection, f"You see what {name} says again.", kept)
 
 
 @command("away", "afk", usage="[TEXT]", group="people")
