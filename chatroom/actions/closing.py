@@ -29,7 +29,7 @@ def find_room_to_close(chat: "Chat", name: str) -> Room:
 
 
 def close_room(connection: "Connection", room: Room, why: str) -> None:
-    """Delete *room* and all that was said in it; its members go to the lobby."""
+    """Delete *room* and all that was said in it; its members leave it."""
     chat = connection.chat
     chat.moderation.record(connection, "closed", f"#{room.name}", why)
     chat.close_room(room, f"{connection.user.name} has closed #{room.name}{why and f': {why}'}.")

@@ -119,14 +119,14 @@ def unmute(connection: "Connection", rest: str) -> None:
 def close(connection: "Connection", rest: str) -> None:
     """close a room: what was said there is deleted
 
-    Who is in it goes to the room that everybody enters first. Anybody may make
+    Its users leave it, and see another of their rooms. Anybody may make
     a room of that name again, which is a new one.
     """
     chat = connection.chat
     name, _, why = rest.removeprefix("#").partition(" ")
     why = checked_reason(why)
     room = closing.find_room_to_close(chat, name)
-    connection.notice(f"#{room.name} is closed. Who is in it goes to #{chat.lobby.name}.")
+    connection.notice(f"#{room.name} is closed, and its users leave it.")
     tell_if_later(connection)
     closing.close_room(connection, room, why)
 

@@ -216,7 +216,7 @@ def test_that_the_disk_has_still_what_is_removed_is_said_elsewhere_too(away: Wor
     ]
     late(alice, "in the den")
     assert late(olga, "/close den")[:2] == [
-        "-- #den is closed. Who is in it goes to #lobby.",
+        "-- #den is closed, and its users leave it.",
         f"-- {FOLLOWS}",
     ]
 

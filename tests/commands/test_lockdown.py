@@ -110,7 +110,7 @@ def test_an_operator_closes_a_room(
     bob.says("/join den", "/topic secret", "/room private", "/room invite alice", "among us")
     alice.says("/join den")
     _ = bob.sees, alice.sees
-    assert olga.asks("/close #den fools")[0] == "-- #den is closed. Who is in it goes to #lobby."
+    assert olga.asks("/close #den fools")[0] == "-- #den is closed, and its users leave it."
     for person in (bob, alice):
         assert "-- olga has closed #den: fools." in person.sees
         assert person.room is server.chat.lobby
