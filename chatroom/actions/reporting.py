@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from twisted.logger import Logger
 
 from chatroom.actions.addressing import known
+from chatroom.actions.reasons import check_reason
 from chatroom.actions.steps import outcome, with_timeout
 from chatroom.formats.plain import PLAIN
 from chatroom.model.refused import Code, Refused
@@ -34,22 +35,10 @@ class Reported(NamedTuple):
     told: bool
 
 
-def check_may_report(connection: "Connection") -> None:
-    """Raise Refused if there were too many reports, or nobody would read one."""
-    moderation = connection.chat.moderation
-    if moderation.reported.spent(connection.source):
-        raise Refused(
-            Code.RATE_LIMITED,
-            "Three reports an hour have to do. What you reported is kept; try again in an hour.",
-        )
-    if not (moderation.records.lasting or has_operators(connection.chat)):
-        raise Refused(
-            Code.UNAVAILABLE, "Nobody keeps order here. /ignore NAME spares you what somebody says."
-        )
-
-
 async def report(connection: "Connection", name: str, why: str) -> Reported:
     """Report the user called *name*, who is or was here, or the account. Raises Refused."""
+    _check_may_report(connection)
+    check_reason(why)
     chat = connection.chat
     about = await known(connection, name)
     chat.moderation.reported.take(connection.source)
@@ -86,6 +75,20 @@ def has_operators(chat: "Chat") -> bool:
     return bool(moderation.operators.items()) or any(
         map(moderation.is_operator, chat.people.values())
     )
+
+
+def _check_may_report(connection: "Connection") -> None:
+    """Raise Refused if there were too many reports, or nobody would read one."""
+    moderation = connection.chat.moderation
+    if moderation.reported.spent(connection.source):
+        raise Refused(
+            Code.RATE_LIMITED,
+            "Three reports an hour have to do. What you reported is kept; try again in an hour.",
+        )
+    if not (moderation.records.lasting or has_operators(connection.chat)):
+        raise Refused(
+            Code.UNAVAILABLE, "Nobody keeps order here. /ignore NAME spares you what somebody says."
+        )
 
 
 def _tell_operators(chat: "Chat", text: str) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from twisted.internet.defer import Deferred
 
 from chatroom.actions.addressing import exactly
+from chatroom.actions.reasons import check_reason
 from chatroom.actions.steps import required
 from chatroom.chat.rules import SOURCE_BAN
 from chatroom.chat.user import User
@@ -50,6 +51,7 @@ def kick(connection: "Connection", name: str, why: str) -> "tuple[str, Deferred[
 
     Returns their name, and a Deferred that fires with whether earlier orders are written.
     """
+    check_reason(why)
     chat = connection.chat
     users = _users_called(chat, name)
     if connection.user in users:
@@ -86,8 +88,9 @@ def ban_network(connection: "Connection", network: Network, length: float, why: 
 
     length: for how long, in seconds; 0 for good.
     """
-    moderation = connection.chat.moderation
+    check_reason(why)
     _check_number(connection)
+    moderation = connection.chat.moderation
     now = connection.chat.clock.time()
     if spared := moderation.why_unbannable(network, connection.chat.connections.values()):
         raise Refused(Code.PROTECTED, f"Not banned: {spared}")
@@ -102,6 +105,7 @@ async def ban(connection: "Connection", name: str, length: float, why: str) -> S
 
     length: for how long, in seconds; 0 for good. Raises Refused.
     """
+    check_reason(why)
     _check_number(connection)
     chat = connection.chat
     user, account = await _find_to_sanction(connection, name)
@@ -190,6 +194,7 @@ def _record_ban(connection: "Connection", ban: Sanction) -> None:
 
 async def mute(connection: "Connection", name: str, length: float, why: str) -> Mute:
     """Let the user called *name* read, but not talk, for *length* seconds. Raises Refused."""
+    check_reason(why)
     chat = connection.chat
     moderation = chat.moderation
     user, account = await _find_to_sanction(connection, name)

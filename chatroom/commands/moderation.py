@@ -4,9 +4,9 @@ import re
 from typing import TYPE_CHECKING
 
 from chatroom.actions import closing, sanctions
+from chatroom.actions.reasons import check_reason
 from chatroom.actions.steps import announce, run_step, tell_if_later
 from chatroom.commands import command
-from chatroom.commands.people import checked_reason
 from chatroom.model.networks import as_network
 from chatroom.model.refused import Code, Refused
 from chatroom.model.sanctions import Sanction
@@ -30,7 +30,7 @@ LONGEST_SECONDS = 10 * 365 * DAY
 def kick(connection: "Connection", rest: str) -> None:
     """send somebody away, who may come back"""
     name, _, why = rest.partition(" ")
-    kicked, written = sanctions.kick(connection, name, checked_reason(why))
+    kicked, written = sanctions.kick(connection, name, why.strip())
     announce(connection, f"{kicked} is sent away.", written)
 
 
@@ -124,7 +124,8 @@ def close(connection: "Connection", rest: str) -> None:
     """
     chat = connection.chat
     name, _, why = rest.removeprefix("#").partition(" ")
-    why = checked_reason(why)
+    why = why.strip()
+    check_reason(why)
     room = closing.find_room_to_close(chat, name)
     connection.notice(f"#{room.name} is closed, and its users leave it.")
     tell_if_later(connection)
@@ -157,7 +158,7 @@ def lockdown(connection: "Connection", rest: str) -> None:
 
 
 def _length_and_reason(text: str) -> tuple[float, str]:
-    """How long, in seconds (0 if that is not said), and why. Raises Refused."""
+    """Return the seconds, 0 if no time was typed, and the reason. Raises Refused."""
     text = text.strip()
     length, why = leading_span(text)
     # What was meant as a time and is none must not become a reason, and the ban one for good.
@@ -170,4 +171,4 @@ def _length_and_reason(text: str) -> tuple[float, str]:
         raise Refused(
             Code.BAD_VALUE, "A time is 10 years at most. Without a time, /ban is for good."
         )
-    return length or 0.0, checked_reason(why)
+    return length or 0.0, why.strip()

@@ -4,32 +4,19 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 
+from chatroom.actions import away as actions
 from chatroom.actions import ignoring, naming
 from chatroom.actions.addressing import with_person
+from chatroom.actions.reasons import MAX_REASON
 from chatroom.actions.steps import announce
 from chatroom.chat.user import User
 from chatroom.commands import command
 from chatroom.model.accounts import Account
-from chatroom.model.refused import Code, Refused
 from chatroom.text import names
 from chatroom.text.prose import duration, enumerate_names
 
 if TYPE_CHECKING:
     from chatroom.chat.connection import Connection
-
-#: How long a reason, an away text or a last word may be, in characters.
-MAX_REASON = 200
-
-
-def checked_reason(text: str) -> str:
-    """Return *text* without the blanks around it. Raises Refused if it is too long."""
-    text = text.strip()
-    if len(text) > MAX_REASON:
-        raise Refused(
-            Code.TOO_MANY,
-            f"At most {MAX_REASON} characters, please: these are {len(text):,}. Nothing was done.",
-        )
-    return text
 
 
 @command("nick", "name", usage="NEWNAME", group="people")
@@ -108,22 +95,14 @@ def unignore(connection: "Connection", rest: str) -> None:
 @command("away", "afk", usage="[TEXT]", group="people")
 def away(connection: "Connection", rest: str) -> None:
     """tell those who message you that you are away"""
-    if not connection.user.here:
-        raise Refused(
-            Code.WRONG_CONNECTION, "You would be away in no list: this connection is in none."
-        )
-    if rest and (why := connection.chat.moderation.why_muted(connection)) is not None:
-        raise Refused(Code.MUTED, f"{why} Alone, /away says that you are away.")
-    connection.user.away = checked_reason(rest)
+    actions.go_away(connection, rest)
     connection.notice("You are away. /back says that you are here again.")
 
 
 @command("back", "unaway", group="people")
 def back(connection: "Connection", rest: str) -> None:
     """you are here again"""
-    if connection.user.away is None:
-        raise Refused(Code.ALREADY, "You are not away. /away says that you are.")
-    connection.user.away = None
+    actions.come_back(connection)
     connection.notice("You are back.")
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from chatroom.actions import reporting
 from chatroom.actions.steps import required, run_step
 from chatroom.commands import command
-from chatroom.commands.people import checked_reason
 from chatroom.model.refused import Code, Refused
 from chatroom.text import names
 
@@ -29,8 +28,7 @@ def report(connection: "Connection", rest: str) -> None:
     may be somebody who has just left.
     """
     name, _, why = rest.partition(" ")
-    reporting.check_may_report(connection)
-    run_step(connection, _report(connection, name, checked_reason(why)))
+    run_step(connection, _report(connection, name, why.strip()))
 
 
 async def _report(connection: "Connection", name: str, why: str) -> None:
