@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
 
+from chatroom.actions.addressing import with_person
 from chatroom.actions.steps import default_none, required
 from chatroom.backends.interfaces import AccountStore
 from chatroom.chat.user import User
@@ -83,7 +84,37 @@ class PrivateLine:
             )
 
 
-def whisper(sender: "Connection", recipient: User, text: str) -> None:
+def message(connection: "Connection", name: str, text: str) -> None:
+    """Say *text*, which is clean, to the user called *name*, or leave it for their account.
+
+    Raises Refused, or refuses later.
+    """
+
+    def tell(user: User) -> None:
+        if list(user.reading) == [connection]:
+            raise Refused(
+                Code.YOURSELF, "You cannot send yourself a private line. /say says it to the room."
+            )
+        _whisper(connection, user, text)
+
+    async def leave(account: Account) -> None:
+        await _leave(connection, account, text)
+
+    with_person(connection, name, tell, absent=leave)
+
+
+def reply(connection: "Connection", text: str) -> None:
+    """Say *text*, which is clean, to the user who sent the last private line. Raises Refused."""
+    last = connection.user.reply_to
+    if not last:
+        raise Refused(Code.NO_SUCH_USER, "Nobody has sent you a private line yet: /msg NAME TEXT.")
+    user = connection.chat.user_of(last)
+    if user is None:
+        raise Refused(Code.GONE, "Whoever sent you the last private line has left: /msg NAME TEXT.")
+    _whisper(connection, user, text)
+
+
+def _whisper(sender: "Connection", recipient: User, text: str) -> None:
     """Say *text*, which is clean, to one user alone. Raises Refused."""
     moderation = sender.chat.moderation
     # Operators can be asked why.
@@ -157,7 +188,7 @@ async def show_messages(connection: "Connection", account: Account) -> None:
         connection.post(lines, LeftLines(book, account.id, messages[-1].id))
 
 
-async def leave_message(connection: "Connection", account: Account, text: str) -> None:
+async def _leave(connection: "Connection", account: Account, text: str) -> None:
     """Keep *text* for the owner of *account*, who is not here. Raises Refused."""
     chat = connection.chat
     logins = chat.logins
