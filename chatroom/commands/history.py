@@ -1,4 +1,4 @@
-"""Commands about what was said before."""
+"""Commands about the history: to read, to search, and to take lines back."""
 
 import re
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from chatroom.chat.room import Room
     from chatroom.model.events import Event
 
-#: How many lines /history shows when nobody says how many, and at most.
+#: How many lines /history shows without a number, and at most.
 HISTORY = 20
 MAX_HISTORY = 1000
 
-#: How many phrases a search may have, so that none is dear to answer.
+#: How many phrases a search may have, which bounds its cost.
 MAX_PHRASES = 8
 
-#: How long what is looked for may be, in characters.
+#: How long the argument of /search may be, in characters.
 MAX_QUERY = 300
 
 
@@ -64,9 +64,25 @@ def search(connection: "Connection", rest: str) -> None:
     """
     if len(rest) > MAX_QUERY:
         raise Refused(Code.TOO_MANY, f"Please look for at most {MAX_QUERY} characters at once.")
-    chat = connection.chat
-    everywhere = rooms = {room.key for room in chat.rooms_of(connection)}
-    name, text = "", rest
+    everywhere = {room.key for room in connection.chat.rooms_of(connection)}
+    text, room, name = _parse_search(connection, rest)
+    wanted = phrases(text)
+    if not (wanted or name):
+        raise Refused(
+            Code.USAGE, "There is no word to look for. Usage: /search WORDS [in ROOM] [from NAME]"
+        )
+    if len(wanted) > MAX_PHRASES:
+        raise Refused(Code.TOO_MANY, f"Please look for at most {MAX_PHRASES} words at once.")
+    # If nobody of that name said so, it may be a word instead, as in "a letter from home".
+    words = phrases(rest)
+    otherwise = Query(words, everywhere) if name and wanted and len(words) <= MAX_PHRASES else None
+    rooms = everywhere if room is None else {room.key}
+    pager_of(connection).search(Query(wanted, rooms, name), otherwise)
+
+
+def _parse_search(connection: "Connection", text: str) -> "tuple[str, Room | None, str]":
+    """Split *text* into the words, the room and the key of the name. Raises Refused."""
+    name, room = "", None
     # From the end and each once, so that the words themselves may be "in" and "from".
     left = ["in", "from"]
     while left:
@@ -78,29 +94,17 @@ def search(connection: "Connection", rest: str) -> None:
         if word == "from":
             name = names.fold(argument)
         elif not (before or name) or not (room := _room_called(connection, argument)):
-            # What is no room is looked for.
+            # "in" and a word that is no room are words to look for.
             break
-        else:
-            rooms = {room.key}
         text = before
         left.remove(word)
-    wanted = phrases(text)
-    if not (wanted or name):
-        raise Refused(
-            Code.USAGE, "There is no word to look for. Usage: /search WORDS [in ROOM] [from NAME]"
-        )
-    if len(wanted) > MAX_PHRASES:
-        raise Refused(Code.TOO_MANY, f"Please look for at most {MAX_PHRASES} words at once.")
-    # Who said nothing like that may be no name, but a word, as in "a letter from home".
-    words = phrases(rest)
-    otherwise = Query(words, everywhere) if name and wanted and len(words) <= MAX_PHRASES else None
-    pager_of(connection).search(Query(wanted, rooms, name), otherwise)
+    return text, room, name
 
 
 def _room_called(connection: "Connection", name: str) -> "Room | None":
-    """The room called *name*, None if there is none and it may be a word. Raises Refused.
+    """Return the room called *name*, or None if it is a word instead. Raises Refused.
 
-    With a # before it the beginning of a room's name is enough, and it is no word.
+    With a # before it the beginning of a room's name is enough, and it is never a word.
     """
     chat = connection.chat
     if name.startswith("#"):
