@@ -1,7 +1,8 @@
 """The slash commands: one decorated function each, whose docstring is its help.
 
-The rule: a command takes the connection and the rest of the line, which is clean text without
-blanks around it, and raises Refused with whole sentences for what cannot be.
+A command takes the connection and the rest of the line, which is clean text without blanks around
+it. It parses that text, calls an action of `chatroom.actions`, which decides, and tells the user
+the result. If the request is refused it raises Refused, whose message is whole sentences.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -26,11 +27,15 @@ Function = Callable[["Connection", str], None]
 class Command:
     """One slash command.
 
-    usage: its arguments as help shows them, see usage.py. help: its docstring, the first line of
-    which is what `/help GROUP` lists. group: what `/help` lists it under. operator: whether it is
-    for those alone who keep order. in_full: whether a beginning of its name does not run it, since
-    what it does is hard to undo, or a secret follows it. secret: whether one does, which the next
-    line may be as well until the command has done what it is for.
+    name: the word that runs it, without the slash.
+    aliases: other words that run it.
+    usage: its arguments as help shows them, see usage.py.
+    help: its docstring, the first line of which is what `/help GROUP` lists.
+    function: takes the connection and the rest of the line.
+    group: the heading under which `/help` lists it.
+    operator: whether only operators may run it.
+    in_full: whether its name must be typed in full, since it is hard to undo, or a secret follows.
+    secret: whether a secret follows. Until the command succeeds the next line may be one as well.
     """
 
     name: str
@@ -65,11 +70,13 @@ def command(
 ) -> Callable[[Function], Function]:
     """Make the decorated function a slash command.
 
-    A *usage* that does not begin with a bracket means that there must be an argument; the words
-    that stand for arguments are those that completion.py knows. A door that has commands of its own
-    gives the mapping they belong *into*. `/help` lists them by *group*. One that is for an
-    *operator* is refused, and not listed, to everybody else. One that is hard to undo has to
-    be typed *in_full*, and so has one with a *secret* behind it.
+    group: the heading under which `/help` lists it.
+    usage: its arguments. If it does not begin with a bracket, there must be one; the words that
+        stand for arguments are those that completion.py knows.
+    operator: whether it is refused, and not listed, to everybody but operators.
+    in_full: whether its name must be typed in full, since it is hard to undo.
+    secret: whether a secret follows it, for which it must be typed in full as well.
+    into: the mapping to add it to, for a door that has commands of its own.
     """
 
     parse(usage)
@@ -88,7 +95,7 @@ def command(
 
 
 def usable(connection: "Connection") -> dict[str, Command]:
-    """The commands that *connection* may use, by name and by alias."""
+    """Return the commands that *connection* may use, by name and by alias."""
     is_operator = connection.chat.moderation.is_operator(connection.user)
     return {
         word: found
@@ -98,7 +105,10 @@ def usable(connection: "Connection") -> dict[str, Command]:
 
 
 def beginning(words: Mapping[str, Command], word: str) -> list[str]:
-    """What among *words* begins with *word*, one for each command: its name if that begins so."""
+    """Return the *words* that begin with *word*, one for each command.
+
+    That is the name of the command, or an alias if the name does not begin so.
+    """
     found = {
         words[name].name: name
         for name in sorted(words, key=lambda name: name == words[name].name)
@@ -108,7 +118,10 @@ def beginning(words: Mapping[str, Command], word: str) -> list[str]:
 
 
 class Unknown(Refused):
-    """There is no such command. meant: those that may have been meant."""
+    """There is no such command.
+
+    meant: the commands that the user may have meant.
+    """
 
     def __init__(self, code: Code, text: str, meant: Iterable[Command]) -> None:
         super().__init__(code, text)
@@ -116,9 +129,9 @@ class Unknown(Refused):
 
 
 def look_up(connection: "Connection", word: str) -> Command:
-    """The command called *word*, or the only one that begins so. Raises Unknown.
+    """Return the command called *word*, or the only one that begins so. Raises Unknown.
 
-    A beginning goes before a near miss: who types /hist wants /history.
+    A beginning goes before a near miss: /hist means /history.
     """
     word = word.lower()
     commands: Mapping[str, Command] = connection.commands

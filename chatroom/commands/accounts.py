@@ -1,4 +1,4 @@
-"""Commands about a name of one's own."""
+"""Commands about the user's account, its password and its keys."""
 
 from typing import TYPE_CHECKING
 

@@ -1,8 +1,7 @@
-"""Completion: what the word that somebody types may become, when they press Tab.
+"""Completion: the choices for the word before the cursor when a user presses Tab.
 
-The rule: it tells nobody what they could not find out with a command, and costs next to nothing
-however many people and rooms there are, and however often the key is pressed. It asks what is in
-memory, and waits for nothing.
+It shows a user nothing that a command would not. Its cost is bounded, however many users and rooms
+there are, and however often a client sends the key. It reads only memory, and waits for nothing.
 """
 
 from __future__ import annotations
@@ -22,21 +21,21 @@ from chatroom.text.times import places
 
 if TYPE_CHECKING:
     from chatroom.chat.connection import Connection
-from chatroom.chat.user import User
+    from chatroom.chat.user import User
 
-#: How many choices of a kind are offered, and about how many code points all may have that a word
-#: of text may become.
+#: How many choices of a kind are offered, and about how many code points all choices for a word of
+#: text may have together.
 MAX_CHOICES: Final = 200
 MAX_SIZE: Final = 10_000
 
-#: Of how many people it is looked up who was active last.
+#: How many users are sorted by when they were active last.
 MAX_RANKED: Final = 1000
 
-#: More often than that nothing is completed: a client can send a thousand Tabs at once.
+#: How often a connection may complete: a client can send a thousand Tabs at once.
 PACE: Final = TokenBucket(rate=10.0, burst=30)
 
-# How many code points of the end of a word may be a name that begins within it: what is typed may
-# be taken apart, a letter into itself and its marks.
+# How many code points at the end of a word can be a name that begins within it: the client may send
+# decomposed text, each letter followed by its marks.
 _MAX_TYPED: Final = 4 * names.MAX_NAME
 
 # Where a name, or the # of a room, may begin: with the word, with a quote that begins it, and
@@ -51,24 +50,26 @@ _BEGINNING: Final = regex.compile(
     regex.V1 | regex.VERBOSE,
 )
 
-#: What is found: what it is sorted by, at last its key and itself.
+#: A choice: the values that it is sorted by, then its key and its text.
 _Found = tuple[float | str, ...]
 
 
 def complete(connection: Connection, before: str, after: str) -> Sequence[str]:
-    """What the word at the end of *before* may become; the rest of the line is *after*.
+    """Return the choices for the word at the end of *before*, none if that is asked too often.
 
-    Best first: whoever spoke last, then by the alphabet. A choice comes with a blank, or a colon
-    and a blank, behind it where the line goes on with that. It begins with the word, whatever the
-    case and the form of its letters (names.fold); of a time zone its city may do so instead.
-    Nothing is offered to who asks more often than PACE allows.
+    The best comes first: the users who spoke last, then the others by the alphabet. A choice has a
+    blank, or a colon and a blank, at its end where the line goes on with that. It begins with the
+    word, whatever the case and the form of its letters (names.fold); of a time zone its city may
+    begin so instead.
+
+    after: the rest of the line.
     """
     now = connection.chat.clock.seconds()
     if PACE.wait(connection.prompt.completed, now) > 0:
         return ()
     connection.prompt.completed = PACE.spend(connection.prompt.completed, now)
     word = before.rpartition(" ")[2]
-    # As the connection understands a line.
+    # As the interpreter reads a line.
     if not before.startswith("/") or before.startswith("//"):
         choices = _spoken(connection, word, first=before.lstrip(" ") == word)
     elif word == before:
@@ -82,16 +83,17 @@ def complete(connection: Connection, before: str, after: str) -> Sequence[str]:
 
 
 def _before(after: str, choice: str) -> str:
-    """*choice* without what stands there already, *after* it."""
+    """Return *choice* without the end that is in the line already, *after* it."""
     if after.startswith(":"):
         return choice.removesuffix(": ")
     return choice.rstrip(" ") if after.startswith(" ") else choice
 
 
 def _some(found: list[_Found], most: int = MAX_CHOICES) -> list[str]:
-    """The *most* best of what was *found*, each once.
+    """Return the texts of the best of *found*, each once, and at most *most* of them.
 
-    They begin with nothing in common that not all have, since an editor puts that in.
+    The first and the last by the alphabet are among them: an editor inserts the common beginning
+    of all choices, which must be that of all that was found.
     """
     if len(found) <= most:
         best = sorted(found)
@@ -109,7 +111,10 @@ def _alphabetical(texts: Iterable[str]) -> list[str]:
 
 
 def _spoken(connection: Connection, word: str, *, first: bool) -> list[str]:
-    """A room, or somebody who is here, in text that is said. first: as the line begins."""
+    """Return choices for a word of text: rooms, or users who are here.
+
+    first: whether the line begins with the word.
+    """
     starts = [match.start() for match in _BEGINNING.finditer(word, max(0, len(word) - _MAX_TYPED))]
     start, behind = word.rfind("#"), " "
     if start in starts:
@@ -120,16 +125,16 @@ def _spoken(connection: Connection, word: str, *, first: bool) -> list[str]:
         sign = ""
         behind = ": " if first else " "
     head = word[:start]
-    # Within a word it goes on as whoever types it likes.
+    # Within a word the user may go on as they like.
     behind = behind if head in ("", "@") else ""
-    # All of it is held and shown: what is long comes less often.
+    # The head is repeated in each choice: of long words there are fewer choices.
     most = max(2, min(MAX_CHOICES, MAX_SIZE // (len(head) + names.MAX_NAME)))
     return [f"{head}{sign}{name}{behind}" for name in _some(found, most)]
 
 
 def _people_here(connection: Connection, word: str, starts: list[int]) -> tuple[int, list[_Found]]:
-    """Where in *word* the longest beginning of a name is, and whose names begin so."""
-    # An empty word becomes nothing: a tab in what is pasted is no question.
+    """Return where in *word* the longest beginning of a name is, and the users named so."""
+    # An empty word has no choices: a tab in pasted text asks for nothing.
     keys = {
         start: key
         for start in starts
@@ -152,9 +157,9 @@ def _people_here(connection: Connection, word: str, starts: list[int]) -> tuple[
 
 
 def _beginning(connection: Connection, key: str) -> list[tuple[str, User]]:
-    """Who else has a name that begins with *key*, with the keys of their names.
+    """Return the other users whose names begin with *key*, with the keys of their names.
 
-    Of very many some in this room, and the first and the last.
+    If there are very many, these are some in this room, and the first and the last.
     """
     people = connection.chat.people
     keys = people.beginning(key)
@@ -168,9 +173,9 @@ def _beginning(connection: Connection, key: str) -> list[tuple[str, User]]:
 
 
 def _ranked(connection: Connection, people: list[tuple[str, User]]) -> list[_Found]:
-    """Those in the room of *connection* before others, whoever spoke there last, was active last.
+    """Return *people* as choices: first users in the room, by when they spoke, then were active.
 
-    people: with their keys.
+    people: the users with the keys of their names.
     """
     room = connection.room
     here, members = (room.key, room.members) if room is not None else ("", {})
@@ -190,7 +195,7 @@ def _ranked(connection: Connection, people: list[tuple[str, User]]) -> list[_Fou
 
 
 def _commands(connection: Connection, word: str) -> list[str]:
-    """The names of commands that begin with *word*; other names for them if there are none."""
+    """Return the names of commands that begin with *word*; if there are none, their aliases."""
     key = names.fold(word)
     found = [
         (name, command)
@@ -203,7 +208,7 @@ def _commands(connection: Connection, word: str) -> list[str]:
 
 
 def _argument(connection: Connection, before: str, word: str) -> list[str]:
-    """What the last argument of the command in *before* may become, by the command's usage."""
+    """Return the choices for the last argument of the command in *before*, by its usage."""
     name, _, rest = before[1:].partition(" ")
     words, name = usable(connection), name.lower()
     meant = [name] if name in words else beginning(words, name)
@@ -229,7 +234,7 @@ def _argument(connection: Connection, before: str, word: str) -> list[str]:
 
 
 def _people(connection: Connection, word: str) -> list[str]:
-    """Whoever is online; if nobody's name begins so oneself, and who is ignored and not here."""
+    """Return users who are online; if none fits, the user's own name, and those they ignore."""
     key = names.fold(word)
     if found := _beginning(connection, key):
         return _some(_ranked(connection, found))
@@ -238,7 +243,7 @@ def _people(connection: Connection, word: str) -> list[str]:
 
 
 def _rooms(connection: Connection, word: str) -> list[_Found]:
-    """The rooms that this person may enter, as /rooms lists them; where was spoken last first."""
+    """Return the rooms that the user may enter, as /rooms lists them; the liveliest first."""
     key = names.fold(word)
     return [
         (-room.log.spoken, room.key, room.name)
@@ -248,26 +253,26 @@ def _rooms(connection: Connection, word: str) -> list[_Found]:
 
 
 def _room_argument(connection: Connection, word: str) -> list[str]:
-    """The same, with or without its # as it is typed."""
+    """Return the rooms that the user may enter, with or without # as the word is typed."""
     bare = word.removeprefix("#")
     return [word[: len(word) - len(bare)] + room for room in _some(_rooms(connection, bare))]
 
 
 def _command_argument(connection: Connection, word: str) -> list[str]:
-    """A command, with or without its slash as it is typed."""
+    """Return commands, with or without the slash as the word is typed."""
     bare = word.removeprefix("/")
     return [word[: len(word) - len(bare)] + name for name in _commands(connection, bare)]
 
 
 def _groups(connection: Connection, word: str) -> list[str]:
-    """The groups of commands that /help is about."""
+    """Return the groups of commands, for /help."""
     key = names.fold(word)
     groups = {command.group for command in usable(connection).values()}
     return _alphabetical(group for group in groups if group.startswith(key))
 
 
 def _zones(connection: Connection, word: str) -> list[str]:
-    """Time zones up to their next slash, like folders; if none begins so those of a city."""
+    """Return time zones up to their next slash, like folders; if none fits, those of a city."""
     key = names.fold(word)
     found = {
         name[: (name.find("/", len(key)) + 1) or len(name)]
@@ -280,7 +285,7 @@ def _zones(connection: Connection, word: str) -> list[str]:
     )
 
 
-#: What the words in usages stand for: arguments that are completed, ...
+#: The arguments in usages that are completed, with the functions that do it.
 COMPLETED: Final[dict[str, Callable[[Connection, str], list[str]]]] = {
     "NAME": _people,
     "WHOM": _people,
@@ -289,9 +294,9 @@ COMPLETED: Final[dict[str, Callable[[Connection, str], list[str]]]] = {
     "GROUP": _groups,
     "ZONE": _zones,
 }
-#: ... text of any number of words, in which names and rooms are as in what is said, ...
+#: Arguments that are text of any number of words, in which names and rooms are completed.
 SPOKEN: Final = frozenset({"TEXT", "WORDS", "REASON"})
-#: ... and what nobody can guess, or should see.
+#: Arguments that are not completed: they are secret, or can be anything.
 FREE: Final = frozenset(
     {
         *("PASSWORD", "OLD", "NEW", "CODE", "KEY", "FINGERPRINT"),

@@ -1,4 +1,4 @@
-"""Commands of those who keep order: whom they send away, or quiet, and when nobody may come."""
+"""Commands of operators: to disconnect, ban and mute users, and to close rooms and the server."""
 
 import re
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ MUTE_SECONDS = 3600.0
 LONGEST_SECONDS = 10 * 365 * DAY
 
 
-# -- sending away
+# -- bans
 
 
 @command("kick", usage="NAME [REASON]", operator=True, in_full=True, group="moderation")
@@ -85,7 +85,7 @@ def bans(connection: "Connection", rest: str) -> None:
     connection.notice("\n".join(lines) or "Nobody is banned or muted.")
 
 
-# -- quiet
+# -- mutes
 
 
 @command("mute", usage="NAME [TIME] [REASON]", operator=True, in_full=True, group="moderation")

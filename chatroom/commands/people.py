@@ -1,4 +1,4 @@
-"""Commands about people: names, who is here, being away, being left alone."""
+"""Commands about users: their names, being away, ignoring others, leaving."""
 
 from typing import TYPE_CHECKING
 

@@ -16,7 +16,7 @@ from chatroom.text.prose import duration
 if TYPE_CHECKING:
     from chatroom.chat.connection import Connection
 
-#: How many people /who names and how many rooms /rooms lists.
+#: How many users /who names, and how many rooms /rooms lists.
 MAX_NAMED = 200
 MAX_LISTED = 50
 

@@ -1,8 +1,12 @@
-"""Usages: what may be typed behind a command, in the notation in which help shows it.
+"""Usages: the arguments of a command, in the notation that help shows.
 
-The rule: a usage is read, never written twice. `WORD` stands for an argument, `word` for itself,
-`[...]` for what may be left out, and `|` parts what excludes one another, as in
-`[public|invite NAME]` and `NAME [REASON]`. Pure functions of their arguments.
+    WORD                    an argument, which the user fills in
+    word                    the word itself
+    [...]                   an optional part
+    a|b                     alternatives
+
+Examples are `[public|invite NAME]` and `NAME [REASON]`. A usage is written once, with its command;
+help shows it, and completion parses it. All functions are pure.
 """
 
 from __future__ import annotations
@@ -17,13 +21,17 @@ from chatroom.text.names import fold
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Sequences of which one is typed; or none, if they are *optional*."""
+    """Alternative sequences, of which the user types one.
+
+    sequences: the alternatives.
+    optional: whether the user may type none of them.
+    """
 
     sequences: tuple[Sequence, ...]
     optional: bool
 
 
-#: Words and groups that follow one another.
+#: Words and groups in their order.
 Sequence = tuple["str | Group", ...]
 
 _TOKEN = re.compile(r"[\[\]|]|[^\s\[\]|]+")
@@ -31,7 +39,7 @@ _TOKEN = re.compile(r"[\[\]|]|[^\s\[\]|]+")
 
 @cache
 def parse(usage: str) -> Sequence:
-    """The sequence that *usage* stands for. Raises ValueError for brackets that do not match."""
+    """Return *usage* as a sequence. Raises ValueError for brackets that do not match."""
     levels: list[list[list[str | Group]]] = [[[]]]
     for token in _TOKEN.findall(usage):
         if token == "[":
@@ -56,18 +64,18 @@ def _group(sequences: list[list[str | Group]], *, optional: bool) -> Group:
 
 
 def is_argument(word: str) -> bool:
-    """Whether a *word* of a usage stands for what people fill in, rather than for itself."""
+    """Return whether a *word* of a usage is an argument, rather than the word itself."""
     return word.isupper()
 
 
 def words(usage: str) -> list[str]:
-    """All words of *usage*, in their order."""
+    """Return all words of *usage*, in their order."""
     return [token for token in _TOKEN.findall(usage) if token not in "[]|"]
 
 
 @cache
 def steps(sequence: Sequence) -> tuple[tuple[str, Sequence], ...]:
-    """Which words *sequence* may go on with, and what may follow each."""
+    """Return the words that *sequence* can begin with, and what can follow each."""
     found: list[tuple[str, Sequence]] = []
     for index, item in enumerate(sequence):
         rest = sequence[index + 1 :]
@@ -83,7 +91,7 @@ def steps(sequence: Sequence) -> tuple[tuple[str, Sequence], ...]:
 
 
 def remaining(usage: str, typed: Iterable[str], many: Container[str]) -> list[Sequence]:
-    """What *usage* may go on with after the words that were *typed*; nothing if they do not fit it.
+    """Return the sequences that can follow the words *typed*; none if these do not fit *usage*.
 
     many: the arguments that may be more than one word each.
     """
