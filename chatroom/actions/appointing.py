@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from chatroom.actions.accounts import find
+from chatroom.actions.moderate import check_operator
 from chatroom.model.accounts import Account
 from chatroom.model.refused import Code, Refused
 from chatroom.model.sanctions import Operator
@@ -16,6 +17,7 @@ REGISTER_FIRST = "They have to /register first."
 
 async def appoint(connection: "Connection", name: str) -> Account:
     """Make the owner of the account called *name* an operator. Raises Refused."""
+    check_operator(connection)
     chat = connection.chat
     moderation = chat.moderation
     account = await find(connection, name, REGISTER_FIRST)
@@ -42,6 +44,7 @@ def dismiss(connection: "Connection", name: str) -> str:
 
     Raises Refused, for the last operator as well.
     """
+    check_operator(connection)
     moderation = connection.chat.moderation
     key = names.fold(name)
     operators = moderation.operators.items()

@@ -1,7 +1,11 @@
-"""Closing: operators close a room, or the server to guests, and speak to all rooms."""
+"""Closing: operators close a room, or the server to guests, and speak to all rooms.
+
+The functions that do so raise Refused for all other users.
+"""
 
 from typing import TYPE_CHECKING
 
+from chatroom.actions.moderate import check_operator
 from chatroom.chat.room import Room
 from chatroom.model.events import SERVER, Told
 from chatroom.model.refused import Code, Refused
@@ -30,6 +34,7 @@ def find_room_to_close(chat: "Chat", name: str) -> Room:
 
 def close_room(connection: "Connection", room: Room, why: str) -> None:
     """Delete *room* and all that was said in it; its members leave it."""
+    check_operator(connection)
     chat = connection.chat
     chat.moderation.record(connection, "closed", f"#{room.name}", why)
     chat.close_room(room, f"{connection.user.name} has closed #{room.name}{why and f': {why}'}.")
@@ -37,12 +42,14 @@ def close_room(connection: "Connection", room: Room, why: str) -> None:
 
 def announce_to_all(connection: "Connection", text: str) -> None:
     """Say *text* to all rooms, in the name of the operator."""
+    check_operator(connection)
     _tell_all(connection, f"{connection.user.name} announces: {text}")
     connection.chat.moderation.record(connection, "announced", "", text)
 
 
 def lock_down(connection: "Connection") -> None:
     """Let only registered users enter and talk, and nobody register."""
+    check_operator(connection)
     moderation = connection.chat.moderation
     now = connection.chat.clock.time()
     moderation.lockdown.set("", Sanction("", 0.0, "", connection.user.name, now))
@@ -52,6 +59,7 @@ def lock_down(connection: "Connection") -> None:
 
 def end_lockdown(connection: "Connection") -> None:
     """Let everybody enter and talk again."""
+    check_operator(connection)
     moderation = connection.chat.moderation
     moderation.lockdown.remove("")
     _tell_all(connection, "Everybody may enter and talk again.")

@@ -58,3 +58,9 @@ def check_code(connection: "Connection", code: str) -> None:
             Code.WRONG_PASSWORD,
             "That is not the code. It is in the log of the server's last start.",
         )
+
+
+def check_operator(connection: "Connection") -> None:
+    """Raise Refused unless the user is an operator."""
+    if not connection.chat.moderation.is_operator(connection.user):
+        raise Refused(Code.NOT_OPERATOR, "That is for operators. /ops lists them.")

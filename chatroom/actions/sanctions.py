@@ -1,7 +1,8 @@
 """Sanctions: operators disconnect, ban and mute users.
 
 A name means the user who has exactly that name, or else the account, and never a beginning of a
-name. Operators are spared.
+name. Operators are spared. All functions raise Refused if the user of the connection is no
+operator.
 """
 
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from twisted.internet.defer import Deferred
 
 from chatroom.actions.addressing import exactly
+from chatroom.actions.moderate import check_operator
 from chatroom.actions.reasons import check_reason
 from chatroom.actions.steps import required
 from chatroom.chat.rules import SOURCE_BAN
@@ -51,6 +53,7 @@ def kick(connection: "Connection", name: str, why: str) -> "tuple[str, Deferred[
 
     Returns their name, and a Deferred that fires with whether earlier orders are written.
     """
+    check_operator(connection)
     check_reason(why)
     chat = connection.chat
     users = _users_called(chat, name)
@@ -88,6 +91,7 @@ def ban_network(connection: "Connection", network: Network, length: float, why: 
 
     length: for how long, in seconds; 0 for good.
     """
+    check_operator(connection)
     check_reason(why)
     _check_number(connection)
     moderation = connection.chat.moderation
@@ -105,6 +109,7 @@ async def ban(connection: "Connection", name: str, length: float, why: str) -> S
 
     length: for how long, in seconds; 0 for good. Raises Refused.
     """
+    check_operator(connection)
     check_reason(why)
     _check_number(connection)
     chat = connection.chat
@@ -154,6 +159,7 @@ def unban(connection: "Connection", target: str, network: Network | None) -> lis
 
     Returns the bans that have ended.
     """
+    check_operator(connection)
     moderation = connection.chat.moderation
     key = names.fold(target)
 
@@ -194,6 +200,7 @@ def _record_ban(connection: "Connection", ban: Sanction) -> None:
 
 async def mute(connection: "Connection", name: str, length: float, why: str) -> Mute:
     """Let the user called *name* read, but not talk, for *length* seconds. Raises Refused."""
+    check_operator(connection)
     check_reason(why)
     chat = connection.chat
     moderation = chat.moderation
@@ -211,6 +218,7 @@ async def mute(connection: "Connection", name: str, length: float, why: str) -> 
 
 async def unmute(connection: "Connection", name: str) -> str:
     """Let the user called *name* talk again, and return their name. Raises Refused."""
+    check_operator(connection)
     user, account = await _find(connection, name, gone=True)
     moderation = connection.chat.moderation
     if user is None and account is not None:
