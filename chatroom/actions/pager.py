@@ -23,6 +23,7 @@ from chatroom.formats.plain import transcript
 from chatroom.model.entry import Entry
 from chatroom.model.events import SERVER, Event, Found, Noticed
 from chatroom.model.history import MAX_ID, Gap, Query, UnreadSummary
+from chatroom.model.refused import Code, Refused
 from chatroom.text import names
 from chatroom.text.times import day, local
 from chatroom.text.words import named
@@ -208,8 +209,10 @@ class HistoryPager:
     def missed(self, otherwise: str = "You missed nothing.") -> None:
         """Show what was missed, room by room, each from its oldest line on.
 
-        otherwise: what is said if that is nothing.
+        otherwise: what is said if that is nothing. Raises Refused.
         """
+        if self._connection.one_shot and self._connection.user.account is not None:
+            raise Refused(Code.WRONG_CONNECTION, "What you missed waits for when you come to read.")
         self._next = None
         gaps = [(room, gap) for room, gap in self._gaps() if not self._is_empty(room, gap)]
         if gaps:

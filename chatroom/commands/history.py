@@ -123,8 +123,6 @@ def more(connection: "Connection", rest: str) -> None:
 @command("missed", group="past")
 def missed(connection: "Connection", rest: str) -> None:
     """what was said while you were not here"""
-    if connection.one_shot and connection.user.account is not None:
-        raise Refused(Code.WRONG_CONNECTION, "What you missed waits for when you come to read.")
     pager_of(connection).missed()
 
 
