@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def find_room_to_close(chat: "Chat", name: str) -> Room:
-    """Return the room that is called exactly *name*. Raises Refused if it cannot be closed."""
+    """Return the room called *name*. Raises Refused if it cannot be closed."""
     room = chat.rooms.get(names.fold(name))
     if room is None or room.closing:
         raise Refused(

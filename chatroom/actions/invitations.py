@@ -49,7 +49,7 @@ def make_private(connection: "Connection", room: Room) -> None:
 
 
 async def invite(connection: "Connection", room: Room, name: str) -> User | Account:
-    """Invite the user called *name* to *room*, who sees what is said there from now on.
+    """Invite the user called *name* to *room*. They see what is said from now on.
 
     Returns the guest, who is invited as long as they are here, or else the account. Raises Refused.
     """
@@ -74,7 +74,10 @@ async def invite(connection: "Connection", room: Room, name: str) -> User | Acco
 
 
 def uninvite(connection: "Connection", room: Room, name: str) -> None:
-    """Take back the invitation of *name*, who has to leave a private room. Raises Refused."""
+    """Take back the invitation of the user called *name*. Raises Refused.
+
+    The user leaves the room if it is private.
+    """
     access = _checked_access(connection, room)
     moderation = connection.chat.moderation
     key = names.fold(name)
@@ -96,9 +99,10 @@ def uninvite(connection: "Connection", room: Room, name: str) -> None:
 
 
 async def give(connection: "Connection", room: Room, name: str) -> Account:
-    """Make the account called *name* the owner of *room*, and return it. Raises Refused.
+    """Make the account called *name* the owner of *room*, and return it.
 
-    The former owner of a private room is invited to it, the new one needs no invitation.
+    The former owner of a private room is invited to it, the new one needs no invitation. Raises
+    Refused.
     """
     _checked_access(connection, room)
     guest = _guest_called(connection, name)
@@ -146,7 +150,10 @@ def _guest_called(connection: "Connection", name: str) -> User | None:
 
 
 async def _find(connection: "Connection", room: Room, name: str, otherwise: str) -> Account:
-    """Return the account called *name*, while *room* exists. Raises Refused, with *otherwise*."""
+    """Return the account called *name*.
+
+    Raises Refused if there is none, with the sentence *otherwise*, or if *room* is no more.
+    """
     chat = connection.chat
     account = await find(connection, name, otherwise)
     if chat.rooms.get(room.key) is not room:

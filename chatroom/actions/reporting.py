@@ -36,7 +36,7 @@ class Reported(NamedTuple):
 
 
 async def report(connection: "Connection", name: str, why: str) -> Reported:
-    """Report the user called *name*, who is or was here, or the account. Raises Refused."""
+    """Report the user, present or not, or the account called *name*. Raises Refused."""
     _check_may_report(connection)
     check_reason(why)
     chat = connection.chat

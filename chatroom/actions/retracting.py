@@ -42,7 +42,10 @@ def take_back_last(connection: "Connection", count: int) -> "Sequence[tuple[Room
 
 
 def take_back_hour(connection: "Connection") -> "Sequence[tuple[Room, Event]]":
-    """Take back all that the user has said in the last hour; returns what `take_back_last` does."""
+    """Take back all that the user has said in the last hour.
+
+    Returns the events that ask for it, with their rooms.
+    """
     return connection.chat.take_back(connection, _since(connection))
 
 
@@ -53,7 +56,7 @@ def check_said(connection: "Connection") -> None:
 
 
 async def rooms_done(connection: "Connection", asked: "Sequence[tuple[Room, Event]]") -> list[str]:
-    """Wait until the events are decided, and return the names of the rooms where they happened.
+    """Return the names of the rooms where the events happen, once that is decided.
 
     For the others `Chat.rejected` tells the user.
     """
@@ -63,7 +66,10 @@ async def rooms_done(connection: "Connection", asked: "Sequence[tuple[Room, Even
 
 
 async def remove(connection: "Connection", name: str) -> str:
-    """Remove what was said as *name* in the last hour; returns the name. Raises Refused."""
+    """Remove what was said as *name* in the last hour. Raises Refused.
+
+    Returns the name as it is written.
+    """
     chat = connection.chat
     since = _since(connection)
     if not chat.moderation.is_operator(connection.user):

@@ -71,7 +71,10 @@ def kick(connection: "Connection", name: str, why: str) -> "tuple[str, Deferred[
 
 
 def _users_called(chat: "Chat", name: str) -> list[User]:
-    """Return the users with this *name*, those of one-shot connections included. Raises Refused."""
+    """Return the users with this *name*. Raises Refused if there is none.
+
+    Users of one-shot connections are among them.
+    """
     key = names.fold(name)
     if key not in chat.people:
         # The users of one-shot connections are found by their names nowhere else.
@@ -155,9 +158,9 @@ def _network_to_ban(
 
 
 def unban(connection: "Connection", target: str, network: Network | None) -> list[Sanction]:
-    """End the bans of the user called *target*, and of *network*. Raises Refused if there is none.
+    """End the bans of the user called *target*, and of *network*; return these bans.
 
-    Returns the bans that have ended.
+    Raises Refused if there is none.
     """
     check_operator(connection)
     moderation = connection.chat.moderation
@@ -199,7 +202,10 @@ def _record_ban(connection: "Connection", ban: Sanction) -> None:
 
 
 async def mute(connection: "Connection", name: str, length: float, why: str) -> Mute:
-    """Let the user called *name* read, but not talk, for *length* seconds. Raises Refused."""
+    """Let the user called *name* read, but not talk. Raises Refused.
+
+    length: for how long, in seconds.
+    """
     check_operator(connection)
     check_reason(why)
     chat = connection.chat

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def set_topic(connection: "Connection", room: Room, text: str) -> None:
-    """Make *text*, which is clean, the topic of *room*; empty clears it. Raises Refused."""
+    """Make the clean *text* the topic of *room*; empty clears it. Raises Refused."""
     chat, user = connection.chat, connection.user
     if (why := chat.moderation.why_muted(connection)) is not None:
         raise Refused(Code.MUTED, why)

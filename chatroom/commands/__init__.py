@@ -129,9 +129,9 @@ class Unknown(Refused):
 
 
 def look_up(connection: "Connection", word: str) -> Command:
-    """Return the command called *word*, or the only one that begins so. Raises Unknown.
+    """Return the command called *word*, or the only one that begins so.
 
-    A beginning goes before a near miss: /hist means /history.
+    Raises Unknown. A beginning goes before a near miss: /hist means /history.
     """
     word = word.lower()
     commands: Mapping[str, Command] = connection.commands

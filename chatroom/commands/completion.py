@@ -55,12 +55,12 @@ _Found = tuple[float | str, ...]
 
 
 def complete(connection: Connection, before: str, after: str) -> Sequence[str]:
-    """Return the choices for the word at the end of *before*, none if that is asked too often.
+    """Return the choices for the word at the end of *before*.
 
-    The best comes first: the users who spoke last, then the others by the alphabet. A choice has a
-    blank, or a colon and a blank, at its end where the line goes on with that. It begins with the
-    word, whatever the case and the form of its letters (names.fold); of a time zone its city may
-    begin so instead.
+    There is none if the client asks too often, see PACE. The best comes first: the users who spoke
+    last, then the others by the alphabet. A choice has a blank, or a colon and a blank, at its end
+    where the line goes on with that. It begins with the word, whatever the case and the form of its
+    letters (names.fold); of a time zone its city may begin so instead.
 
     after: the rest of the line.
     """
@@ -133,7 +133,7 @@ def _spoken(connection: Connection, word: str, *, first: bool) -> list[str]:
 
 
 def _people_here(connection: Connection, word: str, starts: list[int]) -> tuple[int, list[_Found]]:
-    """Return where in *word* the longest beginning of a name is, and the users named so."""
+    """Return where in *word* the longest beginning of a name is, and these users."""
     # An empty word has no choices: a tab in pasted text asks for nothing.
     keys = {
         start: key
@@ -157,7 +157,7 @@ def _people_here(connection: Connection, word: str, starts: list[int]) -> tuple[
 
 
 def _beginning(connection: Connection, key: str) -> list[tuple[str, User]]:
-    """Return the other users whose names begin with *key*, with the keys of their names.
+    """Return the other users whose names begin with *key*, with the names' keys.
 
     If there are very many, these are some in this room, and the first and the last.
     """
@@ -173,7 +173,9 @@ def _beginning(connection: Connection, key: str) -> list[tuple[str, User]]:
 
 
 def _ranked(connection: Connection, people: list[tuple[str, User]]) -> list[_Found]:
-    """Return *people* as choices: first users in the room, by when they spoke, then were active.
+    """Return *people* as choices that sort users in the room first.
+
+    Then these sort by when they last spoke there, and by when they were last active.
 
     people: the users with the keys of their names.
     """
@@ -195,7 +197,7 @@ def _ranked(connection: Connection, people: list[tuple[str, User]]) -> list[_Fou
 
 
 def _commands(connection: Connection, word: str) -> list[str]:
-    """Return the names of commands that begin with *word*; if there are none, their aliases."""
+    """Return the names of commands that begin with *word*; if none does, the aliases."""
     key = names.fold(word)
     found = [
         (name, command)
@@ -208,7 +210,7 @@ def _commands(connection: Connection, word: str) -> list[str]:
 
 
 def _argument(connection: Connection, before: str, word: str) -> list[str]:
-    """Return the choices for the last argument of the command in *before*, by its usage."""
+    """Return choices for the last argument of the command in *before*, by its usage."""
     name, _, rest = before[1:].partition(" ")
     words, name = usable(connection), name.lower()
     meant = [name] if name in words else beginning(words, name)
@@ -234,7 +236,7 @@ def _argument(connection: Connection, before: str, word: str) -> list[str]:
 
 
 def _people(connection: Connection, word: str) -> list[str]:
-    """Return users who are online; if none fits, the user's own name, and those they ignore."""
+    """Return users who are online; if none fits, the user, and those they ignore."""
     key = names.fold(word)
     if found := _beginning(connection, key):
         return _some(_ranked(connection, found))
@@ -243,7 +245,7 @@ def _people(connection: Connection, word: str) -> list[str]:
 
 
 def _rooms(connection: Connection, word: str) -> list[_Found]:
-    """Return the rooms that the user may enter, as /rooms lists them; the liveliest first."""
+    """Return the rooms that /rooms lists, by when somebody last spoke in them."""
     key = names.fold(word)
     return [
         (-room.log.spoken, room.key, room.name)
@@ -253,13 +255,13 @@ def _rooms(connection: Connection, word: str) -> list[_Found]:
 
 
 def _room_argument(connection: Connection, word: str) -> list[str]:
-    """Return the rooms that the user may enter, with or without # as the word is typed."""
+    """Return the rooms that /rooms lists, with # if *word* has one."""
     bare = word.removeprefix("#")
     return [word[: len(word) - len(bare)] + room for room in _some(_rooms(connection, bare))]
 
 
 def _command_argument(connection: Connection, word: str) -> list[str]:
-    """Return commands, with or without the slash as the word is typed."""
+    """Return commands, with a slash if *word* has one."""
     bare = word.removeprefix("/")
     return [word[: len(word) - len(bare)] + name for name in _commands(connection, bare)]
 
@@ -272,7 +274,7 @@ def _groups(connection: Connection, word: str) -> list[str]:
 
 
 def _zones(connection: Connection, word: str) -> list[str]:
-    """Return time zones up to their next slash, like folders; if none fits, those of a city."""
+    """Return time zones up to their next slash; if none fits, those of a city."""
     key = names.fold(word)
     found = {
         name[: (name.find("/", len(key)) + 1) or len(name)]

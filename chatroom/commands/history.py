@@ -154,7 +154,10 @@ def _forget_hour(connection: "Connection") -> None:
 
 
 def _confirm(connection: "Connection", taken: "Sequence[tuple[Room, Event]]") -> None:
-    """Tell the user what is taken back in other rooms; the room that is shown is told itself."""
+    """Tell the user in which other rooms lines are taken back.
+
+    In the room that is shown the user sees it.
+    """
 
     async def confirm() -> None:
         rooms = await retracting.rooms_done(connection, elsewhere)

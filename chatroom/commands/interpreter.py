@@ -61,7 +61,7 @@ class Interpreter:
             connection.refuse(str(refusal))
 
     def resume(self) -> None:
-        """Run the command that waits, if any, unless the gate is closed for something else."""
+        """Run the command that waits, if any, unless something else closes the gate."""
         if not self.connection.gate.is_open:
             return
         command, self._command = self._command, None

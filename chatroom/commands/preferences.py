@@ -1,4 +1,4 @@
-"""Commands about how one person is shown things."""
+"""Commands about preferences: how the user is shown what happens."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,13 +18,13 @@ from chatroom.text.times import cities, local, places, places_called, zone
 if TYPE_CHECKING:
     from chatroom.chat.connection import Connection
 
-#: What may be chosen for what is so or not.
+#: The choices of a preference that is on or off.
 SWITCH = ("off", "on")
 
-#: How many places are listed of which somebody may mean one.
+#: How many places are listed of which the user may mean one.
 MAX_PLACES = 5
 
-#: How much of what is no time zone is said again, in characters.
+#: How much of an unknown time zone is repeated, in characters.
 MAX_SHOWN = 40
 
 
@@ -124,7 +124,7 @@ def reader(connection: "Connection", rest: str) -> None:
 def _choose(
     connection: "Connection", preference: str, what: str, rest: str, choices: Sequence[str]
 ) -> "Deferred[bool]":
-    """Have that *preference* be what somebody typed, if they did. Raises Refused.
+    """Set *preference* to what the user typed, if anything. Raises Refused.
 
     The Deferred fires with whether that is written, if it is to be kept.
     """
@@ -138,7 +138,7 @@ def _choose(
 
 
 def _only_place(text: str) -> tzinfo:
-    """The zone of the only place that is called *text*, or begins so. Raises Refused."""
+    """Return the zone of the only place called or beginning *text*. Raises Refused."""
     found = places_called(text[:MAX_SHOWN])
     only = zone(found[0]) if len(found) == 1 else None
     if only is not None:
@@ -150,7 +150,7 @@ def _only_place(text: str) -> tzinfo:
 
 
 def _meant(text: str) -> str:
-    """A sentence with the place that somebody may have meant, or with what there is."""
+    """Return a hint: the place that the user may have meant, or how places look."""
     text = text[:MAX_SHOWN].replace(" ", "_").lower()
     near = names.suggest(text, places()) or names.suggest(text, cities())
     if near is None:

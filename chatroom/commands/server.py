@@ -10,7 +10,7 @@ from chatroom.text.prose import WIDTH, duration
 if TYPE_CHECKING:
     from chatroom.chat.connection import Connection
 
-#: How broad the left column of a table may be, in characters.
+#: How wide the left column of a table may be, in characters.
 MAX_LEFT = 28
 
 
@@ -62,9 +62,9 @@ def help(connection: "Connection", rest: str) -> None:
 
 
 def _table(rows: Mapping[str, str]) -> list[str]:
-    """*rows* as lines in two columns, of which the right one is wrapped.
+    """Return *rows* as lines in two columns, of which the right one is wrapped.
 
-    What is too long for the left column has a line for itself.
+    A head that is too long for the left column has a line for itself.
     """
     left = max((len(head) for head in rows if len(head) <= MAX_LEFT), default=MAX_LEFT) + 2
     lines = []

@@ -91,7 +91,9 @@ def steps(sequence: Sequence) -> tuple[tuple[str, Sequence], ...]:
 
 
 def remaining(usage: str, typed: Iterable[str], many: Container[str]) -> list[Sequence]:
-    """Return the sequences that can follow the words *typed*; none if these do not fit *usage*.
+    """Return the sequences that can follow the words *typed* in *usage*.
+
+    There is none if the words do not fit it.
 
     many: the arguments that may be more than one word each.
     """
