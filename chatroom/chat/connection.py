@@ -477,7 +477,11 @@ class Connection:
         """
         if self.unread is None:
             self.unread = Unread()
-        self.unread.mention(names.fold(room))
+        key = names.fold(room)
+        if id <= (self.unread.mark(key) or 0):
+            # The room was shown until after that line.
+            return
+        self.unread.mention(key)
         if not self.queue.full:
             line = Mentioned(event.time, event.origin, event, user=event.user)
             piece = encode(self.format, line, room, id)

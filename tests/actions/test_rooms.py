@@ -184,6 +184,17 @@ def test_a_new_name_is_told_in_all_rooms_and_once_to_its_owner(world: World) -> 
     check(world)
 
 
+def test_a_line_that_was_shown_on_the_way_out_is_not_shown_again(world: World) -> None:
+    alice, bob = world.people("alice", "bob")
+    bob.types("alice: hi")
+    alice.types("/join tea")
+    world.settle()
+    assert alice.sees == ["bob: alice: hi", "-- You made #tea; nobody else is here."]
+    bob.says("and on")
+    assert alice.asks("/rooms")[0].endswith(", 1 new")
+    check(world)
+
+
 def test_who_quits_leaves_all_rooms(world: World) -> None:
     alice, bob, carol = world.people("alice", "bob", "carol")
     bob.says("/join tea")
