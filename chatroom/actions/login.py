@@ -384,25 +384,32 @@ async def _bring(connection: Connection, account: Account, places: Mapping[str, 
     chat = connection.chat
     await show_messages(connection, account)
     now = {room: chat.rooms[room].log.last_id for room in places if room in chat.rooms}
-    await outcome(pager_of(connection).returned(places, account.name, _CaughtUp(connection, now)))
+    await outcome(
+        pager_of(connection).returned(places, account.name, _CaughtUp(connection, account.id, now))
+    )
 
 
 class _CaughtUp:
     """What *connection* missed is on its way to be told; see sendqueue.Letter.
 
+    account: the id of theirs.
     places: up to where it has read each room when that is done, by their keys.
     """
 
-    def __init__(self, connection: "Connection", places: dict[str, int]) -> None:
+    def __init__(self, connection: "Connection", account: int, places: dict[str, int]) -> None:
         self._connection = connection
+        self._account = account
         self._places = places
 
     def taken(self) -> None:
         """They know; if they leave now, they have missed nothing."""
-        connection = self._connection
-        if connection.user.account is not None:
-            connection.user.read_markers = self._places
-            connection.chat.logins.save_users([connection.user])
+        user = self._connection.user
+        if user.account is not None and user.account.id == self._account:
+            # What they have read meanwhile, by another connection, they have read, too.
+            markers = user.read_markers or {}
+            later = {room: max(id, markers.get(room, 0)) for room, id in self._places.items()}
+            user.read_markers = {**markers, **later}
+            self._connection.chat.logins.save_users([user])
 
     def returned(self) -> None:
         """They do not: they are told when they come again."""

@@ -240,6 +240,29 @@ def test_what_a_device_said_is_decided_before_it_is_closed(failing: World) -> No
     assert second.sees == ["-- Your line was not said: the disk is full. Please send it again."]
 
 
+def test_what_was_read_while_another_device_came_slowly_stays_read(
+    world: World, alice: Person
+) -> None:
+    bob = world.person("bob")
+    alice.says("/join den", "/join lobby")
+    bob.says("/join den", "of which the slow one is told", "/join tea")
+    account = now(world.chat.logins.accounts.find("alice"))
+    second = Person(world, identity=Identity("alice", account), replaces=False)
+    second.writer.stall()
+    world.settle()
+    alice.says("/join tea")
+    bob.says("one")
+    alice.says("/join lobby")
+    second.writer.drain()
+    world.settle()
+    alice.says("/quit")
+    second.says("/quit")
+    bob.says("two")
+    told = device(world).sees
+    assert any(line.startswith("-- You missed 1 line since") for line in told)
+    check(world)
+
+
 def test_an_operator_sends_all_devices_away(world: World, alice: Person) -> None:
     second = device(world)
     olga = world.person("olga")
