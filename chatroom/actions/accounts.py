@@ -1,7 +1,7 @@
 """Logging in and out: what one connection asks for about its account.
 
-The rule: a password is in no message, no log and no exception. Input waits until it is known how
-a step ended, and after each step it is asked whether anybody is still there.
+No message, log line or exception contains a password. The connection's input waits until each step
+has ended, and after each step it is checked that the connection is still there.
 """
 
 from collections.abc import Callable, Coroutine
@@ -89,7 +89,7 @@ def log_in(connection: "Connection", name: str, password: str) -> None:
 
 
 def log_in_by_code(connection: "Connection", code: str) -> None:
-    """Log in as whoever made *code* with /pair. Raises Refused."""
+    """Log in to the account for which /pair made *code*. Raises Refused."""
     chat = connection.chat
     logins = chat.logins
     _may_log_in(connection)

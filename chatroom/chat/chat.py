@@ -1,7 +1,7 @@
 """Chat: all rooms, all people, who has which name, and the end of the turn.
 
-The rule: nothing has happened before the ledger says so. What is asked for goes to `submit`; what
-comes back through `committed` is appended to its room and delivered.
+An event happens when the ledger commits it, not when it is asked for. Requests go to `submit`; what
+the ledger hands to `committed` is appended to the log of its room and delivered.
 """
 
 from collections.abc import Callable, Sequence
