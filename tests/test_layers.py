@@ -216,7 +216,7 @@ def test_a_circle_is_found() -> None:
         ("text.names", "from chatroom.model.events import Event"),
         ("model.events", "from chatroom.formats.plain import PLAIN"),
         ("formats.plain", "from chatroom.chat.room import Room"),
-        ("terminal.screen", "from chatroom.chat.connection import Session"),
+        ("terminal.screen", "from chatroom.chat.connection import Connection"),
         ("actions.greeting", "from chatroom.commands import COMMANDS"),
         ("commands.people", "from ..doors import relay"),
         ("commands.people", "from chatroom.backends.memory import MemoryLedger"),
@@ -257,7 +257,7 @@ def test_a_module_that_imports_what_it_may_not_is_found(module: str, source: str
         ("doors.relay", "from chatroom.doors.writer import Writer\nfrom . import factory"),
         ("doors.relay", "from twisted.protocols.basic import LineReceiver\nimport socket"),
         ("doors.telnet.protocol", "from chatroom.doors.lines.protocol import Conversation"),
-        ("doors.telnet.protocol", "from chatroom.chat.connection import Session"),
+        ("doors.telnet.protocol", "from chatroom.chat.connection import Connection"),
         (
             "backends.sqlite.store",
             "from chatroom.model import entry\nimport sqlite3, threading",

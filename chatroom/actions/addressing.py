@@ -1,10 +1,10 @@
-"""Addressing: whom somebody means by the name that they typed.
+"""Whom a user means by a name.
 
-The rule: a name means the person who has exactly that name. A beginning of a name means the only
-person here whose name begins so, and only as long as it is nobody's whole name: no account's, and
-not that of anybody who was here within the last hour or whose lines the room's log still shows.
-Otherwise a private line to mar, who has just left, would reach mary. For what operators do to
-people there are no beginnings: see `exactly`.
+A name means the user who has exactly that name. A beginning of a name means the only user here
+whose name begins so, but only while it is nobody's whole name: not of an account, not of a user
+who was here within the last hour, and not of one whose lines the room's log still shows. Otherwise
+a private line to mar, who has just left, would reach mary. Operators have to type names in full,
+see `exactly`.
 """
 
 from collections.abc import Callable, Coroutine, Sequence

@@ -1,7 +1,7 @@
-"""Arriving: who somebody is that a door knows before there is a connection, as SSH does.
+"""Authentication of users whom a door knows before they are in a room, as with SSH.
 
-The rule: nothing is taken, changed or shown here. What a door is told is what holds at this
-moment; the connection looks again when it gives the name (login.arrive). No answer takes for ever.
+Nothing is claimed, changed or shown here. The result is true at this moment; it is checked again
+when the user gets the name (`login.open_connection`). Every answer has a time limit.
 """
 
 from dataclasses import dataclass

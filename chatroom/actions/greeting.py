@@ -1,8 +1,7 @@
-"""The greeting: what somebody who has come into a room is shown first.
+"""The greeting: what a user is shown first in a room.
 
-The rule: it comes before anything that happens there. What was said there before is first, so that
-where they are and what went wrong is what they read last, and all of it fits into a window whose
-height is known. Nobody is asked anything.
+It comes before anything that happens there. Earlier lines are at the top, so that the last thing
+read is where the user is and what went wrong, and all of it fits into a window of known height.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
-"""Ignoring: the users whose lines one connection is not shown.
+"""Ignoring: the users whose lines a user is not shown.
 
-The rule: a user is ignored by id. Accounts are kept with the preferences; guests, whose ids end
-with their connections, are kept as long as the connection of the connection lasts.
+Users are ignored by id. Ignored accounts are kept with the preferences; ignored guests, whose ids
+end with their connections, are kept as long as the user is here.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
-"""The keyring: which public keys log somebody in.
+"""Public keys: listing, adding and removing those that log a user in.
 
-The rule: whoever is logged in by a password or by a key adds keys without being asked for the
-password once more, as with other chats (NickServ's CERT ADD): where it cannot be hidden it would be
-shown for that. Who has typed no more than a code of /pair adds none: that would outlast the code.
+A user who has logged in with a password or a key adds keys without the password, as with other
+chats (NickServ's CERT ADD): where it cannot be hidden, asking would show it. A user who has logged
+in with a code of /pair cannot add keys, since these would outlast the code.
 """
 
 from typing import TYPE_CHECKING

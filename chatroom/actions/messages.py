@@ -1,7 +1,6 @@
-"""Private lines that wait for somebody, and those that do not reach who is here.
+"""Private lines: to users who are here, and to accounts whose owners are not.
 
-The rule: who sends one is told what became of it, and it is kept until a connection has taken it,
-no longer.
+The sender is told what became of a line. It is kept until a connection has taken it, and no longer.
 """
 
 from sys import maxsize

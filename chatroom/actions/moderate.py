@@ -1,7 +1,4 @@
-"""Moderation: what operators do to people, and how somebody becomes an operator.
-
-The rule: nothing here parses what was typed, or lays out an answer.
-"""
+"""How a user becomes an operator, and how actions check that they are one."""
 
 from typing import TYPE_CHECKING
 

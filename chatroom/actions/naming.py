@@ -1,8 +1,8 @@
-"""Names: how one connection comes to the name it has, and loses it.
+"""Names: how a user gets another name, and loses it.
 
-The rule: a name is claimed first, then it is looked up whose it is, or whose name it looks like,
-and it is had when the log says so. The owner of a registered name can always take it back. What a
-guest is called belongs to nobody: other names may look like it.
+A name is claimed first. Then it is looked up whether it, or a name that looks like it, is
+registered. The user has it when the rooms' log says so. The owner of a registered name can always
+take it back. Names of guests are not protected: other names may look like them.
 """
 
 from typing import TYPE_CHECKING, Any

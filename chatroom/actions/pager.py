@@ -1,8 +1,7 @@
-"""What one person looks up: pages of a room, of a search, of what they missed.
+"""What a user looks up: pages of a room, of a search, and of what they missed.
 
-The rule: one thing at a time. Input waits until the answer is there, or the time for it is up, so
-that what was looked up stands where it was asked for. What is shown is made a moment at a time: see
-lookups.py.
+One thing is looked up at a time. Input waits for the answer, at most until a time limit, so that it
+stands where it was asked for. Pages are made in slices of time, see lookups.py.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence

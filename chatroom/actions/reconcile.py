@@ -1,6 +1,6 @@
-"""What administrators change in the book of accounts while the server runs, with `chatroom-data`.
+"""What `chatroom-data` changes in the store of accounts while the server runs.
 
-The rule: what the book says holds, and those who are logged in are held to it.
+The store is right: users who are logged in are held to what it says.
 """
 
 from collections.abc import Mapping

@@ -1,10 +1,8 @@
-"""Steps that wait: for the book of accounts, for claims, for records, for a password's turn.
+"""Steps: parts of actions that wait for a store, a claim or a password check.
 
-They are coroutines, which await an `outcome`, never a Deferred itself, and are begun by `run_step`
-for a connection, by `start` for anybody else.
-
-The rule: input waits until it is known how a step ended, nothing is waited for without end, and
-after each step it is asked whether the user is still there.
+Steps are coroutines. They await an `outcome`, never a Deferred itself, and are started with
+`run_step` for a connection, and with `start` otherwise. Input waits until a step has ended, every
+wait has a time limit, and after each wait it is checked that the user is still here.
 """
 
 from collections.abc import Coroutine, Generator

@@ -1,8 +1,7 @@
-"""Strays: lines that were typed for the server, or for nobody, and would be said to the room.
+"""Strays: lines that were meant for the server, and would be said to the room.
 
-The rule: nobody is kept from saying anything, since /say says whatever it looks like. Every line
-that is said is looked at, so `suspect` is one match at its beginning in which nothing is tried a
-second time, and only what that finds is looked at closely.
+Any text can still be said, with /say. Since every line that is said is checked, `suspect` is one
+match at its beginning that tries nothing twice; only the lines that it finds are examined closely.
 """
 
 import re

@@ -1,8 +1,8 @@
-"""A connection is one connection's conversation: lines in, events out.
+"""Connections: one way by which a user is here, whatever the door.
 
-It knows no bytes and no sockets. A door hands it one line of text at a time, never while its `gate`
-is closed, and is told through `Client` when input may go on or is over. It shows one room of
-those that its user is in, or none. Its life:
+A connection knows no bytes and no sockets. Its door hands it one line of text at a time, never
+while the `gate` is closed, and is told through `Client` when input may go on or is over. It shows
+one room of those that its user is in, or none. Its life:
 
     UNAUTHENTICATED --(it is known who the user is)--> ENTERING --(a room is shown)--> OPEN
            |                                              |                             |
@@ -67,13 +67,15 @@ TRANSITIONS: Final = {
 
 
 class Client(Protocol):
-    """What a connection asks of its door.
+    """The client at the other end, as its door presents it.
 
-    address: what the network has as the address of the other end; anything else if it has none.
-    place: where that is, in words. encrypted: whether nobody on the way can read along.
-    hidden: what is typed is not shown, by the client's own word. echo: it is shown its own lines
-    from the log, since it draws its own screen. hint: what a greeting says of this way in, empty
-    for nothing. height: how many rows its window has, 0 for unknown.
+    address: the address of the peer; any other text if it has none.
+    place: a description of the peer for users.
+    encrypted: whether what is sent cannot be read on the way.
+    hidden: whether the client says that it does not show what is typed.
+    echo: whether it is shown its own lines from the log, since it draws its own screen.
+    hint: what the greeting says of this door; empty for nothing.
+    height: how many rows the window has; 0 for unknown.
     """
 
     @property
@@ -98,41 +100,41 @@ class Client(Protocol):
     def height(self) -> int: ...
 
     def format_for(self, preferences: Preferences) -> Format:
-        """Show things like that from here on; returns the format for it, shared where it can be."""
+        """Show things by *preferences* from here on; return the format, shared if it can be."""
 
     def hide_input(self) -> bool:
-        """Have the client not show what is typed next; returns whether it can be asked to."""
+        """Ask the client not to show what is typed next; return whether it can be asked."""
 
     def show_input(self) -> None:
-        """What is typed may be shown again."""
+        """Let the client show what is typed again."""
 
     def resume(self) -> None:
-        """The connection's gate is open again: go on with the input."""
+        """Go on with the input: the gate is open again."""
 
     def expelled(self, what: str) -> None:
-        """An operator ends the connection, who has *what* its user: 'kicked', for the log."""
+        """Note that an operator ends the connection; *what* is done, 'kicked', is for the log."""
 
     def close(self, farewell: bytes) -> None:
-        """The conversation is over: send *farewell* after all else and close."""
+        """Send *farewell* after all else, and close."""
 
 
 class Closeable(Protocol):
-    """What is to be closed with a connection: nobody waits for it any more."""
+    """What is closed with a connection, since nothing waits for it any more."""
 
     def close(self) -> None: ...
 
 
 class Handler(Protocol):
-    """What is done for a user when the log says that something has happened to them."""
+    """What a connection tells when something has happened to its user."""
 
     def shown(self, connection: "Connection", room: Room | None, *, first: bool) -> None:
-        """They are shown *room* from here on, None for no room; *first*: they have just come."""
+        """Greet the user, who is shown *room*, or none; *first*: they have just come."""
 
     def renamed(self, connection: "Connection", event: Renamed) -> None:
-        """They have a new name."""
+        """Act on a new name of the user."""
 
     def rename_failed(self, connection: "Connection", name: str, why: str) -> None:
-        """They have not got *name*, for what half a sentence says."""
+        """Act on the refusal of *name*; *why*: half a sentence."""
 
 
 class Connection:

@@ -13,7 +13,7 @@ asks for input to go on at the end of the turn, and looks at the gate again by t
     wait_for(answer) counts answers: ANSWER is opened by the last of them
     end()           for good: whatever waits, or will wait, gets False
 
-The rule: no reference to the connection is kept here, so that a closed one is freed at once.
+A gate keeps no reference to its connection, so that a closed connection is freed at once.
 """
 
 from enum import IntEnum

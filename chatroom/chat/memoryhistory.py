@@ -1,6 +1,6 @@
-"""History: what was said before the rooms' own logs begin.
+"""The history of a chat without a store.
 
-The rule: it is asked, never waited for. Every answer is a Deferred that may come late, or fail.
+It is asked like a store: every answer is a Deferred, which may come late or fail.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

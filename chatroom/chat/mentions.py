@@ -1,7 +1,7 @@
-"""Mentions: whom a line names, among those who want to know.
+"""Mentions: the names that are looked for in what is said.
 
-The rule: a line is taken apart once, however many listen, and not at all where nobody does. A
-name is found in it as /search finds words, so in any case and among characters of any script.
+A line is split into words once, however many names are looked for, and not at all if there are
+none. Names are found as /search finds words: in any case, and among characters of any script.
 """
 
 from typing import Final

@@ -1,7 +1,7 @@
-"""Moderation: who may connect, talk and keep order, as operators have decided.
+"""Moderation: who may connect, talk and enter rooms, by the decisions of operators.
 
-The rule: nobody is asked and nothing is waited for; what is decided holds at once, and is kept
-when it can be. Nobody who keeps order, no proxy and not this machine can be banned.
+Decisions hold at once, and are saved when the store can take them. Operators, proxies and this
+machine cannot be banned.
 """
 
 import secrets

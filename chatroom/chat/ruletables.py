@@ -1,6 +1,6 @@
-"""The tables of rules, one for each kind, and the saving of what is in them.
+"""The tables of rules, one for each kind, and how their rules are saved.
 
-The rule: a table answers at once; saving may be late, or fail, and is tried again.
+A table answers at once. Saving may be late or fail, and is tried again then.
 """
 
 from collections import deque

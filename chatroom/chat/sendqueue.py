@@ -1,7 +1,8 @@
-"""The send queue: what is for one user only; it goes out after the room's lines of the same turn.
+"""The send queue: what is for one connection only.
 
-The rule: it is bounded. Whoever posts for somebody else asks `full` first and tells the sender;
-what a person's own commands answer is always taken, and their input waits while it is full.
+It is sent after the lines of the room in the same turn. It is bounded: code that posts for another
+user checks `full` first, and tells the sender. What a user's own commands answer is always taken,
+and the user's input waits while the queue is full.
 """
 
 from typing import Protocol
