@@ -249,16 +249,19 @@ class Chat:
     def switch(self, connection: "Connection", user: User) -> None:
         """Have *connection* be a connection of *user*, who is here, from now on.
 
-        The guest that it was until now leaves the rooms. The room that it shows, it shows on.
+        The guest that it was until now leaves the rooms, unless another connection keeps them here.
+        The room that it shows, it shows on.
         """
         guest = connection.user
-        guest.connections = ()
-        guest.leaving = True
+        guest.connections = tuple(one for one in guest.connections if one is not connection)
         user.connections = (*user.connections, connection)
         connection.user = user
         if connection.reader is not None:
             connection.reader.user = user
         self.moderation.carry_over(guest, user)
+        if guest.connections:
+            return
+        guest.leaving = True
         asked = [self.leave(room, guest) for room in self.rooms_with(guest)]
         receipts = [self.receipt(event) for event in asked if self.is_undecided(event)]
         gone = DeferredList(receipts, consumeErrors=True)
@@ -272,8 +275,8 @@ class Chat:
         user = connection.user
         user.connections = tuple(one for one in user.connections if one is not connection)
         self.logins.disconnected(connection)
-        origin = self.next_origin() if connection.origin == user.origin else connection.origin
-        connection.user = guest = User(origin, self.next_guest())
+        # Its own number may be that of a user who has gone on without it.
+        connection.user = guest = User(self.next_origin(), self.next_guest())
         guest.connections = (connection,)
         self.people[names.fold(guest.name)] = guest
         if connection.reader is not None and connection.room is not None:

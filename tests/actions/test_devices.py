@@ -263,6 +263,20 @@ def test_what_was_read_while_another_device_came_slowly_stays_read(
     check(world)
 
 
+def test_a_guest_with_two_devices_goes_on_by_one_when_the_other_logs_in(
+    world: World, alice: Person
+) -> None:
+    owner(world, "bob", "198.51.100.2")
+    second = device(world)
+    alice.says(f"/unregister {WORD}", f"/login bob {WORD}")
+    assert (alice.name, second.name) == ("bob", "alice")
+    check(world)
+    alice.says("/logout")
+    second.says("still here")
+    assert alice.sees[-1] == "alice: still here"
+    check(world)
+
+
 def test_an_operator_sends_all_devices_away(world: World, alice: Person) -> None:
     second = device(world)
     olga = world.person("olga")

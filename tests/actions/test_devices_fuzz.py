@@ -89,7 +89,11 @@ def lives(
     operator.operates()
     people = [world.person(source=f"192.0.2.{number}") for number in range(SLOTS)]
     for person, name in zip(people, NAMES, strict=False):
-        person.says(f"/nick {name}", f"/register {WORD}")
+        person.says(f"/nick {name}", f"/register {WORD}", "/join tea", "/join den")
+    # Both have another device from the beginning.
+    for person, name in zip(people[2:], NAMES, strict=False):
+        person.connection.replaces = False
+        person.says(f"/login {name} {WORD}")
     said = 0
     for index, action, name, room in actions:
         person = people[index]
