@@ -32,7 +32,7 @@ async def appoint(connection: "Connection", name: str) -> Account:
     moderation.operators.set(account.id, Operator(account.name))
     user = chat.logins.online.get(account.id)
     if user is not None:
-        for one in user.reading:
+        for one in connection.chat.reading_by(user):
             moderation.came(one)
         user.notice(f"{connection.user.name} has made you an operator: /help moderation.")
     moderation.record(connection, "made an operator of", account.name)

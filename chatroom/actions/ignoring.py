@@ -44,7 +44,7 @@ def ignore(connection: "Connection", person: User) -> "Deferred[bool]":
         # It may be the id of an account that was given up.
         me.ignored = {**me.ignored, person.id: person.name}
     person.ignored_by = (person.ignored_by or frozenset()) | {connection.origin}
-    _refresh(me)
+    _refresh(connection.chat, me)
     if person.account is None:
         return succeed(True)
     return _keep(connection, person.account)
@@ -99,7 +99,7 @@ def _show_again(connection: "Connection", key: str) -> "Deferred[bool] | None":
     if (person := connection.chat.people.get(key)) is not None:
         ids |= {person.id, -person.origin} & known.keys()
     connection.user.ignored = _without(ids, connection.user.ignored)
-    _refresh(connection.user)
+    _refresh(connection.chat, connection.user)
     if ids & connection.user.preferences.ignores.keys():
         return connection.set_preferences(
             lambda kept: replace(kept, ignores=_without(ids, kept.ignores))
@@ -118,8 +118,8 @@ def ignored_names(connection: "Connection") -> set[str]:
     return here | set(ignores.values())
 
 
-def _refresh(user: User) -> None:
-    for connection in user.connections:
+def _refresh(chat: "Chat", user: User) -> None:
+    for connection in chat.connections_by(user):
         connection.refresh_ignores()
 
 
@@ -139,4 +139,4 @@ def carry_over(chat: "Chat", guest: User, id: int, name: str) -> None:
         other = chat.connections.get(origin)
         if other is not None and -guest.origin in other.user.ignored:
             other.user.ignored = {**other.user.ignored, id: name}
-            _refresh(other.user)
+            _refresh(chat, other.user)

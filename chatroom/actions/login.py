@@ -30,6 +30,7 @@ from chatroom.model.refused import Code, Refused
 from chatroom.text.prose import paragraph
 
 if TYPE_CHECKING:
+    from chatroom.chat.chat import Chat
     from chatroom.chat.room import Room
     from chatroom.model.identity import Identity
 
@@ -57,7 +58,7 @@ async def log_in_as(connection: "Connection", account: Account, *, paired: bool 
         return
     if here is None:
         # Also if this connection has ended, and they are here by one that has come since.
-        _use_preferences(connection.user, as_read(connection, present.preferences))
+        _use_preferences(connection.chat, connection.user, as_read(connection, present.preferences))
         _enter_rooms(connection, present.preferences)
         if connection.over:
             return
@@ -146,7 +147,7 @@ async def _arrive(connection: "Connection", identity: "Identity") -> None:
     if here is None:
         # Nobody has seen them: they have had this name, and all that is theirs, all the time.
         connection.user.name = connection.user.submitted = present.name
-        _use_preferences(connection.user, as_read(connection, present.preferences))
+        _use_preferences(connection.chat, connection.user, as_read(connection, present.preferences))
     _note_login(connection, key)
     places = _note_unread(connection, claimed, here)
     entered = connection.gate.opened(Reason.ENTERING)
@@ -182,7 +183,7 @@ async def _begin_command(connection: "Connection", account: Account, key: Public
     room = _room_for(connection, preferences)
     if owner is not None:
         preferences = owner.preferences
-        room = _room_shown(owner) or room
+        room = _room_shown(connection.chat, owner) or room
     if owner is not None and owner.here:
         connection.chat.switch(connection, owner)
     else:
@@ -270,13 +271,13 @@ def _take_over(connection: "Connection", claimed: _Claimed) -> _Here | None:
         if claimed.holder is not None:
             # They have come, or got their name, since it was asked for.
             chat.claims.take(account.key, owner.origin).addErrback(_not_claimed)
-        here = _Here(_room_shown(owner) or chat.lobby, chat.read_by(owner))
-        ending = [one for one in owner.reading if one.replaces and connection.replaces]
+        here = _Here(_room_shown(chat, owner) or chat.lobby, chat.read_by(owner))
+        ending = [one for one in chat.reading_by(owner) if one.replaces and connection.replaces]
         ignoring.carry_over(chat, connection.user, owner.id, account.name)
         preferences = as_read(connection, owner.preferences)
         chat.switch(connection, owner)
         logins.connected(connection)
-        _use_preferences(owner, preferences)
+        _use_preferences(chat, owner, preferences)
         for one in ending:
             one.replaced(connection.client.place)
         return here
@@ -292,15 +293,17 @@ def _take_over(connection: "Connection", claimed: _Claimed) -> _Here | None:
     return None
 
 
-def _room_shown(owner: User) -> "Room | None":
+def _room_shown(chat: "Chat", owner: User) -> "Room | None":
     """Return the room that *owner* is shown, or was shown last; None for none."""
-    shown = (one.room for one in owner.connections if not one.one_shot and one.room is not None)
+    shown = (
+        one.room for one in chat.connections_by(owner) if not one.one_shot and one.room is not None
+    )
     return next(shown, None)
 
 
-def _use_preferences(user: User, preferences: Preferences) -> None:
+def _use_preferences(chat: "Chat", user: User, preferences: Preferences) -> None:
     """Show *user* things as *preferences* say, wherever they read."""
-    for one in user.connections:
+    for one in chat.connections_by(user):
         one.use_preferences(preferences)
 
 

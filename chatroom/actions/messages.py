@@ -56,7 +56,7 @@ class PrivateLine:
             return
         account, message = self._account, self._message
         present = self._chat.logins.online.get(account.id)
-        for one in present.reading if present is not None else ():
+        for one in self._chat.reading_by(present) if present is not None else ():
             if one.reachable:
                 # They have come by another connection meanwhile.
                 self.copies = 1
@@ -125,7 +125,7 @@ def _whisper(sender: "Connection", recipient: User, text: str) -> None:
             Code.GONE,
             f"{recipient.name} has just left; your line was not delivered. Try again.",
         )
-    taking = [one for one in recipient.reading if not one.queue.full]
+    taking = [one for one in sender.chat.reading_by(recipient) if not one.queue.full]
     if not taking:
         raise Refused(
             Code.NOT_READING,

@@ -162,7 +162,7 @@ def whose(name: str, owner: Account | None) -> str:
 def rename_to(connection: "Connection", name: str) -> "Deferred[bool]":
     """Have *name*, which is claimed; fires with whether that happened."""
     chat, user = connection.chat, connection.user
-    for one in user.connections:
+    for one in chat.connections_by(user):
         one.gate.close(Reason.NAMING)
     user.naming = ""
     former, user.submitted = user.submitted, name
@@ -190,7 +190,7 @@ def reclaim(chat: "Chat", user: User, key: str) -> None:
                 "You are a guest again; /nick NAME picks another name.",
             )
         )
-        rename_to(user.connections[0], chat.next_guest())
+        rename_to(chat.connections_by(user)[0], chat.next_guest())
 
 
 def renamed(connection: "Connection", name: str) -> None:
@@ -242,7 +242,7 @@ def _not_named(connection: "Connection", why: str) -> None:
 def _named(connection: "Connection") -> None:
     """Input need not wait for a name, unless another one is on its way."""
     if connection.user.submitted == connection.user.name:
-        for one in connection.user.connections:
+        for one in connection.chat.connections_by(connection.user):
             one.gate.open(Reason.NAMING)
 
 

@@ -82,5 +82,5 @@ def make_guest(chat: "Chat", user: User, told: str, what: str) -> None:
         one.expel(told, what)
     if user.here:
         user.notice(paragraph(told, "You are a guest now."))
-        naming.rename_to(next(user.reading), chat.next_guest())
+        naming.rename_to(chat.reading_by(user)[0], chat.next_guest())
         chat.recheck_access(user)

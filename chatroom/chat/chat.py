@@ -7,7 +7,7 @@ the ledger hands to `committed` is appended to the log of its room and delivered
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from operator import itemgetter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 from twisted.logger import Logger
@@ -212,6 +212,14 @@ class Chat:
         found = self.logins.connections.get(account, {}).values()
         return sorted(found, key=lambda connection: connection.one_shot)
 
+    def connections_by(self, user: User) -> "list[Connection]":
+        """Return the connections of *user*, who knows them as devices only."""
+        return cast("list[Connection]", list(user.connections))
+
+    def reading_by(self, user: User) -> "list[Connection]":
+        """Return the connections of *user* that are open and show rooms."""
+        return cast("list[Connection]", list(user.reading))
+
     def users_of(self, account: int) -> list[User]:
         """Return who is here with this account id, the user in the rooms first."""
         return list(dict.fromkeys(connection.user for connection in self.connections_of(account)))
@@ -297,7 +305,7 @@ class Chat:
             return self.account_state(online)
         kept = user.preferences if user.unsaved else None
         rooms = user.rooms if user.rooms != (self.lobby.key,) else ()
-        last = (one.room.key for one in user.connections if one.room and not one.one_shot)
+        last = (one.room.key for one in self.connections_by(user) if one.room and not one.one_shot)
         room = next(last, "")
         if room == self.lobby.key:
             room = ""
@@ -313,7 +321,7 @@ class Chat:
         if user.read_markers is None:
             return {}
         markers = dict(user.read_markers)
-        for one in user.connections:
+        for one in self.connections_by(user):
             if one.reader is not None and one.room is not None:
                 last = one.room.last_shown(one.reader)
                 markers[one.room.key] = max(last, markers.get(one.room.key, 0))
@@ -374,7 +382,7 @@ class Chat:
                 user.notice(room.closing or private)
                 self.leave(room, user)
         if not user.rooms:
-            for connection in list(user.reading):
+            for connection in self.reading_by(user):
                 if connection.room is None and not connection.gate.reasons & Reason.ENTERING:
                     self.place(connection)
 

@@ -631,7 +631,7 @@ class Connection:
         """
         user = self.user
         preferences = change(user.preferences)
-        for one in user.connections:
+        for one in self.chat.connections_by(user):
             one.use_preferences(preferences)
         state = self.chat.account_state(user)
         if state is None:

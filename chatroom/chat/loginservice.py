@@ -8,7 +8,7 @@ else fails with it.
 
 import secrets
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
@@ -197,7 +197,7 @@ class LoginService:
         """Note that *user* is logged in to *account*, and in the rooms as that."""
         self.online[account.id] = user
         user.account = account
-        for one in user.connections:
+        for one in cast("tuple[Connection, ...]", user.connections):
             self.connected(one)
         # Connections for one command, which were here before.
         for one in list(self.connections[account.id].values()):
@@ -226,7 +226,7 @@ class LoginService:
         Their connections for one command go on as the owner of the account.
         """
         self.left(user, keep=keep)
-        for one in user.connections:
+        for one in cast("tuple[Connection, ...]", user.connections):
             if one.one_shot:
                 one.user = user.copy(one)
             else:

@@ -178,8 +178,9 @@ class Room:
             case Renamed():
                 member = self.members.get(event.origin)
                 if member is not None:
-                    for one in member.user.connections[:1]:
-                        guarded(one.origin, one.writer, one.handler.renamed, one, event)
+                    for device in member.user.connections[:1]:
+                        handler = device.handler
+                        guarded(device.origin, device.writer, handler.renamed, device, event)
                     self.listen(member.user)
             case TopicSet():
                 self.topic = event.topic

@@ -1,15 +1,44 @@
 """A user: who somebody is, in however many rooms and however they are connected."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from chatroom.model.accounts import Account
 from chatroom.model.events import SERVER, Event
 from chatroom.model.limits import LOCAL
+from chatroom.model.output import Writer
 from chatroom.model.preferences import DEFAULT, Preferences
 
-if TYPE_CHECKING:
-    from chatroom.chat.connection import Connection
+
+class Device(Protocol):
+    """What a user, and the rooms that they are in, ask of a connection of theirs.
+
+    It is a `connection.Connection`, which stands above users and rooms and is not named here.
+    """
+
+    origin: int
+    source: str
+    writer: Writer
+    opened: float
+    active: float
+    one_shot: bool
+    handler: Any
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing that is typed counts any more."""
+
+    def notice(self, text: str) -> None:
+        """Tell the user something."""
+
+    def expel(self, told: str, what: str, why: str = "") -> None:
+        """End the connection by an operator's order, see `Connection.expel`."""
+
+    def left(self, room: Any) -> None:
+        """Show *room* no longer: the user is no member any more."""
+
+    def mentioned(self, room: str, id: int, event: Event) -> None:
+        """Show a line that names the user in a room that the connection does not show."""
 
 
 class User:
@@ -61,7 +90,7 @@ class User:
     def __init__(self, origin: int, name: str) -> None:
         self.origin = origin
         self.id = -origin
-        self.connections: tuple[Connection, ...] = ()
+        self.connections: tuple[Device, ...] = ()
         self.rooms: tuple[str, ...] = ()
         self.leaving = False
         self.name = self.submitted = name
@@ -76,7 +105,7 @@ class User:
         self.reply_to = SERVER
         self.said: dict[str, float] | None = None
 
-    def copy(self, connection: "Connection") -> "User":
+    def copy(self, connection: Device) -> "User":
         """Return the same user by this *connection* alone, in no room."""
         copied = User(connection.origin, self.name)
         for slot in ("id", "name", "submitted", "account", "preferences", "ignored", "reply_to"):
@@ -87,7 +116,7 @@ class User:
     # -- the connections
 
     @property
-    def reading(self) -> "Iterator[Connection]":
+    def reading(self) -> Iterator[Device]:
         """The connections that are open and show rooms, the earliest first."""
         return (one for one in self.connections if not (one.one_shot or one.over))
 

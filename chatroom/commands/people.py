@@ -55,7 +55,7 @@ def _show(connection: "Connection", person: User) -> None:
     if person.away is not None:
         facts.append(f"away: {person.away}" if person.away else "away")
     if chat.moderation.is_operator(connection.user):
-        places = list(dict.fromkeys(one.client.place for one in person.connections))
+        places = list(dict.fromkeys(one.client.place for one in chat.connections_by(person)))
         facts.append(f"from {enumerate_names(places, len(places))}")
     connection.notice(f"{person.name} is {', '.join(facts)}.")
 

@@ -336,7 +336,7 @@ def check(world: World) -> None:
     for key, user in chat.people.items():
         assert names.fold(user.name) == key
         assert user.here
-        for connection in user.connections:
+        for connection in chat.connections_by(user):
             assert connection.user is user
             assert chat.connections[connection.origin] is connection
         assert [room.key for room in chat.rooms_with(user)] == list(user.rooms)
