@@ -6,7 +6,6 @@ the ledger hands to `committed` is appended to the log of its room and delivered
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from operator import itemgetter
 from typing import TYPE_CHECKING, Protocol, cast
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
@@ -21,7 +20,6 @@ from chatroom.backends.memory import (
 )
 from chatroom.chat.announcer import JoinAnnouncer
 from chatroom.chat.gate import Reason
-from chatroom.chat.log import said_by
 from chatroom.chat.loginservice import LoginService, RunInThread
 from chatroom.chat.lookups import Lookups
 from chatroom.chat.memoryhistory import MemoryHistory
@@ -48,7 +46,7 @@ from chatroom.model.events import (
     TookBack,
     TopicSet,
 )
-from chatroom.model.history import Query, StoredRoom
+from chatroom.model.history import StoredRoom
 from chatroom.model.limits import ConnectionLimiter, Limits, RateLimit, TokenBucket
 from chatroom.model.refused import Code, Refused
 from chatroom.model.sanctions import RoomAccess, Rule, RuleKey, RuleKind, Sanction
@@ -65,9 +63,6 @@ MAX_ROOMS = 1000
 
 #: For how long, in seconds, nothing was said in a room that gives way to another.
 IDLE = 3600.0
-
-#: How many lines are looked up to find in which rooms somebody has spoken.
-MAX_LOOKED_UP = 1000
 
 #: How often the sockets are looked at for more before a turn ends.
 MAX_LOOKS = 8
@@ -513,10 +508,6 @@ class Chat:
         older = self.history.before(room.key, min(id, room.log.first_id), count - len(recent))
         return older.addCallback(lambda entries: [*entries, *recent])
 
-    def has_said(self, connection: "Connection", since: float) -> bool:
-        """Whether there may be lines of *connection* since then, in seconds since the epoch."""
-        return bool(self._own_lines(connection, since)[1])
-
     def is_there(self, entry: Entry) -> bool:
         """Return whether *entry*, which history has found, may be shown.
 
@@ -529,106 +520,6 @@ class Chat:
         """The id after that of the latest line of *room* from before *time*; 0 if there is none."""
         place = room.log.place(time)
         return succeed(place) if place else self.history.place(room.key, time)
-
-    def take_back(self, connection: "Connection", since: float) -> list[tuple[Room, Event]]:
-        """Ask that all lines of *connection* since then be forgotten.
-
-        Returns the rooms in which they are, each with the event that was asked for. since: in
-        seconds since the epoch.
-        """
-        users, rooms = self._own_lines(connection, since)
-        connection.user.said = None
-        now, origin, name = self.clock.time(), connection.origin, connection.user.name
-        asked: list[tuple[Room, Event]] = []
-        for room in rooms:
-            asked.append((room, TookBack(now, origin, name, users, since, user=connection.user.id)))
-            self.submit(*asked[-1])
-        return asked
-
-    def take_back_last(
-        self, connection: "Connection", since: float, count: int
-    ) -> list[tuple[Room, Event]]:
-        """Ask that the last *count* lines of *connection*, said since then, be forgotten.
-
-        Returns the rooms in which they are, each with the event that was asked for. since: in
-        seconds since the epoch.
-        """
-        users, rooms = self._own_lines(connection, since)
-
-        def own(said: Event) -> bool:
-            return said.user in users
-
-        found = [(id, room) for room in rooms for id in room.log.last_ids(own, since, count)]
-        chosen: dict[str, set[int]] = {}
-        for id, room in sorted(found, key=itemgetter(0))[-count:]:
-            chosen.setdefault(room.key, set()).add(id)
-        now, origin, name = self.clock.time(), connection.origin, connection.user.name
-        asked: list[tuple[Room, Event]] = []
-        for key, ids in chosen.items():
-            event = TookBack(
-                now,
-                origin,
-                name,
-                users,
-                since,
-                "",
-                frozenset(ids),
-                len(ids),
-                user=connection.user.id,
-            )
-            asked.append((self.rooms[key], event))
-            self.submit(*asked[-1])
-        return asked
-
-    def _own_lines(
-        self, connection: "Connection", since: float
-    ) -> tuple[frozenset[int], list[Room]]:
-        """Return the users who *connection* was, and the rooms where they may have spoken since.
-
-        These are its account, and the guests who its account's connections were before the login.
-        """
-        user = connection.user
-        users = frozenset([user.id, -user.origin, *(-one.origin for one in user.connections)])
-        keys = {key for key, time in (user.said or {}).items() if time >= since}
-        if user.account is not None:
-            keys.update(user.rooms)
-        rooms = [self.rooms[key] for key in keys if key in self.rooms]
-        own = [room for room in rooms if room.log.may_have(lambda said: said.user in users, since)]
-        return users, own
-
-    def rooms_naming(self, name: str, since: float) -> Deferred[list[Room]]:
-        """The rooms in which something was said as *name* since then.
-
-        since: in seconds since the epoch. Where a room's log does not go back so far the store is
-        asked.
-        """
-        key = names.fold(name)
-        listed = [room for room in self.rooms.values() if room.listed]
-        sure = [room for room in listed if room.log.has(lambda said: said_by(said, key), since)]
-        unsure = [room for room in listed if room not in sure and not room.log.goes_back_to(since)]
-        if not unsure:
-            return succeed(sure)
-
-        def found(entries: Sequence[Entry]) -> list[Room]:
-            late = {entry.room for entry in entries if entry.event.time >= since}
-            if len(entries) == MAX_LOOKED_UP:
-                late = {room.key for room in unsure}
-            return [*sure, *(room for room in unsure if room.key in late)]
-
-        query = Query((), [room.key for room in unsure], key)
-        return self.history.search(query, MAX_LOOKED_UP).addCallback(found)
-
-    def remove(self, rooms: Sequence[Room], operator: str, name: str, since: float) -> list[Event]:
-        """Ask that what was said as *name* in these rooms since then be forgotten.
-
-        Returns what was asked for, one event for each room. since: in seconds since the epoch.
-        """
-        now = self.clock.time()
-        asked: list[Event] = []
-        for room in rooms:
-            asked.append(TookBack(now, SERVER, operator, since=since, said_as=name))
-            self.submit(room, asked[-1])
-        return asked
 
     def expire(self) -> None:
         """Forget the lines that are older, and more, than the settings say, and unused names."""

@@ -4,6 +4,7 @@ How far it has come is one value, see `doors/state.py`. What comes in is for the
 derive from this; they say what becomes of it when the connection ends.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
@@ -26,7 +27,7 @@ READ_BYTES = 8192
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener)
-class DoorProtocol(Protocol):
+class DoorProtocol(Protocol, ABC):
     """The protocol of one connection: it owns what the chat has of it, and its writer.
 
     source, address: see factory.DoorFactory.
@@ -63,13 +64,13 @@ class DoorProtocol(Protocol):
         self.state = self.state.serve()
         self.came()
 
+    @abstractmethod
     def make_writer(self) -> Writer:
         """Return the writing side."""
-        raise NotImplementedError
 
+    @abstractmethod
     def make_connection(self) -> Connection:
         """Return the connection, which is not open yet."""
-        raise NotImplementedError
 
     def came(self) -> None:
         """Tell the factory that all is made, and begin."""
