@@ -25,6 +25,7 @@ from twisted.logger import Logger
 
 from chatroom.chat import ignores
 from chatroom.chat.chat import Chat
+from chatroom.chat.client import Client, Closeable
 from chatroom.chat.gate import InputGate, LinePacer, Reason
 from chatroom.chat.prompt import Prompt
 from chatroom.chat.reader import Reader
@@ -32,7 +33,7 @@ from chatroom.chat.room import Room
 from chatroom.chat.sendqueue import MAX_BYTES, Letter, SendQueue
 from chatroom.chat.unread import Unread
 from chatroom.chat.user import User
-from chatroom.formats.format import Format, encode
+from chatroom.formats.format import encode
 from chatroom.formats.plain import BELL, transcript
 from chatroom.model.accounts import Change
 from chatroom.model.events import SERVER, Emoted, Event, Mentioned, Noticed, Renamed, Said
@@ -66,64 +67,6 @@ TRANSITIONS: Final = {
 }
 
 
-class Client(Protocol):
-    """The client at the other end, as its door presents it.
-
-    address: the address of the peer; any other text if it has none.
-    place: a description of the peer for users.
-    encrypted: whether what is sent cannot be read on the way.
-    hidden: whether the client says that it does not show what is typed.
-    echo: whether it is shown its own lines from the log, since it draws its own screen.
-    hint: what the greeting says of this door; empty for nothing.
-    height: how many rows the window has; 0 for unknown.
-    """
-
-    @property
-    def address(self) -> str: ...
-
-    @property
-    def place(self) -> str: ...
-
-    @property
-    def encrypted(self) -> bool: ...
-
-    @property
-    def hidden(self) -> bool: ...
-
-    @property
-    def echo(self) -> bool: ...
-
-    @property
-    def hint(self) -> str: ...
-
-    @property
-    def height(self) -> int: ...
-
-    def format_for(self, preferences: Preferences) -> Format:
-        """Show things by *preferences* from here on; return the format, shared if it can be."""
-
-    def hide_input(self) -> bool:
-        """Ask the client not to show what is typed next; return whether it can be asked."""
-
-    def show_input(self) -> None:
-        """Let the client show what is typed again."""
-
-    def resume(self) -> None:
-        """Go on with the input: the gate is open again."""
-
-    def expelled(self, what: str) -> None:
-        """Note that an operator ends the connection; *what* is done, 'kicked', is for the log."""
-
-    def close(self, farewell: bytes) -> None:
-        """Send *farewell* after all else, and close."""
-
-
-class Closeable(Protocol):
-    """What is closed with a connection, since nothing waits for it any more."""
-
-    def close(self) -> None: ...
-
-
 class Handler(Protocol):
     """What a connection tells when something has happened to its user."""
 
@@ -138,10 +81,38 @@ class Handler(Protocol):
 
 
 class Connection:
-    """One connection's conversation. The door calls `open` once, then what is listed under it.
+    """One way by which a user is here. The door calls `open` once, then what is listed under it.
 
-    source: whom the connection counts for, see limits.source_of. origin: the number of the
-    connection (Chat.next_origin), if it has one already.
+    source: the network that limits count the connection for, see limits.source_of.
+    origin: its id, by `Chat.next_origin`.
+    user: whose connection it is; they may have several.
+    format: how events are shown, as the user prefers.
+    commands: the slash commands of its door by name and by alias, see commands.Command.
+    handler: what it tells when something has happened to its user.
+    gate: whether a further line may be handed in, and when.
+    room: the room that it shows, or that what it says is for; None for none.
+    reader: its place in the log of that room; None if it shows none.
+    one_shot: whether it is here for one command alone: it shows nothing but what answers that,
+        and its user is in no room by it.
+    replaces: whether a login ends the user's other connections for which this is so, too: a
+        terminal is where its user is.
+    paired: whether the account was logged in to by nothing but a code that /pair gave.
+    closed: whether the transport is gone.
+    opened, active: when the connection came and when it last said something, by
+        `Clock.seconds`.
+    recall: what the user looked up last on it; None for nothing.
+    first_shown, live_from: the id of the first line of the room that was shown since it is
+        shown, and the id from which on lines were shown as they were said.
+    unread: what this connection was not shown of the rooms that its user reads; None for
+        nothing.
+    key: the public key that the user has proved to have; None for none.
+    submitted: the last event that this connection has submitted; None for none.
+    failures: how many wrong passwords came from here.
+    turned_away: how many passwords were not checked, because too many attempts waited.
+    spoken: how many lines were said to a room from here.
+    refusals: how often something that was asked for here was refused.
+    why: why the user has not got the name that they came for, in whole sentences; empty if
+        they have.
     """
 
     __slots__ = (
@@ -194,58 +165,33 @@ class Connection:
         self.client = client
         self.writer = writer
         self.origin = chat.next_origin() if origin is None else origin
-        #: Who it is, however many connections they have.
         self.user = User(self.origin, chat.next_guest())
-        #: What shows things as the user prefers them.
         self.format = client.format_for(self.user.preferences)
         self.source = source
-        #: The slash commands of its door by name and by alias, see commands.Command.
         self.commands = commands
-        #: What is done for its user when the log says that something has happened to them.
         self.handler = handler
         # Made with the first line: most connections of a large room never send one.
         self._prompt: Prompt | None = None
         self._pacer: LinePacer | None = None
         self.queue = SendQueue()
-        #: Whether a further line may be handed in, and when.
         self.gate = InputGate(chat, self.origin)
         self.state = State.UNAUTHENTICATED
-        #: The room that it shows, or that what it says is for; None for none.
         self.room: Room | None = None
-        #: Its place in the log of that room; None if it shows none.
         self.reader: Reader | None = None
-        #: Whether it is here for one command alone: it shows nothing but what answers that, and its
-        #: user is in no room by it.
         self.one_shot = False
-        #: Whether a login ends the user's other connections for which this is so, too: a terminal
-        #: is where its user is.
         self.replaces = True
-        #: Whether the account was logged in to by nothing but a code that /pair gave.
         self.paired = False
-        #: The transport is gone.
         self.closed = False
-        #: When the connection came and when it last said something, by `Clock.seconds`.
         self.opened = self.active = chat.clock.seconds()
-        #: What this person looked up last; None for nothing.
         self.recall: Closeable | None = None
-        #: The id of the first line of the room that was shown since it is shown, and the id from
-        #: which on lines were shown as they were said.
         self.first_shown = self.live_from = 0
-        #: What this connection was not shown of the rooms that its user reads; None for nothing.
         self.unread: Unread | None = None
-        #: The public key that whoever is there has proved to have, None for none.
         self.key: PublicKey | None = None
-        #: The last event that this connection has submitted; None for none.
         self.submitted: Event | None = None
-        #: How many wrong passwords came from here.
         self.failures = 0
-        #: How often one was not looked at, because too many waited.
         self.turned_away = 0
-        #: How many lines came from here that everybody in a room was to see.
         self.spoken = 0
-        #: How often something that was asked for here was refused.
         self.refusals = 0
-        #: Why they have not got the name that they came for, in whole sentences; empty for nothing.
         self.why = ""
 
     # -- its life
