@@ -77,7 +77,7 @@ def hidden_key(name: str) -> str:
 
 
 class Door(Protocol):
-    """What connections come by: it alone knows those that have no connection."""
+    """A door: it alone knows the clients that are not connections of the chat yet."""
 
     def expel_banned(self, why: str) -> None:
         """A network was banned, for what *why* says: who comes from one that is has to go."""
@@ -396,9 +396,8 @@ class Chat:
         return not room.closing and self.moderation.visible_from(user, room.key) is not None
 
     def may_enter(self, user: User) -> bool:
-        """Return whether *user* may enter rooms, also while guests may not."""
-        registered = user.account is not None
-        return not self.moderation.locked or registered or self.moderation.is_operator(user)
+        """Return whether *user* may enter rooms: a guest may not during a lockdown."""
+        return user.account is not None or not self.moderation.locked
 
     def room_for(self, name: str, connection: "Connection") -> Room:
         """The room called *name*, made now for *connection* if there is none. Raises Refused."""
